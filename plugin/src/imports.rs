@@ -1,0 +1,148 @@
+//! What the host provides, one method per WIT import. The bindings implement it for the component, the simulator
+//! for tests; nothing in here decides anything.
+
+use std::fmt;
+
+/// The `http.method` of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Method {
+    Get,
+    Head,
+    Put,
+    Post,
+    Delete,
+}
+
+impl Method {
+    /// As it stands in a request line and in a canonical request.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Put => "PUT",
+            Method::Post => "POST",
+            Method::Delete => "DELETE",
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A request for the host to carry.
+#[derive(Debug)]
+pub struct Request<'a, P> {
+    pub method: Method,
+    /// Absolute and already percent-encoded.
+    pub url: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Option<&'a P>,
+    pub delay_ms: u32,
+    pub timeout_ms: u32,
+}
+
+/// An answer, whatever its status.
+#[derive(Debug, Clone)]
+pub struct Response {
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// The first header of that (lower-case) name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
+    }
+}
+
+/// Why there is no answer; the cases and their meaning are the contract's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TransportError {
+    Forbidden(String),
+    Connect(String),
+    Tls(String),
+    Timeout(String),
+    Interrupted(String),
+    TooLarge(String),
+}
+
+/// What the plugin learnt about its last key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refresh {
+    None,
+    Expired,
+    Skewed,
+}
+
+/// A SigV4 key for one date, region and service.
+#[derive(Clone)]
+pub struct ScopedKey {
+    pub access_key_id: String,
+    pub session_token: Option<String>,
+    /// Seconds since the Unix epoch.
+    pub timestamp: i64,
+    pub key: Vec<u8>,
+}
+
+impl fmt::Debug for ScopedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScopedKey")
+            .field("access_key_id", &self.access_key_id)
+            .field("timestamp", &self.timestamp)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why there is no key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SignerError {
+    Forbidden(String),
+    Missing(String),
+    Unavailable(String),
+}
+
+/// How much a log line matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+/// The host's side of the contract. Methods take `&self`: one instance, one thread, and implementations keep what
+/// they need behind cells.
+pub trait Imports {
+    /// Bytes the host holds for request bodies.
+    type Payload;
+    /// A request under way; dropping it cancels it.
+    type Exchange;
+
+    /// `http.payload`: hand bytes over, one copy.
+    fn payload(&self, bytes: Vec<u8>) -> Self::Payload;
+    /// `http.send`: start a request and return at once.
+    fn send(&self, request: Request<'_, Self::Payload>) -> Self::Exchange;
+    /// `exchange.wait`: block until the answer is there.
+    fn wait(&self, exchange: Self::Exchange) -> Result<Response, TransportError>;
+    /// `http.wait-any`: block until one is ready and return its index. Never called with an empty slice.
+    fn wait_any(&self, exchanges: &[&Self::Exchange]) -> usize;
+    /// `signer.scoped-key`.
+    fn scoped_key(
+        &self,
+        service: &str,
+        region: &str,
+        refresh: Refresh,
+    ) -> Result<ScopedKey, SignerError>;
+    /// `journal.note`: durable before it returns.
+    fn note(&self, note: &[u8]) -> Result<(), String>;
+    /// `log.write`.
+    fn log(&self, level: Level, message: &str);
+}

@@ -1,0 +1,159 @@
+//! The decided settings of a destination: types that cannot be wrong. `config` is the only place that makes them.
+
+use std::num::NonZeroU64;
+
+use crate::key::Template;
+use crate::s3::endpoint::Endpoint;
+
+/// A destination's configuration after every check: what all other modules work on. Holds no secrets.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub bucket: String,
+    /// The region that signatures name.
+    pub region: String,
+    /// Where requests go (origin, addressing style), decided from bucket, region and `endpoint_url`.
+    pub endpoint: Endpoint,
+    pub prefix: Template,
+    pub key_style: KeyStyle,
+    pub format: Format,
+    /// Close a file once it holds this many bytes; `None` writes one file.
+    pub max_file_size_bytes: Option<NonZeroU64>,
+    /// Bytes of a multipart part: every part but the last has exactly this size.
+    pub part_size_bytes: usize,
+    pub parquet_extension: ParquetExtension,
+    pub manifest: ManifestStyle,
+    pub object: ObjectSettings,
+    pub payload_signing: PayloadSigning,
+    /// Export only these events; `None` is all.
+    pub include_events: Option<Vec<String>>,
+    pub exclude_events: Vec<String>,
+    /// A larger row is an error that names the row.
+    pub max_row_bytes: usize,
+}
+
+/// What is written, with its codec: only combinations that exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    JsonLines(JsonLinesCodec),
+    Parquet(ParquetCodec),
+}
+
+/// Codec of a JSON Lines file, with its level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JsonLinesCodec {
+    None,
+    /// 0 to 9.
+    Gzip(u32),
+    /// 0 to 11.
+    Brotli(u32),
+    /// 1 to 22.
+    Zstd(i32),
+}
+
+/// Codec of Parquet pages, with its level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParquetCodec {
+    None,
+    /// 0 to 9.
+    Gzip(u32),
+    /// 0 to 11.
+    Brotli(u32),
+    /// 1 to 22.
+    Zstd(i32),
+    /// `LZ4_RAW`.
+    Lz4,
+    Snappy,
+}
+
+/// How a Parquet file's name ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParquetExtension {
+    /// `.parquet.zst`
+    WithCodec,
+    /// `.parquet`
+    Plain,
+}
+
+/// How the interval stands in file names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyStyle {
+    /// `2023-07-28T00:00:00+00:00-2023-07-28T01:00:00+00:00`
+    Iso,
+    /// `20230728T000000Z-20230728T010000Z`
+    Compact,
+}
+
+/// What the manifest holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ManifestStyle {
+    /// `{"files": […]}`, and only when splitting is on.
+    Simple,
+    /// Everything known, always.
+    Detailed,
+}
+
+/// Whether requests carry the hash of their body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PayloadSigning {
+    /// `x-amz-content-sha256` is the body's SHA-256.
+    Signed,
+    /// `UNSIGNED-PAYLOAD`: TLS and a checksum guard the body.
+    Unsigned,
+}
+
+/// Sent with every object, the manifest too.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ObjectSettings {
+    pub encryption: Encryption,
+    pub checksum: Option<ChecksumAlgorithm>,
+    /// `x-amz-storage-class`
+    pub storage_class: Option<String>,
+    /// `x-amz-acl`
+    pub acl: Option<String>,
+    /// `x-amz-tagging`, in the order given.
+    pub tags: Vec<(String, String)>,
+    /// `x-amz-meta-*`, in the order given.
+    pub metadata: Vec<(String, String)>,
+    /// `x-amz-expected-bucket-owner`: sent with every request, not only with writes.
+    pub expected_bucket_owner: Option<String>,
+    /// Never overwrite an object (`If-None-Match: *`).
+    pub if_none_match: bool,
+}
+
+/// Server-side encryption.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Encryption {
+    /// As the bucket is set up.
+    #[default]
+    BucketDefault,
+    Aes256,
+    Kms {
+        /// Id or ARN.
+        key_id: String,
+    },
+}
+
+/// Checksums that S3 verifies on arrival.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChecksumAlgorithm {
+    Crc64Nvme,
+    Crc32c,
+    Crc32,
+    Sha256,
+}
+
+/// One model, one interval: the contract's `run`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    pub id: String,
+    pub attempt: String,
+    pub model: String,
+    pub interval: Interval,
+}
+
+/// Half-open `[start, end)`, microseconds since the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interval {
+    pub start_micros: Option<i64>,
+    pub end_micros: i64,
+}
