@@ -1,1 +1,107 @@
-fn main() {}
+//! Everything cargo alone cannot say, one file per command: `cargo xtask` lists them. Never a part of what is shipped.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+mod build;
+mod component;
+mod demo;
+mod guests;
+mod lint;
+mod notices;
+mod process;
+mod reproduce;
+mod setup;
+mod test;
+mod workspace;
+
+use workspace::Workspace;
+
+/// A command: its name, its arguments in words, a line on what it does, and what it does.
+struct Command {
+    name: &'static str,
+    arguments: &'static str,
+    summary: &'static str,
+    run: fn(&Workspace, &[String]) -> Result<()>,
+}
+
+const COMMANDS: &[Command] = &[
+    Command {
+        name: "demo",
+        arguments: "[ARGUMENTS…]",
+        summary: "build the component and show an export end to end (nothing leaves this machine)",
+        run: demo::run,
+    },
+    Command {
+        name: "test",
+        arguments: "[FILTER]",
+        summary: "run every test of the workspace, through the real component",
+        run: test::run,
+    },
+    Command {
+        name: "build",
+        arguments: "",
+        summary: "build dist/s3_destination.wasm, its SHA-256 and the third-party notices",
+        run: build::run,
+    },
+    Command {
+        name: "guests",
+        arguments: "",
+        summary: "build the hostile guests that tests load, for running `cargo test` by hand",
+        run: guests::run,
+    },
+    Command {
+        name: "lint",
+        arguments: "",
+        summary: "formatting, clippy and documentation, warnings denied",
+        run: lint::run,
+    },
+    Command {
+        name: "reproduce",
+        arguments: "",
+        summary: "build the component twice in different folders and compare the digests",
+        run: reproduce::run,
+    },
+    Command {
+        name: "setup",
+        arguments: "",
+        summary: "install what building needs (every other command does so by itself)",
+        run: setup::run,
+    },
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: &[String]) -> Result<()> {
+    let Some((name, rest)) = arguments.split_first() else {
+        print!("{}", usage());
+        return Ok(());
+    };
+    if matches!(name.as_str(), "help" | "--help" | "-h") {
+        print!("{}", usage());
+        return Ok(());
+    }
+    match COMMANDS.iter().find(|command| command.name == name) {
+        Some(command) => (command.run)(&Workspace::discover()?, rest),
+        None => bail!("there is no command `{name}`\n\n{}", usage()),
+    }
+}
+
+fn usage() -> String {
+    let mut text = String::from("Usage: cargo xtask COMMAND\n\nCommands:\n");
+    for command in COMMANDS {
+        let call = format!("{} {}", command.name, command.arguments);
+        text.push_str(&format!("  {call:<22} {}\n", command.summary));
+    }
+    text
+}

@@ -1,0 +1,166 @@
+//! The contract's exports. Each first does what the attack has in store for it, and else behaves like an honest plugin
+//! that writes one small object.
+
+use std::cell::RefCell;
+
+use crate::attack;
+use crate::bindings::batch_export::destination::http::Method;
+use crate::bindings::batch_export::destination::types::{Failure, Run};
+use crate::bindings::exports::batch_export::destination::exporter::{
+    CheckStep, Description, ExportedFile, Format, Grant, Guest, Progress, Recovery, Report,
+    RunPlan, SigningScope,
+};
+use crate::configuration::Configuration;
+use crate::store::{self, Draft};
+
+pub struct Hostile;
+
+/// `describe` gets no configuration: the test machinery writes one of `loop`, `trap` or `none` over these bytes in the
+/// finished component.
+static DESCRIBE_ATTACK: [u8; 24] = *b"describe-attack=none....";
+
+thread_local! {
+    static CONFIGURATION: RefCell<Configuration> = RefCell::default();
+}
+
+impl Guest for Hostile {
+    fn describe() -> Description {
+        // A copy through a volatile read: the compiler must not know the bytes.
+        let mode = std::hint::black_box(&DESCRIBE_ATTACK);
+        attack::everywhere(&String::from_utf8_lossy(&mode[16..20]), "describe");
+        Description {
+            name: "hostile".into(),
+            version: "0.0.1".into(),
+            summary: "Misbehaves as its configuration says".into(),
+            configuration_schema: r#"{"type":"object"}"#.into(),
+            formats: vec![Format {
+                name: "bytes".into(),
+                compressions: Vec::new(),
+            }],
+            memory_limit_bytes: 64 << 20,
+            requests_in_flight: 4,
+            payload_limit_bytes: 64 << 20,
+        }
+    }
+
+    fn plan(configuration: String, _run: Run) -> Result<RunPlan, Failure> {
+        let configuration = Configuration::parse(&configuration);
+        attack::everywhere(&configuration.attack, "plan");
+        attack::in_plan(&configuration, honest_plan(&configuration))
+    }
+
+    fn check(configuration: String, _run: Run) -> Result<Vec<CheckStep>, Failure> {
+        attack::everywhere(&Configuration::parse(&configuration).attack, "check");
+        Ok(Vec::new())
+    }
+
+    fn configure(configuration: String, _run: Run, _schema: Vec<u8>) -> Result<(), Failure> {
+        let configuration = Configuration::parse(&configuration);
+        attack::everywhere(&configuration.attack, "configure");
+        CONFIGURATION.set(configuration);
+        Ok(())
+    }
+
+    fn encode_batch(_messages: Vec<u8>) -> Result<Progress, Failure> {
+        let configuration = CONFIGURATION.with_borrow(Clone::clone);
+        attack::everywhere(&configuration.attack, "encode-batch");
+        attack::in_batch(&configuration)?;
+        Ok(Progress {
+            rows: configuration.rows,
+            bytes: 0,
+            files: 0,
+        })
+    }
+
+    fn finish() -> Result<Report, Failure> {
+        let configuration = CONFIGURATION.with_borrow(Clone::clone);
+        attack::everywhere(&configuration.attack, "finish");
+        let report = honest_report(&configuration)?;
+        attack::in_report(&configuration, report)
+    }
+
+    fn recover(configuration: String, _run: Run, notes: Vec<Vec<u8>>) -> Result<Recovery, Failure> {
+        let configuration = Configuration::parse(&configuration);
+        attack::everywhere(&configuration.attack, "recover");
+        let mut recovery = Recovery {
+            aborted: Vec::new(),
+            left_open: Vec::new(),
+        };
+        for note in notes {
+            let id = String::from_utf8_lossy(&note).into_owned();
+            match store::abort_upload(&configuration, &id) {
+                Ok(204 | 404) => recovery.aborted.push(id),
+                Ok(status) => recovery.left_open.push(format!("{id}: status {status}")),
+                Err(why) => recovery.left_open.push(format!("{id}: {why}")),
+            }
+        }
+        Ok(recovery)
+    }
+}
+
+/// What an honest plugin asks for: its own prefix in its own bucket, and multipart uploads there.
+fn honest_plan(configuration: &Configuration) -> RunPlan {
+    let grant = |operation: &str, method: &str, query: &[&str]| Grant {
+        operation: operation.into(),
+        method: method.into(),
+        origin: configuration.endpoint_url.clone(),
+        path_prefix: format!("/{}/{}", configuration.bucket_name, configuration.prefix),
+        query: query.iter().map(|key| key.to_string()).collect(),
+        headers: ["authorization", "x-amz-content-sha256", "x-amz-date"]
+            .map(str::to_owned)
+            .to_vec(),
+    };
+    RunPlan {
+        keys: vec![configuration.key()],
+        manifest_key: None,
+        settings: Vec::new(),
+        part_size_bytes: 5 << 20,
+        requests_in_flight: 4,
+        grants: vec![
+            grant("PutObject", "PUT", &[]),
+            grant("CreateMultipartUpload", "POST", &["uploads"]),
+            grant("AbortMultipartUpload", "DELETE", &["uploadId"]),
+        ],
+        signing: vec![SigningScope {
+            service: "s3".into(),
+            region: configuration.region.clone(),
+        }],
+        required_columns: Vec::new(),
+        include_events: None,
+        exclude_events: Vec::new(),
+    }
+}
+
+/// Write the one object, and say so.
+fn honest_report(configuration: &Configuration) -> Result<Report, Failure> {
+    let mut draft = Draft::new(Method::Put, configuration.url());
+    draft.body = b"harmless".to_vec();
+    let bytes = draft.body.len() as u64;
+    let answer = store::call(configuration, draft)
+        .map_err(|error| Failure::Refused(format!("PUT {}: {error:?}", configuration.key())))?;
+    if answer.status != 200 {
+        let body = String::from_utf8_lossy(&answer.body);
+        return Err(Failure::Refused(format!(
+            "PUT: status {}: {body}",
+            answer.status
+        )));
+    }
+    let etag = answer.headers.iter().find(|(name, _)| name == "etag");
+    Ok(Report {
+        rows_received: configuration.rows,
+        rows_exported: configuration.rows,
+        rows_filtered: 0,
+        bytes_encoded: bytes,
+        files: vec![ExportedFile {
+            key: configuration.key(),
+            rows: configuration.rows,
+            bytes,
+            etag: etag.map(|(_, value)| value.clone()).unwrap_or_default(),
+        }],
+        manifest_key: None,
+        repairs: Vec::new(),
+        requests: 1,
+        retries: 0,
+        warnings: Vec::new(),
+    })
+}
