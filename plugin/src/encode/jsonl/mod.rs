@@ -1,0 +1,183 @@
+//! Writes blocks as JSON Lines: one object per row, keys in column order, every column present. Compresses the text in
+//! pieces that depend on the rows alone, and closes a file at most one record past its limit.
+
+mod column;
+mod number;
+mod time;
+
+use std::sync::Arc;
+
+use arrow::datatypes::Schema;
+use arrow::record_batch::RecordBatch;
+
+use self::column::{Column, Scratch};
+use super::codec::{FLUSH_BYTES, Stream, bound_bytes};
+use super::{EncodeError, Finished, Repairs};
+use crate::settings::JsonLinesCodec;
+
+/// Text is handed to the codec once there is this much, at the end of a row: small enough to stay in the cache
+/// between being written and being compressed, large enough for the codec to work without interruption.
+const TEXT_BLOCK_BYTES: usize = 64 << 10;
+/// The text buffer is given back after a row that made it larger than this.
+const TEXT_BUFFER_BYTES: usize = 4 * TEXT_BLOCK_BYTES;
+
+/// What every JSON Lines file of a run has in common.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    columns: Arc<[Column]>,
+    codec: JsonLinesCodec,
+}
+
+impl Plan {
+    /// Encoders for the columns of blocks of `schema`; `json` says which columns are JSON text.
+    ///
+    /// # Errors
+    /// A column's type is none that JSON Lines can hold.
+    pub fn new(schema: &Schema, json: &[bool], codec: JsonLinesCodec) -> Result<Self, EncodeError> {
+        let fields = schema.fields().iter().zip(json).enumerate();
+        let columns = fields.map(|(index, (field, json))| Column::new(index, field, *json));
+        Ok(Plan {
+            columns: columns.collect::<Result<_, _>>()?,
+            codec,
+        })
+    }
+}
+
+/// The most by which a file can exceed its limit, for records of at most `record_text_bytes` of text (its line break
+/// included).
+///
+/// Without a codec the last record alone stands over the limit. With one, the encoder flushes the codec before a
+/// further record could carry the file to its limit unseen, so again one record is the most, in its compressed form
+/// (which is larger than the text by a 32nd at the worst), and then the end of the stream.
+pub fn overshoot_bytes(codec: JsonLinesCodec, record_text_bytes: u64) -> u64 {
+    match codec {
+        JsonLinesCodec::None => record_text_bytes,
+        JsonLinesCodec::Gzip(_) | JsonLinesCodec::Brotli(_) | JsonLinesCodec::Zstd(_) => {
+            bound_bytes(record_text_bytes) + FLUSH_BYTES
+        }
+    }
+}
+
+/// One open JSON Lines file.
+pub struct LinesEncoder {
+    columns: Arc<[Column]>,
+    limit_bytes: Option<u64>,
+    stream: Stream,
+    compresses: bool,
+    /// Rows that the codec has not seen yet.
+    text: Vec<u8>,
+    /// Text that the codec was given since its last flush.
+    unflushed_bytes: u64,
+    /// What the codec had produced after its last flush.
+    flushed_bytes: u64,
+    /// Text of the whole file.
+    text_bytes: u64,
+    full: bool,
+    scratch: Scratch,
+}
+
+impl LinesEncoder {
+    /// Open a file.
+    ///
+    /// # Errors
+    /// The codec cannot be set up.
+    pub fn new(plan: Plan, limit_bytes: Option<u64>) -> Result<Self, EncodeError> {
+        Ok(LinesEncoder {
+            columns: plan.columns,
+            limit_bytes,
+            stream: Stream::new(plan.codec)?,
+            compresses: plan.codec != JsonLinesCodec::None,
+            text: Vec::new(),
+            unflushed_bytes: 0,
+            flushed_bytes: 0,
+            text_bytes: 0,
+            full: false,
+            scratch: Scratch::default(),
+        })
+    }
+
+    /// Take rows until the block is used up or the file is full.
+    ///
+    /// # Errors
+    /// The codec failed, or the block has another schema.
+    pub fn write(&mut self, block: &RecordBatch, from_row: usize) -> Result<usize, EncodeError> {
+        let columns = Arc::clone(&self.columns);
+        let bound = column::bind(&columns, block)?;
+        for row in from_row..block.num_rows() {
+            if self.full {
+                return Ok(row - from_row);
+            }
+            // Without a codec the output is the text: nothing is copied.
+            let out = if self.compresses {
+                &mut self.text
+            } else {
+                self.stream.output()
+            };
+            let before = out.len();
+            column::write_row(&bound, row, out, &mut self.scratch);
+            self.text_bytes += (out.len() - before) as u64;
+            if self.compresses {
+                self.compress()?;
+            } else {
+                self.full = self.limit_bytes.is_some_and(|limit| self.text_bytes >= limit);
+            }
+        }
+        Ok(block.num_rows() - from_row)
+    }
+
+    /// Give the codec the text if there is enough of it, and find out whether the file is full if it could be.
+    fn compress(&mut self) -> Result<(), EncodeError> {
+        let pending_bytes = self.unflushed_bytes + self.text.len() as u64;
+        let could_be_full = self.limit_bytes.filter(|limit| {
+            // What was produced since the last flush is part of the bound of the text given since.
+            self.flushed_bytes + bound_bytes(pending_bytes) >= *limit
+        });
+        if let Some(limit) = could_be_full {
+            self.feed()?;
+            self.stream.flush()?;
+            self.unflushed_bytes = 0;
+            self.flushed_bytes = self.stream.produced_bytes();
+            self.full = self.flushed_bytes >= limit;
+        } else if self.text.len() >= TEXT_BLOCK_BYTES {
+            self.feed()?;
+        }
+        Ok(())
+    }
+
+    fn feed(&mut self) -> Result<(), EncodeError> {
+        self.stream.write(&self.text)?;
+        self.unflushed_bytes += self.text.len() as u64;
+        self.text.clear();
+        self.text.shrink_to(TEXT_BUFFER_BYTES);
+        Ok(())
+    }
+
+    /// Whether the file holds its limit.
+    pub fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// How much output has not been taken.
+    pub fn output_len(&self) -> usize {
+        self.stream.output_len()
+    }
+
+    /// Take the output.
+    pub fn take_output(&mut self) -> Vec<u8> {
+        self.stream.take_output()
+    }
+
+    /// End the file.
+    ///
+    /// # Errors
+    /// The codec failed.
+    pub fn finish(mut self, rows: u64) -> Result<Finished, EncodeError> {
+        self.feed()?;
+        Ok(Finished {
+            output: self.stream.finish()?,
+            rows,
+            bytes_encoded: self.text_bytes,
+            repairs: self.scratch.repairs,
+        })
+    }
+}

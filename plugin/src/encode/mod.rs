@@ -1,0 +1,247 @@
+//! Everything between an Arrow record batch and the bytes of a file. Knows no keys, objects or requests, and never
+//! looks at anything but rows and settings: the same rows in the same order give the same bytes.
+//!
+//! A batch's way: [`EventFilter`] drops rows, [`Rechunker`] cuts what is left into [`Block`]s whose boundaries depend
+//! on nothing but the rows and whose columns have the types that files hold, and a [`FileEncoder`] takes rows from
+//! blocks until the file is full.
+
+mod block;
+mod codec;
+mod convert;
+mod filter;
+mod json_text;
+mod jsonl;
+mod parquet;
+mod row_size;
+#[cfg(test)]
+mod tests;
+
+use std::num::NonZeroU64;
+
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::error::ArrowError;
+use arrow::record_batch::RecordBatch;
+use ::parquet::errors::ParquetError;
+
+pub use block::{Block, BlockLimits, Rechunker};
+pub use filter::EventFilter;
+pub use json_text::Repairs;
+pub use jsonl::overshoot_bytes as json_lines_overshoot_bytes;
+pub use parquet::{
+    MAX_FILE_BYTES as PARQUET_MAX_FILE_BYTES, overshoot_bytes as parquet_overshoot_bytes,
+};
+
+use crate::failure::Failure;
+use crate::settings::Format;
+
+/// Why rows cannot become a file. All but the last three are the supplied data's fault.
+#[derive(Debug, thiserror::Error)]
+pub enum EncodeError {
+    /// Found when a run is configured, before the first row.
+    #[error("column `{column}` has the type {data_type}: {reason}; convert it in the source or leave it out")]
+    UnsupportedColumn {
+        column: String,
+        data_type: String,
+        reason: &'static str,
+    },
+    #[error("the schema has no columns: there is nothing to export")]
+    NoColumns,
+    #[error(
+        "row {row} (counted from 0 in this run, without filtered rows) holds {bytes} bytes, more than the limit of \
+         {limit_bytes}; raise `max_row_mb` or shorten the row in the source"
+    )]
+    RowTooLarge {
+        row: u64,
+        bytes: u64,
+        limit_bytes: u64,
+    },
+    #[error(
+        "column `{column}`, row {row} (counted from 0 in this run, without filtered rows): the value does not fit \
+         {target}; correct it in the source"
+    )]
+    OutOfRange {
+        column: String,
+        row: u64,
+        target: String,
+    },
+    #[error("{0}; filtering by event name needs a string column `event`")]
+    EventColumn(String),
+    #[error("the rows cannot be read: {0}")]
+    Arrow(#[from] ArrowError),
+    #[error("the Parquet writer failed: {0}")]
+    Parquet(#[from] ParquetError),
+    #[error("the codec failed: {0}")]
+    Codec(#[from] std::io::Error),
+}
+
+impl From<EncodeError> for Failure {
+    fn from(error: EncodeError) -> Self {
+        Failure::Data(error.to_string())
+    }
+}
+
+/// What every file of a run has in common, prepared once: column encoders, writer properties, limits.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    block_schema: SchemaRef,
+    limit_bytes: Option<NonZeroU64>,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    JsonLines(jsonl::Plan),
+    Parquet(parquet::Plan),
+}
+
+impl Layout {
+    /// Decide how rows of `schema` become files. `json_columns` says for each column (missing ones: no) whether its
+    /// text is JSON; a field whose Arrow extension is `arrow.json` is JSON as well. `limit_bytes` closes a file once
+    /// it holds that many bytes.
+    ///
+    /// # Errors
+    /// A column of a type that the format cannot hold, named with its type.
+    pub fn new(
+        schema: &Schema,
+        format: Format,
+        limit_bytes: Option<NonZeroU64>,
+        json_columns: &[bool],
+    ) -> Result<Self, EncodeError> {
+        check_schema(schema, format)?;
+        let json = convert::json_columns(schema, json_columns);
+        let (block_schema, kind) = match format {
+            Format::JsonLines(codec) => {
+                let block_schema = convert::json_lines_schema(schema);
+                let plan = jsonl::Plan::new(&block_schema, &json, codec)?;
+                (block_schema, Kind::JsonLines(plan))
+            }
+            Format::Parquet(codec) => {
+                let block_schema = convert::parquet_schema(schema);
+                let plan = parquet::Plan::new(&block_schema, &json, codec)?;
+                (block_schema, Kind::Parquet(plan))
+            }
+        };
+        Ok(Layout {
+            block_schema,
+            limit_bytes,
+            kind,
+        })
+    }
+
+    /// The schema of the blocks that the encoders take: what [`Rechunker`] converts to.
+    pub fn block_schema(&self) -> &SchemaRef {
+        &self.block_schema
+    }
+}
+
+/// Refuse what the format cannot hold, before the first row.
+///
+/// # Errors
+/// The first column that cannot be exported, with its type and the reason; or that there are no columns.
+pub fn check_schema(schema: &Schema, format: Format) -> Result<(), EncodeError> {
+    convert::check_schema(schema, format)
+}
+
+/// One open file.
+pub struct FileEncoder {
+    rows: u64,
+    inner: Inner,
+}
+
+enum Inner {
+    JsonLines(jsonl::LinesEncoder),
+    Parquet(Box<parquet::ParquetEncoder>),
+}
+
+/// A finished file's last bytes and what it holds in all.
+#[derive(Debug)]
+pub struct Finished {
+    /// What was produced since the last [`FileEncoder::take_output`].
+    pub output: Vec<u8>,
+    /// Rows in the file.
+    pub rows: u64,
+    /// Bytes before compression: JSON text, or encoded Parquet pages.
+    pub bytes_encoded: u64,
+    /// Repairs made to its JSON columns.
+    pub repairs: Repairs,
+}
+
+impl FileEncoder {
+    /// Open a file.
+    ///
+    /// # Errors
+    /// The codec or the Parquet writer cannot be set up.
+    pub fn new(layout: &Layout) -> Result<Self, EncodeError> {
+        let limit_bytes = layout.limit_bytes.map(NonZeroU64::get);
+        let inner = match &layout.kind {
+            Kind::JsonLines(plan) => {
+                Inner::JsonLines(jsonl::LinesEncoder::new(plan.clone(), limit_bytes)?)
+            }
+            Kind::Parquet(plan) => {
+                let schema = layout.block_schema.clone();
+                Inner::Parquet(Box::new(parquet::ParquetEncoder::new(
+                    plan,
+                    schema,
+                    limit_bytes,
+                )?))
+            }
+        };
+        Ok(FileEncoder { rows: 0, inner })
+    }
+
+    /// Take rows of `block` from `from_row` on, until the block is used up or the file is full; returns how many were
+    /// taken. The rest belongs to the next file. `block` has [`Layout::block_schema`].
+    ///
+    /// # Errors
+    /// The Parquet writer or the codec failed.
+    pub fn write(&mut self, block: &RecordBatch, from_row: usize) -> Result<usize, EncodeError> {
+        let taken = match &mut self.inner {
+            Inner::JsonLines(encoder) => encoder.write(block, from_row)?,
+            Inner::Parquet(encoder) => encoder.write(block, from_row)?,
+        };
+        self.rows += taken as u64;
+        Ok(taken)
+    }
+
+    /// Whether the file holds at least its limit of written bytes: finish it and open the next. A Parquet file is full
+    /// at [`PARQUET_MAX_FILE_BYTES`] even where no limit is set.
+    pub fn is_full(&self) -> bool {
+        match &self.inner {
+            Inner::JsonLines(encoder) => encoder.is_full(),
+            Inner::Parquet(encoder) => encoder.is_full(),
+        }
+    }
+
+    /// Bytes that [`FileEncoder::take_output`] would return.
+    pub fn output_len(&self) -> usize {
+        match &self.inner {
+            Inner::JsonLines(encoder) => encoder.output_len(),
+            Inner::Parquet(encoder) => encoder.output_len(),
+        }
+    }
+
+    /// Take the bytes produced so far, without copying them.
+    pub fn take_output(&mut self) -> Vec<u8> {
+        match &mut self.inner {
+            Inner::JsonLines(encoder) => encoder.take_output(),
+            Inner::Parquet(encoder) => encoder.take_output(),
+        }
+    }
+
+    /// Rows taken so far.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Close the file.
+    ///
+    /// # Errors
+    /// The Parquet writer or the codec failed.
+    pub fn finish(self) -> Result<Finished, EncodeError> {
+        let rows = self.rows;
+        match self.inner {
+            Inner::JsonLines(encoder) => encoder.finish(rows),
+            Inner::Parquet(encoder) => encoder.finish(rows),
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Writes blocks as a Parquet file, closing row groups early enough for the file to end near its limit. Never
+//! converts a type: blocks come as `convert` makes them.
+
+use std::sync::Arc;
+
+use ::parquet::arrow::ArrowWriter;
+use ::parquet::arrow::arrow_writer::ArrowWriterOptions;
+use ::parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
+use ::parquet::file::metadata::RowGroupMetaData;
+use ::parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use ::parquet::schema::types::ColumnPath;
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+
+use super::{EncodeError, Finished, Repairs};
+use crate::settings::ParquetCodec;
+
+/// Smallest row group begun for a file that nears its limit: below this, metadata outweighs data.
+const MIN_ROW_GROUP_BYTES: u64 = 1 << 20;
+/// Largest row group, encoded. It is held in memory until it is complete; at usual compression it is some 100,000
+/// rows, what readers like to spread over threads.
+const MAX_ROW_GROUP_BYTES: u64 = 16 << 20;
+/// Most memory for a row group under way, dictionaries under construction included, whatever it will encode to.
+const MAX_ROW_GROUP_MEMORY_BYTES: usize = 40 << 20;
+/// Most rows of a row group: bounds the page index where rows are tiny.
+const MAX_ROW_GROUP_ROWS: usize = 1 << 20;
+/// A data page ends at this size before compression, what a reader decodes at once, ...
+const DATA_PAGE_BYTES: usize = 1 << 20;
+/// ... or at this many rows, so that the page index can skip to few of them.
+const DATA_PAGE_ROWS: usize = 20_000;
+/// A dictionary larger than this no longer pays: the column goes on in plain encoding.
+const DICTIONARY_PAGE_BYTES: usize = 1 << 20;
+/// Minimum and maximum of long strings are cut to this, in footer and page index.
+const STATISTICS_BYTES: usize = 64;
+/// A file is full at this size whatever its limit: the Parquet writer counts positions in `usize`, which in the guest
+/// ends at 4 GiB. The room left is for the row group under way and the footer.
+pub const MAX_FILE_BYTES: u64 = (4 << 30) - (256 << 20);
+/// Fixed, so that bytes do not depend on the versions of libraries more than they must.
+const CREATED_BY: &str = "batch-export";
+
+/// What every Parquet file of a run has in common.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    options: ArrowWriterOptions,
+}
+
+impl Plan {
+    /// Writer options for blocks of `schema`; `json` says which columns are JSON text.
+    ///
+    /// # Errors
+    /// The codec has no such level.
+    pub fn new(schema: &Schema, json: &[bool], codec: ParquetCodec) -> Result<Self, EncodeError> {
+        let mut properties = WriterProperties::builder()
+            .set_writer_version(WriterVersion::PARQUET_2_0)
+            .set_created_by(CREATED_BY.to_owned())
+            .set_compression(compression(codec)?)
+            .set_max_row_group_row_count(Some(MAX_ROW_GROUP_ROWS))
+            .set_data_page_size_limit(DATA_PAGE_BYTES)
+            .set_data_page_row_count_limit(DATA_PAGE_ROWS)
+            .set_dictionary_page_size_limit(DICTIONARY_PAGE_BYTES)
+            .set_statistics_enabled(EnabledStatistics::Page)
+            .set_statistics_truncate_length(Some(STATISTICS_BYTES))
+            .set_column_index_truncate_length(Some(STATISTICS_BYTES));
+        for (field, is_json) in schema.fields().iter().zip(json) {
+            let column = ColumnPath::from(vec![field.name().clone()]);
+            if *is_json {
+                // Nearly every text is different, and its minimum and maximum tell a reader nothing.
+                properties = properties
+                    .set_column_dictionary_enabled(column.clone(), false)
+                    .set_column_statistics_enabled(column, EnabledStatistics::None);
+            } else if is_binary(field.data_type()) {
+                properties = properties.set_column_dictionary_enabled(column, false);
+            }
+        }
+        let options = ArrowWriterOptions::new()
+            .with_properties(properties.build())
+            // The embedded Arrow schema would make Arrow readers restore the source's own types (views, large
+            // strings) while all others see Parquet's: every reader shall see the same.
+            .with_skip_arrow_metadata(true);
+        Ok(Plan { options })
+    }
+}
+
+/// Binary values are hashes, ids and blobs: rarely repeated.
+fn is_binary(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::Binary
+            | DataType::LargeBinary
+            | DataType::BinaryView
+            | DataType::FixedSizeBinary(_)
+    )
+}
+
+fn compression(codec: ParquetCodec) -> Result<Compression, EncodeError> {
+    Ok(match codec {
+        ParquetCodec::None => Compression::UNCOMPRESSED,
+        ParquetCodec::Gzip(level) => Compression::GZIP(GzipLevel::try_new(level)?),
+        ParquetCodec::Brotli(level) => Compression::BROTLI(BrotliLevel::try_new(level)?),
+        ParquetCodec::Zstd(level) => Compression::ZSTD(ZstdLevel::try_new(level)?),
+        ParquetCodec::Lz4 => Compression::LZ4_RAW,
+        ParquetCodec::Snappy => Compression::SNAPPY,
+    })
+}
+
+/// The most by which a file can exceed its limit: the smallest row group, the block that completed it, and the
+/// metadata (page headers, page index, footer) of all `row_groups` of the file. `largest_block_bytes` is the block
+/// limit, or the largest row where that is larger.
+pub fn overshoot_bytes(columns: usize, row_groups: usize, largest_block_bytes: u64) -> u64 {
+    let metadata = (columns as u64) * (row_groups as u64) * CHUNK_METADATA_BYTES;
+    MIN_ROW_GROUP_BYTES + largest_block_bytes + metadata + FOOTER_BYTES
+}
+
+/// Footer, page headers and page index of one column of one row group, statistics cut to [`STATISTICS_BYTES`].
+const CHUNK_METADATA_BYTES: u64 = 2 << 10;
+/// The file's schema and magic bytes.
+const FOOTER_BYTES: u64 = 256 << 10;
+
+/// One open Parquet file.
+pub struct ParquetEncoder {
+    writer: ArrowWriter<Vec<u8>>,
+    limit_bytes: u64,
+}
+
+impl ParquetEncoder {
+    /// Open a file of blocks of `schema`.
+    ///
+    /// # Errors
+    /// The writer refuses the schema.
+    pub fn new(
+        plan: &Plan,
+        schema: SchemaRef,
+        limit_bytes: Option<u64>,
+    ) -> Result<Self, EncodeError> {
+        let options = plan.options.clone();
+        Ok(ParquetEncoder {
+            writer: ArrowWriter::try_new_with_options(Vec::new(), schema, options)?,
+            limit_bytes: limit_bytes.unwrap_or(MAX_FILE_BYTES).min(MAX_FILE_BYTES),
+        })
+    }
+
+    /// Take all rows from `from_row` on: a block is never split between files, it is small enough.
+    ///
+    /// # Errors
+    /// The writer failed.
+    pub fn write(&mut self, block: &RecordBatch, from_row: usize) -> Result<usize, EncodeError> {
+        let rows = block.num_rows() - from_row;
+        self.writer.write(&block.slice(from_row, rows))?;
+        let size_bytes = self.writer.in_progress_size();
+        if size_bytes as u64 >= self.row_group_bytes()
+            || self.writer.memory_size() >= MAX_ROW_GROUP_MEMORY_BYTES
+        {
+            // Growing the output by doubling would need three times the row group for a moment.
+            self.writer.inner_mut().reserve(size_bytes);
+            self.writer.flush()?;
+        }
+        Ok(rows)
+    }
+
+    /// The size at which to close the row group under way: what the file lacks to its limit. The estimate counts
+    /// open pages before compression, so a file nears its limit in a few ever smaller row groups.
+    fn row_group_bytes(&self) -> u64 {
+        self.limit_bytes
+            .saturating_sub(self.writer.bytes_written() as u64)
+            .clamp(MIN_ROW_GROUP_BYTES, MAX_ROW_GROUP_BYTES)
+    }
+
+    /// Whether completed row groups fill the file.
+    pub fn is_full(&self) -> bool {
+        self.writer.bytes_written() as u64 >= self.limit_bytes
+    }
+
+    /// How much output has not been taken.
+    pub fn output_len(&self) -> usize {
+        self.writer.inner().len()
+    }
+
+    /// Take the output. The writer counts positions itself and never looks back.
+    pub fn take_output(&mut self) -> Vec<u8> {
+        std::mem::take(self.writer.inner_mut())
+    }
+
+    /// Write what is left and the footer.
+    ///
+    /// # Errors
+    /// The writer failed.
+    pub fn finish(mut self, rows: u64) -> Result<Finished, EncodeError> {
+        let size_bytes = self.writer.in_progress_size();
+        self.writer.inner_mut().reserve(size_bytes);
+        let metadata = self.writer.finish()?;
+        let encoded = metadata.row_groups().iter().map(RowGroupMetaData::total_byte_size);
+        Ok(Finished {
+            bytes_encoded: encoded.map(i64::unsigned_abs).sum(),
+            output: self.take_output(),
+            rows,
+            repairs: Repairs::default(),
+        })
+    }
+}
