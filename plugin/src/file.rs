@@ -1,0 +1,195 @@
+//! One run's data files: gives blocks to an encoder, its bytes to an upload, and begins the next file when one is
+//! full. Knows no requests and no Arrow IPC, and never holds a file as a whole.
+
+use arrow::array::{Array, AsArray};
+use arrow::compute::{cast, max, min};
+use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
+
+use crate::encode::{Block, FileEncoder, Finished, Layout, Repairs};
+use crate::failure::Failure;
+use crate::imports::Imports;
+use crate::key::KeyNames;
+use crate::settings::{Format, JsonLinesCodec};
+use crate::upload::Uploads;
+
+/// Bytes that an encoder gathers before they go to the upload: enough that calls do not matter, little beside a part.
+const OUTPUT_CHUNK_BYTES: usize = 64 * 1024;
+
+/// What a file holds, known once its last byte was handed to the upload.
+#[derive(Debug, Clone)]
+pub struct WrittenFile {
+    pub key: String,
+    pub rows: u64,
+    /// Least and greatest value of the time column, in microseconds since 1970.
+    pub times_micros: Option<(i64, i64)>,
+}
+
+/// What all files of the run held.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Totals {
+    pub rows: u64,
+    /// Before compression.
+    pub bytes_encoded: u64,
+    /// As handed to uploads.
+    pub bytes_written: u64,
+    pub repairs: Repairs,
+}
+
+/// The files of one run, one open at a time.
+pub struct Files {
+    layout: Layout,
+    keys: KeyNames,
+    content_type: &'static str,
+    /// Column whose least and greatest values are kept, where the manifest wants them.
+    time_column: Option<usize>,
+    open: Option<OpenFile>,
+    written: Vec<WrittenFile>,
+    totals: Totals,
+}
+
+struct OpenFile {
+    encoder: FileEncoder,
+    key: String,
+    times_micros: Option<(i64, i64)>,
+}
+
+impl Files {
+    /// No files yet.
+    pub fn new(layout: Layout, keys: KeyNames, format: Format, time_column: Option<usize>) -> Self {
+        Files {
+            layout,
+            keys,
+            content_type: content_type(format),
+            time_column,
+            open: None,
+            written: Vec::new(),
+            totals: Totals::default(),
+        }
+    }
+
+    /// Encode the rows of a block into as many files as they take.
+    pub fn write<I: Imports>(
+        &mut self,
+        block: &Block,
+        uploads: &mut Uploads<I>,
+    ) -> Result<(), Failure> {
+        let mut row = 0;
+        while row < block.rows.num_rows() {
+            let mut file = match self.open.take() {
+                Some(file) => file,
+                None => self.begin(uploads)?,
+            };
+            let taken = file.encoder.write(&block.rows, row)?;
+            if let Some(column) = self.time_column {
+                let times = block.rows.column(column).slice(row, taken);
+                file.times_micros = widest(file.times_micros, bounds(&times)?);
+            }
+            row += taken;
+            let full = file.encoder.is_full();
+            if full || file.encoder.output_len() >= OUTPUT_CHUNK_BYTES {
+                self.hand_over(&file.encoder.take_output(), uploads)?;
+            }
+            // Checked after every block: what a block adds is far below what `parts_exhausted` keeps free.
+            if full || uploads.parts_exhausted() {
+                self.end(file, uploads)?;
+            } else {
+                self.open = Some(file);
+            }
+        }
+        Ok(())
+    }
+
+    /// No more rows: end the open file.
+    pub fn finish<I: Imports>(&mut self, uploads: &mut Uploads<I>) -> Result<(), Failure> {
+        match self.open.take() {
+            Some(file) => self.end(file, uploads),
+            None => Ok(()),
+        }
+    }
+
+    /// Files that have all their bytes, in order.
+    pub fn written(&self) -> &[WrittenFile] {
+        &self.written
+    }
+
+    /// Files begun, the open one included.
+    pub fn begun(&self) -> u32 {
+        self.written.len() as u32 + u32::from(self.open.is_some())
+    }
+
+    /// What the files held so far; rows and repairs only of those that have all their bytes.
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    fn begin<I: Imports>(&self, uploads: &mut Uploads<I>) -> Result<OpenFile, Failure> {
+        let index = u32::try_from(self.written.len()).map_err(|_| {
+            Failure::Data(
+                "the run needs more files than can be numbered; raise max_file_size_mb".into(),
+            )
+        })?;
+        let key = self.keys.data(index)?;
+        uploads.open(key.clone(), self.content_type)?;
+        Ok(OpenFile {
+            encoder: FileEncoder::new(&self.layout)?,
+            key,
+            times_micros: None,
+        })
+    }
+
+    fn end<I: Imports>(&mut self, file: OpenFile, uploads: &mut Uploads<I>) -> Result<(), Failure> {
+        let Finished {
+            output,
+            rows,
+            bytes_encoded,
+            repairs,
+        } = file.encoder.finish()?;
+        self.hand_over(&output, uploads)?;
+        uploads.close()?;
+        self.totals.rows += rows;
+        self.totals.bytes_encoded += bytes_encoded;
+        self.totals.repairs += repairs;
+        self.written.push(WrittenFile {
+            key: file.key,
+            rows,
+            times_micros: file.times_micros,
+        });
+        Ok(())
+    }
+
+    fn hand_over<I: Imports>(
+        &mut self,
+        bytes: &[u8],
+        uploads: &mut Uploads<I>,
+    ) -> Result<(), Failure> {
+        self.totals.bytes_written += bytes.len() as u64;
+        Ok(uploads.write(bytes)?)
+    }
+}
+
+/// `Content-Type` of a data file. `Content-Encoding` is never set: clients would decompress behind the user's back.
+pub fn content_type(format: Format) -> &'static str {
+    match format {
+        Format::Parquet(_) => "application/vnd.apache.parquet",
+        Format::JsonLines(JsonLinesCodec::None) => "application/x-ndjson",
+        Format::JsonLines(JsonLinesCodec::Gzip(_)) => "application/gzip",
+        Format::JsonLines(JsonLinesCodec::Zstd(_)) => "application/zstd",
+        // Brotli has no registered media type of its own.
+        Format::JsonLines(JsonLinesCodec::Brotli(_)) => "application/octet-stream",
+    }
+}
+
+/// Least and greatest of a column of times; `None` when all are null.
+fn bounds(times: &dyn Array) -> Result<Option<(i64, i64)>, Failure> {
+    let micros = cast(times, &DataType::Timestamp(TimeUnit::Microsecond, None))
+        .map_err(|error| Failure::Data(format!("the time column cannot be read: {error}")))?;
+    let micros = micros.as_primitive::<TimestampMicrosecondType>();
+    Ok(min(micros).zip(max(micros)))
+}
+
+fn widest(a: Option<(i64, i64)>, b: Option<(i64, i64)>) -> Option<(i64, i64)> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+        (a, b) => a.or(b),
+    }
+}

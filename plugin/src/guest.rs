@@ -1,0 +1,364 @@
+//! The component's bindings: WIT types in and out, and nothing decided. The only file that knows it runs as wasm.
+
+use std::cell::RefCell;
+use std::panic::PanicHookInfo;
+use std::sync::Once;
+
+use crate::check::{CheckStep, Outcome};
+use crate::failure::{Failure, Problem};
+use crate::imports::{
+    Imports, Level, Method, Refresh, Request, Response, ScopedKey, SignerError, TransportError,
+};
+use crate::plan::{Description, Plan};
+use crate::recover::Recovery;
+use crate::run::{Export, Progress, Report};
+use crate::settings::{Interval, Run};
+
+use bindings::batch_export::destination as import;
+use bindings::exports::batch_export::destination::exporter as wit;
+use import::types as wit_types;
+
+mod bindings {
+    wit_bindgen::generate!({
+        path: "../wit",
+        world: "destination",
+        generate_all,
+    });
+    use super::Plugin;
+    export!(Plugin);
+}
+
+struct Plugin;
+
+thread_local! {
+    /// The run between `configure` and `finish`; a component instance has one thread.
+    static EXPORT: RefCell<Option<Export<Host>>> = const { RefCell::new(None) };
+}
+
+impl wit::Guest for Plugin {
+    fn describe() -> wit::Description {
+        report_panics();
+        crate::plan::describe().into()
+    }
+
+    fn plan(
+        configuration: String,
+        run: wit_types::Run,
+    ) -> Result<wit::RunPlan, wit_types::Failure> {
+        report_panics();
+        Ok(crate::plan::plan_from_json(&configuration, &run.into())?.into())
+    }
+
+    fn check(
+        configuration: String,
+        run: wit_types::Run,
+    ) -> Result<Vec<wit::CheckStep>, wit_types::Failure> {
+        report_panics();
+        let steps = crate::check::check(Host, &configuration, &run.into())?;
+        Ok(steps.into_iter().map(Into::into).collect())
+    }
+
+    fn configure(
+        configuration: String,
+        run: wit_types::Run,
+        schema: Vec<u8>,
+    ) -> Result<(), wit_types::Failure> {
+        report_panics();
+        let export = Export::configure(Host, &configuration, run.into(), schema)?;
+        EXPORT.set(Some(export));
+        Ok(())
+    }
+
+    fn encode_batch(messages: Vec<u8>) -> Result<wit::Progress, wit_types::Failure> {
+        EXPORT.with_borrow_mut(|export| match export {
+            Some(export) => Ok(export.encode_batch(messages)?.into()),
+            None => Err(not_configured("encode-batch").into()),
+        })
+    }
+
+    fn finish() -> Result<wit::Report, wit_types::Failure> {
+        match EXPORT.take() {
+            Some(export) => Ok(export.finish()?.into()),
+            None => Err(not_configured("finish").into()),
+        }
+    }
+
+    fn recover(
+        configuration: String,
+        run: wit_types::Run,
+        notes: Vec<Vec<u8>>,
+    ) -> Result<wit::Recovery, wit_types::Failure> {
+        report_panics();
+        Ok(crate::recover::recover(Host, &configuration, &run.into(), &notes)?.into())
+    }
+}
+
+fn not_configured(export: &str) -> Failure {
+    Failure::Data(format!(
+        "`{export}` was called without a configured run: the host must call `configure` first, once for each run, \
+         and begin a fresh instance after a failure"
+    ))
+}
+
+/// A panic becomes a trap, whose message does not leave the sandbox; the log keeps it.
+fn report_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        std::panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
+            import::log::write(import::log::Level::Error, &info.to_string());
+        }));
+    });
+}
+
+/// The host, through the component's imports.
+#[derive(Debug, Clone, Copy)]
+pub struct Host;
+
+impl Imports for Host {
+    type Payload = import::http::Payload;
+    type Exchange = import::http::Exchange;
+
+    fn payload(&self, bytes: Vec<u8>) -> Self::Payload {
+        import::http::Payload::new(&bytes)
+    }
+
+    fn send(&self, request: Request<'_, Self::Payload>) -> Self::Exchange {
+        import::http::send(import::http::Request {
+            method: match request.method {
+                Method::Get => import::http::Method::Get,
+                Method::Head => import::http::Method::Head,
+                Method::Put => import::http::Method::Put,
+                Method::Post => import::http::Method::Post,
+                Method::Delete => import::http::Method::Delete,
+            },
+            url: request.url,
+            headers: request.headers,
+            body: request.body,
+            delay_ms: request.delay_ms,
+            timeout_ms: request.timeout_ms,
+        })
+    }
+
+    fn wait(&self, exchange: Self::Exchange) -> Result<Response, TransportError> {
+        use import::http::TransportError as E;
+        match exchange.wait() {
+            Ok(answer) => Ok(Response {
+                status: answer.status,
+                headers: answer.headers,
+                body: answer.body,
+            }),
+            Err(error) => Err(match error {
+                E::Forbidden(why) => TransportError::Forbidden(why),
+                E::Connect(why) => TransportError::Connect(why),
+                E::Tls(why) => TransportError::Tls(why),
+                E::Timeout(why) => TransportError::Timeout(why),
+                E::Interrupted(why) => TransportError::Interrupted(why),
+                E::TooLarge(why) => TransportError::TooLarge(why),
+            }),
+        }
+    }
+
+    fn wait_any(&self, exchanges: &[&Self::Exchange]) -> usize {
+        import::http::wait_any(exchanges) as usize
+    }
+
+    fn scoped_key(
+        &self,
+        service: &str,
+        region: &str,
+        refresh: Refresh,
+    ) -> Result<ScopedKey, SignerError> {
+        use import::signer::SignerError as E;
+        let refresh = match refresh {
+            Refresh::None => import::signer::Refresh::None,
+            Refresh::Expired => import::signer::Refresh::Expired,
+            Refresh::Skewed => import::signer::Refresh::Skewed,
+        };
+        match import::signer::scoped_key(service, region, refresh) {
+            Ok(key) => Ok(ScopedKey {
+                access_key_id: key.access_key_id,
+                session_token: key.session_token,
+                timestamp: key.timestamp,
+                key: key.key,
+            }),
+            Err(error) => Err(match error {
+                E::Forbidden(why) => SignerError::Forbidden(why),
+                E::Missing(why) => SignerError::Missing(why),
+                E::Unavailable(why) => SignerError::Unavailable(why),
+            }),
+        }
+    }
+
+    fn note(&self, note: &[u8]) -> Result<(), String> {
+        import::journal::note(note)
+    }
+
+    fn log(&self, level: Level, message: &str) {
+        let level = match level {
+            Level::Debug => import::log::Level::Debug,
+            Level::Info => import::log::Level::Info,
+            Level::Warn => import::log::Level::Warn,
+            Level::Error => import::log::Level::Error,
+        };
+        import::log::write(level, message);
+    }
+}
+
+impl From<wit_types::Run> for Run {
+    fn from(run: wit_types::Run) -> Self {
+        Run {
+            id: run.id,
+            attempt: run.attempt,
+            model: run.model,
+            interval: Interval {
+                start_micros: run.interval.start,
+                end_micros: run.interval.end,
+            },
+        }
+    }
+}
+
+impl From<Problem> for wit_types::Problem {
+    fn from(problem: Problem) -> Self {
+        wit_types::Problem {
+            field: problem.field,
+            message: problem.message,
+            allowed: problem.allowed,
+        }
+    }
+}
+
+impl From<Failure> for wit_types::Failure {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Config(problems) => {
+                wit_types::Failure::Config(problems.into_iter().map(Into::into).collect())
+            }
+            Failure::Refused(message) => wit_types::Failure::Refused(message),
+            Failure::Unavailable {
+                message,
+                retry_after_ms,
+            } => wit_types::Failure::Unavailable(wit_types::Unavailable {
+                message,
+                retry_after_ms,
+            }),
+            Failure::Data(message) => wit_types::Failure::Data(message),
+        }
+    }
+}
+
+impl From<Description> for wit::Description {
+    fn from(description: Description) -> Self {
+        wit::Description {
+            name: description.name,
+            version: description.version,
+            summary: description.summary,
+            configuration_schema: description.configuration_schema,
+            formats: description
+                .formats
+                .into_iter()
+                .map(|format| wit::Format {
+                    name: format.name,
+                    compressions: format.compressions,
+                })
+                .collect(),
+            memory_limit_bytes: description.memory_limit_bytes,
+            requests_in_flight: description.requests_in_flight,
+            payload_limit_bytes: description.payload_limit_bytes,
+        }
+    }
+}
+
+impl From<Plan> for wit::RunPlan {
+    fn from(plan: Plan) -> Self {
+        wit::RunPlan {
+            keys: plan.keys,
+            manifest_key: plan.manifest_key,
+            settings: plan.settings,
+            part_size_bytes: plan.part_size_bytes,
+            requests_in_flight: plan.requests_in_flight,
+            grants: plan
+                .grants
+                .into_iter()
+                .map(|grant| wit::Grant {
+                    operation: grant.operation,
+                    method: grant.method,
+                    origin: grant.origin,
+                    path_prefix: grant.path_prefix,
+                    query: grant.query,
+                    headers: grant.headers,
+                })
+                .collect(),
+            signing: plan
+                .signing
+                .into_iter()
+                .map(|scope| wit::SigningScope {
+                    service: scope.service,
+                    region: scope.region,
+                })
+                .collect(),
+            required_columns: plan.required_columns,
+            include_events: plan.include_events,
+            exclude_events: plan.exclude_events,
+        }
+    }
+}
+
+impl From<Progress> for wit::Progress {
+    fn from(progress: Progress) -> Self {
+        wit::Progress {
+            rows: progress.rows,
+            bytes: progress.bytes,
+            files: progress.files,
+        }
+    }
+}
+
+impl From<Report> for wit::Report {
+    fn from(report: Report) -> Self {
+        wit::Report {
+            rows_received: report.rows_received,
+            rows_exported: report.rows_exported,
+            rows_filtered: report.rows_filtered,
+            bytes_encoded: report.bytes_encoded,
+            files: report
+                .files
+                .into_iter()
+                .map(|file| wit::ExportedFile {
+                    key: file.key,
+                    rows: file.rows,
+                    bytes: file.bytes,
+                    etag: file.etag,
+                })
+                .collect(),
+            manifest_key: report.manifest_key,
+            repairs: report.repairs,
+            requests: report.requests,
+            retries: report.retries,
+            warnings: report.warnings,
+        }
+    }
+}
+
+impl From<CheckStep> for wit::CheckStep {
+    fn from(step: CheckStep) -> Self {
+        wit::CheckStep {
+            name: step.name,
+            outcome: match step.outcome {
+                Outcome::Passed => wit::StepOutcome::Passed,
+                Outcome::Failed => wit::StepOutcome::Failed,
+                Outcome::Skipped => wit::StepOutcome::Skipped,
+            },
+            detail: step.detail,
+        }
+    }
+}
+
+impl From<Recovery> for wit::Recovery {
+    fn from(recovery: Recovery) -> Self {
+        wit::Recovery {
+            aborted: recovery.aborted,
+            left_open: recovery.left_open,
+        }
+    }
+}

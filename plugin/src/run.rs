@@ -1,0 +1,329 @@
+//! The run as the host drives it: configure, encode batches, finish. Where it fails, what it began is given up at
+//! once. Decides no bytes and no requests itself.
+
+use crate::config;
+use crate::encode::{Block, BlockLimits, EventFilter, Layout, Rechunker};
+use crate::failure::Failure;
+use crate::file::Files;
+use crate::imports::{Imports, Level};
+use crate::ipc::Decoder;
+use crate::key::KeyNames;
+use crate::manifest::{self, ManifestFile};
+use crate::models;
+use crate::s3::client::Client;
+use crate::s3::request::Target;
+use crate::settings::{ManifestStyle, Run, Settings};
+use crate::upload::{Limits, StoredFile, Uploads};
+
+use std::rc::Rc;
+
+/// Where the run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Taken in.
+    pub rows: u64,
+    /// Handed to uploads, after compression.
+    pub bytes: u64,
+    /// Begun.
+    pub files: u32,
+}
+
+/// One file in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportedFile {
+    pub key: String,
+    pub rows: u64,
+    pub bytes: u64,
+    pub etag: String,
+}
+
+/// What a finished run did: `rows_received = rows_exported + rows_filtered`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    pub rows_received: u64,
+    pub rows_exported: u64,
+    pub rows_filtered: u64,
+    /// Before compression.
+    pub bytes_encoded: u64,
+    pub files: Vec<ExportedFile>,
+    pub manifest_key: Option<String>,
+    pub repairs: Vec<(String, u64)>,
+    pub requests: u64,
+    pub retries: u64,
+    pub warnings: Vec<String>,
+}
+
+/// One run between `configure` and `finish`.
+pub struct Export<I: Imports> {
+    settings: Settings,
+    run: Run,
+    keys: KeyNames,
+    decoder: Decoder,
+    filter: Option<EventFilter>,
+    rechunker: Option<Rechunker>,
+    files: Files,
+    uploads: Uploads<I>,
+    rows_received: u64,
+}
+
+impl<I: Imports> Export<I> {
+    /// Begin a run. Sends nothing.
+    ///
+    /// # Errors
+    /// `Failure::Config` with every problem; `Failure::Data` for a schema that cannot be exported.
+    pub fn configure(
+        imports: I,
+        configuration: &str,
+        run: Run,
+        schema: Vec<u8>,
+    ) -> Result<Self, Failure> {
+        let settings = config::parse_for_model(configuration, &run.model)?;
+        let limits = Limits::with_part_size(settings.part_size_bytes);
+        Self::with_limits(imports, settings, run, schema, limits)
+    }
+
+    /// [`Export::configure`] with decided settings and other sizes than S3's, for tests.
+    pub fn with_limits(
+        imports: I,
+        settings: Settings,
+        run: Run,
+        schema: Vec<u8>,
+        limits: Limits,
+    ) -> Result<Self, Failure> {
+        let keys = KeyNames::new(&settings, &run)?;
+        let decoder = Decoder::new(schema)?;
+        let schema = decoder.schema();
+        models::check_schema(&run.model, schema)?;
+        let json_columns: Vec<bool> = schema
+            .fields()
+            .iter()
+            .map(|field| models::is_json(&run.model, field))
+            .collect();
+        let layout = Layout::new(
+            schema,
+            settings.format,
+            settings.max_file_size_bytes,
+            &json_columns,
+        )?;
+        let filter = EventFilter::new(
+            schema,
+            settings.include_events.as_deref(),
+            &settings.exclude_events,
+        )?;
+        let time_column = match settings.manifest {
+            ManifestStyle::Detailed => models::time_column(&run.model, schema),
+            ManifestStyle::Simple => None,
+        };
+        let rechunker = Rechunker::new(&layout, BlockLimits::of_export(settings.max_row_bytes));
+        let client = Client::new(Rc::new(imports), Target::new(&settings, &run));
+        Ok(Export {
+            files: Files::new(layout, keys.clone(), settings.format, time_column),
+            uploads: Uploads::new(client, limits),
+            rechunker: Some(rechunker),
+            rows_received: 0,
+            settings,
+            run,
+            keys,
+            decoder,
+            filter,
+        })
+    }
+
+    /// Take in the next batch.
+    ///
+    /// # Errors
+    /// Any failure; uploads that were open are aborted, and those that could not be are named.
+    pub fn encode_batch(&mut self, messages: Vec<u8>) -> Result<Progress, Failure> {
+        let encoded = self.try_encode(messages);
+        self.give_up_unless(encoded)?;
+        Ok(Progress {
+            rows: self.rows_received,
+            bytes: self.files.totals().bytes_written,
+            files: self.files.begun(),
+        })
+    }
+
+    /// No more rows: finish the last file, remove what an earlier attempt left, write the manifest.
+    ///
+    /// # Errors
+    /// As for [`Export::encode_batch`]; there is no manifest then.
+    pub fn finish(mut self) -> Result<Report, Failure> {
+        let finished = self.try_finish();
+        self.give_up_unless(finished)
+    }
+
+    fn try_encode(&mut self, messages: Vec<u8>) -> Result<(), Failure> {
+        let batch = self.decoder.batch(messages)?;
+        self.rows_received += batch.num_rows() as u64;
+        let batch = match &mut self.filter {
+            Some(filter) => filter.apply(batch)?,
+            None => batch,
+        };
+        let blocks = match &mut self.rechunker {
+            Some(rechunker) => rechunker.push(&batch)?,
+            None => return Err(after_the_end()),
+        };
+        self.write(&blocks)
+    }
+
+    fn write(&mut self, blocks: &[Block]) -> Result<(), Failure> {
+        for block in blocks {
+            self.files.write(block, &mut self.uploads)?;
+        }
+        Ok(())
+    }
+
+    fn try_finish(&mut self) -> Result<Report, Failure> {
+        let rechunker = self.rechunker.take().ok_or_else(after_the_end)?;
+        let last = rechunker.finish()?;
+        self.write(last.as_slice())?;
+        self.files.finish(&mut self.uploads)?;
+        let stored = self.uploads.settle()?;
+        let mut warnings = Vec::new();
+        let manifest_key = if stored.is_empty() {
+            self.note_objects_without_rows(&mut warnings);
+            None
+        } else {
+            self.remove_leftovers(&mut warnings);
+            self.write_manifest(&stored)?
+        };
+        self.report(stored, manifest_key, warnings)
+    }
+
+    /// Files with higher numbers than this run's can only be an earlier attempt's.
+    fn remove_leftovers(&mut self, warnings: &mut Vec<String>) {
+        let splitting = self.settings.max_file_size_bytes.is_some();
+        let begun = self.files.begun();
+        if !splitting && begun <= 1 {
+            // One unnumbered file: only an export beyond the largest object ever has a second.
+            return;
+        }
+        let keys = (begun..).map_while(|index| self.keys.data(index).ok());
+        let leftovers = self.uploads.remove_leftovers(keys);
+        for key in leftovers.deleted {
+            self.uploads.imports().log(
+                Level::Info,
+                &format!("deleted `{key}`, which an earlier attempt with more files had left"),
+            );
+        }
+        warnings.extend(leftovers.warning);
+    }
+
+    /// A run without rows writes nothing; what an earlier attempt with rows wrote stays, and is worth a word.
+    fn note_objects_without_rows(&mut self, warnings: &mut Vec<String>) {
+        let Ok(key) = self.keys.data(0) else { return };
+        match self.uploads.exists(&key) {
+            Ok(true) => warnings.push(format!(
+                "this run had no rows, but `{key}` exists: an earlier attempt had some, and its objects stay"
+            )),
+            Ok(false) => {}
+            Err(error) => self.uploads.imports().log(
+                Level::Info,
+                &format!("whether an earlier attempt left objects could not be found out: {error}"),
+            ),
+        }
+    }
+
+    fn write_manifest(&mut self, stored: &[StoredFile]) -> Result<Option<String>, Failure> {
+        let Some(key) = self.keys.manifest() else {
+            return Ok(None);
+        };
+        let body = match self.settings.manifest {
+            ManifestStyle::Simple => manifest::simple(stored.iter().map(|file| file.key.as_str())),
+            ManifestStyle::Detailed => {
+                let files: Vec<ManifestFile> = self
+                    .files
+                    .written()
+                    .iter()
+                    .zip(stored)
+                    .map(|(written, stored)| ManifestFile {
+                        key: stored.key.clone(),
+                        rows: written.rows,
+                        bytes: stored.bytes,
+                        etag: stored.etag.clone(),
+                        checksum: stored.checksum.clone(),
+                        times_micros: written.times_micros,
+                    })
+                    .collect();
+                manifest::detailed(&self.run, self.decoder.schema(), &files)?
+            }
+        };
+        self.uploads.put(&key, manifest::CONTENT_TYPE, body)?;
+        Ok(Some(key))
+    }
+
+    fn report(
+        &mut self,
+        stored: Vec<StoredFile>,
+        manifest_key: Option<String>,
+        mut warnings: Vec<String>,
+    ) -> Result<Report, Failure> {
+        let totals = self.files.totals();
+        let rows_filtered = self.filter.as_ref().map_or(0, EventFilter::filtered_rows);
+        let files: Vec<ExportedFile> = self
+            .files
+            .written()
+            .iter()
+            .zip(stored)
+            .map(|(written, stored)| ExportedFile {
+                key: stored.key,
+                rows: written.rows,
+                bytes: stored.bytes,
+                etag: stored.etag,
+            })
+            .collect();
+        if files.len() != self.files.written().len()
+            || totals.rows + rows_filtered != self.rows_received
+        {
+            return Err(Failure::Data(format!(
+                "{} rows came in, but {} were written to {} files and {rows_filtered} filtered (a defect of the plugin)",
+                self.rows_received,
+                totals.rows,
+                files.len(),
+            )));
+        }
+        if self.settings.max_file_size_bytes.is_none() && files.len() > 1 {
+            warnings.push(format!(
+                "the export reached the largest object that can be uploaded and went on in {} files; \
+                 set max_file_size_mb to choose their size",
+                files.len()
+            ));
+        }
+        warnings.extend(self.uploads.take_warnings());
+        let counts = self.uploads.counts();
+        Ok(Report {
+            rows_received: self.rows_received,
+            rows_exported: totals.rows,
+            rows_filtered,
+            bytes_encoded: totals.bytes_encoded,
+            files,
+            manifest_key,
+            repairs: totals
+                .repairs
+                .counts()
+                .into_iter()
+                .map(|(kind, count)| (kind.to_owned(), count))
+                .collect(),
+            requests: counts.requests,
+            retries: counts.retries,
+            warnings,
+        })
+    }
+
+    /// On a failure, abort what is open, and say what could not be aborted.
+    fn give_up_unless<T>(&mut self, result: Result<T, Failure>) -> Result<T, Failure> {
+        result.map_err(|failure| {
+            self.rechunker = None;
+            let left_open = self.uploads.abort_all();
+            left_open.iter().fold(failure, |failure, left| {
+                failure.with_remark(&left.to_string())
+            })
+        })
+    }
+}
+
+fn after_the_end() -> Failure {
+    Failure::Data(
+        "the run has failed or ended already: the host must begin a fresh instance".to_owned(),
+    )
+}
