@@ -5,6 +5,9 @@ use std::num::NonZeroU64;
 use crate::key::Template;
 use crate::s3::endpoint::Endpoint;
 
+/// Bytes of a mebibyte: the unit of every size in a configuration.
+pub const MIB: usize = 1024 * 1024;
+
 /// A destination's configuration after every check: what all other modules work on. Holds no secrets.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -36,6 +39,61 @@ pub struct Settings {
 pub enum Format {
     JsonLines(JsonLinesCodec),
     Parquet(ParquetCodec),
+}
+
+impl Format {
+    /// As the configuration writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::JsonLines(_) => "JSONLines",
+            Format::Parquet(_) => "Parquet",
+        }
+    }
+
+    /// The codec as the configuration writes it.
+    pub fn compression(self) -> &'static str {
+        match self {
+            Format::JsonLines(JsonLinesCodec::None) | Format::Parquet(ParquetCodec::None) => "none",
+            Format::JsonLines(JsonLinesCodec::Gzip(_)) | Format::Parquet(ParquetCodec::Gzip(_)) => {
+                "gzip"
+            }
+            Format::JsonLines(JsonLinesCodec::Brotli(_))
+            | Format::Parquet(ParquetCodec::Brotli(_)) => "brotli",
+            Format::JsonLines(JsonLinesCodec::Zstd(_)) | Format::Parquet(ParquetCodec::Zstd(_)) => {
+                "zstd"
+            }
+            Format::Parquet(ParquetCodec::Lz4) => "lz4",
+            Format::Parquet(ParquetCodec::Snappy) => "snappy",
+        }
+    }
+
+    /// The codec's level, where it has levels.
+    pub fn level(self) -> Option<i64> {
+        match self {
+            Format::JsonLines(JsonLinesCodec::Gzip(level) | JsonLinesCodec::Brotli(level))
+            | Format::Parquet(ParquetCodec::Gzip(level) | ParquetCodec::Brotli(level)) => {
+                Some(i64::from(level))
+            }
+            Format::JsonLines(JsonLinesCodec::Zstd(level))
+            | Format::Parquet(ParquetCodec::Zstd(level)) => Some(i64::from(level)),
+            Format::JsonLines(JsonLinesCodec::None)
+            | Format::Parquet(ParquetCodec::None | ParquetCodec::Lz4 | ParquetCodec::Snappy) => {
+                None
+            }
+        }
+    }
+
+    /// `Content-Type` of a file. A compressed JSON Lines file is named after its codec, as `Content-Encoding` is never
+    /// set; brotli has no registered type.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Format::Parquet(_) => "application/vnd.apache.parquet",
+            Format::JsonLines(JsonLinesCodec::None) => "application/x-ndjson",
+            Format::JsonLines(JsonLinesCodec::Gzip(_)) => "application/gzip",
+            Format::JsonLines(JsonLinesCodec::Zstd(_)) => "application/zstd",
+            Format::JsonLines(JsonLinesCodec::Brotli(_)) => "application/octet-stream",
+        }
+    }
 }
 
 /// Codec of a JSON Lines file, with its level.
@@ -110,9 +168,9 @@ pub struct ObjectSettings {
     pub storage_class: Option<String>,
     /// `x-amz-acl`
     pub acl: Option<String>,
-    /// `x-amz-tagging`, in the order given.
+    /// `x-amz-tagging`, sorted by key.
     pub tags: Vec<(String, String)>,
-    /// `x-amz-meta-*`, in the order given.
+    /// `x-amz-meta-*` by the rest of the name, sorted.
     pub metadata: Vec<(String, String)>,
     /// `x-amz-expected-bucket-owner`: sent with every request, not only with writes.
     pub expected_bucket_owner: Option<String>,

@@ -1,0 +1,65 @@
+//! The limits a configuration is held to, each with its reason, and the part size that follows from them.
+
+use crate::settings::MIB;
+
+/// Largest configuration document: far above any list of event names, far below what would strain the guest.
+pub const MAX_CONFIGURATION_BYTES: usize = 1024 * 1024;
+
+/// Most parts of a multipart upload. <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
+pub const MAX_PARTS: u64 = 10_000;
+/// Smallest part that is not the last. <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
+pub const MIN_PART_SIZE_BYTES: usize = 5 * MIB;
+/// Parts as long as their number suffices: larger ones cost more to cross the component boundary, smaller ones more
+/// requests.
+pub const USUAL_PART_SIZE_BYTES: usize = 8 * MIB;
+/// Largest part: several of them must fit into the memory of guest and host.
+pub const MAX_PART_SIZE_BYTES: usize = 32 * MIB;
+/// What a file may hold beyond `max_file_size_mb`, in MiB: the row that fills it, and what a codec still holds back.
+/// As 32 MiB × 10,000 is 312.5 GiB, it leaves an object ceiling of 312 GiB.
+pub const OVERSHOOT_ROOM_MB: u64 = 512;
+/// Largest `max_file_size_mb`: 312 GiB.
+pub const MAX_FILE_SIZE_MB: i64 =
+    ((MAX_PART_SIZE_BYTES / MIB) as u64 * MAX_PARTS - OVERSHOOT_ROOM_MB) as i64;
+
+/// Largest `max_row_mb`: a row is held whole, as it came and as it is written.
+pub const MAX_ROW_MB: i64 = 64;
+
+/// The lowest level any codec takes.
+pub const LOWEST_LEVEL: i64 = 0;
+/// The highest level any codec takes.
+pub const HIGHEST_LEVEL: i64 = 22;
+
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html>
+pub const MAX_TAGS: usize = 10;
+/// In characters; same page as [`MAX_TAGS`].
+pub const MAX_TAG_KEY_CHARS: usize = 128;
+/// In characters; same page as [`MAX_TAGS`].
+pub const MAX_TAG_VALUE_CHARS: usize = 256;
+
+/// Names and values of all user metadata together.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>
+pub const MAX_METADATA_BYTES: usize = 2048;
+/// Entries of user metadata: what a header section of usual servers (100 headers) can hold beside our own.
+pub const MAX_METADATA: usize = 32;
+
+/// Beginning of the user metadata that proves which run and attempt made an object.
+pub const RESERVED_METADATA: &str = "batch-export-";
+
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
+pub const BUCKET_NAME_BYTES: std::ops::RangeInclusive<usize> = 3..=63;
+/// Longer than any region's name; it goes into host names and signing scopes.
+pub const MAX_REGION_BYTES: usize = 63;
+/// Longest KMS key identifier. <https://docs.aws.amazon.com/kms/latest/APIReference/API_Encrypt.html>
+pub const MAX_KMS_KEY_ID_BYTES: usize = 2048;
+/// Longer than any storage class.
+pub const MAX_STORAGE_CLASS_BYTES: usize = 64;
+/// Most that a message repeats of a value, in characters.
+pub const MAX_SHOWN_CHARS: usize = 80;
+
+/// The size of every part but the last: the usual one, and larger in whole MiB when a file of this size with its
+/// overshoot needs more than [`MAX_PARTS`] of them. A run without a limit rolls to a next file at the last part.
+pub fn part_size_bytes(max_file_size_mb: u64) -> usize {
+    let needed_mb = (max_file_size_mb + OVERSHOOT_ROOM_MB).div_ceil(MAX_PARTS);
+    let needed_mb = usize::try_from(needed_mb).unwrap_or(usize::MAX / MIB);
+    (needed_mb * MIB).clamp(USUAL_PART_SIZE_BYTES, MAX_PART_SIZE_BYTES)
+}

@@ -1,0 +1,46 @@
+//! From a configuration document to decided settings: the only maker of [`Settings`]. Reports every problem at once,
+//! never repeats a secret, and sends nothing.
+
+pub mod fields;
+pub mod limits;
+mod rules;
+mod schema;
+mod values;
+
+pub use schema::json_schema;
+pub use values::nearest;
+
+use crate::failure::{Failure, Problem};
+use crate::settings::Settings;
+
+/// Decide the settings from a JSON object. The error is [`Failure::Config`] with every problem.
+pub fn parse(configuration_json: &str) -> Result<Settings, Failure> {
+    settings(configuration_json, None)
+}
+
+/// Decide the settings for runs of one model: [`parse`] and the rules that depend on the model.
+pub fn parse_for_model(configuration_json: &str, model: &str) -> Result<Settings, Failure> {
+    settings(configuration_json, Some(model))
+}
+
+fn settings(configuration_json: &str, model: Option<&str>) -> Result<Settings, Failure> {
+    let mut values = values::Values::read(configuration_json);
+    let decided = rules::decide(&mut values, model);
+    let problems = values.into_problems();
+    match decided {
+        Some(settings) if problems.is_empty() => Ok(settings),
+        _ => Err(Failure::Config(problems)),
+    }
+}
+
+/// One problem of the configuration as a failure.
+pub(crate) fn failure(field: &str, message: String, allowed: Option<String>) -> Failure {
+    Failure::Config(vec![Problem {
+        field: field.to_owned(),
+        message,
+        allowed,
+    }])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,498 @@
+//! Rules of single fields and of their combinations, and the settings they decide. Reads no document.
+
+use std::num::NonZeroU64;
+
+use super::fields::{self, Field};
+use super::limits;
+use super::values::{Values, shown};
+use crate::key::Template;
+use crate::models;
+use crate::s3::endpoint::{Endpoint, Location};
+use crate::settings::{
+    ChecksumAlgorithm, Encryption, Format, JsonLinesCodec, KeyStyle, MIB, ManifestStyle,
+    ObjectSettings, ParquetCodec, ParquetExtension, PayloadSigning, Settings,
+};
+
+/// Levels of gzip (<https://www.zlib.net/manual.html>).
+const GZIP_LEVELS: Levels = Levels {
+    min: 0,
+    max: 9,
+    default: 6,
+};
+/// Levels of brotli (RFC 7932's reference encoder).
+const BROTLI_LEVELS: Levels = Levels {
+    min: 0,
+    max: 11,
+    default: 5,
+};
+/// Levels of zstd; the default is the fastest, as compression is where the time goes.
+const ZSTD_LEVELS: Levels = Levels {
+    min: 1,
+    max: 22,
+    default: 1,
+};
+
+struct Levels {
+    min: i64,
+    max: i64,
+    default: u32,
+}
+
+/// Decide the settings; problems go to `values`. `None` only together with a problem.
+pub fn decide(values: &mut Values, model: Option<&str>) -> Option<Settings> {
+    let endpoint = endpoint(values);
+    let prefix = prefix(values);
+    let format = format(values);
+    let object = object(values, endpoint.as_ref());
+    credentials(values);
+    event_lists(values, model);
+    let endpoint = endpoint?;
+    let max_file_size_mb = values
+        .whole(&fields::MAX_FILE_SIZE_MB)
+        .map_or(0, i64::unsigned_abs);
+    Some(Settings {
+        bucket: values.text(&fields::BUCKET_NAME)?.to_owned(),
+        region: values.text(&fields::REGION)?.to_owned(),
+        prefix: prefix?,
+        key_style: match values.choice(&fields::KEY_STYLE) {
+            "compact" => KeyStyle::Compact,
+            _ => KeyStyle::Iso,
+        },
+        format,
+        max_file_size_bytes: NonZeroU64::new(max_file_size_mb * MIB as u64),
+        part_size_bytes: limits::part_size_bytes(max_file_size_mb),
+        parquet_extension: match values.choice(&fields::PARQUET_EXTENSION) {
+            "plain" => ParquetExtension::Plain,
+            _ => ParquetExtension::WithCodec,
+        },
+        manifest: match values.choice(&fields::MANIFEST) {
+            "detailed" => ManifestStyle::Detailed,
+            _ => ManifestStyle::Simple,
+        },
+        payload_signing: match values.choice(&fields::PAYLOAD_SIGNING) {
+            "signed" => PayloadSigning::Signed,
+            "unsigned" => PayloadSigning::Unsigned,
+            _ if endpoint.is_https() && object.checksum.is_some() => PayloadSigning::Unsigned,
+            _ => PayloadSigning::Signed,
+        },
+        endpoint,
+        object,
+        include_events: Some(values.list(&fields::INCLUDE_EVENTS).to_vec())
+            .filter(|events| !events.is_empty()),
+        exclude_events: values.list(&fields::EXCLUDE_EVENTS).to_vec(),
+        max_row_bytes: values
+            .whole(&fields::MAX_ROW_MB)
+            .and_then(|mb| usize::try_from(mb).ok())
+            .map(|mb| mb * MIB)?,
+    })
+}
+
+fn endpoint(values: &mut Values) -> Option<Endpoint> {
+    let endpoint_url = values.text(&fields::ENDPOINT_URL).map(str::to_owned);
+    let on_aws = !values.is_given(&fields::ENDPOINT_URL);
+    let bucket = checked(values, &fields::BUCKET_NAME, |bucket| {
+        bucket_name(bucket, on_aws)
+    });
+    let region = checked(values, &fields::REGION, |region| {
+        region_name(region, on_aws)
+    });
+    let addressed = Endpoint::decide(&Location {
+        // A problem of its own must not hide the endpoint's.
+        bucket: bucket.as_deref().unwrap_or("bucket"),
+        region: region.as_deref().unwrap_or("region"),
+        endpoint_url: endpoint_url.as_deref(),
+        virtual_style: values.flag(&fields::USE_VIRTUAL_STYLE_ADDRESSING),
+        dual_stack: values.flag(&fields::USE_DUAL_STACK),
+        fips: values.flag(&fields::USE_FIPS),
+    });
+    match addressed {
+        Ok(endpoint) => Some(endpoint),
+        // An endpoint of the wrong type says nothing about AWS.
+        Err(_) if !on_aws && endpoint_url.is_none() => None,
+        Err(problems) => {
+            values.extend(problems);
+            None
+        }
+    }
+}
+
+/// What is wrong with a text, and what is allowed.
+type Wrong = (String, &'static str);
+
+/// The field's text if the check finds nothing wrong with it.
+fn checked(
+    values: &mut Values,
+    field: &Field,
+    check: impl FnOnce(&str) -> Result<(), Wrong>,
+) -> Option<String> {
+    let text = values.text(field)?.to_owned();
+    match check(&text) {
+        Ok(()) => Some(text),
+        Err((message, allowed)) => {
+            values.problem(field, &message, Some(allowed));
+            None
+        }
+    }
+}
+
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
+fn bucket_name(bucket: &str, on_aws: bool) -> Result<(), Wrong> {
+    const ALLOWED: &str = "3 to 63 of `a-z`, `0-9`, `.` and `-`, beginning and ending with a letter or digit, \
+                           without `..`, and no IP address";
+    let wrong = |what: &str| Err((format!("{} {what}", shown(bucket)), ALLOWED));
+    let alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = bucket.as_bytes();
+    if !limits::BUCKET_NAME_BYTES.contains(&bytes.len()) {
+        return wrong(&format!("has {} bytes", bytes.len()));
+    }
+    if let Some(other) = bucket.chars().find(|c| {
+        !(c.is_ascii_lowercase()
+            || c.is_ascii_digit()
+            || matches!(c, '.' | '-')
+            || (*c == '_' && !on_aws))
+    }) {
+        return wrong(&format!("has a {}", shown(&other.to_string())));
+    }
+    if !bytes.first().is_some_and(alphanumeric) || !bytes.last().is_some_and(alphanumeric) {
+        return wrong("begins or ends with another sign than a letter or digit");
+    }
+    if bucket.contains("..") {
+        return wrong("has `..`");
+    }
+    if bucket.parse::<std::net::Ipv4Addr>().is_ok() {
+        return wrong("is an IP address");
+    }
+    if on_aws && bucket.ends_with("--x-s3") {
+        return Err((
+            format!(
+                "{} is a directory bucket (S3 Express One Zone), which signs by sessions that this destination does not open",
+                shown(bucket)
+            ),
+            "a general purpose bucket",
+        ));
+    }
+    Ok(())
+}
+
+fn region_name(region: &str, on_aws: bool) -> Result<(), Wrong> {
+    let well_formed = |byte: u8| match on_aws {
+        true => byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-',
+        false => byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'),
+    };
+    if (1..=limits::MAX_REGION_BYTES).contains(&region.len()) && region.bytes().all(well_formed) {
+        Ok(())
+    } else {
+        Err((
+            format!("{} is no region", shown(region)),
+            "such as `eu-central-1`, or with an `endpoint_url` what the store calls it (`auto` for Cloudflare R2)",
+        ))
+    }
+}
+
+fn prefix(values: &mut Values) -> Option<Template> {
+    let template = Template::parse(values.text(&fields::PREFIX)?);
+    template.map_err(|problem| values.extend([problem])).ok()
+}
+
+fn format(values: &mut Values) -> Format {
+    let compression = values.choice(&fields::COMPRESSION).to_owned();
+    let parquet = values.choice(&fields::FILE_FORMAT) == "Parquet";
+    if !parquet && !fields::JSON_LINES_COMPRESSIONS.contains(&compression.as_str()) {
+        values.problem(
+            &fields::COMPRESSION,
+            &format!("`{compression}` does not go with JSONLines"),
+            Some("`none`, `gzip`, `brotli` or `zstd`; or `file_format` `Parquet`"),
+        );
+    }
+    match compression.as_str() {
+        "gzip" => {
+            let level = level(values, &GZIP_LEVELS);
+            match parquet {
+                true => Format::Parquet(ParquetCodec::Gzip(level)),
+                false => Format::JsonLines(JsonLinesCodec::Gzip(level)),
+            }
+        }
+        "brotli" => {
+            let level = level(values, &BROTLI_LEVELS);
+            match parquet {
+                true => Format::Parquet(ParquetCodec::Brotli(level)),
+                false => Format::JsonLines(JsonLinesCodec::Brotli(level)),
+            }
+        }
+        "zstd" => {
+            let level = level(values, &ZSTD_LEVELS).cast_signed();
+            match parquet {
+                true => Format::Parquet(ParquetCodec::Zstd(level)),
+                false => Format::JsonLines(JsonLinesCodec::Zstd(level)),
+            }
+        }
+        without_levels => {
+            if values.is_given(&fields::COMPRESSION_LEVEL) {
+                values.problem(
+                    &fields::COMPRESSION_LEVEL,
+                    &format!("compression `{without_levels}` has no levels"),
+                    Some("leave it out, or compress with zstd, gzip or brotli"),
+                );
+            }
+            match (parquet, without_levels) {
+                (true, "lz4") => Format::Parquet(ParquetCodec::Lz4),
+                (true, "snappy") => Format::Parquet(ParquetCodec::Snappy),
+                (true, _) => Format::Parquet(ParquetCodec::None),
+                (false, _) => Format::JsonLines(JsonLinesCodec::None),
+            }
+        }
+    }
+}
+
+fn level(values: &mut Values, levels: &Levels) -> u32 {
+    let Some(level) = values.whole(&fields::COMPRESSION_LEVEL) else {
+        return levels.default;
+    };
+    match u32::try_from(level) {
+        Ok(level) if (levels.min..=levels.max).contains(&i64::from(level)) => level,
+        _ => {
+            let compression = values.choice(&fields::COMPRESSION).to_owned();
+            values.problem(
+                &fields::COMPRESSION_LEVEL,
+                &format!("{compression} has no level `{level}`"),
+                Some(&format!(
+                    "{} to {} for {compression}",
+                    levels.min, levels.max
+                )),
+            );
+            levels.default
+        }
+    }
+}
+
+fn object(values: &mut Values, endpoint: Option<&Endpoint>) -> ObjectSettings {
+    ObjectSettings {
+        encryption: encryption(values),
+        checksum: match values.choice(&fields::CHECKSUM) {
+            "crc64nvme" => Some(ChecksumAlgorithm::Crc64Nvme),
+            "crc32c" => Some(ChecksumAlgorithm::Crc32c),
+            "crc32" => Some(ChecksumAlgorithm::Crc32),
+            "sha256" => Some(ChecksumAlgorithm::Sha256),
+            "auto" if endpoint.is_some_and(Endpoint::is_aws) => Some(ChecksumAlgorithm::Crc64Nvme),
+            _ => None,
+        },
+        storage_class: checked(values, &fields::STORAGE_CLASS, storage_class),
+        acl: Some(values.choice(&fields::ACL).to_owned()).filter(|acl| !acl.is_empty()),
+        tags: tags(values),
+        metadata: metadata(values),
+        expected_bucket_owner: checked(values, &fields::EXPECTED_BUCKET_OWNER, account_id),
+        if_none_match: values.flag(&fields::IF_NONE_MATCH),
+    }
+}
+
+fn encryption(values: &mut Values) -> Encryption {
+    let key_id = checked(values, &fields::KMS_KEY_ID, kms_key_id);
+    let encryption = values.choice(&fields::ENCRYPTION).to_owned();
+    let key_given = values.is_given(&fields::KMS_KEY_ID);
+    match (encryption.as_str(), key_id) {
+        ("aws:kms", Some(key_id)) => return Encryption::Kms { key_id },
+        ("aws:kms", None) if !key_given => values.problem(
+            &fields::KMS_KEY_ID,
+            "is missing, and encryption `aws:kms` needs it",
+            Some("id or ARN of a KMS key"),
+        ),
+        ("aws:kms", None) => {}
+        (other, _) if key_given => values.problem(
+            &fields::KMS_KEY_ID,
+            &format!("is set, but encryption is `{other}`"),
+            Some("encryption `aws:kms`, or no `kms_key_id`"),
+        ),
+        ("AES256", _) => return Encryption::Aes256,
+        _ => {}
+    }
+    Encryption::BucketDefault
+}
+
+fn kms_key_id(key_id: &str) -> Result<(), Wrong> {
+    let well_formed =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'/' | b'_' | b'-');
+    if (1..=limits::MAX_KMS_KEY_ID_BYTES).contains(&key_id.len()) && key_id.bytes().all(well_formed)
+    {
+        Ok(())
+    } else {
+        Err((
+            format!("{} is neither id nor ARN of a KMS key", shown(key_id)),
+            "such as `1234abcd-12ab-34cd-56ef-1234567890ab`, `alias/exports` or `arn:aws:kms:…`",
+        ))
+    }
+}
+
+fn storage_class(class: &str) -> Result<(), Wrong> {
+    let well_formed = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    if (1..=limits::MAX_STORAGE_CLASS_BYTES).contains(&class.len())
+        && class.bytes().all(well_formed)
+    {
+        Ok(())
+    } else {
+        Err((
+            format!("{} is no storage class", shown(class)),
+            "capitals, digits and `_`, such as `STANDARD_IA`",
+        ))
+    }
+}
+
+fn account_id(owner: &str) -> Result<(), Wrong> {
+    if owner.len() == 12 && owner.bytes().all(|byte| byte.is_ascii_digit()) {
+        Ok(())
+    } else {
+        Err((
+            format!("{} is no AWS account id", shown(owner)),
+            "12 digits, as text",
+        ))
+    }
+}
+
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Tag.html>
+fn tags(values: &mut Values) -> Vec<(String, String)> {
+    let well_formed = |text: &str| {
+        text.chars().all(|c| {
+            c.is_alphanumeric() || matches!(c, ' ' | '+' | '-' | '=' | '.' | '_' | ':' | '/' | '@')
+        })
+    };
+    let tags = values.entries(&fields::TAGS);
+    for (key, value) in &tags {
+        let name = shown(key);
+        let wrong = if key.is_empty() || key.chars().count() > limits::MAX_TAG_KEY_CHARS {
+            Some((
+                format!("key {name} has {} characters", key.chars().count()),
+                "keys of 1 to 128 characters",
+            ))
+        } else if value.chars().count() > limits::MAX_TAG_VALUE_CHARS {
+            Some((
+                format!(
+                    "the value of {name} has {} characters",
+                    value.chars().count()
+                ),
+                "values of up to 256 characters",
+            ))
+        } else if !well_formed(key) || !well_formed(value) {
+            Some((
+                format!(
+                    "{name} = {} has a character that tags do not take",
+                    shown(value)
+                ),
+                "letters, digits, spaces and `+ - = . _ : / @`",
+            ))
+        } else if key.starts_with("aws:") {
+            Some((
+                format!("key {name} begins with `aws:`, which AWS keeps for itself"),
+                "another key",
+            ))
+        } else {
+            None
+        };
+        if let Some((message, allowed)) = wrong {
+            values.problem(&fields::TAGS, &message, Some(allowed));
+        }
+    }
+    tags
+}
+
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>
+fn metadata(values: &mut Values) -> Vec<(String, String)> {
+    let metadata = values.entries(&fields::METADATA);
+    for (name, value) in &metadata {
+        let name_is_header = !name.is_empty()
+            && name.bytes().all(|byte| {
+                byte.is_ascii_lowercase()
+                    || byte.is_ascii_digit()
+                    || matches!(byte, b'-' | b'_' | b'.')
+            });
+        let value_is_plain = value.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+            && value.trim() == value
+            // Signatures see runs of spaces as one.
+            && !value.contains("  ");
+        let wrong = if !name_is_header {
+            Some((
+                format!("{} cannot be the name of a header", shown(name)),
+                "names of `a-z`, `0-9`, `-`, `_` and `.`",
+            ))
+        } else if name.starts_with(limits::RESERVED_METADATA) {
+            Some((
+                format!(
+                    "{} begins with `{}`, which this destination keeps for itself",
+                    shown(name),
+                    limits::RESERVED_METADATA
+                ),
+                "another name",
+            ))
+        } else if !value_is_plain {
+            Some((
+                format!(
+                    "{} = {} cannot be the value of a header",
+                    shown(name),
+                    shown(value)
+                ),
+                "printable ASCII without spaces at the ends or doubled; encode other text first",
+            ))
+        } else {
+            None
+        };
+        if let Some((message, allowed)) = wrong {
+            values.problem(&fields::METADATA, &message, Some(allowed));
+        }
+    }
+    let bytes: usize = metadata
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
+    if bytes > limits::MAX_METADATA_BYTES {
+        values.problem(
+            &fields::METADATA,
+            &format!("has {bytes} bytes of names and values"),
+            Some("at most 2048 bytes in all"),
+        );
+    }
+    metadata
+}
+
+/// The host strips secrets before the plugin sees a configuration; what is left of them is their presence.
+fn credentials(values: &mut Values) {
+    let id = values.is_given(&fields::AWS_ACCESS_KEY_ID);
+    let secret = values.is_given(&fields::AWS_SECRET_ACCESS_KEY);
+    let token = values.is_given(&fields::AWS_SESSION_TOKEN);
+    const ALLOWED: Option<&str> = Some(
+        "`aws_access_key_id` and `aws_secret_access_key` together, or neither for the host's credential chain",
+    );
+    if secret && !id {
+        values.problem(
+            &fields::AWS_ACCESS_KEY_ID,
+            "is missing, and `aws_secret_access_key` is set",
+            ALLOWED,
+        );
+    }
+    if id && !secret {
+        values.problem(
+            &fields::AWS_SECRET_ACCESS_KEY,
+            "is missing, and `aws_access_key_id` is set",
+            ALLOWED,
+        );
+    }
+    if token && !id && !secret {
+        values.problem(
+            &fields::AWS_SESSION_TOKEN,
+            "is set without the keys that it belongs to",
+            ALLOWED,
+        );
+    }
+}
+
+fn event_lists(values: &mut Values, model: Option<&str>) {
+    let Some(model) = model.filter(|model| *model != models::EVENTS.name) else {
+        return;
+    };
+    for field in [&fields::INCLUDE_EVENTS, &fields::EXCLUDE_EVENTS] {
+        if !values.list(field).is_empty() {
+            values.problem(
+                field,
+                &format!("chooses events, and the model is {}", shown(model)),
+                Some("an empty list, or the model `events`"),
+            );
+        }
+    }
+}

@@ -1,0 +1,390 @@
+//! A configuration document against the table of fields: every value of its kind, or a problem. Knows no rule that
+//! concerns more than one field, and never reads or repeats a secret.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+
+use super::fields::{Choice, FIELDS, Field, Kind, Literal};
+use super::limits::{MAX_CONFIGURATION_BYTES, MAX_SHOWN_CHARS};
+use crate::failure::Problem;
+
+/// What a document gives for each field, and what is wrong with it so far.
+#[derive(Debug, Default)]
+pub struct Values {
+    /// By name; fields that are absent or `null` are not in it.
+    given: BTreeMap<&'static str, Given>,
+    problems: Vec<Problem>,
+}
+
+#[derive(Debug)]
+enum Given {
+    Text(String),
+    Whole(i64),
+    Flag(bool),
+    List(Vec<String>),
+    Map(BTreeMap<String, String>),
+    Secret,
+    /// Given, and a problem already.
+    Wrong,
+}
+
+impl Values {
+    /// Read a document. What cannot be read as an object has one problem, of the document as a whole.
+    pub fn read(configuration_json: &str) -> Values {
+        let mut values = Values::default();
+        match entries(configuration_json) {
+            Ok(entries) => entries
+                .into_iter()
+                .for_each(|(name, value)| values.take(&name, value)),
+            Err(problem) => {
+                values.problems.push(problem);
+                return values;
+            }
+        }
+        for field in FIELDS {
+            if field.required && !values.is_given(field) {
+                values.problem(field, "is missing", Some(field.description));
+            }
+        }
+        values
+    }
+
+    fn take(&mut self, name: &str, value: Value) {
+        let Some(field) = FIELDS.iter().find(|field| field.name == name) else {
+            self.problems.push(unknown_field(name));
+            return;
+        };
+        if value.is_null() {
+            return;
+        }
+        let given = checked(&field.kind, value).unwrap_or_else(|(message, allowed)| {
+            self.problem(field, &message, Some(&allowed));
+            Given::Wrong
+        });
+        if self.given.insert(field.name, given).is_some() {
+            self.problem(field, "is given more than once", Some("one value"));
+        }
+    }
+
+    /// Report a problem with a field.
+    pub fn problem(&mut self, field: &Field, message: &str, allowed: Option<&str>) {
+        self.problems.push(Problem {
+            field: field.name.to_owned(),
+            message: message.to_owned(),
+            allowed: allowed.map(str::to_owned),
+        });
+    }
+
+    /// Report problems that another module found.
+    pub fn extend(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        self.problems.extend(problems);
+    }
+
+    /// All problems, in the order of the table; those of no known field first.
+    pub fn into_problems(self) -> Vec<Problem> {
+        let mut problems = self.problems;
+        problems.sort_by_key(|problem| {
+            FIELDS
+                .iter()
+                .position(|field| field.name == problem.field)
+                .map_or(0, |position| position + 1)
+        });
+        problems
+    }
+
+    /// Whether the document has the field, with whatever value.
+    pub fn is_given(&self, field: &Field) -> bool {
+        self.given.contains_key(field.name)
+    }
+
+    /// The text given, if it is one.
+    pub fn text(&self, field: &Field) -> Option<&str> {
+        match self.given.get(field.name) {
+            Some(Given::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The choice given, else the default, else empty.
+    pub fn choice(&self, field: &Field) -> &str {
+        match (self.given.get(field.name), field.default) {
+            (Some(Given::Text(text)), _) => text,
+            (_, Some(Literal::Text(text))) => text,
+            _ => "",
+        }
+    }
+
+    /// The number given, else the default.
+    pub fn whole(&self, field: &Field) -> Option<i64> {
+        match (self.given.get(field.name), field.default) {
+            (Some(Given::Whole(number)), _) => Some(*number),
+            (_, Some(Literal::Whole(number))) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// The flag given, else the default.
+    pub fn flag(&self, field: &Field) -> bool {
+        match (self.given.get(field.name), field.default) {
+            (Some(Given::Flag(flag)), _) => *flag,
+            (_, Some(Literal::Flag(flag))) => flag,
+            _ => false,
+        }
+    }
+
+    /// The list given, else an empty one.
+    pub fn list(&self, field: &Field) -> &[String] {
+        match self.given.get(field.name) {
+            Some(Given::List(list)) => list,
+            _ => &[],
+        }
+    }
+
+    /// The entries given, sorted by name.
+    pub fn entries(&self, field: &Field) -> Vec<(String, String)> {
+        match self.given.get(field.name) {
+            Some(Given::Map(map)) => map.clone().into_iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// A value as messages repeat it: cut to [`MAX_SHOWN_CHARS`], control characters escaped.
+pub fn shown(text: &str) -> String {
+    let escaped: String = text
+        .chars()
+        .take(MAX_SHOWN_CHARS)
+        .flat_map(|c| {
+            let control = c.is_control();
+            c.escape_default()
+                .take(if control { usize::MAX } else { 0 })
+                .chain((!control).then_some(c))
+        })
+        .collect();
+    match text.chars().nth(MAX_SHOWN_CHARS) {
+        Some(_) => format!("`{escaped}…`"),
+        None => format!("`{escaped}`"),
+    }
+}
+
+/// The candidate that somebody who wrote this probably meant: the nearest by edit distance, letters' case aside.
+pub fn nearest<'a>(
+    written: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let written = written.to_lowercase();
+    candidates
+        .into_iter()
+        .map(|candidate| {
+            let distance = strsim::damerau_levenshtein(&written, &candidate.to_lowercase());
+            (distance, candidate)
+        })
+        // A third of the letters wrong is another word.
+        .filter(|(distance, candidate)| distance * 3 <= candidate.chars().count())
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+fn unknown_field(name: &str) -> Problem {
+    // Bounded, as edit distance costs the product of both lengths.
+    let guess = match name.len() {
+        0..=MAX_SHOWN_CHARS => nearest(name, FIELDS.iter().map(|field| field.name)),
+        _ => None,
+    };
+    let known: Vec<&str> = FIELDS.iter().map(|field| field.name).collect();
+    let (message, allowed) = match guess {
+        Some(guess) => (
+            format!(
+                "{} is no field of this destination; did you mean `{guess}`?",
+                shown(name)
+            ),
+            format!("`{guess}`"),
+        ),
+        None => (
+            format!("{} is no field of this destination", shown(name)),
+            known.join(", "),
+        ),
+    };
+    Problem {
+        field: name.chars().take(MAX_SHOWN_CHARS).collect(),
+        message,
+        allowed: Some(allowed),
+    }
+}
+
+/// The value as its kind, or what is wrong and what is allowed.
+fn checked(kind: &Kind, value: Value) -> Result<Given, (String, String)> {
+    match (kind, value) {
+        (Kind::Secret, _) => Ok(Given::Secret),
+        (Kind::Text, Value::String(text)) => Ok(Given::Text(text)),
+        (Kind::Text, other) => Err((wrong_type(&other, "text"), "text".to_owned())),
+        (Kind::Choice(choices), Value::String(text)) => chosen(choices, text),
+        (Kind::Choice(choices), other) => Err((wrong_type(&other, "text"), listed(choices))),
+        (Kind::Flag, Value::Bool(flag)) => Ok(Given::Flag(flag)),
+        (Kind::Flag, other) => Err((
+            wrong_type(&other, "true or false"),
+            "true or false".to_owned(),
+        )),
+        (Kind::Whole { min, max }, value) => {
+            let allowed = format!("a whole number from {min} to {max}");
+            match whole(&value) {
+                Some(number) if (*min..=*max).contains(&number) => Ok(Given::Whole(number)),
+                Some(number) => Err((format!("`{number}` is out of range"), allowed)),
+                None => Err((wrong_type(&value, "a whole number"), allowed)),
+            }
+        }
+        (Kind::TextList, Value::Array(items)) => texts(items),
+        (Kind::TextList, other) => Err((
+            wrong_type(&other, "a list of texts"),
+            "a list of texts".to_owned(),
+        )),
+        (Kind::TextMap { max_entries }, Value::Object(map)) => named_texts(*max_entries, map),
+        (Kind::TextMap { .. }, other) => Err((
+            wrong_type(&other, "an object of texts"),
+            "an object of texts".to_owned(),
+        )),
+    }
+}
+
+fn chosen(choices: &[Choice], text: String) -> Result<Given, (String, String)> {
+    if choices.iter().any(|choice| choice.value == text) {
+        return Ok(Given::Text(text));
+    }
+    let guess = match text.len() {
+        0..=MAX_SHOWN_CHARS => nearest(&text, choices.iter().map(|choice| choice.value)),
+        _ => None,
+    };
+    let hint = guess.map_or_else(String::new, |guess| format!("; did you mean `{guess}`?"));
+    Err((
+        format!("{} is none of the choices{hint}", shown(&text)),
+        listed(choices),
+    ))
+}
+
+fn listed(choices: &[Choice]) -> String {
+    let values: Vec<String> = choices
+        .iter()
+        .map(|choice| format!("`{}`", choice.value))
+        .collect();
+    values.join(", ")
+}
+
+/// Whole numbers, also those written `100.0`, as JSON Schema's `integer` has it.
+fn whole(value: &Value) -> Option<i64> {
+    /// Above, a float no longer tells every whole number from the next.
+    const EXACT: f64 = (1_u64 << 53) as f64;
+    value.as_i64().or_else(|| {
+        value
+            .as_f64()
+            .filter(|number| number.fract() == 0.0 && number.abs() <= EXACT)
+            .map(|number| number as i64)
+    })
+}
+
+fn texts(items: Vec<Value>) -> Result<Given, (String, String)> {
+    let mut list = Vec::with_capacity(items.len());
+    for (index, item) in items.into_iter().enumerate() {
+        match item {
+            Value::String(text) => list.push(text),
+            other => {
+                return Err((
+                    format!("entry {}: {}", index + 1, wrong_type(&other, "text")),
+                    "a list of texts".to_owned(),
+                ));
+            }
+        }
+    }
+    Ok(Given::List(list))
+}
+
+fn named_texts(
+    max_entries: usize,
+    map: serde_json::Map<String, Value>,
+) -> Result<Given, (String, String)> {
+    if map.len() > max_entries {
+        return Err((
+            format!("has {} entries", map.len()),
+            format!("at most {max_entries} entries"),
+        ));
+    }
+    let mut named = BTreeMap::new();
+    for (name, value) in map {
+        match value {
+            Value::String(text) => named.insert(name, text),
+            other => {
+                return Err((
+                    format!("entry {}: {}", shown(&name), wrong_type(&other, "text")),
+                    "an object of texts".to_owned(),
+                ));
+            }
+        };
+    }
+    Ok(Given::Map(named))
+}
+
+fn wrong_type(value: &Value, wanted: &str) -> String {
+    let is = match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    };
+    // Numbers beyond 64 bits and fractions alike: the value says which.
+    match is == "a number" && wanted == "a whole number" {
+        true => format!("{} is not {wanted}", shown(&value.to_string())),
+        false => format!("{} is {is}, not {wanted}", shown(&value.to_string())),
+    }
+}
+
+/// The document's entries in order, repeated names included.
+struct Entries(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EntriesVisitor;
+        impl<'de> Visitor<'de> for EntriesVisitor {
+            type Value = Entries;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Entries, M::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_map(EntriesVisitor)
+    }
+}
+
+fn entries(configuration_json: &str) -> Result<Vec<(String, Value)>, Problem> {
+    let whole = |message: String| Problem {
+        field: String::new(),
+        message,
+        allowed: Some("one JSON object with the fields of the destination".to_owned()),
+    };
+    if configuration_json.len() > MAX_CONFIGURATION_BYTES {
+        return Err(whole(format!(
+            "the configuration is {} bytes long, over the limit of {MAX_CONFIGURATION_BYTES}",
+            configuration_json.len()
+        )));
+    }
+    // The library's message for another type repeats the value, which may be a secret; its others name the position.
+    serde_json::from_str(configuration_json)
+        .map(|Entries(entries)| entries)
+        .map_err(|error| {
+            whole(match error.is_data() {
+                true => "the configuration is no JSON object".to_owned(),
+                false => format!("the configuration is no valid JSON: {error}"),
+            })
+        })
+}

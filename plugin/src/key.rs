@@ -1,0 +1,369 @@
+//! Names of objects: the prefix template and the keys of a run. Reads no clock; the interval decides every time.
+
+use chrono::format::SecondsFormat;
+use chrono::{DateTime, Datelike, Timelike, Utc};
+
+use crate::config::{failure, nearest};
+use crate::failure::{Failure, Problem};
+use crate::settings::{
+    Format, Interval, JsonLinesCodec, KeyStyle, ManifestStyle, ParquetCodec, ParquetExtension, Run,
+    Settings,
+};
+
+/// Longest key in bytes of UTF-8. <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
+pub const MAX_KEY_BYTES: usize = 1024;
+/// Years that four digits can say, and Python's `datetime` (which readers of keys use) too.
+const YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
+/// Stands for the start of an interval that has none.
+const NO_START: &str = "START";
+
+/// A parsed prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    pieces: Vec<Piece>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Piece {
+    Literal(String),
+    Variable(Variable),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Variable {
+    Year,
+    Month,
+    Day,
+    Hour,
+    Minute,
+    Second,
+    Table,
+    DataIntervalStart,
+    DataIntervalEnd,
+}
+
+const VARIABLES: &[(&str, Variable)] = &[
+    ("year", Variable::Year),
+    ("month", Variable::Month),
+    ("day", Variable::Day),
+    ("hour", Variable::Hour),
+    ("minute", Variable::Minute),
+    ("second", Variable::Second),
+    ("table", Variable::Table),
+    ("data_interval_start", Variable::DataIntervalStart),
+    ("data_interval_end", Variable::DataIntervalEnd),
+];
+
+impl Template {
+    /// Parse a prefix; the problem names field `prefix`.
+    pub fn parse(text: &str) -> Result<Template, Problem> {
+        if text.len() > MAX_KEY_BYTES {
+            return Err(problem(
+                format!("is {} bytes long", text.len()),
+                format!("at most {MAX_KEY_BYTES} bytes, the file's name included"),
+            ));
+        }
+        let mut pieces = Vec::new();
+        let mut literal = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(['{', '}']) {
+            literal.push_str(&rest[..at]);
+            let brace = &rest[at..];
+            if let Some(after) = brace.strip_prefix("{{") {
+                literal.push('{');
+                rest = after;
+            } else if let Some(after) = brace.strip_prefix("}}") {
+                literal.push('}');
+                rest = after;
+            } else {
+                let (name, after) = brace
+                    .strip_prefix('{')
+                    .and_then(|inside| inside.split_once('}'))
+                    .filter(|(name, _)| !name.contains('{'))
+                    .ok_or_else(|| unbalanced(text, text.len() - brace.len()))?;
+                pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+                pieces.push(Piece::Variable(variable(name)?));
+                rest = after;
+            }
+        }
+        literal.push_str(rest);
+        pieces.push(Piece::Literal(literal));
+        let template = Template { pieces };
+        // What stands in for variables is no dot, no slash and no control character.
+        check_path(&template.render(|_| "x".to_owned()))
+            .map_err(|message| problem(message, "printable text, folders with names".to_owned()))?;
+        Ok(template)
+    }
+
+    fn render(&self, value: impl Fn(Variable) -> String) -> String {
+        self.pieces
+            .iter()
+            .map(|piece| match piece {
+                Piece::Literal(text) => text.clone(),
+                Piece::Variable(variable) => value(*variable),
+            })
+            .collect()
+    }
+}
+
+fn variable(name: &str) -> Result<Variable, Problem> {
+    if let Some((_, variable)) = VARIABLES.iter().find(|(known, _)| *known == name) {
+        return Ok(*variable);
+    }
+    let hint = nearest(name, VARIABLES.iter().map(|(known, _)| *known))
+        .map_or_else(String::new, |known| {
+            format!("; did you mean `{{{known}}}`?")
+        });
+    Err(problem(
+        format!("has the unknown variable `{{{name}}}`{hint}"),
+        known_variables(),
+    ))
+}
+
+fn known_variables() -> String {
+    let known: Vec<String> = VARIABLES
+        .iter()
+        .map(|(name, _)| format!("`{{{name}}}`"))
+        .collect();
+    format!("{}; `{{{{` and `}}}}` for literal braces", known.join(", "))
+}
+
+fn unbalanced(text: &str, at: usize) -> Problem {
+    let brace = &text[at..=at];
+    problem(
+        format!(
+            "has a `{brace}` without its counterpart at character {}",
+            text[..at].chars().count() + 1
+        ),
+        known_variables(),
+    )
+}
+
+fn problem(message: String, allowed: String) -> Problem {
+    Problem {
+        field: "prefix".to_owned(),
+        message,
+        allowed: Some(allowed),
+    }
+}
+
+/// Stores and URL libraries disagree on dot segments; listings (XML 1.0) cannot carry control characters.
+fn check_path(path: &str) -> Result<(), String> {
+    if let Some(dots) = path
+        .split('/')
+        .find(|segment| matches!(*segment, "." | ".."))
+    {
+        return Err(format!(
+            "has a folder named `{dots}`, which stores read in different ways"
+        ));
+    }
+    match path.chars().find(|c| c.is_control()) {
+        Some(control) => Err(format!(
+            "has the control character U+{:04X}, which listings cannot carry",
+            u32::from(control)
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The keys of one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyNames {
+    /// Folder and `<start>-<end>`: every key of the run begins with it.
+    stem: String,
+    /// `.jsonl.gz`
+    extension: String,
+    splitting: bool,
+    writes_manifest: bool,
+}
+
+impl KeyNames {
+    /// Decide the keys of a run. An interval that is inverted or outside the years 1 to 9999, a key that is too long
+    /// or has dot segments or control characters is a [`Failure::Config`].
+    pub fn new(settings: &Settings, run: &Run) -> Result<KeyNames, Failure> {
+        let (start, end) = times(&run.interval)?;
+        let style = settings.key_style;
+        let start = start.map_or_else(|| NO_START.to_owned(), |start| written(start, style));
+        let end_written = written(end, style);
+        let folder = settings.prefix.render(|variable| match variable {
+            Variable::Year => format!("{:04}", end.year()),
+            Variable::Month => format!("{:02}", end.month()),
+            Variable::Day => format!("{:02}", end.day()),
+            Variable::Hour => format!("{:02}", end.hour()),
+            Variable::Minute => format!("{:02}", end.minute()),
+            Variable::Second => format!("{:02}", end.second()),
+            Variable::Table => run.model.clone(),
+            Variable::DataIntervalStart => start.clone(),
+            Variable::DataIntervalEnd => end_written.clone(),
+        });
+        let name = format!("{start}-{end_written}");
+        // Exactly one `/` between prefix and name, none in front; those inside the prefix stay.
+        let stem = match folder.trim_matches('/') {
+            "" => name,
+            folder => format!("{folder}/{name}"),
+        };
+        check_path(&stem).map_err(|message| {
+            failure(
+                "prefix",
+                format!("gives the key `{stem}`, which {message}"),
+                None,
+            )
+        })?;
+        let names = KeyNames {
+            stem,
+            extension: extension(settings.format, settings.parquet_extension),
+            splitting: settings.max_file_size_bytes.is_some(),
+            writes_manifest: settings.max_file_size_bytes.is_some()
+                || settings.manifest == ManifestStyle::Detailed,
+        };
+        names.data(0)?;
+        if let Some(manifest) = names.manifest() {
+            fitting(manifest)?;
+        }
+        Ok(names)
+    }
+
+    /// Key of the data file `index`, counted from 0. With splitting on every name has its number; without, only those
+    /// after the first (an unlimited file that reached the last part of its upload goes on in a next one).
+    /// A number that makes the key too long is a [`Failure::Config`]; index 0 has been checked.
+    pub fn data(&self, index: u32) -> Result<String, Failure> {
+        let KeyNames {
+            stem, extension, ..
+        } = self;
+        fitting(match (self.splitting, index) {
+            (false, 0) => format!("{stem}{extension}"),
+            (_, index) => format!("{stem}-{index}{extension}"),
+        })
+    }
+
+    /// With splitting on, all data files at once, their number as `{n}`.
+    pub fn data_pattern(&self) -> Option<String> {
+        self.splitting
+            .then(|| format!("{}-{{n}}{}", self.stem, self.extension))
+    }
+
+    /// Key of the manifest, if the settings ask for one.
+    pub fn manifest(&self) -> Option<String> {
+        self.writes_manifest
+            .then(|| format!("{}_manifest.json", self.stem))
+    }
+
+    /// What every key of the run begins with.
+    pub fn stem(&self) -> &str {
+        &self.stem
+    }
+
+    /// Key of the object that `check` writes, reads and deletes; no longer than that of any file.
+    pub fn probe(&self) -> String {
+        format!("{}_check", self.stem)
+    }
+}
+
+fn fitting(key: String) -> Result<String, Failure> {
+    if key.len() <= MAX_KEY_BYTES {
+        return Ok(key);
+    }
+    let beginning: String = key.chars().take(60).collect();
+    Err(failure(
+        "prefix",
+        format!("gives the key `{beginning}…` of {} bytes", key.len()),
+        Some(format!("keys of at most {MAX_KEY_BYTES} bytes of UTF-8")),
+    ))
+}
+
+fn times(interval: &Interval) -> Result<(Option<DateTime<Utc>>, DateTime<Utc>), Failure> {
+    let start = interval
+        .start_micros
+        .map(|micros| time("start", micros))
+        .transpose()?;
+    let end = time("end", interval.end_micros)?;
+    match start {
+        Some(start) if start >= end => Err(failure(
+            "",
+            format!(
+                "the interval is inverted or empty: it starts at {} and ends at {}",
+                written(start, KeyStyle::Iso),
+                written(end, KeyStyle::Iso)
+            ),
+            Some("a start before the end".to_owned()),
+        )),
+        start => Ok((start, end)),
+    }
+}
+
+fn time(which: &str, micros: i64) -> Result<DateTime<Utc>, Failure> {
+    DateTime::from_timestamp_micros(micros)
+        .filter(|time| YEARS.contains(&time.year()))
+        .ok_or_else(|| {
+            failure(
+                "",
+                format!("the {which} of the interval ({micros} µs since 1970) is outside the years that keys can say"),
+                Some(format!("years {} to {}", YEARS.start(), YEARS.end())),
+            )
+        })
+}
+
+/// As keys and manifests write a time in the ISO style: `2023-04-25T13:30:00+00:00`, with six digits of fraction when
+/// it is not zero. `None` outside the years that four digits can say.
+pub fn iso(micros: i64) -> Option<String> {
+    DateTime::from_timestamp_micros(micros)
+        .filter(|time| YEARS.contains(&time.year()))
+        .map(|time| written(time, KeyStyle::Iso))
+}
+
+fn written(time: DateTime<Utc>, style: KeyStyle) -> String {
+    let fraction = time.timestamp_subsec_micros();
+    match style {
+        KeyStyle::Iso => {
+            let precision = match fraction {
+                0 => SecondsFormat::Secs,
+                _ => SecondsFormat::Micros,
+            };
+            time.to_rfc3339_opts(precision, false)
+        }
+        KeyStyle::Compact => {
+            let fraction = match fraction {
+                0 => String::new(),
+                micros => format!(".{micros:06}"),
+            };
+            format!(
+                "{:04}{:02}{:02}T{:02}{:02}{:02}{fraction}Z",
+                time.year(),
+                time.month(),
+                time.day(),
+                time.hour(),
+                time.minute(),
+                time.second()
+            )
+        }
+    }
+}
+
+fn extension(format: Format, parquet: ParquetExtension) -> String {
+    let (base, codec) = match format {
+        Format::JsonLines(codec) => (
+            ".jsonl",
+            match codec {
+                JsonLinesCodec::None => "",
+                JsonLinesCodec::Gzip(_) => ".gz",
+                JsonLinesCodec::Brotli(_) => ".br",
+                JsonLinesCodec::Zstd(_) => ".zst",
+            },
+        ),
+        Format::Parquet(codec) => (
+            ".parquet",
+            match (parquet, codec) {
+                (ParquetExtension::Plain, _) | (_, ParquetCodec::None) => "",
+                (_, ParquetCodec::Gzip(_)) => ".gz",
+                (_, ParquetCodec::Brotli(_)) => ".br",
+                (_, ParquetCodec::Zstd(_)) => ".zst",
+                (_, ParquetCodec::Lz4) => ".lz4",
+                (_, ParquetCodec::Snappy) => ".sz",
+            },
+        ),
+    };
+    format!("{base}{codec}")
+}
+
+#[cfg(test)]
+mod tests;

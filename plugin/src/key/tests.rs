@@ -1,0 +1,287 @@
+use super::*;
+use crate::config;
+
+const HOUR: i64 = 3_600_000_000;
+/// 2023-07-28T01:00:00Z
+const END: i64 = 1_690_506_000_000_000;
+
+fn run() -> Run {
+    Run {
+        id: "run-1".to_owned(),
+        attempt: "1".to_owned(),
+        model: "events".to_owned(),
+        interval: Interval {
+            start_micros: Some(END - HOUR),
+            end_micros: END,
+        },
+    }
+}
+
+fn settings(prefix: &str, more: &str) -> Settings {
+    let prefix = serde_json::Value::from(prefix);
+    config::parse(&format!(
+        r#"{{"bucket_name":"exports","region":"eu-central-1","prefix":{prefix}{more}}}"#
+    ))
+    .unwrap()
+}
+
+const ISO: &str = "2023-07-28T00:00:00+00:00-2023-07-28T01:00:00+00:00";
+
+#[test]
+fn prefixes() {
+    let cases = [
+        ("", ""),
+        ("/", ""),
+        ("///", ""),
+        ("exports", "exports/"),
+        ("exports/", "exports/"),
+        ("/exports//", "exports/"),
+        ("a//b", "a//b/"),
+        ("{year}-{month}-{day}_{table}/", "2023-07-28_events/"),
+        ("{hour}/{minute}/{second}", "01/00/00/"),
+        (
+            "{data_interval_start}/{data_interval_end}",
+            "2023-07-28T00:00:00+00:00/2023-07-28T01:00:00+00:00/",
+        ),
+        ("{{table}}/{{{table}}}", "{table}/{events}/"),
+        ("...", ".../"),
+        (".{table}", ".events/"),
+        ("a b+é🦔", "a b+é🦔/"),
+    ];
+    for (prefix, folder) in cases {
+        let names = KeyNames::new(&settings(prefix, ""), &run()).unwrap();
+        assert_eq!(
+            names.data(0).unwrap(),
+            format!("{folder}{ISO}.jsonl"),
+            "{prefix}"
+        );
+    }
+}
+
+/// The documented example, and each format, codec and style of name.
+#[test]
+fn names() {
+    let split = r#","max_file_size_mb":100"#;
+    let cases = [
+        (r#","compression":"gzip""#, ".jsonl.gz"),
+        (r#","compression":"brotli""#, ".jsonl.br"),
+        (r#","compression":"zstd""#, ".jsonl.zst"),
+        (r#","file_format":"Parquet""#, ".parquet"),
+        (r#","file_format":"Parquet","compression":"gzip""#, ".parquet.gz"),
+        (r#","file_format":"Parquet","compression":"brotli""#, ".parquet.br"),
+        (r#","file_format":"Parquet","compression":"zstd""#, ".parquet.zst"),
+        (r#","file_format":"Parquet","compression":"lz4""#, ".parquet.lz4"),
+        (r#","file_format":"Parquet","compression":"snappy""#, ".parquet.sz"),
+        (
+            r#","file_format":"Parquet","compression":"zstd","parquet_extension":"plain""#,
+            ".parquet",
+        ),
+    ];
+    for (more, extension) in cases {
+        let prefix = "{year}-{month}-{day}_{table}/";
+        let stem = format!("2023-07-28_events/{ISO}");
+        let one = KeyNames::new(&settings(prefix, more), &run()).unwrap();
+        assert_eq!(one.stem(), stem);
+        assert_eq!(one.data(0).unwrap(), format!("{stem}{extension}"));
+        assert_eq!(one.data(1).unwrap(), format!("{stem}-1{extension}"));
+        assert_eq!(one.data_pattern(), None);
+        assert_eq!(one.manifest(), None);
+        assert_eq!(one.probe(), format!("{stem}_check"));
+        let many = KeyNames::new(&settings(prefix, &format!("{more}{split}")), &run()).unwrap();
+        assert_eq!(many.data(0).unwrap(), format!("{stem}-0{extension}"));
+        assert_eq!(many.data(12).unwrap(), format!("{stem}-12{extension}"));
+        assert_eq!(
+            many.data_pattern(),
+            Some(format!("{stem}-{{n}}{extension}"))
+        );
+        assert_eq!(many.manifest(), Some(format!("{stem}_manifest.json")));
+    }
+    let detailed = KeyNames::new(&settings("", r#","manifest":"detailed""#), &run()).unwrap();
+    assert_eq!(detailed.manifest(), Some(format!("{ISO}_manifest.json")));
+}
+
+#[test]
+fn times_in_names() {
+    let cases = [
+        (
+            Some(END - HOUR),
+            END,
+            ISO,
+            "20230728T000000Z-20230728T010000Z",
+        ),
+        (
+            None,
+            END,
+            "START-2023-07-28T01:00:00+00:00",
+            "START-20230728T010000Z",
+        ),
+        (
+            Some(-1),
+            1_500_000,
+            "1969-12-31T23:59:59.999999+00:00-1970-01-01T00:00:01.500000+00:00",
+            "19691231T235959.999999Z-19700101T000001.500000Z",
+        ),
+    ];
+    for (start_micros, end_micros, iso, compact) in cases {
+        let run = Run {
+            interval: Interval {
+                start_micros,
+                end_micros,
+            },
+            ..run()
+        };
+        let names = KeyNames::new(&settings("", ""), &run).unwrap();
+        assert_eq!(names.stem(), iso);
+        let style = settings("{data_interval_end}/x", r#","key_style":"compact""#);
+        let end = compact.split_once('-').unwrap().1;
+        let names = KeyNames::new(&style, &run).unwrap();
+        assert_eq!(names.stem(), format!("{end}/x/{compact}"));
+    }
+}
+
+#[test]
+fn refused_prefixes() {
+    let known = "`{year}`, `{month}`, `{day}`, `{hour}`, `{minute}`, `{second}`, `{table}`, \
+                 `{data_interval_start}`, `{data_interval_end}`; `{{` and `}}` for literal braces";
+    let folders = "printable text, folders with names";
+    let cases = [
+        (
+            "{yaer}/x",
+            "has the unknown variable `{yaer}`; did you mean `{year}`?",
+            known,
+        ),
+        ("{Table}", "has the unknown variable `{Table}`; did you mean `{table}`?", known),
+        ("{}", "has the unknown variable `{}`", known),
+        ("{team_id}", "has the unknown variable `{team_id}`", known),
+        ("é/{year", "has a `{` without its counterpart at character 3", known),
+        ("year}", "has a `}` without its counterpart at character 5", known),
+        ("{year}}", "has a `}` without its counterpart at character 7", known),
+        ("{a{b}", "has a `{` without its counterpart at character 1", known),
+        ("a/../b", "has a folder named `..`, which stores read in different ways", folders),
+        ("./{table}", "has a folder named `.`, which stores read in different ways", folders),
+        (
+            "a\r\nb",
+            "has the control character U+000D, which listings cannot carry",
+            folders,
+        ),
+    ];
+    for (prefix, message, allowed) in cases {
+        assert_eq!(
+            Template::parse(prefix).unwrap_err(),
+            problem(message.to_owned(), allowed.to_owned()),
+            "{prefix}"
+        );
+    }
+    assert_eq!(
+        Template::parse(&"x".repeat(1025)).unwrap_err(),
+        problem(
+            "is 1025 bytes long".to_owned(),
+            "at most 1024 bytes, the file's name included".to_owned()
+        )
+    );
+}
+
+#[test]
+fn keys_end_at_1024_bytes_of_utf8() {
+    let name = ISO.len() + ".jsonl".len() + 1;
+    let fits = "é".repeat((1024 - name) / 2) + &"x".repeat((1024 - name) % 2);
+    let names = KeyNames::new(&settings(&fits, ""), &run()).unwrap();
+    assert_eq!(names.data(0).unwrap().len(), 1024);
+    assert!(names.probe().len() <= 1024);
+    let cut: String = format!("{fits}/{ISO}").chars().take(60).collect();
+    let too_long = |bytes: usize, cut: &str| {
+        config::failure(
+            "prefix",
+            format!("gives the key `{cut}…` of {bytes} bytes"),
+            Some("keys of at most 1024 bytes of UTF-8".to_owned()),
+        )
+    };
+    assert_eq!(names.data(1).unwrap_err(), too_long(1026, &cut));
+    let over = format!("x{fits}");
+    let cut: String = over.chars().take(60).collect();
+    assert_eq!(
+        KeyNames::new(&settings(&over, ""), &run()).unwrap_err(),
+        too_long(1025, &cut)
+    );
+    // The manifest's name is longer than the file's.
+    let cut: String = fits.chars().take(60).collect();
+    assert_eq!(
+        KeyNames::new(&settings(&fits, r#","manifest":"detailed""#), &run()).unwrap_err(),
+        too_long(1024 - ".jsonl".len() + "_manifest.json".len(), &cut)
+    );
+}
+
+#[test]
+fn refused_runs() {
+    let interval = |start_micros, end_micros| Run {
+        interval: Interval {
+            start_micros,
+            end_micros,
+        },
+        ..run()
+    };
+    let before = Some("a start before the end".to_owned());
+    let years = Some("years 1 to 9999".to_owned());
+    let cases = [
+        (
+            interval(Some(END), END - HOUR),
+            "",
+            "the interval is inverted or empty: it starts at 2023-07-28T01:00:00+00:00 and ends at \
+             2023-07-28T00:00:00+00:00",
+            before.clone(),
+        ),
+        (
+            interval(Some(END), END),
+            "",
+            "the interval is inverted or empty: it starts at 2023-07-28T01:00:00+00:00 and ends at \
+             2023-07-28T01:00:00+00:00",
+            before,
+        ),
+        (
+            interval(Some(i64::MIN), END),
+            "",
+            "the start of the interval (-9223372036854775808 µs since 1970) is outside the years that keys can say",
+            years.clone(),
+        ),
+        (
+            interval(None, 253_402_300_800_000_000),
+            "",
+            "the end of the interval (253402300800000000 µs since 1970) is outside the years that keys can say",
+            years,
+        ),
+        (
+            Run {
+                model: "..".to_owned(),
+                ..run()
+            },
+            "prefix",
+            "gives the key `../2023-07-28T00:00:00+00:00-2023-07-28T01:00:00+00:00`, which has a folder named `..`, \
+             which stores read in different ways",
+            None,
+        ),
+    ];
+    for (run, field, message, allowed) in cases {
+        assert_eq!(
+            KeyNames::new(&settings("{table}", ""), &run).unwrap_err(),
+            config::failure(field, message.to_owned(), allowed)
+        );
+    }
+}
+
+proptest::proptest! {
+    /// Whatever the prefix, an answer comes; accepted ones give keys that begin with the stem and have no dot segments.
+    #[test]
+    fn any_prefix_is_answered(prefix in "[a-z{}/. é]{0,40}|.{0,20}") {
+        if let Ok(template) = Template::parse(&prefix) {
+            let settings = Settings { prefix: template, ..settings("", "") };
+            let names = KeyNames::new(&settings, &run()).unwrap();
+            let key = names.data(0).unwrap();
+            proptest::prop_assert!(key.starts_with(names.stem()));
+            proptest::prop_assert!(!key.starts_with('/'));
+            proptest::prop_assert!(!key.split('/').any(|segment| segment == "." || segment == ".."));
+            let ending = format!("/{ISO}.jsonl");
+            proptest::prop_assert!(key == ending[1..] || key.ends_with(&ending));
+            proptest::prop_assert!(!key.ends_with(&format!("/{ending}")));
+        }
+    }
+}

@@ -1,0 +1,163 @@
+use std::sync::Arc;
+
+use arrow::datatypes::TimeUnit;
+
+use super::*;
+
+fn usual(kind: Kind) -> DataType {
+    match kind {
+        Kind::Text | Kind::Json => DataType::Utf8,
+        Kind::TextList => DataType::List(Arc::new(Field::new("item", DataType::Utf8, true))),
+        Kind::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        Kind::Integer => DataType::Int64,
+        Kind::Float => DataType::Float64,
+        Kind::Boolean => DataType::Boolean,
+    }
+}
+
+fn schema(model: &Model) -> Vec<Field> {
+    model
+        .columns
+        .iter()
+        .map(|(name, kind)| Field::new(*name, usual(*kind), true))
+        .collect()
+}
+
+fn check(model: &str, fields: Vec<Field>) -> Result<(), String> {
+    match check_schema(model, &Schema::new(fields)) {
+        Ok(()) => Ok(()),
+        Err(Failure::Data(message)) => Err(message),
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn each_model_takes_its_own_columns_and_more() {
+    for (model, columns) in [(&EVENTS, 10), (&PERSONS, 9), (&SESSIONS, 48)] {
+        assert_eq!(model.columns.len(), columns);
+        let mut fields = schema(model);
+        assert_eq!(check(model.name, fields.clone()), Ok(()));
+        fields.push(Field::new("extra", DataType::Binary, true));
+        fields.reverse();
+        assert_eq!(check(model.name, fields), Ok(()));
+        assert!(model.columns.contains(&(model.time_column, Kind::Timestamp)));
+    }
+}
+
+#[test]
+fn kinds_take_every_form_of_their_type() {
+    let dictionary = |values| DataType::Dictionary(Box::new(DataType::Int32), Box::new(values));
+    let stamp = |unit, zone: Option<&str>| DataType::Timestamp(unit, zone.map(Into::into));
+    let list = |item| Arc::new(Field::new("item", item, true));
+    let cases = [
+        (Kind::Text, DataType::LargeUtf8, true),
+        (Kind::Text, DataType::Utf8View, true),
+        (Kind::Json, dictionary(DataType::Utf8), true),
+        (Kind::Text, dictionary(DataType::Int8), false),
+        (Kind::Text, DataType::Binary, false),
+        (Kind::TextList, DataType::LargeList(list(DataType::LargeUtf8)), true),
+        (Kind::TextList, DataType::ListView(list(DataType::Utf8View)), true),
+        (Kind::TextList, DataType::FixedSizeList(list(DataType::Utf8), 2), true),
+        (Kind::TextList, DataType::List(list(DataType::Int64)), false),
+        (Kind::TextList, DataType::Utf8, false),
+        (Kind::Timestamp, stamp(TimeUnit::Nanosecond, None), true),
+        (Kind::Timestamp, stamp(TimeUnit::Second, Some("+00:00")), true),
+        (Kind::Timestamp, stamp(TimeUnit::Microsecond, Some("Europe/Berlin")), false),
+        (Kind::Timestamp, DataType::Date64, false),
+        (Kind::Integer, DataType::Int8, true),
+        (Kind::Integer, DataType::UInt64, true),
+        (Kind::Integer, DataType::Float64, false),
+        (Kind::Float, DataType::Float32, true),
+        (Kind::Float, DataType::Int64, false),
+        (Kind::Boolean, DataType::Boolean, true),
+        (Kind::Boolean, DataType::Int8, false),
+    ];
+    for (kind, data_type, taken) in cases {
+        assert_eq!(kind.takes(&data_type), taken, "{kind:?} {data_type}");
+    }
+}
+
+#[test]
+fn everything_wrong_is_in_one_message() {
+    let mut fields = schema(&PERSONS);
+    fields.retain(|field| field.name() != "person_id");
+    fields[0] = Field::new("team_id", DataType::Utf8, true);
+    fields.push(Field::new("distinct_id", DataType::Utf8, true));
+    fields.push(Field::new("distinct_id", DataType::Utf8, true));
+    assert_eq!(
+        check("persons", fields).unwrap_err(),
+        "the source's columns do not fit the model `persons`: `team_id` is Utf8, not integer (Int64); `person_id` is \
+         missing (string (Utf8)); `distinct_id` is there more than once"
+    );
+    let mut fields = schema(&EVENTS);
+    fields[7] = Field::new(
+        "timestamp",
+        DataType::Timestamp(TimeUnit::Second, Some("Asia/Tokyo".into())),
+        true,
+    );
+    assert_eq!(
+        check("events", fields).unwrap_err(),
+        "the source's columns do not fit the model `events`: `timestamp` is Timestamp(s, \"Asia/Tokyo\"), not timestamp \
+         in UTC (Timestamp, µs)"
+    );
+    assert_eq!(
+        check("invoices", vec![]).unwrap_err(),
+        "the source's columns do not fit the model `invoices`: there is no column at all"
+    );
+}
+
+#[test]
+fn unknown_models_pass_as_they_are() {
+    assert!(required("invoices").is_none());
+    assert_eq!(
+        check("invoices", vec![Field::new("n", DataType::Int64, false)]),
+        Ok(())
+    );
+}
+
+#[test]
+fn json_by_model_and_by_extension() {
+    let tagged = |data_type| {
+        Field::new("payload", data_type, true)
+            .with_metadata([("ARROW:extension:name", "arrow.json")].into())
+    };
+    let plain = |name: &str| Field::new(name, DataType::Utf8, true);
+    let cases = [
+        ("events", plain("properties"), true),
+        ("events", plain("person_properties"), true),
+        ("events", plain("event"), false),
+        ("persons", plain("properties"), true),
+        ("sessions", plain("properties"), false),
+        ("invoices", tagged(DataType::LargeUtf8), true),
+        ("events", tagged(DataType::Utf8View), true),
+        ("events", tagged(DataType::Int64), false),
+    ];
+    for (model, field, json) in cases {
+        assert_eq!(is_json(model, &field), json, "{model} {field:?}");
+    }
+}
+
+#[test]
+fn the_time_of_a_row() {
+    let schema = |names: &[&str]| {
+        Schema::new(
+            names
+                .iter()
+                .map(|name| Field::new(*name, usual(Kind::Timestamp), true))
+                .collect::<Vec<_>>(),
+        )
+    };
+    let both = schema(&["_inserted_at", "timestamp"]);
+    let cases = [
+        ("events", &both, Some(1)),
+        ("persons", &both, Some(0)),
+        ("sessions", &both, Some(0)),
+        ("invoices", &both, Some(0)),
+        ("invoices", &schema(&["timestamp"]), None),
+    ];
+    for (model, schema, index) in cases {
+        assert_eq!(time_column(model, schema), index, "{model}");
+    }
+    let text = Schema::new(vec![Field::new("_inserted_at", DataType::Utf8, true)]);
+    assert_eq!(time_column("invoices", &text), None);
+}

@@ -1,0 +1,349 @@
+//! What a run will do and which requests it needs, decided from configuration and run alone. Sends nothing: the host
+//! grants from this, and a person reads it before the first run.
+
+use crate::config::fields::{
+    COMPRESSION, Choice, FILE_FORMAT, JSON_LINES_COMPRESSIONS, Kind as FieldKind,
+};
+use crate::config::{self, limits};
+use crate::failure::Failure;
+use crate::key::KeyNames;
+use crate::models;
+use crate::s3::checksum::{Checksum, ObjectChecksum};
+use crate::s3::client::REQUESTS_IN_FLIGHT;
+use crate::s3::request::{Operation, Target, Unsigned};
+use crate::settings::{Encryption, KeyStyle, MIB, ManifestStyle, PayloadSigning, Run, Settings};
+
+/// The plugin's short name.
+pub const PLUGIN_NAME: &str = "s3";
+/// The plugin's own version.
+pub const PLUGIN_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Most linear memory that any accepted configuration needs: the largest part, row and row group, and the tables of
+/// the highest codec levels.
+const MEMORY_LIMIT_BYTES: u64 = 512 * MIB as u64;
+/// Most bytes in payloads: the largest parts in flight, the next one on its way there, and the document that completes
+/// an upload.
+const PAYLOAD_LIMIT_BYTES: u64 =
+    ((REQUESTS_IN_FLIGHT + 1) * limits::MAX_PART_SIZE_BYTES + COMPLETE_BODY_BYTES) as u64;
+/// More than 10,000 parts with ETags and checksums take up in the document that completes an upload.
+const COMPLETE_BODY_BYTES: usize = 4 * MIB;
+
+/// The service that signatures name.
+const SERVICE: &str = "s3";
+/// What signing adds to every request.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>
+const SIGNING_HEADERS: [&str; 4] = [
+    "authorization",
+    "x-amz-content-sha256",
+    "x-amz-date",
+    "x-amz-security-token",
+];
+
+/// What this plugin is: the contract's `description`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    pub name: String,
+    pub version: String,
+    pub summary: String,
+    /// JSON Schema, draft 2020-12.
+    pub configuration_schema: String,
+    pub formats: Vec<FormatDescription>,
+    pub memory_limit_bytes: u64,
+    pub requests_in_flight: u32,
+    pub payload_limit_bytes: u64,
+}
+
+/// A file format and the compressions it takes, as the configuration writes them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FormatDescription {
+    pub name: String,
+    pub compressions: Vec<String>,
+}
+
+/// One kind of request that a run needs to make: the contract's `grant`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    pub operation: String,
+    pub method: String,
+    pub origin: String,
+    /// Percent-encoded.
+    pub path_prefix: String,
+    /// Exactly these keys.
+    pub query: Vec<String>,
+    /// In lower case.
+    pub headers: Vec<String>,
+}
+
+/// A scope in which the run signs: the contract's `signing-scope`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SigningScope {
+    pub service: String,
+    pub region: String,
+}
+
+/// What a run will do: the contract's `plan`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    pub keys: Vec<String>,
+    pub manifest_key: Option<String>,
+    /// Name and value, without secrets.
+    pub settings: Vec<(String, String)>,
+    pub part_size_bytes: u64,
+    pub requests_in_flight: u32,
+    pub grants: Vec<Grant>,
+    pub signing: Vec<SigningScope>,
+    /// Name and Arrow type in words.
+    pub required_columns: Vec<(String, String)>,
+    pub include_events: Option<Vec<String>>,
+    pub exclude_events: Vec<String>,
+}
+
+/// Describe the plugin.
+pub fn describe() -> Description {
+    Description {
+        name: PLUGIN_NAME.to_owned(),
+        version: PLUGIN_VERSION.to_owned(),
+        summary: "Writes batch exports to Amazon S3 and stores that speak its protocol, as JSON Lines or Parquet files."
+            .to_owned(),
+        configuration_schema: config::json_schema().to_string(),
+        formats: choices(&FILE_FORMAT.kind)
+            .map(|format| FormatDescription {
+                name: format.to_owned(),
+                compressions: match format {
+                    "JSONLines" => JSON_LINES_COMPRESSIONS.iter().map(|name| (*name).to_owned()).collect(),
+                    _ => choices(&COMPRESSION.kind).map(str::to_owned).collect(),
+                },
+            })
+            .collect(),
+        memory_limit_bytes: MEMORY_LIMIT_BYTES,
+        requests_in_flight: REQUESTS_IN_FLIGHT as u32,
+        payload_limit_bytes: PAYLOAD_LIMIT_BYTES,
+    }
+}
+
+fn choices(kind: &FieldKind) -> impl Iterator<Item = &'static str> {
+    let choices: &'static [Choice] = match kind {
+        FieldKind::Choice(choices) => choices,
+        _ => &[],
+    };
+    choices.iter().map(|choice| choice.value)
+}
+
+/// Plan a run from the configuration document.
+pub fn plan_from_json(configuration_json: &str, run: &Run) -> Result<Plan, Failure> {
+    plan(
+        &config::parse_for_model(configuration_json, &run.model)?,
+        run,
+    )
+}
+
+/// Plan a run. Fails as [`KeyNames::new`] does.
+pub fn plan(settings: &Settings, run: &Run) -> Result<Plan, Failure> {
+    let names = KeyNames::new(settings, run)?;
+    let mut keys = vec![names.data(0)?];
+    keys.extend(names.data_pattern());
+    Ok(Plan {
+        keys,
+        manifest_key: names.manifest(),
+        settings: decided(settings),
+        part_size_bytes: settings.part_size_bytes as u64,
+        requests_in_flight: REQUESTS_IN_FLIGHT as u32,
+        grants: grants(settings, run, &names),
+        signing: vec![SigningScope {
+            service: SERVICE.to_owned(),
+            region: settings.region.clone(),
+        }],
+        required_columns: models::required(&run.model)
+            .map_or(&[][..], |model| model.columns)
+            .iter()
+            .map(|(name, kind)| ((*name).to_owned(), kind.in_words().to_owned()))
+            .collect(),
+        include_events: settings.include_events.clone(),
+        exclude_events: settings.exclude_events.clone(),
+    })
+}
+
+/// One grant for each operation, made from the very requests that the run sends: method, query and headers are those
+/// that the operation has with these settings, the path is that of the run's keys.
+fn grants(settings: &Settings, run: &Run, names: &KeyNames) -> Vec<Grant> {
+    let target = Target::new(settings, run);
+    let checksum = settings
+        .object
+        .checksum
+        .map(|algorithm| Checksum::of(algorithm, &[]));
+    operations(settings, names)
+        .iter()
+        .map(|operation| {
+            let request = Unsigned::new(&target, operation, checksum.as_ref());
+            let mut headers: Vec<String> =
+                request.headers.into_iter().map(|(name, _)| name).collect();
+            headers.extend(SIGNING_HEADERS.map(str::to_owned));
+            headers.sort();
+            headers.dedup();
+            let query = request.query.split('&').filter(|pair| !pair.is_empty());
+            Grant {
+                operation: operation.kind().to_string(),
+                method: request.method.to_string(),
+                origin: settings.endpoint.origin(),
+                path_prefix: request.path,
+                query: query
+                    .map(|pair| {
+                        pair.split_once('=')
+                            .map_or(pair, |(name, _)| name)
+                            .to_owned()
+                    })
+                    .collect(),
+                headers,
+            }
+        })
+        .collect()
+}
+
+/// Every operation of a run, its check and its recovery, each about the beginning of the keys it may touch.
+fn operations(settings: &Settings, names: &KeyNames) -> Vec<Operation> {
+    let key = || names.stem().to_owned();
+    // What stands in for values that only a run knows; grants keep names alone.
+    let upload_id = String::new;
+    let content_type = settings.format.content_type();
+    vec![
+        Operation::PutObject {
+            key: key(),
+            content_type,
+        },
+        Operation::CreateMultipartUpload {
+            key: key(),
+            content_type,
+        },
+        Operation::UploadPart {
+            key: key(),
+            upload_id: upload_id(),
+            part_number: 1,
+        },
+        Operation::CompleteMultipartUpload {
+            key: key(),
+            upload_id: upload_id(),
+            bytes: 0,
+            checksum: settings.object.checksum.map(|algorithm| ObjectChecksum {
+                algorithm,
+                text: String::new(),
+            }),
+        },
+        Operation::AbortMultipartUpload {
+            key: key(),
+            upload_id: upload_id(),
+        },
+        Operation::ListMultipartUploads { prefix: key() },
+        Operation::HeadObject { key: key() },
+        Operation::DeleteObject { key: key() },
+        // Reading is for `check` alone: exported rows cannot be read back by a plugin.
+        Operation::GetObject { key: names.probe() },
+    ]
+}
+
+/// What the configuration came to, for a person.
+fn decided(settings: &Settings) -> Vec<(String, String)> {
+    let object = &settings.object;
+    let count = |entries: &[(String, String)]| match entries {
+        [] => None,
+        entries => {
+            let names: Vec<&str> = entries.iter().map(|(name, _)| name.as_str()).collect();
+            Some(names.join(", "))
+        }
+    };
+    let always = [
+        ("bucket", settings.bucket.clone()),
+        ("region", settings.region.clone()),
+        ("origin", settings.endpoint.origin()),
+        ("addressing", addressing(settings).to_owned()),
+        ("file_format", settings.format.name().to_owned()),
+        ("compression", settings.format.compression().to_owned()),
+    ];
+    let sometimes = [
+        (
+            "compression_level",
+            settings.format.level().map(|level| level.to_string()),
+        ),
+        (
+            "max_file_size_bytes",
+            settings.max_file_size_bytes.map(|bytes| bytes.to_string()),
+        ),
+        ("manifest", Some(manifest(settings).to_owned())),
+        ("key_style", Some(key_style(settings.key_style).to_owned())),
+        ("encryption", Some(encryption(&object.encryption))),
+        (
+            "checksum",
+            Some(
+                object
+                    .checksum
+                    .map_or("none", |algorithm| algorithm.name())
+                    .to_owned(),
+            ),
+        ),
+        (
+            "payload_signing",
+            Some(payload_signing(settings.payload_signing).to_owned()),
+        ),
+        ("storage_class", object.storage_class.clone()),
+        ("acl", object.acl.clone()),
+        ("tags", count(&object.tags)),
+        ("metadata", count(&object.metadata)),
+        (
+            "expected_bucket_owner",
+            object.expected_bucket_owner.clone(),
+        ),
+        (
+            "if_none_match",
+            object.if_none_match.then(|| "never overwrite".to_owned()),
+        ),
+        ("max_row_bytes", Some(settings.max_row_bytes.to_string())),
+    ];
+    always
+        .into_iter()
+        .chain(
+            sometimes
+                .into_iter()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+fn addressing(settings: &Settings) -> &'static str {
+    match settings.endpoint.is_path_style() {
+        true => "path style",
+        false => "virtual-hosted",
+    }
+}
+
+fn manifest(settings: &Settings) -> &'static str {
+    match (settings.manifest, settings.max_file_size_bytes) {
+        (ManifestStyle::Detailed, _) => "detailed",
+        (ManifestStyle::Simple, Some(_)) => "simple",
+        (ManifestStyle::Simple, None) => "none (one file)",
+    }
+}
+
+fn key_style(style: KeyStyle) -> &'static str {
+    match style {
+        KeyStyle::Iso => "iso",
+        KeyStyle::Compact => "compact",
+    }
+}
+
+fn encryption(encryption: &Encryption) -> String {
+    match encryption {
+        Encryption::BucketDefault => "as the bucket is set up".to_owned(),
+        Encryption::Aes256 => "AES256".to_owned(),
+        Encryption::Kms { key_id } => format!("aws:kms with {key_id}"),
+    }
+}
+
+fn payload_signing(signing: PayloadSigning) -> &'static str {
+    match signing {
+        PayloadSigning::Signed => "signed",
+        PayloadSigning::Unsigned => "unsigned",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,428 @@
+//! Where a bucket lives: origin, addressing style and the exact URL of an object. Sends nothing and never normalises
+//! a key: what is encoded here once is what is signed and what is sent.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use crate::failure::Problem;
+
+/// Longest host name that DNS can carry (RFC 1035, section 2.3.4).
+const MAX_HOST_BYTES: usize = 253;
+/// Longest label of a host name (RFC 1035, section 2.3.4).
+const MAX_LABEL_BYTES: usize = 63;
+
+/// AWS partitions by the beginning of their regions' names; everything else is the standard partition.
+/// <https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html>
+const PARTITIONS: &[(&str, &str)] = &[
+    ("cn-", "amazonaws.com.cn"),
+    ("eusc-", "amazonaws.eu"),
+    ("us-iso-", "c2s.ic.gov"),
+    ("us-isob-", "sc2s.sgov.gov"),
+    ("eu-isoe-", "cloud.adc-e.uk"),
+    ("us-isof-", "csp.hci.ic.gov"),
+];
+/// Suffix of the standard partition and of GovCloud.
+const STANDARD_SUFFIX: &str = "amazonaws.com";
+
+/// The configuration fields that decide an endpoint.
+#[derive(Debug, Clone, Copy)]
+pub struct Location<'a> {
+    pub bucket: &'a str,
+    pub region: &'a str,
+    /// Absent is AWS itself.
+    pub endpoint_url: Option<&'a str>,
+    pub virtual_style: bool,
+    pub dual_stack: bool,
+    pub fips: bool,
+}
+
+/// Where requests for one bucket go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    scheme: Scheme,
+    /// As in the `Host` header: lower case, the port only where it is not the scheme's own.
+    host: String,
+    /// Stands in front of every key: `/bucket` in path style, nothing in virtual-hosted style.
+    bucket_path: String,
+    on_aws: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    fn as_str(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+
+    fn default_port(self) -> u16 {
+        match self {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+        }
+    }
+}
+
+impl Endpoint {
+    /// Decide scheme, host and addressing style. AWS is addressed virtual-hosted, and in path style when the bucket
+    /// has a dot (its certificate covers one label); an endpoint in path style unless virtual style is asked for.
+    /// Every problem is reported. Bucket and region are taken to be well formed.
+    pub fn decide(location: &Location<'_>) -> Result<Endpoint, Vec<Problem>> {
+        match location.endpoint_url {
+            None => on_aws(location),
+            Some(url) => at_url(location, url),
+        }
+    }
+
+    /// `scheme://host[:port]`, the port only where it is not the scheme's own.
+    pub fn origin(&self) -> String {
+        format!("{}://{}", self.scheme.as_str(), self.host)
+    }
+
+    /// The `Host` header that belongs into the signature.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Whether TLS guards what is sent.
+    pub fn is_https(&self) -> bool {
+        self.scheme == Scheme::Https
+    }
+
+    /// Whether this is AWS itself rather than a configured endpoint.
+    pub fn is_aws(&self) -> bool {
+        self.on_aws
+    }
+
+    /// Whether the bucket stands in the path rather than in the host name.
+    pub fn is_path_style(&self) -> bool {
+        !self.bucket_path.is_empty()
+    }
+
+    /// The canonical path: of an object, or of the bucket without a key. The path of a key's beginning is the
+    /// beginning of the key's path, so this serves for grants too.
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>
+    pub fn path(&self, key: Option<&str>) -> String {
+        match key {
+            Some(key) => format!("{}/{}", self.bucket_path, encode_key(key)),
+            None if self.bucket_path.is_empty() => "/".to_owned(),
+            None => self.bucket_path.clone(),
+        }
+    }
+
+    /// The absolute URL of an object, or of the bucket without a key. Its query is the canonical one.
+    pub fn url(&self, key: Option<&str>, query: &[(&str, &str)]) -> String {
+        let mut url = self.origin();
+        url.push_str(&self.path(key));
+        if !query.is_empty() {
+            url.push('?');
+            url.push_str(&canonical_query(query));
+        }
+        url
+    }
+}
+
+/// Percent-encode a key once: unreserved characters (RFC 3986) and `/` stay, every other byte becomes `%XX`.
+pub fn encode_key(key: &str) -> String {
+    encode(key, true)
+}
+
+/// The query in canonical form: keys and values percent-encoded (`/` too) and sorted; a key without a value has `=`.
+pub fn canonical_query(query: &[(&str, &str)]) -> String {
+    let mut pairs: Vec<(String, String)> = query
+        .iter()
+        .map(|(key, value)| (encode(key, false), encode(value, false)))
+        .collect();
+    pairs.sort();
+    let pairs: Vec<String> = pairs
+        .into_iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    pairs.join("&")
+}
+
+fn encode(text: &str, keep_slash: bool) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                encoded.push(char::from(byte));
+            }
+            b'/' if keep_slash => encoded.push('/'),
+            other => {
+                encoded.push('%');
+                encoded.push(upper_hex(other >> 4));
+                encoded.push(upper_hex(other & 0x0f));
+            }
+        }
+    }
+    encoded
+}
+
+fn upper_hex(nibble: u8) -> char {
+    char::from(match nibble {
+        0..=9 => b'0' + nibble,
+        _ => b'A' + nibble - 10,
+    })
+}
+
+/// <https://docs.aws.amazon.com/general/latest/gr/s3.html>,
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/dual-stack-endpoints.html>
+fn on_aws(location: &Location<'_>) -> Result<Endpoint, Vec<Problem>> {
+    let Location {
+        bucket,
+        region,
+        virtual_style,
+        dual_stack,
+        fips,
+        ..
+    } = *location;
+    let mut problems = Vec::new();
+    if region == "auto" {
+        problems.push(Problem {
+            field: "region".to_owned(),
+            message: "`auto` is no AWS region".to_owned(),
+            allowed: Some(
+                "the bucket's region, such as `eu-central-1`; `auto` goes with an `endpoint_url` (Cloudflare R2)"
+                    .to_owned(),
+            ),
+        });
+    }
+    if virtual_style && bucket.contains('.') {
+        problems.push(Problem {
+            field: "use_virtual_style_addressing".to_owned(),
+            message: format!(
+                "AWS's certificate does not cover `{bucket}` as a host name, because the bucket has a dot"
+            ),
+            allowed: Some("false, which addresses this bucket in path style".to_owned()),
+        });
+    }
+    if fips && region.starts_with("cn-") {
+        problems.push(Problem {
+            field: "use_fips".to_owned(),
+            message: format!("AWS has no FIPS endpoints in China (`{region}`)"),
+            allowed: Some("false".to_owned()),
+        });
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+
+    let mut service = String::from(if fips { "s3-fips" } else { "s3" });
+    if dual_stack {
+        service.push_str(".dualstack");
+    }
+    let suffix = PARTITIONS
+        .iter()
+        .find(|(beginning, _)| region.starts_with(beginning))
+        .map_or(STANDARD_SUFFIX, |(_, suffix)| suffix);
+    let regional = format!("{service}.{region}.{suffix}");
+    let path_style = bucket.contains('.');
+    Ok(Endpoint {
+        scheme: Scheme::Https,
+        host: if path_style {
+            regional
+        } else {
+            format!("{bucket}.{regional}")
+        },
+        bucket_path: bucket_path(bucket, path_style),
+        on_aws: true,
+    })
+}
+
+fn at_url(location: &Location<'_>, url: &str) -> Result<Endpoint, Vec<Problem>> {
+    let bucket = location.bucket;
+    let mut problems = Vec::new();
+    for (field, set) in [
+        ("use_dual_stack", location.dual_stack),
+        ("use_fips", location.fips),
+    ] {
+        if set {
+            problems.push(Problem {
+                field: field.to_owned(),
+                message: "chooses among AWS's own endpoints, and `endpoint_url` names another one"
+                    .to_owned(),
+                allowed: Some(
+                    "one of the two; an `endpoint_url` says the whole host name".to_owned(),
+                ),
+            });
+        }
+    }
+    let authority = Authority::parse(url).map_err(|reason| Problem {
+        field: "endpoint_url".to_owned(),
+        message: reason,
+        allowed: Some("`http://` or `https://`, a host and perhaps a port, such as `https://minio.internal:9000`".to_owned()),
+    });
+    let authority = match authority {
+        Ok(authority) => authority,
+        Err(problem) => {
+            problems.push(problem);
+            return Err(problems);
+        }
+    };
+    if location.virtual_style
+        && let Some(obstacle) = authority.virtual_style_obstacle(bucket)
+    {
+        problems.push(Problem {
+            field: "use_virtual_style_addressing".to_owned(),
+            message: obstacle,
+            allowed: Some("false, which addresses the bucket in path style".to_owned()),
+        });
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+
+    let mut host = String::new();
+    if location.virtual_style {
+        host.push_str(bucket);
+        host.push('.');
+    }
+    host.push_str(&authority.host);
+    if let Some(port) = authority.port {
+        host.push_str(&format!(":{port}"));
+    }
+    Ok(Endpoint {
+        scheme: authority.scheme,
+        host,
+        bucket_path: bucket_path(bucket, !location.virtual_style),
+        on_aws: false,
+    })
+}
+
+fn bucket_path(bucket: &str, path_style: bool) -> String {
+    if path_style {
+        format!("/{}", encode_key(bucket))
+    } else {
+        String::new()
+    }
+}
+
+/// Scheme, host and port of an `endpoint_url`.
+struct Authority {
+    scheme: Scheme,
+    /// Lower case; IPv6 in brackets and in its short form.
+    host: String,
+    /// Absent where it is the scheme's own.
+    port: Option<u16>,
+    is_address: bool,
+}
+
+impl Authority {
+    /// Messages repeat nothing of a user-info, path, query or fragment: people put secrets there.
+    fn parse(url: &str) -> Result<Authority, String> {
+        let (scheme, rest) = url
+            .split_once("://")
+            .ok_or("begins with neither `http://` nor `https://`")?;
+        let scheme = match scheme.to_ascii_lowercase().as_str() {
+            "http" => Scheme::Http,
+            "https" => Scheme::Https,
+            _ => return Err("begins with neither `http://` nor `https://`".to_owned()),
+        };
+        let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
+        let (authority, tail) = rest.split_at(end);
+        if authority.contains('@') {
+            return Err("has a user name or password in front of the host; credentials have fields of their own".to_owned());
+        }
+        if !matches!(tail, "" | "/") {
+            return Err(match tail.contains(['?', '#']) {
+                true => "has a query or fragment after the host".to_owned(),
+                false => "has a path after the host; the bucket belongs into `bucket_name`, folders into `prefix`".to_owned(),
+            });
+        }
+        let (host, port) = split_port(authority)?;
+        let (host, is_address) = checked_host(host)?;
+        Ok(Authority {
+            scheme,
+            host,
+            port: port.filter(|port| *port != scheme.default_port()),
+            is_address,
+        })
+    }
+
+    fn virtual_style_obstacle(&self, bucket: &str) -> Option<String> {
+        if self.is_address {
+            Some(format!(
+                "a bucket cannot stand in front of the address `{}`",
+                self.host
+            ))
+        } else if bucket.contains('_') {
+            Some(format!(
+                "`{bucket}` has a `_`, which host names do not take"
+            ))
+        } else if bucket.len() + 1 + self.host.len() > MAX_HOST_BYTES {
+            Some(format!(
+                "bucket and host together are over {MAX_HOST_BYTES} bytes"
+            ))
+        } else {
+            None
+        }
+    }
+}
+
+fn split_port(authority: &str) -> Result<(&str, Option<u16>), String> {
+    let host_end = match authority.rfind(']') {
+        Some(bracket) => bracket + 1,
+        None => authority.find(':').unwrap_or(authority.len()),
+    };
+    let (host, port) = authority.split_at(host_end);
+    match port.strip_prefix(':') {
+        None if port.is_empty() => Ok((host, None)),
+        None => Err("has something after the `]` of its address that is no port".to_owned()),
+        // Digits only: `u16::from_str` would take a `+`.
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => match digits.parse() {
+            Ok(number @ 1..) => Ok((host, Some(number))),
+            _ => Err(format!("has `{digits}` for a port; ports are 1 to 65535")),
+        },
+        Some(_) => Err("has a port that is no number; an IPv6 address stands in `[ ]`".to_owned()),
+    }
+}
+
+/// The host as URL libraries write it, so that what is signed is what they send; forms they would rewrite in ways
+/// of their own are refused.
+fn checked_host(host: &str) -> Result<(String, bool), String> {
+    if let Some(address) = host.strip_prefix('[') {
+        let address = address.strip_suffix(']').unwrap_or(address);
+        return match address.parse::<Ipv6Addr>() {
+            Ok(address) if address.to_ipv4_mapped().is_none() => Ok((format!("[{address}]"), true)),
+            Ok(_) => Err("has an IPv4 address dressed as IPv6; write the IPv4 address".to_owned()),
+            Err(_) => Err(
+                "has something in `[ ]` that is no IPv6 address (zones cannot be given)".to_owned(),
+            ),
+        };
+    }
+    let host = host.to_ascii_lowercase();
+    if host.is_empty() {
+        return Err("has no host".to_owned());
+    }
+    let well_formed = host.len() <= MAX_HOST_BYTES
+        && host.split('.').all(|label| {
+            !label.is_empty()
+                && label.len() <= MAX_LABEL_BYTES
+                && label
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        });
+    if !well_formed {
+        return Err("has a host that is no host name (letters, digits, `-`, `.`; other alphabets as `xn--…`)".to_owned());
+    }
+    // URL libraries read a last label that is a number as an IPv4 address in one of many spellings.
+    let last = host.rsplit('.').next().unwrap_or_default();
+    if last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x") {
+        return match host.parse::<Ipv4Addr>() {
+            Ok(_) => Ok((host, true)),
+            Err(_) => Err(format!(
+                "has `{host}` for a host, which is no IPv4 address of four numbers"
+            )),
+        };
+    }
+    Ok((host, false))
+}
+
+#[cfg(test)]
+mod tests;
