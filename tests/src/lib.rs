@@ -1,1 +1,6 @@
-//! kit
+//! What the tests through the real component share: rows that hurt, where the components are, a store to write to,
+//! and readers that did not write. Never used outside tests.
+
+pub mod components;
+pub mod read;
+pub mod rows;

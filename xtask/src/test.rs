@@ -33,12 +33,14 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
             "--locked",
             "--workspace",
             "--no-tests=pass",
+            "--no-fail-fast",
         ]);
     } else {
         tests.args([
             "test",
             "--locked",
             "--workspace",
+            "--no-fail-fast",
             "--lib",
             "--bins",
             "--tests",

@@ -1,0 +1,4 @@
+//! The one integration binary: everything that goes through the real component, and the rules of the house.
+
+mod imports;
+mod tidy;
