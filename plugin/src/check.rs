@@ -1,0 +1,227 @@
+//! The probe: tries the destination with the very settings of a run, step by step, and says what to change. Leaves
+//! neither its object nor its upload behind where the credentials allow to remove them.
+
+use std::rc::Rc;
+
+use crate::failure::Failure;
+use crate::imports::Imports;
+use crate::key::KeyNames;
+use crate::s3::client::Client;
+use crate::s3::error::{Cause, S3Error};
+use crate::s3::reply::Reply;
+use crate::s3::request::{Operation, Target};
+use crate::settings::{Run, Settings};
+use crate::upload::notes::Note;
+use crate::upload::{LeftOpen, Limits, UploadError, Uploads, sweep};
+
+/// A check tells soon that something is wrong rather than wait for it to pass.
+const MAX_ATTEMPTS: u32 = 3;
+/// What the probe object holds: the same every time, so that a probe left behind does no harm to the next.
+const PROBE: &[u8] = b"batch-export wrote this to try the destination; it can be deleted\n";
+const CONTENT_TYPE: &str = "text/plain";
+
+/// How one step went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Passed,
+    Failed,
+    Skipped,
+}
+
+/// One step: the contract's `check-step`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    pub name: &'static str,
+    pub outcome: Outcome,
+    /// What was seen, the likely cause, the remedy.
+    pub detail: String,
+}
+
+/// The names of the steps, in order.
+pub const STEPS: [&str; 6] = [
+    "reach",
+    "write",
+    "read",
+    "begin upload",
+    "abort upload",
+    "delete",
+];
+
+/// Try the destination; one entry for each of [`STEPS`]. Fails only as [`KeyNames::new`] does.
+pub fn check<I: Imports>(
+    imports: Rc<I>,
+    settings: &Settings,
+    run: &Run,
+) -> Result<Vec<Step>, Failure> {
+    let probe = Probe {
+        key: KeyNames::new(settings, run)?.probe(),
+        uploads: Uploads::new(
+            Client::new(imports, Target::new(settings, run)).with_max_attempts(MAX_ATTEMPTS),
+            Limits::with_part_size(settings.part_size_bytes),
+        ),
+    };
+    Ok(probe.run())
+}
+
+struct Probe<I: Imports> {
+    key: String,
+    uploads: Uploads<I>,
+}
+
+type Verdict = (Outcome, String);
+
+impl<I: Imports> Probe<I> {
+    fn run(mut self) -> Vec<Step> {
+        let reach = self.reach();
+        let verdicts = if reach.0 == Outcome::Failed {
+            let skipped = || skipped("the store was not reached");
+            [reach, skipped(), skipped(), skipped(), skipped(), skipped()]
+        } else {
+            let (write, written) = self.write();
+            let read = if written {
+                self.read()
+            } else {
+                skipped("nothing was written")
+            };
+            let (begin, abort) = self.upload();
+            let delete = self.delete(written);
+            [reach, write, read, begin, abort, delete]
+        };
+        let steps = STEPS.into_iter().zip(verdicts);
+        steps
+            .map(|(name, (outcome, detail))| Step {
+                name,
+                outcome,
+                detail,
+            })
+            .collect()
+    }
+
+    /// Any answer that is S3's will do: 404, and 403 too, which HEAD gives without a reason (the next step has it).
+    fn reach(&mut self) -> Verdict {
+        let origin = self.uploads.client.target().endpoint.origin();
+        match self.uploads.exists(&self.key) {
+            Ok(_) => passed(&format!("{origin} answers")),
+            Err(error) => match &error.cause {
+                Cause::Answer(answer) if answer.status == 403 => passed(&format!(
+                    "{origin} answers (403 to HEAD: the credentials may not read, or are wrong: see the next step)"
+                )),
+                _ => failed(&error),
+            },
+        }
+    }
+
+    /// Also whether the object may be there.
+    fn write(&mut self) -> (Verdict, bool) {
+        match self.uploads.put(&self.key, CONTENT_TYPE, PROBE.to_vec()) {
+            Ok(stored) => (passed(&format!("wrote `{}`", stored.key)), true),
+            Err(error) => {
+                let doubtful = matches!(&error, UploadError::Store(error) if error.doubtful)
+                    || matches!(error, UploadError::Unproven { .. });
+                ((Outcome::Failed, error.to_string()), doubtful)
+            }
+        }
+    }
+
+    fn read(&mut self) -> Verdict {
+        let operation = Operation::GetObject {
+            key: self.key.clone(),
+        };
+        match self
+            .uploads
+            .client
+            .call(operation, Vec::new())
+            .result
+            .map(Reply::into_body)
+        {
+            Ok(body) if body == PROBE => passed("read back what was written"),
+            Ok(body) => (
+                Outcome::Failed,
+                format!(
+                    "read {} bytes that are not the {} written: a proxy or cache between here and the store answers \
+                     instead, or another program writes the same key",
+                    body.len(),
+                    PROBE.len()
+                ),
+            ),
+            Err(error) if error.is_forbidden() => skipped(
+                "the credentials may not read (s3:GetObject); a run does not need it, but cannot tell then whether \
+                 an upload whose answer was lost is complete, and starts over",
+            ),
+            Err(error) => failed(&error),
+        }
+    }
+
+    /// Begin an upload and abort it, noted like a run's, so that `recover` finds it after a crash.
+    fn upload(&mut self) -> (Verdict, Verdict) {
+        let nothing = || skipped("no upload was begun");
+        let key = self.key.clone();
+        if let Err(error) = self.uploads.note(Note::Begun { key: key.clone() }) {
+            return ((Outcome::Failed, error.to_string()), nothing());
+        }
+        let operation = Operation::CreateMultipartUpload {
+            key: key.clone(),
+            content_type: CONTENT_TYPE,
+        };
+        let answer = self.uploads.client.call(operation, Vec::new());
+        let upload_id = answer.result.map(Reply::into_upload_id);
+        let begin = match &upload_id {
+            Ok(id) => passed(&format!("began upload `{id}`")),
+            Err(error) => failed(error),
+        };
+        let mut left_open: Vec<LeftOpen> = Vec::new();
+        if let Ok(id) = &upload_id {
+            left_open.extend(sweep::abort(&mut self.uploads.client, &key, id).err());
+        }
+        if answer.doubtful {
+            left_open.extend(sweep::sweep(&mut self.uploads.client, &key, &[]).1);
+        }
+        let left: Vec<String> = left_open.iter().map(LeftOpen::to_string).collect();
+        if left.is_empty() {
+            self.uploads.note_or_log(Note::Settled { key });
+        }
+        let abort = match (&upload_id, left.is_empty()) {
+            (_, false) => (
+                Outcome::Failed,
+                format!(
+                    "{}; a run that fails could not clean up: allow s3:AbortMultipartUpload, or let a lifecycle rule \
+                     of the bucket abort incomplete uploads",
+                    left.join("; ")
+                ),
+            ),
+            (Ok(_), true) => passed("aborted it"),
+            (Err(_), true) => nothing(),
+        };
+        (begin, abort)
+    }
+
+    fn delete(&mut self, written: bool) -> Verdict {
+        if !written {
+            return skipped("nothing was written");
+        }
+        match self.uploads.delete(&self.key) {
+            Ok(()) => passed("deleted it"),
+            Err(error) if error.is_forbidden() => skipped(&format!(
+                "the credentials may not delete (s3:DeleteObject): `{}` stays; a run does not need it, but cannot \
+                 remove what a longer earlier attempt left",
+                self.key
+            )),
+            Err(error) => (
+                Outcome::Failed,
+                format!("{error}; `{}` may be left behind", self.key),
+            ),
+        }
+    }
+}
+
+fn passed(detail: &str) -> Verdict {
+    (Outcome::Passed, detail.to_owned())
+}
+
+fn skipped(detail: &str) -> Verdict {
+    (Outcome::Skipped, detail.to_owned())
+}
+
+fn failed(error: &S3Error) -> Verdict {
+    (Outcome::Failed, error.to_string())
+}

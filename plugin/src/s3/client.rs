@@ -1,0 +1,333 @@
+//! Requests in flight: starts them without waiting, repeats those worth it from the payload that the host holds, and
+//! hands each answer to who asked. Knows nothing of parts, files or their order.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::imports::{Imports, Refresh, Request, Response, ScopedKey, SignerError, TransportError};
+use crate::s3::checksum::Checksum;
+use crate::s3::error::{Cause, Class, S3Error};
+use crate::s3::reply::{self, Reply};
+use crate::s3::request::{Operation, Target, Unsigned};
+use crate::s3::retry::{self, Decision};
+use crate::s3::sign::{self, PayloadHash};
+use crate::settings::PayloadSigning;
+
+/// Requests in flight at once: enough to keep a link busy while a part is encoded, and four payloads of host memory.
+pub const REQUESTS_IN_FLIGHT: usize = 4;
+/// Longest time for one request: a part of 32 MiB over a line of 1 Mbit/s, or the minutes that S3 may take to
+/// complete an upload of many parts.
+const REQUEST_TIMEOUT_MS: u32 = 300_000;
+
+/// A request that was started; its answer is had once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(u64);
+
+/// How a request ended, repetitions included.
+#[derive(Debug)]
+pub struct Answer {
+    pub result: Result<Reply, S3Error>,
+    /// An attempt whose answer was lost or an error may have been carried out all the same.
+    pub doubtful: bool,
+    /// Of the data that it carried.
+    pub checksum: Option<Checksum>,
+}
+
+/// How many requests were made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// The repeated ones included.
+    pub requests: u64,
+    pub retries: u64,
+}
+
+/// All requests of one instance.
+pub struct Client<I: Imports> {
+    imports: Rc<I>,
+    target: Target,
+    in_flight: Vec<InFlight<I>>,
+    answers: BTreeMap<Ticket, Answer>,
+    next_ticket: u64,
+    counts: Counts,
+    max_attempts: u32,
+}
+
+struct InFlight<I: Imports> {
+    ticket: Ticket,
+    job: Job<I>,
+    exchange: I::Exchange,
+}
+
+/// A request with all that its repetitions need.
+struct Job<I: Imports> {
+    operation: Operation,
+    payload: Option<I::Payload>,
+    payload_hash: PayloadHash,
+    checksum: Option<Checksum>,
+    attempts: u32,
+    refreshed: bool,
+    clock_corrected: bool,
+    doubtful: bool,
+    /// Access key and session token of the last attempt, to tell whether the host has newer ones by now.
+    signed_as: (String, Option<String>),
+}
+
+impl<I: Imports> Client<I> {
+    /// A client without requests.
+    pub fn new(imports: Rc<I>, target: Target) -> Self {
+        Client {
+            imports,
+            target,
+            in_flight: Vec::with_capacity(REQUESTS_IN_FLIGHT),
+            answers: BTreeMap::new(),
+            next_ticket: 0,
+            counts: Counts::default(),
+            max_attempts: retry::MAX_ATTEMPTS,
+        }
+    }
+
+    /// Send each request at most that often, rather than [`retry::MAX_ATTEMPTS`] times.
+    pub fn with_max_attempts(mut self, max_attempts: u32) -> Self {
+        self.max_attempts = max_attempts;
+        self
+    }
+
+    /// The host's side.
+    pub fn imports(&self) -> &I {
+        &self.imports
+    }
+
+    /// Where requests go.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Requests made so far.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Start a request. Returns at once unless [`REQUESTS_IN_FLIGHT`] are under way: then it waits for the first
+    /// answer that needs no repetition. An empty body is none.
+    pub fn start(&mut self, operation: Operation, body: Vec<u8>) -> Ticket {
+        while self.in_flight.len() >= REQUESTS_IN_FLIGHT {
+            self.progress();
+        }
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        let checksum = match self.target.object.checksum {
+            Some(algorithm) if operation.carries_data() => Some(Checksum::of(algorithm, &body)),
+            _ => None,
+        };
+        // `unsigned` saves hashing the data; other bodies are small documents and stay signed.
+        let payload_hash = match self.target.payload_signing {
+            PayloadSigning::Unsigned if operation.carries_data() => PayloadHash::Unsigned,
+            PayloadSigning::Unsigned | PayloadSigning::Signed => PayloadHash::of(&body),
+        };
+        let payload = (!body.is_empty()).then(|| self.imports.payload(body));
+        let job = Job {
+            operation,
+            payload,
+            payload_hash,
+            checksum,
+            attempts: 0,
+            refreshed: false,
+            clock_corrected: false,
+            doubtful: false,
+            signed_as: (String::new(), None),
+        };
+        self.send(ticket, job, 0, Refresh::None);
+        ticket
+    }
+
+    /// Take the answer if it is there already; never waits.
+    pub fn take(&mut self, ticket: Ticket) -> Option<Answer> {
+        self.answers.remove(&ticket)
+    }
+
+    /// Wait until some request in flight has an answer, and repeat or file it. False when nothing is in flight.
+    pub fn progress(&mut self) -> bool {
+        if self.in_flight.is_empty() {
+            return false;
+        }
+        let index = {
+            let exchanges: Vec<&I::Exchange> = self
+                .in_flight
+                .iter()
+                .map(|flight| &flight.exchange)
+                .collect();
+            self.imports.wait_any(&exchanges)
+        };
+        // The index comes from outside; any request will do, because waiting for one is always right.
+        let flight = self.in_flight.remove(index.min(self.in_flight.len() - 1));
+        let outcome = self.imports.wait(flight.exchange);
+        self.take_in(flight.ticket, flight.job, outcome);
+        true
+    }
+
+    /// Wait for the answer; `None` when it was taken before.
+    pub fn wait(&mut self, ticket: Ticket) -> Option<Answer> {
+        loop {
+            if let Some(answer) = self.take(ticket) {
+                return Some(answer);
+            }
+            if !self.in_flight.iter().any(|flight| flight.ticket == ticket) {
+                return None;
+            }
+            self.progress();
+        }
+    }
+
+    /// Start a request and wait for its answer.
+    pub fn call(&mut self, operation: Operation, body: Vec<u8>) -> Answer {
+        let ticket = self.start(operation.clone(), body);
+        match self.wait(ticket) {
+            Some(answer) => answer,
+            None => {
+                let cause = Cause::Malformed {
+                    status: 0,
+                    what: "its answer was taken twice".into(),
+                };
+                Answer {
+                    result: Err(self.error(&operation, cause, 0, Decision::GiveUp, true)),
+                    doubtful: true,
+                    checksum: None,
+                }
+            }
+        }
+    }
+
+    /// Forget a request: one in flight is cancelled, but may have been carried out.
+    pub fn cancel(&mut self, ticket: Ticket) {
+        self.answers.remove(&ticket);
+        self.in_flight.retain(|flight| flight.ticket != ticket);
+    }
+
+    fn take_in(
+        &mut self,
+        ticket: Ticket,
+        mut job: Job<I>,
+        outcome: Result<Response, TransportError>,
+    ) {
+        let read = match &outcome {
+            Ok(response) => reply::read(&job.operation, job.checksum.as_ref(), response),
+            Err(error) => Err(Cause::Transport(error.clone())),
+        };
+        let cause = match read {
+            Ok(reply) => return self.file(ticket, job, Ok(reply)),
+            Err(cause) => cause,
+        };
+        job.doubtful |= cause.may_have_taken_effect();
+        let decision = retry::decide(&cause);
+        let refresh = match decision {
+            _ if job.attempts >= self.max_attempts => None,
+            Decision::Retry => Some(Refresh::None),
+            Decision::RefreshCredentials if !job.refreshed => {
+                job.refreshed = true;
+                Some(Refresh::Expired)
+            }
+            Decision::CorrectClock if !job.clock_corrected => {
+                job.clock_corrected = true;
+                Some(Refresh::Skewed)
+            }
+            _ => None,
+        };
+        match refresh {
+            Some(refresh) => {
+                let delay_ms = match refresh {
+                    Refresh::None => retry::delay_ms(job.attempts, &cause),
+                    Refresh::Expired | Refresh::Skewed => 0,
+                };
+                self.send(ticket, job, delay_ms, refresh);
+            }
+            None => {
+                let error = self.error(&job.operation, cause, job.attempts, decision, job.doubtful);
+                self.file(ticket, job, Err(error));
+            }
+        }
+    }
+
+    fn file(&mut self, ticket: Ticket, job: Job<I>, result: Result<Reply, S3Error>) {
+        let answer = Answer {
+            result,
+            doubtful: job.doubtful,
+            checksum: job.checksum,
+        };
+        self.answers.insert(ticket, answer);
+    }
+
+    /// Sign and send; what cannot be signed is filed as failed.
+    fn send(&mut self, ticket: Ticket, mut job: Job<I>, delay_ms: u32, refresh: Refresh) {
+        let unsigned = Unsigned::new(&self.target, &job.operation, job.checksum.as_ref());
+        let signed = self.key(&job, refresh).and_then(|key| {
+            let headers = sign::sign(&unsigned, &job.payload_hash, &self.target.region, &key)
+                .map_err(|error| SignerError::Unavailable(error.to_string()))?;
+            Ok((headers, (key.access_key_id, key.session_token)))
+        });
+        let (headers, signed_as) = match signed {
+            Ok(signed) => signed,
+            Err(error) => {
+                let cause = Cause::Signer(error);
+                let decision = retry::decide(&cause);
+                let error = self.error(&job.operation, cause, job.attempts, decision, job.doubtful);
+                return self.file(ticket, job, Err(error));
+            }
+        };
+        job.signed_as = signed_as;
+        job.attempts += 1;
+        self.counts.requests += 1;
+        self.counts.retries += u64::from(job.attempts > 1);
+        let exchange = self.imports.send(Request {
+            method: unsigned.method,
+            url: unsigned.url,
+            headers,
+            body: job.payload.as_ref(),
+            delay_ms,
+            timeout_ms: REQUEST_TIMEOUT_MS,
+        });
+        self.in_flight.push(InFlight {
+            ticket,
+            job,
+            exchange,
+        });
+    }
+
+    /// The key to sign with. Several requests in flight learn of one expiry: only the first asks for new credentials,
+    /// the others find that the host has them already.
+    fn key(&self, job: &Job<I>, refresh: Refresh) -> Result<ScopedKey, SignerError> {
+        let ask = |refresh| {
+            self.imports
+                .scoped_key(sign::SERVICE, &self.target.region, refresh)
+        };
+        if refresh != Refresh::Expired {
+            return ask(refresh);
+        }
+        let current = ask(Refresh::None)?;
+        if (&current.access_key_id, &current.session_token) != (&job.signed_as.0, &job.signed_as.1)
+        {
+            return Ok(current);
+        }
+        ask(Refresh::Expired)
+    }
+
+    fn error(
+        &self,
+        operation: &Operation,
+        cause: Cause,
+        attempts: u32,
+        decision: Decision,
+        doubtful: bool,
+    ) -> S3Error {
+        let class: Class = retry::class(decision, &cause);
+        S3Error {
+            operation: operation.kind(),
+            bucket: self.target.bucket.clone(),
+            key: operation.key().to_owned(),
+            cause,
+            attempts,
+            class,
+            doubtful,
+            signed_region: self.target.region.clone(),
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The S3 protocol: what is sent, how it is signed, what the answers mean and when to repeat. Knows nothing of files,
+//! formats or rows, and never follows a redirect.
+
+pub mod checksum;
+pub mod client;
+pub mod endpoint;
+pub mod error;
+pub mod reply;
+pub mod request;
+pub mod retry;
+pub mod sign;
+pub mod xml;

@@ -1,0 +1,283 @@
+//! What S3 answered, in types. Answers are untrusted: bounded, never assumed to be XML, and a success counts only
+//! when it has what the operation promises.
+
+use crate::imports::Response;
+use crate::s3::checksum::Checksum;
+use crate::s3::error::{Cause, ErrorAnswer, MESSAGE_LIMIT_CHARS};
+use crate::s3::request::{ATTEMPT_HEADER, Operation, RUN_HEADER};
+use crate::s3::xml::{self, Element};
+use crate::settings::ChecksumAlgorithm;
+use crate::upload::notes::MAX_UPLOAD_ID_BYTES;
+
+/// Longest code, request id, region or ETag taken over from an answer.
+const MAX_NAME_CHARS: usize = 200;
+
+/// A success.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// An object or a part is stored.
+    Stored {
+        /// As it stood in the header; never empty.
+        etag: String,
+        /// The store's checksum, base64, perhaps with `-<parts>`.
+        checksum: Option<String>,
+    },
+    /// An upload is open.
+    Created { upload_id: String },
+    /// What HEAD says of an object.
+    Head(ObjectHead),
+    /// An object's bytes.
+    Body(Vec<u8>),
+    /// Open uploads.
+    Uploads(Vec<ListedUpload>),
+    /// Nothing more to say: deleted or aborted.
+    Done,
+}
+
+/// What HEAD says of an object.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ObjectHead {
+    pub bytes: u64,
+    pub etag: String,
+    /// Who wrote it, where it was this plugin.
+    pub run_id: Option<String>,
+    pub attempt: Option<String>,
+    pub checksum: Option<String>,
+}
+
+/// An open upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedUpload {
+    pub key: String,
+    pub upload_id: String,
+}
+
+/// Each takes what [`read`] put in for that operation, and is empty for any other reply.
+impl Reply {
+    pub fn into_etag(self) -> String {
+        match self {
+            Reply::Stored { etag, .. } => etag,
+            _ => String::new(),
+        }
+    }
+
+    pub fn into_upload_id(self) -> String {
+        match self {
+            Reply::Created { upload_id } => upload_id,
+            _ => String::new(),
+        }
+    }
+
+    pub fn into_head(self) -> ObjectHead {
+        match self {
+            Reply::Head(head) => head,
+            _ => ObjectHead::default(),
+        }
+    }
+
+    pub fn into_uploads(self) -> Vec<ListedUpload> {
+        match self {
+            Reply::Uploads(uploads) => uploads,
+            _ => Vec::new(),
+        }
+    }
+
+    pub fn into_body(self) -> Vec<u8> {
+        match self {
+            Reply::Body(bytes) => bytes,
+            _ => Vec::new(),
+        }
+    }
+
+    pub fn checksum(&self) -> Option<&str> {
+        match self {
+            Reply::Stored { checksum, .. } => checksum.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+/// Read the answer to an operation; `sent` is the checksum of the data it carried.
+pub fn read(
+    operation: &Operation,
+    sent: Option<&Checksum>,
+    response: &Response,
+) -> Result<Reply, Cause> {
+    if !(200..300).contains(&response.status) {
+        return Err(Cause::Answer(error_answer(response)));
+    }
+    let malformed = |what: String| Cause::Malformed {
+        status: response.status,
+        what,
+    };
+    match operation {
+        Operation::PutObject { .. } | Operation::UploadPart { .. } => {
+            let etag = response
+                .header("etag")
+                .and_then(name)
+                .ok_or_else(|| malformed("it has no ETag".into()))?;
+            let checksum = sent
+                .and_then(|sent| response.header(sent.algorithm().header()))
+                .and_then(name);
+            if let (Some(sent), Some(stored)) = (sent, &checksum)
+                && sent.base64() != *stored
+            {
+                return Err(malformed(
+                    "its checksum is another than that of the bytes sent".into(),
+                ));
+            }
+            Ok(Reply::Stored { etag, checksum })
+        }
+        Operation::CreateMultipartUpload { .. } => {
+            let root = document(response, "InitiateMultipartUploadResult")?;
+            match root.child_text("UploadId") {
+                Some(id) if is_upload_id(id) => Ok(Reply::Created {
+                    upload_id: id.to_owned(),
+                }),
+                _ => Err(malformed("it has no usable UploadId".into())),
+            }
+        }
+        Operation::CompleteMultipartUpload { checksum, .. } => {
+            let root = document(response, "CompleteMultipartUploadResult")?;
+            let etag = root
+                .child_text("ETag")
+                .and_then(name)
+                .ok_or_else(|| malformed("it has no ETag".into()))?;
+            let checksum = checksum
+                .as_ref()
+                .and_then(|ours| root.child_text(ours.algorithm.element()))
+                .and_then(name);
+            Ok(Reply::Stored { etag, checksum })
+        }
+        Operation::ListMultipartUploads { .. } => Ok(Reply::Uploads(listed(&document(
+            response,
+            "ListMultipartUploadsResult",
+        )?))),
+        Operation::HeadObject { .. } => head(response)
+            .map(Reply::Head)
+            .ok_or_else(|| malformed("it has no Content-Length or ETag".into())),
+        Operation::GetObject { .. } => Ok(Reply::Body(response.body.clone())),
+        Operation::AbortMultipartUpload { .. } | Operation::DeleteObject { .. } => Ok(Reply::Done),
+    }
+}
+
+/// The document of a success. Stores begin to answer before they know the outcome, so a 200 may carry an error.
+fn document(response: &Response, expected: &str) -> Result<Element, Cause> {
+    let malformed = |what: String| Cause::Malformed {
+        status: response.status,
+        what,
+    };
+    let root = xml::parse(&response.body).map_err(malformed)?;
+    match root.name.as_str() {
+        "Error" => Err(Cause::Answer(error_answer(response))),
+        name if name == expected => Ok(root),
+        other => Err(malformed(format!(
+            "`{}` instead of `{expected}`",
+            clean(other, MAX_NAME_CHARS)
+        ))),
+    }
+}
+
+fn listed(root: &Element) -> Vec<ListedUpload> {
+    let uploads = root.children.iter().filter(|child| child.name == "Upload");
+    let uploads = uploads.filter_map(|upload| {
+        // Keys are compared as they are: not trimmed.
+        let key = upload
+            .children
+            .iter()
+            .find(|child| child.name == "Key")?
+            .text
+            .clone();
+        let upload_id = upload
+            .child_text("UploadId")
+            .filter(|id| is_upload_id(id))?
+            .to_owned();
+        Some(ListedUpload { key, upload_id })
+    });
+    uploads.collect()
+}
+
+fn head(response: &Response) -> Option<ObjectHead> {
+    let checksums = [
+        ChecksumAlgorithm::Crc64Nvme,
+        ChecksumAlgorithm::Crc32c,
+        ChecksumAlgorithm::Crc32,
+        ChecksumAlgorithm::Sha256,
+    ];
+    Some(ObjectHead {
+        bytes: response.header("content-length")?.trim().parse().ok()?,
+        etag: response.header("etag").and_then(name)?,
+        run_id: response.header(RUN_HEADER).and_then(name),
+        attempt: response.header(ATTEMPT_HEADER).and_then(name),
+        checksum: checksums
+            .iter()
+            .find_map(|algorithm| response.header(algorithm.header()))
+            .and_then(name),
+    })
+}
+
+fn error_answer(response: &Response) -> ErrorAnswer {
+    let document = xml::parse(&response.body)
+        .ok()
+        .filter(|root| root.name == "Error");
+    let text = |name: &str| document.as_ref().and_then(|root| root.child_text(name));
+    let message = match (&document, text("Message")) {
+        (_, Some(message)) => clean(message, MESSAGE_LIMIT_CHARS),
+        (Some(_), None) => String::new(),
+        (None, None) => clean(
+            &String::from_utf8_lossy(beginning(&response.body)),
+            MESSAGE_LIMIT_CHARS,
+        ),
+    };
+    ErrorAnswer {
+        status: response.status,
+        code: text("Code").and_then(name),
+        message,
+        request_id: response
+            .header("x-amz-request-id")
+            .or_else(|| text("RequestId"))
+            .and_then(name),
+        region: response
+            .header("x-amz-bucket-region")
+            .or_else(|| text("Region"))
+            .and_then(name),
+        retry_after_ms: response.header("retry-after").and_then(retry_after_ms),
+    }
+}
+
+/// Seconds only: for the form with a date the plugin has no clock, and S3 does not use it.
+fn retry_after_ms(value: &str) -> Option<u64> {
+    value.trim().parse::<u64>().ok()?.checked_mul(1_000)
+}
+
+/// Enough of a body for a message, whatever its size.
+fn beginning(body: &[u8]) -> &[u8] {
+    &body[..body.len().min(MESSAGE_LIMIT_CHARS * 4)]
+}
+
+/// An upload id goes into URLs, where it is encoded, and into notes, where it must be one line.
+fn is_upload_id(id: &str) -> bool {
+    !id.is_empty() && id.len() <= MAX_UPLOAD_ID_BYTES && !id.chars().any(char::is_control)
+}
+
+fn name(text: &str) -> Option<String> {
+    Some(clean(text, MAX_NAME_CHARS)).filter(|text| !text.is_empty())
+}
+
+/// One line without control characters, cut to the limit.
+fn clean(text: &str, limit_chars: usize) -> String {
+    let mut line = String::new();
+    for word in text
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+    {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    match line.char_indices().nth(limit_chars) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}

@@ -1,0 +1,290 @@
+//! Whether a failed attempt is repeated: the one table of statuses, codes and transport errors. Sends nothing, counts
+//! nothing and knows no time.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
+
+use crate::imports::{SignerError, TransportError};
+use crate::s3::error::{Cause, Class, ErrorAnswer};
+
+/// How often one request is sent at most. With a fifth of all requests failing, ten attempts lose one request in ten
+/// million; with the delays below they span about a minute, which outlasts a store's restart or rebalancing.
+pub const MAX_ATTEMPTS: u32 = 10;
+/// The first delay, doubled each time (the host adds jitter).
+const FIRST_DELAY_MS: u32 = 100;
+/// Longest delay that doubling reaches.
+const MAX_DELAY_MS: u32 = 15_000;
+/// Longest `Retry-After` that is waited for inside a run: longer ones end the run, and the scheduler waits.
+const MAX_RETRY_AFTER_MS: u64 = 60_000;
+
+/// What to do about a failed attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Send it again after a delay.
+    Retry,
+    /// Send it again with new credentials, once; else it is refused.
+    RefreshCredentials,
+    /// Send it again with the server's time, once; else it is refused.
+    CorrectClock,
+    /// A person must act.
+    Refuse,
+    /// A later run may succeed; repeating the request now would not help.
+    GiveUp,
+}
+
+use Decision::{CorrectClock, GiveUp, RefreshCredentials, Refuse, Retry};
+
+/// The code in the body beats the status: RequestTimeout and ExpiredToken come as 400, a skewed clock as 403, and
+/// InternalError may come as 200.
+const CODES: &[(&str, Decision)] = &[
+    // Busy, or out of order for a moment.
+    ("SlowDown", Retry),
+    ("SlowDownRead", Retry),
+    ("SlowDownWrite", Retry),
+    ("TooManyRequests", Retry),
+    ("Throttling", Retry),
+    ("ThrottlingException", Retry),
+    ("RequestLimitExceeded", Retry),
+    ("BandwidthLimitExceeded", Retry),
+    ("KMS.ThrottlingException", Retry),
+    ("InternalError", Retry),
+    ("ServiceUnavailable", Retry),
+    ("ServerBusy", Retry),
+    ("Busy", Retry),
+    ("RequestTimeout", Retry),
+    ("OperationAborted", Retry),
+    ("ConditionalRequestConflict", Retry),
+    ("XMinioServerNotInitialized", Retry),
+    // Damaged on the way.
+    ("BadDigest", Retry),
+    ("XAmzContentSHA256Mismatch", Retry),
+    ("XAmzContentChecksumMismatch", Retry),
+    ("IncompleteBody", Retry),
+    // Repaired by the host, once.
+    ("ExpiredToken", RefreshCredentials),
+    ("ExpiredTokenException", RefreshCredentials),
+    ("TokenRefreshRequired", RefreshCredentials),
+    ("RequestTimeTooSkewed", CorrectClock),
+    // The upload was lost: a new run begins a new one.
+    ("NoSuchUpload", GiveUp),
+    ("InvalidPart", GiveUp),
+    ("InvalidPartOrder", GiveUp),
+    ("XMinioStorageFull", GiveUp),
+    ("InsufficientStorage", GiveUp),
+];
+
+/// Decide about one failed attempt.
+pub fn decide(cause: &Cause) -> Decision {
+    match cause {
+        Cause::Answer(answer) => decide_answer(answer),
+        Cause::Malformed { .. } => Retry,
+        Cause::Transport(error) => match error {
+            TransportError::Connect(_)
+            | TransportError::Timeout(_)
+            | TransportError::Interrupted(_) => Retry,
+            TransportError::Forbidden(_) | TransportError::Tls(_) => Refuse,
+            TransportError::TooLarge(_) => GiveUp,
+        },
+        Cause::Signer(error) => match error {
+            SignerError::Forbidden(_) | SignerError::Missing(_) => Refuse,
+            SignerError::Unavailable(_) => GiveUp,
+        },
+    }
+}
+
+fn decide_answer(answer: &ErrorAnswer) -> Decision {
+    let decision = answer
+        .code
+        .as_deref()
+        .and_then(|code| CODES.iter().find(|(name, _)| *name == code))
+        .map(|(_, decision)| *decision);
+    let decision = match (decision, answer.code.as_deref()) {
+        (Some(decision), _) => decision,
+        // A code that says what a person must do, even where a gateway put a 500 on it.
+        (None, Some(code)) if code.starts_with("KMS.") || PERMANENT.contains(&code) => Refuse,
+        (None, _) => decide_status(answer.status),
+    };
+    match answer.retry_after_ms {
+        Some(wait_ms) if decision == Retry && wait_ms > MAX_RETRY_AFTER_MS => GiveUp,
+        _ => decision,
+    }
+}
+
+/// Codes that no repetition changes, whatever status they come with.
+const PERMANENT: &[&str] = &[
+    "AccessDenied",
+    "AccountProblem",
+    "AllAccessDisabled",
+    "AuthorizationHeaderMalformed",
+    "EntityTooLarge",
+    "EntityTooSmall",
+    "InvalidAccessKeyId",
+    "InvalidArgument",
+    "InvalidBucketName",
+    "InvalidRequest",
+    "InvalidStorageClass",
+    "InvalidToken",
+    "KeyTooLongError",
+    "MethodNotAllowed",
+    "NoSuchBucket",
+    "NoSuchKey",
+    "NotImplemented",
+    "PermanentRedirect",
+    "PreconditionFailed",
+    "SignatureDoesNotMatch",
+];
+
+fn decide_status(status: u16) -> Decision {
+    match status {
+        408 | 425 | 429 | 500 | 502 | 503 | 504 => Retry,
+        // What Cloudflare (in front of R2) says when it cannot reach the store.
+        520..=524 => Retry,
+        501 | 505 => Refuse,
+        // A success that carries an error without a known code is as good as a server error.
+        200..=299 => Retry,
+        500..=599 => GiveUp,
+        _ => Refuse,
+    }
+}
+
+/// How long to leave the store alone before the next attempt: doubled with every attempt made so far, and at least
+/// what the store asked for.
+pub fn delay_ms(attempts: u32, cause: &Cause) -> u32 {
+    let doublings = attempts.saturating_sub(1).min(16);
+    let backoff_ms = FIRST_DELAY_MS
+        .saturating_mul(1 << doublings)
+        .min(MAX_DELAY_MS);
+    let asked_ms = retry_after_ms(cause).unwrap_or(0).min(MAX_RETRY_AFTER_MS);
+    backoff_ms.max(u32::try_from(asked_ms).unwrap_or(MAX_DELAY_MS))
+}
+
+/// How the failure stands once it is not repeated any more.
+pub fn class(decision: Decision, cause: &Cause) -> Class {
+    match decision {
+        Retry | GiveUp => Class::Unavailable {
+            retry_after_ms: retry_after_ms(cause),
+        },
+        RefreshCredentials | CorrectClock | Refuse => Class::Refused,
+    }
+}
+
+fn retry_after_ms(cause: &Cause) -> Option<u64> {
+    match cause {
+        Cause::Answer(answer) => answer.retry_after_ms,
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, code: &str) -> Cause {
+        Cause::Answer(ErrorAnswer {
+            status,
+            code: (!code.is_empty()).then(|| code.to_owned()),
+            ..ErrorAnswer::default()
+        })
+    }
+
+    #[test]
+    fn statuses_and_codes() {
+        let table: &[(u16, &str, Decision)] = &[
+            (408, "", Retry),
+            (429, "", Retry),
+            (500, "", Retry),
+            (502, "", Retry),
+            (503, "", Retry),
+            (504, "", Retry),
+            (522, "", Retry),
+            (400, "", Refuse),
+            (401, "", Refuse),
+            (403, "", Refuse),
+            (404, "", Refuse),
+            (301, "", Refuse),
+            (501, "", Refuse),
+            (507, "", GiveUp),
+            (418, "Teapot", Refuse),
+            (503, "SlowDown", Retry),
+            (503, "SomethingNew", Retry),
+            (400, "RequestTimeout", Retry),
+            (200, "InternalError", Retry),
+            (200, "SlowDown", Retry),
+            (409, "OperationAborted", Retry),
+            (400, "BadDigest", Retry),
+            (400, "XAmzContentSHA256Mismatch", Retry),
+            (400, "ExpiredToken", RefreshCredentials),
+            (403, "RequestTimeTooSkewed", CorrectClock),
+            (403, "InvalidAccessKeyId", Refuse),
+            (403, "SignatureDoesNotMatch", Refuse),
+            (403, "AccessDenied", Refuse),
+            (500, "AccessDenied", Refuse),
+            (200, "AccessDenied", Refuse),
+            (404, "NoSuchBucket", Refuse),
+            (301, "PermanentRedirect", Refuse),
+            (400, "AuthorizationHeaderMalformed", Refuse),
+            (400, "EntityTooLarge", Refuse),
+            (400, "KMS.NotFoundException", Refuse),
+            (500, "KMS.DisabledException", Refuse),
+            (404, "NoSuchUpload", GiveUp),
+        ];
+        for (status, code, expected) in table {
+            assert_eq!(decide(&answer(*status, code)), *expected, "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn transport_and_signer() {
+        let text = || "why".to_owned();
+        let table = [
+            (Cause::Transport(TransportError::Connect(text())), Retry),
+            (Cause::Transport(TransportError::Timeout(text())), Retry),
+            (Cause::Transport(TransportError::Interrupted(text())), Retry),
+            (Cause::Transport(TransportError::Tls(text())), Refuse),
+            (Cause::Transport(TransportError::Forbidden(text())), Refuse),
+            (Cause::Transport(TransportError::TooLarge(text())), GiveUp),
+            (Cause::Signer(SignerError::Forbidden(text())), Refuse),
+            (Cause::Signer(SignerError::Missing(text())), Refuse),
+            (Cause::Signer(SignerError::Unavailable(text())), GiveUp),
+            (
+                Cause::Malformed {
+                    status: 200,
+                    what: text(),
+                },
+                Retry,
+            ),
+        ];
+        for (cause, expected) in table {
+            assert_eq!(decide(&cause), expected, "{cause:?}");
+        }
+    }
+
+    #[test]
+    fn delays_double_up_to_a_limit_and_follow_retry_after_up_to_another() {
+        let busy = answer(503, "SlowDown");
+        let delays: Vec<u32> = (1..=10).map(|attempts| delay_ms(attempts, &busy)).collect();
+        assert_eq!(
+            delays,
+            [
+                100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 15_000, 15_000
+            ]
+        );
+
+        let asked = |retry_after_ms| {
+            Cause::Answer(ErrorAnswer {
+                status: 503,
+                retry_after_ms: Some(retry_after_ms),
+                ..ErrorAnswer::default()
+            })
+        };
+        assert_eq!(delay_ms(1, &asked(7_000)), 7_000);
+        assert_eq!(delay_ms(9, &asked(7_000)), 15_000);
+        assert_eq!(decide(&asked(60_000)), Retry);
+        assert_eq!(decide(&asked(60_001)), GiveUp);
+        assert_eq!(
+            class(GiveUp, &asked(60_001)),
+            Class::Unavailable {
+                retry_after_ms: Some(60_001)
+            }
+        );
+    }
+}

@@ -1,0 +1,70 @@
+//! Why a file could not be stored, as its caller branches on it. Decides nothing.
+
+use crate::failure::Failure;
+use crate::s3::error::{Class, S3Error};
+
+/// A file is not (or not provably) in the store.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UploadError {
+    /// The store refused or is not available.
+    #[error(transparent)]
+    Store(#[from] S3Error),
+    /// The host could not keep a note about an upload, and an upload without one could be left open by a crash.
+    #[error(
+        "the host could not keep a note about an upload, so nothing was begun that it could not clean up: {0}"
+    )]
+    Journal(String),
+    /// More bytes than an object of that many parts holds; nothing was cut off.
+    #[error(
+        "`{key}` does not fit into {max_parts} parts; set max_file_size_mb, so that the export is split"
+    )]
+    TooManyParts { key: String, max_parts: u32 },
+    /// The completeness proof failed: parts or bytes are missing. Nothing was completed.
+    #[error("`{key}` was not completed: {what}")]
+    Incomplete { key: String, what: String },
+    /// The store's checksum of the whole object is another than ours.
+    #[error(
+        "`{key}` arrived damaged: the store computed another checksum than the one of the bytes sent"
+    )]
+    Corrupt { key: String },
+    /// `if_none_match` forbids overwriting, and the object that is there is not this run's.
+    #[error(
+        "`{key}` exists already and if_none_match forbids overwriting it: {why}; delete the object, change the \
+         prefix, or unset if_none_match"
+    )]
+    Occupied { key: String, why: String },
+    /// An answer was lost, and what the store holds does not prove that the object is complete.
+    #[error("whether `{key}` is complete cannot be proven ({why}), after: {error}")]
+    Unproven {
+        key: String,
+        why: String,
+        error: Box<S3Error>,
+    },
+    /// A call out of order: only a defect of the plugin leads here.
+    #[error("`{key}`: {what} (a defect of the plugin)")]
+    Misuse { key: String, what: String },
+}
+
+impl From<UploadError> for Failure {
+    fn from(error: UploadError) -> Self {
+        let message = error.to_string();
+        let retry_after_ms = match &error {
+            UploadError::Store(inner) => return inner.clone().into_failure(),
+            UploadError::TooManyParts { .. } | UploadError::Occupied { .. } => {
+                return Failure::Refused(message);
+            }
+            UploadError::Unproven { error, .. } => match error.class {
+                Class::Unavailable { retry_after_ms } => retry_after_ms,
+                Class::Refused => None,
+            },
+            UploadError::Journal(_)
+            | UploadError::Incomplete { .. }
+            | UploadError::Corrupt { .. }
+            | UploadError::Misuse { .. } => None,
+        };
+        Failure::Unavailable {
+            message,
+            retry_after_ms,
+        }
+    }
+}

@@ -1,0 +1,569 @@
+//! Files become objects here: bytes to parts, parts in flight while encoding goes on, completion only of what is
+//! proven complete, and nothing left open. Knows nothing of rows or formats and never holds a file as a whole.
+
+mod error;
+mod multipart;
+pub mod notes;
+mod objects;
+mod proof;
+pub mod sweep;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::imports::{Imports, Level};
+use crate::s3::checksum::{ObjectChecksum, of_object};
+use crate::s3::client::{Client, Counts, Ticket};
+use crate::s3::error::S3Error;
+use crate::s3::reply::Reply;
+use crate::s3::request::{Operation, complete_body};
+
+pub use error::UploadError;
+pub use objects::Leftovers;
+pub use sweep::LeftOpen;
+
+use multipart::Multipart;
+use notes::Note;
+use proof::Question;
+
+/// Most parts of an upload.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
+pub const MAX_PARTS: u32 = 10_000;
+/// Uploads open at once: one being written while the one before is being finished.
+pub const UPLOADS_OPEN: usize = 2;
+/// What is kept free at the end of an object for what an encoder still has inside when it is told to stop: a codec's
+/// buffers, a row group, a footer, a row of the largest size.
+pub const RESERVE_BYTES: u64 = 512 * 1024 * 1024;
+
+/// Sizes that tests replace by small ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Every part but the last has exactly this size; at least 1.
+    pub part_size_bytes: usize,
+    pub max_parts: u32,
+    /// [`Uploads::parts_exhausted`] says so once less than this is free.
+    pub reserve_bytes: u64,
+}
+
+impl Limits {
+    /// S3's limits with parts of this size; small parts keep a sixteenth free rather than [`RESERVE_BYTES`].
+    pub fn with_part_size(part_size_bytes: usize) -> Self {
+        let capacity_bytes = part_size_bytes as u64 * u64::from(MAX_PARTS);
+        Limits {
+            part_size_bytes,
+            max_parts: MAX_PARTS,
+            reserve_bytes: RESERVE_BYTES.min(capacity_bytes / 16),
+        }
+    }
+
+    fn capacity_bytes(&self) -> u64 {
+        self.part_size_bytes as u64 * u64::from(self.max_parts)
+    }
+}
+
+/// An object that is proven to be in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredFile {
+    pub key: String,
+    pub bytes: u64,
+    /// As it stands in the header.
+    pub etag: String,
+    /// Of the object's bytes, as S3 shows it; absent where no checksum is configured.
+    pub checksum: Option<ObjectChecksum>,
+}
+
+/// All files of one instance. After an error nothing but [`Uploads::abort_all`] makes sense.
+pub struct Uploads<I: Imports> {
+    pub(crate) client: Client<I>,
+    limits: Limits,
+    open: Option<OpenFile>,
+    closing: Vec<ClosingFile>,
+    stored: BTreeMap<u64, StoredFile>,
+    files_opened: u64,
+    /// Keys under which a repeated CreateMultipartUpload may have left an upload of unknown id.
+    in_doubt: BTreeSet<String>,
+    warnings: Vec<String>,
+}
+
+/// The file that is being written.
+struct OpenFile {
+    index: u64,
+    key: String,
+    content_type: &'static str,
+    /// At most one part; sent only when more bytes come, so that a file of one part is one PUT.
+    buffer: Vec<u8>,
+    bytes: u64,
+    upload: Option<Multipart>,
+}
+
+/// A file that has all its bytes and is being finished.
+struct ClosingFile {
+    index: u64,
+    key: String,
+    bytes: u64,
+    /// Known once it is sent as a whole, or once all parts are acknowledged.
+    checksum: Option<ObjectChecksum>,
+    upload: Option<Multipart>,
+    step: Step,
+}
+
+enum Step {
+    /// One PUT is under way.
+    Put(Ticket),
+    /// Parts are under way.
+    Parts,
+    /// CompleteMultipartUpload is under way.
+    Complete(Ticket),
+    /// The store's answer left open whether the object is ours: HEAD is under way.
+    Prove {
+        ticket: Ticket,
+        question: Question,
+        error: S3Error,
+    },
+}
+
+impl<I: Imports> Uploads<I> {
+    /// No files yet.
+    pub fn new(client: Client<I>, limits: Limits) -> Self {
+        Uploads {
+            client,
+            limits,
+            open: None,
+            closing: Vec::new(),
+            stored: BTreeMap::new(),
+            files_opened: 0,
+            in_doubt: BTreeSet::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// The host's side.
+    pub fn imports(&self) -> &I {
+        self.client.imports()
+    }
+
+    /// Requests made so far.
+    pub fn counts(&self) -> Counts {
+        self.client.counts()
+    }
+
+    /// What a person should know though nothing failed, since it was last asked for.
+    pub fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
+    }
+
+    /// Begin a file. Waits while [`UPLOADS_OPEN`] files are being finished.
+    pub fn open(&mut self, key: String, content_type: &'static str) -> Result<(), UploadError> {
+        if let Some(open) = &self.open {
+            return Err(UploadError::Misuse {
+                key,
+                what: format!("`{}` is still being written", open.key),
+            });
+        }
+        self.finish_down_to(UPLOADS_OPEN - 1)?;
+        self.open = Some(OpenFile {
+            index: self.files_opened,
+            key,
+            content_type,
+            buffer: Vec::new(),
+            bytes: 0,
+            upload: None,
+        });
+        self.files_opened += 1;
+        Ok(())
+    }
+
+    /// Append to the open file: one copy into the part that is being filled. Full parts are sent without waiting for
+    /// their answers, unless the client's window is full.
+    pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), UploadError> {
+        let part_size_bytes = self.limits.part_size_bytes;
+        let capacity_bytes = self.limits.capacity_bytes();
+        let mut file = self.take_open("bytes came for no file")?;
+        if bytes.len() as u64 > capacity_bytes - file.bytes {
+            let error = UploadError::TooManyParts {
+                key: file.key.clone(),
+                max_parts: self.limits.max_parts,
+            };
+            self.open = Some(file);
+            return Err(error);
+        }
+        while !bytes.is_empty() {
+            if file.buffer.len() == part_size_bytes {
+                let sent = self.send_part(&mut file);
+                if sent.is_err() {
+                    self.open = Some(file);
+                    return sent;
+                }
+            }
+            if file.buffer.capacity() == 0 {
+                file.buffer.reserve_exact(part_size_bytes);
+            }
+            let (now, later) = bytes.split_at(bytes.len().min(part_size_bytes - file.buffer.len()));
+            file.buffer.extend_from_slice(now);
+            file.bytes += now.len() as u64;
+            bytes = later;
+        }
+        self.open = Some(file);
+        self.advance()
+    }
+
+    /// Bytes written to the open file; 0 where there is none.
+    pub fn bytes_written(&self) -> u64 {
+        self.open.as_ref().map_or(0, |file| file.bytes)
+    }
+
+    /// Bytes that the open file still takes: a write of more fails and truncates nothing.
+    pub fn remaining_bytes(&self) -> u64 {
+        self.limits.capacity_bytes() - self.bytes_written()
+    }
+
+    /// Whether the open file nears the last part that S3 allows: close it and open the next.
+    pub fn parts_exhausted(&self) -> bool {
+        self.remaining_bytes() < self.limits.reserve_bytes
+    }
+
+    /// The open file has all its bytes: send what is left of it and finish it while the next is written.
+    pub fn close(&mut self) -> Result<(), UploadError> {
+        let mut file = self.take_open("no file is open to be closed")?;
+        let (step, checksum) = if file.upload.is_some() {
+            let sent = if file.buffer.is_empty() {
+                Ok(())
+            } else {
+                self.send_part(&mut file)
+            };
+            if sent.is_err() {
+                self.open = Some(file);
+                return sent;
+            }
+            (Step::Parts, None)
+        } else {
+            let body = std::mem::take(&mut file.buffer);
+            let operation = Operation::PutObject {
+                key: file.key.clone(),
+                content_type: file.content_type,
+            };
+            (Step::Put(self.client.start(operation, body)), None)
+        };
+        self.closing.push(ClosingFile {
+            index: file.index,
+            key: file.key,
+            bytes: file.bytes,
+            checksum,
+            upload: file.upload,
+            step,
+        });
+        self.advance()
+    }
+
+    /// Wait until every closed file is proven to be stored, and return them in the order in which they were opened.
+    pub fn settle(&mut self) -> Result<Vec<StoredFile>, UploadError> {
+        if let Some(open) = &self.open {
+            return Err(UploadError::Misuse {
+                key: open.key.clone(),
+                what: "it is still being written".into(),
+            });
+        }
+        self.finish_down_to(0)?;
+        let left_open = self.sweep_in_doubt();
+        self.warnings
+            .extend(left_open.iter().map(LeftOpen::to_string));
+        Ok(std::mem::take(&mut self.stored).into_values().collect())
+    }
+
+    /// Give up every file that is not stored; returns what could not be cleaned up.
+    pub fn abort_all(&mut self) -> Vec<LeftOpen> {
+        let open = self
+            .open
+            .take()
+            .and_then(|file| Some((file.key, file.upload?)));
+        let mut uploads: Vec<(String, Multipart)> = open.into_iter().collect();
+        for file in std::mem::take(&mut self.closing) {
+            if let Step::Put(ticket) | Step::Complete(ticket) | Step::Prove { ticket, .. } =
+                file.step
+            {
+                self.client.cancel(ticket);
+            }
+            uploads.extend(file.upload.map(|upload| (file.key, upload)));
+        }
+        for ticket in uploads.iter().flat_map(|(_, upload)| upload.tickets()) {
+            self.client.cancel(ticket);
+        }
+        let mut left_open = Vec::new();
+        for (key, upload) in uploads {
+            left_open.extend(self.abort_upload(&key, upload.upload_id()).err());
+        }
+        left_open.extend(self.sweep_in_doubt());
+        left_open
+    }
+
+    fn take_open(&mut self, what: &str) -> Result<OpenFile, UploadError> {
+        self.open.take().ok_or_else(|| UploadError::Misuse {
+            key: String::new(),
+            what: what.into(),
+        })
+    }
+
+    /// Hand the buffer over as the next part, beginning the upload first where it is none yet.
+    fn send_part(&mut self, file: &mut OpenFile) -> Result<(), UploadError> {
+        if file.upload.is_none() {
+            self.begin_upload(file)?;
+        }
+        let Some(upload) = &mut file.upload else {
+            return Err(UploadError::Misuse {
+                key: file.key.clone(),
+                what: "its upload has not begun".into(),
+            });
+        };
+        let body = std::mem::take(&mut file.buffer);
+        let bytes = body.len() as u64;
+        let operation = Operation::UploadPart {
+            key: file.key.clone(),
+            upload_id: upload.upload_id().to_owned(),
+            part_number: upload.next_number(),
+        };
+        let ticket = self.client.start(operation, body);
+        upload.sent(ticket, bytes);
+        upload.take_answers(&mut self.client)?;
+        self.advance()
+    }
+
+    /// Note first, then create, then note the id: at no moment can a crash leave an upload that no note tells of.
+    fn begin_upload(&mut self, file: &mut OpenFile) -> Result<(), UploadError> {
+        let key = file.key.clone();
+        self.note(Note::Begun { key: key.clone() })?;
+        let operation = Operation::CreateMultipartUpload {
+            key: key.clone(),
+            content_type: file.content_type,
+        };
+        let answer = self.client.call(operation, Vec::new());
+        let upload_id = match answer.result {
+            Ok(reply) => reply.into_upload_id(),
+            Err(error) => {
+                if answer.doubtful {
+                    self.in_doubt.insert(key);
+                } else {
+                    self.note_or_log(Note::Settled { key });
+                }
+                return Err(error.into());
+            }
+        };
+        // From here on `abort_all` knows of it, even if the note fails.
+        file.upload = Some(Multipart::new(upload_id.clone()));
+        self.note(Note::Opened {
+            key: key.clone(),
+            upload_id,
+        })?;
+        if answer.doubtful {
+            // An earlier attempt may have created another upload, whose id nobody knows.
+            self.note(Note::Begun { key: key.clone() })?;
+            self.in_doubt.insert(key);
+        }
+        Ok(())
+    }
+
+    /// Wait until at most `count` closed files are unfinished.
+    fn finish_down_to(&mut self, count: usize) -> Result<(), UploadError> {
+        self.advance()?;
+        while self.closing.len() > count {
+            if !self.client.progress() {
+                let key = self
+                    .closing
+                    .first()
+                    .map(|file| file.key.clone())
+                    .unwrap_or_default();
+                return Err(UploadError::Misuse {
+                    key,
+                    what: "nothing is under way that would finish it".into(),
+                });
+            }
+            self.advance()?;
+        }
+        Ok(())
+    }
+
+    /// Take the answers that are there and start what they make possible; never waits for one, unless the client's
+    /// window is full.
+    fn advance(&mut self) -> Result<(), UploadError> {
+        if let Some(upload) = self.open.as_mut().and_then(|file| file.upload.as_mut()) {
+            upload.take_answers(&mut self.client)?;
+        }
+        let mut position = 0;
+        while position < self.closing.len() {
+            match self.advance_closing(position)? {
+                Some(stored) => {
+                    let file = self.closing.remove(position);
+                    self.stored.insert(file.index, stored);
+                }
+                None => position += 1,
+            }
+        }
+        Ok(())
+    }
+
+    /// One file's next step: parts, Complete, and where that left doubts the proof.
+    fn advance_closing(&mut self, position: usize) -> Result<Option<StoredFile>, UploadError> {
+        let file = &mut self.closing[position];
+        match &file.step {
+            Step::Parts => self.complete_if_acknowledged(position).map(|()| None),
+            Step::Put(ticket) => {
+                let Some(answer) = self.client.take(*ticket) else {
+                    return Ok(None);
+                };
+                file.checksum = of_object([answer.checksum.as_ref()]);
+                match answer.result {
+                    Ok(reply) => Ok(Some(file.stored(reply.into_etag()))),
+                    Err(error) => self.prove(position, error, answer.doubtful).map(|()| None),
+                }
+            }
+            Step::Complete(ticket) => {
+                let Some(answer) = self.client.take(*ticket) else {
+                    return Ok(None);
+                };
+                match answer.result {
+                    Ok(reply) => {
+                        let reported = reply.checksum().map(str::to_owned);
+                        if proof::contradicts(reported.as_deref(), file.checksum.as_ref()) {
+                            return Err(UploadError::Corrupt {
+                                key: file.key.clone(),
+                            });
+                        }
+                        let stored = file.stored(reply.into_etag());
+                        self.close_note(position);
+                        Ok(Some(stored))
+                    }
+                    Err(error) => self.prove(position, error, answer.doubtful).map(|()| None),
+                }
+            }
+            Step::Prove { ticket, .. } => {
+                let Some(answer) = self.client.take(*ticket) else {
+                    return Ok(None);
+                };
+                self.judge(position, answer.result).map(Some)
+            }
+        }
+    }
+
+    fn complete_if_acknowledged(&mut self, position: usize) -> Result<(), UploadError> {
+        let file = &mut self.closing[position];
+        let Some(upload) = &mut file.upload else {
+            return Err(UploadError::Misuse {
+                key: file.key.clone(),
+                what: "it has no upload to complete".into(),
+            });
+        };
+        upload.take_answers(&mut self.client)?;
+        if !upload.is_acknowledged() {
+            return Ok(());
+        }
+        let parts = upload.completed(&file.key, file.bytes)?;
+        file.checksum = of_object(parts.iter().map(|part| part.checksum.as_ref()));
+        let operation = Operation::CompleteMultipartUpload {
+            key: file.key.clone(),
+            upload_id: upload.upload_id().to_owned(),
+            bytes: file.bytes,
+            checksum: file.checksum.clone(),
+        };
+        let ticket = self.client.start(operation, complete_body(&parts));
+        file.step = Step::Complete(ticket);
+        Ok(())
+    }
+
+    /// Ask the store what it holds where an error leaves open whether the object is there; other errors stand.
+    fn prove(
+        &mut self,
+        position: usize,
+        error: S3Error,
+        doubtful: bool,
+    ) -> Result<(), UploadError> {
+        let file = &mut self.closing[position];
+        let Some(question) = Question::left_by(&error, doubtful, file.upload.is_some()) else {
+            return Err(error.into());
+        };
+        let ticket = self.client.start(
+            Operation::HeadObject {
+                key: file.key.clone(),
+            },
+            Vec::new(),
+        );
+        file.step = Step::Prove {
+            ticket,
+            question,
+            error,
+        };
+        Ok(())
+    }
+
+    fn judge(
+        &mut self,
+        position: usize,
+        head: Result<Reply, S3Error>,
+    ) -> Result<StoredFile, UploadError> {
+        let file = &self.closing[position];
+        let Step::Prove {
+            question, error, ..
+        } = &file.step
+        else {
+            return Err(UploadError::Misuse {
+                key: file.key.clone(),
+                what: "nothing was asked about it".into(),
+            });
+        };
+        let expected = proof::Expected {
+            target: self.client.target(),
+            bytes: file.bytes,
+            checksum: file.checksum.as_ref(),
+        };
+        let proven = proof::judge(*question, error, head, &expected)?;
+        let stored = file.stored(proven.etag);
+        if proven.completed {
+            self.close_note(position);
+        } else if let Some(upload_id) = file
+            .upload
+            .as_ref()
+            .map(|upload| upload.upload_id().to_owned())
+        {
+            // An earlier attempt's object stands; this attempt's upload is not needed.
+            let key = file.key.clone();
+            let left_open = self.abort_upload(&key, &upload_id).err();
+            self.warnings.extend(left_open.map(|left| left.to_string()));
+        }
+        Ok(stored)
+    }
+
+    fn close_note(&mut self, position: usize) {
+        let file = &self.closing[position];
+        if let Some(upload) = &file.upload {
+            let note = Note::Closed {
+                key: file.key.clone(),
+                upload_id: upload.upload_id().to_owned(),
+            };
+            self.note_or_log(note);
+        }
+    }
+
+    pub(crate) fn note(&self, note: Note) -> Result<(), UploadError> {
+        self.imports()
+            .note(&note.to_bytes())
+            .map_err(UploadError::Journal)
+    }
+
+    /// For notes that only spare `recover` some work.
+    pub(crate) fn note_or_log(&self, note: Note) {
+        if let Err(error) = self.imports().note(&note.to_bytes()) {
+            self.imports().log(
+                Level::Warn,
+                &format!("a note about a finished upload could not be kept: {error}"),
+            );
+        }
+    }
+}
+
+impl ClosingFile {
+    fn stored(&self, etag: String) -> StoredFile {
+        StoredFile {
+            key: self.key.clone(),
+            bytes: self.bytes,
+            etag,
+            checksum: self.checksum.clone(),
+        }
+    }
+}

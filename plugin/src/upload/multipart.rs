@@ -1,0 +1,195 @@
+//! The parts of one upload: which are under way, which are acknowledged, and the proof that none is missing. Starts
+//! no requests.
+
+use crate::imports::Imports;
+use crate::s3::checksum::Checksum;
+use crate::s3::client::{Client, Ticket};
+use crate::s3::request::CompletedPart;
+use crate::upload::UploadError;
+
+/// An upload that is open in the store.
+#[derive(Debug)]
+pub struct Multipart {
+    upload_id: String,
+    /// In order: the first is part 1.
+    parts: Vec<Part>,
+    unanswered: usize,
+}
+
+#[derive(Debug)]
+enum Part {
+    UnderWay {
+        ticket: Ticket,
+        bytes: u64,
+    },
+    Acknowledged {
+        etag: String,
+        checksum: Option<Checksum>,
+        bytes: u64,
+    },
+}
+
+impl Multipart {
+    /// Without parts.
+    pub fn new(upload_id: String) -> Self {
+        Multipart {
+            upload_id,
+            parts: Vec::new(),
+            unanswered: 0,
+        }
+    }
+
+    pub fn upload_id(&self) -> &str {
+        &self.upload_id
+    }
+
+    /// The number of the part to be sent next; parts count from 1.
+    pub fn next_number(&self) -> u32 {
+        u32::try_from(self.parts.len() + 1).unwrap_or(u32::MAX)
+    }
+
+    /// The next part is under way.
+    pub fn sent(&mut self, ticket: Ticket, bytes: u64) {
+        self.parts.push(Part::UnderWay { ticket, bytes });
+        self.unanswered += 1;
+    }
+
+    /// The requests that are under way.
+    pub fn tickets(&self) -> impl Iterator<Item = Ticket> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::UnderWay { ticket, .. } => Some(*ticket),
+            Part::Acknowledged { .. } => None,
+        })
+    }
+
+    /// Take the answers that are there. The first failure is returned and its part never counts as acknowledged.
+    pub fn take_answers<I: Imports>(&mut self, client: &mut Client<I>) -> Result<(), UploadError> {
+        if self.unanswered == 0 {
+            return Ok(());
+        }
+        for part in &mut self.parts {
+            let Part::UnderWay { ticket, bytes } = *part else {
+                continue;
+            };
+            let Some(answer) = client.take(ticket) else {
+                continue;
+            };
+            let etag = answer.result?.into_etag();
+            *part = Part::Acknowledged {
+                etag,
+                checksum: answer.checksum,
+                bytes,
+            };
+            self.unanswered -= 1;
+        }
+        Ok(())
+    }
+
+    /// Whether every part that was sent is acknowledged.
+    pub fn is_acknowledged(&self) -> bool {
+        self.unanswered == 0
+    }
+
+    /// The parts to complete the object of, proven to be all: 1 to n, each with an ETag, and together as many bytes
+    /// as were encoded.
+    pub fn completed(
+        &self,
+        key: &str,
+        encoded_bytes: u64,
+    ) -> Result<Vec<CompletedPart>, UploadError> {
+        let incomplete = |what: String| UploadError::Incomplete {
+            key: key.to_owned(),
+            what,
+        };
+        let mut acknowledged_bytes = 0;
+        let mut completed = Vec::with_capacity(self.parts.len());
+        for (number, part) in (1..).zip(&self.parts) {
+            let Part::Acknowledged {
+                etag,
+                checksum,
+                bytes,
+            } = part
+            else {
+                return Err(incomplete(format!("part {number} is not acknowledged")));
+            };
+            if etag.is_empty() {
+                return Err(incomplete(format!("part {number} has no ETag")));
+            }
+            acknowledged_bytes += bytes;
+            completed.push(CompletedPart {
+                number,
+                etag: etag.clone(),
+                checksum: checksum.clone(),
+            });
+        }
+        if completed.is_empty() {
+            return Err(incomplete("it has no parts".into()));
+        }
+        if acknowledged_bytes != encoded_bytes {
+            return Err(incomplete(format!(
+                "{encoded_bytes} bytes were encoded, but {acknowledged_bytes} acknowledged"
+            )));
+        }
+        Ok(completed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn acknowledged(etag: &str, bytes: u64) -> Part {
+        Part::Acknowledged {
+            etag: etag.into(),
+            checksum: None,
+            bytes,
+        }
+    }
+
+    fn upload(parts: Vec<Part>) -> Multipart {
+        Multipart {
+            upload_id: "id".into(),
+            parts,
+            unanswered: 0,
+        }
+    }
+
+    #[test]
+    fn complete_parts_are_listed_in_order() {
+        let parts = upload(vec![acknowledged("\"a\"", 5), acknowledged("\"b\"", 3)])
+            .completed("k", 8)
+            .unwrap();
+        let listed: Vec<(u32, &str)> = parts
+            .iter()
+            .map(|part| (part.number, part.etag.as_str()))
+            .collect();
+        assert_eq!(listed, [(1, "\"a\""), (2, "\"b\"")]);
+    }
+
+    #[test]
+    fn whatever_is_missing_is_named() {
+        let under_way = Multipart::new("id".into());
+        let table = [
+            (under_way, "it has no parts"),
+            (
+                upload(vec![acknowledged("a", 5), acknowledged("", 3)]),
+                "part 2 has no ETag",
+            ),
+            (
+                upload(vec![acknowledged("a", 5), acknowledged("b", 2)]),
+                "8 bytes were encoded, but 7 acknowledged",
+            ),
+            (
+                upload(vec![acknowledged("a", 8), acknowledged("b", 8)]),
+                "8 bytes were encoded, but 16 acknowledged",
+            ),
+        ];
+        for (upload, expected) in table {
+            let error = upload.completed("k", 8).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("`k` was not completed: {expected}")
+            );
+        }
+    }
+}

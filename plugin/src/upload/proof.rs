@@ -1,0 +1,117 @@
+//! Whether an object that is there is ours: after a lost answer, and where `If-None-Match` found one. Asks nothing
+//! itself and takes nothing for proven that the store did not say.
+
+use crate::s3::checksum::ObjectChecksum;
+use crate::s3::error::S3Error;
+use crate::s3::reply::{ObjectHead, Reply};
+use crate::s3::request::Target;
+use crate::upload::UploadError;
+
+/// What an error left open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// Did CompleteMultipartUpload take effect?
+    Completed,
+    /// Is the object that `If-None-Match` found this run's own?
+    Ours,
+}
+
+impl Question {
+    /// The question to ask the store after this error, if any. A lost PUT is not asked about: it was repeated until
+    /// repeating was no use, and the next run overwrites whatever it left.
+    pub fn left_by(error: &S3Error, doubtful: bool, multipart: bool) -> Option<Question> {
+        if error.is_precondition_failed() {
+            Some(Question::Ours)
+        } else if multipart && (doubtful || error.is_not_found()) {
+            Some(Question::Completed)
+        } else {
+            None
+        }
+    }
+}
+
+/// What the object must be.
+pub struct Expected<'a> {
+    pub target: &'a Target,
+    pub bytes: u64,
+    pub checksum: Option<&'a ObjectChecksum>,
+}
+
+/// The object is there as it should be.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Proven {
+    pub etag: String,
+    /// This attempt's own write took effect; false when an earlier attempt's equal object stands.
+    pub completed: bool,
+}
+
+/// The verdict on HEAD's answer.
+pub fn judge(
+    question: Question,
+    error: &S3Error,
+    head: Result<Reply, S3Error>,
+    expected: &Expected<'_>,
+) -> Result<Proven, UploadError> {
+    let unproven = |why: String| UploadError::Unproven {
+        key: error.key.clone(),
+        why,
+        error: Box::new(error.clone()),
+    };
+    let head = match head {
+        Ok(reply) => reply.into_head(),
+        // No object: the write did not take effect, so the error stands.
+        Err(missing) if missing.is_not_found() => return Err(error.clone().into()),
+        Err(forbidden) if forbidden.is_forbidden() => {
+            return Err(unproven(
+                "the credentials may not read it (s3:GetObject)".into(),
+            ));
+        }
+        Err(other) => return Err(unproven(other.to_string())),
+    };
+    match (difference(&head, expected), question) {
+        (None, _) => {
+            let completed = head.attempt.as_deref() == Some(expected.target.attempt.as_str());
+            match (completed, question) {
+                (true, _) | (false, Question::Ours) => Ok(Proven {
+                    etag: head.etag,
+                    completed,
+                }),
+                (false, Question::Completed) => Err(error.clone().into()),
+            }
+        }
+        (Some(why), Question::Ours) => Err(UploadError::Occupied {
+            key: error.key.clone(),
+            why,
+        }),
+        // Some other object is there: ours is not, and the error stands.
+        (Some(_), Question::Completed) => Err(error.clone().into()),
+    }
+}
+
+/// In what the object differs from what this run writes.
+fn difference(head: &ObjectHead, expected: &Expected<'_>) -> Option<String> {
+    if head.run_id.as_deref() != Some(expected.target.run_id.as_str()) {
+        return Some("it was not written by this run".into());
+    }
+    if head.bytes != expected.bytes {
+        return Some(format!(
+            "it has {} bytes where this run has {}",
+            head.bytes, expected.bytes
+        ));
+    }
+    if contradicts(head.checksum.as_deref(), expected.checksum) {
+        return Some("its checksum is another".into());
+    }
+    None
+}
+
+/// Whether the store's checksum of an object says that its bytes are not ours. Stores without full-object checksums
+/// answer a composite one (`…-<parts>`), which cannot be compared and contradicts nothing.
+pub fn contradicts(reported: Option<&str>, ours: Option<&ObjectChecksum>) -> bool {
+    match (reported, ours) {
+        (Some(reported), Some(ours)) => {
+            reported.contains('-') == ours.text.contains('-') && reported != ours.text
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,145 @@
+//! Uploads that must go: aborted by id, or found by key where the id is unknown. Touches only uploads of exactly
+//! the keys that this run writes.
+
+use std::fmt;
+
+use crate::imports::Imports;
+use crate::s3::client::Client;
+use crate::s3::error::S3Error;
+use crate::s3::reply::Reply;
+use crate::s3::request::Operation;
+use crate::upload::notes::Note;
+use crate::upload::{Multipart, Uploads};
+
+/// An upload that could not be cleaned up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOpen {
+    pub key: String,
+    /// Absent when the answer that told it was lost.
+    pub upload_id: Option<String>,
+    pub why: String,
+}
+
+impl fmt::Display for LeftOpen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.upload_id {
+            Some(id) => write!(
+                f,
+                "upload `{id}` of `{}` is left open: {}",
+                self.key, self.why
+            ),
+            None => write!(
+                f,
+                "an upload of `{}` whose id is unknown may be left open: {}",
+                self.key, self.why
+            ),
+        }
+    }
+}
+
+/// Abort an upload. One that is no more is aborted.
+pub fn abort<I: Imports>(
+    client: &mut Client<I>,
+    key: &str,
+    upload_id: &str,
+) -> Result<(), LeftOpen> {
+    let operation = Operation::AbortMultipartUpload {
+        key: key.to_owned(),
+        upload_id: upload_id.to_owned(),
+    };
+    match client.call(operation, Vec::new()).result {
+        Ok(_) => Ok(()),
+        Err(error) if error.is_not_found() => Ok(()),
+        Err(error) => Err(LeftOpen {
+            key: key.to_owned(),
+            upload_id: Some(upload_id.to_owned()),
+            why: error.to_string(),
+        }),
+    }
+}
+
+/// Find the uploads of exactly this key, whoever began them: keys name destination and interval, and one instance
+/// at a time writes them.
+pub fn find<I: Imports>(client: &mut Client<I>, key: &str) -> Result<Vec<String>, S3Error> {
+    let operation = Operation::ListMultipartUploads {
+        prefix: key.to_owned(),
+    };
+    // A longer key may begin with this one, but S3 lists by key: ours come first, and one page holds a thousand.
+    let uploads = client
+        .call(operation, Vec::new())
+        .result
+        .map(Reply::into_uploads)?;
+    Ok(uploads
+        .into_iter()
+        .filter(|upload| upload.key == key)
+        .map(|upload| upload.upload_id)
+        .collect())
+}
+
+/// Find and abort the uploads of a key but for those to keep; returns the ids that are gone and what is left.
+pub fn sweep<I: Imports>(
+    client: &mut Client<I>,
+    key: &str,
+    keep: &[&str],
+) -> (Vec<String>, Vec<LeftOpen>) {
+    let found = match find(client, key) {
+        Ok(found) => found,
+        Err(error) => {
+            let why = if error.is_not_found() {
+                String::from("this store does not list uploads")
+            } else {
+                error.to_string()
+            };
+            return (
+                Vec::new(),
+                vec![LeftOpen {
+                    key: key.to_owned(),
+                    upload_id: None,
+                    why,
+                }],
+            );
+        }
+    };
+    let mut gone = Vec::new();
+    let mut left_open = Vec::new();
+    for upload_id in found.into_iter().filter(|id| !keep.contains(&id.as_str())) {
+        match abort(client, key, &upload_id) {
+            Ok(()) => gone.push(upload_id),
+            Err(left) => left_open.push(left),
+        }
+    }
+    (gone, left_open)
+}
+
+impl<I: Imports> Uploads<I> {
+    /// Abort an upload and note that it is gone.
+    pub(super) fn abort_upload(&mut self, key: &str, upload_id: &str) -> Result<(), LeftOpen> {
+        abort(&mut self.client, key, upload_id)?;
+        self.note_or_log(Note::Closed {
+            key: key.to_owned(),
+            upload_id: upload_id.to_owned(),
+        });
+        Ok(())
+    }
+
+    /// Clean up under the keys where a repeated CreateMultipartUpload may have left an upload of unknown id.
+    pub(super) fn sweep_in_doubt(&mut self) -> Vec<LeftOpen> {
+        let keep: Vec<String> = self
+            .closing
+            .iter()
+            .filter_map(|file| file.upload.as_ref())
+            .map(Multipart::upload_id)
+            .map(str::to_owned)
+            .collect();
+        let keep: Vec<&str> = keep.iter().map(String::as_str).collect();
+        let mut all_left_open = Vec::new();
+        for key in std::mem::take(&mut self.in_doubt) {
+            let (_, left_open) = sweep(&mut self.client, &key, &keep);
+            if left_open.is_empty() {
+                self.note_or_log(Note::Settled { key });
+            }
+            all_left_open.extend(left_open);
+        }
+        all_left_open
+    }
+}
