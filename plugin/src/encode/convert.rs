@@ -36,14 +36,21 @@ pub fn is_json(field: &Field) -> bool {
         field.data_type(),
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Dictionary(_, _)
     );
-    is_text && field.metadata().get(EXTENSION_NAME).is_some_and(|name| name == JSON_EXTENSION)
+    is_text
+        && field
+            .metadata()
+            .get(EXTENSION_NAME)
+            .is_some_and(|name| name == JSON_EXTENSION)
 }
 
 /// For every column whether its text is JSON: because the caller says so, or because the field does.
 pub fn json_columns(schema: &Schema, flagged: &[bool]) -> Vec<bool> {
     let flags = flagged.iter().copied().chain(std::iter::repeat(false));
     let fields = schema.fields().iter();
-    fields.zip(flags).map(|(field, flag)| flag || is_json(field)).collect()
+    fields
+        .zip(flags)
+        .map(|(field, flag)| flag || is_json(field))
+        .collect()
 }
 
 /// See [`super::check_schema`].
@@ -178,11 +185,7 @@ fn parquet_entries(entries: &FieldRef) -> FieldRef {
             ))
         })
         .collect();
-    Arc::new(Field::new(
-        entries.name(),
-        DataType::Struct(fields),
-        false,
-    ))
+    Arc::new(Field::new(entries.name(), DataType::Struct(fields), false))
 }
 
 /// The batch with the columns of `target`; columns that have their type already are not copied. `first_row` is the
@@ -307,9 +310,9 @@ fn timestamps(array: &ArrayRef, unit: TimeUnit) -> Result<ArrayRef, Unfit> {
         }
         TimeUnit::Microsecond => array.clone(),
         // Floored, also before 1970: the same digits that JSON Lines shows.
-        TimeUnit::Nanosecond => map_values::<TimestampNanosecondType, Micros>(array, |ns| {
-            Some(ns.div_euclid(1000))
-        })?,
+        TimeUnit::Nanosecond => {
+            map_values::<TimestampNanosecondType, Micros>(array, |ns| Some(ns.div_euclid(1000)))?
+        }
     };
     let micros = micros.as_primitive::<Micros>().clone();
     Ok(Arc::new(micros.with_timezone("UTC")))
@@ -330,7 +333,10 @@ fn map_values<S: ArrowPrimitiveType, T: ArrowPrimitiveType>(
         }
     }
     let nulls = source.nulls().cloned();
-    Ok(Arc::new(PrimitiveArray::<T>::try_new(values.into(), nulls)?))
+    Ok(Arc::new(PrimitiveArray::<T>::try_new(
+        values.into(),
+        nulls,
+    )?))
 }
 
 impl Unfit {
@@ -356,7 +362,9 @@ fn trimmed<O: OffsetSizeTrait>(
 }
 
 fn row_of<O: OffsetSizeTrait>(offsets: &OffsetBuffer<O>, index: usize) -> usize {
-    offsets.partition_point(|offset| offset.as_usize() <= index).saturating_sub(1)
+    offsets
+        .partition_point(|offset| offset.as_usize() <= index)
+        .saturating_sub(1)
 }
 
 fn list<O: OffsetSizeTrait>(array: &ArrayRef, field: &FieldRef) -> Result<ArrayRef, Unfit> {

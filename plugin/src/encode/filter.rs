@@ -3,9 +3,7 @@
 
 use std::collections::HashSet;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, StringArrayType,
-};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, StringArrayType};
 use arrow::compute::{filter_record_batch, take};
 use arrow::datatypes::{DataType, Schema};
 use arrow::record_batch::RecordBatch;
@@ -133,7 +131,9 @@ impl EventFilter {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{DictionaryArray, Int64Array, LargeStringArray, StringArray, StringViewArray};
+    use arrow::array::{
+        DictionaryArray, Int64Array, LargeStringArray, StringArray, StringViewArray,
+    };
     use arrow::datatypes::{Field, Int8Type};
 
     use super::*;
@@ -159,7 +159,13 @@ mod tests {
 
     #[test]
     fn include_and_exclude_are_both_obeyed_on_every_kind_of_string_column() {
-        let events = [Some("$pageview"), None, Some("signed up"), Some("$pageview"), Some("")];
+        let events = [
+            Some("$pageview"),
+            None,
+            Some("signed up"),
+            Some("$pageview"),
+            Some(""),
+        ];
         let cases: [(&[&str], &[&str], &[i64]); 6] = [
             (&["$pageview"], &[], &[0, 3]),
             (&[], &["$pageview"], &[1, 2, 4]),

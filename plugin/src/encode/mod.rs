@@ -18,10 +18,10 @@ mod tests;
 
 use std::num::NonZeroU64;
 
+use ::parquet::errors::ParquetError;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
-use ::parquet::errors::ParquetError;
 
 pub use block::{Block, BlockLimits, Rechunker};
 pub use filter::EventFilter;
@@ -38,7 +38,9 @@ use crate::settings::Format;
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
     /// Found when a run is configured, before the first row.
-    #[error("column `{column}` has the type {data_type}: {reason}; convert it in the source or leave it out")]
+    #[error(
+        "column `{column}` has the type {data_type}: {reason}; convert it in the source or leave it out"
+    )]
     UnsupportedColumn {
         column: String,
         data_type: String,

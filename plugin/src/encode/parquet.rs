@@ -1,8 +1,6 @@
 //! Writes blocks as a Parquet file, closing row groups early enough for the file to end near its limit. Never
 //! converts a type: blocks come as `convert` makes them.
 
-use std::sync::Arc;
-
 use ::parquet::arrow::ArrowWriter;
 use ::parquet::arrow::arrow_writer::ArrowWriterOptions;
 use ::parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
@@ -188,7 +186,10 @@ impl ParquetEncoder {
         let size_bytes = self.writer.in_progress_size();
         self.writer.inner_mut().reserve(size_bytes);
         let metadata = self.writer.finish()?;
-        let encoded = metadata.row_groups().iter().map(RowGroupMetaData::total_byte_size);
+        let encoded = metadata
+            .row_groups()
+            .iter()
+            .map(RowGroupMetaData::total_byte_size);
         Ok(Finished {
             bytes_encoded: encoded.map(i64::unsigned_abs).sum(),
             output: self.take_output(),

@@ -3,6 +3,7 @@
 
 mod column;
 mod number;
+mod scalar;
 mod time;
 
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use arrow::record_batch::RecordBatch;
 
 use self::column::{Column, Scratch};
 use super::codec::{FLUSH_BYTES, Stream, bound_bytes};
-use super::{EncodeError, Finished, Repairs};
+use super::{EncodeError, Finished};
 use crate::settings::JsonLinesCodec;
 
 /// Text is handed to the codec once there is this much, at the end of a row: small enough to stay in the cache
@@ -119,7 +120,9 @@ impl LinesEncoder {
             if self.compresses {
                 self.compress()?;
             } else {
-                self.full = self.limit_bytes.is_some_and(|limit| self.text_bytes >= limit);
+                self.full = self
+                    .limit_bytes
+                    .is_some_and(|limit| self.text_bytes >= limit);
             }
         }
         Ok(block.num_rows() - from_row)
