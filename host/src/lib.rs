@@ -1,1 +1,11 @@
-//! host
+//! The host: reads rows from a source, runs a destination plugin in a sandbox, and grants it exactly the network
+//! access that the run needs. What the plugin does with rows is the plugin's; the two meet only in `wit/`.
+
+pub mod capability;
+pub mod config;
+pub mod credentials;
+pub mod egress;
+pub mod interval;
+pub mod model;
+pub mod sandbox;
+pub mod source;

@@ -1,0 +1,180 @@
+//! Carries one checked request: waits out its delay, sends it, reads the whole answer within its limits, and turns
+//! what goes wrong into the contract's cases. Follows nothing and repeats nothing.
+
+use std::error::Error;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, StatusCode, header};
+use url::Url;
+
+use super::{EventKind, InFlight, Response, ServerDate, Teller, TransportError, remember_date};
+use crate::capability::network::with_causes;
+use crate::egress::address::AddressRefused;
+
+pub(super) struct Task {
+    pub(super) client: reqwest::Client,
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) delay: Duration,
+    pub(super) timeout: Duration,
+    pub(super) body_limit_bytes: usize,
+    pub(super) header_limit_bytes: usize,
+    pub(super) server_date: ServerDate,
+    pub(super) teller: Teller,
+    pub(super) _slot: InFlight,
+}
+
+impl Task {
+    pub(super) async fn run(self) -> Result<Response, TransportError> {
+        if !self.delay.is_zero() {
+            tokio::time::sleep(self.delay).await;
+        }
+        self.teller.tell(EventKind::Sent {
+            method: self.method.clone(),
+            path: self.url.path().to_owned(),
+            body_bytes: self.body.len(),
+        });
+        let answer = match tokio::time::timeout(self.timeout, self.exchange()).await {
+            Ok(answer) => answer,
+            Err(_) => Err(TransportError::Timeout(format!(
+                "no complete answer from {} within {} s",
+                self.host(),
+                self.timeout.as_secs_f64()
+            ))),
+        };
+        self.teller.tell(match &answer {
+            Ok(response) => EventKind::Answered {
+                status: response.status,
+            },
+            Err(error) => EventKind::Failed {
+                error: error.clone(),
+            },
+        });
+        answer
+    }
+
+    async fn exchange(&self) -> Result<Response, TransportError> {
+        let response = self
+            .client
+            .request(self.method.clone(), self.url.clone())
+            .headers(self.headers.clone())
+            .body(self.body.clone())
+            .send()
+            .await
+            .map_err(|e| classify(&e, &self.host()))?;
+        remember_date(&self.server_date, response.headers());
+        self.read(response).await
+    }
+
+    async fn read(&self, mut response: reqwest::Response) -> Result<Response, TransportError> {
+        let status = response.status();
+        let header_bytes: usize = response
+            .headers()
+            .iter()
+            .map(|(n, v)| n.as_str().len() + v.len())
+            .sum();
+        if header_bytes > self.header_limit_bytes {
+            return Err(TransportError::TooLarge(format!(
+                "the answer's headers have {header_bytes} bytes, the limit is {}",
+                self.header_limit_bytes
+            )));
+        }
+        if has_body(&self.method, status) && !announces_its_end(response.headers()) {
+            return Err(TransportError::Interrupted(format!(
+                "the answer from {} (status {status}) announces no length, so it cannot be told from one cut short",
+                self.host()
+            )));
+        }
+        let headers = response
+            .headers()
+            .iter()
+            .filter_map(|(n, v)| {
+                let value = std::str::from_utf8(v.as_bytes()).ok()?;
+                Some((n.as_str().to_owned(), value.to_owned()))
+            })
+            .collect();
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|e| classify(&e, &self.host()))?
+        {
+            if body.len() + chunk.len() > self.body_limit_bytes {
+                return Err(TransportError::TooLarge(format!(
+                    "the answer from {} is larger than {} bytes",
+                    self.host(),
+                    self.body_limit_bytes
+                )));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Response {
+            status: status.as_u16(),
+            headers,
+            body: body.freeze(),
+        })
+    }
+
+    fn host(&self) -> String {
+        self.url.authority().to_owned()
+    }
+}
+
+/// RFC 9112 section 6.3: which answers have a body at all.
+fn has_body(method: &Method, status: StatusCode) -> bool {
+    *method != Method::HEAD
+        && !status.is_informational()
+        && status != StatusCode::NO_CONTENT
+        && status != StatusCode::NOT_MODIFIED
+}
+
+fn announces_its_end(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING)
+}
+
+fn classify(error: &reqwest::Error, host: &str) -> TransportError {
+    if let Some(refused) = find_cause::<AddressRefused>(error) {
+        return TransportError::Forbidden(refused.to_string());
+    }
+    let said = causes(error);
+    let text = |what: &str| format!("{what} {host}: {said}");
+    if find_cause::<rustls::Error>(error).is_some() {
+        return TransportError::Tls(text("TLS failed with"));
+    }
+    if error.is_connect() {
+        return TransportError::Connect(text("no connection to"));
+    }
+    if error.is_timeout() {
+        return TransportError::Timeout(text("no answer in time from"));
+    }
+    TransportError::Interrupted(text("the connection broke before a complete answer from"))
+}
+
+/// What caused the error, on one line; reqwest's own text would repeat the URL with its query.
+fn causes(error: &reqwest::Error) -> String {
+    match error.source() {
+        Some(cause) => with_causes(cause),
+        None => "the request could not be carried".to_owned(),
+    }
+}
+
+/// Looks through an error's causes, into I/O errors too, whose `source` skips what they wrap.
+fn find_cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<T>() {
+            return Some(found);
+        }
+        let inner = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        if let Some(inner) = inner {
+            return find_cause::<T>(inner);
+        }
+        next = error.source();
+    }
+    None
+}

@@ -1,0 +1,284 @@
+//! How requests of the host are carried: TLS roots, proxy, connection limits. One `Network` serves all runs; each run
+//! gets a client of its own, whose resolver hands out only addresses that the run may reach.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use crate::egress::Grants;
+use crate::egress::address::{AddressPolicy, AddressRefused};
+
+/// Longest time for name, TCP and TLS together; a store that needs longer is down.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// Idle connections are dropped before S3 does so (about 20 s), so that few requests meet a closed one.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Idle connections kept per host: as many as requests may be in flight.
+const POOL_IDLE_PER_HOST: usize = 32;
+/// Headers of an answer; hyper refuses more.
+const RESPONSE_HEADERS_LIMIT: usize = 128;
+
+/// TLS and proxy settings. Nothing is taken from the environment.
+#[derive(Debug, Clone, Default)]
+pub struct NetworkOptions {
+    /// PEM file with certificates to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Carries every request, as `http://` or `https://` URL; user information in it is sent to the proxy only.
+    pub proxy: Option<String>,
+    /// Hosts reached without the proxy: comma-separated names, domains (`.internal`), addresses or CIDR blocks.
+    pub no_proxy: Option<String>,
+}
+
+/// Why network settings cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NetworkError {
+    /// The CA file.
+    #[error("the CA file {}: {message}; give a PEM file with `-----BEGIN CERTIFICATE-----`", .path.display())]
+    CaFile {
+        /// As configured.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// The proxy's URL; it is not repeated because it may hold a password.
+    #[error(
+        "the proxy's URL cannot be used: {0}; write for example \"http://proxy.internal:3128\""
+    )]
+    Proxy(String),
+    /// The client or its TLS cannot be set up.
+    #[error("the HTTP client cannot be set up: {0}")]
+    Client(String),
+}
+
+/// Decided network settings. Cheap to clone.
+#[derive(Clone)]
+pub struct Network {
+    tls: Arc<rustls::ClientConfig>,
+    proxy: Option<reqwest::Proxy>,
+    /// The operator named it, so it may be private.
+    proxy_host: Option<String>,
+}
+
+impl Network {
+    /// Read the certificates and the proxy's URL.
+    pub fn new(options: &NetworkOptions) -> Result<Self, NetworkError> {
+        let (proxy, proxy_host) = match &options.proxy {
+            Some(url) => {
+                let (proxy, host) = proxy(url, options.no_proxy.as_deref())?;
+                (Some(proxy), Some(host))
+            }
+            None => (None, None),
+        };
+        Ok(Network {
+            tls: Arc::new(tls(options.ca_file.as_deref())?),
+            proxy,
+            proxy_host,
+        })
+    }
+
+    /// A client for one run: resolves granted names to allowed addresses and no others.
+    pub(crate) fn client(&self, grants: &Grants) -> Result<reqwest::Client, NetworkError> {
+        let resolver = CheckedResolver {
+            ports: grants.hosts(),
+            addresses: Arc::clone(grants.addresses()),
+            proxy_host: self.proxy_host.clone(),
+        };
+        self.builder()
+            .dns_resolver(resolver)
+            .build()
+            .map_err(|e| NetworkError::Client(with_causes(&e)))
+    }
+
+    /// A client for the credential chain, whose addresses (instance metadata) are private by nature and are chosen by
+    /// the operator's environment, never by a plugin.
+    pub(crate) fn credentials_client(&self) -> Result<reqwest::Client, NetworkError> {
+        self.builder()
+            .build()
+            .map_err(|e| NetworkError::Client(with_causes(&e)))
+    }
+
+    fn builder(&self) -> reqwest::ClientBuilder {
+        let builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(rustls::ClientConfig::clone(&self.tls))
+            .http1_only()
+            .http1_max_headers(RESPONSE_HEADERS_LIMIT)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .no_proxy()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+            .pool_max_idle_per_host(POOL_IDLE_PER_HOST)
+            .tcp_nodelay(true)
+            .user_agent(concat!("batch-export/", env!("CARGO_PKG_VERSION")));
+        match &self.proxy {
+            Some(proxy) => builder.proxy(proxy.clone()),
+            None => builder,
+        }
+    }
+}
+
+fn proxy(url: &str, no_proxy: Option<&str>) -> Result<(reqwest::Proxy, String), NetworkError> {
+    let parsed = url::Url::parse(url).map_err(|e| NetworkError::Proxy(e.to_string()))?;
+    if !matches!(parsed.scheme(), "http" | "https") {
+        return Err(NetworkError::Proxy(
+            "it is neither http nor https".to_owned(),
+        ));
+    }
+    let host = parsed
+        .host_str()
+        .ok_or_else(|| NetworkError::Proxy("it names no host".to_owned()))?;
+    let proxy = reqwest::Proxy::all(url)
+        .map_err(|_| NetworkError::Proxy("the HTTP client does not take it".to_owned()))?
+        .no_proxy(no_proxy.and_then(reqwest::NoProxy::from_string));
+    Ok((proxy, host.to_owned()))
+}
+
+/// The system's roots and those of the CA file. A system without roots is not an error: plain http needs none, and
+/// https then fails with a certificate error.
+fn tls(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, NetworkError> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if let Some(path) = ca_file {
+        let wrong = |message: String| NetworkError::CaFile {
+            path: path.to_owned(),
+            message,
+        };
+        let pem = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
+        let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&pem)
+            .collect::<Result<_, _>>()
+            .map_err(|e| wrong(e.to_string()))?;
+        if certificates.is_empty() {
+            return Err(wrong("it holds no certificate".to_owned()));
+        }
+        for certificate in certificates {
+            roots.add(certificate).map_err(|e| wrong(e.to_string()))?;
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    Ok(rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| NetworkError::Client(e.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
+}
+
+/// Hands out only addresses that the run may reach, so that what was checked is what is connected to.
+struct CheckedResolver {
+    ports: HashMap<String, Vec<u16>>,
+    addresses: Arc<AddressPolicy>,
+    proxy_host: Option<String>,
+}
+
+impl Resolve for CheckedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let host = name.as_str().to_owned();
+        let ports = self.ports.get(&host).cloned().unwrap_or_default();
+        let addresses = Arc::clone(&self.addresses);
+        let is_proxy = self.proxy_host.as_deref() == Some(host.as_str());
+        Box::pin(async move {
+            let found: Vec<SocketAddr> =
+                tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
+            if is_proxy {
+                return Ok(Box::new(found.into_iter()) as Addrs);
+            }
+            let (allowed, refused) = sort_addresses(&addresses, &host, &ports, found);
+            match (allowed.is_empty(), refused) {
+                (true, Some(refused)) => Err(refused.into()),
+                _ => Ok(Box::new(allowed.into_iter()) as Addrs),
+            }
+        })
+    }
+}
+
+/// The addresses that every granted port of the host may be reached at, and the first refusal.
+fn sort_addresses(
+    policy: &AddressPolicy,
+    host: &str,
+    ports: &[u16],
+    found: Vec<SocketAddr>,
+) -> (Vec<SocketAddr>, Option<AddressRefused>) {
+    let mut first_refusal = None;
+    let allowed = found
+        .into_iter()
+        .filter(|address| {
+            let refused = ports
+                .iter()
+                .find_map(|port| policy.check(host, *port, address.ip()).err());
+            let is_allowed = refused.is_none() && !ports.is_empty();
+            if first_refusal.is_none() {
+                first_refusal = refused;
+            }
+            is_allowed
+        })
+        .collect();
+    (allowed, first_refusal)
+}
+
+/// An error with what caused it, on one line: reqwest's own text stops at "error sending request".
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    const CAUSES_LIMIT: usize = 8;
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    for _ in 0..CAUSES_LIMIT {
+        let Some(error) = cause else { break };
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(options: NetworkOptions) -> String {
+        match Network::new(&options) {
+            Ok(_) => panic!("accepted: {options:?}"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn wrong_settings_are_named_and_a_proxys_password_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let ca_file = folder.path().join("ca.pem");
+        std::fs::write(&ca_file, "no certificate here").unwrap();
+        let text = refused(NetworkOptions {
+            ca_file: Some(ca_file),
+            ..NetworkOptions::default()
+        });
+        assert!(
+            text.contains("ca.pem") && text.contains("holds no certificate"),
+            "{text}"
+        );
+        for proxy in ["socks5://user:canary@proxy", "proxy:canary"] {
+            let text = refused(NetworkOptions {
+                proxy: Some(proxy.to_owned()),
+                ..NetworkOptions::default()
+            });
+            assert!(text.contains("proxy") && !text.contains("canary"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_reached_only_at_addresses_that_every_granted_port_allows() {
+        let policy = AddressPolicy::new(vec!["store:9000".parse().unwrap()]);
+        let found = || vec!["10.0.0.1:0".parse().unwrap(), "1.1.1.1:0".parse().unwrap()];
+        let cases: [(&[u16], usize); 4] =
+            [(&[9000], 2), (&[9001], 1), (&[9000, 9001], 1), (&[], 0)];
+        for (ports, expected) in cases {
+            let (allowed, _) = sort_addresses(&policy, "store", ports, found());
+            assert_eq!(allowed.len(), expected, "{ports:?}");
+        }
+    }
+}

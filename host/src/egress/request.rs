@@ -1,0 +1,248 @@
+//! One request against the grants: normal form of its URL, its path, its query keys and its headers. Knows nothing
+//! of S3, and never repairs a request: what is not in normal form is refused.
+
+use std::collections::BTreeSet;
+
+use http::{HeaderMap, Method};
+use url::Url;
+
+use super::address::AddressRefused;
+use super::{Allowed, Grants, shortened, vocabulary};
+
+/// The part of a request that grants speak of.
+#[derive(Debug)]
+pub struct RequestHead<'a> {
+    /// Its method.
+    pub method: &'a Method,
+    /// As the guest wrote it.
+    pub url: &'a str,
+    /// Already parsed, so free of line breaks.
+    pub headers: &'a HeaderMap,
+}
+
+/// Why a request does not leave.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RequestRefused {
+    /// The URL cannot be taken at its word.
+    #[error("the URL `{url}` is refused: {rule}")]
+    Url {
+        /// As the guest wrote it, shortened and without its query.
+        url: String,
+        /// What is wrong with it.
+        rule: String,
+    },
+    /// No grant covers it.
+    #[error("no grant of this run covers {method} {target}: {rule}")]
+    NotGranted {
+        /// Its method.
+        method: String,
+        /// Its URL without the query's values.
+        target: String,
+        /// How far the nearest grants reached.
+        rule: String,
+    },
+    /// The address is an IP literal that is not allowed.
+    #[error(transparent)]
+    Address(#[from] AddressRefused),
+}
+
+impl Grants {
+    /// The URL to send to, if a grant covers the request in every respect.
+    pub fn check(&self, head: &RequestHead<'_>) -> Result<Url, RequestRefused> {
+        let url = parse_normal(head.url)?;
+        let refuse = |rule: String| RequestRefused::NotGranted {
+            method: head.method.to_string(),
+            target: without_query(head.url),
+            rule,
+        };
+        let origin = origin_of(&url);
+        let mut candidates: Vec<&Allowed> = self.allowed.iter().collect();
+        // One criterion after the other, so that the message names the first that nothing met.
+        candidates.retain(|a| a.origin == origin);
+        if candidates.is_empty() {
+            return Err(refuse("no grant for this scheme, host and port".to_owned()));
+        }
+        candidates
+            .retain(|a| url.path().starts_with(&a.path_prefix) && url.path().len() > a.root.len());
+        if candidates.is_empty() {
+            return Err(refuse("no grant for this path".to_owned()));
+        }
+        candidates.retain(|a| a.method == *head.method);
+        if candidates.is_empty() {
+            return Err(refuse("no grant for this method on this path".to_owned()));
+        }
+        let keys = query_keys(&url).map_err(refuse)?;
+        candidates.retain(|a| a.query == keys);
+        if candidates.is_empty() {
+            let keys: Vec<String> = keys.into_iter().collect();
+            return Err(refuse(format!(
+                "no grant for the query keys [{}]",
+                shortened(&keys.join(", "))
+            )));
+        }
+        let foreign = candidates
+            .iter()
+            .find_map(|a| foreign_header(a, head.headers));
+        if candidates
+            .iter()
+            .all(|a| foreign_header(a, head.headers).is_some())
+            && let Some(header) = foreign
+        {
+            return Err(refuse(format!("no grant for the header `{header}`")));
+        }
+        self.addresses().check_literal(&url)?;
+        Ok(url)
+    }
+}
+
+/// The first header that the grant does not list.
+fn foreign_header(allowed: &Allowed, headers: &HeaderMap) -> Option<String> {
+    headers
+        .keys()
+        .find(|name| {
+            !allowed
+                .headers
+                .iter()
+                .any(|pattern| vocabulary::covers(pattern, name.as_str()))
+        })
+        .map(|name| shortened(name.as_str()))
+}
+
+/// A URL that means to every reader what it says: parsing and writing it again changes nothing, so that neither
+/// dot segments, nor backslashes, nor numeric spellings of an address, nor white space can hide in it.
+fn parse_normal(text: &str) -> Result<Url, RequestRefused> {
+    let refuse = |rule: String| RequestRefused::Url {
+        url: without_query(text),
+        rule,
+    };
+    let url = Url::parse(text).map_err(|e| refuse(e.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(refuse("only http and https are carried".to_owned()));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(refuse("it holds user information".to_owned()));
+    }
+    if url.fragment().is_some() {
+        return Err(refuse("it holds a fragment".to_owned()));
+    }
+    if url.as_str() != text {
+        return Err(refuse(format!(
+            "it is not in normal form, which is `{}`",
+            without_query(url.as_str())
+        )));
+    }
+    check_path(url.path()).map_err(refuse)?;
+    Ok(url)
+}
+
+/// Scheme, host and port of a grant: a URL with nothing else.
+pub(super) fn parse_origin(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|e| format!("its origin is no URL: {e}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("its origin is neither http nor https".to_owned());
+    }
+    if origin_of(&url) != text {
+        return Err(format!(
+            "its origin must be scheme, host and port alone, in normal form: `{}`",
+            origin_of(&url)
+        ));
+    }
+    Ok(url)
+}
+
+/// `https://host:port`, the port left out where it is the scheme's own.
+pub(super) fn origin_of(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
+/// The rules of a path, which hold for grants and requests alike.
+pub(super) fn check_path(path: &str) -> Result<(), String> {
+    if !path.starts_with('/') {
+        return Err("its path does not begin with `/`".to_owned());
+    }
+    if let Some(c) = path
+        .chars()
+        .find(|c| !c.is_ascii_graphic() || matches!(c, '\\' | '?' | '#' | '"' | '<' | '>'))
+    {
+        return Err(format!(
+            "its path holds {c:?}, which must be percent-encoded"
+        ));
+    }
+    check_escapes(path)?;
+    // Decoded twice, because a server behind a proxy may do so; both kinds of slash divide, because some servers
+    // take them for the same.
+    let once = decoded(path);
+    let twice = decoded_bytes(&once);
+    for reading in [&once, &twice] {
+        let dots = reading
+            .split(|b| matches!(b, b'/' | b'\\'))
+            .any(|segment| matches!(segment, b"." | b".."));
+        if dots {
+            return Err("its path holds a `.` or `..` segment".to_owned());
+        }
+    }
+    if path.to_ascii_lowercase().contains("%2f") {
+        return Err("its path holds an encoded slash (`%2F`)".to_owned());
+    }
+    Ok(())
+}
+
+/// Every `%` is followed by two hexadecimal digits.
+fn check_escapes(path: &str) -> Result<(), String> {
+    let bytes = path.as_bytes();
+    let broken = bytes.iter().enumerate().any(|(i, b)| {
+        *b == b'%'
+            && !bytes
+                .get(i + 1..i + 3)
+                .is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit))
+    });
+    match broken {
+        true => Err("its path holds a `%` without two hexadecimal digits after it".to_owned()),
+        false => Ok(()),
+    }
+}
+
+/// A path as the bytes that it stands for.
+pub(super) fn decoded(path: &str) -> Vec<u8> {
+    decoded_bytes(path.as_bytes())
+}
+
+fn decoded_bytes(path: &[u8]) -> Vec<u8> {
+    let hex = |b: u8| {
+        char::from(b)
+            .to_digit(16)
+            .and_then(|d| u8::try_from(d).ok())
+    };
+    let mut out = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((first, tail)) = rest.split_first() {
+        rest = tail;
+        match (first, tail) {
+            (b'%', [high, low, after @ ..]) => match (hex(*high), hex(*low)) {
+                (Some(high), Some(low)) => {
+                    out.push(high << 4 | low);
+                    rest = after;
+                }
+                _ => out.push(b'%'),
+            },
+            _ => out.push(*first),
+        }
+    }
+    out
+}
+
+/// The query's keys, decoded; each at most once.
+fn query_keys(url: &Url) -> Result<BTreeSet<String>, String> {
+    let mut keys = BTreeSet::new();
+    for (key, _) in url.query_pairs() {
+        if !keys.insert(key.to_string()) {
+            return Err(format!("the query key `{}` stands twice", shortened(&key)));
+        }
+    }
+    Ok(keys)
+}
+
+/// For messages: a query may hold what does not belong in a log.
+fn without_query(url: &str) -> String {
+    shortened(url.split(['?', '#']).next().unwrap_or_default())
+}

@@ -1,0 +1,401 @@
+//! The contract's nouns as plain host types, and their conversion from and to the bindings. Decides nothing, and
+//! nothing outside `sandbox` and `capability` sees a generated type.
+
+use serde::Serialize;
+
+use super::bindings::batch_export::destination::types as wit;
+use super::bindings::exports::batch_export::destination::exporter as export;
+
+/// The package that exporter components implement.
+pub const PACKAGE: &str = "batch-export:destination";
+/// The contract's version that this host speaks.
+pub const VERSION: &str = "0.1.0";
+
+/// One model, one interval: what one instance exports.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Run {
+    /// Derived from destination and interval; the same for every attempt. ASCII letters, digits and `-`, at most
+    /// 128 bytes.
+    pub id: String,
+    /// Names this attempt; never repeated. Same alphabet, at most 64 bytes.
+    pub attempt: String,
+    /// `events`, `persons`, `sessions`, or another name the host exports.
+    pub model: String,
+    /// The rows' interval.
+    pub interval: Interval,
+}
+
+/// Half-open `[start, end)`, in microseconds since the Unix epoch, UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub struct Interval {
+    /// First moment inside; `None` when everything before `end` is exported.
+    pub start_micros: Option<i64>,
+    /// First moment outside.
+    pub end_micros: i64,
+}
+
+/// What a plugin is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Description {
+    /// Short name, such as `s3`.
+    pub name: String,
+    /// The plugin's own version.
+    pub version: String,
+    /// One sentence for a person.
+    pub summary: String,
+    /// JSON Schema of the configuration object, as text; secrets carry `writeOnly: true`.
+    pub configuration_schema: String,
+    /// File formats with the compressions each takes.
+    pub formats: Vec<Format>,
+    /// Most bytes of linear memory that any accepted configuration needs.
+    pub memory_limit_bytes: u64,
+    /// Most requests in flight at once.
+    pub requests_in_flight: u32,
+    /// Most bytes held in payloads at once.
+    pub payload_limit_bytes: u64,
+}
+
+/// A file format and the compressions it takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Format {
+    /// As written in the configuration.
+    pub name: String,
+    /// As written in the configuration.
+    pub compressions: Vec<String>,
+}
+
+/// One kind of request that a run needs to make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Grant {
+    /// The operation's name for a person, such as `UploadPart`.
+    pub operation: String,
+    /// In capitals.
+    pub method: String,
+    /// Scheme, host and port.
+    pub origin: String,
+    /// The percent-encoded path must start with this.
+    pub path_prefix: String,
+    /// The query's keys must be exactly these, in any order.
+    pub query: Vec<String>,
+    /// Headers it may carry, in lower case; a trailing `*` allows any ending.
+    pub headers: Vec<String>,
+}
+
+/// A scope in which a run signs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct SigningScope {
+    /// Such as `s3`.
+    pub service: String,
+    /// Such as `eu-central-1`.
+    pub region: String,
+}
+
+/// What a run will do, decided by the plugin from configuration and run alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// Keys of the data files in order; with splitting on, the first, and the rest as `{n}` in a second entry.
+    pub keys: Vec<String>,
+    /// Key of the manifest, if one is written.
+    pub manifest_key: Option<String>,
+    /// Decided settings, without secrets.
+    pub settings: Vec<(String, String)>,
+    /// Bytes of a part of a multipart upload.
+    pub part_size_bytes: u64,
+    /// Requests in flight at once at the most.
+    pub requests_in_flight: u32,
+    /// Requests that the run needs to make.
+    pub grants: Vec<Grant>,
+    /// Scopes in which it signs.
+    pub signing: Vec<SigningScope>,
+    /// Model columns that must be present, with their Arrow type in words.
+    pub required_columns: Vec<(String, String)>,
+    /// Event names to export; `None` is all.
+    pub include_events: Option<Vec<String>>,
+    /// Event names not to export.
+    pub exclude_events: Vec<String>,
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Progress {
+    /// Rows taken in so far.
+    pub rows: u64,
+    /// Bytes of finished output so far, after compression.
+    pub bytes: u64,
+    /// Files begun so far.
+    pub files: u32,
+}
+
+/// One file in the destination.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ExportedFile {
+    /// Its key.
+    pub key: String,
+    /// Rows in it.
+    pub rows: u64,
+    /// Its size.
+    pub bytes: u64,
+    /// As it stands in the store's header.
+    pub etag: String,
+}
+
+/// What a finished run did, in the plugin's words: the host compares it with what it supplied.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Rows taken in.
+    pub rows_received: u64,
+    /// Rows written to files.
+    pub rows_exported: u64,
+    /// Rows left out by the configuration's filters.
+    pub rows_filtered: u64,
+    /// Bytes before compression.
+    pub bytes_encoded: u64,
+    /// Files in order.
+    pub files: Vec<ExportedFile>,
+    /// Key of the manifest, if one was written.
+    pub manifest_key: Option<String>,
+    /// Repairs made to JSON columns, by kind.
+    pub repairs: Vec<(String, u64)>,
+    /// Requests made, the repeated ones included.
+    pub requests: u64,
+    /// How many of them were repetitions.
+    pub retries: u64,
+    /// What a person should know though the run succeeded.
+    pub warnings: Vec<String>,
+}
+
+/// How one step of `check` went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepOutcome {
+    /// It works.
+    Passed,
+    /// It does not; the detail says the likely cause and the remedy.
+    Failed,
+    /// Not tried, or not needed with these permissions.
+    Skipped,
+}
+
+/// One step of `check`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CheckStep {
+    /// What was tried, such as `write`.
+    pub name: String,
+    /// How it went.
+    pub outcome: StepOutcome,
+    /// What was seen, the likely cause, the remedy.
+    pub detail: String,
+}
+
+/// What `recover` did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Recovery {
+    /// Uploads found open in the notes and now gone.
+    pub aborted: Vec<String>,
+    /// What could not be cleaned up, each with its key and upload id.
+    pub left_open: Vec<String>,
+}
+
+/// One thing wrong with the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// The field's name, or empty for the configuration as a whole.
+    pub field: String,
+    /// What is wrong; never a secret's value.
+    pub message: String,
+    /// What is allowed instead.
+    pub allowed: Option<String>,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if !self.field.is_empty() {
+            write!(f, "`{}`: ", self.field)?;
+        }
+        f.write_str(&self.message)?;
+        match &self.allowed {
+            Some(allowed) => write!(f, " (allowed: {allowed})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why the plugin returned no result. A scheduler branches on the case and on nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The configuration is wrong, every problem at once; nothing was sent. Never retried.
+    #[error("the destination's configuration is wrong: {}", join(.0))]
+    Config(Vec<Problem>),
+    /// The destination refused for good: a person must act.
+    #[error("{0}")]
+    Refused(String),
+    /// Worth retrying later with a fresh instance.
+    #[error("{message}")]
+    Unavailable {
+        /// Operation, object, status, code, attempts.
+        message: String,
+        /// How long the destination asked to be left alone, in milliseconds.
+        retry_after_ms: Option<u64>,
+    },
+    /// The supplied data cannot be exported: retrying changes nothing.
+    #[error("{0}")]
+    Data(String),
+}
+
+fn join(problems: &[Problem]) -> String {
+    let lines: Vec<String> = problems.iter().map(Problem::to_string).collect();
+    lines.join("; ")
+}
+
+impl From<&Run> for wit::Run {
+    fn from(run: &Run) -> Self {
+        wit::Run {
+            id: run.id.clone(),
+            attempt: run.attempt.clone(),
+            model: run.model.clone(),
+            interval: wit::Interval {
+                start: run.interval.start_micros,
+                end: run.interval.end_micros,
+            },
+        }
+    }
+}
+
+impl From<wit::Failure> for Failure {
+    fn from(failure: wit::Failure) -> Self {
+        match failure {
+            wit::Failure::Config(problems) => Failure::Config(
+                problems
+                    .into_iter()
+                    .map(|p| Problem {
+                        field: p.field,
+                        message: p.message,
+                        allowed: p.allowed,
+                    })
+                    .collect(),
+            ),
+            wit::Failure::Refused(message) => Failure::Refused(message),
+            wit::Failure::Unavailable(u) => Failure::Unavailable {
+                message: u.message,
+                retry_after_ms: u.retry_after_ms,
+            },
+            wit::Failure::Data(message) => Failure::Data(message),
+        }
+    }
+}
+
+impl From<export::Description> for Description {
+    fn from(d: export::Description) -> Self {
+        Description {
+            name: d.name,
+            version: d.version,
+            summary: d.summary,
+            configuration_schema: d.configuration_schema,
+            formats: d
+                .formats
+                .into_iter()
+                .map(|f| Format {
+                    name: f.name,
+                    compressions: f.compressions,
+                })
+                .collect(),
+            memory_limit_bytes: d.memory_limit_bytes,
+            requests_in_flight: d.requests_in_flight,
+            payload_limit_bytes: d.payload_limit_bytes,
+        }
+    }
+}
+
+impl From<export::RunPlan> for Plan {
+    fn from(p: export::RunPlan) -> Self {
+        Plan {
+            keys: p.keys,
+            manifest_key: p.manifest_key,
+            settings: p.settings,
+            part_size_bytes: p.part_size_bytes,
+            requests_in_flight: p.requests_in_flight,
+            grants: p
+                .grants
+                .into_iter()
+                .map(|g| Grant {
+                    operation: g.operation,
+                    method: g.method,
+                    origin: g.origin,
+                    path_prefix: g.path_prefix,
+                    query: g.query,
+                    headers: g.headers,
+                })
+                .collect(),
+            signing: p
+                .signing
+                .into_iter()
+                .map(|s| SigningScope {
+                    service: s.service,
+                    region: s.region,
+                })
+                .collect(),
+            required_columns: p.required_columns,
+            include_events: p.include_events,
+            exclude_events: p.exclude_events,
+        }
+    }
+}
+
+impl From<export::Progress> for Progress {
+    fn from(p: export::Progress) -> Self {
+        Progress {
+            rows: p.rows,
+            bytes: p.bytes,
+            files: p.files,
+        }
+    }
+}
+
+impl From<export::Report> for Report {
+    fn from(r: export::Report) -> Self {
+        Report {
+            rows_received: r.rows_received,
+            rows_exported: r.rows_exported,
+            rows_filtered: r.rows_filtered,
+            bytes_encoded: r.bytes_encoded,
+            files: r
+                .files
+                .into_iter()
+                .map(|f| ExportedFile {
+                    key: f.key,
+                    rows: f.rows,
+                    bytes: f.bytes,
+                    etag: f.etag,
+                })
+                .collect(),
+            manifest_key: r.manifest_key,
+            repairs: r.repairs,
+            requests: r.requests,
+            retries: r.retries,
+            warnings: r.warnings,
+        }
+    }
+}
+
+impl From<export::CheckStep> for CheckStep {
+    fn from(s: export::CheckStep) -> Self {
+        CheckStep {
+            name: s.name,
+            outcome: match s.outcome {
+                export::StepOutcome::Passed => StepOutcome::Passed,
+                export::StepOutcome::Failed => StepOutcome::Failed,
+                export::StepOutcome::Skipped => StepOutcome::Skipped,
+            },
+            detail: s.detail,
+        }
+    }
+}
+
+impl From<export::Recovery> for Recovery {
+    fn from(r: export::Recovery) -> Self {
+        Recovery {
+            aborted: r.aborted,
+            left_open: r.left_open,
+        }
+    }
+}

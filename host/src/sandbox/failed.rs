@@ -1,0 +1,138 @@
+//! Why a component was not loaded or a call has no result, in sentences that name the limit and the way out.
+
+use std::time::Duration;
+
+use super::contract::{Failure, PACKAGE, VERSION};
+
+/// Why bytes are not a plugin that this host can run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    /// The bytes do not begin like WebAssembly.
+    #[error(
+        "not a WebAssembly file: it does not begin with `\\0asm`; give the path of a destination component such as s3_destination.wasm"
+    )]
+    NotWasm,
+    /// A core module.
+    #[error(
+        "a core WebAssembly module, not a component; turn it into one with `cargo xtask build` or `wasm-tools component new`"
+    )]
+    CoreModule,
+    /// A component that does not pass validation, or that uses a proposal this host does not run.
+    #[error(
+        "the component cannot be compiled: {0}; build it anew, the file may be damaged or cut short"
+    )]
+    Invalid(String),
+    /// The right export of a contract version that this host does not speak.
+    #[error(
+        "the component implements contract {PACKAGE} {found}, this host supports {VERSION}; use a plugin built for {VERSION}, or a host that supports {found}"
+    )]
+    ContractVersion {
+        /// The version in the component's export.
+        found: String,
+    },
+    /// A component, but of something else.
+    #[error("the component exports no `{PACKAGE}/exporter@{VERSION}`, so it is no destination plugin; it exports {}", list(.exports))]
+    NoExporter {
+        /// What it exports instead.
+        exports: Vec<String>,
+    },
+    /// It wants more than the contract gives.
+    #[error("the component imports {}, which the contract {PACKAGE} {VERSION} does not provide; build it without WASI (target wasm32-unknown-unknown) and with the contract's imports only", list(.names))]
+    ExtraImports {
+        /// Every import that is not the contract's.
+        names: Vec<String>,
+    },
+    /// Names match the contract, types do not.
+    #[error(
+        "the component's interfaces differ from contract {PACKAGE} {VERSION}: {0}; build it from the released `wit/`"
+    )]
+    Mismatch(String),
+}
+
+fn list(names: &[String]) -> String {
+    match names {
+        [] => "nothing".to_owned(),
+        names => names
+            .iter()
+            .map(|n| format!("`{n}`"))
+            .collect::<Vec<_>>()
+            .join(", "),
+    }
+}
+
+/// Why a sandbox could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The compile cache's folder cannot be used.
+    #[error("the compile cache cannot be used: {0}; name another folder or switch the cache off")]
+    Cache(String),
+    /// wasmtime refused its settings, or the machine lacks something that it needs.
+    #[error("the WebAssembly engine cannot start on this machine: {0}")]
+    Engine(String),
+    /// No thread for the ticker.
+    #[error("the sandbox's clock thread cannot start: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// Why a call into the plugin has no result.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The plugin said why: the contract's cases.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+    /// The instance is gone: it can never be entered again; a fresh one's `recover` cleans up from its notes.
+    #[error("the plugin's `{export}` {cause}")]
+    Crashed {
+        /// The export in which it happened.
+        export: &'static str,
+        /// What happened.
+        cause: Crash,
+    },
+}
+
+/// How an instance ended before its time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Crash {
+    /// Memory growth was refused, and the guest could not go on.
+    #[error(
+        "ran out of memory: it asked for {wanted_bytes} bytes, the limit is {limit_bytes} (raise `guest_memory_mb`, or lower the plugin's part or row size)"
+    )]
+    OutOfMemory {
+        /// What it asked for in all.
+        wanted_bytes: usize,
+        /// The limit.
+        limit_bytes: usize,
+    },
+    /// It computed for longer than allowed.
+    #[error("computed for longer than {} s in one call (raise `compute_time_s` if the plugin is honest and the machine slow)", .limit.as_secs_f64())]
+    ComputeTime {
+        /// The limit for one call.
+        limit: Duration,
+    },
+    /// It waited for longer than allowed.
+    #[error("waited for longer than {} s in one call (raise `waiting_time_s` if the destination is that slow)", .limit.as_secs_f64())]
+    WaitingTime {
+        /// The limit for one call.
+        limit: Duration,
+    },
+    /// It went over another limit of the contract, such as bytes in payloads.
+    #[error("went over a limit of its sandbox: {0}")]
+    OverLimit(String),
+    /// The plugin panicked; the text is what its panic hook logged.
+    #[error("panicked: {0}")]
+    Panic(String),
+    /// Another trap.
+    #[error("trapped: {0}")]
+    Trap(String),
+    /// The host cancelled the run, or dropped the session.
+    #[error("was cancelled")]
+    Cancelled,
+    /// The instance could not be made, or its thread not be started.
+    #[error("could not start: {0}")]
+    Start(String),
+    /// The session's thread ended without an answer: a fault of this host.
+    #[error(
+        "got no answer because its thread ended, which is a fault of this host; please report it"
+    )]
+    Lost,
+}

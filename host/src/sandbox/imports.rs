@@ -1,0 +1,209 @@
+//! What the guest can call: the contract's imports, each a few lines between the bindings and a capability. Decides
+//! nothing but the conversion; limits are the capabilities' and the clock's.
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use wasmtime::component::{Resource, ResourceTable};
+use wasmtime::{Error, Result};
+
+use super::bindings::batch_export::destination::{http, journal, log, signer, types};
+use super::clock::{Clock, Stop};
+use super::memory::Memory;
+use crate::capability::http::{Exchange, Http, Payload, Request, TransportError};
+use crate::capability::journal::Journal;
+use crate::capability::log::{Level, Log};
+use crate::capability::signer::{Refresh, Signer, SignerError};
+
+/// What one session's store holds.
+pub(super) struct State {
+    pub(super) table: ResourceTable,
+    pub(super) http: Http,
+    pub(super) signer: Signer,
+    pub(super) journal: Box<dyn Journal>,
+    pub(super) notes_left: usize,
+    pub(super) note_limit_bytes: usize,
+    pub(super) log: Log,
+    pub(super) clock: Clock,
+    pub(super) memory: Memory,
+}
+
+impl State {
+    pub(super) fn begin_call(&mut self) {
+        self.clock.begin_call();
+        self.log.begin_call();
+        self.memory.begin_call();
+    }
+
+    fn push<T: Send + 'static>(&mut self, entry: T) -> Result<Resource<T>> {
+        self.table.push(entry).map_err(|_| {
+            Error::new(Stop::OverLimit(
+                "too many payloads and exchanges held at once (`exchanges_open`)".to_owned(),
+            ))
+        })
+    }
+}
+
+impl types::Host for State {}
+
+impl http::Host for State {
+    fn send(&mut self, request: http::Request) -> Result<Resource<Exchange>> {
+        let body = match &request.body {
+            Some(payload) => self.table.get(payload)?.bytes(),
+            None => Bytes::new(),
+        };
+        let exchange = self.http.send(Request {
+            method: match request.method {
+                http::Method::Get => ::http::Method::GET,
+                http::Method::Head => ::http::Method::HEAD,
+                http::Method::Put => ::http::Method::PUT,
+                http::Method::Post => ::http::Method::POST,
+                http::Method::Delete => ::http::Method::DELETE,
+            },
+            url: request.url,
+            headers: request.headers,
+            body,
+            delay: Duration::from_millis(request.delay_ms.into()),
+            timeout: Duration::from_millis(request.timeout_ms.into()),
+        });
+        self.push(exchange)
+    }
+
+    fn wait_any(&mut self, exchanges: Vec<Resource<Exchange>>) -> Result<u32> {
+        if exchanges.is_empty() {
+            return Err(Error::new(Stop::OverLimit(
+                "`wait-any` was called with no exchange".to_owned(),
+            )));
+        }
+        let table = &mut self.table;
+        self.clock
+            .wait(poll_fn(|context| {
+                for (index, exchange) in (0..).zip(&exchanges) {
+                    let ready = table
+                        .get_mut(exchange)
+                        .map(|exchange| exchange.poll_ready(context).is_ready());
+                    match ready {
+                        Ok(true) => return Poll::Ready(Ok(index)),
+                        Ok(false) => {}
+                        Err(error) => return Poll::Ready(Err(error)),
+                    }
+                }
+                Poll::Pending
+            }))
+            .map_err(Error::new)?
+            .map_err(Error::new)
+    }
+}
+
+impl http::HostPayload for State {
+    fn new(&mut self, bytes: Vec<u8>) -> Result<Resource<Payload>> {
+        let payload = self
+            .http
+            .payload(bytes)
+            .map_err(|text| Error::new(Stop::OverLimit(text)))?;
+        self.push(payload)
+    }
+
+    fn drop(&mut self, payload: Resource<Payload>) -> Result<()> {
+        self.table.delete(payload)?;
+        Ok(())
+    }
+}
+
+impl http::HostExchange for State {
+    fn wait(
+        &mut self,
+        exchange: Resource<Exchange>,
+    ) -> Result<std::result::Result<http::Response, http::TransportError>> {
+        let exchange = self.table.get_mut(&exchange)?;
+        self.clock
+            .wait(poll_fn(|context| exchange.poll_ready(context)))
+            .map_err(Error::new)?;
+        Ok(exchange
+            .take()
+            .map(|answer| http::Response {
+                status: answer.status,
+                headers: answer.headers,
+                body: answer.body.into(),
+            })
+            .map_err(|error| match error {
+                TransportError::Forbidden(text) => http::TransportError::Forbidden(text),
+                TransportError::Connect(text) => http::TransportError::Connect(text),
+                TransportError::Tls(text) => http::TransportError::Tls(text),
+                TransportError::Timeout(text) => http::TransportError::Timeout(text),
+                TransportError::Interrupted(text) => http::TransportError::Interrupted(text),
+                TransportError::TooLarge(text) => http::TransportError::TooLarge(text),
+            }))
+    }
+
+    fn drop(&mut self, exchange: Resource<Exchange>) -> Result<()> {
+        self.table.delete(exchange)?;
+        Ok(())
+    }
+}
+
+impl signer::Host for State {
+    fn scoped_key(
+        &mut self,
+        service: String,
+        region: String,
+        refresh: signer::Refresh,
+    ) -> Result<std::result::Result<signer::SigningKey, signer::SignerError>> {
+        let refresh = match refresh {
+            signer::Refresh::None => Refresh::None,
+            signer::Refresh::Expired => Refresh::Expired,
+            signer::Refresh::Skewed => Refresh::Skewed,
+        };
+        let answer = self
+            .clock
+            .wait(self.signer.scoped_key(&service, &region, refresh))
+            .map_err(Error::new)?;
+        Ok(answer
+            .map(|scoped| signer::SigningKey {
+                access_key_id: scoped.access_key_id,
+                session_token: scoped.session_token,
+                timestamp: scoped.timestamp,
+                key: scoped.key.to_vec(),
+            })
+            .map_err(|error| match error {
+                SignerError::Forbidden(text) => signer::SignerError::Forbidden(text),
+                SignerError::Missing(text) => signer::SignerError::Missing(text),
+                SignerError::Unavailable(text) => signer::SignerError::Unavailable(text),
+            }))
+    }
+}
+
+impl journal::Host for State {
+    fn note(&mut self, note: Vec<u8>) -> Result<std::result::Result<(), String>> {
+        if note.len() > self.note_limit_bytes {
+            return Ok(Err(format!(
+                "a note of {} bytes, the limit is {} (`note_bytes`)",
+                note.len(),
+                self.note_limit_bytes
+            )));
+        }
+        let Some(left) = self.notes_left.checked_sub(1) else {
+            return Ok(Err(
+                "the run has used up its notes (`notes`); it may not begin further uploads"
+                    .to_owned(),
+            ));
+        };
+        self.notes_left = left;
+        Ok(self.journal.note(&note))
+    }
+}
+
+impl log::Host for State {
+    fn write(&mut self, level: log::Level, message: String) -> Result<()> {
+        let level = match level {
+            log::Level::Debug => Level::Debug,
+            log::Level::Info => Level::Info,
+            log::Level::Warn => Level::Warn,
+            log::Level::Error => Level::Error,
+        };
+        self.log.write(level, &message);
+        Ok(())
+    }
+}

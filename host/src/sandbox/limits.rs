@@ -1,0 +1,130 @@
+//! What one run may use at most, each limit with its reason. Only numbers: they are enforced where the thing happens.
+
+use std::time::Duration;
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+/// Limits of one session. `Default` is what the host uses unless its operator says otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Linear memory of the guest. 256 MiB is twice what the S3 destination needs at its largest settings.
+    pub guest_memory_bytes: usize,
+    /// Time the guest may compute within one call, waiting not counted. 120 s leaves a 32 MiB batch at brotli's
+    /// slowest level far from the limit, and ends an endless loop within minutes.
+    pub compute_time_per_call: Duration,
+    /// Time the guest may wait for answers and keys within one call. 30 minutes carry a whole retry budget against a
+    /// store that is down and comes back.
+    pub waiting_time_per_call: Duration,
+    /// Limits of the `http` capability.
+    pub http: HttpLimits,
+    /// Lines of log kept; further ones are counted and dropped. A healthy run writes tens.
+    pub log_lines: usize,
+    /// Bytes of one log line; the rest is cut off. A line is for a person.
+    pub log_line_bytes: usize,
+    /// Bytes of one note; the contract's own number.
+    pub note_bytes: usize,
+    /// Notes of one session: one or two for each upload, so this is ten thousand files.
+    pub notes: usize,
+}
+
+/// Limits of the `http` capability.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpLimits {
+    /// Bytes of one payload and so of one request body. Parts are at most 32 MiB; twice that leaves room.
+    pub payload_bytes: usize,
+    /// Bytes held in all payloads at once, those of requests under way included: a window of eight 32 MiB parts.
+    pub payloads_held_bytes: usize,
+    /// Requests under way at once. More would not be faster to one store.
+    pub in_flight: usize,
+    /// Exchanges the guest holds at once, answered ones included. Bounds the answers kept in memory.
+    pub exchanges_open: usize,
+    /// Requests of one session: ten thousand parts, each repeated many times over.
+    pub requests: u64,
+    /// Bytes of one answer's body: S3's answers to writes are small; read-back of a probe or manifest is not a part.
+    pub response_body_bytes: usize,
+    /// Bytes of one answer's headers, names and values together; S3 stays below 8 KiB, metadata included.
+    pub response_header_bytes: usize,
+    /// Bytes of the URL of a request: a key of 1,024 bytes, each percent-encoded, and a long upload id.
+    pub url_bytes: usize,
+    /// Headers of a request.
+    pub request_headers: usize,
+    /// Bytes of all headers of a request: S3 itself refuses more than 8 KiB; the session token may take 4.
+    pub request_header_bytes: usize,
+    /// Longest back-off before a request.
+    pub delay: Duration,
+    /// Longest time from sending to the last byte of the answer.
+    pub timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            guest_memory_bytes: 256 * MIB,
+            compute_time_per_call: Duration::from_secs(120),
+            waiting_time_per_call: Duration::from_secs(30 * 60),
+            http: HttpLimits::default(),
+            log_lines: 10_000,
+            log_line_bytes: 8 * KIB,
+            note_bytes: 4 * KIB,
+            notes: 20_000,
+        }
+    }
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        HttpLimits {
+            payload_bytes: 64 * MIB,
+            payloads_held_bytes: 256 * MIB,
+            in_flight: 32,
+            exchanges_open: 256,
+            requests: 200_000,
+            response_body_bytes: 8 * MIB,
+            response_header_bytes: 64 * KIB,
+            url_bytes: 8 * KIB,
+            request_headers: 64,
+            request_header_bytes: 16 * KIB,
+            delay: Duration::from_secs(60),
+            timeout: Duration::from_secs(10 * 60),
+        }
+    }
+}
+
+impl Limits {
+    /// For the pure exports (`describe`, `plan`): they read a configuration and nothing else, so they get no
+    /// request, no note, a few log lines, little memory and a few seconds.
+    pub fn pure() -> Self {
+        Limits {
+            guest_memory_bytes: 64 * MIB,
+            compute_time_per_call: Duration::from_secs(10),
+            waiting_time_per_call: Duration::ZERO,
+            http: HttpLimits {
+                payload_bytes: 0,
+                payloads_held_bytes: 0,
+                in_flight: 0,
+                exchanges_open: 1,
+                requests: 0,
+                ..HttpLimits::default()
+            },
+            log_lines: 100,
+            notes: 0,
+            ..Limits::default()
+        }
+    }
+}
+
+/// Core instances of one session: a component made of one core module has three (module, shims, fixups).
+pub(super) const CORE_INSTANCES: usize = 16;
+/// Tables of one session; a component made of one core module has two.
+pub(super) const TABLES: usize = 8;
+/// Memories of one session; the contract's plugins have one.
+pub(super) const MEMORIES: usize = 4;
+/// Elements of one table: function pointers of a large plugin are tens of thousands.
+pub(super) const TABLE_ELEMENTS: usize = 200_000;
+/// Bytes that one import call may hand to the host beside a payload: log lines, notes, headers.
+pub(super) const HOSTCALL_BYTES: usize = 4 * MIB;
+/// Native stack of guest code. Deep JSON nesting recurses; 2 MiB hold tens of thousands of frames.
+pub(super) const GUEST_STACK_BYTES: usize = 2 * MIB;
+/// Stack of a session's thread: the guest's and as much again for the host's imports.
+pub(super) const THREAD_STACK_BYTES: usize = 4 * MIB;

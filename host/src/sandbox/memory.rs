@@ -1,0 +1,110 @@
+//! Bounds a guest's memory, tables and instances, and remembers what it was refused: the trap that follows does not
+//! say so itself.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use wasmtime::ResourceLimiter;
+
+use super::limits::{CORE_INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES};
+
+/// One session's memory.
+pub(super) struct Memory {
+    limit_bytes: usize,
+    held_bytes: usize,
+    peak_bytes: Arc<AtomicUsize>,
+    /// The size that was asked for in vain in the current call.
+    refused_bytes: Option<usize>,
+}
+
+impl Memory {
+    pub(super) fn new(limit_bytes: usize) -> Self {
+        Memory {
+            limit_bytes,
+            held_bytes: 0,
+            peak_bytes: Arc::default(),
+            refused_bytes: None,
+        }
+    }
+
+    pub(super) fn begin_call(&mut self) {
+        self.refused_bytes = None;
+    }
+
+    pub(super) fn peak_bytes(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.peak_bytes)
+    }
+
+    /// What was asked for in vain, with the limit.
+    pub(super) fn refused(&self) -> Option<(usize, usize)> {
+        self.refused_bytes.map(|wanted| (wanted, self.limit_bytes))
+    }
+}
+
+impl ResourceLimiter for Memory {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        // Over all memories of the session together.
+        let total = self
+            .held_bytes
+            .saturating_add(desired.saturating_sub(current));
+        let refused = total > self.limit_bytes || maximum.is_some_and(|max| desired > max);
+        if refused {
+            self.refused_bytes = Some(total);
+            return Ok(false);
+        }
+        self.held_bytes = total;
+        self.peak_bytes.fetch_max(total, Ordering::Relaxed);
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(desired <= TABLE_ELEMENTS && maximum.is_none_or(|max| desired <= max))
+    }
+
+    fn instances(&self) -> usize {
+        CORE_INSTANCES
+    }
+
+    fn tables(&self) -> usize {
+        TABLES
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_memories_share_one_limit_and_a_refusal_is_remembered() {
+        let mut memory = Memory::new(100);
+        assert!(memory.memory_growing(0, 60, None).unwrap());
+        assert!(!memory.memory_growing(0, 41, None).unwrap());
+        assert_eq!(memory.refused(), Some((101, 100)));
+        memory.begin_call();
+        assert_eq!(memory.refused(), None);
+        assert!(memory.memory_growing(60, 100, None).unwrap());
+        assert_eq!(memory.peak_bytes().load(Ordering::Relaxed), 100);
+        assert!(!memory.memory_growing(100, usize::MAX, None).unwrap());
+    }
+
+    #[test]
+    fn tables_are_bounded() {
+        let mut memory = Memory::new(100);
+        assert!(memory.table_growing(0, TABLE_ELEMENTS, None).unwrap());
+        assert!(!memory.table_growing(0, TABLE_ELEMENTS + 1, None).unwrap());
+    }
+}

@@ -1,0 +1,335 @@
+//! One run's instance on a thread of its own. Calls go in through a bounded channel and come back one by one; after a
+//! trap every further call gets the same error. Knows nothing of intervals, sources or retries.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot, watch};
+use wasmtime::component::ResourceTable;
+use wasmtime::{Engine, Store, Trap, UpdateDeadline};
+
+use super::bindings::exports::batch_export::destination::exporter::Guest;
+use super::bindings::{Destination, DestinationPre};
+use super::clock::{Clock, Stop};
+use super::contract::{CheckStep, Description, Failure, Plan, Progress, Recovery, Report, Run};
+use super::failed::{CallError, Crash};
+use super::imports::State;
+use super::limits::{HOSTCALL_BYTES, Limits, THREAD_STACK_BYTES};
+use super::memory::Memory;
+use crate::capability::Capabilities;
+use crate::capability::http::{Http, Traffic};
+use crate::capability::log::Log;
+use crate::capability::signer::Signer;
+
+/// Calls that may wait for the guest. A session has one caller; a second place lets it hand over the next batch while
+/// the guest still works on this one.
+const CALLS_WAITING: usize = 1;
+
+type Job = Box<dyn FnOnce(&mut Instance) + Send>;
+
+/// One instance, for one run. Dropping it cancels what the guest does and ends its thread.
+pub struct Session {
+    jobs: mpsc::Sender<Job>,
+    canceller: watch::Sender<bool>,
+    configuration: Arc<str>,
+    run: Run,
+    peak_memory_bytes: Arc<AtomicUsize>,
+    traffic: Arc<Traffic>,
+}
+
+/// Cancels a session from elsewhere. Cheap to clone; does not keep the session alive.
+#[derive(Debug, Clone)]
+pub struct Canceller(watch::Sender<bool>);
+
+impl Canceller {
+    /// End what the guest does, whether it computes or waits; its call answers `Crashed` with `Cancelled`.
+    pub fn cancel(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+pub(super) struct Start<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) plugin: DestinationPre<State>,
+    pub(super) runtime: Handle,
+    pub(super) run: Run,
+    pub(super) configuration: Arc<str>,
+    pub(super) capabilities: Capabilities,
+    pub(super) limits: Limits,
+}
+
+/// The guest on its own thread.
+struct Instance {
+    store: Store<State>,
+    plugin: DestinationPre<State>,
+    /// Made with the first call, so that a component whose start never ends is stopped by the same clock.
+    exports: Option<Destination>,
+    ended: Option<CallError>,
+}
+
+impl Session {
+    pub(super) fn start(start: Start<'_>) -> Result<Self, CallError> {
+        let (canceller, cancelled) = watch::channel(false);
+        let could_not_start = |text: String| CallError::Crashed {
+            export: "instantiation",
+            cause: Crash::Start(text),
+        };
+        let limits = start.limits;
+        let given = start.capabilities;
+        let http = Http::new(
+            &given.network,
+            given.grants.clone(),
+            limits.http.clone(),
+            start.runtime.clone(),
+            given.observer,
+        )
+        .map_err(|e| could_not_start(e.to_string()))?;
+        let memory = Memory::new(limits.guest_memory_bytes);
+        let (peak_memory_bytes, traffic) = (memory.peak_bytes(), http.traffic());
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits.http.exchanges_open);
+        let mut store = Store::new(
+            start.engine,
+            State {
+                table,
+                signer: Signer::new(given.credentials, given.grants, http.server_date()),
+                http,
+                journal: given.journal,
+                notes_left: limits.notes,
+                note_limit_bytes: limits.note_bytes,
+                log: Log::new(given.log, &limits),
+                clock: Clock::new(
+                    start.runtime,
+                    cancelled,
+                    limits.compute_time_per_call,
+                    limits.waiting_time_per_call,
+                ),
+                memory,
+            },
+        );
+        store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(limits.http.payload_bytes.saturating_add(HOSTCALL_BYTES));
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|mut context| {
+            context
+                .data_mut()
+                .clock
+                .tick()
+                .map_err(wasmtime::Error::new)?;
+            Ok(UpdateDeadline::Continue(1))
+        });
+        let mut instance = Instance {
+            store,
+            plugin: start.plugin,
+            exports: None,
+            ended: None,
+        };
+        let (jobs, mut inbox) = mpsc::channel::<Job>(CALLS_WAITING);
+        std::thread::Builder::new()
+            .name("destination".to_owned())
+            .stack_size(THREAD_STACK_BYTES)
+            .spawn(move || {
+                while let Some(job) = inbox.blocking_recv() {
+                    job(&mut instance);
+                }
+            })
+            .map_err(|e| could_not_start(format!("no thread for it: {e}")))?;
+        Ok(Session {
+            jobs,
+            canceller,
+            configuration: start.configuration,
+            run: start.run,
+            peak_memory_bytes,
+            traffic,
+        })
+    }
+
+    /// Try the destination with the very settings of the run.
+    pub async fn check(&self) -> Result<Vec<CheckStep>, CallError> {
+        let (configuration, run) = (Arc::clone(&self.configuration), (&self.run).into());
+        let steps = self
+            .call("check", move |guest, store| {
+                guest.call_check(store, &configuration, &run)
+            })
+            .await?;
+        Ok(steps.into_iter().map(CheckStep::from).collect())
+    }
+
+    /// Begin the run with the schema message of an Arrow IPC stream.
+    pub async fn configure(&self, schema: impl Into<Bytes>) -> Result<(), CallError> {
+        let (configuration, run) = (Arc::clone(&self.configuration), (&self.run).into());
+        let schema = schema.into();
+        self.call("configure", move |guest, store| {
+            guest.call_configure(store, &configuration, &run, &schema)
+        })
+        .await
+    }
+
+    /// Hand over the next messages of the Arrow IPC stream: any dictionary batches, then one record batch.
+    pub async fn encode_batch(&self, messages: impl Into<Bytes>) -> Result<Progress, CallError> {
+        let messages = messages.into();
+        self.call("encode-batch", move |guest, store| {
+            guest.call_encode_batch(store, &messages)
+        })
+        .await
+        .map(Progress::from)
+    }
+
+    /// No more rows: finish the last file, then write the manifest.
+    pub async fn finish(&self) -> Result<Report, CallError> {
+        self.call("finish", |guest, store| guest.call_finish(store))
+            .await
+            .map(Report::from)
+    }
+
+    /// Clean up what an earlier instance of this run left open, from its notes in order.
+    pub async fn recover(&self, notes: Vec<Vec<u8>>) -> Result<Recovery, CallError> {
+        let (configuration, run) = (Arc::clone(&self.configuration), (&self.run).into());
+        self.call("recover", move |guest, store| {
+            guest.call_recover(store, &configuration, &run, &notes)
+        })
+        .await
+        .map(Recovery::from)
+    }
+
+    pub(super) async fn describe(&self) -> Result<Description, CallError> {
+        self.call("describe", |guest, store| {
+            guest.call_describe(store).map(Ok)
+        })
+        .await
+        .map(Description::from)
+    }
+
+    pub(super) async fn plan(&self) -> Result<Plan, CallError> {
+        let (configuration, run) = (Arc::clone(&self.configuration), (&self.run).into());
+        self.call("plan", move |guest, store| {
+            guest.call_plan(store, &configuration, &run)
+        })
+        .await
+        .map(Plan::from)
+    }
+
+    /// End what the guest does, whether it computes or waits; every further call answers `Cancelled`.
+    pub fn cancel(&self) {
+        self.canceller.send_replace(true);
+    }
+
+    /// A handle that cancels this session from another task.
+    pub fn canceller(&self) -> Canceller {
+        Canceller(self.canceller.clone())
+    }
+
+    /// Most bytes of linear memory that the guest has held so far.
+    pub fn peak_memory_bytes(&self) -> usize {
+        self.peak_memory_bytes.load(Ordering::Relaxed)
+    }
+
+    /// What the guest has sent so far.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    async fn call<T, F>(&self, export: &'static str, call: F) -> Result<T, CallError>
+    where
+        T: Send + 'static,
+        F: FnOnce(
+                &Guest,
+                &mut Store<State>,
+            ) -> wasmtime::Result<
+                Result<T, super::bindings::batch_export::destination::types::Failure>,
+            > + Send
+            + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |instance| {
+            let result = instance.call(export, call);
+            // Nobody listens any more: the caller was dropped, and with it the wish for an answer.
+            drop(answer.send(result));
+        });
+        let lost = || CallError::Crashed {
+            export,
+            cause: Crash::Lost,
+        };
+        self.jobs.send(job).await.map_err(|_| lost())?;
+        answered.await.map_err(|_| lost())?
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.cancel();
+    }
+}
+
+impl Instance {
+    fn call<T>(
+        &mut self,
+        export: &'static str,
+        call: impl FnOnce(
+            &Guest,
+            &mut Store<State>,
+        ) -> wasmtime::Result<
+            Result<T, super::bindings::batch_export::destination::types::Failure>,
+        >,
+    ) -> Result<T, CallError> {
+        if let Some(ended) = &self.ended {
+            return Err(ended.clone());
+        }
+        self.store.data_mut().begin_call();
+        let outcome = self.enter(call);
+        match outcome {
+            Ok(result) => result.map_err(|failure| CallError::Failed(Failure::from(failure))),
+            Err(error) => {
+                let crashed = CallError::Crashed {
+                    export,
+                    cause: explain(&error, self.store.data_mut()),
+                };
+                self.ended = Some(crashed.clone());
+                // What it had under way is cancelled now, not when the session is dropped.
+                self.store.data_mut().table = ResourceTable::new();
+                Err(crashed)
+            }
+        }
+    }
+
+    fn enter<T>(
+        &mut self,
+        call: impl FnOnce(&Guest, &mut Store<State>) -> wasmtime::Result<T>,
+    ) -> wasmtime::Result<T> {
+        if self.store.data().clock.is_cancelled() {
+            return Err(wasmtime::Error::new(Stop::Cancelled));
+        }
+        if self.exports.is_none() {
+            self.exports = Some(self.plugin.instantiate(&mut self.store)?);
+        }
+        match &self.exports {
+            Some(exports) => call(exports.batch_export_destination_exporter(), &mut self.store),
+            None => Err(wasmtime::Error::msg("the instance was not made")),
+        }
+    }
+}
+
+/// The cause in the host's words: what the host itself ended, then what it recorded before the trap, then the trap.
+fn explain(error: &wasmtime::Error, state: &mut State) -> Crash {
+    if let Some(stop) = error.downcast_ref::<Stop>() {
+        return match stop.clone() {
+            Stop::Cancelled => Crash::Cancelled,
+            Stop::ComputeTime { limit } => Crash::ComputeTime { limit },
+            Stop::WaitingTime { limit } => Crash::WaitingTime { limit },
+            Stop::OverLimit(text) => Crash::OverLimit(text),
+        };
+    }
+    if let Some((wanted_bytes, limit_bytes)) = state.memory.refused() {
+        return Crash::OutOfMemory {
+            wanted_bytes,
+            limit_bytes,
+        };
+    }
+    match (error.downcast_ref::<Trap>(), state.log.take_last_error()) {
+        (Some(Trap::UnreachableCodeReached), Some(text)) => Crash::Panic(text),
+        (Some(trap), _) => Crash::Trap(trap.to_string()),
+        (None, _) => Crash::Trap(crate::egress::shortened(&error.root_cause().to_string())),
+    }
+}
