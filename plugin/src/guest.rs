@@ -2,9 +2,10 @@
 
 use std::cell::RefCell;
 use std::panic::PanicHookInfo;
+use std::rc::Rc;
 use std::sync::Once;
 
-use crate::check::{CheckStep, Outcome};
+use crate::check::{Outcome, Step};
 use crate::failure::{Failure, Problem};
 use crate::imports::{
     Imports, Level, Method, Refresh, Request, Response, ScopedKey, SignerError, TransportError,
@@ -54,7 +55,9 @@ impl wit::Guest for Plugin {
         run: wit_types::Run,
     ) -> Result<Vec<wit::CheckStep>, wit_types::Failure> {
         report_panics();
-        let steps = crate::check::check(Host, &configuration, &run.into())?;
+        let run: Run = run.into();
+        let settings = crate::config::parse_for_model(&configuration, &run.model)?;
+        let steps = crate::check::check(Rc::new(Host), &settings, &run)?;
         Ok(steps.into_iter().map(Into::into).collect())
     }
 
@@ -89,7 +92,9 @@ impl wit::Guest for Plugin {
         notes: Vec<Vec<u8>>,
     ) -> Result<wit::Recovery, wit_types::Failure> {
         report_panics();
-        Ok(crate::recover::recover(Host, &configuration, &run.into(), &notes)?.into())
+        let run: Run = run.into();
+        let settings = crate::config::parse_for_model(&configuration, &run.model)?;
+        Ok(crate::recover::recover(Rc::new(Host), &settings, &run, &notes).into())
     }
 }
 
@@ -123,7 +128,7 @@ impl Imports for Host {
     }
 
     fn send(&self, request: Request<'_, Self::Payload>) -> Self::Exchange {
-        import::http::send(import::http::Request {
+        import::http::send(&import::http::Request {
             method: match request.method {
                 Method::Get => import::http::Method::Get,
                 Method::Head => import::http::Method::Head,
@@ -340,10 +345,10 @@ impl From<Report> for wit::Report {
     }
 }
 
-impl From<CheckStep> for wit::CheckStep {
-    fn from(step: CheckStep) -> Self {
+impl From<Step> for wit::CheckStep {
+    fn from(step: Step) -> Self {
         wit::CheckStep {
-            name: step.name,
+            name: step.name.to_owned(),
             outcome: match step.outcome {
                 Outcome::Passed => wit::StepOutcome::Passed,
                 Outcome::Failed => wit::StepOutcome::Failed,
