@@ -1,0 +1,341 @@
+//! One `[destinations.NAME]` table: the host's own keys, and the plugin's fields as they stand. Checks no field of
+//! the plugin; the plugin does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde_json::Value as Json;
+
+use super::problem::Place;
+use super::section::Section;
+use super::tree::{Entry, Node, Table, Value};
+use crate::capability::network::NetworkOptions;
+use crate::credentials::{AssumeRole, ChainOptions, Secret};
+use crate::egress::policy::OperatorLists;
+use crate::model::Model;
+use crate::sandbox::Limits;
+use crate::source::SourceSettings;
+use crate::source::files::{FilesSettings, TextFormat};
+
+/// A destination, decided but for the plugin's fields.
+#[derive(Debug)]
+pub struct Destination {
+    pub name: String,
+    /// `events`, `persons`, `sessions`, or a name whose columns only the source knows.
+    pub model: String,
+    pub source: SourceSettings,
+    /// What the operator allows beyond the destination's own bucket.
+    pub egress: OperatorLists,
+    pub network: NetworkOptions,
+    pub limits: Limits,
+    /// Where credentials come from when the plugin's fields hold none.
+    pub credentials: ChainOptions,
+    pub fields: Fields,
+}
+
+/// The plugin's secret fields by name.
+pub type Secrets = BTreeMap<String, Secret>;
+
+/// The plugin's fields as they stand in the file. `Debug` shows names only.
+#[derive(Clone, Default)]
+pub struct Fields {
+    at: Option<Place>,
+    table: Table,
+}
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.names()).finish()
+    }
+}
+
+impl Fields {
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.table.entries.iter().map(|entry| entry.key.as_str())
+    }
+
+    /// The configuration for the plugin, and apart from it the fields named in `secret`. A secret that is no string
+    /// stays away from the plugin too; the second list names it.
+    pub fn split(&self, secret: &BTreeSet<String>) -> (Json, Secrets, Vec<&str>) {
+        let mut open = serde_json::Map::new();
+        let mut secrets = Secrets::new();
+        let mut mistyped = Vec::new();
+        for Entry { key, node, .. } in &self.table.entries {
+            if !secret.contains(key) {
+                open.insert(key.clone(), json(node));
+            } else if let Value::Text(text) = &node.value {
+                secrets.insert(key.clone(), Secret::new(text.value()));
+            } else {
+                mistyped.push(key.as_str());
+            }
+        }
+        (Json::Object(open), secrets, mistyped)
+    }
+
+    /// Where a field's value stands; a field that is not there stands at its table.
+    pub fn place(&self, field: &str) -> Place {
+        // A path into a field, such as `tags.team` or `include_events[1]`, stands at the field.
+        let name = field.split(['.', '[']).next().unwrap_or(field);
+        match (self.table.get(name), self.at) {
+            (Some(entry), _) => entry.key_at,
+            (None, Some(at)) => at,
+            (None, None) => Place { line: 1, column: 1 },
+        }
+    }
+}
+
+fn json(node: &Node) -> Json {
+    match &node.value {
+        Value::Text(text) => Json::from(text.value()),
+        Value::Integer(integer) => Json::from(*integer),
+        Value::Float(float) => Json::from(*float),
+        Value::Boolean(boolean) => Json::from(*boolean),
+        Value::Datetime(written) => Json::from(written.as_str()),
+        Value::List(nodes) => nodes.iter().map(json).collect(),
+        Value::Table(table) => table
+            .entries
+            .iter()
+            .map(|entry| (entry.key.clone(), json(&entry.node)))
+            .collect(),
+        Value::Broken => Json::Null,
+    }
+}
+
+/// A destination's name stands in run ids and names of state files.
+const NAME_BYTES: usize = 64;
+/// The contract's limit for a model's name.
+const MODEL_BYTES: usize = 128;
+
+/// Reads one table. `None` leaves at least one problem behind.
+pub fn read(folder: &Path, name: String, mut section: Section<'_>) -> Option<Destination> {
+    let at = section.at;
+    if !is_name(&name, NAME_BYTES) {
+        section.problem(
+            at,
+            "",
+            format!(
+                "a destination's name has letters, digits, `-` and `_` only, at most {NAME_BYTES}"
+            ),
+        );
+    }
+    let model = section.parsed("model", |text| {
+        is_name(text, MODEL_BYTES)
+            .then(|| text.to_owned())
+            .ok_or_else(|| format!("`{text}` is no model's name; use events, persons or sessions, or with a files source another name of letters, digits, `-` and `_`"))
+    });
+    if model.is_none() {
+        section.missing("model", "name what is exported: events, persons or sessions");
+    }
+    let source = read_source(folder, model.as_deref(), &mut section);
+    let (egress, network) = read_egress(folder, &mut section);
+    let limits = read_limits(&mut section);
+    let credentials = read_credentials(folder, &mut section);
+    let fields = Fields {
+        at: Some(at),
+        table: section.rest(),
+    };
+    Some(Destination {
+        name,
+        model: model?,
+        source: source?,
+        egress,
+        network,
+        limits,
+        credentials,
+        fields,
+    })
+}
+
+fn is_name(text: &str, limit: usize) -> bool {
+    (1..=limit).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum SourceType {
+    Sample,
+    Files,
+}
+
+/// Sample rows an hour unless configured: a demo's worth.
+const DEFAULT_ROWS_PER_HOUR: u64 = 10_000;
+/// One row a microsecond is what the time stamps can tell apart.
+const MAX_ROWS_PER_HOUR: u64 = 3_600_000_000;
+/// Rows of each JSON Lines or CSV file that are looked at for columns beyond the model's, unless configured.
+const DEFAULT_INFER_ROWS: u64 = 10_000;
+
+fn read_source(
+    folder: &Path,
+    model: Option<&str>,
+    destination: &mut Section<'_>,
+) -> Option<SourceSettings> {
+    let Some(mut section) = destination.section("source") else {
+        destination.missing(
+            "source",
+            "say where rows come from: source = { type = \"sample\" }, or type = \"files\" with a path",
+        );
+        return None;
+    };
+    let choices = [("sample", SourceType::Sample), ("files", SourceType::Files)];
+    let Some(kind) = section.choice("type", &choices) else {
+        section.missing("type", "it is `sample` or `files`");
+        // Its other fields belong to the type, so nothing can be said about them.
+        section.rest();
+        return None;
+    };
+    let source = match kind {
+        SourceType::Sample => read_sample(model, &mut section),
+        SourceType::Files => read_files(folder, model, &mut section),
+    };
+    section.finish();
+    source
+}
+
+fn read_sample(model: Option<&str>, section: &mut Section<'_>) -> Option<SourceSettings> {
+    let rows_per_hour = section
+        .integer("rows_per_hour", 1..=MAX_ROWS_PER_HOUR)
+        .unwrap_or(DEFAULT_ROWS_PER_HOUR);
+    let model = model?;
+    let Some(model) = Model::named(model) else {
+        let at = section.at;
+        section.problem(
+            at,
+            "",
+            format!("the sample source has no model `{model}`; use events, persons or sessions"),
+        );
+        return None;
+    };
+    Some(SourceSettings::Sample {
+        model,
+        rows_per_hour,
+    })
+}
+
+fn read_files(
+    folder: &Path,
+    model: Option<&str>,
+    section: &mut Section<'_>,
+) -> Option<SourceSettings> {
+    let path = section.text("path").map(|(_, path)| path);
+    if path.is_none() {
+        section.missing("path", "name a file, a folder or a glob such as `events/**/*.parquet`");
+    }
+    let format = section.choice(
+        "format",
+        &[("jsonl", TextFormat::JsonLines), ("csv", TextFormat::Csv)],
+    );
+    let time_column = section
+        .text("time_column")
+        .map_or_else(|| "_inserted_at".to_owned(), |(_, name)| name);
+    let infer_rows = section
+        .integer("infer_rows", 0..=u64::MAX)
+        .unwrap_or(DEFAULT_INFER_ROWS);
+    Some(SourceSettings::Files(FilesSettings {
+        base: folder.to_path_buf(),
+        path: path?,
+        model: model?.to_owned(),
+        format,
+        time_column,
+        infer_rows,
+    }))
+}
+
+fn read_egress(folder: &Path, destination: &mut Section<'_>) -> (OperatorLists, NetworkOptions) {
+    let Some(mut section) = destination.section("egress") else {
+        return (OperatorLists::default(), NetworkOptions::default());
+    };
+    let lists = OperatorLists {
+        allow: section.list("allow", parsed),
+        allow_private: section.list("allow_private", parsed),
+    };
+    let network = NetworkOptions {
+        ca_file: section.text("ca_file").map(|(_, path)| folder.join(path)),
+        proxy: section.parsed("proxy", proxy),
+        no_proxy: section.text("no_proxy").map(|(_, hosts)| hosts),
+    };
+    section.finish();
+    (lists, network)
+}
+
+fn parsed<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: T::Err| error.to_string())
+}
+
+/// A proxy's URL may hold a password, so no message repeats it.
+fn proxy(text: &str) -> Result<String, String> {
+    match url::Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
+            Ok(text.to_owned())
+        }
+        _ => Err("is no proxy; write it like http://proxy.example.com:3128".to_owned()),
+    }
+}
+
+const MIB: u64 = 1 << 20;
+
+fn read_limits(destination: &mut Section<'_>) -> Limits {
+    let mut limits = Limits::default();
+    let Some(mut section) = destination.section("limits") else {
+        return limits;
+    };
+    // The upper bounds are wasm's 4 GiB, an hour and a day: beyond them a wrong unit is likelier than a wish.
+    if let Some(mib) = section.integer("guest_memory_mb", 16..=4096) {
+        limits.guest_memory_bytes = usize::try_from(mib * MIB).unwrap_or(usize::MAX);
+    }
+    if let Some(seconds) = section.integer("compute_time_s", 1..=3600) {
+        limits.compute_time_per_call = Duration::from_secs(seconds);
+    }
+    if let Some(seconds) = section.integer("waiting_time_s", 1..=86_400) {
+        limits.waiting_time_per_call = Duration::from_secs(seconds);
+    }
+    if let Some(seconds) = section.integer("request_time_s", 1..=3600) {
+        limits.http.timeout = Duration::from_secs(seconds);
+    }
+    if let Some(requests) = section.integer("requests_in_flight", 1..=256) {
+        limits.http.in_flight = usize::try_from(requests).unwrap_or(usize::MAX);
+    }
+    section.finish();
+    limits
+}
+
+fn read_credentials(folder: &Path, destination: &mut Section<'_>) -> ChainOptions {
+    let Some(mut section) = destination.section("credentials") else {
+        return ChainOptions::default();
+    };
+    let mut text = |key| section.text(key).map(|(_, value)| value);
+    let profile = text("profile");
+    let profile_file = text("profile_file").map(|path| folder.join(path));
+    let sts_endpoint_url = text("sts_endpoint_url");
+    let role_arn = text("role_arn");
+    let external_id = text("external_id");
+    let session_name = text("session_name");
+    if role_arn.is_none() {
+        for (key, set) in [
+            ("external_id", external_id.is_some()),
+            ("session_name", session_name.is_some()),
+        ] {
+            if set {
+                let at = section.at;
+                section.problem(at, key, "means nothing without role_arn; set that, or remove it");
+            }
+        }
+    }
+    section.finish();
+    ChainOptions {
+        // The destination's region is one of the plugin's fields: whoever opens the chain adds it.
+        region: None,
+        profile,
+        profile_file,
+        sts_endpoint_url,
+        assume_role: role_arn.map(|role_arn| AssumeRole {
+            role_arn,
+            external_id,
+            session_name,
+        }),
+    }
+}

@@ -1,0 +1,159 @@
+//! The configuration file: one TOML document turned into destinations that cannot be half right, every problem
+//! reported at once with its line. Never prints a secret, and knows of the plugin's own fields only that they exist.
+//!
+//! ```toml
+//! state_dir = ".batch-export"        # notes of open uploads and the compile cache; this is the default
+//!
+//! [component]                        # left out: the component built into this program
+//! path = "dist/s3_destination.wasm"
+//!
+//! [destinations.archive]             # the plugin's own fields, as its schema says, and `model`
+//! model = "events"
+//! bucket_name = "exports"
+//! region = "eu-central-1"
+//! prefix = "{table}/{year}/{month}/{day}/"
+//! aws_access_key_id = "${env:AWS_ACCESS_KEY_ID}"
+//!
+//! [destinations.archive.source]      # where rows come from
+//! type = "files"
+//! path = "events/"
+//! ```
+
+mod destination;
+mod problem;
+mod section;
+mod tree;
+
+#[cfg(test)]
+mod tests;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+pub use destination::{Destination, Fields, Secrets};
+pub use problem::{ConfigError, Place, Problem, Problems, near_miss};
+
+use section::Section;
+use tree::Table;
+
+/// A configuration is written by a person; a larger file is another file.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// Where notes and the compile cache are kept, beside the configuration, unless `state_dir` says otherwise.
+const DEFAULT_STATE_DIR: &str = ".batch-export";
+
+/// A whole configuration file. Paths in it are relative to its folder.
+#[derive(Debug)]
+pub struct Config {
+    /// The file that it was read from.
+    pub file: PathBuf,
+    pub state_dir: PathBuf,
+    /// The component to load; `None` is the bundled one.
+    pub component: Option<PathBuf>,
+    /// Sorted by name; at least one.
+    pub destinations: Vec<Destination>,
+}
+
+impl Config {
+    /// Reads a file, with variables from the environment.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |source| ConfigError::Unreadable {
+            path: file.to_path_buf(),
+            source,
+        };
+        let mut bytes = Vec::new();
+        std::fs::File::open(file)
+            .and_then(|open| open.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
+            .map_err(unreadable)?;
+        if bytes.len() as u64 > MAX_FILE_BYTES {
+            return Err(ConfigError::TooLarge {
+                path: file.to_path_buf(),
+                limit_bytes: MAX_FILE_BYTES,
+            });
+        }
+        let text = String::from_utf8(bytes).map_err(|_| ConfigError::NotText {
+            path: file.to_path_buf(),
+        })?;
+        Self::parse(file, &text, &|name| std::env::var(name).ok())
+    }
+
+    /// Reads a text as if it stood in `file`.
+    pub fn parse(
+        file: &Path,
+        text: &str,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let config = tree::parse(text, variable, &mut problems)
+            .map(|table| read(file, table, &mut problems));
+        Problems::check(file, problems)?;
+        // Without a problem there is a tree: the parser reports every error that leaves none.
+        config.ok_or_else(|| ConfigError::NotText {
+            path: file.to_path_buf(),
+        })
+    }
+
+    /// The destination of that name, or the only one.
+    pub fn destination(&self, name: Option<&str>) -> Result<&Destination, ConfigError> {
+        let known = || self.destinations.iter().map(|d| d.name.clone()).collect();
+        match (name, self.destinations.as_slice()) {
+            (Some(name), all) => {
+                all.iter()
+                    .find(|d| d.name == name)
+                    .ok_or_else(|| ConfigError::NoSuchDestination {
+                        path: self.file.clone(),
+                        name: name.to_owned(),
+                        known: known(),
+                    })
+            }
+            (None, [only]) => Ok(only),
+            (None, _) => Err(ConfigError::ManyDestinations {
+                path: self.file.clone(),
+                known: known(),
+            }),
+        }
+    }
+}
+
+fn read(file: &Path, table: Table, problems: &mut Vec<Problem>) -> Config {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let start = Place { line: 1, column: 1 };
+    let mut root = Section::new("", start, table, problems);
+
+    let state_dir = root
+        .text("state_dir")
+        .map_or_else(|| DEFAULT_STATE_DIR.to_owned(), |(_, path)| path);
+    let component = root.section("component").and_then(|mut section| {
+        let path = section.text("path").map(|(_, path)| folder.join(path));
+        if path.is_none() {
+            section.missing("path", "name the component's file, or leave [component] out");
+        }
+        section.finish();
+        path
+    });
+    let mut destinations = Vec::new();
+    let described = match root.section("destinations") {
+        Some(section) if !section.is_empty() => {
+            section.each_section(|name, section| {
+                destinations.extend(destination::read(folder, name, section));
+            });
+            true
+        }
+        _ => false,
+    };
+    if !described {
+        let at = root.at;
+        root.problem(
+            at,
+            "destinations",
+            "is missing; describe at least one in a table such as [destinations.archive]",
+        );
+    }
+    root.finish();
+    Config {
+        file: file.to_path_buf(),
+        state_dir: folder.join(state_dir),
+        component,
+        destinations,
+    }
+}

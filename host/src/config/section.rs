@@ -1,0 +1,243 @@
+//! One table of the file, read field by field: collects every problem and, at the end, what nobody asked for. Knows
+//! no field by name.
+
+use std::ops::RangeInclusive;
+
+use super::problem::{Place, Problem, near_miss};
+use super::tree::{Entry, Node, Table, Value, join};
+
+/// A table being read. Each read removes the field; what is left at [`Section::finish`] is unknown.
+pub struct Section<'a> {
+    path: String,
+    /// Where the table itself is, for fields that are missing.
+    pub at: Place,
+    entries: Vec<Entry>,
+    asked: Vec<&'static str>,
+    found: Vec<&'static str>,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl<'a> Section<'a> {
+    pub fn new(
+        path: impl Into<String>,
+        at: Place,
+        table: Table,
+        problems: &'a mut Vec<Problem>,
+    ) -> Self {
+        Self {
+            path: path.into(),
+            at,
+            entries: table.entries,
+            asked: Vec::new(),
+            found: Vec::new(),
+            problems,
+        }
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<Entry> {
+        self.asked.push(key);
+        let index = self.entries.iter().position(|entry| entry.key == key)?;
+        self.found.push(key);
+        Some(self.entries.remove(index))
+    }
+
+    /// Adds a problem with a field of this table.
+    pub fn problem(&mut self, at: Place, key: &str, message: impl Into<String>) {
+        let problem = Problem::new(at, join(&self.path, key), message);
+        self.problems.push(problem);
+    }
+
+    fn mistyped(&mut self, node: &Node, key: &str, expected: &str) {
+        if matches!(node.value, Value::Broken) {
+            return;
+        }
+        let message = format!("expected {expected}, found {}", node.in_words());
+        self.problem(node.at, key, message);
+    }
+
+    /// A string and its place.
+    pub fn text(&mut self, key: &'static str) -> Option<(Place, String)> {
+        let node = self.take(key)?.node;
+        match &node.value {
+            Value::Text(text) => Some((node.at, text.value().to_owned())),
+            _ => {
+                self.mistyped(&node, key, "a string");
+                None
+            }
+        }
+    }
+
+    /// A string that `parse` must take.
+    pub fn parsed<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let (at, text) = self.text(key)?;
+        match parse(&text) {
+            Ok(value) => Some(value),
+            Err(message) => {
+                self.problem(at, key, message);
+                None
+            }
+        }
+    }
+
+    /// One of a few words.
+    pub fn choice<T: Copy>(
+        &mut self,
+        key: &'static str,
+        choices: &[(&'static str, T)],
+    ) -> Option<T> {
+        let (at, text) = self.text(key)?;
+        if let Some((_, value)) = choices.iter().find(|(name, _)| *name == text) {
+            return Some(*value);
+        }
+        let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
+        let hint = match near_miss(&text, names.iter().copied()) {
+            Some(near) => format!("; did you mean `{near}`?"),
+            None => String::new(),
+        };
+        let problem = Problem::new(
+            at,
+            join(&self.path, key),
+            format!("`{text}` is not one of the choices{hint}"),
+        )
+        .allowed(names.join(", "));
+        self.problems.push(problem);
+        None
+    }
+
+    pub fn integer(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
+        let node = self.take(key)?.node;
+        let Value::Integer(integer) = node.value else {
+            self.mistyped(&node, key, "an integer");
+            return None;
+        };
+        match u64::try_from(integer) {
+            Ok(integer) if range.contains(&integer) => Some(integer),
+            _ => {
+                let problem = Problem::new(
+                    node.at,
+                    join(&self.path, key),
+                    format!("{integer} is out of range"),
+                )
+                .allowed(format!("{} to {}", range.start(), range.end()));
+                self.problems.push(problem);
+                None
+            }
+        }
+    }
+
+    pub fn boolean(&mut self, key: &'static str) -> Option<bool> {
+        let node = self.take(key)?.node;
+        match node.value {
+            Value::Boolean(boolean) => Some(boolean),
+            _ => {
+                self.mistyped(&node, key, "true or false");
+                None
+            }
+        }
+    }
+
+    /// A list of strings, each of which `parse` must take.
+    pub fn list<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Vec<T> {
+        let Some(entry) = self.take(key) else {
+            return Vec::new();
+        };
+        let Value::List(nodes) = entry.node.value else {
+            self.mistyped(&entry.node, key, "an array of strings");
+            return Vec::new();
+        };
+        let mut values = Vec::with_capacity(nodes.len());
+        for (index, node) in nodes.iter().enumerate() {
+            let name = format!("{key}[{index}]");
+            let Value::Text(text) = &node.value else {
+                self.mistyped(node, &name, "a string");
+                continue;
+            };
+            match parse(text.value()) {
+                Ok(value) => values.push(value),
+                Err(message) => self.problem(node.at, &name, message),
+            }
+        }
+        values
+    }
+
+    /// A table inside; reading it ends with its own [`Section::finish`].
+    pub fn section(&mut self, key: &'static str) -> Option<Section<'_>> {
+        let entry = self.take(key)?;
+        match entry.node.value {
+            Value::Table(table) => Some(Section::new(
+                join(&self.path, key),
+                entry.key_at,
+                table,
+                self.problems,
+            )),
+            _ => {
+                self.mistyped(&entry.node, key, "a table");
+                None
+            }
+        }
+    }
+
+    /// Every field as a table with a name of the user's own.
+    pub fn each_section(self, mut read: impl FnMut(String, Section<'_>)) {
+        for entry in self.entries {
+            let path = join(&self.path, &entry.key);
+            match entry.node.value {
+                Value::Table(table) => {
+                    let section = Section::new(path, entry.key_at, table, self.problems);
+                    read(entry.key, section);
+                }
+                Value::Broken => {}
+                _ => {
+                    let message = format!("expected a table, found {}", entry.node.in_words());
+                    self.problems
+                        .push(Problem::new(entry.node.at, path, message));
+                }
+            }
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Reports a required field, unless it was there and is already reported as wrong.
+    pub fn missing(&mut self, key: &str, hint: &str) {
+        if self.found.contains(&key) {
+            return;
+        }
+        let message = format!("is missing; {hint}");
+        self.problem(self.at, key, message);
+    }
+
+    /// Takes out what was not asked for, for somebody who knows it.
+    pub fn rest(&mut self) -> Table {
+        Table {
+            entries: std::mem::take(&mut self.entries),
+        }
+    }
+
+    /// Reports what was not asked for as unknown.
+    pub fn finish(self) {
+        for entry in &self.entries {
+            let hint = match near_miss(&entry.key, self.asked.iter().copied()) {
+                Some(near) => format!("; did you mean `{near}`?"),
+                None => String::new(),
+            };
+            let problem = Problem::new(
+                entry.key_at,
+                join(&self.path, &entry.key),
+                format!("is not known here{hint}"),
+            )
+            .allowed(self.asked.join(", "));
+            self.problems.push(problem);
+        }
+    }
+}

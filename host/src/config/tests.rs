@@ -1,0 +1,229 @@
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::*;
+use crate::source::SourceSettings;
+
+const FILE: &str = "conf/exports.toml";
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    let variable = |name: &str| match name {
+        "KEY" => Some("canary-4711".to_owned()),
+        "BUCKET" => Some("exports".to_owned()),
+        _ => None,
+    };
+    Config::parse(Path::new(FILE), text, &variable)
+}
+
+fn problems(text: &str) -> Vec<String> {
+    match parse(text) {
+        Ok(config) => panic!("accepted: {config:?}"),
+        Err(error) => {
+            let text = error.to_string();
+            assert!(!text.contains("canary"), "{text}");
+            text.lines()
+                .skip(1)
+                .map(|line| line.trim().replace("conf/exports.toml:", ""))
+                .collect()
+        }
+    }
+}
+
+const VALID: &str = r#"
+state_dir = "state"
+[component]
+path = "/opt/s3.wasm"
+[destinations.archive]
+model = "events"
+bucket_name = "${env:BUCKET}-$${env:BUCKET}"
+max_file_size_mb = 100
+use_virtual_style_addressing = true
+include_events = ["$pageview", "signed up"]
+tags = { team = "data", cost = 1.5 }
+aws_secret_access_key = "${env:KEY}"
+[destinations.archive.source]
+type = "files"
+path = "events/*.parquet"
+time_column = "timestamp"
+[destinations.archive.egress]
+allow_private = ["127.0.0.1:9000"]
+ca_file = "ca.pem"
+[destinations.archive.limits]
+guest_memory_mb = 128
+[destinations.archive.credentials]
+role_arn = "arn:aws:iam::123456789012:role/exports"
+external_id = "42"
+"#;
+
+#[test]
+fn a_whole_file_is_read_with_paths_beside_it_and_secrets_apart() {
+    let config = parse(VALID).expect("valid");
+    assert_eq!(config.state_dir, Path::new("conf/state"));
+    assert_eq!(config.component.as_deref(), Some(Path::new("/opt/s3.wasm")));
+    let destination = config.destination(None).expect("the only one");
+    assert_eq!(destination.name, "archive");
+    assert_eq!(destination.limits.guest_memory_bytes, 128 << 20);
+    assert_eq!(destination.network.ca_file.as_deref(), Some(Path::new("conf/ca.pem")));
+    assert_eq!(destination.egress.allow_private.len(), 1);
+    let role = destination.credentials.assume_role.as_ref().expect("a role");
+    assert_eq!(role.external_id.as_deref(), Some("42"));
+    let SourceSettings::Files(files) = &destination.source else {
+        panic!("{:?}", destination.source);
+    };
+    assert_eq!((files.base.as_path(), files.path.as_str()), (Path::new("conf"), "events/*.parquet"));
+    assert_eq!(files.time_column, "timestamp");
+
+    let secret = BTreeSet::from(["aws_secret_access_key".to_owned()]);
+    let (open, secrets, mistyped) = destination.fields.split(&secret);
+    assert_eq!(
+        open,
+        serde_json::json!({
+            "bucket_name": "exports-${env:BUCKET}",
+            "max_file_size_mb": 100,
+            "use_virtual_style_addressing": true,
+            "include_events": ["$pageview", "signed up"],
+            "tags": {"team": "data", "cost": 1.5},
+        })
+    );
+    assert_eq!(secrets["aws_secret_access_key"].expose(), "canary-4711");
+    assert_eq!(mistyped, Vec::<&str>::new());
+    assert!(!format!("{config:?}").contains("canary"), "{config:?}");
+    assert_eq!(destination.fields.place("tags.team"), Place { line: 11, column: 1 });
+    assert_eq!(destination.fields.place("region"), Place { line: 5, column: 15 });
+}
+
+#[test]
+fn every_problem_is_reported_at_once_with_its_line() {
+    let text = r#"
+sate_dir = "x"
+[component]
+file = "x"
+[destinations."my archive"]
+modle = "events"
+bucket_name = "${env:NO_SUCH}"
+[destinations."my archive".source]
+type = "file"
+[destinations.b]
+model = "events"
+[destinations.b.source]
+type = "sample"
+rows_per_hour = 0
+path = "x"
+[destinations.b.egress]
+allow = ["ftp://x", 5]
+allow_private = "10.0.0.0/8"
+proxy = "socks5://user:canary@proxy"
+[destinations.b.limits]
+guest_memory_mb = "128"
+computing_time_s = 5
+[destinations.b.credentials]
+external_id = "42"
+"#;
+    assert_eq!(
+        problems(text),
+        [
+            "2:1: sate_dir: is not known here; did you mean `state_dir`?; allowed: state_dir, component, destinations",
+            "3:2: component.path: is missing; name the component's file, or leave [component] out",
+            "4:1: component.file: is not known here; allowed: path",
+            "5:15: destinations.my archive: a destination's name has letters, digits, `-` and `_` only, at most 64",
+            "5:15: destinations.my archive.model: is missing; name what is exported: events, persons or sessions",
+            "7:15: destinations.my archive.bucket_name: the environment variable NO_SUCH is not set; set it, or write the value here",
+            "9:8: destinations.my archive.source.type: `file` is not one of the choices; did you mean `files`?; allowed: sample, files",
+            "14:17: destinations.b.source.rows_per_hour: 0 is out of range; allowed: 1 to 3600000000",
+            "15:1: destinations.b.source.path: is not known here; allowed: type, rows_per_hour",
+            "17:10: destinations.b.egress.allow[0]: `allow`: `ftp://x` is neither http nor https; write for example \"https://proxy.internal:8443/bucket/exports/\"",
+            "17:21: destinations.b.egress.allow[1]: expected a string, found an integer",
+            "18:17: destinations.b.egress.allow_private: expected an array of strings, found a string",
+            "19:9: destinations.b.egress.proxy: is no proxy; write it like http://proxy.example.com:3128",
+            "21:19: destinations.b.limits.guest_memory_mb: expected an integer, found a string",
+            "22:1: destinations.b.limits.computing_time_s: is not known here; did you mean `compute_time_s`?; allowed: guest_memory_mb, compute_time_s, waiting_time_s, request_time_s, requests_in_flight",
+            "23:16: destinations.b.credentials.external_id: means nothing without role_arn; set that, or remove it",
+        ]
+    );
+}
+
+/// A destination with this source.
+fn with_source(model: &str, source: &str) -> String {
+    format!("[destinations.a]\nmodel = \"{model}\"\n[destinations.a.source]\n{source}\n")
+}
+
+#[test]
+fn what_is_wrong_is_said_in_one_sentence() {
+    let cases = [
+        ("", "1:1: destinations: is missing; describe at least one in a table such as [destinations.archive]"),
+        ("[destinations]", "1:1: destinations: is missing; describe at least one in a table such as [destinations.archive]"),
+        ("destinations = 5", "1:16: destinations: expected a table, found an integer"),
+        ("[destinations]\na = 1", "2:5: destinations.a: expected a table, found an integer"),
+        ("[destinations.a]\nmodel = \"events\"", "1:15: destinations.a.source: is missing; say where rows come from: source = { type = \"sample\" }, or type = \"files\" with a path"),
+        (&with_source("events", ""), "3:17: destinations.a.source.type: is missing; it is `sample` or `files`"),
+        (&with_source("events", "type = \"files\""), "3:17: destinations.a.source.path: is missing; name a file, a folder or a glob such as `events/**/*.parquet`"),
+        (&with_source("orders", "type = \"sample\""), "3:17: destinations.a.source: the sample source has no model `orders`; use events, persons or sessions"),
+        (&with_source("a b", "type = \"sample\""), "2:9: destinations.a.model: `a b` is no model's name; use events, persons or sessions, or with a files source another name of letters, digits, `-` and `_`"),
+        (&with_source("events", "type = \"files\"\npath = \"x\"\nformat = \"json\""), "6:10: destinations.a.source.format: `json` is not one of the choices; did you mean `jsonl`?; allowed: jsonl, csv"),
+        (&with_source("events", "type = \"sample\"\nrows_per_hour = 99999999999999999999"), "5:17: destinations.a.source.rows_per_hour: 99999999999999999999 does not fit into 64 bits"),
+        (&with_source("events", "type = \"${env:}\""), "4:8: destinations.a.source.type: `${env:}` is no substitution; write `${env:NAME}`, or `$${` for the characters themselves"),
+        (&with_source("events", "type = \"${env:KEY\""), "4:8: destinations.a.source.type: `${` is never closed; write `${env:NAME}`, or `$${` for the characters themselves"),
+    ];
+    for (text, expect) in cases {
+        let found = problems(text);
+        assert!(found.iter().any(|line| line == expect), "{text}\n{found:#?}");
+    }
+}
+
+#[test]
+fn syntax_errors_name_the_place_and_quote_nothing() {
+    for (text, place) in [
+        ("a = \"canary", "1:"),
+        ("[destinations.a]\nmodel = = 1", "2:9"),
+        ("[destinations.a]\nmodel = \"events\"\nmodel = \"persons\"", "3:1"),
+        ("[destinations.a\n", "1:"),
+    ] {
+        let found = problems(text);
+        assert!(found[0].starts_with(place), "{text}: {found:?}");
+        assert!(found[0].contains(": not TOML: "), "{text}: {found:?}");
+    }
+}
+
+#[test]
+fn a_destination_is_chosen_by_name() {
+    let two = format!("{}{}", with_source("events", "type = \"sample\""), with_source("events", "type = \"sample\"").replace(".a", ".b"));
+    let config = parse(&two).expect("valid");
+    assert_eq!(config.destination(Some("b")).expect("b").name, "b");
+    assert_eq!(
+        config.destination(None).expect_err("two").to_string(),
+        "conf/exports.toml holds 2 destinations; choose one with --destination: a, b"
+    );
+    assert_eq!(
+        config.destination(Some("c")).expect_err("none").to_string(),
+        "no destination is named `c` in conf/exports.toml; there are a, b"
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let missing = folder.path().join("none.toml");
+    let error = Config::load(&missing).expect_err("none").to_string();
+    assert!(error.contains("none.toml") && error.contains("--config"), "{error}");
+    let binary = folder.path().join("binary.toml");
+    std::fs::write(&binary, [0xff, 0xfe]).expect("a file");
+    let error = Config::load(&binary).expect_err("none").to_string();
+    assert!(error.contains("is not UTF-8 text"), "{error}");
+    std::fs::write(&binary, "#".repeat(MAX_FILE_BYTES as usize + 1)).expect("a file");
+    let error = Config::load(&binary).expect_err("none").to_string();
+    assert!(error.contains("larger than 1048576 bytes"), "{error}");
+}
+
+#[test]
+fn near_misses_are_near() {
+    let known = ["bucket_name", "region", "prefix", "source"];
+    for (written, expect) in [
+        ("bucket", None),
+        ("bucketname", Some("bucket_name")),
+        ("regoin", Some("region")),
+        ("sorce", Some("source")),
+        ("password", None),
+    ] {
+        assert_eq!(near_miss(written, known), expect, "{written}");
+    }
+}

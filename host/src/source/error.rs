@@ -1,0 +1,84 @@
+//! Why a source has no (more) rows, each with the file, the cause and the way out.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Everything that can go wrong while rows are read.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    #[error("there is no file or folder {}; check the source's `path` (relative paths start at the configuration's folder)", .0.display())]
+    NotFound(PathBuf),
+    #[error("`{pattern}` matches no file; check the source's `path`")]
+    NothingMatches { pattern: String },
+    #[error("the folder {} holds no file that can be read; expected names ending in {expected}, or a glob in `path`", folder.display())]
+    EmptyFolder {
+        folder: PathBuf,
+        expected: &'static str,
+    },
+    #[error("`{pattern}` is no glob: {cause}; put a literal `[` or `*` into brackets")]
+    BadGlob { pattern: String, cause: String },
+    #[error("{} holds more than {limit} files; narrow the source's `path`", place.display())]
+    TooManyFiles { place: PathBuf, limit: usize },
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{} is damaged or cut short: {cause}; write it anew, or take it out of the source's `path`", path.display())]
+    Damaged { path: PathBuf, cause: String },
+    #[error("cannot tell what {} holds; name it .parquet, .arrow, .jsonl or .csv, or set the source's `format`", path.display())]
+    UnknownFormat { path: PathBuf },
+    #[error("{} is {content} inside {packing} compression, which cannot be read in place; decompress it first", path.display())]
+    PackedBinary {
+        path: PathBuf,
+        content: &'static str,
+        packing: &'static str,
+    },
+    #[error("{} does not fit the model `{model}`: {}; rename, add or convert the columns (`batch-export schema {model}` lists them)", path.display(), problems.join("; "))]
+    Columns {
+        path: PathBuf,
+        model: String,
+        problems: Vec<String>,
+    },
+    #[error("{} has other columns than {}: {}; give both the same columns, or export them apart", path.display(), first.display(), problems.join("; "))]
+    DifferentColumns {
+        path: PathBuf,
+        first: PathBuf,
+        problems: Vec<String>,
+    },
+    #[error("{}, line {line}: {cause}", path.display())]
+    BadRow {
+        path: PathBuf,
+        line: u64,
+        cause: String,
+    },
+    #[error("{}, column `{column}`: {cause}", path.display())]
+    BadColumn {
+        path: PathBuf,
+        column: String,
+        cause: String,
+    },
+    #[error("row {row} of the interval takes {bytes} bytes, more than the {limit_bytes} that one batch may have; leave it out or shorten it")]
+    RowTooLarge {
+        row: u64,
+        bytes: usize,
+        limit_bytes: usize,
+    },
+    #[error("rows cannot be written as Arrow IPC: {0}")]
+    Encode(arrow::error::ArrowError),
+    #[error("the thread that reads the source ended unexpectedly; run again, and report it with the file if it comes back")]
+    Died,
+    #[error("no thread for reading the source can be started: {0}")]
+    Thread(io::Error),
+}
+
+impl SourceError {
+    /// Whether the same read may succeed later without anybody doing something.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            SourceError::Unreadable { source, .. } => !matches!(
+                source.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+            ),
+            SourceError::Thread(_) => true,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Rows of text files one by one, unparsed: names and values of a JSON object, fields of a CSV record. A row is
+//! bounded in size; a wrong one is named by its line.
+
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::super::SourceError;
+use super::opened::Opened;
+
+/// A larger row is no row but a file without line ends, or a quote that is never closed. Twice the largest row that a
+/// destination takes, with JSON's escapes.
+const MAX_ROW_BYTES: u64 = 128 << 20;
+
+/// Lines of JSON.
+pub struct JsonRows {
+    file: Opened,
+    reader: BufReader<Box<dyn Read + Send>>,
+    buffer: Vec<u8>,
+    line: u64,
+}
+
+impl JsonRows {
+    pub fn open(file: &Opened) -> Result<Self, SourceError> {
+        Ok(Self {
+            reader: BufReader::new(file.unpacked()?),
+            file: file.describer(),
+            buffer: Vec::new(),
+            line: 0,
+        })
+    }
+
+    /// The last row's line, from 1.
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
+    pub fn row_bytes(&self) -> u64 {
+        self.buffer.len() as u64
+    }
+
+    /// Hands each name and value of the next row to `each`; `false` at the end. Blank lines are no rows.
+    pub fn next(
+        &mut self,
+        mut each: impl FnMut(&str, &RawValue) -> Result<(), SourceError>,
+    ) -> Result<bool, SourceError> {
+        loop {
+            self.buffer.clear();
+            self.line += 1;
+            (&mut self.reader)
+                .take(MAX_ROW_BYTES)
+                .read_until(b'\n', &mut self.buffer)
+                .map_err(|error| self.file.read_error(error))?;
+            if self.buffer.is_empty() {
+                return Ok(false);
+            }
+            if self.buffer.len() as u64 == MAX_ROW_BYTES {
+                return Err(self.bad(format!("the row is longer than {MAX_ROW_BYTES} bytes")));
+            }
+            if !self.buffer.trim_ascii().is_empty() {
+                break;
+            }
+        }
+        // A byte order mark is no part of the first row.
+        let bytes = self.buffer.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.buffer);
+        let text = std::str::from_utf8(bytes).map_err(|error| {
+            self.bad(format!("not UTF-8 at byte {}", error.valid_up_to() + 1))
+        })?;
+        let mut refused = None;
+        let mut parser = serde_json::Deserializer::from_str(text);
+        let parsed = Members {
+            each: &mut each,
+            refused: &mut refused,
+        }
+        .deserialize(&mut parser)
+        .and_then(|()| parser.end());
+        match (refused, parsed) {
+            (Some(error), _) => Err(error),
+            (None, Ok(())) => Ok(true),
+            (None, Err(error)) => Err(self.bad(json_cause(&error))),
+        }
+    }
+
+    fn bad(&self, cause: String) -> SourceError {
+        SourceError::BadRow {
+            path: self.file.path.clone(),
+            line: self.line,
+            cause,
+        }
+    }
+}
+
+/// serde_json counts lines within what it was given, which is one line.
+fn json_cause(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let what = text.split(" at line ").next().unwrap_or(&text);
+    if error.is_eof() {
+        format!("the JSON object ends early, at character {} ({what}); the file may be cut short", error.column())
+    } else {
+        format!("not a JSON object at character {}: {what}", error.column())
+    }
+}
+
+/// The members of one object, handed over without being copied.
+struct Members<'a, F> {
+    each: &'a mut F,
+    /// What `each` answered: serde's errors cannot carry it.
+    refused: &'a mut Option<SourceError>,
+}
+
+impl<'de, F> DeserializeSeed<'de> for Members<'_, F>
+where
+    F: FnMut(&str, &RawValue) -> Result<(), SourceError>,
+{
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, F> Visitor<'de> for Members<'_, F>
+where
+    F: FnMut(&str, &RawValue) -> Result<(), SourceError>,
+{
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with a member for each column")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key::<Name<'de>>()? {
+            let value: &RawValue = map.next_value()?;
+            if let Err(error) = (self.each)(name.0.as_ref(), value) {
+                *self.refused = Some(error);
+                return Err(serde::de::Error::custom("refused"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A member's name, borrowed unless it holds an escape.
+#[derive(serde::Deserialize)]
+struct Name<'a>(#[serde(borrow)] std::borrow::Cow<'a, str>);
+
+/// Records of CSV, the first of which names the columns.
+pub struct CsvRows {
+    file: Opened,
+    reader: csv::Reader<Leashed>,
+    names: Vec<String>,
+    record: csv::StringRecord,
+    taken: Arc<AtomicU64>,
+    before: u64,
+}
+
+impl CsvRows {
+    pub fn open(file: &Opened) -> Result<Self, SourceError> {
+        let taken = Arc::new(AtomicU64::new(0));
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(if file.is_tab_separated() { b'\t' } else { b',' })
+            .from_reader(Leashed {
+                inner: file.unpacked()?,
+                taken: Arc::clone(&taken),
+            });
+        let file = file.describer();
+        let names = reader
+            .headers()
+            .map_err(|error| csv_error(&file, error))?
+            .iter()
+            .map(str::to_owned)
+            .collect();
+        Ok(Self {
+            file,
+            reader,
+            names,
+            record: csv::StringRecord::new(),
+            taken,
+            before: 0,
+        })
+    }
+
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The next record; `false` at the end.
+    pub fn next(&mut self) -> Result<bool, SourceError> {
+        self.before = self.reader.position().byte();
+        self.taken.store(0, Ordering::Relaxed);
+        self.reader
+            .read_record(&mut self.record)
+            .map_err(|error| csv_error(&self.file, error))
+    }
+
+    pub fn fields(&self) -> impl Iterator<Item = &str> {
+        self.record.iter()
+    }
+
+    pub fn line(&self) -> u64 {
+        self.record.position().map_or(1, csv::Position::line)
+    }
+
+    pub fn row_bytes(&self) -> u64 {
+        self.reader.position().byte() - self.before
+    }
+}
+
+fn csv_error(file: &Opened, error: csv::Error) -> SourceError {
+    let line = error.position().map_or(1, csv::Position::line);
+    let bad = |cause: String| SourceError::BadRow {
+        path: file.path.clone(),
+        line,
+        cause,
+    };
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => file.read_error(error),
+        csv::ErrorKind::Utf8 { err, .. } => {
+            bad(format!("not UTF-8 in field {}", err.field() + 1))
+        }
+        csv::ErrorKind::UnequalLengths {
+            expected_len, len, ..
+        } => bad(format!(
+            "the record has {len} fields, the header {expected_len}; the file may be cut short, or a quote be missing"
+        )),
+        kind => bad(format!("not CSV: {kind:?}")),
+    }
+}
+
+/// Ends a record that grows without end.
+struct Leashed {
+    inner: Box<dyn Read + Send>,
+    /// Bytes taken since the last record.
+    taken: Arc<AtomicU64>,
+}
+
+impl Read for Leashed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        let taken = self.taken.fetch_add(read as u64, Ordering::Relaxed);
+        if taken > MAX_ROW_BYTES {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("a record is longer than {MAX_ROW_BYTES} bytes; a quote may be missing"),
+            ));
+        }
+        Ok(read)
+    }
+}

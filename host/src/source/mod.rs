@@ -1,0 +1,70 @@
+//! Where rows come from: a schema, then record batches in order. A source never looks at a destination and hands on
+//! every row of the interval exactly as it stands, duplicates included.
+
+mod error;
+pub mod feed;
+pub mod files;
+pub mod sample;
+mod select;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use serde::Serialize;
+
+pub use error::SourceError;
+pub use feed::Feed;
+pub use select::{EventFilter, Selection};
+
+use crate::model::Model;
+use files::FilesSettings;
+
+/// A source that can be opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceSettings {
+    /// Deterministic synthetic rows.
+    Sample { model: Model, rows_per_hour: u64 },
+    /// Files in a folder.
+    Files(FilesSettings),
+}
+
+/// Rows of one interval.
+pub trait Source: Send {
+    /// The columns of every batch: the model's first, in its order.
+    fn schema(&self) -> SchemaRef;
+
+    /// The next rows, in order; possibly none of a stretch that the selection leaves out. `None` at the end.
+    fn next_batch(&mut self) -> Result<Option<RecordBatch>, SourceError>;
+
+    /// What was read and left out so far.
+    fn tally(&self) -> Tally;
+}
+
+/// What a source read and left out. Rows left out here count as not supplied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    pub files_read: u64,
+    /// Rows looked at one by one; those of pruned row groups are not.
+    pub rows_read: u64,
+    pub rows_outside_interval: u64,
+    /// Rows whose time column is null: they belong to no interval.
+    pub rows_without_time: u64,
+    /// Rows left out by the destination's include and exclude lists.
+    pub rows_of_other_events: u64,
+    pub row_groups_read: u64,
+    /// Parquet row groups that their statistics place outside the interval.
+    pub row_groups_pruned: u64,
+}
+
+/// Opens a source. Reads headers and footers, and looks at rows of text files to find their columns: blocking.
+pub fn open(
+    settings: &SourceSettings,
+    selection: Selection,
+) -> Result<Box<dyn Source>, SourceError> {
+    Ok(match settings {
+        SourceSettings::Sample {
+            model,
+            rows_per_hour,
+        } => Box::new(sample::Sample::new(*model, *rows_per_hour, selection)),
+        SourceSettings::Files(settings) => Box::new(files::Files::open(settings, selection)?),
+    })
+}

@@ -1,0 +1,203 @@
+//! Which rows of a file belong to a run: the interval and the event lists as a mask over a batch. Reads nothing.
+
+use std::collections::HashSet;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
+use arrow::buffer::{BooleanBuffer, ScalarBuffer};
+use arrow::compute;
+use arrow::datatypes::{
+    DataType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType,
+};
+use arrow::error::ArrowError;
+
+use crate::interval::Interval;
+
+/// The rows that a run wants.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    pub interval: Interval,
+    pub events: EventFilter,
+}
+
+/// Include and exclude lists of event names; both apply.
+#[derive(Debug, Clone, Default)]
+pub struct EventFilter {
+    include: Option<HashSet<String>>,
+    exclude: HashSet<String>,
+}
+
+impl EventFilter {
+    pub fn new(include: Option<Vec<String>>, exclude: Vec<String>) -> Self {
+        Self {
+            include: include.map(|names| names.into_iter().collect()),
+            exclude: exclude.into_iter().collect(),
+        }
+    }
+
+    pub fn takes_all(&self) -> bool {
+        self.include.is_none() && self.exclude.is_empty()
+    }
+
+    /// A row without a name is on no list: left out by an include list, kept by an exclude list.
+    pub fn takes(&self, event: Option<&str>) -> bool {
+        match (event, &self.include) {
+            (None, include) => include.is_none(),
+            (Some(event), Some(include)) if !include.contains(event) => false,
+            (Some(event), _) => !self.exclude.contains(event),
+        }
+    }
+
+    /// One bit for each value of a column of strings of any make.
+    pub fn mask(&self, events: &ArrayRef) -> Result<BooleanArray, ArrowError> {
+        let events = compute::cast(events, &DataType::Utf8)?;
+        let events = events.as_string::<i32>();
+        Ok(events
+            .iter()
+            .map(|event| Some(self.takes(event)))
+            .collect())
+    }
+}
+
+/// An interval in the unit of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    start: Option<i64>,
+    end: i64,
+}
+
+/// A mask, and how many rows had no time.
+pub struct TimeMask {
+    pub mask: BooleanArray,
+    pub without_time: u64,
+}
+
+impl Bounds {
+    /// The interval in another unit. Coarser units round up: `t >= start` for whole seconds is
+    /// `t >= ceil(start)`, and so is `t < end`.
+    pub fn new(interval: &Interval, unit: TimeUnit) -> Self {
+        let convert = |micros: i64| match unit {
+            TimeUnit::Second => ceil_div(micros, 1_000_000),
+            TimeUnit::Millisecond => ceil_div(micros, 1_000),
+            TimeUnit::Microsecond => micros,
+            TimeUnit::Nanosecond => micros.saturating_mul(1_000),
+        };
+        Self {
+            start: interval.start().map(|start| convert(start.0)),
+            end: convert(interval.end().0),
+        }
+    }
+
+    pub fn contains(&self, time: i64) -> bool {
+        self.start.is_none_or(|start| time >= start) && time < self.end
+    }
+
+    /// Whether no time from `min` to `max` is inside.
+    pub fn excludes(&self, min: i64, max: i64) -> bool {
+        self.start.is_some_and(|start| max < start) || min >= self.end
+    }
+
+    /// One bit for each value; null times are in no interval.
+    pub fn mask(&self, times: &dyn Array, unit: TimeUnit) -> TimeMask {
+        let values = timestamps(times, unit);
+        let inside = BooleanBuffer::collect_bool(values.len(), |row| self.contains(values[row]));
+        let mask = match times.nulls() {
+            Some(nulls) => BooleanArray::new(&inside & nulls.inner(), None),
+            None => BooleanArray::new(inside, None),
+        };
+        TimeMask {
+            mask,
+            without_time: times.null_count() as u64,
+        }
+    }
+}
+
+fn ceil_div(micros: i64, by: i64) -> i64 {
+    micros.div_euclid(by) + i64::from(micros.rem_euclid(by) != 0)
+}
+
+/// The numbers in a timestamp column of that unit.
+pub fn timestamps(times: &dyn Array, unit: TimeUnit) -> ScalarBuffer<i64> {
+    match unit {
+        TimeUnit::Second => times.as_primitive::<TimestampSecondType>().values().clone(),
+        TimeUnit::Millisecond => times
+            .as_primitive::<TimestampMillisecondType>()
+            .values()
+            .clone(),
+        TimeUnit::Microsecond => times
+            .as_primitive::<TimestampMicrosecondType>()
+            .values()
+            .clone(),
+        TimeUnit::Nanosecond => times
+            .as_primitive::<TimestampNanosecondType>()
+            .values()
+            .clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{StringViewArray, TimestampMillisecondArray};
+    use std::sync::Arc;
+
+    fn interval(start: &str, end: &str) -> Interval {
+        Interval::parse(start, end).expect("an interval")
+    }
+
+    #[test]
+    fn bounds_are_half_open_in_every_unit() {
+        let interval = interval("1970-01-01T00:00:01.000001Z", "1970-01-01T00:00:03Z");
+        for (unit, first, last) in [
+            (TimeUnit::Second, 2, 2),
+            (TimeUnit::Millisecond, 1_001, 2_999),
+            (TimeUnit::Microsecond, 1_000_001, 2_999_999),
+            (TimeUnit::Nanosecond, 1_000_001_000, 2_999_999_999),
+        ] {
+            let bounds = Bounds::new(&interval, unit);
+            assert!(!bounds.contains(first - 1), "{unit:?}");
+            assert!(bounds.contains(first) && bounds.contains(last), "{unit:?}");
+            assert!(!bounds.contains(last + 1), "{unit:?}");
+            assert!(bounds.excludes(first - 9, first - 1), "{unit:?}");
+            assert!(bounds.excludes(last + 1, last + 9), "{unit:?}");
+            assert!(!bounds.excludes(first - 9, first), "{unit:?}");
+        }
+    }
+
+    #[test]
+    fn times_before_1970_round_like_the_others() {
+        let bounds = Bounds::new(
+            &interval("1969-12-31T23:59:58.5Z", "1969-12-31T23:59:59.5Z"),
+            TimeUnit::Second,
+        );
+        assert_eq!(
+            [-3, -2, -1, 0].map(|second| bounds.contains(second)),
+            [false, false, true, false]
+        );
+    }
+
+    #[test]
+    fn null_times_are_outside_and_counted() {
+        let times = TimestampMillisecondArray::from(vec![Some(0), None, Some(5)]);
+        let masked = Bounds::new(&interval("START", "1970-01-01T00:00:00.005Z"), TimeUnit::Millisecond)
+            .mask(&times, TimeUnit::Millisecond);
+        assert_eq!(masked.without_time, 1);
+        assert_eq!(masked.mask, BooleanArray::from(vec![true, false, false]));
+    }
+
+    #[test]
+    fn event_lists_both_apply() {
+        let events: ArrayRef = Arc::new(StringViewArray::from(vec![Some("a"), Some("b"), None]));
+        let list = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+        for (include, exclude, expect) in [
+            (None, list(&[]), [true, true, true]),
+            (None, list(&["a"]), [false, true, true]),
+            (Some(list(&["a", "b"])), list(&["b"]), [true, false, false]),
+            (Some(list(&[])), list(&[]), [false, false, false]),
+        ] {
+            let filter = EventFilter::new(include, exclude);
+            let mask = filter.mask(&events).expect("a mask");
+            assert_eq!(mask, BooleanArray::from(expect.to_vec()), "{filter:?}");
+        }
+    }
+}
