@@ -237,15 +237,16 @@ fn near_json() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20_000))]
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
 
     #[test]
     fn what_is_written_is_one_line_of_json(text in near_json()) {
         let (value, repairs) = written(&text);
         prop_assert!(!value.contains(['\n', '\r']));
         serde_json::from_str::<serde::de::IgnoredAny>(&value).unwrap();
-        // serde_json skips strings without looking at surrogates; reading them is what finds those.
-        prop_assert!(serde_json::from_str::<serde_json::Value>(&value).is_ok() || value.contains('e'));
+        // Skipping does not look at surrogates, reading does; it also refuses exponents that no float has.
+        let readable = serde_json::from_str::<serde_json::Value>(&value).is_ok();
+        prop_assert!(readable || value.contains('e'));
         if serde_json::from_str::<serde_json::Value>(&text).is_ok() && !text.contains(['\n', '\r']) {
             prop_assert_eq!(&value, &text);
             prop_assert_eq!(repairs, Repairs::default());

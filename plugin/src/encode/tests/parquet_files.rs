@@ -89,10 +89,10 @@ fn metadata_serves_readers() {
     assert!(event.statistics().is_some());
     assert!(properties.statistics().is_none());
 
-    let pages = &metadata.offset_index().unwrap()[0];
-    assert!(pages[0].page_locations().len() > 1, "bounded pages");
-    assert!(pages[2].page_locations().len() > 1, "bounded pages");
-    assert!(metadata.column_index().is_some());
+    let index = metadata.page_index_for_row_group(0);
+    assert!(index.page_locations(0).unwrap().len() > 1, "bounded pages");
+    assert!(index.page_locations(2).unwrap().len() > 1, "bounded pages");
+    assert!(index.column_index(0).is_some());
 }
 
 #[test]
