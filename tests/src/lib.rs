@@ -1,6 +1,7 @@
 //! What the tests through the real component share: rows that hurt, where the components are, a store to write to,
-//! and readers that did not write. Never used outside tests.
+//! a sandbox to run guests in, and readers that did not write. Never used outside tests.
 
 pub mod components;
 pub mod read;
 pub mod rows;
+pub mod scene;

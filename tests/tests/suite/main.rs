@@ -1,4 +1,6 @@
 //! The one integration binary: everything that goes through the real component, and the rules of the house.
 
 mod imports;
+mod loading;
+mod sandbox;
 mod tidy;

@@ -1,0 +1,279 @@
+//! A store and a sandbox around one component, and runs in it: what the host does for a run, without its scheduler,
+//! so that a test sees each step. Keeps nothing between tests but compiled components.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use batch_export::capability::Capabilities;
+use batch_export::capability::journal::MemoryJournal;
+use batch_export::capability::log::Level;
+use batch_export::capability::network::{Network, NetworkOptions};
+use batch_export::credentials::{CredentialSource, Credentials, Secret};
+use batch_export::egress::Grants;
+use batch_export::egress::policy::{OperatorLists, Policy};
+use batch_export::sandbox::contract::{Interval, Recovery, Report, Run};
+use batch_export::sandbox::{
+    CompileCache, Limits, LoadError, Plugin, Sandbox, SandboxOptions, Session,
+};
+use devstore::{DevStore, Options};
+use serde_json::{Value, json};
+use tokio::runtime::Handle;
+
+use crate::components;
+use crate::rows::{HOUR_MICROS, START_MICROS};
+
+/// The store's default bucket, region and credentials.
+pub const BUCKET: &str = "test-bucket";
+pub const REGION: &str = "us-east-1";
+pub const ACCESS_KEY: &str = "test-access-key";
+pub const SECRET_KEY: &str = "test-secret-key";
+
+/// A store on loopback and a sandbox.
+pub struct Scene {
+    pub store: DevStore,
+    pub sandbox: Sandbox,
+    pub network: Network,
+}
+
+/// What became of a run, and what it left with the host.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The report, or the error as a person reads it.
+    pub result: Result<Report, String>,
+    /// The export in which it ended.
+    pub step: &'static str,
+    pub notes: Vec<Vec<u8>>,
+    pub log: Vec<(Level, String)>,
+    pub peak_memory_bytes: usize,
+}
+
+impl Outcome {
+    /// The error's text; a success fails the test.
+    #[track_caller]
+    pub fn error(&self) -> &str {
+        match &self.result {
+            Err(error) => error,
+            Ok(report) => panic!("the run should have failed: {report:?}"),
+        }
+    }
+
+    /// The report; an error fails the test.
+    #[track_caller]
+    pub fn report(&self) -> &Report {
+        match &self.result {
+            Ok(report) => report,
+            Err(error) => panic!(
+                "the run failed in {}: {error}\nlog: {:?}",
+                self.step, self.log
+            ),
+        }
+    }
+}
+
+impl Scene {
+    /// A new store with default settings.
+    pub async fn new() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    /// A new store with these settings.
+    pub async fn with(options: Options) -> Self {
+        let store = options.start().await.expect("the store starts");
+        let network = Network::new(&NetworkOptions::default()).expect("a network");
+        // Tests are processes of their own: without a cache each would compile the component anew.
+        let folder = components::guest("hostile").with_file_name("compiled");
+        let options = SandboxOptions {
+            compile_cache: CompileCache::Folder(folder),
+        };
+        let sandbox =
+            Sandbox::new(&options, Handle::current(), network.clone()).expect("a sandbox");
+        Scene {
+            store,
+            sandbox,
+            network,
+        }
+    }
+
+    /// Load a component from its file.
+    pub fn load(&self, path: &Path) -> Result<Plugin, LoadError> {
+        self.sandbox
+            .load(&std::fs::read(path).expect("the component's file"))
+    }
+
+    /// The shipped component.
+    pub fn destination(&self) -> Plugin {
+        self.load(&components::destination())
+            .expect("the component loads")
+    }
+
+    /// The guest that does what `attack` says.
+    pub fn hostile(&self) -> Plugin {
+        self.load(&components::guest("hostile"))
+            .expect("the guest loads")
+    }
+
+    /// A destination's configuration for the store, with further fields on top.
+    pub fn configuration(&self, prefix: &str, further: Value) -> Value {
+        let mut configuration = json!({
+            "bucket_name": BUCKET,
+            "region": REGION,
+            "prefix": prefix,
+            "endpoint_url": self.store.endpoint(),
+        });
+        for (name, value) in further.as_object().expect("an object") {
+            configuration[name] = value.clone();
+        }
+        configuration
+    }
+
+    /// What an operator who uses this store allows.
+    pub fn policy(&self, configuration: &Value) -> Result<Policy, String> {
+        let address = self.store.address().to_string();
+        let lists = OperatorLists {
+            allow: Vec::new(),
+            allow_private: vec![address.parse().expect("an address")],
+        };
+        Policy::for_destination(configuration, &lists).map_err(|error| error.to_string())
+    }
+
+    /// Plan, grant, configure, all messages, finish: a whole run.
+    pub async fn run(
+        &self,
+        plugin: &Plugin,
+        configuration: &Value,
+        messages: &Messages,
+        limits: Limits,
+    ) -> Outcome {
+        let journal = MemoryJournal::default();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let mut step = "plan";
+        let mut peak_memory_bytes = 0;
+        let result = async {
+            let session = self
+                .session(plugin, configuration, &journal, &log, limits)
+                .await?;
+            let result = drive(&session, messages, &mut step).await;
+            peak_memory_bytes = session.peak_memory_bytes();
+            result
+        }
+        .await;
+        let log = log.lock().expect("the log").clone();
+        Outcome {
+            result,
+            step,
+            notes: journal.notes(),
+            log,
+            peak_memory_bytes,
+        }
+    }
+
+    /// What the host does with a crashed run's notes: a fresh instance cleans up.
+    pub async fn recover(
+        &self,
+        plugin: &Plugin,
+        configuration: &Value,
+        notes: Vec<Vec<u8>>,
+    ) -> Result<Recovery, String> {
+        let journal = MemoryJournal::default();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let session = self
+            .session(plugin, configuration, &journal, &log, Limits::default())
+            .await?;
+        session
+            .recover(notes)
+            .await
+            .map_err(|error| error.to_string())
+    }
+
+    async fn session(
+        &self,
+        plugin: &Plugin,
+        configuration: &Value,
+        journal: &MemoryJournal,
+        log: &Arc<Mutex<Vec<(Level, String)>>>,
+        limits: Limits,
+    ) -> Result<Session, String> {
+        let policy = self.policy(configuration)?;
+        let text = configuration.to_string();
+        let plan = plugin
+            .plan(&text, &run())
+            .await
+            .map_err(|error| error.to_string())?;
+        let grants = Grants::decide(&plan.grants, &plan.signing, &policy)
+            .map_err(|error| error.to_string())?;
+        let lines = Arc::clone(log);
+        let capabilities = Capabilities {
+            grants,
+            network: self.network.clone(),
+            credentials: CredentialSource::Static(Credentials {
+                access_key_id: ACCESS_KEY.into(),
+                secret_access_key: Secret::new(SECRET_KEY),
+                session_token: None,
+                expires: None,
+            }),
+            journal: Box::new(journal.clone()),
+            log: Arc::new(move |level, line: &str| {
+                lines
+                    .lock()
+                    .expect("the log")
+                    .push((level, line.to_owned()));
+            }),
+            observer: None,
+        };
+        plugin
+            .start(run(), &text, capabilities, limits)
+            .map_err(|error| error.to_string())
+    }
+}
+
+async fn drive(
+    session: &Session,
+    messages: &Messages,
+    step: &mut &'static str,
+) -> Result<Report, String> {
+    *step = "configure";
+    let schema = messages.schema.clone();
+    session
+        .configure(schema)
+        .await
+        .map_err(|error| error.to_string())?;
+    *step = "encode-batch";
+    for batch in &messages.batches {
+        session
+            .encode_batch(batch.clone())
+            .await
+            .map_err(|error| error.to_string())?;
+    }
+    *step = "finish";
+    session.finish().await.map_err(|error| error.to_string())
+}
+
+/// Arrow IPC as the host hands it over.
+#[derive(Debug, Clone, Default)]
+pub struct Messages {
+    pub schema: Vec<u8>,
+    pub batches: Vec<Vec<u8>>,
+}
+
+impl Messages {
+    /// For guests that do not look at what they get.
+    pub fn opaque() -> Self {
+        Messages {
+            schema: b"schema".to_vec(),
+            batches: vec![b"batch".to_vec()],
+        }
+    }
+}
+
+/// The run that all these tests are about: events of one hour.
+pub fn run() -> Run {
+    Run {
+        id: "test-run".into(),
+        attempt: "attempt-1".into(),
+        model: "events".into(),
+        interval: Interval {
+            start_micros: Some(START_MICROS),
+            end_micros: START_MICROS + HOUR_MICROS,
+        },
+    }
+}

@@ -1,0 +1,426 @@
+//! Hostile guests: each ends as a clear error inside its bounds, while an honest run beside it completes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use batch_export::sandbox::Limits;
+use batch_export_tests::components;
+use batch_export_tests::scene::{BUCKET, Messages, Outcome, Scene};
+use devstore::{Fault, What};
+use serde_json::{Value, json};
+
+/// Small enough that a test takes a second, large enough that an honest guest needs a hundredth of it.
+fn tight() -> Limits {
+    let mut limits = Limits {
+        guest_memory_bytes: 256 << 20,
+        compute_time_per_call: Duration::from_secs(1),
+        waiting_time_per_call: Duration::from_secs(10),
+        notes: 50,
+        log_lines: 20,
+        ..Limits::default()
+    };
+    limits.http.requests = 500;
+    limits.http.exchanges_open = 100;
+    limits
+}
+
+/// The rows that the honest guest reports; it never looks at them.
+const ROWS: u64 = 3;
+
+fn attack(scene: &Scene, name: &str) -> Value {
+    let further = json!({"attack": name, "rows": ROWS, "other_origin": "http://127.0.0.1:9"});
+    scene.configuration(&format!("{name}/"), further)
+}
+
+/// Run the attack beside an honest run, which must complete.
+async fn attempt(scene: &Scene, name: &str, limits: Limits) -> Outcome {
+    let plugin = scene.hostile();
+    let (evil, honest) = (attack(scene, name), {
+        let mut honest = attack(scene, "none");
+        honest["prefix"] = json!(format!("honest-beside-{name}/"));
+        honest
+    });
+    let messages = Messages::opaque();
+    let (outcome, beside) = tokio::join!(
+        scene.run(&plugin, &evil, &messages, limits.clone()),
+        scene.run(&plugin, &honest, &messages, limits)
+    );
+    assert_eq!(
+        beside.report().rows_exported,
+        ROWS,
+        "the honest run beside `{name}`"
+    );
+    assert!(
+        scene
+            .store
+            .object(BUCKET, &format!("honest-beside-{name}/hostile.bin"))
+            .is_ok(),
+        "the honest run's object beside `{name}`"
+    );
+    outcome
+}
+
+/// Each attack's error holds every one of the words, and it ends in the step named.
+async fn check(limits: Limits, cases: &[(&str, &str, &[&str])]) {
+    let scene = Scene::new().await;
+    let mut wrong = Vec::new();
+    for (name, step, words) in cases {
+        let outcome = attempt(&scene, name, limits.clone()).await;
+        let error = match &outcome.result {
+            Err(error) => error.clone(),
+            Ok(report) => format!("no error: {report:?}"),
+        };
+        let missing: Vec<_> = words
+            .iter()
+            .filter(|word| !error.contains(**word))
+            .collect();
+        if outcome.step != *step || !missing.is_empty() || error.contains("ESCAPED") {
+            wrong.push(format!(
+                "`{name}` ended in {} without {missing:?}: {error:.500}",
+                outcome.step
+            ));
+        }
+        if error.len() > 64 << 10 {
+            wrong.push(format!("`{name}`: an error of {} bytes", error.len()));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guest_is_honest_when_told_to_be() {
+    let scene = Scene::new().await;
+    let outcome = attempt(&scene, "none", tight()).await;
+    assert_eq!(outcome.report().rows_exported, ROWS);
+    assert_eq!(
+        scene.store.keys(BUCKET),
+        ["honest-beside-none/hostile.bin", "none/hostile.bin"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endless_loop_ends_with_its_computing_time() {
+    let words: &[&str] = &["computed for longer than"];
+    check(
+        tight(),
+        &[
+            ("loop-in-plan", "plan", words),
+            ("loop-in-configure", "configure", words),
+            ("loop-in-encode-batch", "encode-batch", words),
+            ("loop-in-finish", "finish", words),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trap_in_any_export_is_that_runs_alone() {
+    let mut cases = Vec::new();
+    let attacks: [(&str, &[&str]); 2] = [("trap", &["trap"]), ("panic", &["trap"])];
+    for (attack, words) in attacks {
+        for step in ["plan", "configure", "encode-batch", "finish"] {
+            cases.push((format!("{attack}-in-{step}"), step, words));
+        }
+    }
+    let cases: Vec<_> = cases
+        .iter()
+        .map(|(name, step, words)| (name.as_str(), *step, *words))
+        .collect();
+    check(tight(), &cases).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_and_stack_end_at_their_limits() {
+    check(
+        tight(),
+        &[
+            ("memory-in-plan", "plan", &["ran out of memory", "limit"]),
+            (
+                "memory-in-encode-batch",
+                "encode-batch",
+                &["ran out of memory", "limit"],
+            ),
+            ("overflow-in-encode-batch", "encode-batch", &["stack"]),
+            ("flood-payloads", "encode-batch", &["payload"]),
+            ("huge-payload", "encode-batch", &["payload"]),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_asks_for_too_much_is_refused_before_anything_runs() {
+    check(
+        tight(),
+        &[
+            ("greedy-origin", "plan", &["127.0.0.1:9", "allow"]),
+            ("greedy-metadata", "plan", &["169.254.169.254"]),
+            (
+                "greedy-bucket",
+                "plan",
+                &["/another-bucket/", "configured bucket and prefix"],
+            ),
+            ("greedy-prefix", "plan", &["configured bucket and prefix"]),
+            ("greedy-region", "plan", &["other-region-1"]),
+            ("greedy-service", "plan", &["iam"]),
+            ("garbage-plan", "plan", &["plan asks for PutObject"]),
+            ("long-plan", "plan", &["100000 grants"]),
+            ("request-in-plan", "plan", &["contained"]),
+            ("note-in-plan", "plan", &["contained"]),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_no_grant_covers_does_not_leave() {
+    let scene = Scene::new().await;
+    let names = [
+        "other-host",
+        "metadata-address",
+        "user-info",
+        "host-in-user-info",
+        "other-bucket",
+        "other-prefix",
+        "parent-path",
+        "encoded-parent-path",
+        "backslash-path",
+        "other-method",
+        "delete",
+        "file-url",
+        "fragment",
+        "acl-query",
+        "policy-query",
+        "encoded-query",
+        "repeated-query",
+        "url-line-break",
+        "copy-header",
+        "copy-header-in-capitals",
+        "acl-header",
+        "host-header",
+        "length-header",
+        "encoding-header",
+        "header-line-break",
+        "header-name-line-break",
+        "duplicate-header",
+        "oversized-header",
+        "many-headers",
+        "long-url",
+        "other-region-key",
+        "other-service-key",
+    ];
+    let mut wrong = Vec::new();
+    for name in names {
+        let outcome = attempt(&scene, name, tight()).await;
+        let error = match &outcome.result {
+            Err(error) => error.clone(),
+            Ok(_) => "no error".to_owned(),
+        };
+        // The host named its rule; the guest passed it on.
+        if !error.starts_with("contained: ") || !error.contains("orbidden") {
+            wrong.push(format!("`{name}`: {error:.300}"));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+    let sent = scene.store.requests();
+    let foreign: Vec<_> = sent
+        .iter()
+        .filter(|request| {
+            !request
+                .path
+                .starts_with(&format!("/{BUCKET}/honest-beside-"))
+        })
+        .map(|request| format!("{} {}", request.method, request.path))
+        .collect();
+    assert_eq!(foreign, Vec::<String>::new(), "reached the store");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn floods_end_at_their_limits() {
+    let scene = Scene::new().await;
+    for name in ["flood-requests", "flood-dropped-requests"] {
+        let outcome = attempt(&scene, name, tight()).await;
+        let error = outcome.error();
+        assert!(!error.contains("ESCAPED"), "{name}: {error}");
+        assert!(
+            error.contains("limit") || error.contains("many"),
+            "{name}: {error}"
+        );
+    }
+    let outcome = attempt(&scene, "flood-notes", tight()).await;
+    assert!(outcome.error().contains("contained"), "{}", outcome.error());
+    assert!(
+        outcome.notes.len() <= tight().notes,
+        "{} notes",
+        outcome.notes.len()
+    );
+    let outcome = attempt(&scene, "huge-note", tight()).await;
+    assert!(outcome.error().contains("contained"), "{}", outcome.error());
+    assert_eq!(outcome.notes.len(), 0);
+    let requests = scene.store.requests().len() as u64;
+    assert!(
+        requests <= 4 * (tight().http.requests + 10),
+        "{requests} requests reached the store"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn log_lines_are_bounded_in_number_and_length_and_cannot_move_a_terminal() {
+    let scene = Scene::new().await;
+    for name in ["flood-log", "huge-log-line", "evil-log-line"] {
+        let outcome = attempt(&scene, name, tight()).await;
+        outcome.report();
+        // One line more says that further ones are dropped.
+        assert!(
+            outcome.log.len() <= tight().log_lines + 1,
+            "{name}: {} lines",
+            outcome.log.len()
+        );
+        assert!(!outcome.log.is_empty(), "{name}");
+        for (_, line) in &outcome.log {
+            assert!(
+                line.len() <= tight().log_line_bytes + 16,
+                "{name}: a line of {} bytes",
+                line.len()
+            );
+            assert!(!line.contains(char::is_control), "{name}: {line:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn misused_exchanges_end_the_call_or_nothing() {
+    let scene = Scene::new().await;
+    // Left open: the run goes on, and the host cancels the request with the instance.
+    attempt(&scene, "open-exchange", tight()).await.report();
+    let open = scene.store.requests();
+    assert!(
+        open.iter()
+            .all(|request| !request.path.contains("/open-exchange/") || request.method == "PUT")
+    );
+    let twice = attempt(&scene, "wait-twice", tight()).await;
+    assert!(twice.error().contains("contained"), "{}", twice.error());
+    let none = attempt(&scene, "wait-any-of-none", tight()).await;
+    assert_eq!(none.step, "encode-batch");
+    none.error();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_ends_with_its_own_time() {
+    let scene = Scene::new().await;
+    let hang = Fault::always(What::Hang).key_contains("wait-forever");
+    scene.store.set_faults(vec![hang]);
+    let mut limits = tight();
+    limits.waiting_time_per_call = Duration::from_secs(2);
+    let outcome = attempt(&scene, "wait-forever", limits).await;
+    assert!(
+        outcome.error().contains("waited for longer than"),
+        "{}",
+        outcome.error()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_left_open_by_a_trap_is_aborted_by_a_fresh_instance() {
+    let scene = Scene::new().await;
+    let outcome = attempt(&scene, "open-upload-then-trap", tight()).await;
+    assert_eq!(outcome.step, "encode-batch");
+    let open = scene.store.open_uploads();
+    assert_eq!(
+        open.len(),
+        1,
+        "the trap should have left its upload: {}",
+        outcome.error()
+    );
+    assert_eq!(outcome.notes, [open[0].upload_id.as_bytes()]);
+
+    let configuration = attack(&scene, "open-upload-then-trap");
+    let recovery = scene
+        .recover(&scene.hostile(), &configuration, outcome.notes)
+        .await;
+    assert_eq!(
+        recovery.expect("recovers").aborted,
+        [open[0].upload_id.as_str()]
+    );
+    assert_eq!(scene.store.open_uploads(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn texts_of_a_guest_reach_a_person_short_and_harmless() {
+    let scene = Scene::new().await;
+    let outcome = attempt(&scene, "huge-error", tight()).await;
+    let error = outcome.error();
+    assert!(error.len() <= 64 << 10, "an error of {} bytes", error.len());
+    assert!(!error.contains('\u{1b}'), "{error:.100?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn describe_and_recover_are_bounded_like_the_rest() {
+    let scene = Scene::new().await;
+    for (guest, word) in [
+        ("describe-loop", "computed for longer than"),
+        ("describe-trap", "trap"),
+        ("traps", "trap"),
+    ] {
+        let plugin = scene.load(&components::guest(guest)).expect("it loads");
+        let error = plugin
+            .describe()
+            .await
+            .expect_err("describe fails")
+            .to_string();
+        assert!(error.contains(word), "{guest}: {error}");
+    }
+    let configuration = attack(&scene, "trap-in-recover");
+    let error = scene
+        .recover(&scene.hostile(), &configuration, Vec::new())
+        .await;
+    assert!(error.expect_err("recover fails").contains("trap"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixty_four_hostile_instances_leave_four_honest_ones_alone() {
+    let scene = Arc::new(Scene::new().await);
+    let plugin = scene.hostile();
+    let attacks = [
+        "loop-in-encode-batch",
+        "trap-in-encode-batch",
+        "memory-in-encode-batch",
+        "overflow-in-encode-batch",
+        "other-bucket",
+        "flood-requests",
+        "flood-log",
+        "open-exchange",
+    ];
+    let mut runs = tokio::task::JoinSet::new();
+    for number in 0..68 {
+        let (scene, plugin) = (Arc::clone(&scene), plugin.clone());
+        runs.spawn(async move {
+            // Every seventeenth is honest.
+            let honest = number % 17 == 0;
+            let name = if honest {
+                "none"
+            } else {
+                attacks[number % attacks.len()]
+            };
+            let mut configuration = attack(&scene, name);
+            configuration["prefix"] = json!(format!("run-{number}/"));
+            let limits = Limits {
+                guest_memory_bytes: 16 << 20,
+                ..tight()
+            };
+            let outcome = scene
+                .run(&plugin, &configuration, &Messages::opaque(), limits)
+                .await;
+            (honest, outcome)
+        });
+    }
+    let mut completed = 0;
+    while let Some(ended) = runs.join_next().await {
+        let (honest, outcome) = ended.expect("no panic in the host");
+        if honest {
+            assert_eq!(outcome.report().rows_exported, ROWS);
+            completed += 1;
+        }
+    }
+    assert_eq!(completed, 4);
+}
