@@ -12,7 +12,10 @@ fn text(bytes: Vec<u8>) -> String {
 fn simple_is_exactly_the_files() {
     let cases: [(&[&str], &str); 3] = [
         (&["a/b.jsonl"], r#"{"files": ["a/b.jsonl"]}"#),
-        (&["x-0.parquet", "x-1.parquet"], r#"{"files": ["x-0.parquet", "x-1.parquet"]}"#),
+        (
+            &["x-0.parquet", "x-1.parquet"],
+            r#"{"files": ["x-0.parquet", "x-1.parquet"]}"#,
+        ),
         (&["a \"q\" \\ é🦔/x"], r#"{"files": ["a \"q\" \\ é🦔/x"]}"#),
     ];
     for (keys, expected) in cases {
@@ -36,7 +39,11 @@ fn detailed_tells_everything() {
     };
     let schema = Schema::new(vec![
         Field::new("uuid", DataType::Utf8, false),
-        Field::new("timestamp", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true),
+        Field::new(
+            "timestamp",
+            DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            true,
+        ),
     ]);
     let files = [
         ManifestFile {

@@ -40,7 +40,11 @@ fn each_model_takes_its_own_columns_and_more() {
         fields.push(Field::new("extra", DataType::Binary, true));
         fields.reverse();
         assert_eq!(check(model.name, fields), Ok(()));
-        assert!(model.columns.contains(&(model.time_column, Kind::Timestamp)));
+        assert!(
+            model
+                .columns
+                .contains(&(model.time_column, Kind::Timestamp))
+        );
     }
 }
 
@@ -55,14 +59,34 @@ fn kinds_take_every_form_of_their_type() {
         (Kind::Json, dictionary(DataType::Utf8), true),
         (Kind::Text, dictionary(DataType::Int8), false),
         (Kind::Text, DataType::Binary, false),
-        (Kind::TextList, DataType::LargeList(list(DataType::LargeUtf8)), true),
-        (Kind::TextList, DataType::ListView(list(DataType::Utf8View)), true),
-        (Kind::TextList, DataType::FixedSizeList(list(DataType::Utf8), 2), true),
+        (
+            Kind::TextList,
+            DataType::LargeList(list(DataType::LargeUtf8)),
+            true,
+        ),
+        (
+            Kind::TextList,
+            DataType::ListView(list(DataType::Utf8View)),
+            true,
+        ),
+        (
+            Kind::TextList,
+            DataType::FixedSizeList(list(DataType::Utf8), 2),
+            true,
+        ),
         (Kind::TextList, DataType::List(list(DataType::Int64)), false),
         (Kind::TextList, DataType::Utf8, false),
         (Kind::Timestamp, stamp(TimeUnit::Nanosecond, None), true),
-        (Kind::Timestamp, stamp(TimeUnit::Second, Some("+00:00")), true),
-        (Kind::Timestamp, stamp(TimeUnit::Microsecond, Some("Europe/Berlin")), false),
+        (
+            Kind::Timestamp,
+            stamp(TimeUnit::Second, Some("+00:00")),
+            true,
+        ),
+        (
+            Kind::Timestamp,
+            stamp(TimeUnit::Microsecond, Some("Europe/Berlin")),
+            false,
+        ),
         (Kind::Timestamp, DataType::Date64, false),
         (Kind::Integer, DataType::Int8, true),
         (Kind::Integer, DataType::UInt64, true),
@@ -119,7 +143,7 @@ fn unknown_models_pass_as_they_are() {
 fn json_by_model_and_by_extension() {
     let tagged = |data_type| {
         Field::new("payload", data_type, true)
-            .with_metadata([("ARROW:extension:name", "arrow.json")].into())
+            .with_metadata([("ARROW:extension:name", "arrow.json")])
     };
     let plain = |name: &str| Field::new(name, DataType::Utf8, true);
     let cases = [

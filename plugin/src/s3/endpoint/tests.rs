@@ -21,7 +21,11 @@ fn at(url: &'static str) -> Location<'static> {
 #[test]
 fn addresses() {
     let cases = [
-        (AWS, "https://my-exports.s3.eu-central-1.amazonaws.com", "/k"),
+        (
+            AWS,
+            "https://my-exports.s3.eu-central-1.amazonaws.com",
+            "/k",
+        ),
         (
             Location {
                 bucket: "my.exports",
@@ -200,7 +204,8 @@ fn refused_endpoint_urls() {
     const ALLOWED: &str =
         "`http://` or `https://`, a host and perhaps a port, such as `https://minio.internal:9000`";
     let scheme = "begins with neither `http://` nor `https://`";
-    let path = "has a path after the host; the bucket belongs into `bucket_name`, folders into `prefix`";
+    let path =
+        "has a path after the host; the bucket belongs into `bucket_name`, folders into `prefix`";
     let user_info =
         "has a user name or password in front of the host; credentials have fields of their own";
     let no_host_name =
@@ -213,8 +218,14 @@ fn refused_endpoint_urls() {
         ("https://h/bucket", path),
         ("https://h//", path),
         ("https://h\\bucket", path),
-        ("https://h?x=CANARY", "has a query or fragment after the host"),
-        ("https://h/#CANARY", "has a query or fragment after the host"),
+        (
+            "https://h?x=CANARY",
+            "has a query or fragment after the host",
+        ),
+        (
+            "https://h/#CANARY",
+            "has a query or fragment after the host",
+        ),
         ("https://user:CANARY@h", user_info),
         ("https://CANARY@h/path", user_info),
         ("https://", "has no host"),
@@ -225,19 +236,52 @@ fn refused_endpoint_urls() {
         ("https://host.", no_host_name),
         ("https://münchen.example", no_host_name),
         ("https://a%2eb", no_host_name),
-        ("https://1.2.3", "has `1.2.3` for a host, which is no IPv4 address of four numbers"),
-        ("https://0x7f", "has `0x7f` for a host, which is no IPv4 address of four numbers"),
-        ("https://1.2.3.04", "has `1.2.3.04` for a host, which is no IPv4 address of four numbers"),
+        (
+            "https://1.2.3",
+            "has `1.2.3` for a host, which is no IPv4 address of four numbers",
+        ),
+        (
+            "https://0x7f",
+            "has `0x7f` for a host, which is no IPv4 address of four numbers",
+        ),
+        (
+            "https://1.2.3.04",
+            "has `1.2.3.04` for a host, which is no IPv4 address of four numbers",
+        ),
         ("https://h:0", "has `0` for a port; ports are 1 to 65535"),
-        ("https://h:65536", "has `65536` for a port; ports are 1 to 65535"),
+        (
+            "https://h:65536",
+            "has `65536` for a port; ports are 1 to 65535",
+        ),
         ("https://h:", "has `` for a port; ports are 1 to 65535"),
-        ("https://h:+1", "has a port that is no number; an IPv6 address stands in `[ ]`"),
-        ("https://::1", "has a port that is no number; an IPv6 address stands in `[ ]`"),
-        ("https://[::1", "has a port that is no number; an IPv6 address stands in `[ ]`"),
-        ("https://[::g]", "has something in `[ ]` that is no IPv6 address (zones cannot be given)"),
-        ("https://[fe80::1%eth0]", "has something in `[ ]` that is no IPv6 address (zones cannot be given)"),
-        ("https://[::ffff:1.2.3.4]", "has an IPv4 address dressed as IPv6; write the IPv4 address"),
-        ("https://[::1]9000", "has something after the `]` of its address that is no port"),
+        (
+            "https://h:+1",
+            "has a port that is no number; an IPv6 address stands in `[ ]`",
+        ),
+        (
+            "https://::1",
+            "has a port that is no number; an IPv6 address stands in `[ ]`",
+        ),
+        (
+            "https://[::1",
+            "has a port that is no number; an IPv6 address stands in `[ ]`",
+        ),
+        (
+            "https://[::g]",
+            "has something in `[ ]` that is no IPv6 address (zones cannot be given)",
+        ),
+        (
+            "https://[fe80::1%eth0]",
+            "has something in `[ ]` that is no IPv6 address (zones cannot be given)",
+        ),
+        (
+            "https://[::ffff:1.2.3.4]",
+            "has an IPv4 address dressed as IPv6; write the IPv4 address",
+        ),
+        (
+            "https://[::1]9000",
+            "has something after the `]` of its address that is no port",
+        ),
     ];
     for (url, message) in cases {
         let problems = Endpoint::decide(&at(url)).unwrap_err();
@@ -344,7 +388,10 @@ fn keys_are_encoded_once_and_never_normalised() {
     let cases = [
         ("a b", "a%20b"),
         ("a+b", "a%2Bb"),
-        ("2023-07-28T01:00:00+00:00", "2023-07-28T01%3A00%3A00%2B00%3A00"),
+        (
+            "2023-07-28T01:00:00+00:00",
+            "2023-07-28T01%3A00%3A00%2B00%3A00",
+        ),
         ("=&%#?~*", "%3D%26%25%23%3F~%2A"),
         ("%2F", "%252F"),
         ("'\"<>\\`", "%27%22%3C%3E%5C%60"),
