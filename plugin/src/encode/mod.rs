@@ -93,7 +93,7 @@ pub struct Layout {
 #[derive(Debug, Clone)]
 enum Kind {
     JsonLines(jsonl::Plan),
-    Parquet(parquet::Plan),
+    Parquet(Box<parquet::Plan>),
 }
 
 impl Layout {
@@ -120,7 +120,7 @@ impl Layout {
             Format::Parquet(codec) => {
                 let block_schema = convert::parquet_schema(schema);
                 let plan = parquet::Plan::new(&block_schema, &json, codec)?;
-                (block_schema, Kind::Parquet(plan))
+                (block_schema, Kind::Parquet(Box::new(plan)))
             }
         };
         Ok(Layout {
@@ -151,7 +151,7 @@ pub struct FileEncoder {
 }
 
 enum Inner {
-    JsonLines(jsonl::LinesEncoder),
+    JsonLines(Box<jsonl::LinesEncoder>),
     Parquet(Box<parquet::ParquetEncoder>),
 }
 
@@ -176,9 +176,10 @@ impl FileEncoder {
     pub fn new(layout: &Layout) -> Result<Self, EncodeError> {
         let limit_bytes = layout.limit_bytes.map(NonZeroU64::get);
         let inner = match &layout.kind {
-            Kind::JsonLines(plan) => {
-                Inner::JsonLines(jsonl::LinesEncoder::new(plan.clone(), limit_bytes)?)
-            }
+            Kind::JsonLines(plan) => Inner::JsonLines(Box::new(jsonl::LinesEncoder::new(
+                plan.clone(),
+                limit_bytes,
+            )?)),
             Kind::Parquet(plan) => {
                 let schema = layout.block_schema.clone();
                 Inner::Parquet(Box::new(parquet::ParquetEncoder::new(

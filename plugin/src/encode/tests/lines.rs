@@ -329,7 +329,7 @@ fn rows_are_objects_in_column_order_with_every_column() {
     ])
     .unwrap();
     for codec in LINES_CODECS {
-        let file = one_file(&[batch.clone()], Format::JsonLines(codec), &[]);
+        let file = one_file(std::slice::from_ref(&batch), Format::JsonLines(codec), &[]);
         let text = text_of(&file.bytes, codec);
         assert_eq!(
             text,

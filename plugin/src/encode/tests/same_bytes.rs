@@ -118,7 +118,7 @@ proptest! {
     ) {
         let limits = BlockLimits { max_rows, max_bytes, max_row_bytes: 1 << 20 };
         let batch = batch_of(&kinds, rows, seed);
-        let whole = export(&[batch.clone()], format, limit, &json, limits).unwrap();
+        let whole = export(std::slice::from_ref(&batch), format, limit, &json, limits).unwrap();
         let pieces = cut(&batch, cuts);
         let cut = export(&pieces, format, limit, &json, limits).unwrap();
         prop_assert_eq!(whole.len(), cut.len());
@@ -138,10 +138,10 @@ proptest! {
         seed in any::<u64>(),
     ) {
         let batch = batch_of(&kinds, rows, seed);
-        let file = one_file(&[batch.clone()], Format::Parquet(ParquetCodec::Zstd(1)), &[]);
+        let file = one_file(std::slice::from_ref(&batch), Format::Parquet(ParquetCodec::Zstd(1)), &[]);
         let (read, _) = parquet_files::read(&file.bytes);
         // The same text from what was read as from what was written: one comparison for all types.
-        let lines = |batch: &RecordBatch| one_file(&[batch.clone()], LINES, &[]).bytes;
+        let lines = |batch: &RecordBatch| one_file(std::slice::from_ref(batch), LINES, &[]).bytes;
         prop_assert!(lines(&read) == lines(&batch));
         for line in String::from_utf8(lines(&batch)).unwrap().lines() {
             let row: serde_json::Value = serde_json::from_str(line).unwrap();

@@ -124,7 +124,7 @@ fn noise_with_ids(part: usize, rows: usize) -> RecordBatch {
 fn a_file_that_the_last_row_fills_is_not_followed_by_an_empty_one() {
     let batch = events(0, 10);
     for format in every_format() {
-        let files = export(&[batch.clone()], format, Some(1), &[], limits()).unwrap();
+        let files = export(std::slice::from_ref(&batch), format, Some(1), &[], limits()).unwrap();
         assert!(files.iter().all(|file| file.rows > 0), "{format:?}");
     }
 }
@@ -148,7 +148,7 @@ fn a_row_of_30_mib_is_a_block_of_its_own_and_one_over_the_limit_is_named() {
             .map(|b| (b.first_row, b.rows.num_rows()))
             .collect();
         assert_eq!(rows, [(0, 1), (1, 1), (2, 1)]);
-        assert_eq!(one_file(&[batch.clone()], format, &[]).rows, 3);
+        assert_eq!(one_file(std::slice::from_ref(&batch), format, &[]).rows, 3);
 
         let limits = BlockLimits::of_export(20 << 20);
         let batches = [batch.slice(2, 1), batch.clone()];
