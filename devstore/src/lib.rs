@@ -10,6 +10,7 @@
 mod answer;
 mod attributes;
 mod checksum;
+mod complete;
 mod door;
 mod fault;
 mod front;

@@ -6,7 +6,7 @@ use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result};
 
 use crate::shared::Shared;
-use crate::{lists, objects, uploads};
+use crate::{complete, lists, objects, uploads};
 
 /// The operations on a store.
 pub(crate) struct Operations(pub Arc<Shared>);
@@ -33,7 +33,7 @@ operations! {
     delete_objects(DeleteObjectsInput) -> DeleteObjectsOutput = objects::delete_many;
     create_multipart_upload(CreateMultipartUploadInput) -> CreateMultipartUploadOutput = uploads::create;
     upload_part(UploadPartInput) -> UploadPartOutput = uploads::part;
-    complete_multipart_upload(CompleteMultipartUploadInput) -> CompleteMultipartUploadOutput = uploads::complete;
+    complete_multipart_upload(CompleteMultipartUploadInput) -> CompleteMultipartUploadOutput = complete::complete;
     abort_multipart_upload(AbortMultipartUploadInput) -> AbortMultipartUploadOutput = uploads::abort;
     list_parts(ListPartsInput) -> ListPartsOutput = uploads::list_parts;
     list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output = lists::objects;
