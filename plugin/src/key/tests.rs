@@ -1,3 +1,5 @@
+//! Keys and prefixes, accepted and refused. Touches no store.
+
 use super::*;
 use crate::config;
 

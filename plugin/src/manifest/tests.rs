@@ -1,3 +1,5 @@
+//! Both manifests to the byte. Writes nothing.
+
 use arrow::datatypes::{DataType, Field, TimeUnit};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Schemas against models. Reads no rows.
+
 use std::sync::Arc;
 
 use arrow::datatypes::TimeUnit;

@@ -1,3 +1,5 @@
+//! What a plan says and grants. Sends nothing.
+
 use serde_json::{Value, json};
 
 use super::*;

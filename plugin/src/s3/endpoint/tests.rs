@@ -1,3 +1,5 @@
+//! Addresses, accepted and refused. Resolves no name.
+
 use proptest::prelude::*;
 
 use super::*;

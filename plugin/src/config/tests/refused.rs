@@ -1,0 +1,326 @@
+//! Configurations that are refused: every message, with what it allows. Loosens no rule to make one pass.
+
+use serde_json::{Value, json};
+
+use super::super::*;
+use super::{document, problems};
+
+/// Every message of a single field, with what it allows.
+#[test]
+fn refused_values() {
+    const BUCKET: &str = "3 to 63 of `a-z`, `0-9`, `.` and `-`, beginning and ending with a letter or digit, without \
+                          `..`, and no IP address";
+    const REGION: &str = "such as `eu-central-1`, or with an `endpoint_url` what the store calls it (`auto` for \
+                          Cloudflare R2)";
+    const FORMATS: &str = "`JSONLines`, `Parquet`";
+    const SIZE: &str = "a whole number from 0 to 319488";
+    const KEYS: &str =
+        "such as `1234abcd-12ab-34cd-56ef-1234567890ab`, `alias/exports` or `arn:aws:kms:…`";
+    const CLASS: &str = "capitals, digits and `_`, such as `STANDARD_IA`";
+    const HEADER: &str =
+        "printable ASCII without spaces at the ends or doubled; encode other text first";
+    let long = "x".repeat(100);
+    let cases: Vec<(&str, Value, String, &str)> = vec![
+        ("bucket_name", json!("ab"), "`ab` has 2 bytes".into(), BUCKET),
+        ("bucket_name", json!("x".repeat(64)), format!("`{}` has 64 bytes", "x".repeat(64)), BUCKET),
+        ("bucket_name", json!("My-exports"), "`My-exports` has a `M`".into(), BUCKET),
+        ("bucket_name", json!("my_exports"), "`my_exports` has a `_`".into(), BUCKET),
+        ("bucket_name", json!("a/\nb"), "`a/\\nb` has a `/`".into(), BUCKET),
+        ("bucket_name", json!("-abc"), "`-abc` begins or ends with another sign than a letter or digit".into(), BUCKET),
+        ("bucket_name", json!("abc."), "`abc.` begins or ends with another sign than a letter or digit".into(), BUCKET),
+        ("bucket_name", json!("a..b"), "`a..b` has `..`".into(), BUCKET),
+        ("bucket_name", json!("192.168.5.4"), "`192.168.5.4` is an IP address".into(), BUCKET),
+        (
+            "bucket_name",
+            json!("fast--euc1-az1--x-s3"),
+            "`fast--euc1-az1--x-s3` is a directory bucket (S3 Express One Zone), which signs by sessions that this \
+             destination does not open".into(),
+            "a general purpose bucket",
+        ),
+        ("bucket_name", json!(7), "`7` is a number, not text".into(), "text"),
+        ("region", json!(""), "`` is no region".into(), REGION),
+        ("region", json!("EU"), "`EU` is no region".into(), REGION),
+        ("region", json!("a/b"), "`a/b` is no region".into(), REGION),
+        ("region", json!(["x"]), "`[\"x\"]` is a list, not text".into(), "text"),
+        (
+            "region",
+            json!("auto"),
+            "`auto` is no AWS region".into(),
+            "the bucket's region, such as `eu-central-1`; `auto` goes with an `endpoint_url` (Cloudflare R2)",
+        ),
+        ("file_format", json!("parquet"), "`parquet` is none of the choices; did you mean `Parquet`?".into(), FORMATS),
+        ("file_format", json!("CSV"), "`CSV` is none of the choices".into(), FORMATS),
+        ("file_format", json!(long), format!("`{}…` is none of the choices", "x".repeat(80)), FORMATS),
+        ("file_format", json!({}), "`{}` is an object, not text".into(), FORMATS),
+        ("max_file_size_mb", json!(-1), "`-1` is out of range".into(), SIZE),
+        ("max_file_size_mb", json!(319_489), "`319489` is out of range".into(), SIZE),
+        ("max_file_size_mb", json!(1.5), "`1.5` is not a whole number".into(), SIZE),
+        ("max_file_size_mb", json!(u64::MAX), "`18446744073709551615` is not a whole number".into(), SIZE),
+        ("max_file_size_mb", json!("100"), "`\"100\"` is text, not a whole number".into(), SIZE),
+        ("max_row_mb", json!(0), "`0` is out of range".into(), "a whole number from 1 to 64"),
+        ("compression_level", json!(23), "`23` is out of range".into(), "a whole number from 0 to 22"),
+        ("use_fips", json!("yes"), "`\"yes\"` is text, not true or false".into(), "true or false"),
+        ("if_none_match", json!(1), "`1` is a number, not true or false".into(), "true or false"),
+        ("include_events", json!("a"), "`\"a\"` is text, not a list of texts".into(), "a list of texts"),
+        ("exclude_events", json!(["a", true]), "entry 2: `true` is true or false, not text".into(), "a list of texts"),
+        ("tags", json!(["a"]), "`[\"a\"]` is a list, not an object of texts".into(), "an object of texts"),
+        ("tags", json!({"a": null}), "entry `a`: `null` is nothing, not text".into(), "an object of texts"),
+        ("tags", json!({"": "x"}), "key `` has 0 characters".into(), "keys of 1 to 128 characters"),
+        ("tags", json!({"k": "é".repeat(257)}), "the value of `k` has 257 characters".into(), "values of up to 256 characters"),
+        ("tags", json!({"k": "a&b"}), "`k` = `a&b` has a character that tags do not take".into(), "letters, digits, spaces and `+ - = . _ : / @`"),
+        ("tags", json!({"aws:k": ""}), "key `aws:k` begins with `aws:`, which AWS keeps for itself".into(), "another key"),
+        ("metadata", json!({"A": "x"}), "`A` cannot be the name of a header".into(), "names of `a-z`, `0-9`, `-`, `_` and `.`"),
+        ("metadata", json!({"a": "x\r\ny: z"}), "`a` = `x\\r\\ny: z` cannot be the value of a header".into(), HEADER),
+        ("metadata", json!({"a": "é"}), "`a` = `é` cannot be the value of a header".into(), HEADER),
+        ("metadata", json!({"a": " x"}), "`a` = ` x` cannot be the value of a header".into(), HEADER),
+        ("metadata", json!({"a": "x  y"}), "`a` = `x  y` cannot be the value of a header".into(), HEADER),
+        (
+            "metadata",
+            json!({"batch-export-run": "x"}),
+            "`batch-export-run` begins with `batch-export-`, which this destination keeps for itself".into(),
+            "another name",
+        ),
+        ("metadata", json!({"a": "x".repeat(2048)}), "has 2049 bytes of names and values".into(), "at most 2048 bytes in all"),
+        ("storage_class", json!("standard"), "`standard` is no storage class".into(), CLASS),
+        ("storage_class", json!(""), "`` is no storage class".into(), CLASS),
+        ("expected_bucket_owner", json!("123"), "`123` is no AWS account id".into(), "12 digits, as text"),
+        ("endpoint_url", json!(false), "`false` is true or false, not text".into(), "text"),
+        ("prefix", json!("{x}"), "has the unknown variable `{x}`".into(), "`{year}`, `{month}`, `{day}`, `{hour}`, `{minute}`, `{second}`, `{table}`, `{data_interval_start}`, `{data_interval_end}`; `{{` and `}}` for literal braces"),
+        ("kms_key_id", json!("a b"), "`a b` is neither id nor ARN of a KMS key".into(), KEYS),
+    ];
+    for (field, value, message, allowed) in cases {
+        let mut more = json!({ field: value });
+        match field {
+            "kms_key_id" => more["encryption"] = json!("aws:kms"),
+            "compression_level" => more["compression"] = json!("zstd"),
+            _ => {}
+        }
+        assert_eq!(
+            problems(parse(&document(more))),
+            [(field.to_owned(), message, allowed.to_owned())],
+            "{field} {value}"
+        );
+    }
+    let tags: serde_json::Map<String, Value> =
+        (0..11).map(|n| (n.to_string(), json!(""))).collect();
+    assert_eq!(
+        problems(parse(&document(json!({ "tags": tags })))),
+        [(
+            "tags".into(),
+            "has 11 entries".into(),
+            "at most 10 entries".into()
+        )]
+    );
+}
+
+/// Every message about fields that do not go together.
+#[test]
+fn refused_combinations() {
+    const PAIR: &str = "`aws_access_key_id` and `aws_secret_access_key` together, or neither for the host's credential chain";
+    const LEVELS: &str = "leave it out, or compress with zstd, gzip or brotli";
+    let cases = [
+        (
+            json!({"compression": "lz4"}),
+            "compression",
+            "`lz4` does not go with JSONLines",
+            "`none`, `gzip`, `brotli` or `zstd`; or `file_format` `Parquet`",
+        ),
+        (
+            json!({"compression": "snappy"}),
+            "compression",
+            "`snappy` does not go with JSONLines",
+            "`none`, `gzip`, `brotli` or `zstd`; or `file_format` `Parquet`",
+        ),
+        (
+            json!({"compression_level": 1}),
+            "compression_level",
+            "compression `none` has no levels",
+            LEVELS,
+        ),
+        (
+            json!({"file_format": "Parquet", "compression": "lz4", "compression_level": 1}),
+            "compression_level",
+            "compression `lz4` has no levels",
+            LEVELS,
+        ),
+        (
+            json!({"compression": "zstd", "compression_level": 0}),
+            "compression_level",
+            "zstd has no level `0`",
+            "1 to 22 for zstd",
+        ),
+        (
+            json!({"compression": "gzip", "compression_level": 10}),
+            "compression_level",
+            "gzip has no level `10`",
+            "0 to 9 for gzip",
+        ),
+        (
+            json!({"compression": "brotli", "compression_level": 12}),
+            "compression_level",
+            "brotli has no level `12`",
+            "0 to 11 for brotli",
+        ),
+        (
+            json!({"encryption": "aws:kms"}),
+            "kms_key_id",
+            "is missing, and encryption `aws:kms` needs it",
+            "id or ARN of a KMS key",
+        ),
+        (
+            json!({"kms_key_id": "k"}),
+            "kms_key_id",
+            "is set, but encryption is `none`",
+            "encryption `aws:kms`, or no `kms_key_id`",
+        ),
+        (
+            json!({"encryption": "AES256", "kms_key_id": "k"}),
+            "kms_key_id",
+            "is set, but encryption is `AES256`",
+            "encryption `aws:kms`, or no `kms_key_id`",
+        ),
+        (
+            json!({"aws_access_key_id": "CANARY"}),
+            "aws_secret_access_key",
+            "is missing, and `aws_access_key_id` is set",
+            PAIR,
+        ),
+        (
+            json!({"aws_secret_access_key": "CANARY"}),
+            "aws_access_key_id",
+            "is missing, and `aws_secret_access_key` is set",
+            PAIR,
+        ),
+        (
+            json!({"aws_session_token": "CANARY"}),
+            "aws_session_token",
+            "is set without the keys that it belongs to",
+            PAIR,
+        ),
+    ];
+    for (more, field, message, allowed) in cases {
+        assert_eq!(
+            problems(parse(&document(more.clone()))),
+            [(field.to_owned(), message.to_owned(), allowed.to_owned())],
+            "{more}"
+        );
+    }
+}
+
+#[test]
+fn event_lists_are_for_events() {
+    let both = document(json!({"include_events": ["a"], "exclude_events": ["b"]}));
+    assert!(parse(&both).is_ok());
+    assert!(parse_for_model(&both, "events").is_ok());
+    let message = "chooses events, and the model is `persons`".to_owned();
+    let allowed = "an empty list, or the model `events`".to_owned();
+    assert_eq!(
+        problems(parse_for_model(&both, "persons")),
+        [
+            (
+                "include_events".to_owned(),
+                message.clone(),
+                allowed.clone()
+            ),
+            ("exclude_events".to_owned(), message, allowed),
+        ]
+    );
+    let empty = document(json!({"include_events": [], "exclude_events": []}));
+    assert!(parse_for_model(&empty, "persons").is_ok());
+}
+
+/// One of every kind of mistake: all are reported, in the order of the table, unknown fields first.
+#[test]
+fn all_problems_at_once() {
+    let document = json!({
+        "buckt_name": "x", "something_else": {"aws_secret_access_key": "CANARY"},
+        "bucket_name": "A", "prefix": "{yaer}", "file_format": "JSONLines", "compression": "snappy",
+        "compression_level": 3, "max_file_size_mb": "big", "encryption": "aws:kms",
+        "aws_secret_access_key": "CANARY", "endpoint_url": "https://u:CANARY@h", "use_fips": true, "use_dual_stack": 3,
+        "include_events": ["x"], "metadata": {"A": "b"}, "tags": {"aws:x": "y"},
+    });
+    let found = problems(parse_for_model(&document.to_string(), "sessions"));
+    let fields: Vec<&str> = found.iter().map(|(field, ..)| field.as_str()).collect();
+    assert_eq!(
+        fields,
+        [
+            "buckt_name",
+            "something_else",
+            "bucket_name",
+            "region",
+            "prefix",
+            "compression",
+            "compression_level",
+            "max_file_size_mb",
+            "kms_key_id",
+            "aws_access_key_id",
+            "include_events",
+            "endpoint_url",
+            "use_dual_stack",
+            "use_fips",
+            "tags",
+            "metadata",
+        ]
+    );
+    assert_eq!(
+        found[0].1,
+        "`buckt_name` is no field of this destination; did you mean `bucket_name`?"
+    );
+    assert_eq!(found[0].2, "`bucket_name`");
+    assert_eq!(
+        found[1].1,
+        "`something_else` is no field of this destination"
+    );
+    assert!(
+        found[1]
+            .2
+            .starts_with("bucket_name, region, prefix, file_format, ")
+    );
+    assert_eq!(found[3].1, "is missing");
+    assert_eq!(found[3].2, fields::REGION.description);
+    assert!(found.iter().all(|(_, _, allowed)| !allowed.is_empty()));
+    assert!(!format!("{found:?}").contains("CANARY"));
+}
+
+#[test]
+fn documents_that_are_no_configuration() {
+    const ALLOWED: &str = "one JSON object with the fields of the destination";
+    let cases = [
+        (
+            "",
+            "the configuration is no valid JSON: EOF while parsing a value at line 1 column 0",
+        ),
+        (
+            "{\"a\":",
+            "the configuration is no valid JSON: EOF while parsing a value at line 1 column 5",
+        ),
+        (
+            "{'CANARY'}",
+            "the configuration is no valid JSON: key must be a string at line 1 column 2",
+        ),
+        ("\"CANARY\"", "the configuration is no JSON object"),
+        ("[\"CANARY\"]", "the configuration is no JSON object"),
+        ("null", "the configuration is no JSON object"),
+    ];
+    for (text, message) in cases {
+        assert_eq!(
+            problems(parse(text)),
+            [(String::new(), message.to_owned(), ALLOWED.to_owned())],
+            "{text}"
+        );
+    }
+    let long = format!("{{\"prefix\": \"{}\"}}", "x".repeat(1024 * 1024));
+    assert_eq!(
+        problems(parse(&long))[0].1,
+        "the configuration is 1048590 bytes long, over the limit of 1048576"
+    );
+    let twice = r#"{"bucket_name":"abc","region":"x","prefix":"","prefix":"a"}"#;
+    assert_eq!(
+        problems(parse(twice)),
+        [(
+            "prefix".into(),
+            "is given more than once".into(),
+            "one value".into()
+        )]
+    );
+}
