@@ -281,3 +281,6 @@ fn clean(text: &str, limit_chars: usize) -> String {
         None => line,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,502 @@
+//! Each named disaster by itself: what happens, and what must come of it.
+
+use std::rc::Rc;
+
+use s3_destination::failure::Failure;
+use s3_destination::key::KeyNames;
+use s3_destination::recover::recover;
+use s3_destination::settings::Settings;
+use s3_destination::upload::{UploadError, Uploads};
+
+use crate::simulated::{Fault, Faults, Host, LIMITS, World, no_faults, run, settings, uploads};
+
+const TYPE: &str = "application/x-ndjson";
+
+/// Always the same fault for one operation from its `from`th to its `to`th request.
+fn faults(operation: &'static str, from: usize, to: usize, fault: Fault) -> Faults {
+    Box::new(move |other, count| {
+        (other == operation && (from..=to).contains(&count)).then_some(fault)
+    })
+}
+
+struct Scene {
+    world: Rc<World>,
+    settings: Settings,
+    uploads: Uploads<Host>,
+    keys: KeyNames,
+}
+
+fn scene(fields: &str, faults: Faults) -> Scene {
+    let settings = settings(fields);
+    let world = World::new(1, &settings, &run("attempt-1"), faults);
+    let uploads = uploads(&world, &settings, &run("attempt-1"));
+    let keys = KeyNames::new(&settings, &run("attempt-1")).unwrap();
+    Scene {
+        world,
+        settings,
+        uploads,
+        keys,
+    }
+}
+
+fn four_parts() -> Vec<u8> {
+    (0..4 * LIMITS.part_size_bytes as u8 - 3).collect()
+}
+
+impl Scene {
+    fn key(&self, index: u32) -> String {
+        self.keys.data(index).unwrap()
+    }
+
+    fn export(
+        &mut self,
+        files: &[&[u8]],
+    ) -> Result<Vec<s3_destination::upload::StoredFile>, UploadError> {
+        for (index, bytes) in (0..).zip(files) {
+            self.uploads.open(self.keys.data(index).unwrap(), TYPE)?;
+            self.uploads.write(bytes)?;
+            self.uploads.close()?;
+        }
+        self.uploads.settle()
+    }
+
+    fn stored(&self, index: u32) -> Option<Vec<u8>> {
+        self.world
+            .store
+            .borrow()
+            .objects
+            .get(&self.key(index))
+            .map(|object| object.bytes.clone())
+    }
+
+    fn abort_all(&mut self) -> Vec<String> {
+        self.uploads
+            .abort_all()
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+}
+
+#[test]
+fn a_file_of_one_part_is_one_put_and_one_byte_more_is_an_upload() {
+    for (len, expected) in [
+        (LIMITS.part_size_bytes, vec!["PutObject"]),
+        (
+            LIMITS.part_size_bytes + 1,
+            vec![
+                "CreateMultipartUpload",
+                "UploadPart",
+                "UploadPart",
+                "CompleteMultipartUpload",
+            ],
+        ),
+    ] {
+        let mut scene = scene("", no_faults());
+        scene.export(&[&vec![7; len]]).unwrap();
+        assert_eq!(*scene.world.arrived.borrow(), expected);
+    }
+}
+
+#[test]
+fn the_next_file_is_written_while_the_one_before_is_finished() {
+    let mut scene = scene("", no_faults());
+    let first = four_parts();
+    scene.uploads.open(scene.key(0), TYPE).unwrap();
+    scene.uploads.write(&first).unwrap();
+    scene.uploads.close().unwrap();
+    scene.uploads.open(scene.key(1), TYPE).unwrap();
+    scene.uploads.write(b"second").unwrap();
+    assert_eq!(scene.stored(0), None, "nobody waited for the first file");
+    scene.uploads.close().unwrap();
+    let stored = scene.uploads.settle().unwrap();
+    assert_eq!(
+        stored.iter().map(|file| file.bytes).collect::<Vec<_>>(),
+        [first.len() as u64, 6]
+    );
+    assert_eq!(scene.stored(0), Some(first));
+}
+
+#[test]
+fn a_failed_middle_part_is_never_forgotten() {
+    let mut scene = scene(
+        "",
+        faults("UploadPart", 2, 2, Fault::Error(403, "AccessDenied")),
+    );
+    let error = scene.export(&[&four_parts()]).unwrap_err();
+    assert!(error.to_string().starts_with("UploadPart of `"), "{error}");
+    assert!(matches!(Failure::from(error), Failure::Refused(_)));
+    assert_eq!(scene.abort_all(), Vec::<String>::new());
+    assert_eq!(scene.world.count("CompleteMultipartUpload"), 0);
+    assert_eq!(scene.stored(0), None);
+    assert_eq!(scene.world.open_uploads(), []);
+}
+
+#[test]
+fn a_part_that_fails_for_a_while_is_sent_again_unchanged() {
+    let mut scene = scene(
+        "",
+        faults("UploadPart", 2, 8, Fault::Error(503, "SlowDown")),
+    );
+    scene.export(&[&four_parts()]).unwrap();
+    assert_eq!(scene.stored(0), Some(four_parts()));
+    assert_eq!(scene.uploads.counts().retries, 7);
+}
+
+#[test]
+fn completes_answer_is_lost() {
+    let mut scene = scene(
+        "",
+        faults("CompleteMultipartUpload", 1, 1, Fault::AnswerLost),
+    );
+    let stored = scene.export(&[&four_parts()]).unwrap();
+    // Repeated, answered NoSuchUpload, and proven by HEAD.
+    assert_eq!(scene.world.count("CompleteMultipartUpload"), 2);
+    assert_eq!(scene.world.count("HeadObject"), 1);
+    assert_eq!(
+        stored[0].etag,
+        scene.world.store.borrow().objects[&scene.key(0)].etag
+    );
+}
+
+#[test]
+fn no_such_upload_after_success_is_success() {
+    let mut scene = scene("", faults("CompleteMultipartUpload", 1, 1, Fault::Twice));
+    scene.export(&[&four_parts()]).unwrap();
+    assert_eq!(scene.stored(0), Some(four_parts()));
+}
+
+#[test]
+fn no_such_upload_without_success_is_failure() {
+    let mut scene = scene(
+        "",
+        faults(
+            "CompleteMultipartUpload",
+            1,
+            1,
+            Fault::Error(404, "NoSuchUpload"),
+        ),
+    );
+    // An earlier attempt's object of the same size is no proof.
+    let mut earlier = uploads(&scene.world, &scene.settings, &run("attempt-0"));
+    scene.world.set_faults(no_faults());
+    earlier
+        .put(&scene.key(0), TYPE, vec![0; four_parts().len()])
+        .unwrap();
+    scene.world.set_faults(faults(
+        "CompleteMultipartUpload",
+        1,
+        1,
+        Fault::Error(404, "NoSuchUpload"),
+    ));
+    let failure = Failure::from(scene.export(&[&four_parts()]).unwrap_err());
+    assert!(
+        matches!(&failure, Failure::Unavailable { message, .. } if message.contains("404 NoSuchUpload")),
+        "{failure:?}"
+    );
+    assert_eq!(scene.abort_all(), Vec::<String>::new());
+    assert_eq!(scene.world.open_uploads(), []);
+}
+
+#[test]
+fn a_lost_answer_that_cannot_be_proven_is_unavailable() {
+    let mut scene = scene(
+        "",
+        faults("CompleteMultipartUpload", 1, 1, Fault::AnswerLost),
+    );
+    scene.world.denied.borrow_mut().insert("HeadObject");
+    let failure = Failure::from(scene.export(&[&four_parts()]).unwrap_err());
+    let Failure::Unavailable { message, .. } = failure else {
+        panic!("{failure:?}")
+    };
+    assert!(
+        message.contains("cannot be proven (the credentials may not read it (s3:GetObject))"),
+        "{message}"
+    );
+}
+
+#[test]
+fn the_part_after_the_last_is_refused_and_nothing_is_cut_off() {
+    let mut scene = scene("", no_faults());
+    scene.uploads.open(scene.key(0), TYPE).unwrap();
+    let capacity = LIMITS.part_size_bytes * LIMITS.max_parts as usize;
+    scene.uploads.write(&vec![1; capacity - 19]).unwrap();
+    assert_eq!(
+        (
+            scene.uploads.remaining_bytes(),
+            scene.uploads.parts_exhausted()
+        ),
+        (19, true)
+    );
+    scene.uploads.write(&[2; 19]).unwrap();
+    let error = scene.uploads.write(&[3]).unwrap_err();
+    assert!(
+        error.to_string().ends_with(
+            "does not fit into 8 parts; set max_file_size_mb, so that the export is split"
+        )
+    );
+    assert!(matches!(Failure::from(error), Failure::Refused(_)));
+    // A caller that heeds the signal loses nothing.
+    scene.uploads.close().unwrap();
+    scene.uploads.settle().unwrap();
+    assert_eq!(scene.stored(0).unwrap().len(), capacity);
+}
+
+#[test]
+fn credentials_expire_between_parts() {
+    let mut scene = scene("", no_faults());
+    scene.uploads.open(scene.key(0), TYPE).unwrap();
+    scene.uploads.write(&four_parts()[..40]).unwrap();
+    scene.world.credentials_valid_from.set(1);
+    scene.uploads.write(&four_parts()[40..]).unwrap();
+    scene.uploads.close().unwrap();
+    scene.uploads.settle().unwrap();
+    assert_eq!(scene.stored(0), Some(four_parts()));
+    assert_eq!(
+        scene.world.refreshes.get(),
+        1,
+        "several requests learn of one expiry"
+    );
+}
+
+#[test]
+fn credentials_that_stay_expired_are_refused() {
+    let mut scene = scene("", no_faults());
+    scene.world.credentials_valid_from.set(9);
+    let failure = Failure::from(scene.export(&[b"x"]).unwrap_err());
+    let Failure::Refused(message) = failure else {
+        panic!("{failure:?}")
+    };
+    assert!(
+        message.contains("400 ExpiredToken")
+            && message.contains("2 attempts")
+            && message.contains("renew"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_wrong_clock_is_corrected_once() {
+    let mut scene = scene("", no_faults());
+    scene.world.skew_s.set(7_200);
+    scene.export(&[&four_parts()]).unwrap();
+    assert_eq!(scene.stored(0), Some(four_parts()));
+    assert_eq!(scene.uploads.counts().retries, 1);
+}
+
+#[test]
+fn an_abort_that_fails_names_the_upload_and_recover_aborts_it() {
+    let mut scene = scene(
+        "",
+        faults("UploadPart", 1, 1, Fault::Error(403, "AccessDenied")),
+    );
+    scene
+        .world
+        .denied
+        .borrow_mut()
+        .insert("AbortMultipartUpload");
+    scene.export(&[&four_parts()]).unwrap_err();
+    let left_open = scene.abort_all();
+    assert_eq!(left_open.len(), 1);
+    let expected = format!(
+        "upload `upload&1` of `{}` is left open: AbortMultipartUpload of",
+        scene.key(0)
+    );
+    assert!(left_open[0].starts_with(&expected), "{left_open:?}");
+    assert!(
+        left_open[0].contains("the credentials need s3:AbortMultipartUpload"),
+        "{left_open:?}"
+    );
+
+    scene.world.denied.borrow_mut().clear();
+    let notes = scene.world.notes.borrow().clone();
+    let recovery = recover(
+        Rc::new(Host(scene.world.clone())),
+        &scene.settings,
+        &run("attempt-2"),
+        &notes,
+    );
+    assert_eq!(
+        recovery.aborted,
+        [format!("upload `upload&1` of `{}`", scene.key(0))]
+    );
+    assert_eq!(recovery.left_open, Vec::<String>::new());
+    assert_eq!(scene.world.open_uploads(), []);
+}
+
+#[test]
+fn an_upload_created_twice_is_swept_up() {
+    let mut scene = scene("", faults("CreateMultipartUpload", 1, 2, Fault::AnswerLost));
+    scene.export(&[&four_parts()]).unwrap();
+    assert_eq!(scene.world.store.borrow().uploads_created, 3);
+    assert_eq!(scene.world.open_uploads(), []);
+    assert_eq!(scene.uploads.take_warnings(), Vec::<String>::new());
+}
+
+#[test]
+fn an_upload_created_twice_that_cannot_be_found_is_reported() {
+    let mut scene = scene("", faults("CreateMultipartUpload", 1, 1, Fault::AnswerLost));
+    scene
+        .world
+        .denied
+        .borrow_mut()
+        .insert("ListMultipartUploads");
+    scene.export(&[&four_parts()]).unwrap();
+    let warnings = scene.uploads.take_warnings();
+    assert_eq!(warnings.len(), 1);
+    assert!(
+        warnings[0].contains("whose id is unknown may be left open"),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn a_crash_between_create_and_its_note_is_cleaned_up() {
+    let mut scene = scene(
+        "",
+        faults("CreateMultipartUpload", 1, 99, Fault::AnswerLost),
+    );
+    scene.export(&[&four_parts()]).unwrap_err();
+    drop(scene.uploads); // Killed: no abort_all.
+    assert_eq!(scene.world.open_uploads().len(), 10);
+    // Another run's upload under a longer key stays.
+    scene.world.set_faults(no_faults());
+    let other = uploads(&scene.world, &scene.settings, &run("attempt-1"));
+    let mut other = other;
+    other
+        .open(format!("{}.other", scene.keys.data(0).unwrap()), TYPE)
+        .unwrap();
+    other.write(&four_parts()).unwrap();
+    let notes = vec![scene.world.notes.borrow()[0].clone()];
+    let recovery = recover(
+        Rc::new(Host(scene.world.clone())),
+        &scene.settings,
+        &run("attempt-2"),
+        &notes,
+    );
+    assert_eq!((recovery.aborted.len(), recovery.left_open.len()), (10, 0));
+    assert_eq!(scene.world.open_uploads().len(), 1);
+}
+
+#[test]
+fn without_a_note_nothing_is_begun() {
+    let mut scene = scene("", no_faults());
+    scene.world.notes_fail.set(true);
+    let failure = Failure::from(scene.export(&[&four_parts()]).unwrap_err());
+    assert!(
+        matches!(&failure, Failure::Unavailable { message, .. } if message.contains("disk full")),
+        "{failure:?}"
+    );
+    assert_eq!(scene.world.count("CreateMultipartUpload"), 0);
+}
+
+#[test]
+fn a_rerun_with_fewer_files_deletes_the_rest() {
+    let mut scene = scene("", no_faults());
+    scene.export(&[b"a", b"b", b"c", b"d"]).unwrap();
+    let mut second = uploads(&scene.world, &scene.settings, &run("attempt-2"));
+    let next = || (2..).map(|index| scene.keys.data(index).unwrap());
+    let leftovers = second.remove_leftovers(next());
+    assert_eq!(leftovers.deleted, [scene.key(2), scene.key(3)]);
+    assert_eq!(leftovers.warning, None);
+    assert_eq!(
+        scene
+            .world
+            .store
+            .borrow()
+            .objects
+            .keys()
+            .collect::<Vec<_>>(),
+        [&scene.key(0), &scene.key(1)]
+    );
+}
+
+#[test]
+fn leftovers_that_may_not_be_deleted_are_reported() {
+    for operation in ["HeadObject", "DeleteObject"] {
+        let mut scene = scene("", no_faults());
+        scene.export(&[b"a", b"b"]).unwrap();
+        scene.world.denied.borrow_mut().insert(operation);
+        let leftovers = scene
+            .uploads
+            .remove_leftovers([scene.keys.data(1).unwrap()]);
+        assert_eq!(leftovers.deleted, Vec::<String>::new());
+        let warning = leftovers.warning.unwrap();
+        assert!(
+            warning.contains(&scene.key(1)) && warning.contains("403 AccessDenied"),
+            "{warning}"
+        );
+    }
+}
+
+#[test]
+fn if_none_match_takes_an_identical_rerun_and_refuses_another() {
+    for fields in [
+        r#""if_none_match": true"#,
+        r#""if_none_match": true, "checksum": "crc64nvme""#,
+    ] {
+        let mut scene = scene(fields, no_faults());
+        let files: [&[u8]; 2] = [&four_parts(), b"small"];
+        let first = scene.export(&files).unwrap();
+        scene.uploads = uploads(&scene.world, &scene.settings, &run("attempt-2"));
+        let second = scene.export(&files).unwrap();
+        assert_eq!(first, second, "a proven no-op");
+        assert_eq!(
+            scene.world.store.borrow().written.len(),
+            2,
+            "nothing was written again"
+        );
+        assert_eq!(scene.world.open_uploads(), []);
+
+        for other in [[&four_parts()[1..], b"small"], [&four_parts(), b"smaller"]] {
+            scene.uploads = uploads(&scene.world, &scene.settings, &run("attempt-3"));
+            let failure = Failure::from(scene.export(&other).unwrap_err());
+            let Failure::Refused(message) = failure else {
+                panic!("{failure:?}")
+            };
+            assert!(
+                message.contains("exists already and if_none_match forbids overwriting it"),
+                "{message}"
+            );
+            assert_eq!(scene.abort_all(), Vec::<String>::new());
+        }
+        assert_eq!(scene.world.open_uploads(), []);
+    }
+}
+
+#[test]
+fn with_a_checksum_equal_size_is_no_proof() {
+    let mut scene = scene(
+        r#""if_none_match": true, "checksum": "crc64nvme""#,
+        no_faults(),
+    );
+    scene.export(&[b"small"]).unwrap();
+    scene.uploads = uploads(&scene.world, &scene.settings, &run("attempt-2"));
+    let error = scene.export(&[b"SMALL"]).unwrap_err();
+    assert!(
+        error.to_string().contains("its checksum is another"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_lost_answer_to_a_conditional_put_is_success() {
+    let mut scene = scene(
+        r#""if_none_match": true"#,
+        faults("PutObject", 1, 1, Fault::AnswerLost),
+    );
+    scene.export(&[b"small"]).unwrap();
+    assert_eq!(scene.stored(0), Some(b"small".to_vec()));
+}
+
+#[test]
+fn another_etag_than_the_parts_is_found_out() {
+    let mut scene = scene("", faults("UploadPart", 2, 2, Fault::WrongEtag));
+    let failure = Failure::from(scene.export(&[&four_parts()]).unwrap_err());
+    assert!(
+        matches!(&failure, Failure::Unavailable { message, .. } if message.contains("InvalidPart")),
+        "{failure:?}"
+    );
+    assert_eq!(scene.abort_all(), Vec::<String>::new());
+    assert_eq!(scene.world.open_uploads(), []);
+}

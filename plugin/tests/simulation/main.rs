@@ -1,0 +1,9 @@
+//! The plugin's upload path against a simulated store whose every answer can be delayed, lost, repeated, cut or
+//! replaced. Deterministic: a seed decides everything, and no test waits for anything but the simulator.
+
+mod disasters;
+mod probe;
+mod seeds;
+mod simulated;
+mod store;
+mod verify;

@@ -1,0 +1,489 @@
+//! The host's side of the contract over a simulated network: time is a number, and a plan of faults decides what
+//! happens to each request. Also enforces what a real host would: the plan's grants, and the limits on requests and
+//! payloads in flight.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use chrono::DateTime;
+use proptest::prelude::Rng;
+use proptest::test_runner::{RngAlgorithm, TestRng};
+use s3_destination::config;
+use s3_destination::imports::{
+    Imports, Level, Refresh, Request, Response, ScopedKey, SignerError, TransportError,
+};
+use s3_destination::plan::{Grant, plan};
+use s3_destination::s3::client::{Client, REQUESTS_IN_FLIGHT};
+use s3_destination::s3::request::Target;
+use s3_destination::settings::{Interval, Run, Settings};
+use s3_destination::upload::{Limits, Uploads};
+
+use crate::store::{Arrived, Store, error, xml};
+use crate::verify;
+
+pub const SECRET: &str = "canary/secret+key";
+pub const REGION: &str = "eu-test-1";
+/// 2026-01-01T00:00:00Z
+const NOW: i64 = 1_767_225_600;
+
+/// What happens to one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Never arrives.
+    Unconnected,
+    /// Arrives, and its answer does not.
+    AnswerLost,
+    AnswerLate,
+    /// Arrives twice; the second answer comes.
+    Twice,
+    /// An error without effect.
+    Error(u16, &'static str),
+    /// An error with effect.
+    ErrorAfter(u16, &'static str),
+    /// A web page without effect.
+    Page(u16),
+    /// A web page with effect.
+    PageAfter(u16),
+    /// The answer names an ETag that is not the part's.
+    WrongEtag,
+}
+
+/// Decides the fault of each request from its operation and how many of that operation there were.
+pub type Faults = Box<dyn FnMut(&'static str, usize) -> Option<Fault>>;
+
+pub struct World {
+    pub store: RefCell<Store>,
+    pub rng: RefCell<Random>,
+    faults: RefCell<Faults>,
+    seen: RefCell<BTreeMap<&'static str, usize>>,
+    grants: Vec<Grant>,
+    now_ms: Cell<u64>,
+    in_flight: RefCell<BTreeMap<u64, Flight>>,
+    next_id: Cell<u64>,
+    payloads: Cell<usize>,
+    pub most_payloads: Cell<usize>,
+    /// Operations as they arrived.
+    pub arrived: RefCell<Vec<&'static str>>,
+    pub notes: RefCell<Vec<Vec<u8>>>,
+    pub notes_fail: Cell<bool>,
+    /// The host's clock minus the store's.
+    pub skew_s: Cell<i64>,
+    /// Number of the host's credentials, and the lowest that the store still takes.
+    pub credentials: Cell<u64>,
+    pub credentials_valid_from: Cell<u64>,
+    pub refreshes: Cell<usize>,
+    /// Operations that the store denies.
+    pub denied: RefCell<BTreeSet<&'static str>>,
+}
+
+struct Flight {
+    due_ms: u64,
+    request: Option<Arrived>,
+    answer: Option<Result<Response, TransportError>>,
+}
+
+pub struct Random(TestRng);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        Random(TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
+    }
+
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.0.next_u64() % bound
+    }
+
+    pub fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len() as u64) as usize]
+    }
+
+    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        self.0.fill_bytes(&mut bytes);
+        bytes
+    }
+}
+
+impl World {
+    pub fn new(seed: u64, settings: &Settings, run: &Run, faults: Faults) -> Rc<Self> {
+        Rc::new(World {
+            store: RefCell::new(Store {
+                bucket: settings.bucket.clone(),
+                ..Store::default()
+            }),
+            rng: RefCell::new(Random::new(seed)),
+            faults: RefCell::new(faults),
+            seen: RefCell::default(),
+            grants: plan(settings, run).unwrap().grants,
+            now_ms: Cell::new(0),
+            in_flight: RefCell::default(),
+            next_id: Cell::new(0),
+            payloads: Cell::new(0),
+            most_payloads: Cell::new(0),
+            arrived: RefCell::default(),
+            notes: RefCell::default(),
+            notes_fail: Cell::new(false),
+            skew_s: Cell::new(0),
+            credentials: Cell::new(0),
+            credentials_valid_from: Cell::new(0),
+            refreshes: Cell::new(0),
+            denied: RefCell::default(),
+        })
+    }
+
+    pub fn set_faults(&self, faults: Faults) {
+        *self.faults.borrow_mut() = faults;
+    }
+
+    pub fn open_uploads(&self) -> Vec<(String, String)> {
+        let store = self.store.borrow();
+        store
+            .uploads
+            .iter()
+            .map(|(id, upload)| (id.clone(), upload.key.clone()))
+            .collect()
+    }
+
+    /// How often an operation arrived.
+    pub fn count(&self, operation: &str) -> usize {
+        self.arrived
+            .borrow()
+            .iter()
+            .filter(|other| **other == operation)
+            .count()
+    }
+
+    fn check_grants(&self, request: &Arrived) {
+        let (origin, rest) = request
+            .url
+            .split_at(request.url[8..].find('/').unwrap() + 8);
+        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let mut keys: Vec<&str> = query
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| pair.split('=').next().unwrap())
+            .collect();
+        keys.sort_unstable();
+        let covers = |grant: &Grant| {
+            let mut granted: Vec<&str> = grant.query.iter().map(String::as_str).collect();
+            granted.sort_unstable();
+            grant.method == request.method
+                && grant.origin == origin
+                && path.starts_with(&grant.path_prefix)
+                && granted == keys
+                && request
+                    .headers
+                    .iter()
+                    .all(|(name, _)| grant.headers.contains(name))
+        };
+        assert!(
+            self.grants.iter().any(covers),
+            "no grant covers {} {}\nheaders {:?}",
+            request.method,
+            request.url,
+            request
+                .headers
+                .iter()
+                .map(|(name, _)| name)
+                .collect::<Vec<_>>()
+        );
+    }
+
+    /// What the store makes of a request that arrived.
+    fn handle(&self, request: &Arrived) -> Response {
+        let operation = request.operation();
+        self.arrived.borrow_mut().push(operation);
+        let claim = verify::verify(
+            request.method,
+            &request.url,
+            &request.headers,
+            &request.body,
+            SECRET,
+            REGION,
+        );
+        let signed_at =
+            chrono::NaiveDateTime::parse_from_str(&claim.date_time, "%Y%m%dT%H%M%SZ").unwrap();
+        if (signed_at.and_utc().timestamp() - NOW).abs() > 15 * 60 {
+            return error(403, "RequestTimeTooSkewed");
+        }
+        let number: u64 = claim
+            .access_key_id
+            .strip_prefix("AK")
+            .unwrap()
+            .parse()
+            .unwrap();
+        if number < self.credentials_valid_from.get() {
+            return error(400, "ExpiredToken");
+        }
+        if self.denied.borrow().contains(operation) {
+            return error(403, "AccessDenied");
+        }
+        self.store.borrow_mut().handle(request)
+    }
+
+    fn answer(&self, request: &Arrived) -> Result<Response, TransportError> {
+        let operation = request.operation();
+        let count = {
+            let mut seen = self.seen.borrow_mut();
+            let count = seen.entry(operation).or_default();
+            *count += 1;
+            *count
+        };
+        let Some(fault) = (self.faults.borrow_mut())(operation, count) else {
+            return Ok(self.handle(request));
+        };
+        let page = |status| {
+            xml(
+                status,
+                "<!DOCTYPE html><html><body>\u{7}Bad gateway</body></html>".into(),
+            )
+        };
+        match fault {
+            Fault::Unconnected => Err(TransportError::Connect("refused".into())),
+            Fault::AnswerLost | Fault::AnswerLate => {
+                self.handle(request);
+                Err(match fault {
+                    Fault::AnswerLost => TransportError::Interrupted("reset".into()),
+                    _ => TransportError::Timeout("too late".into()),
+                })
+            }
+            Fault::Twice => {
+                self.handle(request);
+                Ok(self.handle(request))
+            }
+            Fault::Error(status, code) => Ok(error(status, code)),
+            Fault::ErrorAfter(status, code) => {
+                self.handle(request);
+                Ok(error(status, code))
+            }
+            Fault::Page(status) => Ok(page(status)),
+            Fault::PageAfter(status) => {
+                self.handle(request);
+                Ok(page(status))
+            }
+            Fault::WrongEtag => {
+                let mut response = self.handle(request);
+                for (name, value) in &mut response.headers {
+                    if name == "etag" {
+                        *value = "\"00000000000000000000000000000000\"".into();
+                    }
+                }
+                Ok(response)
+            }
+        }
+    }
+
+    /// Let the request that is due first arrive; false when all have.
+    fn step(&self) -> bool {
+        let first = {
+            let in_flight = self.in_flight.borrow();
+            let waiting = in_flight
+                .iter()
+                .filter(|(_, flight)| flight.request.is_some());
+            waiting
+                .min_by_key(|(id, flight)| (flight.due_ms, **id))
+                .map(|(id, flight)| (*id, flight.due_ms))
+        };
+        let Some((id, due_ms)) = first else {
+            return false;
+        };
+        self.now_ms.set(self.now_ms.get().max(due_ms));
+        let request = self
+            .in_flight
+            .borrow_mut()
+            .get_mut(&id)
+            .unwrap()
+            .request
+            .take()
+            .unwrap();
+        let answer = self.answer(&request);
+        self.in_flight.borrow_mut().get_mut(&id).unwrap().answer = Some(answer);
+        true
+    }
+}
+
+/// What the plugin is given; clones share the world.
+#[derive(Clone)]
+pub struct Host(pub Rc<World>);
+
+pub struct Payload(Vec<u8>, Rc<World>);
+
+impl Drop for Payload {
+    fn drop(&mut self) {
+        self.1.payloads.set(self.1.payloads.get() - 1);
+    }
+}
+
+pub struct Exchange(u64, Rc<World>);
+
+/// Dropping cancels: the request may have been on its way.
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let flight = self.1.in_flight.borrow_mut().remove(&self.0);
+        if let Some(Flight {
+            request: Some(request),
+            ..
+        }) = flight
+            && self.1.rng.borrow_mut().below(2) == 0
+        {
+            self.1.handle(&request);
+        }
+    }
+}
+
+impl Imports for Host {
+    type Payload = Payload;
+    type Exchange = Exchange;
+
+    fn payload(&self, bytes: Vec<u8>) -> Payload {
+        self.0.payloads.set(self.0.payloads.get() + 1);
+        self.0
+            .most_payloads
+            .set(self.0.most_payloads.get().max(self.0.payloads.get()));
+        Payload(bytes, self.0.clone())
+    }
+
+    fn send(&self, request: Request<'_, Payload>) -> Exchange {
+        let world = &self.0;
+        let arrived = Arrived {
+            method: request.method.as_str(),
+            url: request.url,
+            headers: request.headers,
+            body: request
+                .body
+                .map_or_else(Vec::new, |payload| payload.0.clone()),
+        };
+        world.check_grants(&arrived);
+        let id = world.next_id.get();
+        world.next_id.set(id + 1);
+        let due_ms =
+            world.now_ms.get() + u64::from(request.delay_ms) + world.rng.borrow_mut().below(50);
+        let mut in_flight = world.in_flight.borrow_mut();
+        in_flight.insert(
+            id,
+            Flight {
+                due_ms,
+                request: Some(arrived),
+                answer: None,
+            },
+        );
+        assert!(
+            in_flight.len() <= REQUESTS_IN_FLIGHT,
+            "more requests in flight than announced"
+        );
+        Exchange(id, world.clone())
+    }
+
+    fn wait(&self, exchange: Exchange) -> Result<Response, TransportError> {
+        loop {
+            if let Some(answer) = self
+                .0
+                .in_flight
+                .borrow_mut()
+                .get_mut(&exchange.0)
+                .unwrap()
+                .answer
+                .take()
+            {
+                return answer;
+            }
+            assert!(self.0.step());
+        }
+    }
+
+    fn wait_any(&self, exchanges: &[&Exchange]) -> usize {
+        assert!(!exchanges.is_empty());
+        loop {
+            let ready =
+                |exchange: &&Exchange| self.0.in_flight.borrow()[&exchange.0].answer.is_some();
+            if let Some(index) = exchanges.iter().position(ready) {
+                return index;
+            }
+            assert!(self.0.step());
+        }
+    }
+
+    fn scoped_key(
+        &self,
+        service: &str,
+        region: &str,
+        refresh: Refresh,
+    ) -> Result<ScopedKey, SignerError> {
+        let world = &self.0;
+        assert_eq!((service, region), ("s3", REGION));
+        match refresh {
+            Refresh::None => {}
+            Refresh::Expired => {
+                world.credentials.set(world.credentials.get() + 1);
+                world.refreshes.set(world.refreshes.get() + 1);
+            }
+            Refresh::Skewed => world.skew_s.set(0),
+        }
+        let timestamp = NOW + world.skew_s.get();
+        let date = DateTime::from_timestamp(timestamp, 0)
+            .unwrap()
+            .format("%Y%m%d")
+            .to_string();
+        Ok(ScopedKey {
+            access_key_id: format!("AK{}", world.credentials.get()),
+            session_token: Some(format!("token {}", world.credentials.get())),
+            timestamp,
+            key: verify::scoped_key(SECRET, &date, region),
+        })
+    }
+
+    fn note(&self, note: &[u8]) -> Result<(), String> {
+        if self.0.notes_fail.get() {
+            return Err("disk full".into());
+        }
+        assert!(note.len() <= 4_096);
+        self.0.notes.borrow_mut().push(note.to_vec());
+        Ok(())
+    }
+
+    fn log(&self, _level: Level, message: &str) {
+        assert!(!message.contains(SECRET));
+    }
+}
+
+pub fn run(attempt: &str) -> Run {
+    Run {
+        id: "run-1".into(),
+        attempt: attempt.into(),
+        model: "events".into(),
+        interval: Interval {
+            start_micros: Some(0),
+            end_micros: 3_600_000_000,
+        },
+    }
+}
+
+/// Settings from a configuration with these fields besides the required ones.
+pub fn settings(fields: &str) -> Settings {
+    let json = format!(
+        r#"{{"bucket_name": "bucket", "region": "{REGION}", "prefix": "t ä+b/", "max_file_size_mb": 1,
+            "endpoint_url": "https://store.test:9000"{}{fields}}}"#,
+        if fields.is_empty() { "" } else { ", " }
+    );
+    config::parse(&json).unwrap()
+}
+
+pub const LIMITS: Limits = Limits {
+    part_size_bytes: 16,
+    max_parts: 8,
+    reserve_bytes: 20,
+};
+
+pub fn uploads(world: &Rc<World>, settings: &Settings, run: &Run) -> Uploads<Host> {
+    Uploads::new(
+        Client::new(Rc::new(Host(world.clone())), Target::new(settings, run)),
+        LIMITS,
+    )
+}
+
+pub fn no_faults() -> Faults {
+    Box::new(|_, _| None)
+}
