@@ -386,7 +386,7 @@ fn types_that_no_file_can_hold_are_refused_with_their_name() {
         ),
         (
             DataType::List(month),
-            "List(Interval(YearMonth), field: 'item')",
+            "List(Interval(YearMonth))",
             "intervals cannot be exported",
         ),
     ];
