@@ -27,7 +27,9 @@ pub enum IntervalError {
         "the interval is empty: it starts and ends at {0}; its end is exclusive, so it must be later than its start"
     )]
     Empty(Moment),
-    #[error("the interval is inverted: it starts at {start} but ends before, at {end}; swap the two")]
+    #[error(
+        "the interval is inverted: it starts at {start} but ends before, at {end}; swap the two"
+    )]
     Inverted { start: Moment, end: Moment },
     #[error("the end must be a time, not `{0}`: only the start can be left open")]
     OpenEnd(String),
@@ -57,8 +59,7 @@ impl Moment {
     /// than a microsecond are cut.
     pub fn parse(text: &str) -> Result<Self, IntervalError> {
         let text = text.trim();
-        let micros =
-            micros_of(text).ok_or_else(|| IntervalError::NotATime(shortened(text)))?;
+        let micros = micros_of(text).ok_or_else(|| IntervalError::NotATime(shortened(text)))?;
         if (FIRST_MICROS..LAST_MICROS).contains(&micros) {
             Ok(Moment(micros))
         } else {
@@ -181,8 +182,14 @@ mod tests {
             ("2023-07-28T01:00", "2023-07-28T01:00:00+00:00"),
             ("2023-07-28T01:00Z", "2023-07-28T01:00:00+00:00"),
             ("2023-07-28", "2023-07-28T00:00:00+00:00"),
-            (" 1969-12-31T23:59:59.999999Z ", "1969-12-31T23:59:59.999999+00:00"),
-            ("2023-07-28T01:00:00.123456789Z", "2023-07-28T01:00:00.123456+00:00"),
+            (
+                " 1969-12-31T23:59:59.999999Z ",
+                "1969-12-31T23:59:59.999999+00:00",
+            ),
+            (
+                "2023-07-28T01:00:00.123456789Z",
+                "2023-07-28T01:00:00.123456+00:00",
+            ),
         ];
         for (text, expect) in cases {
             assert_eq!(
@@ -233,7 +240,10 @@ mod tests {
         for word in ["START", "start", "beginning"] {
             let interval = Interval::parse(word, "2023-07-28").expect("an interval");
             assert_eq!(interval.start(), None);
-            assert_eq!(interval.to_string(), "the beginning to 2023-07-28T00:00:00+00:00");
+            assert_eq!(
+                interval.to_string(),
+                "the beginning to 2023-07-28T00:00:00+00:00"
+            );
         }
     }
 }

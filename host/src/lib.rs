@@ -2,10 +2,13 @@
 //! access that the run needs. What the plugin does with rows is the plugin's; the two meet only in `wit/`.
 
 pub mod capability;
+pub mod cli;
+pub mod component;
 pub mod config;
 pub mod credentials;
 pub mod egress;
 pub mod interval;
 pub mod model;
+pub mod run;
 pub mod sandbox;
 pub mod source;

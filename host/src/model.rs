@@ -86,9 +86,7 @@ impl Kind {
             Kind::Float => DataType::Float64,
             Kind::Boolean => DataType::Boolean,
             Kind::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-            Kind::TextList => {
-                DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)))
-            }
+            Kind::TextList => DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true))),
         }
     }
 
@@ -214,7 +212,12 @@ mod tests {
             names.sort();
             names.dedup();
             assert_eq!(names.len(), schema.fields().len(), "{}", model.name());
-            assert!(schema.fields().iter().all(|field| Kind::of(field).is_some()));
+            assert!(
+                schema
+                    .fields()
+                    .iter()
+                    .all(|field| Kind::of(field).is_some())
+            );
             assert!(schema.column_with_name("_inserted_at").is_some());
             assert_eq!(Model::named(model.name()), Some(model));
         }

@@ -127,7 +127,10 @@ pub fn read(folder: &Path, name: String, mut section: Section<'_>) -> Option<Des
             .ok_or_else(|| format!("`{text}` is no model's name; use events, persons or sessions, or with a files source another name of letters, digits, `-` and `_`"))
     });
     if model.is_none() {
-        section.missing("model", "name what is exported: events, persons or sessions");
+        section.missing(
+            "model",
+            "name what is exported: events, persons or sessions",
+        );
     }
     let source = read_source(folder, model.as_deref(), &mut section);
     let (egress, network) = read_egress(folder, &mut section);
@@ -223,7 +226,10 @@ fn read_files(
 ) -> Option<SourceSettings> {
     let path = section.text("path").map(|(_, path)| path);
     if path.is_none() {
-        section.missing("path", "name a file, a folder or a glob such as `events/**/*.parquet`");
+        section.missing(
+            "path",
+            "name a file, a folder or a glob such as `events/**/*.parquet`",
+        );
     }
     let format = section.choice(
         "format",
@@ -321,7 +327,11 @@ fn read_credentials(folder: &Path, destination: &mut Section<'_>) -> ChainOption
         ] {
             if set {
                 let at = section.at;
-                section.problem(at, key, "means nothing without role_arn; set that, or remove it");
+                section.problem(
+                    at,
+                    key,
+                    "means nothing without role_arn; set that, or remove it",
+                );
             }
         }
     }

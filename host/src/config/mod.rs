@@ -29,6 +29,7 @@ mod tests;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use destination::{Destination, Fields, Secrets};
 pub use problem::{ConfigError, Place, Problem, Problems, near_miss};
@@ -51,7 +52,7 @@ pub struct Config {
     /// The component to load; `None` is the bundled one.
     pub component: Option<PathBuf>,
     /// Sorted by name; at least one.
-    pub destinations: Vec<Destination>,
+    pub destinations: Vec<Arc<Destination>>,
 }
 
 impl Config {
@@ -94,7 +95,7 @@ impl Config {
     }
 
     /// The destination of that name, or the only one.
-    pub fn destination(&self, name: Option<&str>) -> Result<&Destination, ConfigError> {
+    pub fn destination(&self, name: Option<&str>) -> Result<&Arc<Destination>, ConfigError> {
         let known = || self.destinations.iter().map(|d| d.name.clone()).collect();
         match (name, self.destinations.as_slice()) {
             (Some(name), all) => {
@@ -126,7 +127,10 @@ fn read(file: &Path, table: Table, problems: &mut Vec<Problem>) -> Config {
     let component = root.section("component").and_then(|mut section| {
         let path = section.text("path").map(|(_, path)| folder.join(path));
         if path.is_none() {
-            section.missing("path", "name the component's file, or leave [component] out");
+            section.missing(
+                "path",
+                "name the component's file, or leave [component] out",
+            );
         }
         section.finish();
         path
@@ -135,7 +139,7 @@ fn read(file: &Path, table: Table, problems: &mut Vec<Problem>) -> Config {
     let described = match root.section("destinations") {
         Some(section) if !section.is_empty() => {
             section.each_section(|name, section| {
-                destinations.extend(destination::read(folder, name, section));
+                destinations.extend(destination::read(folder, name, section).map(Arc::new));
             });
             true
         }

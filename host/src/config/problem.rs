@@ -150,10 +150,7 @@ impl fmt::Display for Problems {
 }
 
 /// The one of `known` that `written` was probably meant to be.
-pub fn near_miss<'a>(
-    written: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn near_miss<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Two slips in a short name or one in three letters of a long one is a typing mistake; more is another word.
     let tolerated = (written.chars().count() / 3).max(2);
     known

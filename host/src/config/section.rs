@@ -129,17 +129,6 @@ impl<'a> Section<'a> {
         }
     }
 
-    pub fn boolean(&mut self, key: &'static str) -> Option<bool> {
-        let node = self.take(key)?.node;
-        match node.value {
-            Value::Boolean(boolean) => Some(boolean),
-            _ => {
-                self.mistyped(&node, key, "true or false");
-                None
-            }
-        }
-    }
-
     /// A list of strings, each of which `parse` must take.
     pub fn list<T>(
         &mut self,

@@ -63,14 +63,24 @@ fn a_whole_file_is_read_with_paths_beside_it_and_secrets_apart() {
     let destination = config.destination(None).expect("the only one");
     assert_eq!(destination.name, "archive");
     assert_eq!(destination.limits.guest_memory_bytes, 128 << 20);
-    assert_eq!(destination.network.ca_file.as_deref(), Some(Path::new("conf/ca.pem")));
+    assert_eq!(
+        destination.network.ca_file.as_deref(),
+        Some(Path::new("conf/ca.pem"))
+    );
     assert_eq!(destination.egress.allow_private.len(), 1);
-    let role = destination.credentials.assume_role.as_ref().expect("a role");
+    let role = destination
+        .credentials
+        .assume_role
+        .as_ref()
+        .expect("a role");
     assert_eq!(role.external_id.as_deref(), Some("42"));
     let SourceSettings::Files(files) = &destination.source else {
         panic!("{:?}", destination.source);
     };
-    assert_eq!((files.base.as_path(), files.path.as_str()), (Path::new("conf"), "events/*.parquet"));
+    assert_eq!(
+        (files.base.as_path(), files.path.as_str()),
+        (Path::new("conf"), "events/*.parquet")
+    );
     assert_eq!(files.time_column, "timestamp");
 
     let secret = BTreeSet::from(["aws_secret_access_key".to_owned()]);
@@ -88,8 +98,20 @@ fn a_whole_file_is_read_with_paths_beside_it_and_secrets_apart() {
     assert_eq!(secrets["aws_secret_access_key"].expose(), "canary-4711");
     assert_eq!(mistyped, Vec::<&str>::new());
     assert!(!format!("{config:?}").contains("canary"), "{config:?}");
-    assert_eq!(destination.fields.place("tags.team"), Place { line: 11, column: 1 });
-    assert_eq!(destination.fields.place("region"), Place { line: 5, column: 15 });
+    assert_eq!(
+        destination.fields.place("tags.team"),
+        Place {
+            line: 11,
+            column: 1
+        }
+    );
+    assert_eq!(
+        destination.fields.place("region"),
+        Place {
+            line: 5,
+            column: 15
+        }
+    );
 }
 
 #[test]
@@ -150,23 +172,71 @@ fn with_source(model: &str, source: &str) -> String {
 #[test]
 fn what_is_wrong_is_said_in_one_sentence() {
     let cases = [
-        ("", "1:1: destinations: is missing; describe at least one in a table such as [destinations.archive]"),
-        ("[destinations]", "1:1: destinations: is missing; describe at least one in a table such as [destinations.archive]"),
-        ("destinations = 5", "1:16: destinations: expected a table, found an integer"),
-        ("[destinations]\na = 1", "2:5: destinations.a: expected a table, found an integer"),
-        ("[destinations.a]\nmodel = \"events\"", "1:15: destinations.a.source: is missing; say where rows come from: source = { type = \"sample\" }, or type = \"files\" with a path"),
-        (&with_source("events", ""), "3:17: destinations.a.source.type: is missing; it is `sample` or `files`"),
-        (&with_source("events", "type = \"files\""), "3:17: destinations.a.source.path: is missing; name a file, a folder or a glob such as `events/**/*.parquet`"),
-        (&with_source("orders", "type = \"sample\""), "3:17: destinations.a.source: the sample source has no model `orders`; use events, persons or sessions"),
-        (&with_source("a b", "type = \"sample\""), "2:9: destinations.a.model: `a b` is no model's name; use events, persons or sessions, or with a files source another name of letters, digits, `-` and `_`"),
-        (&with_source("events", "type = \"files\"\npath = \"x\"\nformat = \"json\""), "6:10: destinations.a.source.format: `json` is not one of the choices; did you mean `jsonl`?; allowed: jsonl, csv"),
-        (&with_source("events", "type = \"sample\"\nrows_per_hour = 99999999999999999999"), "5:17: destinations.a.source.rows_per_hour: 99999999999999999999 does not fit into 64 bits"),
-        (&with_source("events", "type = \"${env:}\""), "4:8: destinations.a.source.type: `${env:}` is no substitution; write `${env:NAME}`, or `$${` for the characters themselves"),
-        (&with_source("events", "type = \"${env:KEY\""), "4:8: destinations.a.source.type: `${` is never closed; write `${env:NAME}`, or `$${` for the characters themselves"),
+        (
+            "",
+            "1:1: destinations: is missing; describe at least one in a table such as [destinations.archive]",
+        ),
+        (
+            "[destinations]",
+            "1:1: destinations: is missing; describe at least one in a table such as [destinations.archive]",
+        ),
+        (
+            "destinations = 5",
+            "1:16: destinations: expected a table, found an integer",
+        ),
+        (
+            "[destinations]\na = 1",
+            "2:5: destinations.a: expected a table, found an integer",
+        ),
+        (
+            "[destinations.a]\nmodel = \"events\"",
+            "1:15: destinations.a.source: is missing; say where rows come from: source = { type = \"sample\" }, or type = \"files\" with a path",
+        ),
+        (
+            &with_source("events", ""),
+            "3:17: destinations.a.source.type: is missing; it is `sample` or `files`",
+        ),
+        (
+            &with_source("events", "type = \"files\""),
+            "3:17: destinations.a.source.path: is missing; name a file, a folder or a glob such as `events/**/*.parquet`",
+        ),
+        (
+            &with_source("orders", "type = \"sample\""),
+            "3:17: destinations.a.source: the sample source has no model `orders`; use events, persons or sessions",
+        ),
+        (
+            &with_source("a b", "type = \"sample\""),
+            "2:9: destinations.a.model: `a b` is no model's name; use events, persons or sessions, or with a files source another name of letters, digits, `-` and `_`",
+        ),
+        (
+            &with_source(
+                "events",
+                "type = \"files\"\npath = \"x\"\nformat = \"json\"",
+            ),
+            "6:10: destinations.a.source.format: `json` is not one of the choices; did you mean `jsonl`?; allowed: jsonl, csv",
+        ),
+        (
+            &with_source(
+                "events",
+                "type = \"sample\"\nrows_per_hour = 99999999999999999999",
+            ),
+            "5:17: destinations.a.source.rows_per_hour: 99999999999999999999 does not fit into 64 bits",
+        ),
+        (
+            &with_source("events", "type = \"${env:}\""),
+            "4:8: destinations.a.source.type: `${env:}` is no substitution; write `${env:NAME}`, or `$${` for the characters themselves",
+        ),
+        (
+            &with_source("events", "type = \"${env:KEY\""),
+            "4:8: destinations.a.source.type: `${` is never closed; write `${env:NAME}`, or `$${` for the characters themselves",
+        ),
     ];
     for (text, expect) in cases {
         let found = problems(text);
-        assert!(found.iter().any(|line| line == expect), "{text}\n{found:#?}");
+        assert!(
+            found.iter().any(|line| line == expect),
+            "{text}\n{found:#?}"
+        );
     }
 }
 
@@ -175,7 +245,10 @@ fn syntax_errors_name_the_place_and_quote_nothing() {
     for (text, place) in [
         ("a = \"canary", "1:"),
         ("[destinations.a]\nmodel = = 1", "2:9"),
-        ("[destinations.a]\nmodel = \"events\"\nmodel = \"persons\"", "3:1"),
+        (
+            "[destinations.a]\nmodel = \"events\"\nmodel = \"persons\"",
+            "3:1",
+        ),
         ("[destinations.a\n", "1:"),
     ] {
         let found = problems(text);
@@ -186,7 +259,11 @@ fn syntax_errors_name_the_place_and_quote_nothing() {
 
 #[test]
 fn a_destination_is_chosen_by_name() {
-    let two = format!("{}{}", with_source("events", "type = \"sample\""), with_source("events", "type = \"sample\"").replace(".a", ".b"));
+    let two = format!(
+        "{}{}",
+        with_source("events", "type = \"sample\""),
+        with_source("events", "type = \"sample\"").replace(".a", ".b")
+    );
     let config = parse(&two).expect("valid");
     assert_eq!(config.destination(Some("b")).expect("b").name, "b");
     assert_eq!(
@@ -204,7 +281,10 @@ fn a_file_that_cannot_be_read_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let missing = folder.path().join("none.toml");
     let error = Config::load(&missing).expect_err("none").to_string();
-    assert!(error.contains("none.toml") && error.contains("--config"), "{error}");
+    assert!(
+        error.contains("none.toml") && error.contains("--config"),
+        "{error}"
+    );
     let binary = folder.path().join("binary.toml");
     std::fs::write(&binary, [0xff, 0xfe]).expect("a file");
     let error = Config::load(&binary).expect_err("none").to_string();

@@ -177,10 +177,7 @@ impl Walk<'_> {
 }
 
 /// Replaces `${env:NAME}` by the variable's value and `$${` by `${`.
-fn substituted(
-    written: &str,
-    variable: &dyn Fn(&str) -> Option<String>,
-) -> Result<String, String> {
+fn substituted(written: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
     let mut value = String::with_capacity(written.len());
     let mut rest = written;
     while let Some(dollar) = rest.find("${") {
@@ -193,10 +190,16 @@ fn substituted(
         value.push_str(&rest[..dollar]);
         let inside = &rest[dollar + 2..];
         let Some(close) = inside.find('}') else {
-            return Err("`${` is never closed; write `${env:NAME}`, or `$${` for the characters themselves".into());
+            return Err(
+                "`${` is never closed; write `${env:NAME}`, or `$${` for the characters themselves"
+                    .into(),
+            );
         };
         let reference = &inside[..close];
-        let Some(name) = reference.strip_prefix("env:").filter(|name| !name.is_empty()) else {
+        let Some(name) = reference
+            .strip_prefix("env:")
+            .filter(|name| !name.is_empty())
+        else {
             return Err(format!(
                 "`${{{reference}}}` is no substitution; write `${{env:NAME}}`, or `$${{` for the characters themselves"
             ));

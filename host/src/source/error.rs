@@ -55,7 +55,9 @@ pub enum SourceError {
         column: String,
         cause: String,
     },
-    #[error("row {row} of the interval takes {bytes} bytes, more than the {limit_bytes} that one batch may have; leave it out or shorten it")]
+    #[error(
+        "row {row} of the interval takes {bytes} bytes, more than the {limit_bytes} that one batch may have; leave it out or shorten it"
+    )]
     RowTooLarge {
         row: u64,
         bytes: usize,
@@ -63,7 +65,9 @@ pub enum SourceError {
     },
     #[error("rows cannot be written as Arrow IPC: {0}")]
     Encode(arrow::error::ArrowError),
-    #[error("the thread that reads the source ended unexpectedly; run again, and report it with the file if it comes back")]
+    #[error(
+        "the thread that reads the source ended unexpectedly; run again, and report it with the file if it comes back"
+    )]
     Died,
     #[error("no thread for reading the source can be started: {0}")]
     Thread(io::Error),

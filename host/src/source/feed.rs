@@ -49,8 +49,8 @@ impl Feed {
         thread::Builder::new()
             .name("source".into())
             .spawn(move || {
-                let read = super::open(&settings, selection)
-                    .and_then(|source| send_all(source, &sender));
+                let read =
+                    super::open(&settings, selection).and_then(|source| send_all(source, &sender));
                 if let Err(error) = read {
                     // Nobody listens any more when the run ended before its source.
                     sender.blocking_send(Err(error)).ok();
@@ -130,8 +130,7 @@ pub struct Stream {
 
 impl Stream {
     pub fn new(schema: &SchemaRef) -> Result<Self, SourceError> {
-        let mut writer =
-            StreamWriter::try_new(Vec::new(), schema).map_err(SourceError::Encode)?;
+        let mut writer = StreamWriter::try_new(Vec::new(), schema).map_err(SourceError::Encode)?;
         let schema = std::mem::take(writer.get_mut());
         Ok(Self {
             schema,
@@ -195,8 +194,12 @@ fn pieces(batch: RecordBatch) -> Result<Vec<RecordBatch>, SourceError> {
 
 /// View columns carry all their buffers along with every slice: copied into buffers of their own.
 fn compacted(batch: RecordBatch) -> Result<RecordBatch, SourceError> {
-    let is_view =
-        |column: &ArrayRef| matches!(column.data_type(), DataType::Utf8View | DataType::BinaryView);
+    let is_view = |column: &ArrayRef| {
+        matches!(
+            column.data_type(),
+            DataType::Utf8View | DataType::BinaryView
+        )
+    };
     if !batch.columns().iter().any(is_view) {
         return Ok(batch);
     }
@@ -213,9 +216,10 @@ fn compacted(batch: RecordBatch) -> Result<RecordBatch, SourceError> {
 }
 
 fn batch_bytes(batch: &RecordBatch) -> Result<usize, ArrowError> {
-    batch.columns().iter().try_fold(0, |sum, column| {
-        Ok(sum + array_bytes(column)?)
-    })
+    batch
+        .columns()
+        .iter()
+        .try_fold(0, |sum, column| Ok(sum + array_bytes(column)?))
 }
 
 /// Bytes of the rows that an array shows. Arrow's own count takes all children of a sliced list.
@@ -227,16 +231,26 @@ fn array_bytes(array: &ArrayRef) -> Result<usize, ArrowError> {
         DataType::List(_) => {
             let list = array.as_list::<i32>();
             let offsets = list.value_offsets();
-            child(offsets[0] as usize, offsets[list.len()] as usize, list.values())
+            child(
+                offsets[0] as usize,
+                offsets[list.len()] as usize,
+                list.values(),
+            )
         }
         DataType::LargeList(_) => {
             let list = array.as_list::<i64>();
             let offsets = list.value_offsets();
-            child(offsets[0] as usize, offsets[list.len()] as usize, list.values())
+            child(
+                offsets[0] as usize,
+                offsets[list.len()] as usize,
+                list.values(),
+            )
         }
-        DataType::Struct(_) => array.as_struct().columns().iter().try_fold(0, |sum, column| {
-            Ok(sum + array_bytes(column)?)
-        }),
+        DataType::Struct(_) => array
+            .as_struct()
+            .columns()
+            .iter()
+            .try_fold(0, |sum, column| Ok(sum + array_bytes(column)?)),
         _ => array.to_data().get_slice_memory_size(),
     }
 }
@@ -279,27 +293,46 @@ mod tests {
         );
         let whole = batch(vec![
             ("row", Arc::new(UInt32Array::from_iter_values(0..rows))),
-            ("plain", Arc::new(StringArray::from_iter_values((0..rows).map(text)))),
-            ("view", Arc::new(StringViewArray::from_iter_values((0..rows).map(text)))),
+            (
+                "plain",
+                Arc::new(StringArray::from_iter_values((0..rows).map(text))),
+            ),
+            (
+                "view",
+                Arc::new(StringViewArray::from_iter_values((0..rows).map(text))),
+            ),
             ("list", Arc::new(lists)),
         ]);
         let (sizes, read) = round_trip(&whole);
         assert_eq!(read, whole);
         assert!(sizes.len() > 8, "{sizes:?}");
-        assert!(sizes.iter().all(|size| *size <= MESSAGE_BYTES + MESSAGE_BYTES / 4), "{sizes:?}");
+        assert!(
+            sizes
+                .iter()
+                .all(|size| *size <= MESSAGE_BYTES + MESSAGE_BYTES / 4),
+            "{sizes:?}"
+        );
     }
 
     #[test]
     fn one_row_is_never_cut_and_has_a_limit() {
-        let large = batch(vec![("a", Arc::new(StringArray::from(vec!["x".repeat(MESSAGE_BYTES * 4)])))]);
+        let large = batch(vec![(
+            "a",
+            Arc::new(StringArray::from(vec!["x".repeat(MESSAGE_BYTES * 4)])),
+        )]);
         let (sizes, read) = round_trip(&large);
         assert_eq!((sizes.len(), read), (1, large));
 
-        let too_large = batch(vec![("a", Arc::new(StringArray::from(vec!["x".repeat(MAX_MESSAGE_BYTES)])))]);
+        let too_large = batch(vec![(
+            "a",
+            Arc::new(StringArray::from(vec!["x".repeat(MAX_MESSAGE_BYTES)])),
+        )]);
         let mut stream = Stream::new(&too_large.schema()).expect("a stream");
         let error = stream.message(&too_large).expect_err("too large");
         assert!(
-            error.to_string().starts_with("row 0 of the interval takes 16777"),
+            error
+                .to_string()
+                .starts_with("row 0 of the interval takes 16777"),
             "{error}"
         );
     }

@@ -52,10 +52,7 @@ impl EventFilter {
     pub fn mask(&self, events: &ArrayRef) -> Result<BooleanArray, ArrowError> {
         let events = compute::cast(events, &DataType::Utf8)?;
         let events = events.as_string::<i32>();
-        Ok(events
-            .iter()
-            .map(|event| Some(self.takes(event)))
-            .collect())
+        Ok(events.iter().map(|event| Some(self.takes(event))).collect())
     }
 }
 
@@ -179,8 +176,11 @@ mod tests {
     #[test]
     fn null_times_are_outside_and_counted() {
         let times = TimestampMillisecondArray::from(vec![Some(0), None, Some(5)]);
-        let masked = Bounds::new(&interval("START", "1970-01-01T00:00:00.005Z"), TimeUnit::Millisecond)
-            .mask(&times, TimeUnit::Millisecond);
+        let masked = Bounds::new(
+            &interval("START", "1970-01-01T00:00:00.005Z"),
+            TimeUnit::Millisecond,
+        )
+        .mask(&times, TimeUnit::Millisecond);
         assert_eq!(masked.without_time, 1);
         assert_eq!(masked.mask, BooleanArray::from(vec![true, false, false]));
     }
@@ -188,7 +188,12 @@ mod tests {
     #[test]
     fn event_lists_both_apply() {
         let events: ArrayRef = Arc::new(StringViewArray::from(vec![Some("a"), Some("b"), None]));
-        let list = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+        let list = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| name.to_string())
+                .collect::<Vec<_>>()
+        };
         for (include, exclude, expect) in [
             (None, list(&[]), [true, true, true]),
             (None, list(&["a"]), [false, true, true]),

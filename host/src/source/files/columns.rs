@@ -32,9 +32,9 @@ impl Column {
             Kind::Integer => Column::Integer(Int64Builder::new()),
             Kind::Float => Column::Float(Float64Builder::new()),
             Kind::Boolean => Column::Boolean(BooleanBuilder::new()),
-            Kind::Timestamp => Column::Timestamp(
-                TimestampMicrosecondBuilder::new().with_timezone("UTC"),
-            ),
+            Kind::Timestamp => {
+                Column::Timestamp(TimestampMicrosecondBuilder::new().with_timezone("UTC"))
+            }
             Kind::TextList => Column::TextList(ListBuilder::new(StringBuilder::new())),
         }
     }
@@ -125,7 +125,9 @@ pub fn kind_of_field(field: &str) -> Option<Kind> {
         !leading_zero
             && field.bytes().any(|b| b.is_ascii_digit())
             && !field.starts_with('+')
-            && field.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b))
+            && field
+                .bytes()
+                .all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b))
             && field.parse::<f64>().is_ok()
     };
     Some(match field {

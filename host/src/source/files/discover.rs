@@ -118,13 +118,18 @@ fn limited(place: &Path, files: &[PathBuf]) -> Result<(), SourceError> {
 }
 
 fn is_data(name: &str) -> bool {
-    ENDINGS.iter().any(|ending| unpacked_name(name).ends_with(ending))
+    ENDINGS
+        .iter()
+        .any(|ending| unpacked_name(name).ends_with(ending))
 }
 
 /// A file's name in lower case without the ending of its packing.
 pub fn unpacked_name(name: &str) -> String {
     let name = name.to_ascii_lowercase();
-    match PACKING_ENDINGS.iter().find_map(|ending| name.strip_suffix(ending)) {
+    match PACKING_ENDINGS
+        .iter()
+        .find_map(|ending| name.strip_suffix(ending))
+    {
         Some(unpacked) => unpacked.to_owned(),
         None => name,
     }

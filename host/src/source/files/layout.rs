@@ -139,7 +139,9 @@ impl Layout {
             }
         }
         let is_models = |name: &str| {
-            model.as_ref().is_some_and(|model| model.column_with_name(name).is_some())
+            model
+                .as_ref()
+                .is_some_and(|model| model.column_with_name(name).is_some())
         };
         match schema.column_with_name(&self.time_column) {
             None if !is_models(&self.time_column) => problems.push(format!(
@@ -158,12 +160,18 @@ impl Layout {
             }
             // A null column of the model passes as every kind, but cannot select rows.
             Some((_, found)) if *found.data_type() == DataType::Null => {
-                problems.push(format!("the time column `{}` is all null", self.time_column));
+                problems.push(format!(
+                    "the time column `{}` is all null",
+                    self.time_column
+                ));
             }
             _ => {}
         }
         for (index, field) in schema.fields().iter().enumerate() {
-            if schema.index_of(field.name()).is_ok_and(|first| first < index) {
+            if schema
+                .index_of(field.name())
+                .is_ok_and(|first| first < index)
+            {
                 problems.push(format!("column `{}` is there twice", field.name()));
             }
         }
@@ -227,13 +235,14 @@ impl Layout {
                 safe: false,
                 ..CastOptions::default()
             };
-            let column = cast_with_options(column, field.data_type(), &options).map_err(|cause| {
-                SourceError::BadColumn {
-                    path: projection.path.clone(),
-                    column: field.name().clone(),
-                    cause: cause.to_string(),
-                }
-            })?;
+            let column =
+                cast_with_options(column, field.data_type(), &options).map_err(|cause| {
+                    SourceError::BadColumn {
+                        path: projection.path.clone(),
+                        column: field.name().clone(),
+                        cause: cause.to_string(),
+                    }
+                })?;
             columns.push(column);
         }
         RecordBatch::try_new(self.schema.clone(), columns).map_err(|cause| projection.broken(cause))

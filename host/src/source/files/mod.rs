@@ -120,7 +120,11 @@ impl Files {
         if let Some(event) = projection.event
             && !self.selection.events.takes_all()
         {
-            let wanted = self.selection.events.mask(batch.column(event)).map_err(broken)?;
+            let wanted = self
+                .selection
+                .events
+                .mask(batch.column(event))
+                .map_err(broken)?;
             mask = compute::and(&mask, &wanted).map_err(broken)?;
             self.tally.rows_of_other_events += inside - mask.true_count() as u64;
         }

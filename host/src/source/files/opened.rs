@@ -75,11 +75,12 @@ impl Opened {
             Packing::None => head,
             _ => opened.head()?,
         };
-        opened.content = opened
-            .told_content(&head, format)
-            .ok_or_else(|| SourceError::UnknownFormat {
-                path: opened.path.clone(),
-            })?;
+        opened.content =
+            opened
+                .told_content(&head, format)
+                .ok_or_else(|| SourceError::UnknownFormat {
+                    path: opened.path.clone(),
+                })?;
         opened.schema = opened.read_schema()?;
         Ok(opened)
     }

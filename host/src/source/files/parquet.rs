@@ -30,8 +30,8 @@ pub fn batches(
     bounds: Bounds,
 ) -> Result<(Batches, RowGroups), SourceError> {
     let (handle, metadata) = file.parquet_metadata()?;
-    let wanted = overlapping(&metadata, time_column, bounds)
-        .map_err(|error| file.damaged(error))?;
+    let wanted =
+        overlapping(&metadata, time_column, bounds).map_err(|error| file.damaged(error))?;
     let groups = RowGroups {
         read: wanted.len() as u64,
         pruned: (metadata.metadata().num_row_groups() - wanted.len()) as u64,

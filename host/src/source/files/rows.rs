@@ -66,10 +66,12 @@ impl JsonRows {
             }
         }
         // A byte order mark is no part of the first row.
-        let bytes = self.buffer.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.buffer);
-        let text = std::str::from_utf8(bytes).map_err(|error| {
-            self.bad(format!("not UTF-8 at byte {}", error.valid_up_to() + 1))
-        })?;
+        let bytes = self
+            .buffer
+            .strip_prefix(b"\xef\xbb\xbf")
+            .unwrap_or(&self.buffer);
+        let text = std::str::from_utf8(bytes)
+            .map_err(|error| self.bad(format!("not UTF-8 at byte {}", error.valid_up_to() + 1)))?;
         let mut refused = None;
         let mut parser = serde_json::Deserializer::from_str(text);
         let parsed = Members {
@@ -99,7 +101,10 @@ fn json_cause(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let what = text.split(" at line ").next().unwrap_or(&text);
     if error.is_eof() {
-        format!("the JSON object ends early, at character {} ({what}); the file may be cut short", error.column())
+        format!(
+            "the JSON object ends early, at character {} ({what}); the file may be cut short",
+            error.column()
+        )
     } else {
         format!("not a JSON object at character {}: {what}", error.column())
     }
@@ -220,9 +225,7 @@ fn csv_error(file: &Opened, error: csv::Error) -> SourceError {
     };
     match error.into_kind() {
         csv::ErrorKind::Io(error) => file.read_error(error),
-        csv::ErrorKind::Utf8 { err, .. } => {
-            bad(format!("not UTF-8 in field {}", err.field() + 1))
-        }
+        csv::ErrorKind::Utf8 { err, .. } => bad(format!("not UTF-8 in field {}", err.field() + 1)),
         csv::ErrorKind::UnequalLengths {
             expected_len, len, ..
         } => bad(format!(

@@ -15,23 +15,65 @@ const SALT: u64 = 0x6576_656e_7473;
 
 /// Names by how often they occur.
 const NAMES: [&str; 16] = [
-    "$pageview", "$pageview", "$pageview", "$pageview", "$pageview", "$autocapture",
-    "$autocapture", "$autocapture", "$pageleave", "$pageleave", "$identify", "$feature_flag_called",
-    "product viewed", "product added", "order completed", "$exception",
+    "$pageview",
+    "$pageview",
+    "$pageview",
+    "$pageview",
+    "$pageview",
+    "$autocapture",
+    "$autocapture",
+    "$autocapture",
+    "$pageleave",
+    "$pageleave",
+    "$identify",
+    "$feature_flag_called",
+    "product viewed",
+    "product added",
+    "order completed",
+    "$exception",
 ];
 const PATHS: [&str; 8] = [
-    "/", "/products", "/products/rain-jacket", "/products/café-crème", "/cart", "/checkout", "/blog/日本語", "/search",
+    "/",
+    "/products",
+    "/products/rain-jacket",
+    "/products/café-crème",
+    "/cart",
+    "/checkout",
+    "/blog/日本語",
+    "/search",
 ];
 const BROWSERS: [(&str, &str); 4] = [
-    ("Chrome", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"),
-    ("Firefox", "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:127.0) Gecko/20100101 Firefox/127.0"),
-    ("Safari", "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Safari/605.1.15"),
-    ("Mobile Safari", "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148 Safari/604.1"),
+    (
+        "Chrome",
+        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36",
+    ),
+    (
+        "Firefox",
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:127.0) Gecko/20100101 Firefox/127.0",
+    ),
+    (
+        "Safari",
+        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Safari/605.1.15",
+    ),
+    (
+        "Mobile Safari",
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148 Safari/604.1",
+    ),
 ];
 const CITIES: [(&str, &str); 6] = [
-    ("Berlin", "DE"), ("São Paulo", "BR"), ("東京", "JP"), ("Zürich", "CH"), ("New York", "US"), ("Łódź", "PL"),
+    ("Berlin", "DE"),
+    ("São Paulo", "BR"),
+    ("東京", "JP"),
+    ("Zürich", "CH"),
+    ("New York", "US"),
+    ("Łódź", "PL"),
 ];
-const NOTES: [&str; 4] = ["👍🏽", "line one\\nline two", "quote \\\" and backslash \\\\", "\\u00fcber"];
+const NOTES: [&str; 4] = [
+    "👍🏽",
+    "line one\\nline two",
+    "quote \\\" and backslash \\\\",
+    "\\u00fcber",
+];
 
 /// The event's name: what the event lists choose by.
 pub fn name(row: Row) -> &'static str {
@@ -60,8 +102,12 @@ pub fn batch(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
                 random.uuid().write(to);
             }
         });
-        add(&mut person_ids, &mut buffer, |to| person_id(person).write(to));
-        add(&mut properties, &mut buffer, |to| write_properties(to, name, *row, &mut random));
+        add(&mut person_ids, &mut buffer, |to| {
+            person_id(person).write(to)
+        });
+        add(&mut properties, &mut buffer, |to| {
+            write_properties(to, name, *row, &mut random)
+        });
         if known {
             add(&mut person_properties, &mut buffer, |to| {
                 write_person(to, person, &mut random);
@@ -148,7 +194,9 @@ fn write_properties(to: &mut String, name: &str, row: Row, random: &mut Random) 
             .ok();
         }
         "$feature_flag_called" => {
-            to.push_str(",\"$feature_flag\":\"new-checkout\",\"$feature_flag_response\":\"variant-b\"");
+            to.push_str(
+                ",\"$feature_flag\":\"new-checkout\",\"$feature_flag_response\":\"variant-b\"",
+            );
         }
         "$exception" => {
             to.push_str(",\"$exception_list\":[{\"type\":\"TypeError\",\"value\":\"x is undefined\",\"stacktrace\":{\"frames\":[{\"lineno\":42,\"colno\":7,\"in_app\":true}]}}]");

@@ -20,8 +20,11 @@ const YEAR_MICROS: u64 = 365 * 24 * 3_600_000_000;
 
 pub fn batch(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
     let mut teams = Int64Builder::new();
-    let (mut distinct_ids, mut person_ids, mut properties) =
-        (StringBuilder::new(), StringBuilder::new(), StringBuilder::new());
+    let (mut distinct_ids, mut person_ids, mut properties) = (
+        StringBuilder::new(),
+        StringBuilder::new(),
+        StringBuilder::new(),
+    );
     let (mut id_versions, mut versions) = (Int64Builder::new(), Int64Builder::new());
     let mut created = Vec::with_capacity(rows.len());
     let mut deleted = BooleanBuilder::new();

@@ -38,7 +38,9 @@ impl Session {
             person: random.below(PERSONS),
             pages,
             clicks: random.below(12).cast_signed(),
-            campaign: random.one_in(3).then(|| random.pick(&["spring sale", "Ostern – 20 %"])),
+            campaign: random
+                .one_in(3)
+                .then(|| random.pick(&["spring sale", "Ostern – 20 %"])),
             click_id: random.next(),
             seconds: random.below(1_800).cast_signed(),
         }
@@ -83,10 +85,18 @@ impl Session {
             "entry_utm_campaign" => self.campaign.map(str::to_owned),
             "entry_utm_medium" => self.campaign.map(|_| "email".to_owned()),
             "entry_referring_domain" => Some("$direct".to_owned()),
-            "entry_gclid" => {
-                self.campaign.is_none().then(|| format!("{:x}", self.click_id))
-            }
-            "channel_type" => Some(if self.campaign.is_some() { "Email" } else { "Direct" }.to_owned()),
+            "entry_gclid" => self
+                .campaign
+                .is_none()
+                .then(|| format!("{:x}", self.click_id)),
+            "channel_type" => Some(
+                if self.campaign.is_some() {
+                    "Email"
+                } else {
+                    "Direct"
+                }
+                .to_owned(),
+            ),
             _ => None,
         }
     }
@@ -118,7 +128,13 @@ pub fn batch(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
     let columns = schema
         .fields()
         .iter()
-        .map(|field| column(field.name(), Kind::of(field).unwrap_or(Kind::Text), &sessions))
+        .map(|field| {
+            column(
+                field.name(),
+                Kind::of(field).unwrap_or(Kind::Text),
+                &sessions,
+            )
+        })
         .collect();
     RecordBatch::try_new(schema, columns)
 }
@@ -126,9 +142,10 @@ pub fn batch(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
 fn column(name: &str, kind: Kind, sessions: &[Session]) -> ArrayRef {
     let all = sessions.iter();
     match kind {
-        Kind::Text | Kind::Json => {
-            Arc::new(all.map(|session| session.text(name)).collect::<StringArray>())
-        }
+        Kind::Text | Kind::Json => Arc::new(
+            all.map(|session| session.text(name))
+                .collect::<StringArray>(),
+        ),
         Kind::Integer => Arc::new(Int64Array::from_iter_values(
             all.map(|session| session.number(name)),
         )),
@@ -136,9 +153,11 @@ fn column(name: &str, kind: Kind, sessions: &[Session]) -> ArrayRef {
             all.map(|session| (session.clicks > 0).then(|| session.seconds as f64 / 8.0))
                 .collect::<Float64Array>(),
         ),
-        Kind::Boolean => Arc::new(BooleanArray::from_iter(
-            all.map(|session| Some(session.pages.len() == 1 && session.clicks == 0)),
-        )),
+        Kind::Boolean => {
+            Arc::new(BooleanArray::from_iter(all.map(|session| {
+                Some(session.pages.len() == 1 && session.clicks == 0)
+            })))
+        }
         Kind::Timestamp => Arc::new(
             TimestampMicrosecondArray::from_iter_values(all.map(|session| session.time(name)))
                 .with_timezone("UTC"),

@@ -1,0 +1,81 @@
+//! `check`: tries a destination step by step with the settings of a run.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+
+use super::{Chosen, output};
+use crate::capability::log;
+use crate::interval::{Interval, Moment};
+use crate::run;
+use crate::run::error::Cause;
+use crate::run::state::State;
+use crate::sandbox::contract::{CheckStep, StepOutcome};
+
+/// Try a destination: write, read back, begin and abort an upload, delete.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  batch-export check --config exports.toml --destination archive"
+)]
+pub struct Check {
+    #[command(flatten)]
+    chosen: Chosen,
+    /// Print the steps as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Length of the interval that the probe's key is made from: an hour, as most runs have.
+const HOUR_MICROS: i64 = 3_600_000_000;
+
+impl Check {
+    pub async fn execute(self) -> Result<(), Cause> {
+        let (config, target) = self.chosen.target().await?;
+        let state = State::new(&config.state_dir);
+        let steps = run::check(&target, &state, this_hour()?, log::discard()).await?;
+        if self.json {
+            output::json(&steps)?;
+        } else {
+            output::lines(&in_words(&steps))?;
+        }
+        let failed = steps
+            .iter()
+            .filter(|step| step.outcome == StepOutcome::Failed)
+            .count();
+        match failed {
+            0 => Ok(()),
+            failed => Err(Cause::Check {
+                failed,
+                steps: steps.len(),
+            }),
+        }
+    }
+}
+
+fn this_hour() -> Result<Interval, Cause> {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let micros = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
+    let end = micros - micros.rem_euclid(HOUR_MICROS);
+    Ok(Interval::new(Some(Moment(end - HOUR_MICROS)), Moment(end))?)
+}
+
+fn in_words(steps: &[CheckStep]) -> String {
+    let rows: Vec<_> = steps
+        .iter()
+        .map(|step| {
+            let outcome = match step.outcome {
+                StepOutcome::Passed => "passed",
+                StepOutcome::Failed => "FAILED",
+                StepOutcome::Skipped => "skipped",
+            };
+            let detail = match step.detail.as_str() {
+                "" => outcome.to_owned(),
+                detail => format!("{outcome:7}  {detail}"),
+            };
+            (step.name.clone(), detail)
+        })
+        .collect();
+    output::table(&rows)
+}

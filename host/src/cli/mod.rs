@@ -1,0 +1,133 @@
+//! The command line: arguments, one module per command, and how outcomes are shown. Knows nothing that a command's
+//! library call does not.
+
+mod check;
+mod completions;
+mod inspect;
+mod output;
+mod plan;
+mod progress;
+mod run;
+mod schema;
+mod validate;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::capability::network::{Network, NetworkOptions};
+use crate::component;
+use crate::config::{Config, Destination};
+use crate::interval::Interval;
+use crate::run::error::{Cause, RunError};
+use crate::run::target::{self, Loaded, Target};
+
+pub use output::report;
+
+/// Exports batches of rows to destinations that run as sandboxed WebAssembly components.
+#[derive(Debug, Parser)]
+#[command(
+    name = "batch-export",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed for good, 2 usage or configuration, 3 worth retrying, 130 interrupted."
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Run),
+    Plan(plan::PlanCommand),
+    Check(check::Check),
+    Validate(validate::Validate),
+    Inspect(inspect::Inspect),
+    Schema(schema::SchemaCommand),
+    Completions(completions::Completions),
+}
+
+/// Does what the command line asks for.
+pub fn execute(arguments: Arguments) -> Result<(), RunError> {
+    match arguments.command {
+        Command::Schema(command) => Ok(command.execute()?),
+        Command::Completions(command) => Ok(command.execute()?),
+        Command::Run(command) => on_runtime(command.execute()),
+        Command::Plan(command) => on_runtime(async { Ok(command.execute().await?) }),
+        Command::Check(command) => on_runtime(async { Ok(command.execute().await?) }),
+        Command::Validate(command) => on_runtime(async { Ok(command.execute().await?) }),
+        Command::Inspect(command) => on_runtime(async { Ok(command.execute().await?) }),
+    }
+}
+
+/// Requests go on beside the guest's own thread, so the runtime has more than one.
+fn on_runtime(command: impl Future<Output = Result<(), RunError>>) -> Result<(), RunError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Cause::Output)?
+        .block_on(command)
+}
+
+/// Which configuration file, destination and component.
+#[derive(Debug, Args)]
+struct Chosen {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", env = "BATCH_EXPORT_CONFIG")]
+    config: PathBuf,
+    /// The destination in it; may be left out when there is only one.
+    #[arg(long, value_name = "NAME")]
+    destination: Option<String>,
+    /// A component to load instead of the configured or bundled one.
+    #[arg(long, value_name = "FILE")]
+    component: Option<PathBuf>,
+}
+
+/// The interval, half-open.
+#[derive(Debug, Args)]
+struct Span {
+    /// First moment of the interval, ISO 8601; `START` or `beginning` leaves it open.
+    #[arg(long, value_name = "TIME")]
+    start: String,
+    /// First moment after the interval, ISO 8601.
+    #[arg(long, value_name = "TIME")]
+    end: String,
+}
+
+impl Span {
+    fn interval(&self) -> Result<Interval, Cause> {
+        Ok(Interval::parse(&self.start, &self.end)?)
+    }
+}
+
+impl Chosen {
+    /// Reads the configuration, chooses the destination and loads the component.
+    async fn target(&self) -> Result<(Config, Target), Cause> {
+        let config = Config::load(&self.config)?;
+        let destination = Arc::clone(config.destination(self.destination.as_deref())?);
+        let loaded = self.load(&config).await?;
+        let target = Target::new(&config, &destination, &loaded)?;
+        Ok((config, target))
+    }
+
+    /// Every destination that was chosen: the named one, or all.
+    fn destinations<'a>(&self, config: &'a Config) -> Result<Vec<&'a Arc<Destination>>, Cause> {
+        match &self.destination {
+            Some(name) => Ok(vec![config.destination(Some(name))?]),
+            None => Ok(config.destinations.iter().collect()),
+        }
+    }
+
+    async fn load(&self, config: &Config) -> Result<Loaded, Cause> {
+        let path = self.component.as_deref().or(config.component.as_deref());
+        let component = component::open(path)?;
+        // The pure exports send nothing; each destination brings its own network for the rest.
+        let network = Network::new(&NetworkOptions::default())?;
+        target::load(&component, network, Some(&config.state_dir)).await
+    }
+}

@@ -1,0 +1,14 @@
+//! The program `batch-export`: parse the command line, do it, and turn the outcome into an exit code. Decides nothing.
+
+use std::process::ExitCode;
+
+use batch_export::cli;
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let arguments = cli::Arguments::parse();
+    match cli::execute(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => cli::report(&error),
+    }
+}

@@ -1,0 +1,166 @@
+//! Why a run failed, in which of four classes, and what could not be cleaned up after it. The class decides the exit
+//! code and nothing else does.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use crate::capability::network::NetworkError;
+use crate::component::ComponentError;
+use crate::config::ConfigError;
+use crate::credentials::CredentialError;
+use crate::egress::GrantRefused;
+use crate::egress::policy::PolicyError;
+use crate::interval::IntervalError;
+use crate::sandbox::contract::{Failure, Recovery};
+use crate::sandbox::{CallError, Crash, LoadError, SandboxError};
+use crate::source::SourceError;
+
+/// What whoever started the run should do about its failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// A person must act; the same run fails again.
+    Failed,
+    /// The command line, the configuration or the component is wrong; nothing was sent.
+    Configuration,
+    /// The same run may succeed later.
+    Retryable,
+    /// Somebody interrupted it.
+    Cancelled,
+}
+
+impl Class {
+    /// The process's exit code.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Class::Failed => 1,
+            Class::Configuration => 2,
+            Class::Retryable => 3,
+            // 128 + SIGINT, as shells count.
+            Class::Cancelled => 130,
+        }
+    }
+}
+
+/// Why a run, or a command beside it, failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Interval(#[from] IntervalError),
+    #[error(transparent)]
+    Component(#[from] ComponentError),
+    #[error("{component} is {error}")]
+    Load { component: String, error: LoadError },
+    #[error(
+        "the component {component} describes its configuration by something that is no JSON Schema: {problem}; report it to the plugin's author"
+    )]
+    Description { component: String, problem: String },
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    #[error("destination {destination}, {error}")]
+    Policy {
+        destination: String,
+        error: PolicyError,
+    },
+    #[error(transparent)]
+    Grant(#[from] GrantRefused),
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    #[error(transparent)]
+    Credentials(#[from] CredentialError),
+    #[error("cannot keep state in {}: {source}; make it writable, or set `state_dir`", path.display())]
+    State { path: PathBuf, source: io::Error },
+    #[error("this very run is under way in another process (it holds {}); wait for it", lock.display())]
+    Busy { lock: PathBuf },
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error("{0}")]
+    Call(#[from] CallError),
+    #[error("{0}")]
+    Miscounted(String),
+    #[error("{failed} of {steps} checks failed; each says what to change")]
+    Check { failed: usize, steps: usize },
+    #[error("cannot write the output: {0}")]
+    Output(io::Error),
+    #[error("interrupted")]
+    Cancelled,
+}
+
+impl Cause {
+    pub fn class(&self) -> Class {
+        match self {
+            Cause::Config(_)
+            | Cause::Interval(_)
+            | Cause::Component(_)
+            | Cause::Load { .. }
+            | Cause::Description { .. }
+            | Cause::Policy { .. }
+            | Cause::Grant(_)
+            | Cause::Network(_)
+            | Cause::Call(CallError::Failed(Failure::Config(_)))
+            | Cause::Credentials(CredentialError::Missing(_)) => Class::Configuration,
+            Cause::Busy { .. }
+            | Cause::Credentials(CredentialError::Unavailable(_))
+            | Cause::Call(CallError::Failed(Failure::Unavailable { .. }))
+            | Cause::Call(CallError::Crashed {
+                cause: Crash::WaitingTime { .. },
+                ..
+            }) => Class::Retryable,
+            Cause::Source(error) if error.is_transient() => Class::Retryable,
+            Cause::Cancelled
+            | Cause::Call(CallError::Crashed {
+                cause: Crash::Cancelled,
+                ..
+            }) => Class::Cancelled,
+            Cause::Sandbox(_)
+            | Cause::State { .. }
+            | Cause::Source(_)
+            | Cause::Call(_)
+            | Cause::Miscounted(_)
+            | Cause::Check { .. }
+            | Cause::Output(_) => Class::Failed,
+        }
+    }
+}
+
+/// A failure with what was done about its leftovers.
+#[derive(Debug)]
+pub struct RunError {
+    pub cause: Box<Cause>,
+    /// Uploads aborted and those that could not be, after the failure.
+    pub recovery: Recovery,
+}
+
+impl RunError {
+    pub fn class(&self) -> Class {
+        self.cause.class()
+    }
+}
+
+impl<C: Into<Cause>> From<C> for RunError {
+    fn from(cause: C) -> Self {
+        Self {
+            cause: Box::new(cause.into()),
+            recovery: Recovery::default(),
+        }
+    }
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.cause)?;
+        if !self.recovery.left_open.is_empty() {
+            write!(
+                f,
+                "\nleft open, aborted at the next start or by hand: {}",
+                self.recovery.left_open.join(", ")
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for RunError {}

@@ -1,0 +1,393 @@
+//! One run: plan, grants, leftovers of earlier attempts, then every batch through a fresh instance, and the proof that
+//! what was reported is what was supplied. Knows no command line and no schedule.
+
+pub mod error;
+pub mod state;
+pub mod target;
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::capability::journal::MemoryJournal;
+use crate::capability::log::LogSink;
+use crate::interval::Interval;
+use crate::sandbox::Session;
+use crate::sandbox::contract::{CheckStep, Plan, Progress, Recovery, Report, Run};
+use crate::source::{EventFilter, Feed, Selection, Tally};
+use error::{Cause, RunError};
+use state::{HeldRun, State};
+use target::{Access, Target};
+
+/// Longest time for cleaning up after one attempt: a store that is down is tried again at the next start.
+const RECOVERY_TIME: Duration = Duration::from_secs(120);
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Snapshot {
+    pub rows_supplied: u64,
+    pub batches: u64,
+    pub bytes_supplied: u64,
+    pub destination: Progress,
+}
+
+/// Who is told how a run goes.
+pub struct Listener<'a> {
+    pub progress: &'a (dyn Fn(Snapshot) + Sync),
+    pub log: LogSink,
+}
+
+/// What a finished run did.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunReport {
+    pub destination: String,
+    pub run: Run,
+    /// Rows handed to the plugin: the report's `rows_received` is proven to be the same.
+    pub rows_supplied: u64,
+    pub batches: u64,
+    /// Arrow IPC bytes handed to the plugin.
+    pub bytes_supplied: u64,
+    /// Bytes of all files written.
+    pub bytes_exported: u64,
+    pub source: Tally,
+    pub report: Report,
+    pub seconds: f64,
+    /// Most linear memory that the plugin held.
+    pub peak_guest_memory_bytes: usize,
+    /// What was cleaned up of earlier attempts before this one.
+    pub recovery: Recovery,
+    pub warnings: Vec<String>,
+}
+
+/// Runs one interval. `cancelled` ends it: what is open is aborted before this returns.
+pub async fn run(
+    target: &Target,
+    state: &State,
+    interval: Interval,
+    listener: &Listener<'_>,
+    cancelled: impl Future<Output = ()>,
+) -> Result<RunReport, RunError> {
+    let begun = Instant::now();
+    let header = target.header(interval);
+    let run = header.run(target::attempt_id());
+    let plan = target.plan(&run).await?;
+    let access = target.access()?;
+    let held = state.hold(header)?;
+
+    let mut recovery = Recovery::default();
+    for abandoned in state.abandoned(&target.name, &run.id)? {
+        let kept = recover_all(target, &access, &abandoned, listener, &mut recovery).await?;
+        if !kept {
+            abandoned.clear()?;
+        }
+    }
+    recover_all(target, &access, &held, listener, &mut recovery).await?;
+
+    let attempt = Attempt {
+        target,
+        run: &run,
+        plan: &plan,
+        access: &access,
+        held: &held,
+        listener,
+    };
+    let outcome = tokio::select! {
+        outcome = attempt.export(interval) => outcome,
+        () = cancelled => Err(Cause::Cancelled),
+    };
+    match outcome {
+        Ok(done) => {
+            held.clear()?;
+            Ok(done.into_report(target, run, begun.elapsed(), recovery))
+        }
+        Err(cause) => Err(clean_up(target, &access, held, listener, cause).await),
+    }
+}
+
+/// Tries the destination with the settings of a run.
+pub async fn check(
+    target: &Target,
+    state: &State,
+    interval: Interval,
+    log: LogSink,
+) -> Result<Vec<CheckStep>, Cause> {
+    let header = target.header(interval);
+    let run = header.run(target::attempt_id());
+    let plan = target.plan(&run).await?;
+    let access = target.access()?;
+    let held = state.hold(header)?;
+    let journal = held.journal(&run.attempt)?;
+    let session = target.session(&run, &plan, &access, Box::new(journal), log.clone())?;
+    let outcome = session.check().await;
+    drop(session);
+    let listener = Listener {
+        progress: &|_| {},
+        log,
+    };
+    let mut recovery = Recovery::default();
+    if !recover_all(target, &access, &held, &listener, &mut recovery).await? {
+        held.clear()?;
+    }
+    Ok(outcome?)
+}
+
+/// One attempt and all that it works with.
+struct Attempt<'a> {
+    target: &'a Target,
+    run: &'a Run,
+    plan: &'a Plan,
+    access: &'a Access,
+    held: &'a HeldRun,
+    listener: &'a Listener<'a>,
+}
+
+/// What an attempt that succeeded has to say.
+struct Done {
+    snapshot: Snapshot,
+    source: Tally,
+    report: Report,
+    peak_guest_memory_bytes: usize,
+}
+
+impl Attempt<'_> {
+    async fn export(&self, interval: Interval) -> Result<Done, Cause> {
+        let journal = self.held.journal(&self.run.attempt)?;
+        let session = self.target.session(
+            self.run,
+            self.plan,
+            self.access,
+            Box::new(journal),
+            self.listener.log.clone(),
+        )?;
+        let selection = Selection {
+            interval,
+            events: EventFilter::new(
+                self.plan.include_events.clone(),
+                self.plan.exclude_events.clone(),
+            ),
+        };
+        let mut feed = Feed::start(self.target.source.clone(), selection).await?;
+        session.configure(feed.schema().to_vec()).await?;
+        let snapshot = self.supply(&session, &mut feed).await?;
+        let report = session.finish().await?;
+        proven(&report, snapshot.rows_supplied)?;
+        Ok(Done {
+            snapshot,
+            source: feed.tally().unwrap_or_default(),
+            report,
+            peak_guest_memory_bytes: session.peak_memory_bytes(),
+        })
+    }
+
+    async fn supply(&self, session: &Session, feed: &mut Feed) -> Result<Snapshot, Cause> {
+        let mut snapshot = Snapshot::default();
+        while let Some(message) = feed.next().await? {
+            let bytes = message.bytes.len() as u64;
+            snapshot.destination = session.encode_batch(message.bytes).await?;
+            snapshot.rows_supplied += message.rows;
+            snapshot.bytes_supplied += bytes;
+            snapshot.batches += 1;
+            (self.listener.progress)(snapshot);
+        }
+        Ok(snapshot)
+    }
+}
+
+/// The plugin's counts must add up to what the host supplied: a plugin that loses rows must not go unnoticed.
+fn proven(report: &Report, rows_supplied: u64) -> Result<(), Cause> {
+    let in_files: u64 = report.files.iter().map(|file| file.rows).sum();
+    let accounted = report.rows_exported.saturating_add(report.rows_filtered);
+    let doubt = if report.rows_received != rows_supplied {
+        format!(
+            "the plugin reported {} rows, {rows_supplied} were supplied",
+            report.rows_received
+        )
+    } else if accounted != report.rows_received {
+        format!(
+            "of {rows_supplied} rows, the plugin reported {} exported and {} filtered, which is {accounted}",
+            report.rows_exported, report.rows_filtered
+        )
+    } else if in_files != report.rows_exported {
+        format!(
+            "the plugin reported {} rows exported, but its files hold {in_files}",
+            report.rows_exported
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Cause::Miscounted(format!(
+        "{doubt}; do not use the files of this run, and report this to the plugin's author"
+    )))
+}
+
+impl Done {
+    fn into_report(
+        self,
+        target: &Target,
+        run: Run,
+        elapsed: Duration,
+        recovery: Recovery,
+    ) -> RunReport {
+        let mut warnings = self.report.warnings.clone();
+        if self.source.rows_without_time > 0 {
+            warnings.push(format!(
+                "{} rows have no time in the source's time column and belong to no interval: left out",
+                self.source.rows_without_time
+            ));
+        }
+        if self.report.rows_received == 0 {
+            warnings.push("the interval has no rows: nothing was written".to_owned());
+        }
+        warnings.extend(
+            recovery
+                .left_open
+                .iter()
+                .map(|upload| format!("an upload of an earlier attempt is still open: {upload}")),
+        );
+        RunReport {
+            destination: target.name.clone(),
+            run,
+            rows_supplied: self.snapshot.rows_supplied,
+            batches: self.snapshot.batches,
+            bytes_supplied: self.snapshot.bytes_supplied,
+            bytes_exported: self.report.files.iter().map(|file| file.bytes).sum(),
+            source: self.source,
+            report: self.report,
+            seconds: elapsed.as_secs_f64(),
+            peak_guest_memory_bytes: self.peak_guest_memory_bytes,
+            recovery,
+            warnings,
+        }
+    }
+}
+
+/// Aborts what a failed attempt left open; what cannot be aborted stays noted for the next start.
+async fn clean_up(
+    target: &Target,
+    access: &Access,
+    held: HeldRun,
+    listener: &Listener<'_>,
+    cause: Cause,
+) -> RunError {
+    let mut recovery = Recovery::default();
+    let kept = match recover_all(target, access, &held, listener, &mut recovery).await {
+        Ok(kept) => kept,
+        Err(error) => {
+            recovery
+                .left_open
+                .push(format!("what the attempt noted ({error})"));
+            true
+        }
+    };
+    if !kept && let Err(error) = held.clear() {
+        recovery
+            .left_open
+            .push(format!("the run's notes ({error})"));
+    }
+    RunError {
+        cause: Box::new(cause),
+        recovery,
+    }
+}
+
+/// Has a fresh instance abort what earlier attempts of a run left open. Answers whether notes had to be kept.
+async fn recover_all(
+    target: &Target,
+    access: &Access,
+    held: &HeldRun,
+    listener: &Listener<'_>,
+    recovery: &mut Recovery,
+) -> Result<bool, Cause> {
+    let mut kept = false;
+    for leftover in held.leftovers()? {
+        if leftover.notes.is_empty() {
+            leftover.forget()?;
+            continue;
+        }
+        let recovered = recover(
+            target,
+            access,
+            &leftover.run,
+            leftover.notes.clone(),
+            listener,
+        );
+        let outcome = match tokio::time::timeout(RECOVERY_TIME, recovered).await {
+            Ok(outcome) => outcome.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("no answer within {} s", RECOVERY_TIME.as_secs())),
+        };
+        match outcome {
+            Ok(done) => {
+                let is_clean = done.left_open.is_empty();
+                recovery.aborted.extend(done.aborted);
+                recovery.left_open.extend(done.left_open);
+                if is_clean {
+                    leftover.forget()?;
+                } else {
+                    kept = true;
+                }
+            }
+            Err(problem) => {
+                kept = true;
+                recovery.left_open.push(format!(
+                    "uploads of attempt {} of run {} ({problem})",
+                    leftover.run.attempt, leftover.run.id
+                ));
+            }
+        }
+    }
+    Ok(kept)
+}
+
+async fn recover(
+    target: &Target,
+    access: &Access,
+    run: &Run,
+    notes: Vec<Vec<u8>>,
+    listener: &Listener<'_>,
+) -> Result<Recovery, Cause> {
+    let plan = target.plan(run).await?;
+    // Recovery opens nothing, so its own notes need not outlive it.
+    let journal = Box::new(MemoryJournal::default());
+    let session = target.session(run, &plan, access, journal, listener.log.clone())?;
+    Ok(session.recover(notes).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::contract::ExportedFile;
+
+    #[test]
+    fn a_report_that_does_not_add_up_is_a_failure() {
+        let report = |received, exported, filtered, in_files| Report {
+            rows_received: received,
+            rows_exported: exported,
+            rows_filtered: filtered,
+            files: vec![ExportedFile {
+                key: "k".to_owned(),
+                rows: in_files,
+                bytes: 1,
+                etag: String::new(),
+            }],
+            ..Report::default()
+        };
+        proven(&report(10, 7, 3, 7), 10).expect("it adds up");
+        for (report, expect) in [
+            (
+                report(9, 9, 0, 9),
+                "the plugin reported 9 rows, 10 were supplied; do not use the files of this run, and report this to the plugin's author",
+            ),
+            (
+                report(10, 7, 2, 7),
+                "of 10 rows, the plugin reported 7 exported and 2 filtered, which is 9; do not use the files of this run, and report this to the plugin's author",
+            ),
+            (
+                report(10, 10, 0, 9),
+                "the plugin reported 10 rows exported, but its files hold 9; do not use the files of this run, and report this to the plugin's author",
+            ),
+        ] {
+            assert_eq!(proven(&report, 10).expect_err(expect).to_string(), expect);
+        }
+    }
+}

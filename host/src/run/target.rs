@@ -1,0 +1,331 @@
+//! A destination joined with its plugin: the configuration without its secrets, the policy, the network and the
+//! credentials that sessions get. Runs nothing but the plugin's pure exports.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tokio::runtime::Handle;
+
+use super::error::Cause;
+use super::state::Header;
+use crate::capability::Capabilities;
+use crate::capability::journal::Journal;
+use crate::capability::log::LogSink;
+use crate::capability::network::Network;
+use crate::component::Component;
+use crate::config::{Config, Destination, Problem, Problems, near_miss};
+use crate::credentials::{Chain, ChainOptions, CredentialSource};
+use crate::egress::Grants;
+use crate::egress::policy::{Policy, PolicyError};
+use crate::interval::Interval;
+use crate::sandbox::contract::{self, Description, Failure, Plan, Run};
+use crate::sandbox::{CallError, CompileCache, Limits, Plugin, Sandbox, SandboxOptions, Session};
+use crate::source::SourceSettings;
+
+/// The host's own keys of a destination, for hints.
+const HOST_KEYS: [&str; 5] = ["model", "source", "egress", "limits", "credentials"];
+
+/// A plugin that is loaded, with what it says of itself.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    pub plugin: Plugin,
+    pub description: Description,
+    /// The configuration's JSON Schema.
+    pub schema: Value,
+}
+
+/// Compiles a component and asks it what it is.
+pub async fn load(
+    component: &Component,
+    network: Network,
+    state_dir: Option<&Path>,
+) -> Result<Loaded, Cause> {
+    let options = SandboxOptions {
+        compile_cache: match state_dir.map(absolute) {
+            Some(folder) => CompileCache::Folder(folder?.join("compiled")),
+            None => CompileCache::UserFolder,
+        },
+    };
+    let sandbox = Sandbox::new(&options, Handle::current(), network)?;
+    let plugin = sandbox
+        .load(&component.bytes)
+        .map_err(|error| Cause::Load {
+            component: component.name.clone(),
+            error,
+        })?;
+    let description = plugin.describe().await?;
+    let schema = serde_json::from_str(&description.configuration_schema).map_err(|error| {
+        Cause::Description {
+            component: component.name.clone(),
+            problem: error.to_string(),
+        }
+    })?;
+    Ok(Loaded {
+        plugin,
+        description,
+        schema,
+    })
+}
+
+fn absolute(folder: &Path) -> Result<std::path::PathBuf, Cause> {
+    std::path::absolute(folder).map_err(|source| Cause::State {
+        path: folder.to_path_buf(),
+        source,
+    })
+}
+
+/// What runs of one destination are made from. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Target {
+    pub name: String,
+    pub model: String,
+    pub source: SourceSettings,
+    pub limits: Limits,
+    pub plugin: Plugin,
+    /// A JSON object without secrets.
+    configuration: Arc<str>,
+    public: Arc<Value>,
+    destination: Arc<Destination>,
+    properties: Arc<BTreeSet<String>>,
+    file: Arc<Path>,
+}
+
+/// What sessions need beyond the configuration.
+pub struct Access {
+    policy: Policy,
+    network: Network,
+    credentials: CredentialSource,
+}
+
+impl Target {
+    pub fn new(
+        config: &Config,
+        destination: &Arc<Destination>,
+        loaded: &Loaded,
+    ) -> Result<Self, Cause> {
+        let properties: BTreeSet<String> = loaded.schema["properties"]
+            .as_object()
+            .map(|properties| properties.keys().cloned().collect())
+            .unwrap_or_default();
+        let (public, _, mistyped) = destination.fields.split(&secret_fields(&loaded.schema));
+        let problems = mistyped
+            .iter()
+            .map(|field| {
+                Problem::new(
+                    destination.fields.place(field),
+                    format!("destinations.{}.{field}", destination.name),
+                    "expected a string",
+                )
+            })
+            .collect();
+        Problems::check(&config.file, problems)?;
+        Ok(Self {
+            name: destination.name.clone(),
+            model: destination.model.clone(),
+            source: destination.source.clone(),
+            limits: destination.limits.clone(),
+            plugin: loaded.plugin.clone(),
+            configuration: public.to_string().into(),
+            public: Arc::new(public),
+            destination: Arc::clone(destination),
+            properties: Arc::new(properties),
+            file: config.file.as_path().into(),
+        })
+    }
+
+    /// What a run will do; the plugin's problems come back with the lines of the file.
+    pub async fn plan(&self, run: &Run) -> Result<Plan, Cause> {
+        match self.plugin.plan(&self.configuration, run).await {
+            Ok(plan) => Ok(plan),
+            Err(CallError::Failed(Failure::Config(problems))) => Err(self.placed(
+                &problems,
+                &CallError::Failed(Failure::Config(problems.clone())),
+            )),
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    fn placed(&self, problems: &[contract::Problem], whole: &CallError) -> Cause {
+        let placed = problems
+            .iter()
+            .map(|problem| {
+                let known = self.properties.contains(&problem.field);
+                let hint = near_miss(&problem.field, HOST_KEYS)
+                    .filter(|_| !known)
+                    .map(|near| format!("; did you mean the host's `{near}`?"))
+                    .unwrap_or_default();
+                let field = match problem.field.as_str() {
+                    "" => format!("destinations.{}", self.name),
+                    field => format!("destinations.{}.{field}", self.name),
+                };
+                Problem {
+                    at: self.destination.fields.place(&problem.field),
+                    field,
+                    message: format!("{}{hint}", problem.message),
+                    allowed: problem.allowed.clone(),
+                }
+            })
+            .collect();
+        match Problems::check(&self.file, placed) {
+            Err(error) => error.into(),
+            // The plugin called the configuration wrong without a problem: all there is to say is that.
+            Ok(()) => whole.clone().into(),
+        }
+    }
+
+    /// Decides what sessions may reach and with which credentials. Sends nothing.
+    pub fn access(&self) -> Result<Access, Cause> {
+        let destination = &self.destination;
+        let policy = Policy::for_destination(&self.public, &destination.egress)
+            .map_err(|error| self.policy_problem(error))?;
+        let network = Network::new(&destination.network)?;
+        let secret = BTreeSet::from(KEY_FIELDS.map(str::to_owned));
+        let (_, secrets, _) = destination.fields.split(&secret);
+        let [id, key, token] = KEY_FIELDS.map(|name| secrets.get(name));
+        let credentials = match CredentialSource::from_keys(id, key, token)? {
+            Some(keys) => keys,
+            None => {
+                let options = ChainOptions {
+                    region: self.public["region"].as_str().map(str::to_owned),
+                    ..destination.credentials.clone()
+                };
+                CredentialSource::Chain(Arc::new(Chain::new(&network, options)?))
+            }
+        };
+        Ok(Access {
+            policy,
+            network,
+            credentials,
+        })
+    }
+
+    /// Whether the operator's policy covers what a plan asks for. Neither reads certificates nor asks for credentials.
+    pub fn grants(&self, plan: &Plan) -> Result<(), Cause> {
+        let policy = Policy::for_destination(&self.public, &self.destination.egress)
+            .map_err(|error| self.policy_problem(error))?;
+        Grants::decide(&plan.grants, &plan.signing, &policy)?;
+        Ok(())
+    }
+
+    fn policy_problem(&self, error: PolicyError) -> Cause {
+        Cause::Policy {
+            destination: self.name.clone(),
+            error,
+        }
+    }
+
+    /// A fresh instance, granted what the plan asks for as far as the policy allows.
+    pub fn session(
+        &self,
+        run: &Run,
+        plan: &Plan,
+        access: &Access,
+        journal: Box<dyn Journal>,
+        log: LogSink,
+    ) -> Result<Session, Cause> {
+        let capabilities = Capabilities {
+            grants: Grants::decide(&plan.grants, &plan.signing, &access.policy)?,
+            network: access.network.clone(),
+            credentials: access.credentials.clone(),
+            journal,
+            log,
+            observer: None,
+        };
+        Ok(self.plugin.start(
+            run.clone(),
+            &self.configuration,
+            capabilities,
+            self.limits.clone(),
+        )?)
+    }
+
+    /// What identifies a run of this destination.
+    pub fn header(&self, interval: Interval) -> Header {
+        Header {
+            destination: self.name.clone(),
+            id: run_id(&self.name, &self.model, interval),
+            model: self.model.clone(),
+            start_micros: interval.start().map(|start| start.0),
+            end_micros: interval.end().0,
+        }
+    }
+}
+
+/// The keys that the host signs with: no plugin ever gets them, whatever its schema says.
+const KEY_FIELDS: [&str; 3] = [
+    "aws_access_key_id",
+    "aws_secret_access_key",
+    "aws_session_token",
+];
+
+/// Names of the fields that the schema marks `writeOnly`, and the keys.
+fn secret_fields(schema: &Value) -> BTreeSet<String> {
+    schema["properties"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(_, property)| property["writeOnly"] == Value::Bool(true))
+        .map(|(name, _)| name.clone())
+        .chain(KEY_FIELDS.map(str::to_owned))
+        .collect()
+}
+
+/// Characters of a destination's name that a run id repeats for people.
+const ID_NAME_CHARS: usize = 32;
+/// Hexadecimal digits of the hash in a run id: 96 bits tell all runs ever apart.
+const ID_HASH_DIGITS: usize = 24;
+
+/// The same for every attempt and rerun: name, model and interval, readable in front, hashed behind.
+pub fn run_id(destination: &str, model: &str, interval: Interval) -> String {
+    let start = interval
+        .start()
+        .map_or_else(|| "START".to_owned(), |start| start.0.to_string());
+    let whole = format!("{destination}\n{model}\n{start}\n{}", interval.end().0);
+    let hash: String = Sha256::digest(whole.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let name: String = destination
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .take(ID_NAME_CHARS)
+        .collect();
+    format!("{name}-{}", &hash[..ID_HASH_DIGITS])
+}
+
+/// A name for one attempt that no other has.
+pub fn attempt_id() -> String {
+    format!("{:032x}", fastrand::u128(..))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn run_ids_are_stable_and_tell_destination_model_and_interval_apart() {
+        let hour = Interval::parse("2023-07-28T00:00Z", "2023-07-28T01:00Z").expect("an hour");
+        let open = Interval::parse("START", "2023-07-28T01:00Z").expect("open");
+        assert_eq!(
+            run_id("my_archive", "events", hour),
+            run_id("my_archive", "events", hour)
+        );
+        let ids = BTreeSet::from([
+            run_id("my_archive", "events", hour),
+            run_id("my_archive", "persons", hour),
+            run_id("my-archive", "events", hour),
+            run_id("my_archive", "events", open),
+        ]);
+        assert_eq!(ids.len(), 4);
+        for id in ids {
+            assert!(id.starts_with("my-archive-") && id.len() <= 128, "{id}");
+            assert!(
+                id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'),
+                "{id}"
+            );
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Files that cannot be read: one sentence each, with the file, the cause and the way out.
+
+use super::*;
+
+#[test]
+fn paths_that_lead_nowhere() {
+    let folder = folder();
+    put(&folder, "empty/readme.txt", "nothing");
+    for (path, expect) in [
+        (
+            "none",
+            "there is no file or folder none; check the source's `path` (relative paths start at the configuration's folder)",
+        ),
+        (
+            "*.parquet",
+            "`*.parquet` matches no file; check the source's `path`",
+        ),
+        (
+            "a[",
+            "`a[` is no glob: invalid range pattern; put a literal `[` or `*` into brackets",
+        ),
+        (
+            "empty",
+            "the folder empty holds no file that can be read; expected names ending in .parquet, .arrow, .feather, .ipc, .jsonl, .ndjson, .csv or .tsv, or a glob in `path`",
+        ),
+        (
+            "empty/readme.txt",
+            "cannot tell what empty/readme.txt holds; name it .parquet, .arrow, .jsonl or .csv, or set the source's `format`",
+        ),
+    ] {
+        assert_eq!(error(&settings(folder.path(), path)), expect, "{path}");
+    }
+}
+
+/// What starts and ends a message, since the cause in between is a library's wording.
+const WAY_OUT: &str = "; write it anew, or take it out of the source's `path`";
+
+#[test]
+fn damaged_files_of_every_kind_name_themselves() {
+    let rows = sample(Model::Events, START, END);
+    let json = json_lines(&rows).into_bytes();
+    let zstd = ::zstd::encode_all(&json[..], 1).expect("zstd");
+    let half = |bytes: Vec<u8>| bytes[..bytes.len() / 2].to_vec();
+    let mut flipped = parquet(&rows, 100);
+    for byte in &mut flipped[2_000..4_000] {
+        *byte ^= 0x55;
+    }
+    let cases = [
+        ("cut.parquet", half(parquet(&rows, 100))),
+        ("empty.parquet", Vec::new()),
+        ("text.parquet", b"uuid,event\n1,2\n".to_vec()),
+        ("flipped.parquet", flipped),
+        ("cut.arrow", half(arrow_file(&rows))),
+        ("empty.arrow", Vec::new()),
+        ("cut.arrows", half(arrow_stream(&rows, None))),
+        ("cut.jsonl.gz", half(gzip(&json))),
+        ("cut.jsonl.zst", half(zstd)),
+        ("cut.jsonl.lz4", half(lz4(&json))),
+        ("cut.jsonl.br", half(brotli(&json))),
+        ("packed.parquet.gz", gzip(&parquet(&rows, 100))),
+    ];
+    for (name, bytes) in cases {
+        let folder = folder();
+        put(&folder, name, bytes);
+        let text = error(&settings(folder.path(), name));
+        if name.starts_with("packed") {
+            assert_eq!(
+                text,
+                "packed.parquet.gz is Parquet inside gzip compression, which cannot be read in place; decompress it first"
+            );
+            continue;
+        }
+        assert!(
+            text.starts_with(&format!("{name} is damaged or cut short: ")),
+            "{text}"
+        );
+        assert!(text.ends_with(WAY_OUT), "{text}");
+        assert!(!text.contains('\n') && text.len() < 400, "{text}");
+    }
+}
+
+#[test]
+fn rows_that_are_wrong_name_their_line() {
+    let good = json_lines(&sample(Model::Events, START, "2024-03-01T05:00:20Z"));
+    let line = good.lines().next().expect("a row");
+    let with = |from: &str, to: &str| format!("{good}{}\n", line.replacen(from, to, 1));
+    let bad_json = [
+        (
+            format!("{good}\n{{\"uuid\": }}\n"),
+            "line 5: not a JSON object at character 10: expected value",
+        ),
+        (
+            format!("{good}[1]\n"),
+            "line 4: not a JSON object at character 0: invalid type: sequence, expected an object with a member for each column",
+        ),
+        (
+            format!("{good}{{\"uuid\":\"1\""),
+            "line 4: the JSON object ends early, at character 11 (EOF while parsing an object); the file may be cut short",
+        ),
+        (
+            with("\"event\":\"", "\"event\":5,\"x\":\""),
+            "line 4: column `event`: expected text, found `5`",
+        ),
+        (
+            with(
+                "\"_inserted_at\":\"2024",
+                "\"_inserted_at\":\"next year 2024",
+            ),
+            "line 4: column `_inserted_at`: `next year 2024-03-01T05:00:00+00:00` is not a time; write it like 2023-07-28T01:00:00Z (without a zone it is UTC)",
+        ),
+        (
+            with("\"uuid\":", "\"uuid\":null,\"uuid\":"),
+            "line 4: `uuid` is there twice",
+        ),
+    ];
+    for (text, expect) in bad_json {
+        let folder = folder();
+        put(&folder, "a.jsonl", text);
+        assert_eq!(
+            error(&settings(folder.path(), "a.jsonl")),
+            format!("a.jsonl, {expect}")
+        );
+    }
+    let good = csv(&sample(Model::Events, START, "2024-03-01T05:00:20Z"));
+    let bad_csv = [
+        (
+            format!("{good}a,b\r\n"),
+            "line 5: the record has 2 fields, the header 10; the file may be cut short, or a quote be missing",
+        ),
+        (
+            format!("{good}1,e,d,p,,,,now,,\r\n"),
+            "line 5: column `timestamp`: `now` is not a time; write it like 2023-07-28T01:00:00Z (without a zone it is UTC)",
+        ),
+    ];
+    for (text, expect) in bad_csv {
+        let folder = folder();
+        put(&folder, "a.csv", text);
+        assert_eq!(
+            error(&settings(folder.path(), "a.csv")),
+            format!("a.csv, {expect}")
+        );
+    }
+    let folder = folder();
+    put(&folder, "a.jsonl", b"{\"uuid\":\"\xff\"}\n");
+    assert_eq!(
+        error(&settings(folder.path(), "a.jsonl")),
+        "a.jsonl, line 1: not UTF-8 at byte 10"
+    );
+}
+
+#[test]
+fn missing_and_mistyped_columns_are_all_named() {
+    let rows = changed(|fields, columns| {
+        fields[1] = Field::new("event", DataType::Int64, true);
+        columns[1] = Arc::new(Int64Array::from(vec![1; columns[0].len()]));
+        fields[9] = Field::new("_inserted_at", DataType::Utf8, true);
+        columns[9] = columns[0].clone();
+        fields.remove(0);
+        columns.remove(0);
+    });
+    for (name, bytes) in [
+        ("a.parquet", parquet(&rows, 100)),
+        ("a.arrow", arrow_file(&rows)),
+    ] {
+        let folder = folder();
+        put(&folder, name, bytes);
+        assert_eq!(
+            error(&settings(folder.path(), name)),
+            format!(
+                "{name} does not fit the model `events`: column `uuid` (text) is missing; column `event` is Int64, expected text; column `_inserted_at` is Utf8, expected timestamp (µs, UTC); rename, add or convert the columns (`batch-export schema events` lists them)"
+            )
+        );
+    }
+    let folder = folder();
+    put(&folder, "a.jsonl", "{\"uuid\":\"1\"}\n");
+    let text = error(&settings(folder.path(), "a.jsonl"));
+    assert!(
+        text.contains("column `event` (text) is missing; column `distinct_id` (text) is missing"),
+        "{text}"
+    );
+}
+
+#[test]
+fn files_with_other_columns_than_the_first_are_named_with_both() {
+    let folder = folder();
+    let rows = sample(Model::Events, START, END);
+    let more = changed(|fields, columns| {
+        fields.push(Field::new("team", DataType::Int64, true));
+        columns.push(Arc::new(Int64Array::from(vec![1; columns[0].len()])));
+    });
+    let other = changed(|fields, columns| {
+        fields.push(Field::new("team", DataType::Utf8, true));
+        columns.push(columns[0].clone());
+    });
+    let cases = [
+        (&rows, &more, "column `team` is only here"),
+        (&more, &rows, "column `team` is missing"),
+        (&more, &other, "column `team` is Utf8, there Int64"),
+    ];
+    for (a, b, expect) in cases {
+        put(&folder, "x/a.parquet", parquet(a, 100));
+        put(&folder, "x/b.parquet", parquet(b, 100));
+        assert_eq!(
+            error(&settings(folder.path(), "x")),
+            format!("x/b.parquet has other columns than {}/x/a.parquet: {expect}; give both the same columns, or export them apart", folder.path().display()).replace(&format!("{}/", folder.path().display()), "")
+        );
+    }
+}
+
+#[test]
+fn values_that_do_not_fit_are_errors_and_not_nulls() {
+    let folder = folder();
+    let rows = sample(Model::Persons, START, END);
+    let mut fields: Vec<Field> = rows
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| field.as_ref().clone())
+        .collect();
+    let mut columns = rows.columns().to_vec();
+    fields[0] = Field::new("team_id", DataType::UInt64, true);
+    columns[0] = Arc::new(arrow::array::UInt64Array::from(vec![
+        u64::MAX;
+        rows.num_rows()
+    ]));
+    let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).expect("a batch");
+    put(&folder, "a.parquet", parquet(&rows, 100));
+    let mut settings = settings(folder.path(), "a.parquet");
+    settings.model = "persons".to_owned();
+    let text = error(&settings);
+    assert!(
+        text.starts_with("a.parquet, column `team_id`: ") && text.contains("18446744073709551615"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_is_named() {
+    let folder = folder();
+    fs::create_dir(folder.path().join("a.parquet")).expect("a folder");
+    File::create(folder.path().join("a.parquet/x")).expect("a file");
+    let text = error(&settings(folder.path(), "a.parquet/x/y"));
+    assert!(text.contains("a.parquet/x/y"), "{text}");
+}
