@@ -102,7 +102,7 @@ impl<I: Imports> Probe<I> {
         let origin = self.uploads.client.target().endpoint.origin();
         match self.uploads.exists(&self.key) {
             Ok(_) => passed(&format!("{origin} answers")),
-            Err(error) => match &error.cause {
+            Err(error) => match error.cause.as_ref() {
                 Cause::Answer(answer) if answer.status == 403 => passed(&format!(
                     "{origin} answers (403 to HEAD: the credentials may not read, or are wrong: see the next step)"
                 )),

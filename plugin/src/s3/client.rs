@@ -218,19 +218,25 @@ impl<I: Imports> Client<I> {
             Err(cause) => cause,
         };
         job.doubtful |= cause.may_have_taken_effect();
-        let decision = retry::decide(&cause);
+        let mut decision = retry::decide(&cause);
         let refresh = match decision {
-            _ if job.attempts >= self.max_attempts => None,
+            Decision::Refuse | Decision::GiveUp => None,
+            Decision::RefreshCredentials if job.refreshed => None,
+            Decision::CorrectClock if job.clock_corrected => None,
+            _ if job.attempts >= self.max_attempts => {
+                // What was not repaired yet is not refused for good.
+                decision = Decision::GiveUp;
+                None
+            }
             Decision::Retry => Some(Refresh::None),
-            Decision::RefreshCredentials if !job.refreshed => {
+            Decision::RefreshCredentials => {
                 job.refreshed = true;
                 Some(Refresh::Expired)
             }
-            Decision::CorrectClock if !job.clock_corrected => {
+            Decision::CorrectClock => {
                 job.clock_corrected = true;
                 Some(Refresh::Skewed)
             }
-            _ => None,
         };
         match refresh {
             Some(refresh) => {
@@ -323,7 +329,7 @@ impl<I: Imports> Client<I> {
             operation: operation.kind(),
             bucket: self.target.bucket.clone(),
             key: operation.key().to_owned(),
-            cause,
+            cause: Box::new(cause),
             attempts,
             class,
             doubtful,

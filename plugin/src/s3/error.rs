@@ -71,7 +71,8 @@ pub struct S3Error {
     pub bucket: String,
     /// The object's key, or the prefix for a listing.
     pub key: String,
-    pub cause: Cause,
+    /// Boxed, because errors travel in every result.
+    pub cause: Box<Cause>,
     /// How often it was sent.
     pub attempts: u32,
     pub class: Class,
@@ -86,7 +87,7 @@ impl std::error::Error for S3Error {}
 impl S3Error {
     /// The status, where there was an answer.
     pub fn status(&self) -> Option<u16> {
-        match &self.cause {
+        match self.cause.as_ref() {
             Cause::Answer(answer) => Some(answer.status),
             Cause::Malformed { status, .. } => Some(*status),
             Cause::Transport(_) | Cause::Signer(_) => None,
@@ -95,7 +96,7 @@ impl S3Error {
 
     /// The code in the body, where there was one.
     pub fn code(&self) -> Option<&str> {
-        match &self.cause {
+        match self.cause.as_ref() {
             Cause::Answer(answer) => answer.code.as_deref(),
             _ => None,
         }
@@ -124,7 +125,7 @@ impl S3Error {
 
     /// What to change, where that is known.
     pub fn remedy(&self) -> Option<String> {
-        match &self.cause {
+        match self.cause.as_ref() {
             Cause::Answer(answer) => self.remedy_for(answer),
             Cause::Malformed { .. } => Some(NOT_S3.into()),
             Cause::Transport(TransportError::TooLarge(_)) => Some(NOT_S3.into()),
@@ -213,7 +214,7 @@ impl fmt::Display for S3Error {
             self.operation, self.key, self.bucket
         )?;
         let mut request_id = None;
-        match &self.cause {
+        match self.cause.as_ref() {
             Cause::Answer(answer) => {
                 write!(f, "{}", answer.status)?;
                 if let Some(code) = &answer.code {

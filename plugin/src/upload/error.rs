@@ -39,6 +39,7 @@ pub enum UploadError {
         key: String,
         why: String,
         error: Box<S3Error>,
+        class: Class,
     },
     /// A call out of order: only a defect of the plugin leads here.
     #[error("`{key}`: {what} (a defect of the plugin)")]
@@ -53,9 +54,9 @@ impl From<UploadError> for Failure {
             UploadError::TooManyParts { .. } | UploadError::Occupied { .. } => {
                 return Failure::Refused(message);
             }
-            UploadError::Unproven { error, .. } => match error.class {
+            UploadError::Unproven { class, .. } => match *class {
                 Class::Unavailable { retry_after_ms } => retry_after_ms,
-                Class::Refused => None,
+                Class::Refused => return Failure::Refused(message),
             },
             UploadError::Journal(_)
             | UploadError::Incomplete { .. }

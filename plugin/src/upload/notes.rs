@@ -89,6 +89,13 @@ impl Open {
 mod tests {
     use super::*;
 
+    /// Notes, the uploads they leave open, the keys they leave in doubt.
+    type Case = (
+        Vec<Note>,
+        &'static [(&'static str, &'static str)],
+        &'static [&'static str],
+    );
+
     fn begun(key: &str) -> Note {
         Note::Begun { key: key.into() }
     }
@@ -130,7 +137,7 @@ mod tests {
 
     #[test]
     fn what_is_open_after_the_notes() {
-        let table: Vec<(Vec<Note>, &[(&str, &str)], &[&str])> = vec![
+        let table: Vec<Case> = vec![
             (vec![], &[], &[]),
             (vec![begun("a")], &[], &["a"]),
             (vec![begun("a"), opened("a", "1")], &[("1", "a")], &[]),

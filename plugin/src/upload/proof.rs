@@ -52,7 +52,8 @@ pub fn judge(
     head: Result<Reply, S3Error>,
     expected: &Expected<'_>,
 ) -> Result<Proven, UploadError> {
-    let unproven = |why: String| UploadError::Unproven {
+    let unproven = |why: String, class| UploadError::Unproven {
+        class,
         key: error.key.clone(),
         why,
         error: Box::new(error.clone()),
@@ -61,12 +62,12 @@ pub fn judge(
         Ok(reply) => reply.into_head(),
         // No object: the write did not take effect, so the error stands.
         Err(missing) if missing.is_not_found() => return Err(error.clone().into()),
+        // What a person must do about the error does not change by this, and what may pass may still pass.
         Err(forbidden) if forbidden.is_forbidden() => {
-            return Err(unproven(
-                "the credentials may not read it (s3:GetObject)".into(),
-            ));
+            let why = "the credentials may not read it (s3:GetObject)".into();
+            return Err(unproven(why, error.class));
         }
-        Err(other) => return Err(unproven(other.to_string())),
+        Err(other) => return Err(unproven(other.to_string(), other.class)),
     };
     match (difference(&head, expected), question) {
         (None, _) => {

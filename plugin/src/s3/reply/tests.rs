@@ -61,7 +61,7 @@ fn error(operation: &Operation, cause: Cause) -> S3Error {
         bucket: "bucket".into(),
         key: operation.key().into(),
         class: retry::class(retry::decide(&cause), &cause),
-        cause,
+        cause: Box::new(cause),
         attempts: 1,
         doubtful: false,
         signed_region: "us-east-1".into(),
