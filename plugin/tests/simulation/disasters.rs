@@ -13,20 +13,20 @@ use crate::simulated::{Fault, Faults, Host, LIMITS, World, no_faults, run, setti
 const TYPE: &str = "application/x-ndjson";
 
 /// Always the same fault for one operation from its `from`th to its `to`th request.
-fn faults(operation: &'static str, from: usize, to: usize, fault: Fault) -> Faults {
+pub fn faults(operation: &'static str, from: usize, to: usize, fault: Fault) -> Faults {
     Box::new(move |other, count| {
         (other == operation && (from..=to).contains(&count)).then_some(fault)
     })
 }
 
-struct Scene {
-    world: Rc<World>,
-    settings: Settings,
-    uploads: Uploads<Host>,
-    keys: KeyNames,
+pub struct Scene {
+    pub world: Rc<World>,
+    pub settings: Settings,
+    pub uploads: Uploads<Host>,
+    pub keys: KeyNames,
 }
 
-fn scene(fields: &str, faults: Faults) -> Scene {
+pub fn scene(fields: &str, faults: Faults) -> Scene {
     let settings = settings(fields);
     let world = World::new(1, &settings, &run("attempt-1"), faults);
     let uploads = uploads(&world, &settings, &run("attempt-1"));
@@ -39,16 +39,16 @@ fn scene(fields: &str, faults: Faults) -> Scene {
     }
 }
 
-fn four_parts() -> Vec<u8> {
+pub fn four_parts() -> Vec<u8> {
     (0..4 * LIMITS.part_size_bytes as u8 - 3).collect()
 }
 
 impl Scene {
-    fn key(&self, index: u32) -> String {
+    pub fn key(&self, index: u32) -> String {
         self.keys.data(index).unwrap()
     }
 
-    fn export(
+    pub fn export(
         &mut self,
         files: &[&[u8]],
     ) -> Result<Vec<s3_destination::upload::StoredFile>, UploadError> {
@@ -60,7 +60,7 @@ impl Scene {
         self.uploads.settle()
     }
 
-    fn stored(&self, index: u32) -> Option<Vec<u8>> {
+    pub fn stored(&self, index: u32) -> Option<Vec<u8>> {
         self.world
             .store
             .borrow()
@@ -69,7 +69,7 @@ impl Scene {
             .map(|object| object.bytes.clone())
     }
 
-    fn abort_all(&mut self) -> Vec<String> {
+    pub fn abort_all(&mut self) -> Vec<String> {
         self.uploads
             .abort_all()
             .iter()
@@ -427,66 +427,6 @@ fn leftovers_that_may_not_be_deleted_are_reported() {
             "{warning}"
         );
     }
-}
-
-#[test]
-fn if_none_match_takes_an_identical_rerun_and_refuses_another() {
-    for fields in [
-        r#""if_none_match": true"#,
-        r#""if_none_match": true, "checksum": "crc64nvme""#,
-    ] {
-        let mut scene = scene(fields, no_faults());
-        let files: [&[u8]; 2] = [&four_parts(), b"small"];
-        let first = scene.export(&files).unwrap();
-        scene.uploads = uploads(&scene.world, &scene.settings, &run("attempt-2"));
-        let second = scene.export(&files).unwrap();
-        assert_eq!(first, second, "a proven no-op");
-        assert_eq!(
-            scene.world.store.borrow().written.len(),
-            2,
-            "nothing was written again"
-        );
-        assert_eq!(scene.world.open_uploads(), []);
-
-        for other in [[&four_parts()[1..], b"small"], [&four_parts(), b"smaller"]] {
-            scene.uploads = uploads(&scene.world, &scene.settings, &run("attempt-3"));
-            let failure = Failure::from(scene.export(&other).unwrap_err());
-            let Failure::Refused(message) = failure else {
-                panic!("{failure:?}")
-            };
-            assert!(
-                message.contains("exists already and if_none_match forbids overwriting it"),
-                "{message}"
-            );
-            assert_eq!(scene.abort_all(), Vec::<String>::new());
-        }
-        assert_eq!(scene.world.open_uploads(), []);
-    }
-}
-
-#[test]
-fn with_a_checksum_equal_size_is_no_proof() {
-    let mut scene = scene(
-        r#""if_none_match": true, "checksum": "crc64nvme""#,
-        no_faults(),
-    );
-    scene.export(&[b"small"]).unwrap();
-    scene.uploads = uploads(&scene.world, &scene.settings, &run("attempt-2"));
-    let error = scene.export(&[b"SMALL"]).unwrap_err();
-    assert!(
-        error.to_string().contains("its checksum is another"),
-        "{error}"
-    );
-}
-
-#[test]
-fn a_lost_answer_to_a_conditional_put_is_success() {
-    let mut scene = scene(
-        r#""if_none_match": true"#,
-        faults("PutObject", 1, 1, Fault::AnswerLost),
-    );
-    scene.export(&[b"small"]).unwrap();
-    assert_eq!(scene.stored(0), Some(b"small".to_vec()));
 }
 
 #[test]

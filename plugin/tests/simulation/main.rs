@@ -1,6 +1,7 @@
 //! The plugin's upload path against a simulated store whose every answer can be delayed, lost, repeated, cut or
 //! replaced. Deterministic: a seed decides everything, and no test waits for anything but the simulator.
 
+mod conditional;
 mod disasters;
 mod probe;
 mod seeds;
