@@ -72,24 +72,23 @@ pub enum CredentialSource {
 
 impl CredentialSource {
     /// The keys of a destination's configuration (`aws_access_key_id`, `aws_secret_access_key`,
-    /// `aws_session_token`), or `None` when it has neither key, so that the chain is meant.
-    pub fn from_configuration(
-        configuration: &serde_json::Value,
+    /// `aws_session_token`), or `None` when it has neither key, so that the chain is meant. Empty is absent.
+    pub fn from_keys(
+        access_key_id: Option<&Secret>,
+        secret_access_key: Option<&Secret>,
+        session_token: Option<&Secret>,
     ) -> Result<Option<Self>, CredentialError> {
-        let text = |field: &str| {
-            configuration
-                .get(field)
-                .and_then(serde_json::Value::as_str)
-                .filter(|t| !t.is_empty())
-        };
-        match (text("aws_access_key_id"), text("aws_secret_access_key")) {
+        let filled = |s: Option<&Secret>| s.filter(|s| !s.expose().is_empty()).cloned();
+        match (filled(access_key_id), filled(secret_access_key)) {
             (None, None) => Ok(None),
-            (Some(id), Some(secret)) => Ok(Some(CredentialSource::Static(Credentials {
-                access_key_id: id.to_owned(),
-                secret_access_key: Secret::new(secret),
-                session_token: text("aws_session_token").map(Secret::new),
-                expires: None,
-            }))),
+            (Some(id), Some(secret_access_key)) => {
+                Ok(Some(CredentialSource::Static(Credentials {
+                    access_key_id: id.expose().to_owned(),
+                    secret_access_key,
+                    session_token: filled(session_token),
+                    expires: None,
+                })))
+            }
             (Some(_), None) => Err(half("aws_secret_access_key", "aws_access_key_id")),
             (None, Some(_)) => Err(half("aws_access_key_id", "aws_secret_access_key")),
         }

@@ -16,6 +16,7 @@ use url::Url;
 use crate::sandbox::contract::{Grant, SigningScope};
 use address::AddressPolicy;
 use policy::{Place, Policy};
+use request::origin_of;
 pub use request::{RequestHead, RequestRefused};
 
 /// Most grants in a plan: the S3 destination asks for a dozen kinds of request, each on one or two prefixes.
@@ -40,11 +41,18 @@ struct Allowed {
     method: http::Method,
     /// Scheme, host and port, in normal form.
     origin: String,
-    path_prefix: String,
-    /// The path must be longer than this: a bucket itself is never an object.
-    root: String,
+    reach: Reach,
     query: BTreeSet<String>,
     headers: Vec<String>,
+}
+
+/// Which paths a grant reaches.
+#[derive(Debug)]
+enum Reach {
+    /// Objects: paths with this beginning, and longer than the bucket's own.
+    Objects { path_prefix: String, root: String },
+    /// The bucket's own path, and only to list open uploads whose keys begin with this.
+    OpenUploads { path: String, key_head: String },
 }
 
 /// A grant that the operator's policy does not cover, with the rule that refused it.
@@ -200,7 +208,7 @@ fn decide_one(grant: &Grant, policy: &Policy) -> Result<Allowed, GrantRefused> {
     }
     let origin = request::parse_origin(&grant.origin).map_err(refuse)?;
     request::check_path(&grant.path_prefix).map_err(refuse)?;
-    let place = find_place(&origin, &grant.path_prefix, policy).map_err(refuse)?;
+    let reach = reach(grant, &origin, &query, policy).map_err(refuse)?;
     policy
         .addresses
         .check_literal(&origin)
@@ -208,11 +216,41 @@ fn decide_one(grant: &Grant, policy: &Policy) -> Result<Allowed, GrantRefused> {
     Ok(Allowed {
         operation: grant.operation.clone(),
         method,
-        origin: origin.as_str().trim_end_matches('/').to_owned(),
-        path_prefix: grant.path_prefix.clone(),
-        root: place.root.clone(),
+        origin: origin_of(&origin),
+        reach,
         query,
         headers: grant.headers.clone(),
+    })
+}
+
+fn reach(
+    grant: &Grant,
+    origin: &Url,
+    query: &BTreeSet<String>,
+    policy: &Policy,
+) -> Result<Reach, String> {
+    if vocabulary::is_listing(query) {
+        let written = origin_of(origin);
+        return policy
+            .places
+            .iter()
+            .filter(|place| place.origin == written)
+            .filter_map(|place| place.bucket.as_ref())
+            .find(|bucket| bucket.is_at(&grant.path_prefix))
+            .map(|bucket| Reach::OpenUploads {
+                path: grant.path_prefix.clone(),
+                key_head: bucket.key_head.clone(),
+            })
+            .ok_or_else(|| "open uploads are listed in the configured bucket only".to_owned());
+    }
+    let place = find_place(origin, &grant.path_prefix, policy)?;
+    Ok(Reach::Objects {
+        path_prefix: grant.path_prefix.clone(),
+        root: place
+            .bucket
+            .as_ref()
+            .map(|bucket| bucket.root.clone())
+            .unwrap_or_default(),
     })
 }
 
@@ -222,7 +260,7 @@ fn find_place<'a>(
     path_prefix: &str,
     policy: &'a Policy,
 ) -> Result<&'a Place, String> {
-    let written = origin.as_str().trim_end_matches('/');
+    let written = origin_of(origin);
     let at_origin: Vec<&Place> = policy
         .places
         .iter()

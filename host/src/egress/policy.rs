@@ -39,8 +39,24 @@ pub(super) struct Place {
     pub(super) path_prefix: String,
     /// What it stands for: two spellings of the same path compare equal.
     pub(super) decoded_prefix: Vec<u8>,
-    /// The bucket's own path, which is no object: `/` or `/<bucket>/`.
+    /// The configured bucket; `None` where the operator lists an address.
+    pub(super) bucket: Option<Bucket>,
+}
+
+/// The configured bucket at one origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Bucket {
+    /// Its own path, which is no object: `/` or `/<bucket>/`.
     pub(super) root: String,
+    /// What every key of a run begins with.
+    pub(super) key_head: String,
+}
+
+impl Bucket {
+    /// Whether a path is the bucket's own.
+    pub(super) fn is_at(&self, path: &str) -> bool {
+        path == self.root || format!("{path}/") == self.root
+    }
 }
 
 /// What the operator lists for a destination beyond its configuration.
@@ -97,20 +113,29 @@ impl FromStr for AllowedUrl {
         check_path(url.path()).map_err(|rule| refuse(format!("is refused: {rule}")))?;
         Ok(AllowedUrl(Place::new(
             origin_of(&url),
-            "",
             url.path().to_owned(),
+            None,
         )))
     }
 }
 
 impl Place {
-    fn new(origin: String, root: &str, path_prefix: String) -> Self {
+    fn new(origin: String, path_prefix: String, bucket: Option<Bucket>) -> Self {
         Place {
             origin,
             decoded_prefix: decoded(&path_prefix),
             path_prefix,
-            root: root.to_owned(),
+            bucket,
         }
+    }
+
+    fn in_bucket(origin: String, root: String, head: &str) -> Self {
+        let path_prefix = format!("{root}{}", encoded(head));
+        let bucket = Bucket {
+            root,
+            key_head: head.to_owned(),
+        };
+        Place::new(origin, path_prefix, Some(bucket))
     }
 }
 
@@ -251,13 +276,11 @@ fn at_aws(region: &str, bucket: &str, head: &str) -> Vec<Place> {
 }
 
 fn path_style(origin: String, bucket: &str, head: &str) -> Place {
-    let root = format!("/{bucket}/");
-    let path_prefix = format!("{root}{}", encoded(head));
-    Place::new(origin, &root, path_prefix)
+    Place::in_bucket(origin, format!("/{bucket}/"), head)
 }
 
 fn virtual_hosted(origin: String, head: &str) -> Place {
-    Place::new(origin, "/", format!("/{}", encoded(head)))
+    Place::in_bucket(origin, "/".to_owned(), head)
 }
 
 /// Encoded as in a canonical request: everything but unreserved characters and slashes (S3 User Guide, "Signature

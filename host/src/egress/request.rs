@@ -7,7 +7,7 @@ use http::{HeaderMap, Method};
 use url::Url;
 
 use super::address::AddressRefused;
-use super::{Allowed, Grants, shortened, vocabulary};
+use super::{Allowed, Grants, Reach, shortened, vocabulary};
 
 /// The part of a request that grants speak of.
 #[derive(Debug)]
@@ -62,8 +62,7 @@ impl Grants {
         if candidates.is_empty() {
             return Err(refuse("no grant for this scheme, host and port".to_owned()));
         }
-        candidates
-            .retain(|a| url.path().starts_with(&a.path_prefix) && url.path().len() > a.root.len());
+        candidates.retain(|a| a.reach.covers(&url));
         if candidates.is_empty() {
             return Err(refuse("no grant for this path".to_owned()));
         }
@@ -80,18 +79,36 @@ impl Grants {
                 shortened(&keys.join(", "))
             )));
         }
-        let foreign = candidates
+        let foreign: Vec<_> = candidates
             .iter()
-            .find_map(|a| foreign_header(a, head.headers));
-        if candidates
-            .iter()
-            .all(|a| foreign_header(a, head.headers).is_some())
-            && let Some(header) = foreign
+            .map_while(|a| foreign_header(a, head.headers).map(|h| (&a.operation, h)))
+            .collect();
+        if foreign.len() == candidates.len()
+            && let Some((operation, header)) = foreign.first()
         {
-            return Err(refuse(format!("no grant for the header `{header}`")));
+            return Err(refuse(format!(
+                "the grant for {} does not include the header `{header}`",
+                shortened(operation)
+            )));
         }
         self.addresses().check_literal(&url)?;
         Ok(url)
+    }
+}
+
+impl Reach {
+    fn covers(&self, url: &Url) -> bool {
+        match self {
+            Reach::Objects { path_prefix, root } => {
+                url.path().starts_with(path_prefix) && url.path().len() > root.len()
+            }
+            Reach::OpenUploads { path, key_head } => {
+                url.path() == path
+                    && url
+                        .query_pairs()
+                        .any(|(k, v)| k == vocabulary::LISTING_PREFIX && v.starts_with(key_head))
+            }
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use http::Method;
 
 /// S3's object operations (Amazon S3 API Reference, "Actions"), by method and query keys.
-const OPERATIONS: [(&str, &[&str]); 10] = [
+const OPERATIONS: [(&str, &[&str]); 11] = [
     ("PUT", &[]),                         // PutObject
     ("PUT", &["partNumber", "uploadId"]), // UploadPart
     ("POST", &["uploads"]),               // CreateMultipartUpload
@@ -17,7 +17,13 @@ const OPERATIONS: [(&str, &[&str]); 10] = [
     ("GET", &["uploadId"]),               // ListParts
     ("HEAD", &[]),                        // HeadObject
     ("HEAD", &["partNumber"]),            // HeadObject, of one part
+    ("GET", &LISTING),                    // ListMultipartUploads, on the bucket itself
 ];
+
+/// The query keys of the one operation on a bucket: it lists open uploads, under the configured prefix only.
+const LISTING: [&str; 2] = ["prefix", "uploads"];
+/// The key among them that says which.
+pub(super) const LISTING_PREFIX: &str = "prefix";
 
 /// Headers that these operations carry. A trailing `*` covers every ending.
 const HEADERS: [&str; 29] = [
@@ -69,6 +75,11 @@ pub(super) fn check_operation(method: &Method, query: &BTreeSet<String>) -> Resu
         "{method} with the query keys [{}] is no request that an export needs (those on single objects and uploads are)",
         super::shortened(&keys.join(", "))
     ))
+}
+
+/// Whether a grant with these query keys lists a bucket's open uploads.
+pub(super) fn is_listing(query: &BTreeSet<String>) -> bool {
+    query.iter().map(String::as_str).eq(LISTING)
 }
 
 pub(super) fn check_header_pattern(pattern: &str, acl_configured: bool) -> Result<(), String> {
