@@ -264,6 +264,14 @@ pub(crate) async fn buckets(shared: &Shared) -> S3Result<S3Response<ListBucketsO
 mod tests {
     use super::*;
 
+    /// Prefix, delimiter, limit, and the pages they give.
+    type Case = (
+        &'static str,
+        Option<&'static str>,
+        i32,
+        &'static [&'static [&'static str]],
+    );
+
     /// Every page of a listing, entries and prefixes as one list each.
     fn listed(prefix: &str, delimiter: Option<&str>, limit: i32) -> Vec<Vec<String>> {
         const KEYS: [&str; 7] = ["a", "a/1", "a/2", "b/1/x", "b/2", "c", "d/"];
@@ -286,7 +294,7 @@ mod tests {
 
     #[test]
     fn pages_follow_each_other_without_gap_or_repetition() {
-        let cases: [(&str, Option<&str>, i32, &[&[&str]]); 5] = [
+        let cases: [Case; 5] = [
             (
                 "",
                 None,

@@ -116,14 +116,24 @@ async fn the_order_of_the_log_tells_what_overlapped() {
     let store = Options::default().start().await.unwrap();
     let client = Client::new(&store);
     client.send("PUT", "test-bucket/first", &[], b"x").await;
-    // The one waits until the other is there, so they overlap whatever the machine does.
     store.set_faults(vec![
-        Fault::on(Operation::PutObject, What::Delay(200)).key_contains("second"),
+        Fault::on(Operation::PutObject, What::Hang).key_contains("second"),
     ]);
-    tokio::join!(
-        client.send("PUT", "test-bucket/second", &[], b"x"),
-        client.send("PUT", "test-bucket/third", &[], b"x")
-    );
+    let hanging = client.try_send("PUT", "test-bucket/second", &[], b"x");
+    let third = async {
+        while !store
+            .requests()
+            .iter()
+            .any(|request| request.key.as_deref() == Some("second"))
+        {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        client.send("PUT", "test-bucket/third", &[], b"x").await
+    };
+    tokio::select! {
+        answer = hanging => panic!("it hangs: {answer:?}"),
+        answer = third => assert_eq!(answer.status, 200),
+    }
     let requests = store.requests();
     let of = |key: &str| {
         requests
