@@ -2,5 +2,6 @@
 
 mod client;
 mod faults;
+mod objects;
 mod strict;
 mod uploads;
