@@ -2,6 +2,7 @@
 //! a sandbox to run guests in, and readers that did not write. Never used outside tests.
 
 pub mod components;
+pub mod program;
 pub mod read;
 pub mod rows;
 pub mod scene;

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use arrow::array::RecordBatch;
 use batch_export::capability::Capabilities;
 use batch_export::capability::journal::MemoryJournal;
 use batch_export::capability::log::Level;
@@ -15,6 +16,7 @@ use batch_export::sandbox::contract::{Interval, Recovery, Report, Run};
 use batch_export::sandbox::{
     CompileCache, Limits, LoadError, Plugin, Sandbox, SandboxOptions, Session,
 };
+use batch_export::source::feed::Stream;
 use devstore::{DevStore, Options};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
@@ -144,13 +146,26 @@ impl Scene {
         messages: &Messages,
         limits: Limits,
     ) -> Outcome {
+        self.run_as(&run(), plugin, configuration, messages, limits)
+            .await
+    }
+
+    /// The same for another run, such as one of another model.
+    pub async fn run_as(
+        &self,
+        run: &Run,
+        plugin: &Plugin,
+        configuration: &Value,
+        messages: &Messages,
+        limits: Limits,
+    ) -> Outcome {
         let journal = MemoryJournal::default();
         let log = Arc::new(Mutex::new(Vec::new()));
         let mut step = "plan";
         let mut peak_memory_bytes = 0;
         let result = async {
             let session = self
-                .session(plugin, configuration, &journal, &log, limits)
+                .session(run, plugin, configuration, &journal, &log, limits)
                 .await?;
             let result = drive(&session, messages, &mut step).await;
             peak_memory_bytes = session.peak_memory_bytes();
@@ -177,7 +192,14 @@ impl Scene {
         let journal = MemoryJournal::default();
         let log = Arc::new(Mutex::new(Vec::new()));
         let session = self
-            .session(plugin, configuration, &journal, &log, Limits::default())
+            .session(
+                &run(),
+                plugin,
+                configuration,
+                &journal,
+                &log,
+                Limits::default(),
+            )
             .await?;
         session
             .recover(notes)
@@ -187,6 +209,7 @@ impl Scene {
 
     async fn session(
         &self,
+        run: &Run,
         plugin: &Plugin,
         configuration: &Value,
         journal: &MemoryJournal,
@@ -196,7 +219,7 @@ impl Scene {
         let policy = self.policy(configuration)?;
         let text = configuration.to_string();
         let plan = plugin
-            .plan(&text, &run())
+            .plan(&text, run)
             .await
             .map_err(|error| error.to_string())?;
         let grants = Grants::decide(&plan.grants, &plan.signing, &policy)
@@ -221,7 +244,7 @@ impl Scene {
             observer: None,
         };
         plugin
-            .start(run(), &text, capabilities, limits)
+            .start(run.clone(), &text, capabilities, limits)
             .map_err(|error| error.to_string())
     }
 }
@@ -256,6 +279,17 @@ pub struct Messages {
 }
 
 impl Messages {
+    /// What the host makes of these batches; at least one.
+    pub fn of(batches: &[RecordBatch]) -> Self {
+        let mut stream = Stream::new(&batches[0].schema()).expect("a schema");
+        let schema = stream.schema().to_vec();
+        let message = |batch| stream.message(batch).expect("a message").bytes;
+        Messages {
+            schema,
+            batches: batches.iter().map(message).collect(),
+        }
+    }
+
     /// For guests that do not look at what they get.
     pub fn opaque() -> Self {
         Messages {

@@ -1,5 +1,8 @@
 //! `cargo xtask demo`: the component and the host's `demo` command. What is shown is decided there.
 
+use std::path::PathBuf;
+use std::process::Command;
+
 use anyhow::Result;
 
 use crate::process::{self, say};
@@ -9,14 +12,26 @@ use crate::{build, setup};
 /// `cargo xtask demo [ARGUMENTS…]`.
 pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let toolchain = setup::ensure(workspace)?;
-    let artifact = build::build(workspace, &toolchain)?;
+    // The host takes the component in when it is compiled.
+    build::build(workspace, &toolchain)?;
+    let program = build_program(workspace)?;
+    process::run(
+        Command::new(program)
+            .arg("demo")
+            .args(arguments)
+            .current_dir(&workspace.root),
+    )
+}
+
+/// Build `batch-export` and return where it is. Features are decided for the whole workspace, as for the tests, so that
+/// one command's artefacts serve the other.
+pub fn build_program(workspace: &Workspace) -> Result<PathBuf> {
     say("building the host (a first build takes five to ten minutes on two cores)");
     process::run(
         process::cargo()
-            .args(["run", "--locked", "--quiet", "--package", "batch-export"])
-            .args(["--", "demo"])
-            .args(arguments)
-            .env("BATCH_EXPORT_COMPONENT", &artifact.path)
+            .args(["build", "--locked", "--workspace", "--bin", "batch-export"])
+            .env("CARGO_TARGET_DIR", &workspace.target)
             .current_dir(&workspace.root),
-    )
+    )?;
+    Ok(workspace.target.join("debug").join("batch-export"))
 }

@@ -8,18 +8,21 @@ use anyhow::{Context, Result, bail};
 
 use crate::process::{self, cargo, say};
 use crate::workspace::Workspace;
-use crate::{build, guests, setup};
+use crate::{build, demo, guests, setup};
 
 /// `cargo xtask test [FILTER]`.
 pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let toolchain = setup::ensure(workspace)?;
     let artifact = build::build(workspace, &toolchain)?;
     guests::build(workspace, &toolchain)?;
+    // The tests start the program itself, which no test target of theirs depends on.
+    let program = demo::build_program(workspace)?;
 
     let environment = |mut command: Command| {
         command
             .current_dir(&workspace.root)
             .env("BATCH_EXPORT_COMPONENT", &artifact.path)
+            .env("BATCH_EXPORT_PROGRAM", &program)
             .env("BATCH_EXPORT_TEST_GUESTS", workspace.test_guests());
         command
     };

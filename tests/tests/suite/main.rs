@@ -1,5 +1,8 @@
 //! The one integration binary: everything that goes through the real component, and the rules of the house.
 
+mod cli;
+mod determinism;
+mod end_to_end;
 mod imports;
 mod loading;
 mod sandbox;
