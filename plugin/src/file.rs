@@ -9,7 +9,7 @@ use crate::encode::{Block, FileEncoder, Finished, Layout, Repairs};
 use crate::failure::Failure;
 use crate::imports::Imports;
 use crate::key::KeyNames;
-use crate::settings::{Format, JsonLinesCodec};
+use crate::settings::Format;
 use crate::upload::Uploads;
 
 /// Bytes that an encoder gathers before they go to the upload: enough that calls do not matter, little beside a part.
@@ -59,7 +59,7 @@ impl Files {
         Files {
             layout,
             keys,
-            content_type: content_type(format),
+            content_type: format.content_type(),
             time_column,
             open: None,
             written: Vec::new(),
@@ -164,18 +164,6 @@ impl Files {
     ) -> Result<(), Failure> {
         self.totals.bytes_written += bytes.len() as u64;
         Ok(uploads.write(bytes)?)
-    }
-}
-
-/// `Content-Type` of a data file. `Content-Encoding` is never set: clients would decompress behind the user's back.
-pub fn content_type(format: Format) -> &'static str {
-    match format {
-        Format::Parquet(_) => "application/vnd.apache.parquet",
-        Format::JsonLines(JsonLinesCodec::None) => "application/x-ndjson",
-        Format::JsonLines(JsonLinesCodec::Gzip(_)) => "application/gzip",
-        Format::JsonLines(JsonLinesCodec::Zstd(_)) => "application/zstd",
-        // Brotli has no registered media type of its own.
-        Format::JsonLines(JsonLinesCodec::Brotli(_)) => "application/octet-stream",
     }
 }
 

@@ -284,7 +284,7 @@ impl<I: Imports> Export<I> {
         }
         if self.settings.max_file_size_bytes.is_none() && files.len() > 1 {
             warnings.push(format!(
-                "the export reached the largest object that can be uploaded and went on in {} files; \
+                "the export outgrew the largest file that this format and the store allow and went on in {} files; \
                  set max_file_size_mb to choose their size",
                 files.len()
             ));
