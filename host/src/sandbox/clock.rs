@@ -135,7 +135,9 @@ mod tests {
         let (_sender, mut clock, _runtime) = clock(Duration::from_secs(60));
         clock.begin_call();
         for _ in 0..10 {
-            clock.wait(tokio::time::sleep(TICK)).unwrap();
+            clock
+                .wait(async { tokio::time::sleep(TICK).await })
+                .unwrap();
             clock.tick().unwrap();
         }
     }

@@ -80,7 +80,6 @@ mod tests {
             ),
             ("x-amz-date", "1\nx: secret", "line break"),
             ("x-amz-date", "secret\0", "line break"),
-            ("x-amz-date", "sécret", "line break"),
             ("x y", "secret", "no header name"),
             ("x:y", "secret", "no header name"),
             ("x\r\ny", "secret", "no header name"),
