@@ -34,7 +34,15 @@ const STORE: &str = "https://store.example.com:9000";
 
 #[test]
 fn a_plan_for_another_place_or_purpose_is_refused_as_a_whole() {
-    let cases: [(&str, &str, &str, &[&str], &[&str], &str); 20] = [
+    type Case = (
+        &'static str,
+        &'static str,
+        &'static str,
+        &'static [&'static str],
+        &'static [&'static str],
+        &'static str,
+    );
+    let cases: [Case; 20] = [
         (
             "PUT",
             "https://evil.example.com",
