@@ -159,7 +159,7 @@ external_id = "42"
             "19:9: destinations.b.egress.proxy: is no proxy; write it like http://proxy.example.com:3128",
             "21:19: destinations.b.limits.guest_memory_mb: expected an integer, found a string",
             "22:1: destinations.b.limits.computing_time_s: is not known here; did you mean `compute_time_s`?; allowed: guest_memory_mb, compute_time_s, waiting_time_s, request_time_s, requests_in_flight",
-            "23:16: destinations.b.credentials.external_id: means nothing without role_arn; set that, or remove it",
+            "23:17: destinations.b.credentials.external_id: means nothing without role_arn; set that, or remove it",
         ]
     );
 }

@@ -214,11 +214,11 @@ fn substituted(written: &str, variable: &dyn Fn(&str) -> Option<String>) -> Resu
     Ok(value)
 }
 
-/// A dotted path.
+/// A dotted path; an empty name means the table itself.
 pub fn join(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}.{name}")
+    match (path, name) {
+        ("", name) => name.to_owned(),
+        (path, "") => path.to_owned(),
+        (path, name) => format!("{path}.{name}"),
     }
 }

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 
 use super::super::SourceError;
@@ -230,22 +230,33 @@ impl Layout {
                 columns.push(column.clone());
                 continue;
             }
-            let options = CastOptions {
-                // A value that does not fit is an error, not a null.
-                safe: false,
-                ..CastOptions::default()
-            };
             let column =
-                cast_with_options(column, field.data_type(), &options).map_err(|cause| {
-                    SourceError::BadColumn {
-                        path: projection.path.clone(),
-                        column: field.name().clone(),
-                        cause: cause.to_string(),
-                    }
+                cast(column, field.data_type()).map_err(|cause| SourceError::BadColumn {
+                    path: projection.path.clone(),
+                    column: field.name().clone(),
+                    cause: cause.to_string(),
                 })?;
             columns.push(column);
         }
         RecordBatch::try_new(self.schema.clone(), columns).map_err(|cause| projection.broken(cause))
+    }
+}
+
+/// The same values in another make; one that does not fit is an error, not a null.
+fn cast(column: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, ArrowError> {
+    let options = CastOptions {
+        safe: false,
+        ..CastOptions::default()
+    };
+    match (column.data_type(), wanted) {
+        // Times without a zone are UTC. Arrow would look the zone up in a database that it is built without.
+        (DataType::Timestamp(_, None), DataType::Timestamp(TimeUnit::Microsecond, Some(zone))) => {
+            let naive = DataType::Timestamp(TimeUnit::Microsecond, None);
+            let times = cast_with_options(column, &naive, &options)?;
+            let times = times.as_primitive::<TimestampMicrosecondType>().clone();
+            Ok(Arc::new(times.with_timezone(Arc::clone(zone))))
+        }
+        _ => cast_with_options(column, wanted, &options),
     }
 }
 

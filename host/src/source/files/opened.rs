@@ -58,6 +58,8 @@ pub struct Opened {
 
 /// Enough for every magic number and the first characters of text.
 const SNIFFED_BYTES: usize = 64;
+/// Magic numbers at both ends and the length of a footer.
+const SMALLEST_BINARY_BYTES: u64 = 12;
 /// Buffer between file and decoder: fewer system calls.
 const READ_BUFFER_BYTES: usize = 256 << 10;
 
@@ -166,7 +168,18 @@ impl Opened {
     /// Parquet and Arrow files are read from their end.
     fn seekable(&self, content: &'static str) -> Result<File, SourceError> {
         match self.packing {
-            Packing::None => self.file(),
+            Packing::None => {
+                let file = self.file()?;
+                let bytes = file
+                    .metadata()
+                    .map_err(|error| self.read_error(error))?
+                    .len();
+                // The readers would seek to before the beginning.
+                if bytes < SMALLEST_BINARY_BYTES {
+                    return Err(self.damaged(format!("it has only {bytes} bytes")));
+                }
+                Ok(file)
+            }
             packing => Err(SourceError::PackedBinary {
                 path: self.path.clone(),
                 content,

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -15,6 +15,9 @@ use super::opened::Opened;
 /// A larger row is no row but a file without line ends, or a quote that is never closed. Twice the largest row that a
 /// destination takes, with JSON's escapes.
 const MAX_ROW_BYTES: u64 = 128 << 20;
+
+/// Bytes of each read that are searched for the file's line ends.
+const HEADER_BYTES: usize = 4096;
 
 /// Lines of JSON.
 pub struct JsonRows {
@@ -160,23 +163,23 @@ pub struct CsvRows {
     reader: csv::Reader<Leashed>,
     names: Vec<String>,
     record: csv::StringRecord,
-    taken: Arc<AtomicU64>,
+    seen: Arc<Seen>,
     before: u64,
 }
 
 impl CsvRows {
     pub fn open(file: &Opened) -> Result<Self, SourceError> {
-        let taken = Arc::new(AtomicU64::new(0));
+        let seen = Arc::new(Seen::default());
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(if file.is_tab_separated() { b'\t' } else { b',' })
             .from_reader(Leashed {
                 inner: file.unpacked()?,
-                taken: Arc::clone(&taken),
+                seen: Arc::clone(&seen),
             });
         let file = file.describer();
         let names = reader
             .headers()
-            .map_err(|error| csv_error(&file, error))?
+            .map_err(|error| csv_error(&file, &seen, error))?
             .iter()
             .map(str::to_owned)
             .collect();
@@ -185,7 +188,7 @@ impl CsvRows {
             reader,
             names,
             record: csv::StringRecord::new(),
-            taken,
+            seen,
             before: 0,
         })
     }
@@ -197,10 +200,10 @@ impl CsvRows {
     /// The next record; `false` at the end.
     pub fn next(&mut self) -> Result<bool, SourceError> {
         self.before = self.reader.position().byte();
-        self.taken.store(0, Ordering::Relaxed);
+        self.seen.since_record.store(0, Ordering::Relaxed);
         self.reader
             .read_record(&mut self.record)
-            .map_err(|error| csv_error(&self.file, error))
+            .map_err(|error| csv_error(&self.file, &self.seen, error))
     }
 
     pub fn fields(&self) -> impl Iterator<Item = &str> {
@@ -208,7 +211,7 @@ impl CsvRows {
     }
 
     pub fn line(&self) -> u64 {
-        self.record.position().map_or(1, csv::Position::line)
+        self.seen.line(self.record.position())
     }
 
     pub fn row_bytes(&self) -> u64 {
@@ -216,8 +219,8 @@ impl CsvRows {
     }
 }
 
-fn csv_error(file: &Opened, error: csv::Error) -> SourceError {
-    let line = error.position().map_or(1, csv::Position::line);
+fn csv_error(file: &Opened, seen: &Seen, error: csv::Error) -> SourceError {
+    let line = seen.line(error.position());
     let bad = |cause: String| SourceError::BadRow {
         path: file.path.clone(),
         line,
@@ -235,17 +238,44 @@ fn csv_error(file: &Opened, error: csv::Error) -> SourceError {
     }
 }
 
+/// What the bytes of a CSV file showed on their way to the parser.
+#[derive(Default)]
+struct Seen {
+    /// Bytes since the last record.
+    since_record: AtomicU64,
+    /// Whether lines end in CR LF.
+    is_crlf: AtomicBool,
+}
+
+impl Seen {
+    /// The line that a record begins on. The parser takes the LF of a CR LF for the next record's first character, so
+    /// its own count is one behind.
+    fn line(&self, position: Option<&csv::Position>) -> u64 {
+        let behind = u64::from(self.is_crlf.load(Ordering::Relaxed));
+        position.map_or(1, |position| position.line() + behind)
+    }
+}
+
 /// Ends a record that grows without end.
 struct Leashed {
     inner: Box<dyn Read + Send>,
-    /// Bytes taken since the last record.
-    taken: Arc<AtomicU64>,
+    seen: Arc<Seen>,
 }
 
 impl Read for Leashed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
-        let taken = self.taken.fetch_add(read as u64, Ordering::Relaxed);
+        if buffer[..read]
+            .windows(2)
+            .take(HEADER_BYTES)
+            .any(|pair| pair == b"\r\n")
+        {
+            self.seen.is_crlf.store(true, Ordering::Relaxed);
+        }
+        let taken = self
+            .seen
+            .since_record
+            .fetch_add(read as u64, Ordering::Relaxed);
         if taken > MAX_ROW_BYTES {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
