@@ -2,6 +2,8 @@
 
 mod cli;
 mod determinism;
+mod docs;
+mod embed;
 mod end_to_end;
 mod imports;
 mod loading;

@@ -1,0 +1,154 @@
+//! Holds the pages against the program: every example validates, every command and option exists, and every key that
+//! the host reads is described. The plugin's own part of the pages is tested in the plugin.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use batch_export_tests::components::{self, repository};
+use batch_export_tests::program::Program;
+use serde_json::Value;
+
+/// The README and the pages for users, by path from the repository's root.
+const PAGES: [&str; 6] = [
+    "README.md",
+    "docs/configuration.md",
+    "docs/embedding.md",
+    "docs/plugin-authors.md",
+    "docs/sources.md",
+    "docs/stores.md",
+];
+
+fn page(name: &str) -> String {
+    fs::read_to_string(repository().join(name)).expect(name)
+}
+
+/// Texts between ``` fences of that language.
+fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
+    let begin = format!("```{language}\n");
+    text.split(&begin)
+        .skip(1)
+        .map(|rest| rest.split("\n```").next().expect("a first part"))
+        .collect()
+}
+
+/// `validate` with the shipped component, of what stands in the program's folder.
+fn validate(program: &Program, json: &[&str]) -> batch_export_tests::program::Printed {
+    let component = components::destination();
+    let component = component.to_str().expect("UTF-8");
+    let arguments = [
+        "validate",
+        "--config",
+        "exports.toml",
+        "--component",
+        component,
+    ];
+    program.run(&[&arguments, json].concat())
+}
+
+#[test]
+fn every_example_validates() {
+    // One folder, so that the component is compiled once.
+    let program = Program::new("");
+    let mut wrong = Vec::new();
+    let mut validated = 0;
+    for name in PAGES {
+        let text = page(name);
+        let configurations = blocks(&text, "toml");
+        for block in configurations
+            .into_iter()
+            .filter(|block| block.contains("[destinations."))
+        {
+            // Variables that no test sets: any value will do.
+            let filled = block.replace("${env:", "$${env:");
+            fs::write(program.folder.path().join("exports.toml"), filled).expect("written");
+            let printed = validate(&program, &[]);
+            if printed.code != Some(0) {
+                wrong.push(format!("{name}: {}\n{block}", printed.stderr));
+            }
+            validated += 1;
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+    assert!(validated > 10, "only {validated} examples were found");
+}
+
+#[test]
+fn every_command_and_option_exists() {
+    let program = Program::new("");
+    let mut calls = BTreeSet::new();
+    for name in PAGES {
+        let text = page(name);
+        let lines = blocks(&text, "sh").join("\n").replace("\\\n", " ");
+        for line in lines.lines() {
+            let line = line.split(" # ").next().expect("a first part").trim();
+            if let Some(call) = line.strip_prefix("batch-export ") {
+                calls.insert((name, call.to_owned()));
+            }
+        }
+    }
+    assert!(calls.len() > 8, "only {} calls were found", calls.len());
+    let mut wrong = Vec::new();
+    for (name, call) in calls {
+        let mut words = call.split_whitespace();
+        let command = words.next().expect("a command");
+        let help = program.run(&[command, "--help"]);
+        if help.code != Some(0) {
+            wrong.push(format!("{name}: there is no command `{command}`"));
+        }
+        for option in words.filter(|word| word.starts_with("--")) {
+            if !help.stdout.contains(option) {
+                wrong.push(format!("{name}: `{command}` has no option {option}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+/// A key that does not exist, wherever the host reads keys: it answers with those that do.
+const UNKNOWN_KEYS: &str = r#"
+zzzzzzzz = 1
+[component]
+path = "x.wasm"
+zzzzzzzz = 1
+[destinations.a]
+model = "events"
+[destinations.a.source]
+type = "files"
+path = "x"
+zzzzzzzz = 1
+[destinations.a.egress]
+zzzzzzzz = 1
+[destinations.a.limits]
+zzzzzzzz = 1
+[destinations.a.credentials]
+zzzzzzzz = 1
+[destinations.b]
+model = "events"
+[destinations.b.source]
+type = "sample"
+zzzzzzzz = 1
+"#;
+
+#[test]
+fn every_key_that_the_host_reads_is_in_the_configuration_page() {
+    let text = page("docs/configuration.md");
+    let printed = validate(&Program::new(UNKNOWN_KEYS), &["--json"]);
+    assert_eq!(printed.code, Some(2), "{printed:?}");
+    let answer: Value = serde_json::from_str(&printed.stdout).expect("JSON");
+    let problems = answer["problems"].as_array().expect("problems");
+    assert_eq!(
+        problems.len(),
+        UNKNOWN_KEYS.matches("zzzzzzzz").count(),
+        "{problems:?}"
+    );
+    let mut missing = Vec::new();
+    for problem in problems {
+        let known = problem["allowed"].as_str().expect("what is allowed");
+        for key in known.split(", ") {
+            if !text.contains(&format!("`{key}")) {
+                missing.push(format!("{}: `{key}`", problem["field"]));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "\n{}\n", missing.join("\n"));
+}
