@@ -260,7 +260,7 @@ impl Http {
         let limit = self.limits.payload_bytes;
         if bytes.len() > limit {
             return Err(format!(
-                "a payload of {} bytes, the limit is {limit} (`payload_mb`)",
+                "a payload of {} bytes, the limit is {limit} (`payload_bytes`)",
                 bytes.len()
             ));
         }
@@ -276,7 +276,7 @@ impl Http {
         let limit = self.limits.payloads_held_bytes;
         if before.saturating_add(size) > limit {
             return Err(format!(
-                "payloads of {} bytes held at once, the limit is {limit} (`payloads_held_mb`)",
+                "payloads of {} bytes held at once, the limit is {limit} (`payloads_held_bytes`)",
                 before.saturating_add(size)
             ));
         }

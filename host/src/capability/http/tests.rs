@@ -252,13 +252,13 @@ async fn payloads_and_requests_are_bounded_and_an_answer_is_taken_once() {
     assert!(
         http.payload(vec![0; 11])
             .unwrap_err()
-            .contains("`payload_mb`")
+            .contains("`payload_bytes`")
     );
     let first = http.payload(vec![0; 10]).unwrap();
     assert!(
         http.payload(vec![0; 10])
             .unwrap_err()
-            .contains("`payloads_held_mb`")
+            .contains("`payloads_held_bytes`")
     );
     let body = first.bytes();
     drop(first);
