@@ -325,6 +325,20 @@ fn limits_are_those_of_the_code() {
 }
 
 #[test]
+fn what_the_plugin_says_of_itself_is_in_the_embedding_page() {
+    let page = read("docs/embedding.md");
+    let description = plan::describe();
+    let mib = |bytes: u64| bytes >> 20;
+    for words in [
+        format!("{} MiB of memory", mib(description.memory_limit_bytes)),
+        format!("{} requests in flight", description.requests_in_flight),
+        format!("{} MiB in payloads", mib(description.payload_limit_bytes)),
+    ] {
+        assert!(page.contains(&words), "{words}");
+    }
+}
+
+#[test]
 fn tests_that_guard_invariants_exist() {
     let mut found = 0;
     let mut wrong = Vec::new();
