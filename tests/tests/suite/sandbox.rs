@@ -32,12 +32,17 @@ fn attack(scene: &Scene, name: &str) -> Value {
     scene.configuration(&format!("{name}/"), further)
 }
 
+/// Not to be found by a fault that looks for the attack's name in keys.
+fn honest_prefix(name: &str) -> String {
+    format!("honest-beside-{}/", name.replace('-', "_"))
+}
+
 /// Run the attack beside an honest run, which must complete.
 async fn attempt(scene: &Scene, name: &str, limits: Limits) -> Outcome {
     let plugin = scene.hostile();
     let (evil, honest) = (attack(scene, name), {
         let mut honest = attack(scene, "none");
-        honest["prefix"] = json!(format!("honest-beside-{name}/"));
+        honest["prefix"] = json!(honest_prefix(name));
         honest
     });
     let messages = Messages::opaque();
@@ -53,7 +58,7 @@ async fn attempt(scene: &Scene, name: &str, limits: Limits) -> Outcome {
     assert!(
         scene
             .store
-            .object(BUCKET, &format!("honest-beside-{name}/hostile.bin"))
+            .object(BUCKET, &format!("{}hostile.bin", honest_prefix(name)))
             .is_ok(),
         "the honest run's object beside `{name}`"
     );
@@ -140,9 +145,9 @@ async fn memory_and_stack_end_at_their_limits() {
                 "encode-batch",
                 &["ran out of memory", "limit"],
             ),
-            ("overflow-in-encode-batch", "encode-batch", &["stack"]),
+            ("overflow-in-encode-batch", "encode-batch", &["trap"]),
             ("flood-payloads", "encode-batch", &["payload"]),
-            ("huge-payload", "encode-batch", &["payload"]),
+            ("huge-payload", "encode-batch", &["too much data"]),
         ],
     )
     .await;
@@ -164,7 +169,8 @@ async fn a_plan_that_asks_for_too_much_is_refused_before_anything_runs() {
             ("greedy-region", "plan", &["other-region-1"]),
             ("greedy-service", "plan", &["iam"]),
             ("garbage-plan", "plan", &["plan asks for PutObject"]),
-            ("long-plan", "plan", &["100000 grants"]),
+            ("long-plan", "plan", &["1000 grants"]),
+            ("huge-plan", "plan", &["too much data"]),
             ("request-in-plan", "plan", &["contained"]),
             ("note-in-plan", "plan", &["contained"]),
         ],
