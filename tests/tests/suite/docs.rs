@@ -9,8 +9,9 @@ use batch_export_tests::program::Program;
 use serde_json::Value;
 
 /// The README and the pages for users, by path from the repository's root.
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 7] = [
     "README.md",
+    "docs/commands.md",
     "docs/configuration.md",
     "docs/embedding.md",
     "docs/plugin-authors.md",
@@ -102,6 +103,42 @@ fn every_command_and_option_exists() {
         }
     }
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[test]
+fn every_command_is_in_the_commands_page_with_its_options() {
+    let program = Program::new("");
+    let text = page("docs/commands.md");
+    let (common, _) = text.split_once("\n## ").expect("sections");
+    let help = program.run(&["--help"]).stdout;
+    let listed = help.split_once("Commands:").expect("commands").1;
+    let commands: Vec<&str> = listed
+        .lines()
+        .skip(1)
+        .take_while(|line| !line.trim().is_empty())
+        // Names stand at the beginning; what is further in continues a summary.
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .collect();
+    assert!(commands.len() > 6, "{commands:?}");
+    let mut missing = Vec::new();
+    for command in commands {
+        let begin = format!("\n## `{command}`\n");
+        let Some((_, rest)) = text.split_once(&begin) else {
+            missing.push(format!("`{command}`"));
+            continue;
+        };
+        let section = rest.split("\n## ").next().expect("a first part");
+        let help = program.run(&[command, "--help"]).stdout;
+        for word in help.split([' ', ',', '\n']) {
+            let is_option = word.starts_with("--") && word.len() > 2 && word != "--help";
+            if is_option && !section.contains(word) && !common.contains(word) {
+                missing.push(format!("`{command}`: {word}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "\n{}\n", missing.join("\n"));
 }
 
 /// A key that does not exist, wherever the host reads keys: it answers with those that do.
