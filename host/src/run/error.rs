@@ -9,12 +9,14 @@ use crate::capability::network::NetworkError;
 use crate::component::ComponentError;
 use crate::config::ConfigError;
 use crate::credentials::CredentialError;
+use crate::demo::DemoError;
 use crate::egress::GrantRefused;
 use crate::egress::policy::PolicyError;
 use crate::interval::IntervalError;
 use crate::sandbox::contract::{Failure, Recovery};
 use crate::sandbox::{CallError, Crash, LoadError, SandboxError};
 use crate::source::SourceError;
+use crate::verify::{StoreError, VerifyError};
 
 /// What whoever started the run should do about its failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -52,7 +54,7 @@ pub enum Cause {
     Interval(#[from] IntervalError),
     #[error(transparent)]
     Component(#[from] ComponentError),
-    #[error("{component} is {error}")]
+    #[error("cannot load {component}: {error}")]
     Load { component: String, error: LoadError },
     #[error(
         "the component {component} describes its configuration by something that is no JSON Schema: {problem}; report it to the plugin's author"
@@ -83,10 +85,20 @@ pub enum Cause {
     Miscounted(String),
     #[error("{failed} of {steps} checks failed; each says what to change")]
     Check { failed: usize, steps: usize },
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    #[error(transparent)]
+    Demo(#[from] DemoError),
     #[error("cannot write the output: {0}")]
     Output(io::Error),
     #[error("interrupted")]
     Cancelled,
+}
+
+impl From<StoreError> for Cause {
+    fn from(error: StoreError) -> Self {
+        Cause::Verify(error.into())
+    }
 }
 
 impl Cause {
@@ -110,6 +122,7 @@ impl Cause {
                 ..
             }) => Class::Retryable,
             Cause::Source(error) if error.is_transient() => Class::Retryable,
+            Cause::Verify(VerifyError::Store(error)) if error.is_transient() => Class::Retryable,
             Cause::Cancelled
             | Cause::Call(CallError::Crashed {
                 cause: Crash::Cancelled,
@@ -121,6 +134,8 @@ impl Cause {
             | Cause::Call(_)
             | Cause::Miscounted(_)
             | Cause::Check { .. }
+            | Cause::Verify(_)
+            | Cause::Demo(_)
             | Cause::Output(_) => Class::Failed,
         }
     }

@@ -1,0 +1,251 @@
+//! The program as its users see it: output, messages and exit codes. Needs no store and no component.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_batch-export"))
+        .args(arguments)
+        .current_dir(folder)
+        .env("NO_COLOR", "1")
+        .env("CANARY", "canary-4711")
+        .env_remove("BATCH_EXPORT_CONFIG")
+        .output()
+        .expect("the program runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
+const COMMANDS: [&str; 7] = [
+    "run",
+    "plan",
+    "check",
+    "validate",
+    "inspect",
+    "schema",
+    "completions",
+];
+
+#[test]
+fn every_command_has_help_with_an_example_of_itself() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let overview = text(&run(folder.path(), &["--help"]).stdout);
+    assert!(
+        overview.contains("Exit codes: 0 done, 1 failed for good"),
+        "{overview}"
+    );
+    for command in COMMANDS {
+        assert!(
+            overview.contains(&format!("\n  {command} ")),
+            "{command} in\n{overview}"
+        );
+        let output = run(folder.path(), &[command, "--help"]);
+        let help = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{command}");
+        assert!(
+            help.contains(&format!("Example:\n  batch-export {command}")),
+            "{help}"
+        );
+        assert!(
+            command == "completions" || help.contains("--json"),
+            "{help}"
+        );
+    }
+}
+
+const HALF: &str = r#"
+[destinations.archive]
+model = "events"
+secret = "${env:CANARY}"
+sorce = "${env:NOT_SET_ANYWHERE}"
+[destinations.archive.source]
+type = "sampel"
+"#;
+
+const VALID: &str = r#"
+[destinations.archive]
+model = "events"
+secret = "${env:CANARY}"
+[destinations.archive.source]
+type = "sample"
+"#;
+
+/// Arguments, exit code, and what standard error says in full.
+#[test]
+fn failures_are_one_message_with_the_right_exit_code() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, content) in [
+        ("half.toml", HALF.as_bytes()),
+        ("valid.toml", VALID.as_bytes()),
+        ("text.wasm", b"no component"),
+        ("module.wasm", b"\0asm\x01\0\0\0"),
+        ("component.wasm", b"\0asm\x0d\0\x01\0"),
+    ] {
+        fs::write(folder.path().join(name), content).expect("a file");
+    }
+    let cases: [(&[&str], i32, &str); 9] = [
+        (
+            &["validate", "--config", "none.toml"],
+            2,
+            "error: cannot read the configuration none.toml: No such file or directory (os error 2); name an existing file with --config\n",
+        ),
+        (
+            &["validate", "--config", "half.toml"],
+            2,
+            "error: the configuration has 2 problems:\n  \
+             half.toml:5:9: destinations.archive.sorce: the environment variable NOT_SET_ANYWHERE is not set; set it, or write the value here\n  \
+             half.toml:7:8: destinations.archive.source.type: `sampel` is not one of the choices; did you mean `sample`?; allowed: sample, files\n",
+        ),
+        (
+            &[
+                "run",
+                "--config",
+                "valid.toml",
+                "--destination",
+                "nowhere",
+                "--start",
+                "2024-01-01",
+                "--end",
+                "2024-01-02",
+            ],
+            2,
+            "error: no destination is named `nowhere` in valid.toml; there is `archive`\n",
+        ),
+        (
+            &[
+                "run",
+                "--config",
+                "valid.toml",
+                "--start",
+                "2024-01-02",
+                "--end",
+                "2024-01-01",
+            ],
+            2,
+            "error: the interval is inverted: it starts at 2024-01-02T00:00:00+00:00 but ends before, at 2024-01-01T00:00:00+00:00; swap the two\n",
+        ),
+        (
+            &[
+                "plan",
+                "--config",
+                "valid.toml",
+                "--start",
+                "noon",
+                "--end",
+                "2024-01-01",
+            ],
+            2,
+            "error: `noon` is not a time; write it like 2023-07-28T01:00:00Z (without a zone it is UTC)\n",
+        ),
+        (
+            &["inspect", "none.wasm"],
+            2,
+            "error: cannot read the component none.wasm: No such file or directory (os error 2); name a component file with --component or `[component] path`\n",
+        ),
+        (
+            &["inspect", "text.wasm"],
+            2,
+            "error: cannot load text.wasm: not a WebAssembly file: it does not begin with `\\0asm`; give the path of a destination component such as s3_destination.wasm\n",
+        ),
+        (
+            &["inspect", "module.wasm"],
+            2,
+            "error: cannot load module.wasm: a core WebAssembly module, not a component; turn it into one with `cargo xtask build` or `wasm-tools component new`\n",
+        ),
+        (
+            &[
+                "validate",
+                "--config",
+                "valid.toml",
+                "--component",
+                "component.wasm",
+            ],
+            2,
+            "error: cannot load component.wasm: the component exports no `batch-export:destination/exporter@0.1.0`, so it is no destination plugin; it exports nothing\n",
+        ),
+    ];
+    for (arguments, code, expect) in cases {
+        let output = run(folder.path(), arguments);
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(stderr, expect, "{arguments:?}");
+        assert_eq!(
+            (output.status.code(), stdout.as_str()),
+            (Some(code), ""),
+            "{arguments:?}"
+        );
+        assert!(!stderr.contains("canary"), "{stderr}");
+    }
+}
+
+#[test]
+fn usage_errors_exit_with_2_and_name_the_argument() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cases: [(&[&str], &str); 4] = [
+        (&["run"], "--config <FILE>"),
+        (&["runn"], "unrecognized subcommand 'runn'"),
+        (
+            &["schema", "event"],
+            "[possible values: events, persons, sessions]",
+        ),
+        (&["completions", "command.com"], "[possible values: bash,"),
+    ];
+    for (arguments, expect) in cases {
+        let output = run(folder.path(), arguments);
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(expect), "{stderr}");
+    }
+}
+
+#[test]
+fn schemas_are_shown_in_words_and_as_json() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let words = text(&run(folder.path(), &["schema", "events"]).stdout);
+    assert!(words.starts_with("events: One row per event"), "{words}");
+    assert!(
+        words.contains("\n  properties         JSON text\n"),
+        "{words}"
+    );
+    let json = run(folder.path(), &["schema", "sessions", "--json"]).stdout;
+    let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+    assert_eq!(json["columns"][6]["name"], "urls");
+    assert_eq!(json["columns"][6]["kind"], "list of text");
+    let all = run(folder.path(), &["schema", "--json"]).stdout;
+    let all: serde_json::Value = serde_json::from_slice(&all).expect("JSON");
+    assert_eq!(all.as_array().map(Vec::len), Some(3));
+}
+
+#[test]
+fn validate_says_as_json_where_each_problem_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("half.toml"), HALF).expect("a file");
+    let output = run(
+        folder.path(),
+        &["validate", "--config", "half.toml", "--json"],
+    );
+    assert_eq!(output.status.code(), Some(2));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(json["valid"], false);
+    assert_eq!(json["problems"][1]["line"], 7);
+    assert_eq!(
+        json["problems"][1]["field"],
+        "destinations.archive.source.type"
+    );
+    assert_eq!(json["problems"][1]["allowed"], "sample, files");
+}
+
+#[test]
+fn completions_are_printed_for_a_shell() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for shell in ["bash", "zsh", "fish"] {
+        let output = run(folder.path(), &["completions", shell]);
+        let script = text(&output.stdout);
+        assert!(
+            script.contains("batch-export") && script.contains("validate"),
+            "{shell}"
+        );
+    }
+}
