@@ -86,7 +86,8 @@ impl fmt::Debug for Chain {
 }
 
 impl Chain {
-    /// A chain carried with the host's network settings; metadata services are reached without the proxy.
+    /// A chain carried with the host's network settings. A proxy carries requests to metadata services too, unless
+    /// `no_proxy` lists their address (`169.254.169.254`).
     pub fn new(network: &Network, options: ChainOptions) -> Result<Self, NetworkError> {
         Ok(Chain {
             options,

@@ -8,7 +8,8 @@ const MIB: usize = 1 << 20;
 /// Limits of one session. `Default` is what the host uses unless its operator says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Linear memory of the guest. 256 MiB is twice what the S3 destination needs at its largest settings.
+    /// Linear memory of the guest. 512 MiB is what the S3 destination says its largest settings need; usual ones stay
+    /// below 128.
     pub guest_memory_bytes: usize,
     /// Time the guest may compute within one call, waiting not counted. 120 s leaves a 32 MiB batch at brotli's
     /// slowest level far from the limit, and ends an endless loop within minutes.
@@ -60,7 +61,7 @@ pub struct HttpLimits {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
-            guest_memory_bytes: 256 * MIB,
+            guest_memory_bytes: 512 * MIB,
             compute_time_per_call: Duration::from_secs(120),
             waiting_time_per_call: Duration::from_secs(30 * 60),
             http: HttpLimits::default(),
