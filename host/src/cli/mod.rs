@@ -3,6 +3,7 @@
 
 mod check;
 mod completions;
+mod demo;
 mod inspect;
 mod output;
 mod plan;
@@ -10,6 +11,7 @@ mod progress;
 mod run;
 mod schema;
 mod validate;
+mod verify;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,7 +45,9 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::DemoCommand),
     Run(run::Run),
+    Verify(verify::Verify),
     Plan(plan::PlanCommand),
     Check(check::Check),
     Validate(validate::Validate),
@@ -57,7 +61,9 @@ pub fn execute(arguments: Arguments) -> Result<(), RunError> {
     match arguments.command {
         Command::Schema(command) => Ok(command.execute()?),
         Command::Completions(command) => Ok(command.execute()?),
+        Command::Demo(command) => on_runtime(command.execute()),
         Command::Run(command) => on_runtime(command.execute()),
+        Command::Verify(command) => on_runtime(command.execute()),
         Command::Plan(command) => on_runtime(async { Ok(command.execute().await?) }),
         Command::Check(command) => on_runtime(async { Ok(command.execute().await?) }),
         Command::Validate(command) => on_runtime(async { Ok(command.execute().await?) }),

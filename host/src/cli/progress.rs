@@ -55,6 +55,11 @@ impl Progress {
         ));
     }
 
+    /// Says in other words where things stand.
+    pub fn message(&self, text: String) {
+        self.bar.set_message(text);
+    }
+
     /// A line above the bar.
     pub fn line(&self, text: &str) {
         self.bar.suspend(|| output::note(text));

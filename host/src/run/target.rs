@@ -95,9 +95,9 @@ pub struct Target {
 
 /// What sessions need beyond the configuration.
 pub struct Access {
-    policy: Policy,
-    network: Network,
-    credentials: CredentialSource,
+    pub(crate) policy: Policy,
+    pub(crate) network: Network,
+    pub(crate) credentials: CredentialSource,
 }
 
 impl Target {

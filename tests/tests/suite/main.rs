@@ -9,3 +9,4 @@ mod imports;
 mod loading;
 mod sandbox;
 mod tidy;
+mod verify;

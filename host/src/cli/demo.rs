@@ -1,0 +1,201 @@
+//! `demo`: a whole export and its proof, without a bucket, an account or a configuration.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::output;
+use super::progress::Progress;
+use super::verify::watch;
+use crate::capability::log::Level;
+use crate::demo::{self, Audience, DemoOptions, DemoReport};
+use crate::run::Listener;
+use crate::run::error::RunError;
+use crate::verify::VerifyError;
+
+/// Characters of a manifest that are shown.
+const MANIFEST_CHARS: usize = 400;
+
+/// Export sample events to a store on this machine and read them back; needs nothing.
+#[derive(Debug, Args)]
+#[command(
+    name = "demo",
+    after_help = "Example:\n  batch-export demo\n  batch-export demo --folder demo --keep"
+)]
+pub struct DemoCommand {
+    /// A new folder for the configuration and the store; left out: one among the temporary files.
+    #[arg(long, value_name = "FOLDER")]
+    folder: Option<PathBuf>,
+    /// Events an hour.
+    #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    rows: u64,
+    /// Hours to export.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=240))]
+    hours: u32,
+    /// Keep the exported files; without it only the configuration stays.
+    #[arg(long)]
+    keep: bool,
+    /// Print what was done as JSON.
+    #[arg(long)]
+    json: bool,
+    /// A component to load instead of the bundled one.
+    #[arg(long, value_name = "FILE")]
+    component: Option<PathBuf>,
+}
+
+impl DemoCommand {
+    pub async fn execute(self) -> Result<(), RunError> {
+        let options = DemoOptions {
+            folder: self.folder,
+            component: self.component,
+            rows_per_hour: self.rows,
+            hours: self.hours,
+            keep: self.keep,
+        };
+        let progress = Arc::new(Progress::new(self.json));
+        let lines = Arc::clone(&progress);
+        let quiet = self.json;
+        let audience = Audience {
+            listener: Listener {
+                progress: &|snapshot| progress.show(snapshot),
+                log: Arc::new(move |level, line: &str| {
+                    if level >= Level::Warn {
+                        lines.line(&format!("plugin: {line}"));
+                    }
+                }),
+            },
+            watch: watch(&progress),
+            step: &|step| {
+                if !quiet {
+                    progress.line(&step);
+                }
+            },
+        };
+        let outcome = demo::demo(&options, &audience).await;
+        progress.end();
+        let report = outcome?;
+        if self.json {
+            output::json(&report)?;
+        } else {
+            output::lines(&in_words(&report))?;
+        }
+        match report.passed {
+            true => Ok(()),
+            false => {
+                let faults = report
+                    .verified
+                    .iter()
+                    .map(|verified| verified.faults_found());
+                Err(VerifyError::Faults(faults.sum()).into())
+            }
+        }
+    }
+}
+
+fn in_words(report: &DemoReport) -> String {
+    let mut text = String::from("\nin the bucket\n");
+    let objects: Vec<_> = report
+        .objects
+        .iter()
+        .map(|object| {
+            let mut size = format!("{:>11}", output::bytes(object.bytes));
+            if let Some(rows) = object.rows {
+                size.push_str(&format!("  {:>9} rows", output::count(rows)));
+            }
+            if object.parts > 1 {
+                size.push_str(&format!("  in {} parts", object.parts));
+            }
+            (object.key.clone(), size)
+        })
+        .collect();
+    text.push_str(&output::table(&objects));
+    if let Some((key, manifest)) = report
+        .verified
+        .iter()
+        .find_map(|run| Some((run.manifest_key.as_ref()?, run.manifest.as_ref()?)))
+    {
+        let shown: String = manifest.chars().take(MANIFEST_CHARS).collect();
+        let more = if shown.len() < manifest.len() {
+            "\n…"
+        } else {
+            ""
+        };
+        text.push_str(&format!("manifest {key}\n{shown}{more}\n"));
+    }
+    text.push_str("totals\n");
+    text.push_str(&output::table(&totals(report)));
+    for run in report.verified.iter().filter(|run| !run.passed) {
+        let faults = run.files.iter().flat_map(|file| &file.faults);
+        for fault in run.faults.iter().chain(faults) {
+            text.push_str(&format!("fault: {}: {fault}\n", run.destination));
+        }
+    }
+    text + &onwards(report)
+}
+
+fn totals(report: &DemoReport) -> Vec<(String, String)> {
+    let mut destinations: Vec<&str> = Vec::new();
+    for exported in &report.exported {
+        if !destinations.contains(&exported.destination.as_str()) {
+            destinations.push(&exported.destination);
+        }
+    }
+    let mut rows = Vec::new();
+    for name in destinations {
+        let runs = || report.exported.iter().filter(|run| run.destination == name);
+        let seconds = runs().map(|run| run.seconds).sum::<f64>().max(0.001);
+        let exported: u64 = runs().map(|run| run.rows).sum();
+        let before: u64 = runs().map(|run| run.bytes_before_compression).sum();
+        rows.push((
+            format!("exported to {name}"),
+            format!(
+                "{} rows, {} of {} files, {:.1} s, {} rows/s, {}/s before compression",
+                output::count(exported),
+                output::bytes(runs().map(|run| run.bytes).sum()),
+                output::count(runs().map(|run| run.files).sum()),
+                seconds,
+                output::count((exported as f64 / seconds) as u64),
+                output::bytes((before as f64 / seconds) as u64),
+            ),
+        ));
+        let read = || report.verified.iter().filter(|run| run.destination == name);
+        let outcome = match read().all(|run| run.passed) {
+            true => "every row and value equals the source's",
+            false => "FAULTY",
+        };
+        rows.push((
+            format!("read back from {name}"),
+            format!(
+                "{} rows, {:.1} s: {outcome}",
+                output::count(read().map(|run| run.rows).sum()),
+                read().map(|run| run.seconds).sum::<f64>(),
+            ),
+        ));
+    }
+    rows.push(("all".to_owned(), format!("{:.1} s", report.seconds)));
+    rows
+}
+
+/// The way from here to a bucket of the user's own.
+fn onwards(report: &DemoReport) -> String {
+    let file = report.configuration.display();
+    let span = "--start 2023-07-28T00:00Z --end 2023-07-28T01:00Z";
+    let files = match report.kept {
+        true => format!("the files are in {}", report.folder.display()),
+        false => "the files are deleted; --keep keeps them".to_owned(),
+    };
+    format!(
+        "the store is stopped; {files}\n\n\
+         To export to a bucket of yours, edit {file} for one destination or both:\n\
+         \x20 bucket_name, region      yours\n\
+         \x20 endpoint_url             delete the line for AWS; otherwise the URL of your store\n\
+         \x20 aws_access_key_id        \"${{env:AWS_ACCESS_KEY_ID}}\", or delete both for the AWS credential chain\n\
+         \x20 aws_secret_access_key    \"${{env:AWS_SECRET_ACCESS_KEY}}\"\n\
+         \x20 allow_private            delete the line, unless the store is in your own network\n\
+         and then\n\
+         \x20 batch-export check  --config {file} --destination parquet\n\
+         \x20 batch-export run    --config {file} --destination parquet {span}\n\
+         \x20 batch-export verify --config {file} --destination parquet {span}\n"
+    )
+}

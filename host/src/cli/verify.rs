@@ -1,0 +1,116 @@
+//! `verify`: reads a finished run back and compares it with its source.
+
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::progress::Progress;
+use super::{Chosen, Span, output};
+use crate::run::error::RunError;
+use crate::verify::{self, Compare, VerifyError, VerifyReport, Watch};
+
+/// Read a finished run back and compare it with its source.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  batch-export verify --config exports.toml --start 2023-07-28T00:00:00Z --end 2023-07-28T01:00:00Z"
+)]
+pub struct Verify {
+    #[command(flatten)]
+    chosen: Chosen,
+    #[command(flatten)]
+    span: Span,
+    /// Check the files by themselves, without reading the source.
+    #[arg(long)]
+    no_source: bool,
+    /// Print the findings as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Show no progress.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+impl Verify {
+    pub async fn execute(self) -> Result<(), RunError> {
+        let interval = self.span.interval()?;
+        let (_, target) = self.chosen.target().await?;
+        let compare = match self.no_source {
+            true => Compare::FilesOnly,
+            false => Compare::WithSource,
+        };
+        let progress = Arc::new(Progress::new(self.quiet));
+        let outcome = verify::verify(&target, interval, compare, watch(&progress)).await;
+        progress.end();
+        let report = outcome?;
+        if self.json {
+            output::json(&report)?;
+        } else {
+            output::lines(&in_words(&report))?;
+        }
+        match report.passed {
+            true => Ok(()),
+            false => Err(VerifyError::Faults(report.faults_found()).into()),
+        }
+    }
+}
+
+/// Shows how far reading back is.
+pub fn watch(progress: &Arc<Progress>) -> Watch {
+    let progress = Arc::clone(progress);
+    Arc::new(move |at: verify::Snapshot| {
+        progress.message(format!(
+            "reading back: {} files, {} rows, {}",
+            output::count(at.files),
+            output::count(at.rows),
+            output::bytes(at.bytes)
+        ));
+    })
+}
+
+fn in_words(report: &VerifyReport) -> String {
+    let head = if report.passed { "good" } else { "FAULTY" };
+    let mut text = format!(
+        "{}: {head}, {} rows in {} files ({}, {}), {}, in {:.1} s\n",
+        report.destination,
+        output::count(report.rows),
+        report.files.len(),
+        report.file_format,
+        report.compression,
+        output::bytes(report.bytes),
+        report.seconds,
+    );
+    let files: Vec<_> = report
+        .files
+        .iter()
+        .map(|file| {
+            let size = format!(
+                "{} rows, {}, {}",
+                output::count(file.rows),
+                output::bytes(file.bytes),
+                if file.passed() { "good" } else { "FAULTY" }
+            );
+            (file.key.clone(), size)
+        })
+        .collect();
+    text.push_str(&output::table(&files));
+    text.push_str(&match report.source_rows {
+        Some(rows) => format!("compared with the source's {} rows\n", output::count(rows)),
+        None => "not compared with the source as a whole\n".to_owned(),
+    });
+    for file in report.files.iter().filter(|file| !file.passed()) {
+        for fault in &file.faults {
+            text.push_str(&format!("fault: {}: {fault}\n", file.key));
+        }
+        if file.further_faults > 0 {
+            let further = output::count(file.further_faults);
+            text.push_str(&format!("fault: {}: {further} more\n", file.key));
+        }
+    }
+    for fault in &report.faults {
+        text.push_str(&format!("fault: {fault}\n"));
+    }
+    for note in &report.notes {
+        text.push_str(&format!("note: {note}\n"));
+    }
+    text
+}

@@ -1,0 +1,246 @@
+//! The demo: a store in this process, sample events of a few hours exported to it twice through the real component and
+//! the ordinary run, and read back. Listens on loopback only and leaves nothing running.
+
+mod config;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use devstore::{DevStore, Identity, Options, StartError, Storage};
+use serde::Serialize;
+
+use crate::capability::network::{Network, NetworkOptions};
+use crate::component;
+use crate::config::Config;
+use crate::interval::{Interval, Moment};
+use crate::run::error::{Cause, RunError};
+use crate::run::state::State;
+use crate::run::target::{self, Loaded, Target};
+use crate::run::{self, Listener};
+use crate::verify::{self, Compare, VerifyReport, Watch};
+
+/// 2023-07-28T00:00Z, where the demo's hours begin: the same rows, and so the same files, every time.
+const FIRST_MICROS: i64 = 1_690_502_400_000_000;
+const HOUR_MICROS: i64 = 3_600_000_000;
+/// The folder inside the demo's where the store keeps its objects.
+const STORE_FOLDER: &str = "store";
+
+/// Why there is no demo.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    #[error("cannot use the folder {}: {source}; name another with --folder", folder.display())]
+    Folder { folder: PathBuf, source: io::Error },
+    #[error("the folder {} is not empty; name a new one with --folder", .0.display())]
+    NotEmpty(PathBuf),
+    #[error("the demo's store did not start: {0}")]
+    Store(#[from] StartError),
+}
+
+/// What the demo is asked for.
+#[derive(Debug, Clone)]
+pub struct DemoOptions {
+    /// A folder that does not exist or is empty; `None` makes one among the system's temporary files.
+    pub folder: Option<PathBuf>,
+    /// Another component than the bundled one.
+    pub component: Option<PathBuf>,
+    pub rows_per_hour: u64,
+    pub hours: u32,
+    /// Keep the store's objects, not only the configuration.
+    pub keep: bool,
+}
+
+/// One hour exported to one destination.
+#[derive(Debug, Serialize)]
+pub struct Exported {
+    pub destination: String,
+    pub interval: String,
+    pub rows: u64,
+    pub files: u64,
+    pub bytes: u64,
+    pub bytes_before_compression: u64,
+    pub seconds: f64,
+}
+
+/// An object in the demo's bucket.
+#[derive(Debug, Serialize)]
+pub struct Listed {
+    pub key: String,
+    pub bytes: u64,
+    /// Of data files.
+    pub rows: Option<u64>,
+    /// Parts it was uploaded in; 0 after a single request.
+    pub parts: u64,
+}
+
+/// What the demo did.
+#[derive(Debug, Serialize)]
+pub struct DemoReport {
+    pub folder: PathBuf,
+    pub configuration: PathBuf,
+    pub kept: bool,
+    pub exported: Vec<Exported>,
+    pub verified: Vec<VerifyReport>,
+    pub objects: Vec<Listed>,
+    pub seconds: f64,
+    pub passed: bool,
+}
+
+/// Who is told how the demo goes.
+pub struct Audience<'a> {
+    pub listener: Listener<'a>,
+    pub watch: Watch,
+    /// What begins now.
+    pub step: &'a (dyn Fn(String) + Sync),
+}
+
+/// Exports and reads back. Differences are in the report; an error means that a step itself failed.
+pub async fn demo(options: &DemoOptions, audience: &Audience<'_>) -> Result<DemoReport, RunError> {
+    let begun = Instant::now();
+    let folder = folder(options.folder.as_deref()).map_err(Cause::from)?;
+    (audience.step)(format!("starting a store in {}", folder.display()));
+    let store = Options {
+        buckets: vec![config::BUCKET.to_owned()],
+        identities: vec![Identity::new(config::ACCESS_KEY, config::SECRET_KEY)],
+        region: config::REGION.to_owned(),
+        storage: Storage::Folder(folder.join(STORE_FOLDER)),
+        ..Options::default()
+    }
+    .start()
+    .await
+    .map_err(|error| Cause::from(DemoError::from(error)))?;
+    let configuration = config::write(&folder, &store, options).map_err(Cause::from)?;
+    let config = Config::load(&configuration)?;
+    (audience.step)("loading the component (compiling it takes a while the first time)".to_owned());
+    let component = component::open(config.component.as_deref())?;
+    // The user's folder of compiled components, so that only the first demo waits for the compiler.
+    let network = Network::new(&NetworkOptions::default())?;
+    let loaded = target::load(&component, network, None).await?;
+
+    let mut report = DemoReport {
+        folder: folder.clone(),
+        configuration,
+        kept: options.keep,
+        exported: Vec::new(),
+        verified: Vec::new(),
+        objects: Vec::new(),
+        seconds: 0.0,
+        passed: false,
+    };
+    for name in config::DESTINATIONS {
+        export(name, &config, &loaded, options, audience, &mut report).await?;
+    }
+    report.objects = listed(&store, &report.verified);
+    drop(store);
+    if !options.keep {
+        for folder in [folder.join(STORE_FOLDER), config.state_dir.clone()] {
+            remove(&folder).map_err(Cause::from)?;
+        }
+    }
+    report.seconds = begun.elapsed().as_secs_f64();
+    report.passed = report.verified.iter().all(|verified| verified.passed);
+    Ok(report)
+}
+
+/// Every hour to one destination, then every hour read back.
+async fn export(
+    name: &str,
+    config: &Config,
+    loaded: &Loaded,
+    options: &DemoOptions,
+    audience: &Audience<'_>,
+    report: &mut DemoReport,
+) -> Result<(), RunError> {
+    let target = Target::new(config, config.destination(Some(name))?, loaded)?;
+    let state = State::new(&config.state_dir);
+    for interval in hours(options.hours)? {
+        (audience.step)(format!("exporting {interval} to {name}"));
+        let done = run::run(
+            &target,
+            &state,
+            interval,
+            &audience.listener,
+            std::future::pending(),
+        )
+        .await?;
+        report.exported.push(Exported {
+            destination: name.to_owned(),
+            interval: interval.to_string(),
+            rows: done.report.rows_exported,
+            files: done.report.files.len() as u64,
+            bytes: done.bytes_exported,
+            bytes_before_compression: done.report.bytes_encoded,
+            seconds: done.seconds,
+        });
+    }
+    for interval in hours(options.hours)? {
+        (audience.step)(format!("reading {interval} back from {name}"));
+        let watch = Watch::clone(&audience.watch);
+        let verified = verify::verify(&target, interval, Compare::WithSource, watch).await?;
+        report.verified.push(verified);
+    }
+    Ok(())
+}
+
+fn hours(count: u32) -> Result<Vec<Interval>, Cause> {
+    (0..i64::from(count))
+        .map(|hour| {
+            let start = FIRST_MICROS + hour * HOUR_MICROS;
+            let interval = Interval::new(Some(Moment(start)), Moment(start + HOUR_MICROS))?;
+            Ok(interval)
+        })
+        .collect()
+}
+
+fn listed(store: &DevStore, verified: &[VerifyReport]) -> Vec<Listed> {
+    let rows = |key: &str| {
+        let mut files = verified.iter().flat_map(|report| &report.files);
+        files.find(|file| file.key == key).map(|file| file.rows)
+    };
+    store
+        .objects(config::BUCKET)
+        .into_iter()
+        .map(|object| Listed {
+            rows: rows(&object.key),
+            key: object.key,
+            bytes: object.size_bytes,
+            parts: object.part_sizes_bytes.len() as u64,
+        })
+        .collect()
+}
+
+/// A folder of the demo's own.
+fn folder(named: Option<&Path>) -> Result<PathBuf, DemoError> {
+    let Some(named) = named else {
+        let made = tempfile::Builder::new()
+            .prefix("batch-export-demo-")
+            .tempdir();
+        return match made {
+            Ok(made) => Ok(made.keep()),
+            Err(source) => Err(DemoError::Folder {
+                folder: std::env::temp_dir(),
+                source,
+            }),
+        };
+    };
+    let wrong = |source| DemoError::Folder {
+        folder: named.to_path_buf(),
+        source,
+    };
+    std::fs::create_dir_all(named).map_err(wrong)?;
+    // The demo deletes what it made: it must be alone.
+    match std::fs::read_dir(named).map_err(wrong)?.next() {
+        None => std::path::absolute(named).map_err(wrong),
+        Some(_) => Err(DemoError::NotEmpty(named.to_path_buf())),
+    }
+}
+
+fn remove(folder: &Path) -> Result<(), DemoError> {
+    match std::fs::remove_dir_all(folder) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(DemoError::Folder {
+            folder: folder.to_path_buf(),
+            source,
+        }),
+        _ => Ok(()),
+    }
+}

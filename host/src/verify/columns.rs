@@ -1,0 +1,226 @@
+//! Checks a Parquet file: its footer, its row groups, every page decoded, and, where the source's rows are at hand,
+//! the values that they have, column by column. Holds one batch at a time.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, RecordBatch, StructArray};
+use arrow::array::{GenericListArray, OffsetSizeTrait};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{
+    DataType, Date32Type, Date64Type, FieldRef, Schema, Time64MicrosecondType,
+    Time64NanosecondType, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType,
+};
+use arrow::error::ArrowError;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use super::expected::Rows;
+use super::report::{FileOutcome, shown};
+use super::{Snapshot, Watch};
+use crate::source::SourceError;
+
+/// Rows decoded at once.
+const BATCH_ROWS: usize = 4_096;
+const DAY_MILLIS: i64 = 86_400_000;
+
+/// Reads a whole file. `Ok(false)` when it could not be read to its end: what follows it cannot be lined up.
+pub fn check(
+    file: File,
+    schema: &mut Option<Schema>,
+    mut rows: Option<&mut Rows>,
+    outcome: &mut FileOutcome,
+    watch: &Watch,
+    before: Snapshot,
+) -> Result<bool, SourceError> {
+    let builder = match ParquetRecordBatchReaderBuilder::try_new(file) {
+        Ok(builder) => builder,
+        Err(error) => {
+            outcome.fault(format!("its Parquet footer cannot be read: {error}"));
+            return Ok(false);
+        }
+    };
+    outcome.row_groups = Some(builder.metadata().num_row_groups() as u64);
+    let promised = builder.metadata().file_metadata().num_rows();
+    let found = builder.schema().as_ref().clone();
+    check_schema(&found, schema, rows.as_deref(), outcome);
+    let comparable = rows
+        .as_deref()
+        .is_some_and(|rows| rows.schema().fields().len() == found.fields().len());
+    let reader = match builder.with_batch_size(BATCH_ROWS).build() {
+        Ok(reader) => reader,
+        Err(error) => {
+            outcome.fault(format!("cannot be decoded: {error}"));
+            return Ok(false);
+        }
+    };
+    for batch in reader {
+        let batch = match batch {
+            Ok(batch) => batch,
+            Err(error) => {
+                outcome.fault(format!(
+                    "after {} rows, cannot be decoded: {error}",
+                    outcome.rows
+                ));
+                return Ok(false);
+            }
+        };
+        if let Some(rows) = &mut rows {
+            compare(&batch, rows, comparable, outcome)?;
+        }
+        outcome.rows += batch.num_rows() as u64;
+        watch(before.with_rows(outcome.rows));
+    }
+    if i64::try_from(outcome.rows) != Ok(promised) {
+        outcome.fault(format!(
+            "its footer promises {promised} rows, {} are in it",
+            outcome.rows
+        ));
+    }
+    Ok(true)
+}
+
+/// The same columns as the first file of the run and, by name, as the source.
+fn check_schema(
+    found: &Schema,
+    first: &mut Option<Schema>,
+    rows: Option<&Rows>,
+    outcome: &mut FileOutcome,
+) {
+    match first {
+        None => *first = Some(found.clone()),
+        Some(first) if first.fields() != found.fields() => {
+            outcome.fault("has other columns than the first file".to_owned());
+        }
+        Some(_) => {}
+    }
+    let names = |schema: &Schema| {
+        let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+        names.join(", ")
+    };
+    if let Some(rows) = rows
+        && names(found) != names(rows.schema())
+    {
+        outcome.fault(format!(
+            "has the columns {}; the source has {}",
+            names(found),
+            names(rows.schema())
+        ));
+    }
+}
+
+/// A batch of the file with as many of the source's rows, which may come in several pieces.
+fn compare(
+    batch: &RecordBatch,
+    rows: &mut Rows,
+    comparable: bool,
+    outcome: &mut FileOutcome,
+) -> Result<(), SourceError> {
+    let mut done = 0;
+    while done < batch.num_rows()
+        && let Some(source) = rows.take(batch.num_rows() - done)?
+    {
+        if comparable {
+            let piece = batch.slice(done, source.num_rows());
+            for ((field, file), source) in batch
+                .schema_ref()
+                .fields()
+                .iter()
+                .zip(piece.columns())
+                .zip(source.columns())
+            {
+                compare_column(field.name(), file, source, done, outcome);
+            }
+            outcome.rows_compared += source.num_rows() as u64;
+        }
+        done += source.num_rows();
+    }
+    Ok(())
+}
+
+fn compare_column(
+    name: &str,
+    file: &ArrayRef,
+    source: &ArrayRef,
+    done: usize,
+    outcome: &mut FileOutcome,
+) {
+    let stored = match as_stored(source, file.data_type()) {
+        Ok(stored) => stored,
+        Err(error) => {
+            outcome.fault(format!("the column `{name}` cannot be compared: {error}"));
+            return;
+        }
+    };
+    if stored.to_data() == file.to_data() {
+        return;
+    }
+    for row in 0..file.len() {
+        if stored.slice(row, 1).to_data() != file.slice(row, 1).to_data() {
+            outcome.fault(format!(
+                "row {}, `{name}`: the file has {}, the source {}",
+                outcome.rows + (done + row) as u64 + 1,
+                shown(file, row),
+                shown(source, row)
+            ));
+        }
+    }
+}
+
+/// A source's column as a file stores it: finer times are floored, the rest is cast, and what does not fit is an error.
+fn as_stored(source: &ArrayRef, target: &DataType) -> Result<ArrayRef, ArrowError> {
+    use DataType::{Date32, Date64, LargeList, List, Struct, Time64, Timestamp};
+    use TimeUnit::{Microsecond, Nanosecond};
+    Ok(match (source.data_type(), target) {
+        (same, target) if same == target => Arc::clone(source),
+        (Timestamp(Nanosecond, _), Timestamp(Microsecond, zone)) => {
+            let micros: PrimitiveArray<TimestampMicrosecondType> = source
+                .as_primitive::<TimestampNanosecondType>()
+                .unary(|nanos| nanos.div_euclid(1_000));
+            Arc::new(micros.with_timezone_opt(zone.clone()))
+        }
+        // A timestamp without a zone is taken for UTC, which a cast that adds the zone does as well.
+        (Time64(Nanosecond), Time64(Microsecond)) => {
+            let micros: PrimitiveArray<Time64MicrosecondType> = source
+                .as_primitive::<Time64NanosecondType>()
+                .unary(|nanos| nanos.div_euclid(1_000));
+            Arc::new(micros)
+        }
+        (Date64, Date32) => {
+            let days: PrimitiveArray<Date32Type> = source
+                .as_primitive::<Date64Type>()
+                .unary(|millis| millis.div_euclid(DAY_MILLIS) as i32);
+            Arc::new(days)
+        }
+        (List(_), List(field)) => list::<i32>(source, field)?,
+        (LargeList(_), LargeList(field)) => list::<i64>(source, field)?,
+        (Struct(_), Struct(fields)) => {
+            let values = source.as_struct();
+            let columns = values
+                .columns()
+                .iter()
+                .zip(fields)
+                .map(|(column, field)| as_stored(column, field.data_type()))
+                .collect::<Result<_, _>>()?;
+            let nulls = values.nulls().cloned();
+            Arc::new(StructArray::try_new(fields.clone(), columns, nulls)?)
+        }
+        (_, target) => {
+            let options = CastOptions {
+                safe: false,
+                ..CastOptions::default()
+            };
+            cast_with_options(source, target, &options)?
+        }
+    })
+}
+
+fn list<O: OffsetSizeTrait>(source: &ArrayRef, field: &FieldRef) -> Result<ArrayRef, ArrowError> {
+    let list = source.as_list::<O>();
+    let values = as_stored(list.values(), field.data_type())?;
+    Ok(Arc::new(GenericListArray::<O>::try_new(
+        Arc::clone(field),
+        list.offsets().clone(),
+        values,
+        list.nulls().cloned(),
+    )?))
+}

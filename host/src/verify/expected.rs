@@ -1,0 +1,128 @@
+//! The rows that files should hold: the source read anew, row after row in step with the files. Changes nothing but to
+//! write dictionaries out as their values.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::take;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+use super::json::is_json;
+use crate::model::Model;
+use crate::source::{self, Selection, Source, SourceError, SourceSettings};
+
+/// The source's rows that no file has been found to hold yet.
+pub struct Rows {
+    source: Box<dyn Source>,
+    schema: SchemaRef,
+    batch: Option<RecordBatch>,
+    /// Next row of the batch.
+    at: usize,
+    taken: u64,
+}
+
+impl Rows {
+    /// Opens the source as a run does. Blocking.
+    pub fn open(
+        settings: &SourceSettings,
+        selection: Selection,
+        model: &str,
+    ) -> Result<Self, SourceError> {
+        let source = source::open(settings, selection)?;
+        let known = Model::named(model).map(Model::schema);
+        let fields: Vec<Field> = source
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| {
+                let is_json = is_json(field)
+                    || known
+                        .as_ref()
+                        .and_then(|known| known.field_with_name(field.name()).ok())
+                        .is_some_and(is_json);
+                written_field(field, is_json)
+            })
+            .collect();
+        Ok(Rows {
+            source,
+            schema: Arc::new(Schema::new(fields)),
+            batch: None,
+            at: 0,
+            taken: 0,
+        })
+    }
+
+    /// The columns of every batch; those of JSON are marked.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Rows taken so far.
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// At most so many of the next rows; `None` when there are no more. Blocking.
+    pub fn take(&mut self, limit: usize) -> Result<Option<RecordBatch>, SourceError> {
+        loop {
+            if let Some(batch) = &self.batch
+                && self.at < batch.num_rows()
+            {
+                let rows = limit.min(batch.num_rows() - self.at);
+                let taken = batch.slice(self.at, rows);
+                self.at += rows;
+                self.taken += rows as u64;
+                return Ok(Some(taken));
+            }
+            let Some(next) = self.source.next_batch()? else {
+                return Ok(None);
+            };
+            let columns = next
+                .columns()
+                .iter()
+                .map(written_out)
+                .collect::<Result<_, _>>()
+                .map_err(SourceError::Encode)?;
+            let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)
+                .map_err(SourceError::Encode)?;
+            self.batch = Some(batch);
+            self.at = 0;
+        }
+    }
+
+    /// Rows at the end of what was taken last that turned out not to be needed.
+    pub fn give_back(&mut self, rows: usize) {
+        self.at -= rows;
+        self.taken -= rows as u64;
+    }
+
+    /// Takes all that is left, and says how much it was.
+    pub fn rest(&mut self) -> Result<u64, SourceError> {
+        let before = self.taken;
+        while self.take(usize::MAX)?.is_some() {}
+        Ok(self.taken - before)
+    }
+}
+
+fn written_field(field: &Field, is_json: bool) -> Field {
+    let data_type = match field.data_type() {
+        DataType::Dictionary(_, values) => values.as_ref().clone(),
+        other => other.clone(),
+    };
+    let metadata = match is_json {
+        true => HashMap::from([("ARROW:extension:name".to_owned(), "arrow.json".to_owned())]),
+        false => HashMap::new(),
+    };
+    Field::new(field.name(), data_type, true).with_metadata(metadata)
+}
+
+fn written_out(column: &ArrayRef) -> Result<ArrayRef, arrow::error::ArrowError> {
+    match column.data_type() {
+        DataType::Dictionary(_, _) => {
+            let dictionary = column.as_any_dictionary();
+            take(dictionary.values(), dictionary.keys(), None)
+        }
+        _ => Ok(Arc::clone(column)),
+    }
+}

@@ -1,0 +1,390 @@
+//! Reads a finished run back, independently of the plugin that wrote it: its manifest, every object, every row, and
+//! compares rows and values with the source. Changes nothing, in the store or here.
+
+mod checksum;
+mod civil;
+mod columns;
+mod decode;
+mod expected;
+mod json;
+mod layout;
+mod lines;
+pub mod report;
+mod sign;
+pub mod store;
+
+use std::fs::File;
+use std::io::{Seek, Write};
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::datatypes::Schema;
+
+use crate::interval::Interval;
+use crate::run::error::Cause;
+use crate::run::target::{self, Target};
+use crate::sandbox::contract::Plan;
+use crate::source::{EventFilter, Selection};
+use expected::Rows;
+use layout::{Layout, MANIFEST_LIMIT_BYTES, Manifest};
+pub use report::{FileOutcome, VerifyReport};
+pub use store::StoreError;
+use store::{Answer, Store};
+
+/// Numbers beyond the last file that are looked at for what an earlier, longer run left: gaps are possible where
+/// somebody deleted some of it.
+const NUMBERS_AHEAD: u64 = 4;
+/// Files of one run that are looked for where no manifest says how many there are.
+const FILES_LIMIT: u64 = 100_000;
+
+/// Why a run cannot be called good.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("{0} faults were found; do not rely on these files, and run the interval again")]
+    Faults(u64),
+    #[error(
+        "a thread that reads files ended unexpectedly; report it with the file if it comes back"
+    )]
+    Died,
+}
+
+/// Where reading back stands.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Snapshot {
+    pub files: u64,
+    pub rows: u64,
+    pub bytes: u64,
+}
+
+impl Snapshot {
+    fn with_rows(self, rows: u64) -> Self {
+        Snapshot {
+            rows: self.rows + rows,
+            ..self
+        }
+    }
+}
+
+/// Is told how it goes, on whatever thread does the work.
+pub type Watch = Arc<dyn Fn(Snapshot) + Send + Sync>;
+
+/// Whether the source is read anew to compare with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compare {
+    WithSource,
+    FilesOnly,
+}
+
+/// A setting that the plan decided.
+fn setting<'a>(plan: &'a Plan, name: &str) -> Option<&'a str> {
+    let found = plan.settings.iter().find(|(known, _)| known == name);
+    found.map(|(_, value)| value.as_str())
+}
+
+/// Reads a run back. Faults are in the report; an error means that reading itself failed.
+pub async fn verify(
+    target: &Target,
+    interval: Interval,
+    compare: Compare,
+    watch: Watch,
+) -> Result<VerifyReport, Cause> {
+    let begun = Instant::now();
+    let run = target.header(interval).run(target::attempt_id());
+    let plan = target.plan(&run).await?;
+    let store = Store::new(&plan, target.access()?).map_err(Cause::from)?;
+    let layout = Layout::new(&plan);
+    let rows = match compare {
+        Compare::FilesOnly => None,
+        Compare::WithSource => {
+            let settings = target.source.clone();
+            let selection = Selection {
+                interval,
+                events: EventFilter::new(plan.include_events.clone(), plan.exclude_events.clone()),
+            };
+            let model = target.model.clone();
+            Some(blocking(move || Rows::open(&settings, selection, &model)).await??)
+        }
+    };
+    let mut reading = Reading {
+        store,
+        layout,
+        part_size_bytes: plan.part_size_bytes,
+        rows,
+        compared: true,
+        first: First::default(),
+        watch,
+        at: Snapshot::default(),
+        report: VerifyReport {
+            destination: target.name.clone(),
+            run_id: run.id.clone(),
+            model: run.model.clone(),
+            file_format: setting(&plan, "file_format").unwrap_or_default().to_owned(),
+            compression: setting(&plan, "compression").unwrap_or_default().to_owned(),
+            manifest_key: plan.manifest_key.clone(),
+            manifest: None,
+            files: Vec::new(),
+            rows: 0,
+            bytes: 0,
+            source_rows: None,
+            faults: Vec::new(),
+            notes: Vec::new(),
+            seconds: 0.0,
+            passed: false,
+        },
+    };
+    reading.read().await?;
+    let mut report = reading.report;
+    report.seconds = begun.elapsed().as_secs_f64();
+    report.passed = report.faults_found() == 0;
+    Ok(report)
+}
+
+/// Runs what blocks on a thread for it.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, VerifyError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| VerifyError::Died)
+}
+
+/// What the first file has, and every further one should have.
+#[derive(Default)]
+struct First {
+    keys: Option<Vec<String>>,
+    schema: Option<Schema>,
+}
+
+/// One run being read back.
+struct Reading {
+    store: Store,
+    layout: Layout,
+    part_size_bytes: u64,
+    /// The source, until a file could not be read to its end: what follows cannot be lined up.
+    rows: Option<Rows>,
+    compared: bool,
+    first: First,
+    watch: Watch,
+    at: Snapshot,
+    report: VerifyReport,
+}
+
+impl Reading {
+    async fn read(&mut self) -> Result<(), Cause> {
+        let manifest = self.manifest().await?;
+        let count = match &manifest {
+            Some(manifest) => {
+                let faults = self.layout.misplaced(&manifest.files);
+                self.report.faults.extend(faults);
+                manifest.files.len() as u64
+            }
+            None => self.count().await?,
+        };
+        for index in 0..count {
+            let key = self.layout.key(index);
+            let mut outcome = self.file(&key).await?;
+            if let Some(manifest) = &manifest {
+                for fault in manifest.differences(&outcome) {
+                    outcome.fault(fault);
+                }
+            }
+            self.report.rows += outcome.rows;
+            self.report.bytes += outcome.bytes;
+            self.at = Snapshot {
+                files: index + 1,
+                rows: self.report.rows,
+                bytes: self.report.bytes,
+            };
+            (self.watch)(self.at);
+            self.report.files.push(outcome);
+        }
+        self.leftovers(count).await?;
+        self.rest_of_source(count, manifest.is_some()).await
+    }
+
+    /// The manifest, where the run writes one and it can be read.
+    async fn manifest(&mut self) -> Result<Option<Manifest>, Cause> {
+        let Some(key) = self.report.manifest_key.clone() else {
+            return Ok(None);
+        };
+        let Some(answer) = self.store.get(&key).await? else {
+            return Ok(None);
+        };
+        let bytes = answer.whole(MANIFEST_LIMIT_BYTES).await?;
+        self.report.manifest = Some(String::from_utf8_lossy(&bytes).into_owned());
+        match serde_json::from_slice::<Manifest>(&bytes) {
+            Ok(manifest) => Ok(Some(manifest)),
+            Err(error) => {
+                let fault = format!("the manifest {key} cannot be read: {error}");
+                self.report.faults.push(fault);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Files that are there, where no manifest lists them.
+    async fn count(&mut self) -> Result<u64, Cause> {
+        let mut count = 0;
+        while count < FILES_LIMIT && self.store.head(&self.layout.key(count)).await?.is_some() {
+            count += 1;
+        }
+        if count > 0
+            && let Some(key) = &self.report.manifest_key
+            && self.report.manifest.is_none()
+        {
+            let fault = format!("the manifest {key} is missing; the run was not finished");
+            self.report.faults.push(fault);
+        }
+        Ok(count)
+    }
+
+    /// Downloads and checks one file.
+    async fn file(&mut self, key: &str) -> Result<FileOutcome, Cause> {
+        let mut outcome = FileOutcome::new(key);
+        let Some(answer) = self.store.get(key).await? else {
+            outcome.fault("is missing".to_owned());
+            self.stop_comparing(key);
+            return Ok(outcome);
+        };
+        let file = self.download(answer, &mut outcome).await?;
+        let mut rows = self.rows.take();
+        let mut first = std::mem::take(&mut self.first);
+        let (watch, at) = (Arc::clone(&self.watch), self.at);
+        let at = Snapshot {
+            bytes: at.bytes + outcome.bytes,
+            ..at
+        };
+        let parquet = self.report.file_format == "Parquet";
+        let codec = self.report.compression.clone();
+        let (outcome, rows, first, whole) = blocking(move || {
+            let source = rows.as_mut();
+            let whole = if parquet {
+                columns::check(file, &mut first.schema, source, &mut outcome, &watch, at)
+            } else {
+                let keys = &mut first.keys;
+                lines::check(file, &codec, keys, source, &mut outcome, &watch, at)
+            };
+            if outcome.rows == 0 && outcome.passed() {
+                outcome.fault("holds no rows, which no export writes".to_owned());
+            }
+            (outcome, rows, first, whole)
+        })
+        .await?;
+        (self.rows, self.first) = (rows, first);
+        if !whole? {
+            self.stop_comparing(key);
+        }
+        Ok(outcome)
+    }
+
+    fn stop_comparing(&mut self, key: &str) {
+        if self.rows.take().is_some() {
+            self.compared = false;
+            self.report.notes.push(format!(
+                "rows after {key} were not compared with the source: they cannot be lined up"
+            ));
+        }
+    }
+
+    /// Into a temporary file that vanishes by itself.
+    async fn download(
+        &mut self,
+        mut answer: Answer,
+        outcome: &mut FileOutcome,
+    ) -> Result<File, Cause> {
+        let key = outcome.key.clone();
+        let temporary = move |source| StoreError::Temporary {
+            key: key.clone(),
+            source,
+        };
+        let mut file = tempfile::tempfile().map_err(&temporary)?;
+        let known = answer.head.checksum.clone();
+        let mut checksum = known.as_ref().and_then(|(algorithm, value)| {
+            checksum::Expected::new(algorithm, value, self.part_size_bytes)
+        });
+        outcome.etag = answer.head.etag.clone();
+        while let Some(piece) = answer.next().await? {
+            // Into the system's cache: short enough not to hold up other tasks.
+            file.write_all(&piece).map_err(&temporary)?;
+            if let Some(checksum) = &mut checksum {
+                checksum.update(&piece);
+            }
+            outcome.bytes += piece.len() as u64;
+            (self.watch)(Snapshot {
+                bytes: self.at.bytes + outcome.bytes,
+                ..self.at
+            });
+        }
+        file.rewind().map_err(&temporary)?;
+        if let Some(bytes) = answer.head.bytes
+            && bytes != outcome.bytes
+        {
+            outcome.fault(format!(
+                "the store says {bytes} bytes, {} came",
+                outcome.bytes
+            ));
+        }
+        match (known, checksum) {
+            (Some((algorithm, _)), Some(checksum)) => match checksum.fault() {
+                Some(fault) => outcome.fault(format!("{algorithm}: {fault}")),
+                None => outcome.checksum = Some(algorithm),
+            },
+            (Some((algorithm, _)), None) => self.report.notes.push(format!(
+                "{}: checksums of kind {algorithm} are not known here and were not checked",
+                outcome.key
+            )),
+            (None, _) => {}
+        }
+        Ok(file)
+    }
+
+    /// Files with higher numbers belong to no run that was finished.
+    async fn leftovers(&mut self, count: u64) -> Result<(), Cause> {
+        for index in count..count.saturating_add(NUMBERS_AHEAD) {
+            let key = self.layout.key(index);
+            match self.store.head(&key).await {
+                Ok(None) => {}
+                Ok(Some(_)) => self.report.faults.push(format!(
+                    "{key} is left over from another run of this interval; delete it, or run the interval again"
+                )),
+                // S3 answers so to credentials that may not list: a missing object cannot be told from a hidden one.
+                Err(StoreError::Refused { status: 403, .. }) => {
+                    self.report.notes.push(format!(
+                        "whether {key} and further files are left over cannot be told without s3:ListBucket"
+                    ));
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn rest_of_source(&mut self, count: u64, has_manifest: bool) -> Result<(), Cause> {
+        let Some(mut rows) = self.rows.take() else {
+            if count == 0 && self.compared {
+                let fault = "no file of this run is there; if the interval has no rows, that is right (leave --no-source out to see)";
+                self.report.faults.push(fault.to_owned());
+            }
+            return Ok(());
+        };
+        let (rest, all) = blocking(move || rows.rest().map(|rest| (rest, rows.taken()))).await??;
+        self.report.source_rows = Some(all);
+        if rest > 0 {
+            let fault = format!("{rest} of the source's {all} rows are in no file");
+            self.report.faults.push(fault);
+        } else if self.report.rows > all {
+            let fault = format!(
+                "the files hold {} rows, the source has {all}",
+                self.report.rows
+            );
+            self.report.faults.push(fault);
+        } else if count == 0 && !has_manifest {
+            let note = "the interval has no rows, and no file is there";
+            self.report.notes.push(note.to_owned());
+        }
+        Ok(())
+    }
+}

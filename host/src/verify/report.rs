@@ -1,0 +1,110 @@
+//! What reading back found: per file and as a whole. Bounded, whatever is wrong with the files.
+
+use arrow::array::ArrayRef;
+use arrow::util::display::array_value_to_string;
+use serde::Serialize;
+
+/// Faults of one file that are kept; further ones are counted. A shifted row makes every row after it differ.
+const FAULTS_LIMIT: usize = 10;
+/// Characters of a value that a fault repeats.
+const QUOTED_CHARS: usize = 120;
+
+/// What was found in one file.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct FileOutcome {
+    pub key: String,
+    /// Of the object.
+    pub bytes: u64,
+    pub rows: u64,
+    /// Rows whose values were compared with the source's.
+    pub rows_compared: u64,
+    /// Of Parquet files.
+    pub row_groups: Option<u64>,
+    pub etag: String,
+    /// The algorithm of the store's checksum that its bytes were found to have.
+    pub checksum: Option<String>,
+    pub faults: Vec<String>,
+    /// Faults beyond those listed.
+    pub further_faults: u64,
+}
+
+impl FileOutcome {
+    pub fn new(key: &str) -> Self {
+        FileOutcome {
+            key: key.to_owned(),
+            ..FileOutcome::default()
+        }
+    }
+
+    pub fn fault(&mut self, fault: String) {
+        if self.faults.len() < FAULTS_LIMIT {
+            self.faults.push(fault);
+        } else {
+            self.further_faults += 1;
+        }
+    }
+
+    pub fn passed(&self) -> bool {
+        self.faults.is_empty()
+    }
+}
+
+/// What reading a run back found.
+#[derive(Debug, Clone, Serialize)]
+pub struct VerifyReport {
+    pub destination: String,
+    pub run_id: String,
+    pub model: String,
+    pub file_format: String,
+    pub compression: String,
+    pub manifest_key: Option<String>,
+    /// As it stands in the store; null when none is written.
+    pub manifest: Option<String>,
+    pub files: Vec<FileOutcome>,
+    pub rows: u64,
+    pub bytes: u64,
+    /// Rows that the source has for the interval; null when it was not read.
+    pub source_rows: Option<u64>,
+    /// What is wrong with the run as a whole.
+    pub faults: Vec<String>,
+    /// What a person should know though nothing is wrong.
+    pub notes: Vec<String>,
+    pub seconds: f64,
+    pub passed: bool,
+}
+
+impl VerifyReport {
+    /// Everything that is wrong.
+    pub fn faults_found(&self) -> u64 {
+        let in_files = self
+            .files
+            .iter()
+            .map(|file| file.faults.len() as u64 + file.further_faults);
+        in_files.sum::<u64>() + self.faults.len() as u64
+    }
+}
+
+/// A value of a file in a message: cut, and without control characters.
+pub fn quoted(text: &str) -> String {
+    let mut shown: String = text
+        .chars()
+        .take(QUOTED_CHARS)
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect();
+    if text.chars().nth(QUOTED_CHARS).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// A value of a column in a message.
+pub fn shown(column: &ArrayRef, row: usize) -> String {
+    use arrow::array::Array;
+    if column.is_null(row) {
+        return "null".to_owned();
+    }
+    array_value_to_string(column, row).map_or_else(
+        |_| "a value that cannot be shown".to_owned(),
+        |text| quoted(&text),
+    )
+}

@@ -1,0 +1,341 @@
+//! A client that reads objects back: signed GET and HEAD within what the run's plan and the operator's policy allow.
+//! Never writes, lists or deletes.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::Mutex;
+use url::Url;
+
+use super::sign::{self, Unsigned};
+use crate::capability::network::with_causes;
+use crate::capability::signer::{Refresh, Signer};
+use crate::egress::Grants;
+use crate::run::error::Cause;
+use crate::run::target::Access;
+use crate::sandbox::contract::{Plan, SigningScope};
+
+/// Requests for one object, the first included: a store that is briefly busy is no fault of the export's.
+const ATTEMPTS: u32 = 4;
+/// Wait before the second request, doubled before each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// Longest silence of a store while it answers.
+const SILENCE_LIMIT: Duration = Duration::from_secs(60);
+/// Bytes of a refusal's body that a message repeats: S3's error documents are shorter.
+const REFUSAL_LIMIT_BYTES: usize = 512;
+
+/// Why an object could not be asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error(
+        "the plan grants no {0}, so there is no address to read from; verify cannot read what this plugin writes"
+    )]
+    NoAddress(&'static str),
+    #[error("cannot sign the request for {key}: {message}")]
+    Signing { key: String, message: String },
+    #[error("no answer for {key}: {message}")]
+    Unreachable { key: String, message: String },
+    #[error("the answer for {key} broke off after {bytes} bytes: {message}")]
+    BrokeOff {
+        key: String,
+        bytes: u64,
+        message: String,
+    },
+    #[error(
+        "the store refuses {method} {key}: status {status}{detail}; reading back needs s3:GetObject on the prefix"
+    )]
+    Refused {
+        method: &'static str,
+        key: String,
+        status: u16,
+        detail: String,
+    },
+    #[error("{key} is larger than {limit_bytes} bytes, which no manifest is")]
+    TooLarge { key: String, limit_bytes: usize },
+    #[error("cannot keep {key} in a temporary file: {source}; make room, or set TMPDIR")]
+    Temporary { key: String, source: std::io::Error },
+}
+
+impl StoreError {
+    /// Whether the same request may succeed later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            StoreError::Unreachable { .. } | StoreError::BrokeOff { .. } => true,
+            StoreError::Refused { status, .. } => is_busy(*status),
+            _ => false,
+        }
+    }
+}
+
+/// What the store says of an object.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ObjectHead {
+    pub bytes: Option<u64>,
+    pub etag: String,
+    /// Name of the algorithm as in the header, and the header's value.
+    pub checksum: Option<(String, String)>,
+}
+
+/// Reads objects of one run.
+pub struct Store {
+    client: reqwest::Client,
+    signer: Mutex<Signer>,
+    scope: SigningScope,
+    /// Scheme, host and port.
+    origin: Url,
+    /// `/` or `/bucket/`
+    root: String,
+    asks_for_checksum: bool,
+}
+
+/// The beginning of checksum headers; `-type` and `-algorithm` follow it too.
+const CHECKSUM_HEADER: &str = "x-amz-checksum-";
+
+impl Store {
+    /// Where the plan writes, as far as the operator's policy allows.
+    pub fn new(plan: &Plan, access: Access) -> Result<Self, Cause> {
+        let grants = Grants::decide(&plan.grants, &plan.signing, &access.policy)?;
+        let none = || StoreError::NoAddress("HeadObject");
+        let grant = plan
+            .grants
+            .iter()
+            .find(|grant| grant.method == "HEAD")
+            .ok_or_else(none)?;
+        let key = plan.keys.first().ok_or_else(none)?;
+        let root = root_of(&grant.path_prefix, key).ok_or_else(none)?;
+        let origin = Url::parse(&grant.origin).map_err(|_| none())?;
+        let scope = plan.signing.first().cloned().ok_or_else(none)?;
+        Ok(Store {
+            client: access.network.client(&grants)?,
+            signer: Mutex::new(Signer::new(access.credentials, grants, Default::default())),
+            scope,
+            origin,
+            root: root.to_owned(),
+            asks_for_checksum: super::setting(plan, "checksum") != Some("none"),
+        })
+    }
+
+    /// What the store says of an object; `None` when there is none.
+    pub async fn head(&self, key: &str) -> Result<Option<ObjectHead>, StoreError> {
+        Ok(self.request("HEAD", key).await?.map(|answer| answer.head))
+    }
+
+    /// An object's beginning, its body to be read piece by piece; `None` when there is none.
+    pub async fn get(&self, key: &str) -> Result<Option<Answer>, StoreError> {
+        self.request("GET", key).await
+    }
+
+    async fn request(&self, method: &'static str, key: &str) -> Result<Option<Answer>, StoreError> {
+        let mut pause = FIRST_PAUSE;
+        let mut refresh = Refresh::None;
+        for _ in 1..ATTEMPTS {
+            match self.attempt(method, key, refresh).await {
+                Err(error) if error.is_transient() => {}
+                // HEAD has no body that could say whether the session ended; asking for credentials anew is cheap.
+                Err(StoreError::Refused {
+                    status: 400 | 403, ..
+                }) if matches!(refresh, Refresh::None) => {
+                    refresh = Refresh::Expired;
+                }
+                other => return other,
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        self.attempt(method, key, refresh).await
+    }
+
+    async fn attempt(
+        &self,
+        method: &'static str,
+        key: &str,
+        refresh: Refresh,
+    ) -> Result<Option<Answer>, StoreError> {
+        let signing = |message: String| StoreError::Signing {
+            key: key.to_owned(),
+            message,
+        };
+        let scoped = self
+            .signer
+            .lock()
+            .await
+            .scoped_key(&self.scope.service, &self.scope.region, refresh)
+            .await
+            .map_err(|error| signing(error.to_string()))?;
+        let path = format!("{}{}", self.root, encoded(key));
+        let host = match (self.origin.host_str(), self.origin.port()) {
+            (Some(host), Some(port)) => format!("{host}:{port}"),
+            (host, _) => host.unwrap_or_default().to_owned(),
+        };
+        let checksum_mode = [("x-amz-checksum-mode", "ENABLED")];
+        let unsigned = Unsigned {
+            method,
+            host: &host,
+            path: &path,
+            headers: if self.asks_for_checksum {
+                &checksum_mode
+            } else {
+                &[]
+            },
+        };
+        let headers = sign::sign(&unsigned, &self.scope.region, &self.scope.service, &scoped)
+            .ok_or_else(|| signing("the clock or the key is of no use".to_owned()))?;
+        let mut request = self.client.request(
+            if method == "HEAD" {
+                http::Method::HEAD
+            } else {
+                http::Method::GET
+            },
+            format!("{}{path}", self.origin.origin().ascii_serialization()),
+        );
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let unreachable = |message| StoreError::Unreachable {
+            key: key.to_owned(),
+            message,
+        };
+        let response = tokio::time::timeout(SILENCE_LIMIT, request.send())
+            .await
+            .map_err(|_| unreachable(silent()))?
+            .map_err(|error| unreachable(with_causes(&error)))?;
+        let answer = Answer {
+            head: head_of(&response),
+            key: key.to_owned(),
+            response,
+            read_bytes: 0,
+        };
+        match answer.response.status().as_u16() {
+            200 => Ok(Some(answer)),
+            404 => Ok(None),
+            status => Err(StoreError::Refused {
+                method,
+                key: key.to_owned(),
+                status,
+                detail: answer.refusal().await,
+            }),
+        }
+    }
+}
+
+fn silent() -> String {
+    format!("nothing came for {} s", SILENCE_LIMIT.as_secs())
+}
+
+fn is_busy(status: u16) -> bool {
+    matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
+}
+
+/// An answer whose body is still to be read.
+pub struct Answer {
+    pub head: ObjectHead,
+    key: String,
+    response: reqwest::Response,
+    read_bytes: u64,
+}
+
+impl Answer {
+    /// The next piece of the body; `None` at its end.
+    pub async fn next(&mut self) -> Result<Option<bytes::Bytes>, StoreError> {
+        let next = tokio::time::timeout(SILENCE_LIMIT, self.response.chunk()).await;
+        let broke_off = |message| StoreError::BrokeOff {
+            key: self.key.clone(),
+            bytes: self.read_bytes,
+            message,
+        };
+        let piece = next
+            .map_err(|_| broke_off(silent()))?
+            .map_err(|error| broke_off(with_causes(&error)))?;
+        self.read_bytes += piece.as_ref().map_or(0, |piece| piece.len() as u64);
+        Ok(piece)
+    }
+
+    /// The whole body of a small object.
+    pub async fn whole(mut self, limit_bytes: usize) -> Result<Vec<u8>, StoreError> {
+        let mut bytes = Vec::new();
+        while let Some(piece) = self.next().await? {
+            if bytes.len() + piece.len() > limit_bytes {
+                return Err(StoreError::TooLarge {
+                    key: self.key,
+                    limit_bytes,
+                });
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes)
+    }
+
+    /// The code and message of S3's error document, as far as there is one.
+    async fn refusal(self) -> String {
+        let Ok(bytes) = self.whole(REFUSAL_LIMIT_BYTES * 8).await else {
+            return String::new();
+        };
+        let text = String::from_utf8_lossy(&bytes);
+        let inside = |tag: &str| {
+            let (_, after) = text.split_once(&format!("<{tag}>"))?;
+            let (inside, _) = after.split_once("</")?;
+            Some(inside.chars().take(REFUSAL_LIMIT_BYTES).collect::<String>())
+        };
+        match (inside("Code"), inside("Message")) {
+            (Some(code), Some(message)) => format!(", {code}: {message}"),
+            (Some(code), None) => format!(", {code}"),
+            _ => String::new(),
+        }
+    }
+}
+
+fn head_of(response: &reqwest::Response) -> ObjectHead {
+    let headers = response.headers();
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let checksum = headers.iter().find_map(|(name, value)| {
+        let algorithm = name.as_str().strip_prefix(CHECKSUM_HEADER)?;
+        let value = value.to_str().ok()?;
+        let is_value = !matches!(algorithm, "type" | "algorithm" | "mode");
+        is_value.then(|| (algorithm.to_owned(), value.to_owned()))
+    });
+    ObjectHead {
+        bytes: text("content-length").and_then(|length| length.parse().ok()),
+        etag: text("etag").unwrap_or_default().to_owned(),
+        checksum,
+    }
+}
+
+/// Percent-encoded as in a canonical request: everything but unreserved characters and slashes.
+pub fn encoded(key: &str) -> String {
+    key.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
+                char::from(byte).to_string()
+            }
+            other => format!("%{other:02X}"),
+        })
+        .collect()
+}
+
+/// The path in front of keys: what a granted path begins with before the beginning of `key`.
+fn root_of<'a>(path_prefix: &'a str, key: &str) -> Option<&'a str> {
+    let key = encoded(key);
+    path_prefix
+        .match_indices('/')
+        .map(|(at, _)| path_prefix.split_at(at + 1))
+        .find(|(_, head)| !head.is_empty() && key.starts_with(head))
+        .map(|(root, _)| root)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_in_front_of_keys_follows_from_a_grant() {
+        for (path, key, expect) in [
+            ("/bucket/a/2023-01", "a/2023-01-02.jsonl", Some("/bucket/")),
+            ("/a/2023-01", "a/2023-01-02.jsonl", Some("/")),
+            ("/a/a/x", "a/x", Some("/a/")),
+            ("/b/%C3%BC%3A", "ü:1", Some("/b/")),
+            ("/bucket/other", "a/x", None),
+        ] {
+            assert_eq!(root_of(path, key), expect, "{path} {key}");
+        }
+    }
+}

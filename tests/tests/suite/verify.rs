@@ -1,0 +1,330 @@
+//! Reading back: `verify` calls a good run good and names every kind of damage; `demo` proves itself.
+
+use batch_export_tests::program::{Printed, Program};
+use batch_export_tests::scene::{ACCESS_KEY, BUCKET, SECRET_KEY, Scene};
+use serde_json::Value;
+
+/// Further lines of a destination, and what its files end in.
+const FORMATS: [(&str, &str); 7] = [
+    ("file_format = \"JSONLines\"", ".jsonl"),
+    ("compression = \"gzip\"", ".jsonl.gz"),
+    (
+        "compression = \"zstd\"\nmanifest = \"detailed\"",
+        ".jsonl.zst",
+    ),
+    ("compression = \"brotli\"", ".jsonl.br"),
+    ("file_format = \"Parquet\"", ".parquet"),
+    (
+        "file_format = \"Parquet\"\ncompression = \"zstd\"\nchecksum = \"sha256\"",
+        ".parquet.zst",
+    ),
+    (
+        "compression = \"gzip\"\nchecksum = \"crc64nvme\"\nexclude_events = [\"$pageview\"]",
+        ".jsonl.gz",
+    ),
+];
+/// Split into several files.
+const SPLIT: &str = "max_file_size_mb = 1\nmanifest = \"detailed\"";
+
+fn configuration(scene: &Scene, rows: u64, further: &str) -> String {
+    format!(
+        r#"[destinations.archive]
+model = "events"
+bucket_name = "{BUCKET}"
+region = "us-east-1"
+prefix = "exports/"
+{further}
+endpoint_url = "{}"
+aws_access_key_id = "{ACCESS_KEY}"
+aws_secret_access_key = "{SECRET_KEY}"
+[destinations.archive.source]
+type = "sample"
+rows_per_hour = {rows}
+[destinations.archive.egress]
+allow_private = ["{}"]
+"#,
+        scene.store.endpoint(),
+        scene.store.address()
+    )
+}
+
+fn verify(program: &Program, further: &[&str]) -> Printed {
+    let mut arguments = vec!["verify", "--config", "exports.toml", "--json"];
+    let component = batch_export_tests::components::destination();
+    let component = component.to_str().expect("UTF-8");
+    arguments.extend(["--component", component]);
+    arguments.extend(["--start", "2023-07-28T00:00:00Z"]);
+    arguments.extend(["--end", "2023-07-28T01:00:00Z"]);
+    arguments.extend(further);
+    program.run(&arguments)
+}
+
+/// The findings, and all faults in one text.
+#[track_caller]
+fn findings(printed: &Printed) -> (Value, String) {
+    let report: Value = serde_json::from_str(&printed.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {printed:?}"));
+    let files = report["files"].as_array().expect("files").clone();
+    let faults = files
+        .iter()
+        .chain([&report])
+        .flat_map(|part| part["faults"].as_array().expect("faults").clone())
+        .map(|fault| fault.as_str().expect("text").to_owned())
+        .collect::<Vec<_>>();
+    (report, faults.join("\n"))
+}
+
+/// A store with one exported hour.
+async fn exported(rows: u64, further: &str) -> (Scene, Program) {
+    let scene = Scene::new().await;
+    let program = Program::new(&configuration(&scene, rows, further));
+    let printed = program.export(&[]);
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    (scene, program)
+}
+
+fn data_keys(scene: &Scene) -> Vec<String> {
+    let mut keys = scene.store.keys(BUCKET);
+    keys.retain(|key| !key.ends_with("_manifest.json"));
+    keys
+}
+
+async fn put(scene: &Scene, key: &str, bytes: Vec<u8>) {
+    scene
+        .store
+        .put_object(BUCKET, key, bytes, &[])
+        .await
+        .expect("seeded");
+}
+
+fn object(scene: &Scene, key: &str) -> Vec<u8> {
+    scene
+        .store
+        .object(BUCKET, key)
+        .expect("an object")
+        .bytes
+        .to_vec()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_run_is_good_in_every_format() {
+    for (further, ending) in FORMATS {
+        let (scene, program) = exported(1_500, further).await;
+        assert!(data_keys(&scene)[0].ends_with(ending), "{further}");
+        let printed = verify(&program, &[]);
+        let (report, faults) = findings(&printed);
+        assert_eq!(
+            (printed.code, faults.as_str()),
+            (Some(0), ""),
+            "{further}: {printed:?}"
+        );
+        assert_eq!(report["rows"], report["source_rows"], "{further}");
+        assert_eq!(
+            report["files"][0]["rows_compared"], report["rows"],
+            "{further}"
+        );
+        let all = !further.contains("exclude");
+        assert_eq!(report["rows"] == 1_500, all, "{further}");
+        let checked = !report["files"][0]["checksum"].is_null();
+        assert_eq!(checked, further.contains("checksum"), "{further}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interval_without_rows_is_good_without_files() {
+    let (_scene, program) = exported(1, "exclude_events = [\"$pageview\", \"$autocapture\", \"$pageleave\", \"$identify\", \"$feature_flag_called\", \"product viewed\", \"product added\", \"order completed\", \"$exception\"]").await;
+    let printed = verify(&program, &[]);
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    let printed = verify(&program, &["--no-source"]);
+    assert_eq!(printed.code, Some(1), "{printed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_damage_is_named() {
+    type Damage = fn(&str, Vec<u8>) -> Vec<u8>;
+    let cases: [(&str, &str, Damage, &str); 7] = [
+        (
+            "a byte of gzip changed",
+            "compression = \"gzip\"",
+            |_, mut bytes| {
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 0x10;
+                bytes
+            },
+            "gzip",
+        ),
+        (
+            "a gzip file cut short",
+            "compression = \"gzip\"",
+            |_, mut bytes| {
+                bytes.truncate(bytes.len() - 9);
+                bytes
+            },
+            "",
+        ),
+        (
+            "a byte of Parquet changed",
+            "file_format = \"Parquet\"",
+            |_, mut bytes| {
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 0x01;
+                bytes
+            },
+            "",
+        ),
+        (
+            "the end of Parquet missing",
+            "file_format = \"Parquet\"",
+            |_, mut bytes| {
+                bytes.truncate(bytes.len() - 4);
+                bytes
+            },
+            "footer",
+        ),
+        (
+            "rows missing",
+            "file_format = \"JSONLines\"",
+            |_, bytes| {
+                let text = String::from_utf8(bytes).expect("UTF-8");
+                text.lines()
+                    .take(900)
+                    .map(|line| format!("{line}\n"))
+                    .collect::<String>()
+                    .into_bytes()
+            },
+            "100 of the source's 1000 rows are in no file",
+        ),
+        (
+            "a value changed",
+            "file_format = \"JSONLines\"",
+            |_, bytes| {
+                let text = String::from_utf8(bytes).expect("UTF-8");
+                text.replacen("\"$pageview\"", "\"$pageviev\"", 1)
+                    .into_bytes()
+            },
+            "`event`: the file has \"$pageviev\", the source $pageview",
+        ),
+        (
+            "a key changed",
+            "file_format = \"JSONLines\"",
+            |_, bytes| {
+                let text = String::from_utf8(bytes).expect("UTF-8");
+                text.replacen("\"event\":", "\"evemt\":", 2).into_bytes()
+            },
+            "`evemt` where the source has the column `event`",
+        ),
+    ];
+    for (name, further, damage, expect) in cases {
+        let (scene, program) = exported(1_000, further).await;
+        let key = data_keys(&scene).remove(0);
+        let bytes = object(&scene, &key);
+        let damaged = damage(&key, bytes.clone());
+        assert_ne!(damaged, bytes, "{name}: the case damages nothing");
+        put(&scene, &key, damaged).await;
+        let printed = verify(&program, &[]);
+        let (_, faults) = findings(&printed);
+        assert_eq!(printed.code, Some(1), "{name}: {printed:?}");
+        assert!(
+            !faults.is_empty() && faults.contains(expect),
+            "{name}: {faults}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_further_and_wrongly_listed_files_are_named() {
+    let (scene, program) = exported(6_000, SPLIT).await;
+    let keys = data_keys(&scene);
+    assert!(keys.len() > 2, "{keys:?}");
+    assert_eq!(verify(&program, &[]).code, Some(0));
+
+    let further = keys[0].replace("-0.jsonl", &format!("-{}.jsonl", keys.len() + 1));
+    put(&scene, &further, b"{}\n".to_vec()).await;
+    let printed = verify(&program, &["--no-source"]);
+    let (_, faults) = findings(&printed);
+    assert_eq!(printed.code, Some(1), "{printed:?}");
+    assert!(
+        faults.contains("left over") && faults.contains(&further),
+        "{faults}"
+    );
+
+    let manifest = scene
+        .store
+        .keys(BUCKET)
+        .into_iter()
+        .find(|key| key.ends_with("_manifest.json"))
+        .expect("a manifest");
+    let text = String::from_utf8(object(&scene, &manifest)).expect("UTF-8");
+    put(
+        &scene,
+        &manifest,
+        text.replace("-1.jsonl", "-9.jsonl").into_bytes(),
+    )
+    .await;
+    let (_, faults) = findings(&verify(&program, &[]));
+    assert!(
+        faults.contains("the manifest names") && faults.contains("-9.jsonl"),
+        "{faults}"
+    );
+
+    let longer = text.replacen(".jsonl\"", ".jsonl\", \"x\"", 0);
+    let one_more = format!("-{}.jsonl", keys.len());
+    let listed = longer.replacen(
+        "\"files\": [",
+        &format!(
+            "\"files\": [\"{}\",",
+            keys[0].replace("-0.jsonl", &one_more)
+        ),
+        1,
+    );
+    put(&scene, &manifest, listed.into_bytes()).await;
+    let (_, faults) = findings(&verify(&program, &[]));
+    assert!(faults.contains("is missing"), "{faults}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_proves_itself_and_leaves_only_its_configuration() {
+    let program = Program::new("");
+    let component = batch_export_tests::components::destination();
+    let component = component.to_str().expect("UTF-8");
+    let arguments = [
+        "demo",
+        "--folder",
+        "demo",
+        "--rows",
+        "600",
+        "--hours",
+        "2",
+        "--component",
+        component,
+    ];
+    let printed = program.run(&[&arguments[..], &["--json"]].concat());
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    let report: Value = serde_json::from_str(&printed.stdout).expect("JSON");
+    assert_eq!(report["passed"], true);
+    assert_eq!(report["verified"].as_array().expect("runs").len(), 4);
+    for run in report["verified"].as_array().expect("runs") {
+        assert_eq!(
+            (&run["rows"], &run["source_rows"]),
+            (&600.into(), &600.into())
+        );
+    }
+    let folder = program.folder.path().join("demo");
+    let left: Vec<_> = std::fs::read_dir(&folder).expect("the folder").collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+
+    let printed = program.run(&arguments);
+    assert_eq!(printed.code, Some(1), "a folder in use: {printed:?}");
+    std::fs::remove_dir_all(&folder).expect("removed");
+    let printed = program.run(&[&arguments[..], &["--keep"]].concat());
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    for words in [
+        "in the bucket",
+        "every row and value equals",
+        "endpoint_url",
+        "--config",
+    ] {
+        assert!(printed.stdout.contains(words), "{words}: {printed:?}");
+    }
+    assert!(folder.join("store").is_dir());
+}
