@@ -143,12 +143,12 @@ impl Source for Files {
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>, SourceError> {
         loop {
-            if let Some((mut batches, projection)) = self.current.take() {
-                if let Some(batch) = batches.next() {
-                    let batch = self.selected(&batch?, &projection)?;
-                    self.current = Some((batches, projection));
-                    return Ok(Some(batch));
-                }
+            if let Some((mut batches, projection)) = self.current.take()
+                && let Some(batch) = batches.next()
+            {
+                let batch = self.selected(&batch?, &projection)?;
+                self.current = Some((batches, projection));
+                return Ok(Some(batch));
             }
             match self.waiting.next() {
                 Some((file, projection)) => self.start(file, projection)?,
