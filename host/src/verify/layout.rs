@@ -3,7 +3,6 @@
 use serde::Deserialize;
 
 use super::report::{FileOutcome, quoted};
-use crate::sandbox::contract::Plan;
 
 /// Bytes of a manifest at the most: 10,000 files in the detailed form take up some 10 MiB.
 pub const MANIFEST_LIMIT_BYTES: usize = 64 << 20;
@@ -19,9 +18,10 @@ pub struct Layout {
 }
 
 impl Layout {
-    pub fn new(plan: &Plan) -> Self {
-        let first = plan.keys.first().cloned().unwrap_or_default();
-        let (head, tail) = match plan.keys.get(1).and_then(|key| {
+    /// From the keys of a plan: the first file's, and with splitting on that of all with their number left open.
+    pub fn new(keys: &[String]) -> Self {
+        let first = keys.first().cloned().unwrap_or_default();
+        let (head, tail) = match keys.get(1).and_then(|key| {
             let at = key.rfind(NUMBER)?;
             Some((key[..at].to_owned(), key[at + NUMBER.len()..].to_owned()))
         }) {
@@ -108,10 +108,8 @@ mod tests {
     use super::*;
 
     fn layout(keys: &[&str]) -> Layout {
-        Layout::new(&Plan {
-            keys: keys.iter().map(|key| (*key).to_owned()).collect(),
-            ..Plan::default()
-        })
+        let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+        Layout::new(&keys)
     }
 
     #[test]

@@ -94,7 +94,7 @@ pub async fn verify(
     let run = target.header(interval).run(target::attempt_id());
     let plan = target.plan(&run).await?;
     let store = Store::new(&plan, target.access()?).map_err(Cause::from)?;
-    let layout = Layout::new(&plan);
+    let layout = Layout::new(&plan.keys);
     let rows = match compare {
         Compare::FilesOnly => None,
         Compare::WithSource => {
