@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use batch_export::sandbox::Limits;
 use batch_export_tests::components::{self, repository};
 use batch_export_tests::program::Program;
 use serde_json::Value;
@@ -195,4 +196,24 @@ fn every_key_that_the_host_reads_is_in_the_configuration_page() {
         }
     }
     assert!(missing.is_empty(), "\n{}\n", missing.join("\n"));
+}
+
+#[test]
+fn defaults_of_limits_are_the_hosts() {
+    let text = page("docs/configuration.md");
+    let limits = Limits::default();
+    for (key, default) in [
+        ("guest_memory_mb", limits.guest_memory_bytes as u64 >> 20),
+        ("compute_time_s", limits.compute_time_per_call.as_secs()),
+        ("waiting_time_s", limits.waiting_time_per_call.as_secs()),
+        ("request_time_s", limits.http.timeout.as_secs()),
+        ("requests_in_flight", limits.http.in_flight as u64),
+    ] {
+        let row = text
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{key}` |")))
+            .expect(key);
+        let written = row.split('|').nth(3).expect("a default").replace(',', "");
+        assert_eq!(written.trim(), default.to_string(), "{key}");
+    }
 }
