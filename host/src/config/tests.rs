@@ -1,3 +1,5 @@
+//! Configuration files, right and wrong: what is decided from them and what is said about them.
+
 use std::collections::BTreeSet;
 use std::path::Path;
 

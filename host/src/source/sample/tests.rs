@@ -1,3 +1,5 @@
+//! Sample rows: the same for the same interval, of the models' columns, and spread over time as asked.
+
 use arrow::array::{Array, AsArray};
 use arrow::compute::concat_batches;
 use arrow::datatypes::TimestampMicrosecondType;

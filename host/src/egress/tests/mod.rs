@@ -1,0 +1,36 @@
+//! The egress rules, honest and hostile: what tests of plans, requests and addresses share.
+
+mod addresses;
+mod plans;
+mod requests;
+
+use serde_json::{Value, json};
+
+use super::policy::{OperatorLists, Policy};
+use super::*;
+
+fn configuration() -> Value {
+    json!({
+        "bucket_name": "reports", "region": "eu-central-1", "prefix": "exports/{table}/",
+        "endpoint_url": "https://store.example.com:9000",
+    })
+}
+
+fn grant(method: &str, origin: &str, path: &str, query: &[&str], headers: &[&str]) -> Grant {
+    let owned = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
+    Grant {
+        operation: "Probe".to_owned(),
+        method: method.to_owned(),
+        origin: origin.to_owned(),
+        path_prefix: path.to_owned(),
+        query: owned(query),
+        headers: owned(headers),
+    }
+}
+
+fn decide(configuration: &Value, lists: &OperatorLists, grant: Grant) -> Result<Grants, String> {
+    let policy = Policy::for_destination(configuration, lists).unwrap();
+    Grants::decide(&[grant], &[], &policy).map_err(|e| e.to_string())
+}
+
+const STORE: &str = "https://store.example.com:9000";

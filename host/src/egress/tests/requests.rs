@@ -1,0 +1,182 @@
+//! Requests, honest and hostile, against the grants of a run.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+use super::*;
+
+fn granted() -> Grants {
+    let policy = Policy::for_destination(&configuration(), &OperatorLists::default()).unwrap();
+    let meta = &["content-type", "x-amz-meta-*"];
+    let grants = [
+        grant("PUT", STORE, "/reports/exports/", &[], meta),
+        grant(
+            "PUT",
+            STORE,
+            "/reports/exports/",
+            &["partNumber", "uploadId"],
+            &[],
+        ),
+        grant("GET", STORE, "/reports", &["prefix", "uploads"], &[]),
+    ];
+    Grants::decide(&grants, &[], &policy).unwrap()
+}
+
+fn request(method: Method, rest: &str, headers: &[&str]) -> Result<Url, String> {
+    let url = match rest.starts_with('/') {
+        true => format!("{STORE}{rest}"),
+        false => rest.to_owned(),
+    };
+    let headers: HeaderMap = headers
+        .iter()
+        .map(|n| {
+            (
+                n.parse::<HeaderName>().unwrap(),
+                HeaderValue::from_static("v"),
+            )
+        })
+        .collect();
+    granted()
+        .check(&RequestHead {
+            method: &method,
+            url: &url,
+            headers: &headers,
+        })
+        .map_err(|e| e.to_string())
+}
+
+#[test]
+fn requests_inside_the_grants_go_out_exactly_as_written() {
+    let cases: [(Method, &str, &[&str]); 4] = [
+        (
+            Method::PUT,
+            "/reports/exports/2023-07-28T00%3A00%3A00%2B00%3A00.jsonl.gz",
+            &["content-type", "x-amz-meta-a"],
+        ),
+        (Method::PUT, "/reports/exports//a~b-c_d.e", &[]),
+        (
+            Method::PUT,
+            "/reports/exports/a?uploadId=x%2Fy&partNumber=1",
+            &[],
+        ),
+        (
+            Method::GET,
+            "/reports?prefix=exports%2Fevents&uploads=",
+            &[],
+        ),
+    ];
+    for (method, path, headers) in cases {
+        let url = request(method, path, headers).unwrap();
+        assert_eq!(url.as_str(), format!("{STORE}{path}"));
+    }
+}
+
+#[test]
+fn requests_outside_the_grants_are_refused_by_the_first_rule_that_nothing_meets() {
+    let put = Method::PUT;
+    let cases: [(Method, &str, &[&str], &str); 25] = [
+        (
+            put.clone(),
+            "https://evil.example.com/reports/exports/a",
+            &[],
+            "scheme, host and port",
+        ),
+        (
+            put.clone(),
+            "http://store.example.com:9000/reports/exports/a",
+            &[],
+            "scheme, host and port",
+        ),
+        (
+            put.clone(),
+            "https://store.example.com/reports/exports/a",
+            &[],
+            "scheme, host and port",
+        ),
+        (
+            put.clone(),
+            "http://169.254.169.254/latest/meta-data",
+            &[],
+            "scheme, host and port",
+        ),
+        (put.clone(), "/reports/salaries/a", &[], "this path"),
+        (put.clone(), "/other/exports/a", &[], "this path"),
+        (put.clone(), "/reports/", &[], "this path"),
+        (
+            put.clone(),
+            "/reports/exports/../salaries/a",
+            &[],
+            "normal form",
+        ),
+        (
+            put.clone(),
+            "/reports/exports/%2e%2e/salaries/a",
+            &[],
+            "normal form",
+        ),
+        (
+            put.clone(),
+            "/reports/exports/%252e%252e/a",
+            &[],
+            "`..` segment",
+        ),
+        (put.clone(), "/reports/exports/%2F..%2Fa", &[], "segment"),
+        (put.clone(), "/reports/exports/a%2Fb", &[], "encoded slash"),
+        (put.clone(), "/reports/exports\\..\\a", &[], "normal form"),
+        (put.clone(), "/reports/exports/a b", &[], "normal form"),
+        (put.clone(), "/reports/exports/a#b", &[], "fragment"),
+        (
+            put.clone(),
+            "https://user:pass@store.example.com:9000/reports/exports/a",
+            &[],
+            "user information",
+        ),
+        (
+            put.clone(),
+            "ftp://store.example.com/reports/exports/a",
+            &[],
+            "http and https",
+        ),
+        (
+            put.clone(),
+            "/reports/exports/a\r\nHost: evil",
+            &[],
+            "normal form",
+        ),
+        (Method::DELETE, "/reports/exports/a", &[], "this method"),
+        (
+            put.clone(),
+            "/reports/exports/a?acl",
+            &[],
+            "query keys [acl]",
+        ),
+        (
+            put.clone(),
+            "/reports/exports/a?uploadId=1",
+            &[],
+            "query keys [uploadId]",
+        ),
+        (
+            put.clone(),
+            "/reports/exports/a?partNumber=1&uploadId=1&uploadId=2",
+            &[],
+            "stands twice",
+        ),
+        (
+            put,
+            "/reports/exports/a",
+            &["x-amz-copy-source"],
+            "the header `x-amz-copy-source`",
+        ),
+        (
+            Method::GET,
+            "/reports?prefix=salaries&uploads",
+            &[],
+            "this path",
+        ),
+        (Method::GET, "/reports?uploads", &[], "this path"),
+    ];
+    for (method, url, headers, expected) in cases {
+        let error = request(method, url, headers).expect_err(url);
+        assert!(error.contains(expected), "{url}: {error}");
+    }
+}
