@@ -73,7 +73,7 @@ impl Log {
 }
 
 /// One line of at most `limit_bytes`, without characters that could move a terminal's cursor or fake a line.
-fn tidy(message: &str, limit_bytes: usize) -> String {
+pub(crate) fn tidy(message: &str, limit_bytes: usize) -> String {
     const CUT: &str = " …";
     let end = message.floor_char_boundary(limit_bytes);
     let mut line: String = message

@@ -4,6 +4,7 @@
 mod bindings;
 mod clock;
 pub mod contract;
+mod convert;
 mod failed;
 mod imports;
 mod limits;

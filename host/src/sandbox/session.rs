@@ -14,6 +14,7 @@ use super::bindings::exports::batch_export::destination::exporter::Guest;
 use super::bindings::{Destination, DestinationPre};
 use super::clock::{Clock, Stop};
 use super::contract::{CheckStep, Description, Failure, Plan, Progress, Recovery, Report, Run};
+use super::convert;
 use super::failed::{CallError, Crash};
 use super::imports::State;
 use super::limits::{HOSTCALL_BYTES, Limits, THREAD_STACK_BYTES};
@@ -154,7 +155,7 @@ impl Session {
                 guest.call_check(store, &configuration, &run)
             })
             .await?;
-        Ok(steps.into_iter().map(CheckStep::from).collect())
+        Ok(convert::steps(steps))
     }
 
     /// Begin the run with the schema message of an Arrow IPC stream.
@@ -282,9 +283,10 @@ impl Instance {
         match outcome {
             Ok(result) => result.map_err(|failure| CallError::Failed(Failure::from(failure))),
             Err(error) => {
+                let hostcall_limit_bytes = self.store.hostcall_fuel();
                 let crashed = CallError::Crashed {
                     export,
-                    cause: explain(&error, self.store.data_mut()),
+                    cause: explain(&error, hostcall_limit_bytes, self.store.data_mut()),
                 };
                 self.ended = Some(crashed.clone());
                 // What it had under way is cancelled now, not when the session is dropped.
@@ -311,8 +313,11 @@ impl Instance {
     }
 }
 
+/// In wasmtime's message when a guest hands over more than `Store::set_hostcall_fuel` allows; its type is private.
+const HOSTCALL_LIMIT_MARK: &str = "fuel allocated for hostcalls";
+
 /// The cause in the host's words: what the host itself ended, then what it recorded before the trap, then the trap.
-fn explain(error: &wasmtime::Error, state: &mut State) -> Crash {
+fn explain(error: &wasmtime::Error, hostcall_limit_bytes: usize, state: &mut State) -> Crash {
     if let Some(stop) = error.downcast_ref::<Stop>() {
         return match stop.clone() {
             Stop::Cancelled => Crash::Cancelled,
@@ -327,9 +332,15 @@ fn explain(error: &wasmtime::Error, state: &mut State) -> Crash {
             limit_bytes,
         };
     }
+    let root = error.root_cause().to_string();
+    if root.contains(HOSTCALL_LIMIT_MARK) {
+        return Crash::OverLimit(format!(
+            "it handed the host too much data in one call, the limit is {hostcall_limit_bytes} bytes"
+        ));
+    }
     match (error.downcast_ref::<Trap>(), state.log.take_last_error()) {
         (Some(Trap::UnreachableCodeReached), Some(text)) => Crash::Panic(text),
         (Some(trap), _) => Crash::Trap(trap.to_string()),
-        (None, _) => Crash::Trap(crate::egress::shortened(&error.root_cause().to_string())),
+        (None, _) => Crash::Trap(crate::egress::shortened(&root)),
     }
 }

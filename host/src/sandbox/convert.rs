@@ -1,0 +1,293 @@
+//! The bindings' types from and to the host's: the one place where a guest's words come in. What a person may read is
+//! made short and harmless here; what a machine goes by (grants, scopes, event names, the schema) stays as it is, and
+//! is judged where it is used.
+
+use super::bindings::batch_export::destination::types as wit;
+use super::bindings::exports::batch_export::destination::exporter as export;
+use super::contract::{
+    CheckStep, Description, ExportedFile, Failure, Format, Grant, Plan, Problem, Progress,
+    Recovery, Report, Run, SigningScope, StepOutcome,
+};
+use crate::capability::log::tidy;
+
+/// Bytes of a name: a field, a setting, a column, a step, a version.
+const NAME_BYTES: usize = 256;
+/// Bytes of a key: twice what S3 takes, so that none is cut that a store could hold.
+const KEY_BYTES: usize = 2 << 10;
+/// Bytes of a message, warning or detail. A page of text; who needs more writes log lines.
+const MESSAGE_BYTES: usize = 2 << 10;
+/// Problems of a configuration. The S3 destination has fewer fields than that.
+const PROBLEMS: usize = 64;
+/// Lines of a list for a person: warnings, repairs, steps, keys of a plan. An honest run has a handful.
+const LINES: usize = 200;
+/// Uploads named by one recovery: as many as S3 lists in one answer.
+const UPLOADS: usize = 1_000;
+
+fn name(text: &str) -> String {
+    tidy(text, NAME_BYTES)
+}
+
+fn key(text: &str) -> String {
+    tidy(text, KEY_BYTES)
+}
+
+fn message(text: &str) -> String {
+    tidy(text, MESSAGE_BYTES)
+}
+
+/// At most so many lines, and one more that says how many are missing.
+fn lines(texts: Vec<String>, limit: usize) -> Vec<String> {
+    let further = texts.len().saturating_sub(limit);
+    let mut kept: Vec<String> = texts.iter().take(limit).map(|text| message(text)).collect();
+    if further > 0 {
+        kept.push(format!("{further} further lines are left out"));
+    }
+    kept
+}
+
+impl From<&Run> for wit::Run {
+    fn from(run: &Run) -> Self {
+        wit::Run {
+            id: run.id.clone(),
+            attempt: run.attempt.clone(),
+            model: run.model.clone(),
+            interval: wit::Interval {
+                start: run.interval.start_micros,
+                end: run.interval.end_micros,
+            },
+        }
+    }
+}
+
+impl From<wit::Failure> for Failure {
+    fn from(failure: wit::Failure) -> Self {
+        match failure {
+            wit::Failure::Config(found) => Failure::Config(problems(&found)),
+            wit::Failure::Refused(text) => Failure::Refused(message(&text)),
+            wit::Failure::Unavailable(u) => Failure::Unavailable {
+                message: message(&u.message),
+                retry_after_ms: u.retry_after_ms,
+            },
+            wit::Failure::Data(text) => Failure::Data(message(&text)),
+        }
+    }
+}
+
+fn problems(found: &[wit::Problem]) -> Vec<Problem> {
+    let mut problems: Vec<Problem> = found
+        .iter()
+        .take(PROBLEMS)
+        .map(|problem| Problem {
+            field: name(&problem.field),
+            message: message(&problem.message),
+            allowed: problem.allowed.as_deref().map(message),
+        })
+        .collect();
+    if found.len() > PROBLEMS {
+        problems.push(Problem {
+            field: String::new(),
+            message: format!("{} further problems", found.len() - PROBLEMS),
+            allowed: None,
+        });
+    }
+    problems
+}
+
+/// Steps of one `check`, bounded like every list.
+pub(super) fn steps(steps: Vec<export::CheckStep>) -> Vec<CheckStep> {
+    steps.into_iter().take(LINES).map(CheckStep::from).collect()
+}
+
+impl From<export::Description> for Description {
+    fn from(d: export::Description) -> Self {
+        Description {
+            name: name(&d.name),
+            version: name(&d.version),
+            summary: message(&d.summary),
+            configuration_schema: d.configuration_schema,
+            formats: d
+                .formats
+                .into_iter()
+                .map(|f| Format {
+                    name: f.name,
+                    compressions: f.compressions,
+                })
+                .collect(),
+            memory_limit_bytes: d.memory_limit_bytes,
+            requests_in_flight: d.requests_in_flight,
+            payload_limit_bytes: d.payload_limit_bytes,
+        }
+    }
+}
+
+impl From<export::RunPlan> for Plan {
+    fn from(p: export::RunPlan) -> Self {
+        Plan {
+            keys: p.keys.iter().take(LINES).map(|text| key(text)).collect(),
+            manifest_key: p.manifest_key.as_deref().map(key),
+            settings: p
+                .settings
+                .iter()
+                .take(LINES)
+                .map(|(setting, value)| (name(setting), message(value)))
+                .collect(),
+            part_size_bytes: p.part_size_bytes,
+            requests_in_flight: p.requests_in_flight,
+            grants: p
+                .grants
+                .into_iter()
+                .map(|g| Grant {
+                    operation: g.operation,
+                    method: g.method,
+                    origin: g.origin,
+                    path_prefix: g.path_prefix,
+                    query: g.query,
+                    headers: g.headers,
+                })
+                .collect(),
+            signing: p
+                .signing
+                .into_iter()
+                .map(|s| SigningScope {
+                    service: s.service,
+                    region: s.region,
+                })
+                .collect(),
+            required_columns: p
+                .required_columns
+                .iter()
+                .map(|(column, kind)| (name(column), name(kind)))
+                .collect(),
+            include_events: p.include_events,
+            exclude_events: p.exclude_events,
+        }
+    }
+}
+
+impl From<export::Progress> for Progress {
+    fn from(p: export::Progress) -> Self {
+        Progress {
+            rows: p.rows,
+            bytes: p.bytes,
+            files: p.files,
+        }
+    }
+}
+
+impl From<export::Report> for Report {
+    fn from(r: export::Report) -> Self {
+        Report {
+            rows_received: r.rows_received,
+            rows_exported: r.rows_exported,
+            rows_filtered: r.rows_filtered,
+            bytes_encoded: r.bytes_encoded,
+            files: r
+                .files
+                .into_iter()
+                .map(|f| ExportedFile {
+                    key: key(&f.key),
+                    rows: f.rows,
+                    bytes: f.bytes,
+                    etag: name(&f.etag),
+                })
+                .collect(),
+            manifest_key: r.manifest_key.as_deref().map(key),
+            repairs: r
+                .repairs
+                .iter()
+                .take(LINES)
+                .map(|(kind, times)| (name(kind), *times))
+                .collect(),
+            requests: r.requests,
+            retries: r.retries,
+            warnings: lines(r.warnings, LINES),
+        }
+    }
+}
+
+impl From<export::CheckStep> for CheckStep {
+    fn from(s: export::CheckStep) -> Self {
+        CheckStep {
+            name: name(&s.name),
+            outcome: match s.outcome {
+                export::StepOutcome::Passed => StepOutcome::Passed,
+                export::StepOutcome::Failed => StepOutcome::Failed,
+                export::StepOutcome::Skipped => StepOutcome::Skipped,
+            },
+            detail: message(&s.detail),
+        }
+    }
+}
+
+impl From<export::Recovery> for Recovery {
+    fn from(r: export::Recovery) -> Self {
+        Recovery {
+            aborted: lines(r.aborted, UPLOADS),
+            left_open: lines(r.left_open, UPLOADS),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVIL: &str = "\u{1b}[2Jcleared\r\nforged: line\u{0}\u{9b}";
+
+    #[track_caller]
+    fn harmless(shown: &str, limit: usize) {
+        assert!(!shown.contains(char::is_control), "{shown:?}");
+        assert!(shown.len() <= limit + " …".len(), "{} bytes", shown.len());
+    }
+
+    #[test]
+    fn failures_are_short_and_on_one_line() {
+        let huge = EVIL.repeat(100_000);
+        let unavailable = wit::Unavailable {
+            message: huge.clone(),
+            retry_after_ms: Some(7),
+        };
+        for failure in [
+            wit::Failure::Refused(huge.clone()),
+            wit::Failure::Data(huge.clone()),
+            wit::Failure::Unavailable(unavailable),
+        ] {
+            harmless(&Failure::from(failure).to_string(), MESSAGE_BYTES);
+        }
+        let problem = wit::Problem {
+            field: huge.clone(),
+            message: huge.clone(),
+            allowed: Some(huge),
+        };
+        let Failure::Config(problems) =
+            Failure::from(wit::Failure::Config(vec![problem; PROBLEMS + 5]))
+        else {
+            panic!("another case");
+        };
+        assert_eq!(problems.len(), PROBLEMS + 1);
+        assert_eq!(problems[PROBLEMS].message, "5 further problems");
+        harmless(&problems[0].field, NAME_BYTES);
+        harmless(&problems[0].message, MESSAGE_BYTES);
+        harmless(problems[0].allowed.as_deref().expect("kept"), MESSAGE_BYTES);
+    }
+
+    #[test]
+    fn what_is_short_and_harmless_stays_as_it_is() {
+        let text = "PUT exports/ä.jsonl: 403 AccessDenied (\u{1f600})";
+        assert_eq!(
+            Failure::from(wit::Failure::Refused(text.to_owned())),
+            Failure::Refused(text.to_owned())
+        );
+        let key_of_a_store = "k".repeat(1_024);
+        assert_eq!(key(&key_of_a_store), key_of_a_store);
+    }
+
+    #[test]
+    fn lists_end_with_what_is_missing() {
+        let shown = lines(vec![EVIL.to_owned(); LINES + 3], LINES);
+        assert_eq!(shown.len(), LINES + 1);
+        assert_eq!(shown[LINES], "3 further lines are left out");
+        harmless(&shown[0], MESSAGE_BYTES);
+        assert_eq!(lines(vec!["a".to_owned()], LINES), ["a"]);
+    }
+}
