@@ -14,8 +14,17 @@ use crate::sandbox::contract::SigningScope;
 /// Hosts of S3 in a region ("Amazon Simple Storage Service endpoints and quotas", AWS General Reference): plain, FIPS,
 /// dual-stack, and both.
 const AWS_ENDPOINTS: [&str; 4] = ["s3", "s3-fips", "s3.dualstack", "s3-fips.dualstack"];
-/// The partitions' domains; GovCloud uses the first.
-const AWS_DOMAINS: [&str; 2] = ["amazonaws.com", "amazonaws.com.cn"];
+/// The partitions' domains, all of them AWS's own; GovCloud uses the first.
+/// <https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html>
+const AWS_DOMAINS: [&str; 7] = [
+    "amazonaws.com",
+    "amazonaws.com.cn",
+    "amazonaws.eu",
+    "c2s.ic.gov",
+    "sc2s.sgov.gov",
+    "cloud.adc-e.uk",
+    "csp.hci.ic.gov",
+];
 /// Longest bucket name that any store takes.
 const BUCKET_LIMIT_BYTES: usize = 255;
 /// Longest region name; the longest of AWS has 14 characters.
