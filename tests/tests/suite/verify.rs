@@ -26,13 +26,13 @@ const FORMATS: [(&str, &str); 7] = [
 /// Split into several files.
 const SPLIT: &str = "max_file_size_mb = 1\nmanifest = \"detailed\"";
 
-fn configuration(scene: &Scene, rows: u64, further: &str) -> String {
+fn configuration(scene: &Scene, prefix: &str, rows: u64, further: &str) -> String {
     format!(
         r#"[destinations.archive]
 model = "events"
 bucket_name = "{BUCKET}"
 region = "us-east-1"
-prefix = "exports/"
+prefix = "{prefix}"
 {further}
 endpoint_url = "{}"
 aws_access_key_id = "{ACCESS_KEY}"
@@ -74,18 +74,19 @@ fn findings(printed: &Printed) -> (Value, String) {
     (report, faults.join("\n"))
 }
 
-/// A store with one exported hour.
-async fn exported(rows: u64, further: &str) -> (Scene, Program) {
-    let scene = Scene::new().await;
-    let program = Program::new(&configuration(&scene, rows, further));
-    let printed = program.export(&[]);
-    assert_eq!(printed.code, Some(0), "{printed:?}");
-    (scene, program)
+/// A store, and a folder in which the component is compiled once for all cases of a test.
+async fn scene() -> (Scene, Program) {
+    (Scene::new().await, Program::new(""))
 }
 
-fn data_keys(scene: &Scene) -> Vec<String> {
+/// Exports one hour under a prefix of its own; answers the keys of its data files.
+fn export(scene: &Scene, program: &Program, prefix: &str, rows: u64, further: &str) -> Vec<String> {
+    let text = configuration(scene, prefix, rows, further);
+    std::fs::write(program.folder.path().join("exports.toml"), text).expect("written");
+    let printed = program.export(&[]);
+    assert_eq!(printed.code, Some(0), "{printed:?}");
     let mut keys = scene.store.keys(BUCKET);
-    keys.retain(|key| !key.ends_with("_manifest.json"));
+    keys.retain(|key| key.starts_with(prefix) && !key.ends_with("_manifest.json"));
     keys
 }
 
@@ -108,9 +109,10 @@ fn object(scene: &Scene, key: &str) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_good_run_is_good_in_every_format() {
-    for (further, ending) in FORMATS {
-        let (scene, program) = exported(1_500, further).await;
-        assert!(data_keys(&scene)[0].ends_with(ending), "{further}");
+    let (scene, program) = scene().await;
+    for (case, (further, ending)) in FORMATS.into_iter().enumerate() {
+        let keys = export(&scene, &program, &format!("{case}/"), 1_500, further);
+        assert!(keys[0].ends_with(ending), "{further}");
         let printed = verify(&program, &[]);
         let (report, faults) = findings(&printed);
         assert_eq!(
@@ -132,7 +134,12 @@ async fn a_good_run_is_good_in_every_format() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interval_without_rows_is_good_without_files() {
-    let (_scene, program) = exported(1, "exclude_events = [\"$pageview\", \"$autocapture\", \"$pageleave\", \"$identify\", \"$feature_flag_called\", \"product viewed\", \"product added\", \"order completed\", \"$exception\"]").await;
+    let (scene, program) = scene().await;
+    let further = "exclude_events = [\"$pageview\", \"$autocapture\", \"$pageleave\", \"$identify\", \"$feature_flag_called\", \"product viewed\", \"product added\", \"order completed\", \"$exception\"]";
+    assert_eq!(
+        export(&scene, &program, "none/", 1, further),
+        Vec::<String>::new()
+    );
     let printed = verify(&program, &[]);
     assert_eq!(printed.code, Some(0), "{printed:?}");
     let printed = verify(&program, &["--no-source"]);
@@ -214,9 +221,9 @@ async fn every_kind_of_damage_is_named() {
             "`evemt` where the source has the column `event`",
         ),
     ];
-    for (name, further, damage, expect) in cases {
-        let (scene, program) = exported(1_000, further).await;
-        let key = data_keys(&scene).remove(0);
+    let (scene, program) = scene().await;
+    for (case, (name, further, damage, expect)) in cases.into_iter().enumerate() {
+        let key = export(&scene, &program, &format!("{case}/"), 1_000, further).remove(0);
         let bytes = object(&scene, &key);
         let damaged = damage(&key, bytes.clone());
         assert_ne!(damaged, bytes, "{name}: the case damages nothing");
@@ -233,8 +240,8 @@ async fn every_kind_of_damage_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_further_and_wrongly_listed_files_are_named() {
-    let (scene, program) = exported(6_000, SPLIT).await;
-    let keys = data_keys(&scene);
+    let (scene, program) = scene().await;
+    let keys = export(&scene, &program, "split/", 6_000, SPLIT);
     assert!(keys.len() > 2, "{keys:?}");
     assert_eq!(verify(&program, &[]).code, Some(0));
 
@@ -267,9 +274,8 @@ async fn missing_further_and_wrongly_listed_files_are_named() {
         "{faults}"
     );
 
-    let longer = text.replacen(".jsonl\"", ".jsonl\", \"x\"", 0);
     let one_more = format!("-{}.jsonl", keys.len());
-    let listed = longer.replacen(
+    let listed = text.replacen(
         "\"files\": [",
         &format!(
             "\"files\": [\"{}\",",
