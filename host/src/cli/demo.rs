@@ -28,7 +28,7 @@ pub struct DemoCommand {
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
     /// Events an hour.
-    #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    #[arg(long, default_value_t = 80_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     rows: u64,
     /// Hours to export.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=240))]

@@ -55,7 +55,7 @@ fn destination(name: &str, store: &DevStore, rows_per_hour: u64) -> String {
         _ => {
             "file_format = \"JSONLines\"\n\
              compression = \"gzip\"\n\
-             max_file_size_mb = 6                        # small, so that files are split\n"
+             max_file_size_mb = 10                       # small, so that files are split\n"
         }
     };
     format!(

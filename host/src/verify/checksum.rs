@@ -148,7 +148,7 @@ mod tests {
         }
         let raw: Vec<u8> = [&b"1234"[..], b"5678", b"9"]
             .iter()
-            .flat_map(|part| Sha256::digest(part))
+            .flat_map(Sha256::digest)
             .collect();
         let value = format!("{}-3", BASE64.encode(Sha256::digest(&raw)));
         for step in [1, 3, 4, 9] {

@@ -119,7 +119,7 @@ pub fn check(
             outcome.fault(format!("row {row} does not end in a line end"));
         }
         outcome.rows = row;
-        if row % REPORT_ROWS == 0 {
+        if row.is_multiple_of(REPORT_ROWS) {
             watch(before.with_rows(row));
         }
         let parsed = std::str::from_utf8(&line)

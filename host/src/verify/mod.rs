@@ -93,7 +93,7 @@ pub async fn verify(
     let begun = Instant::now();
     let run = target.header(interval).run(target::attempt_id());
     let plan = target.plan(&run).await?;
-    let store = Store::new(&plan, target.access()?).map_err(Cause::from)?;
+    let store = Store::new(&plan, target.access()?)?;
     let layout = Layout::new(&plan.keys);
     let rows = match compare {
         Compare::FilesOnly => None,
