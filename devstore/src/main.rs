@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Parser};
-use devstore::{Identity, Options, Storage};
+use devstore::{Identity, Options, Permission, Storage};
 
 /// A strict S3 on loopback, for tests, benches and looking around.
 ///
@@ -40,6 +40,15 @@ struct Arguments {
     /// Refuse parts of unequal size, as Cloudflare R2 does.
     #[arg(long)]
     equal_parts: bool,
+    /// Speak TLS, with a certificate for localhost of a new authority whose certificate is written to this file.
+    #[arg(long)]
+    tls_ca_file: Option<PathBuf>,
+    /// Also take `bucket.DOMAIN` as an address.
+    #[arg(long)]
+    domain: Option<String>,
+    /// Another access key id, which may write but neither read, list nor delete; its secret is the same.
+    #[arg(long)]
+    write_only_access_key: Option<String>,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -52,17 +61,27 @@ async fn main() -> Result<(), Box<dyn Error>> {
         },
         (None, false) => Storage::Memory,
     };
+    let writer = arguments.write_only_access_key.map(|access_key| Identity {
+        permission: Permission::WriteOnly,
+        ..Identity::new(access_key, arguments.secret_key.clone())
+    });
+    let owner = Identity::new(arguments.access_key, arguments.secret_key);
     let store = Options {
         listen: arguments.listen,
         buckets: arguments.buckets,
-        identities: vec![Identity::new(arguments.access_key, arguments.secret_key)],
+        identities: std::iter::once(owner).chain(writer).collect(),
         storage,
         region: arguments.region,
         equal_parts: arguments.equal_parts,
+        tls: arguments.tls_ca_file.is_some(),
+        domain: arguments.domain,
         ..Options::default()
     }
     .start()
     .await?;
+    if let (Some(file), Some(pem)) = (&arguments.tls_ca_file, store.ca_pem()) {
+        std::fs::write(file, pem)?;
+    }
     println!("{}", store.endpoint());
     tokio::signal::ctrl_c().await?;
     Ok(())

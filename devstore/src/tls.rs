@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
@@ -20,6 +20,9 @@ pub enum TlsError {
 pub(crate) fn acceptor(names: &[String]) -> Result<(TlsAcceptor, String), TlsError> {
     let mut authority = CertificateParams::new(Vec::new())?;
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // By default both would have one name, and OpenSSL takes a certificate whose issuer is its subject for self-signed.
+    let name = &mut authority.distinguished_name;
+    name.push(DnType::CommonName, "devstore test authority");
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
     let names = ["127.0.0.1", "localhost"]
         .into_iter()

@@ -64,13 +64,13 @@ def pyarrow_dataset(path):
 
 def duckdb_function(path):
     with in_utc() as connection:
-        return connection.execute(f"SELECT * FROM read_parquet({quoted(path)})").to_arrow_table()
+        return connection.sql(f"SELECT * FROM read_parquet({quoted(path)})").to_arrow_table()
 
 
 def duckdb_name(path):
     """By the name alone, as people type it."""
     with in_utc() as connection:
-        return connection.execute(f"SELECT * FROM {quoted(path)}").to_arrow_table()
+        return connection.sql(f"SELECT * FROM {quoted(path)}").to_arrow_table()
 
 
 def polars_file(path):
@@ -122,9 +122,6 @@ def python_json(path):
     return packed.decode()
 
 
-DUCKDB_TYPES = {"decimal9": "DECIMAL(9,2)", "decimal18": "DECIMAL(18,4)", "decimal38": "DECIMAL(38,10)"}
-
-
 def duckdb_type(field):
     """Types that hold exactly what JSON Lines writes; the rest stays JSON, which keeps the text."""
     kind = compare.plain_type(field.type)
@@ -144,7 +141,7 @@ def duckdb_type(field):
         return "DOUBLE"
     if pa.types.is_list(kind) and pa.types.is_string(kind.value_type):
         return "VARCHAR[]"
-    return DUCKDB_TYPES.get(field.name, "JSON")
+    return "JSON"
 
 
 def duckdb_json(path, expected):
@@ -155,7 +152,7 @@ def duckdb_json(path, expected):
     options = f"format = 'newline_delimited', columns = {{{columns}}}, maximum_object_size = 100000000"
     with in_utc() as connection:
         query = f"SELECT * FROM read_json({quoted(path)}, {options})"
-        return connection.execute(query).to_arrow_table()
+        return connection.sql(query).to_arrow_table()
 
 
 def check_duckdb_json(expected, read):
@@ -166,9 +163,9 @@ def check_duckdb_json(expected, read):
             continue
         wanted = compare.json_cells(field, expected[field.name])
         for row, (value, text) in enumerate(zip(wanted, read[field.name].to_pylist())):
-            # A JSON null and an absent value are the same to DuckDB.
+            # A JSON null and an absent value are the same to DuckDB, and numbers inside JSON are doubles.
             found = None if text is None else compare.json_value(text)
-            if not compare.same_json(value, found):
+            if not compare.same_json(value, found, doubles=True):
                 raise compare.Difference(f"column {field.name}, row {row}: {found!r:.80}, not {value!r:.80}")
 
 
@@ -246,11 +243,13 @@ def readings(file, expected):
         )
         return
     for name, reader in PARQUET_READERS.items():
-        yield name, attempt(
-            lambda: compare.tables(
-                expected, pa.concat_tables((reader(path) for path in file.paths), promote_options="permissive")
-            )
-        )
+        yield name, attempt(lambda: check_parquet(expected, file.paths, reader))
+
+
+def check_parquet(expected, paths, reader):
+    read = pa.concat_tables(map(reader, paths), promote_options="permissive")
+    # ClickHouse's arrays and maps are never null.
+    compare.tables(expected, read, null_is_empty=reader in [clickhouse_by_ending, clickhouse_as_named])
 
 
 def attempt(read):
@@ -263,17 +262,26 @@ def attempt(read):
     return None
 
 
-# What readers are known to refuse, each with its reason: (reader, endings or columns) → reason.
-KNOWN = {}
+# What readers are known to refuse by a file's name, and why; one that no longer does fails the run, as docs say it does.
+BY_ENDING = "unpacks by the last ending, though the file is compressed inside"
+UNKNOWN_ENDING = "does not know the ending; read_parquet(…) reads it"
+KNOWN = {
+    **{("DuckDB FROM 'name'", ending): UNKNOWN_ENDING for ending in [".parquet.br", ".parquet.lz4", ".parquet.sz"]},
+    **{
+        ("ClickHouse", ending): BY_ENDING
+        for ending in [".parquet.gz", ".parquet.br", ".parquet.zst", ".parquet.lz4"]
+    },
+    ("DuckDB read_json", ".jsonl.br"): "has no brotli for JSON",
+}
 
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
-    for name in ["program", "component", "devstore", "folder"]:
+    for name in ["program", "component", "devstore", "folder", "state"]:
         arguments.add_argument(f"--{name}", type=Path, required=True)
     given = arguments.parse_args()
     begun = time.monotonic()
-    program = Program(given.program, given.component, given.folder / "run")
+    program = Program(given.program, given.component, given.folder / "runs", given.state)
     session_columns = [
         column["name"] for column in program.call("schema", None, "sessions", "--json").document()["columns"]
     ]
@@ -296,20 +304,20 @@ def report(readers, passed, troubles, seconds):
     body, unexpected = {}, []
     for kind, counts in passed.items():
         body[kind] = {}
-        for reader in readers:
-            if reader not in counts:
-                continue
+        for reader, count in counts.items():
             wrong = troubles[kind, reader]
-            cell = f"{counts[reader]} passed"
-            if wrong:
-                known = KNOWN.get((reader, kind.split()[-1])) or KNOWN.get((reader, kind))
-                refused_all = known and all(outcome == "refused" for _, outcome, _ in wrong)
-                cell = f"{counts[reader]} passed, {len(wrong)} {'refused' if refused_all else 'FAILED'}"
-                if not refused_all:
-                    unexpected += [f"{reader}, {kind}, {place}: {text}" for place, _, text in wrong]
-            body[kind][reader] = cell
-    print(matrix.table("file kind", readers, body))
-    print(f"\n{len(MODELS)} models, one file and split, in {seconds:.0f} s")
+            known = KNOWN.get((reader, kind.split()[-1]))
+            if known and count == 0 and all(outcome == "refused" for _, outcome, _ in wrong):
+                body[kind][reader] = f"{len(wrong)} refused"
+                continue
+            body[kind][reader] = f"{count} passed" + (f", {len(wrong)} FAILED" if wrong else "")
+            unexpected += [f"{reader}, {kind}, {place}: {text}" for place, _, text in wrong]
+            if known and not wrong:
+                unexpected.append(f"{reader}, {kind}: reads it, though readers.py says that it {known}")
+    print(matrix.table("file kind", readers, body) + "\n")
+    for (reader, ending), reason in KNOWN.items():
+        print(f"{reader}, {ending}: {reason}")
+    print(f"{len(MODELS)} models, each in one file and split, in {seconds:.0f} s")
     for line in unexpected:
         print(f"FAILED {line}", file=sys.stderr)
     return 1 if unexpected else 0

@@ -183,7 +183,7 @@ def _table(columns, filled):
     arrays, fields = [], []
     for name, (kind, values, mark) in columns.items():
         if name == "_inserted_at":
-            cells = [START_MICROS + 599_999 * row for row in range(count)]
+            cells = [START_MICROS + 500_001 * row for row in range(count)]
         else:
             # A null in every filling column would hide nothing; short values in turn keep the files small.
             short = [value for value in values if not isinstance(value, str) or len(value) < 100]

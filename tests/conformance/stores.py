@@ -43,6 +43,8 @@ class Store:
     """A running server: where it is and who may come in. Use it as a context."""
 
     name = ""
+    # The name as an argument, and as a destination.
+    word = ""
     region = "us-east-1"
     bucket = BUCKET
     # A key that `aws:kms` can name, where the server has one.
@@ -165,7 +167,7 @@ class Store:
 class Devstore(Store):
     """The project's own strict server; one process with and one without TLS, with the same folder's parent."""
 
-    name = "devstore"
+    name = word = "devstore"
     kms_key_id = "conformance-key"
 
     def __init__(self, executable, folder):

@@ -4,8 +4,10 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
+mod bench;
 mod build;
 mod component;
+mod conformance;
 mod demo;
 mod guests;
 mod lint;
@@ -52,10 +54,22 @@ const COMMANDS: &[Command] = &[
         run: guests::run,
     },
     Command {
+        name: "bench",
+        arguments: "[ARGUMENTS…]",
+        summary: "measure speed and memory, component and native build in turn (`bench --help` for what)",
+        run: bench::run,
+    },
+    Command {
         name: "lint",
         arguments: "",
         summary: "formatting, clippy and documentation, warnings denied",
         run: lint::run,
+    },
+    Command {
+        name: "conformance",
+        arguments: "[NAMES…]",
+        summary: "other people's readers and S3 servers: readers, devstore, seaweedfs, ceph, garage, servers, all",
+        run: conformance::run,
     },
     Command {
         name: "reproduce",

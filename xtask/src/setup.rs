@@ -139,7 +139,7 @@ fn compiles_for_wasm(clang: &Path) -> bool {
     compile().unwrap_or(false)
 }
 
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     process::read(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
 }
 

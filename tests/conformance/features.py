@@ -1,0 +1,273 @@
+"""The features that every store is asked for: what is sent, and what the store then holds. A feature answers in a few
+words what it verified, or raises. Knows no store by name."""
+
+import hashlib
+
+from stage import MANY_ROWS, ROWS, Stage
+
+# Several files of 1 MiB.
+SPLIT = {"file_format": "Parquet", "compression": "zstd", "max_file_size_mb": 1, "rows": MANY_ROWS}
+LONGEST_KEY_BYTES = 1024
+
+
+class NotHere(Exception):
+    """The store has nothing to try this with."""
+
+
+def signed(stage: Stage):
+    stage.exported("signed/", payload_signing="signed", compression="gzip")
+    return f"one PUT, {ROWS} rows byte for byte"
+
+
+def refuses_payload(stage: Stage):
+    """A body that is not the signed one."""
+    answer = _put_raw(stage, "x-amz-content-sha256", hashlib.sha256(b"other").hexdigest())
+    if answer.status_code < 400:
+        raise AssertionError(f"a body other than the signed one was taken with {answer.status_code}")
+    return f"{answer.status_code} for another body than the signed one"
+
+
+def refuses_checksum(stage: Stage):
+    """A body that does not have the CRC-32 announced."""
+    answer = _put_raw(stage, "x-amz-checksum-crc32", "AAAAAA==")
+    if answer.status_code < 400:
+        raise AssertionError(f"a wrong CRC-32 was taken with {answer.status_code}")
+    return f"{answer.status_code} for a wrong CRC-32"
+
+
+def _put_raw(stage, header, value):
+    """One PUT signed by botocore, with a header of our choice that does not fit the body."""
+    import botocore.auth
+    import botocore.awsrequest
+    import botocore.credentials
+    import botocore.httpsession
+
+    store = stage.store
+    url = f"{store.http}/{store.bucket}/raw"
+    request = botocore.awsrequest.AWSRequest("PUT", url, data=b"body", headers={header: value})
+    credentials = botocore.credentials.Credentials(store.access_key, store.secret_key)
+    signer = botocore.auth.S3SigV4Auth(credentials, "s3", store.region)
+    if header == "x-amz-content-sha256":
+        signer.payload = lambda _: value
+    signer.add_auth(request)
+    return botocore.httpsession.URLLib3Session().send(request.prepare())
+
+
+def unsigned_tls(stage: Stage):
+    endpoint = _https(stage)
+    table = stage.table("unsigned/", endpoint=endpoint, payload_signing="unsigned", rows=MANY_ROWS)
+    report = stage.export(table).report()["report"]
+    _over_tls(stage, report, table)
+    return "multipart over TLS with a CA file, byte for byte"
+
+
+def signed_tls(stage: Stage):
+    table = stage.table("signed-tls/", endpoint=_https(stage), payload_signing="signed")
+    _over_tls(stage, stage.export(table).report()["report"], table)
+    return "one PUT over TLS with a CA file, byte for byte"
+
+
+def _over_tls(stage, report, table):
+    client = stage.client
+    stage.client = stage.store.client(stage.store.https)
+    try:
+        stage.prove(report, table)
+    finally:
+        stage.client = client
+
+
+def unknown_authority(stage: Stage):
+    table = stage.table("no-ca/", endpoint=_https(stage))
+    del table["egress"]["ca_file"]
+    stage.export(table).refused(1, "certificate")
+    return "exit code 1, the message names the certificate"
+
+
+def _https(stage):
+    if stage.store.https is None:
+        raise NotHere("speaks no TLS")
+    return stage.store.https
+
+
+def multipart(stage: Stage):
+    report = stage.exported("multipart/", rows=MANY_ROWS)
+    (file,) = report["files"]
+    size, etag = file["bytes"], stage.head(file["key"])["ETag"].strip('"')
+    parts = -(-size // (8 << 20))
+    if parts < 3 or not etag.endswith(f"-{parts}"):
+        raise AssertionError(f"{size} bytes should be {parts} parts; ETag {etag}")
+    return f"{parts} parts, {size >> 20} MiB byte for byte, none open"
+
+
+def split(stage: Stage):
+    report = stage.exported("split/", **SPLIT)
+    keys = [file["key"] for file in report["files"]]
+    found = stage.keys("split/")
+    if sorted([*keys, report["manifest_key"]]) != found:
+        raise AssertionError(f"listed {found}, reported {keys}")
+    return f"{len(keys)} files, the manifest lists them"
+
+
+def fewer_files(stage: Stage):
+    before = stage.exported("fewer/", **SPLIT)
+    after = stage.exported("fewer/", **(SPLIT | {"rows": ROWS}))
+    found = stage.keys("fewer/")
+    left = sorted([*(file["key"] for file in after["files"]), after["manifest_key"]])
+    if len(before["files"]) <= len(after["files"]) or found != left:
+        raise AssertionError(f"{len(before['files'])} files, then {len(after['files'])}; left {found}")
+    return f"{len(before['files'])} files, then {len(after['files'])}: the rest is gone"
+
+
+# Prefixes that stores, signers and URL libraries disagree on.
+SPECIAL_KEYS = {
+    "keys: space and + : = & % # ? ~ *": "a b  c/+:=&%#?~*/%2B%20%/",
+    "keys: quotes and others": "'single' \"double\" `back` (x) [y] <z> |^;,@$!/",
+    "keys: emoji and others": "日本 😀 é e\u0301/",
+    "keys: //": "a//b///c/",
+}
+
+
+def special_key(prefix):
+    def feature(stage: Stage):
+        reports = [stage.exported(prefix, compression="gzip"), stage.exported(prefix, rows=MANY_ROWS)]
+        reports.append(stage.exported(prefix, **SPLIT))
+        keys = [file["key"] for report in reports for file in report["files"]]
+        missing = set(keys) - set(stage.keys())
+        if missing:
+            raise AssertionError(f"not in the listing: {sorted(missing)}")
+        return "PUT, multipart and manifest, read and listed"
+
+    return feature
+
+
+def longest_key(stage: Stage):
+    name_bytes = len("2023-07-28T00:00:00+00:00-2023-07-28T01:00:00+00:00.jsonl.gz")
+    # Segments of at most 200 bytes, as a store on a file system has room for.
+    room = LONGEST_KEY_BYTES - name_bytes - len("/")
+    prefix = "/".join(["k" * 200] * (room // 201) + ["k" * (room % 201)])
+    report = stage.exported(prefix, compression="gzip")
+    (file,) = report["files"]
+    if len(file["key"].encode()) != LONGEST_KEY_BYTES:
+        raise AssertionError(f"the key has {len(file['key'].encode())} bytes")
+    return f"{LONGEST_KEY_BYTES} bytes, read back"
+
+
+def encrypted(wanted, **fields):
+    """Every object, the manifest and those of several parts too."""
+
+    def feature(stage: Stage):
+        further = dict(fields)
+        if "encryption" in further and further["encryption"] == "aws:kms":
+            if stage.store.kms_key_id is None:
+                raise NotHere("has no keys of its own to name")
+            further["kms_key_id"] = stage.store.kms_key_id
+        folder = f"encrypted-{wanted.replace(':', '-')}/"
+        reports = [stage.exported(folder, rows=MANY_ROWS, **further), stage.exported(folder, **SPLIT, **further)]
+        keys = [file["key"] for report in reports for file in report["files"]] + [reports[1]["manifest_key"]]
+        for key in keys:
+            head = stage.head(key)
+            if head.get("ServerSideEncryption") != wanted:
+                raise AssertionError(f"{key} has encryption {head.get('ServerSideEncryption')}")
+            if "kms_key_id" in further and further["kms_key_id"] not in head.get("SSEKMSKeyId", ""):
+                raise AssertionError(f"{key} has key {head.get('SSEKMSKeyId')}")
+        return f"PUT, multipart and manifest: {len(keys)} objects say so"
+
+    return feature
+
+
+def checksum(algorithm):
+    field = f"Checksum{algorithm.upper()}"
+
+    def feature(stage: Stage):
+        folder = f"checksum-{algorithm}/"
+        reports = [stage.exported(folder, checksum=algorithm, compression="gzip")]
+        reports.append(stage.exported(folder, checksum=algorithm, rows=MANY_ROWS))
+        for report, kind in zip(reports, ["PUT", "multipart"]):
+            head = stage.head(report["files"][0]["key"])
+            if field not in head:
+                raise AssertionError(f"{kind}: the object's head has no {field}")
+        return "PUT and multipart, kept and answered"
+
+    return feature
+
+
+def never_overwrite(stage: Stage):
+    fields = {"if_none_match": True, "compression": "gzip"}
+    stage.exported("never/", **fields)
+    stage.exported("never/", **fields)
+    other = stage.export(stage.table("never/", rows=ROWS + 1, **fields))
+    other.refused(1)
+    stage.exported("never/", **fields)
+    return "an identical rerun is a no-op, another is refused"
+
+
+def never_overwrite_parts(stage: Stage):
+    fields = {"if_none_match": True, "rows": MANY_ROWS}
+    stage.exported("never-parts/", **fields)
+    stage.exported("never-parts/", **fields)
+    stage.export(stage.table("never-parts/", if_none_match=True, rows=MANY_ROWS + 1)).refused(1)
+    stage.exported("never-parts/", **fields)
+    return "the same with multipart uploads"
+
+
+def storage_class(stage: Stage):
+    report = stage.exported("class/", storage_class="STANDARD_IA", compression="gzip")
+    found = stage.head(report["files"][0]["key"]).get("StorageClass")
+    if found != "STANDARD_IA":
+        raise AssertionError(f"the object's storage class is {found}")
+    return "STANDARD_IA, answered by HEAD"
+
+
+def tags(stage: Stage):
+    wanted = {"team": "data", "cost centre": "a+b=c/d:e@f"}
+    for fields in [{"compression": "gzip"}, {"rows": MANY_ROWS}]:
+        report = stage.exported("tags/", tags=wanted, **fields)
+        key = report["files"][0]["key"]
+        answer = stage.client.get_object_tagging(Bucket=stage.store.bucket, Key=key)
+        found = {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
+        if found != wanted:
+            raise AssertionError(f"{key} has tags {found}")
+    return "2 tags on PUT and multipart"
+
+
+def metadata(stage: Stage):
+    wanted = {"source": "batch-export", "note": "a, b; c"}
+    for fields in [{"compression": "gzip"}, {"rows": MANY_ROWS}]:
+        report = stage.exported("metadata/", metadata=wanted, **fields)
+        found = stage.head(report["files"][0]["key"])["Metadata"]
+        if {name: found.get(name) for name in wanted} != wanted:
+            raise AssertionError(f"metadata {found}")
+    return "2 values on PUT and multipart"
+
+
+def content_type(stage: Stage):
+    for file_format, wanted in [("JSONLines", "application/x-ndjson"), ("Parquet", "application/vnd.apache.parquet")]:
+        report = stage.exported("type/", file_format=file_format)
+        found = stage.head(report["files"][0]["key"])
+        if found["ContentType"] != wanted or found.get("ContentEncoding"):
+            raise AssertionError(f"{found['ContentType']}, encoding {found.get('ContentEncoding')}")
+    return "kept, and no Content-Encoding"
+
+
+OBJECTS = {
+    "signed payload, path style": signed,
+    "refuses a wrong payload hash": refuses_payload,
+    "signed payload over TLS": signed_tls,
+    "unsigned payload over TLS": unsigned_tls,
+    "TLS of an unknown authority": unknown_authority,
+    "multipart upload": multipart,
+    "splitting and manifest": split,
+    "rerun with fewer files": fewer_files,
+    **{name: special_key(prefix) for name, prefix in SPECIAL_KEYS.items()},
+    "keys: 1,024 bytes": longest_key,
+    "encryption AES256": encrypted("AES256", encryption="AES256"),
+    "encryption aws:kms": encrypted("aws:kms", encryption="aws:kms"),
+    "refuses a wrong checksum": refuses_checksum,
+    **{f"checksum {name}": checksum(name) for name in ["crc64nvme", "crc32c", "crc32", "sha256"]},
+    "if_none_match, one PUT": never_overwrite,
+    "if_none_match, multipart": never_overwrite_parts,
+    "storage class": storage_class,
+    "tags": tags,
+    "metadata": metadata,
+    "content type": content_type,
+}

@@ -1,0 +1,142 @@
+//! Installs the readers and servers of a conformance run where that needs no question, else stops with the exact command.
+//! Never starts a server.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use super::Stage;
+use crate::process::{self, say};
+use crate::setup;
+
+/// Debian's packages of Ceph's gateway and the least cluster under it.
+const CEPH_PACKAGES: [&str; 4] = ["radosgw", "ceph-mon", "ceph-osd", "ceph-mgr"];
+
+/// The version of Garage that the suite's expectations were written for.
+const GARAGE_VERSION: &str = "2.5.0";
+
+/// A virtual environment with exactly the packages that the requirements of that name pin; answers its Python.
+pub fn python(stage: &Stage, name: &str) -> Result<PathBuf> {
+    let requirements = stage.scripts.join(format!("requirements-{name}.txt"));
+    let pinned = fs::read(&requirements)
+        .with_context(|| format!("cannot read {}", requirements.display()))?;
+    let environment = stage.folder.join(format!("venv-{name}"));
+    let python = environment.join("bin/python");
+    // The copy is written last: an installation that was interrupted is done again.
+    let installed = environment.join("installed.txt");
+    if fs::read(&installed).is_ok_and(|before| before == pinned) {
+        return Ok(python);
+    }
+    say(format!(
+        "installing the Python packages of tests/conformance/requirements-{name}.txt (up to 500 MB, a minute or two)"
+    ));
+    process::run(
+        Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&environment),
+    )
+    .context(
+        "Python 3.11 or later with its venv module is needed; on Debian: \
+         sudo apt-get install -y python3 python3-venv",
+    )?;
+    process::run(
+        Command::new(&python)
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+            ])
+            .args(["--no-deps", "--requirement"])
+            .arg(&requirements)
+            .stdout(Stdio::null()),
+    )?;
+    fs::write(&installed, pinned)
+        .with_context(|| format!("cannot write {}", installed.display()))?;
+    Ok(python)
+}
+
+/// The server that the requirements brought along.
+pub fn seaweedfs(python: &Path) -> Result<PathBuf> {
+    let weed = python.with_file_name("weed");
+    if !weed.is_file() {
+        bail!(
+            "{} is missing though its package is installed; remove that folder's environment and try again",
+            weed.display()
+        );
+    }
+    Ok(weed)
+}
+
+/// Ceph by Debian's package manager, as root.
+pub fn ceph() -> Result<()> {
+    let is_there = |program: &str| {
+        Command::new(program)
+            .arg("--version")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    let programs = [
+        "radosgw",
+        "radosgw-admin",
+        "ceph-mon",
+        "ceph-osd",
+        "ceph",
+        "monmaptool",
+    ];
+    if programs.iter().all(|program| is_there(program)) {
+        return Ok(());
+    }
+    let install = [
+        &["install", "-y", "-qq", "--no-install-recommends"][..],
+        &CEPH_PACKAGES,
+    ]
+    .concat();
+    if !Path::new("/etc/debian_version").exists() || !setup::is_root() {
+        bail!(
+            "Ceph is missing. Install it with\n\n    sudo apt-get install -y --no-install-recommends {}\n\n\
+             (or your system's packages of these programs: {}) and run the same command again",
+            CEPH_PACKAGES.join(" "),
+            programs.join(", ")
+        );
+    }
+    say("installing Ceph by apt-get (about 400 MB on disk, a minute or two)");
+    for arguments in [&["update", "-qq"][..], &install] {
+        process::run(
+            Command::new("apt-get")
+                .env("DEBIAN_FRONTEND", "noninteractive")
+                .args(arguments)
+                .stdout(Stdio::null()),
+        )?;
+    }
+    Ok(())
+}
+
+/// Garage, compiled from its crate into a folder of ours.
+pub fn garage(folder: &Path) -> Result<PathBuf> {
+    let root = folder.join("garage");
+    let garage = root.join("bin/garage");
+    let version = process::read(Command::new(&garage).arg("--version"));
+    if version.is_ok_and(|version| version.contains(GARAGE_VERSION)) {
+        return Ok(garage);
+    }
+    say("installing Garage by cargo (about a quarter of an hour on two cores)");
+    process::run(
+        process::cargo()
+            .args(["install", "garage", "--version", GARAGE_VERSION, "--locked"])
+            .args([
+                "--no-default-features",
+                "--features",
+                "bundled-libs,lmdb,sqlite",
+                "--root",
+            ])
+            .arg(&root)
+            .current_dir(folder),
+    )?;
+    Ok(garage)
+}

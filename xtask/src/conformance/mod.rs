@@ -1,0 +1,181 @@
+//! `cargo xtask conformance`: other people's readers and servers against the real component. Installs and builds; what
+//! is asked of them stands in `tests/conformance`. Everything it makes is below `target/conformance`.
+
+mod install;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::process::{self, say};
+use crate::workspace::Workspace;
+use crate::{build, setup};
+
+/// What can be named, in the order in which it runs; the last two words are several.
+const NAMES: [&str; 7] = [
+    "readers",
+    "devstore",
+    "seaweedfs",
+    "ceph",
+    "garage",
+    "servers",
+    "all",
+];
+
+/// `cargo xtask conformance [NAMES…]`.
+pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    let chosen = Chosen::from(arguments)?;
+    let toolchain = setup::ensure(workspace)?;
+    let stage = Stage {
+        scripts: workspace.root.join("tests/conformance"),
+        folder: workspace.target.join("conformance"),
+        component: build::build(workspace, &toolchain)?.path,
+        programs: build_programs(workspace)?,
+    };
+    // Every trouble is told before the command fails: a reader's must not hide a server's.
+    let mut failed = Vec::new();
+    if chosen.readers {
+        let python = install::python(&stage, "readers")?;
+        let mut line = stage.script(&python, "readers.py", "readers");
+        if let Err(error) = process::run(&mut line) {
+            failed.push(error.to_string());
+        }
+    }
+    if !chosen.stores.is_empty() {
+        let python = install::python(&stage, "servers")?;
+        let mut line = stage.script(&python, "suite.py", "servers");
+        for store in &chosen.stores {
+            match *store {
+                "seaweedfs" => {
+                    line.arg("--seaweedfs").arg(install::seaweedfs(&python)?);
+                }
+                "ceph" => install::ceph()?,
+                "garage" => {
+                    line.arg("--garage").arg(install::garage(&stage.folder)?);
+                }
+                _ => {}
+            }
+        }
+        if let Err(error) = process::run(line.args(&chosen.stores)) {
+            failed.push(error.to_string());
+        }
+    }
+    if !failed.is_empty() {
+        bail!("{}", failed.join("\n"));
+    }
+    Ok(())
+}
+
+/// What to run.
+struct Chosen {
+    readers: bool,
+    stores: Vec<&'static str>,
+}
+
+impl Chosen {
+    /// Without a name everything that takes minutes; Garage, which is compiled for a quarter of an hour, by name only.
+    fn from(arguments: &[String]) -> Result<Self> {
+        if let Some(unknown) = arguments
+            .iter()
+            .find(|name| !NAMES.contains(&name.as_str()))
+        {
+            bail!(
+                "there is no conformance run `{unknown}`; there are {}",
+                NAMES.join(", ")
+            );
+        }
+        let asked = |name: &str| arguments.iter().any(|argument| argument == name);
+        let all = arguments.is_empty() || asked("all");
+        let servers = all || asked("servers");
+        let stores = ["devstore", "seaweedfs", "ceph", "garage"]
+            .into_iter()
+            .filter(|name| asked(name) || (servers && *name != "garage"))
+            .collect();
+        Ok(Self {
+            readers: all || asked("readers"),
+            stores,
+        })
+    }
+}
+
+/// What was built, and where things go.
+struct Stage {
+    scripts: PathBuf,
+    folder: PathBuf,
+    component: PathBuf,
+    programs: PathBuf,
+}
+
+impl Stage {
+    /// A script of ours with what all of them are told.
+    fn script(&self, python: &Path, name: &str, folder: &str) -> Command {
+        let mut command = Command::new(python);
+        command
+            .arg(self.scripts.join(name))
+            .arg("--program")
+            .arg(self.programs.join("batch-export"))
+            .arg("--devstore")
+            .arg(self.programs.join("devstore"))
+            .arg("--component")
+            .arg(&self.component)
+            .arg("--folder")
+            .arg(self.folder.join(folder))
+            .arg("--state")
+            .arg(self.folder.join("state"))
+            .env("PYTHONDONTWRITEBYTECODE", "1");
+        command
+    }
+}
+
+/// Build what users run and the store beside it, with the features of the tests, so that one command's artefacts serve
+/// the other.
+fn build_programs(workspace: &Workspace) -> Result<PathBuf> {
+    say("building the host and devstore (a first build takes five to ten minutes on two cores)");
+    process::run(
+        process::cargo()
+            .args(["build", "--locked", "--workspace"])
+            .args(["--bin", "batch-export", "--bin", "devstore"])
+            .env("CARGO_TARGET_DIR", &workspace.target)
+            .current_dir(&workspace.root),
+    )?;
+    Ok(workspace.target.join("debug"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_choose_what_runs_and_unknown_ones_are_refused() {
+        let chosen = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            Chosen::from(&names).map(|chosen| (chosen.readers, chosen.stores))
+        };
+        let usual = vec!["devstore", "seaweedfs", "ceph"];
+        for (names, readers, stores) in [
+            (&[][..], true, usual.clone()),
+            (&["all"], true, usual.clone()),
+            (&["servers"], false, usual.clone()),
+            (&["readers"], true, vec![]),
+            (&["ceph", "seaweedfs"], false, vec!["seaweedfs", "ceph"]),
+            (&["garage"], false, vec!["garage"]),
+            (
+                &["all", "garage"],
+                true,
+                vec!["devstore", "seaweedfs", "ceph", "garage"],
+            ),
+        ] {
+            assert_eq!(
+                chosen(names).expect("known names"),
+                (readers, stores),
+                "{names:?}"
+            );
+        }
+        let error = chosen(&["minio"]).expect_err("unknown").to_string();
+        assert_eq!(
+            error,
+            "there is no conformance run `minio`; there are readers, devstore, seaweedfs, ceph, garage, servers, all"
+        );
+    }
+}
