@@ -1,7 +1,8 @@
 //! What the tests through the real component share: rows that hurt, where the components are, a store to write to,
-//! a sandbox to run guests in, and readers that did not write. Never used outside tests.
+//! a sandbox to run guests in, servers in between, and readers that did not write. Never used outside tests.
 
 pub mod components;
+pub mod loopback;
 pub mod program;
 pub mod read;
 pub mod rows;

@@ -1,7 +1,9 @@
 //! The program `batch-export` as a user runs it: a folder, a configuration file, arguments, and what it printed.
 
+use std::io::Read;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 
 use tempfile::TempDir;
 
@@ -15,57 +17,150 @@ pub struct Program {
 /// What a run of the program gave.
 #[derive(Debug)]
 pub struct Printed {
+    /// Absent when a signal ended it.
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
+}
+
+/// The program under way. Killed when dropped, so that a failing test leaves none behind.
+pub struct Running {
+    child: Child,
+    stdout: Option<JoinHandle<String>>,
+    stderr: Option<JoinHandle<String>>,
 }
 
 impl Program {
     /// A folder with this configuration in `exports.toml`.
     pub fn new(configuration: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("exports.toml"), configuration).expect("written");
-        Program { folder }
+        let program = Program { folder };
+        program.configure(configuration);
+        // Each test has a folder of its own; compiling the component anew for each would take the suite's time.
+        let state = program.folder.path().join(".batch-export");
+        let compiled = components::guest("hostile").with_file_name("compiled");
+        std::fs::create_dir_all(&compiled).expect("a cache");
+        std::fs::create_dir(&state).expect("a folder");
+        std::os::unix::fs::symlink(compiled, state.join("compiled")).expect("a link");
+        program
     }
 
-    /// Run it with these arguments; nothing of the test's own environment that could carry credentials reaches it.
+    /// Replace the configuration.
+    pub fn configure(&self, configuration: &str) {
+        std::fs::write(self.folder.path().join("exports.toml"), configuration).expect("written");
+    }
+
+    /// Run it with these arguments to its end.
     pub fn run(&self, arguments: &[&str]) -> Printed {
+        self.start(arguments).wait()
+    }
+
+    /// Start it with these arguments; nothing of the test's own environment that could carry credentials reaches it.
+    pub fn start(&self, arguments: &[&str]) -> Running {
         let mut command = Command::new(executable());
         command
             .args(arguments)
             .current_dir(self.folder.path())
-            .env("NO_COLOR", "1");
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("AWS_") {
                 command.env_remove(name);
             }
         }
-        let Output {
-            status,
+        let mut child = command.spawn().expect("the program starts");
+        let stdout = child.stdout.take().map(collected);
+        let stderr = child.stderr.take().map(collected);
+        Running {
+            child,
             stdout,
             stderr,
-        } = command.output().expect("the program starts");
-        Printed {
-            code: status.code(),
-            stdout: String::from_utf8(stdout).expect("UTF-8"),
-            stderr: String::from_utf8(stderr).expect("UTF-8"),
         }
     }
 
     /// `run` over the first hour of the tests, with the shipped component.
     pub fn export(&self, further: &[&str]) -> Printed {
+        self.start_export("00:00:00", "01:00:00", further).wait()
+    }
+
+    /// `run` over a piece of the tests' first day, with the shipped component.
+    pub fn start_export(&self, from: &str, to: &str, further: &[&str]) -> Running {
         let component = components::destination();
         let component = component.to_str().expect("UTF-8");
+        let (start, end) = (format!("2023-07-28T{from}Z"), format!("2023-07-28T{to}Z"));
         let mut arguments = vec!["run", "--config", "exports.toml", "--component", component];
-        arguments.extend([
-            "--start",
-            "2023-07-28T00:00:00Z",
-            "--end",
-            "2023-07-28T01:00:00Z",
-        ]);
+        arguments.extend(["--start", &start, "--end", &end]);
         arguments.extend(further);
-        self.run(&arguments)
+        self.start(&arguments)
     }
+
+    /// What the program keeps of runs that did not end; empty when all did.
+    pub fn runs_kept(&self) -> Vec<String> {
+        let runs = self.folder.path().join(".batch-export/runs");
+        let Ok(entries) = std::fs::read_dir(runs) else {
+            return Vec::new();
+        };
+        let name = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
+        entries
+            .map(|entry| name(entry.expect("an entry")))
+            .collect()
+    }
+}
+
+impl Running {
+    /// Send SIGINT, as Ctrl-C does.
+    pub fn interrupt(&self) {
+        // The shell's own `kill`: not every machine has the program.
+        let status = Command::new("sh")
+            .args(["-c", &format!("kill -INT {}", self.child.id())])
+            .status()
+            .expect("a shell");
+        assert!(status.success(), "the signal was not sent");
+    }
+
+    /// Send SIGKILL: no instruction of the program runs after it.
+    pub fn kill(mut self) -> Printed {
+        self.child.kill().expect("it can be killed");
+        self.wait()
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("a child").is_none()
+    }
+
+    /// Wait for its end.
+    pub fn wait(mut self) -> Printed {
+        let status = self.child.wait().expect("a child");
+        let text =
+            |reader: Option<JoinHandle<String>>| reader.expect("a pipe").join().expect("a reader");
+        Printed {
+            code: status.code(),
+            stdout: text(self.stdout.take()),
+            stderr: text(self.stderr.take()),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself, which is what most tests want.
+        if self.is_running() {
+            self.child.kill().expect("it can be killed");
+            self.child.wait().expect("a child");
+        }
+    }
+}
+
+/// Reads a pipe on a thread of its own, so that a full one never blocks the program.
+fn collected(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        pipe.read_to_string(&mut text).expect("UTF-8");
+        text
+    })
 }
 
 /// The program that cargo built beside this test.

@@ -35,6 +35,10 @@ pub struct Scene {
     pub store: DevStore,
     pub sandbox: Sandbox,
     pub network: Network,
+    /// What the host signs with; the store's own at first.
+    pub credentials: Credentials,
+    /// What the operator lists under `allow_private`; the store's address at first.
+    pub allow_private: Vec<String>,
 }
 
 /// What became of a run, and what it left with the host.
@@ -90,6 +94,13 @@ impl Scene {
         let sandbox =
             Sandbox::new(&options, Handle::current(), network.clone()).expect("a sandbox");
         Scene {
+            allow_private: vec![store.address().to_string()],
+            credentials: Credentials {
+                access_key_id: ACCESS_KEY.into(),
+                secret_access_key: Secret::new(SECRET_KEY),
+                session_token: None,
+                expires: None,
+            },
             store,
             sandbox,
             network,
@@ -130,10 +141,10 @@ impl Scene {
 
     /// What an operator who uses this store allows.
     pub fn policy(&self, configuration: &Value) -> Result<Policy, String> {
-        let address = self.store.address().to_string();
+        let rules = self.allow_private.iter();
         let lists = OperatorLists {
             allow: Vec::new(),
-            allow_private: vec![address.parse().expect("an address")],
+            allow_private: rules.map(|rule| rule.parse().expect("a rule")).collect(),
         };
         Policy::for_destination(configuration, &lists).map_err(|error| error.to_string())
     }
@@ -182,6 +193,40 @@ impl Scene {
         }
     }
 
+    /// A whole run of the shipped component over these batches; `attempt` tells reruns apart, as the host does.
+    pub async fn export(
+        &self,
+        attempt: &str,
+        configuration: &Value,
+        batches: &[RecordBatch],
+    ) -> Outcome {
+        let run = Run {
+            attempt: attempt.to_owned(),
+            ..run()
+        };
+        let messages = Messages::of(batches);
+        let plugin = self.destination();
+        self.run_as(&run, &plugin, configuration, &messages, Limits::default())
+            .await
+    }
+
+    /// The data files of a run with their bytes, in the order in which its report names them.
+    pub fn files(&self, outcome: &Outcome) -> Vec<(String, Vec<u8>)> {
+        let keys = outcome.report().files.iter().map(|file| file.key.clone());
+        keys.map(|key| {
+            let bytes = self.bytes(&key);
+            (key, bytes)
+        })
+        .collect()
+    }
+
+    /// The bytes of an object, which must be there.
+    #[track_caller]
+    pub fn bytes(&self, key: &str) -> Vec<u8> {
+        let object = self.store.object(BUCKET, key);
+        object.expect("the object").bytes.to_vec()
+    }
+
     /// What the host does with a crashed run's notes: a fresh instance cleans up.
     pub async fn recover(
         &self,
@@ -228,12 +273,7 @@ impl Scene {
         let capabilities = Capabilities {
             grants,
             network: self.network.clone(),
-            credentials: CredentialSource::Static(Credentials {
-                access_key_id: ACCESS_KEY.into(),
-                secret_access_key: Secret::new(SECRET_KEY),
-                session_token: None,
-                expires: None,
-            }),
+            credentials: CredentialSource::Static(self.credentials.clone()),
             journal: Box::new(journal.clone()),
             log: Arc::new(move |level, line: &str| {
                 lines

@@ -36,29 +36,7 @@ fn configuration(scene: &Scene, format: &str, codec: Option<&str>, further: Valu
 }
 
 async fn export(scene: &Scene, configuration: &Value, batches: &[RecordBatch]) -> Outcome {
-    let messages = Messages::of(batches);
-    let plugin = scene.destination();
-    scene
-        .run(&plugin, configuration, &messages, Limits::default())
-        .await
-}
-
-/// The data files of the store, in the order in which the report names them.
-fn files(scene: &Scene, outcome: &Outcome) -> Vec<(String, Vec<u8>)> {
-    let report = outcome.report();
-    let stored = |key: &String| {
-        scene
-            .store
-            .object(BUCKET, key)
-            .expect("a reported file")
-            .bytes
-            .to_vec()
-    };
-    report
-        .files
-        .iter()
-        .map(|file| (file.key.clone(), stored(&file.key)))
-        .collect()
+    scene.export("attempt-1", configuration, batches).await
 }
 
 /// What a JSON Lines row of the event should hold, written down independently of the plugin.
@@ -131,7 +109,7 @@ async fn every_format_and_codec_reads_back_equal_from_one_file() {
         let configuration = configuration(&scene, format, codec, json!({}));
         let outcome = export(&scene, &configuration, &rebatched(&batch, &[1_700])).await;
         assert_eq!(outcome.report().rows_exported, 5_000, "{format} {codec:?}");
-        let files = files(&scene, &outcome);
+        let files = scene.files(&outcome);
         let stem = "exports/2023-07-28T00:00:00+00:00-2023-07-28T01:00:00+00:00";
         assert_eq!(scene.store.keys(BUCKET), [format!("{stem}{ending}")]);
         assert_same(&files, &batch, &events);
@@ -147,7 +125,7 @@ async fn every_format_and_codec_splits_numbers_and_lists_its_files() {
         let scene = Scene::new().await;
         let configuration = configuration(&scene, format, codec, json!({"max_file_size_mb": 1}));
         let outcome = export(&scene, &configuration, &rebatched(&batch, &[7_000, 1, 300])).await;
-        let files = files(&scene, &outcome);
+        let files = scene.files(&outcome);
         let stem = "exports/2023-07-28T00:00:00+00:00-2023-07-28T01:00:00+00:00";
         for (number, (key, bytes)) in files.iter().enumerate() {
             assert_eq!(*key, format!("{stem}-{number}{ending}"));
@@ -187,7 +165,7 @@ async fn rows_that_hurt_arrive_each_once_and_in_order() {
         let scene = Scene::new().await;
         let configuration = configuration(&scene, format, codec, json!({}));
         let outcome = export(&scene, &configuration, &rebatched(&batch, &[1, 0, 5])).await;
-        let (key, bytes) = &files(&scene, &outcome)[0];
+        let (key, bytes) = &scene.files(&outcome)[0];
         if format == "Parquet" {
             let read = read::parquet(bytes);
             for (name, column) in batch
@@ -235,7 +213,7 @@ async fn numbers_at_their_ends_survive() {
     let outcome = scene
         .run_as(&run, &plugin, &configuration, &messages, Limits::default())
         .await;
-    let (key, bytes) = &files(&scene, &outcome)[0];
+    let (key, bytes) = &scene.files(&outcome)[0];
     let text = String::from_utf8(read::decoded(key, bytes)).expect("UTF-8");
     let lines: Vec<&str> = text.lines().collect();
     for line in &lines[..3] {
@@ -266,8 +244,13 @@ async fn parts_overlap_each_other_and_the_encoding() {
     let events = plain_events(60_000);
     let batch = events_batch(&events);
     let configuration = configuration(&scene, "JSONLines", None, json!({}));
-    // Every part is answered late, so that whoever waits for one before sending the next shows it.
-    let slow = devstore::Fault::on(devstore::Operation::UploadPart, devstore::What::Delay(300));
+    // The first part is answered late, so that whoever waits for it before sending the next shows it. The delay is
+    // far more than encoding the next part takes on a busy machine.
+    let slow = devstore::Fault::on(
+        devstore::Operation::UploadPart,
+        devstore::What::Delay(3_000),
+    );
+    let slow = slow.nth(1);
     scene.store.set_faults(vec![slow]);
     let outcome = export(&scene, &configuration, &rebatched(&batch, &[5_000])).await;
     let requests = scene.store.requests();
@@ -280,5 +263,5 @@ async fn parts_overlap_each_other_and_the_encoding() {
         parts.windows(2).any(|pair| pair[0].overlaps(pair[1])),
         "parts went one after the other"
     );
-    assert_same(&files(&scene, &outcome), &batch, &events);
+    assert_same(&scene.files(&outcome), &batch, &events);
 }

@@ -140,17 +140,23 @@ fn classify(error: &reqwest::Error, host: &str) -> TransportError {
         return TransportError::Forbidden(refused.to_string());
     }
     let said = causes(error);
-    let text = |what: &str| format!("{what} {host}: {said}");
-    if find_cause::<rustls::Error>(error).is_some() {
-        return TransportError::Tls(text("TLS failed with"));
+    // The case says what failed, so the text need not.
+    if let Some(cause) = find_cause::<rustls::Error>(error) {
+        let remedy = match cause {
+            rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => {
+                "; the file of a private authority is named by `ca_file`"
+            }
+            _ => "",
+        };
+        return TransportError::Tls(format!("{host}: {said}{remedy}"));
     }
     if error.is_connect() {
-        return TransportError::Connect(text("no connection to"));
+        return TransportError::Connect(format!("{host}: {said}"));
     }
     if error.is_timeout() {
-        return TransportError::Timeout(text("no answer in time from"));
+        return TransportError::Timeout(format!("{host}: {said}"));
     }
-    TransportError::Interrupted(text("the connection broke before a complete answer from"))
+    TransportError::Interrupted(format!("no complete answer from {host}: {said}"))
 }
 
 /// What caused the error, on one line; reqwest's own text would repeat the URL with its query.

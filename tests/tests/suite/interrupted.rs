@@ -1,0 +1,152 @@
+//! Runs that end in the middle: killed without warning, and interrupted from the keyboard. Whatever happened, nothing
+//! stays open and the next run is whole.
+
+use std::time::Duration;
+
+use batch_export_tests::program::{Program, Running};
+use batch_export_tests::scene::{ACCESS_KEY, BUCKET, SECRET_KEY, Scene};
+use devstore::{Fault, Operation, What};
+
+/// Enough for several parts of the usual 8 MiB.
+const ROWS: usize = 60_000;
+
+/// JSON Lines in one large file; `name` is the destination's.
+fn configuration(scene: &Scene, name: &str) -> String {
+    format!(
+        r#"[destinations.{name}]
+model = "events"
+bucket_name = "{BUCKET}"
+region = "us-east-1"
+prefix = "{name}/"
+manifest = "detailed"
+endpoint_url = "{}"
+aws_access_key_id = "{ACCESS_KEY}"
+aws_secret_access_key = "{SECRET_KEY}"
+source = {{ type = "sample", rows_per_hour = {ROWS} }}
+egress = {{ allow_private = ["{}"] }}
+"#,
+        scene.store.endpoint(),
+        scene.store.address()
+    )
+}
+
+/// Start a run whose parts are never answered, and return once one of them is on its way.
+async fn hanging(scene: &Scene, program: &Program) -> Running {
+    let hang = Fault::on(Operation::UploadPart, What::Hang);
+    scene.store.set_faults(vec![hang]);
+    let mut running = program.start_export("00:00:00", "01:00:00", &["--quiet"]);
+    loop {
+        let requests = scene.store.requests();
+        if requests
+            .iter()
+            .any(|request| request.operation == Operation::UploadPart)
+        {
+            break;
+        }
+        if !running.is_running() {
+            panic!("it ended before its first part: {:?}", running.wait());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(scene.store.open_uploads().len(), 1);
+    running
+}
+
+/// Rows of all files under the prefix, which must be whole: each row once.
+fn assert_whole(scene: &Scene, folder: &str) {
+    let mut uuids = Vec::new();
+    for key in scene.store.keys(BUCKET) {
+        if key.starts_with(folder) && key.ends_with(".jsonl") {
+            let object = scene.store.object(BUCKET, &key).expect("an object");
+            for row in batch_export_tests::read::json_lines(&key, &object.bytes) {
+                uuids.push(row["uuid"].as_str().expect("a uuid").to_owned());
+            }
+        }
+    }
+    assert_eq!(uuids.len(), ROWS);
+    uuids.sort();
+    uuids.dedup();
+    assert_eq!(uuids.len(), ROWS, "some rows are there twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_run_is_cleaned_up_by_the_next_one_and_ends_whole() {
+    let scene = Scene::new().await;
+    let program = Program::new(&configuration(&scene, "archive"));
+    let killed = hanging(&scene, &program).await.kill();
+    assert_eq!(killed.code, None, "{killed:?}");
+    let open = scene.store.open_uploads();
+    assert_eq!(open.len(), 1, "the kill should have left its upload");
+    assert_eq!(program.runs_kept().len(), 1, "the run's notes are kept");
+
+    scene.store.set_faults(Vec::new());
+    let printed = program.export(&["--json"]);
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    let report: serde_json::Value = serde_json::from_str(&printed.stdout).expect("JSON");
+    assert_eq!(report["rows_supplied"], ROWS);
+    let aborted = report["recovery"]["aborted"].to_string();
+    assert!(aborted.contains(&open[0].upload_id), "{aborted}");
+    assert_eq!(scene.store.open_uploads(), []);
+    assert_eq!(program.runs_kept(), Vec::<String>::new());
+    assert_whole(&scene, "archive/");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_interval_sweeps_what_a_killed_run_left_and_another_destination_does_not() {
+    let scene = Scene::new().await;
+    let program = Program::new(&configuration(&scene, "archive"));
+    hanging(&scene, &program).await.kill();
+    let open = scene.store.open_uploads();
+    scene.store.set_faults(Vec::new());
+
+    // It may have other credentials and another bucket: it must keep its hands off.
+    program.configure(&configuration(&scene, "other"));
+    let printed = program.start_export("02:00:00", "02:01:00", &[]).wait();
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    assert_eq!(scene.store.open_uploads(), open);
+
+    program.configure(&configuration(&scene, "archive"));
+    let printed = program.start_export("02:00:00", "02:01:00", &[]).wait();
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    assert!(printed.stdout.contains(&open[0].upload_id), "{printed:?}");
+    assert_eq!(scene.store.open_uploads(), []);
+    assert_eq!(program.runs_kept(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_run_leaves_nothing_open_and_says_so_by_its_exit_code() {
+    let scene = Scene::new().await;
+    let program = Program::new(&configuration(&scene, "archive"));
+    let running = hanging(&scene, &program).await;
+    running.interrupt();
+    let printed = running.wait();
+    assert_eq!(printed.code, Some(130), "{printed:?}");
+    assert!(printed.stderr.contains("interrupted"), "{printed:?}");
+    assert_eq!(scene.store.open_uploads(), []);
+    assert_eq!(scene.store.keys(BUCKET), Vec::<String>::new());
+    assert_eq!(program.runs_kept(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_cleaned_up_now_is_named_and_cleaned_up_later() {
+    let scene = Scene::new().await;
+    let program = Program::new(&configuration(&scene, "archive"));
+    let running = hanging(&scene, &program).await;
+    let upload_id = scene.store.open_uploads()[0].upload_id.clone();
+    let refuse = What::Status(403, "AccessDenied".to_owned());
+    scene.store.set_faults(vec![
+        Fault::on(Operation::UploadPart, What::Hang),
+        Fault::on(Operation::AbortMultipartUpload, refuse),
+    ]);
+    running.interrupt();
+    let printed = running.wait();
+    assert_eq!(printed.code, Some(130), "{printed:?}");
+    assert!(printed.stderr.contains(&upload_id), "{printed:?}");
+    assert_eq!(scene.store.open_uploads().len(), 1);
+
+    scene.store.set_faults(Vec::new());
+    let printed = program.export(&[]);
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    assert_eq!(scene.store.open_uploads(), []);
+    assert_whole(&scene, "archive/");
+}

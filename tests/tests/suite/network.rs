@@ -1,0 +1,210 @@
+//! How requests travel: no redirect is followed, no address reached that is not public or named; a private authority
+//! and a proxy carry a run.
+
+use batch_export::capability::network::{Network, NetworkOptions};
+use batch_export::sandbox::Limits;
+use batch_export_tests::loopback::Server;
+use batch_export_tests::program::Program;
+use batch_export_tests::rows::{events_batch, plain_events};
+use batch_export_tests::scene::{ACCESS_KEY, BUCKET, Messages, Outcome, SECRET_KEY, Scene};
+use devstore::Options;
+use serde_json::{Value, json};
+
+const ROWS: u64 = 100;
+
+/// A small run against another endpoint than the store's own.
+async fn export_to(scene: &Scene, endpoint: &str) -> Outcome {
+    let further =
+        json!({"endpoint_url": endpoint, "file_format": "Parquet", "max_file_size_mb": 1});
+    let configuration = scene.configuration("exports/", further);
+    let messages = Messages::of(&[events_batch(&plain_events(ROWS as usize))]);
+    scene
+        .run(
+            &scene.destination(),
+            &configuration,
+            &messages,
+            Limits::default(),
+        )
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_is_never_followed() {
+    for (status, name) in [
+        ("307 Temporary Redirect", "307"),
+        ("301 Moved Permanently", "301"),
+        ("308 Permanent Redirect", "308"),
+    ] {
+        let mut scene = Scene::new().await;
+        let target = Server::answering("200 OK", "etag: \"0\"\r\n".to_owned()).await;
+        let location = format!("location: http://{}/elsewhere\r\n", target.address);
+        let redirector = Server::answering(status, location).await;
+        // Both may be reached: that the second is not is no matter of addresses.
+        let address = |server: &Server| server.address.to_string();
+        scene.allow_private = vec![address(&redirector), address(&target)];
+        let outcome = export_to(&scene, &format!("http://{}", redirector.address)).await;
+        let error = outcome.error();
+        assert!(
+            error.contains(name) && error.contains("redirects are not followed"),
+            "{error}"
+        );
+        assert_eq!(redirector.requests().len(), 1, "it is not repeated either");
+        assert_eq!(target.requests(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_resolves_to_loopback_must_be_listed() {
+    let mut scene = Scene::new().await;
+    let port = scene.store.address().port();
+    let endpoint = format!("http://localhost:{port}");
+    scene.allow_private = Vec::new();
+    let outcome = export_to(&scene, &endpoint).await;
+    let error = outcome.error();
+    for words in [
+        "`localhost` resolves to",
+        "not public (loopback)",
+        &format!("allow_private = [\"localhost:{port}\"]"),
+    ] {
+        assert!(error.contains(words), "{words}: {error}");
+    }
+    assert_eq!(scene.store.requests().len(), 0);
+
+    // Another port is another place.
+    scene.allow_private = vec!["localhost:1".to_owned()];
+    assert!(
+        export_to(&scene, &endpoint)
+            .await
+            .error()
+            .contains("loopback")
+    );
+    assert_eq!(scene.store.requests().len(), 0);
+
+    // Whatever `localhost` is first on this machine, the store listens on 127.0.0.1.
+    scene.allow_private = vec![format!("localhost:{port}")];
+    assert_eq!(
+        export_to(&scene, &endpoint).await.report().rows_exported,
+        ROWS
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_metadata_address_is_refused_in_every_spelling() {
+    let scene = Scene::new().await;
+    for host in [
+        "169.254.169.254",
+        "2852039166",
+        "0xa9fea9fe",
+        "0xa9.0xfe.0xa9.0xfe",
+        "0251.0376.0251.0376",
+        "169.254.43518",
+        "[::ffff:169.254.169.254]",
+        "[::ffff:a9fe:a9fe]",
+        "[64:ff9b::a9fe:a9fe]",
+        "[fd00:ec2::254]",
+        "169.254.170.2",
+    ] {
+        let outcome = export_to(&scene, &format!("http://{host}")).await;
+        assert_eq!(outcome.step, "plan", "{host}: {:?}", outcome.result);
+        let error = outcome.error();
+        assert!(
+            error.contains("metadata") || error.contains("endpoint_url"),
+            "{host}: {error}"
+        );
+    }
+}
+
+/// The program's configuration with these lines in `egress`.
+fn configuration(scene: &Scene, egress: &str) -> String {
+    format!(
+        r#"[destinations.archive]
+model = "events"
+bucket_name = "{BUCKET}"
+region = "us-east-1"
+prefix = "exports/"
+max_file_size_mb = 1
+endpoint_url = "{}"
+aws_access_key_id = "{ACCESS_KEY}"
+aws_secret_access_key = "{SECRET_KEY}"
+source = {{ type = "sample", rows_per_hour = {ROWS} }}
+[destinations.archive.egress]
+allow_private = ["{}"]
+{egress}
+"#,
+        scene.store.endpoint(),
+        scene.store.address()
+    )
+}
+
+async fn with_tls() -> Scene {
+    Scene::with(Options {
+        tls: true,
+        ..Options::default()
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_authority_is_trusted_once_its_file_is_named() {
+    let scene = with_tls().await;
+    let program = Program::new(&configuration(&scene, ""));
+    let printed = program.export(&[]);
+    assert_eq!(printed.code, Some(1), "{printed:?}");
+    assert!(
+        printed.stderr.contains("TLS failed") && printed.stderr.contains("ca_file"),
+        "{printed:?}"
+    );
+    assert_eq!(scene.store.requests().len(), 0);
+
+    let pem = scene.store.ca_pem().expect("an authority");
+    std::fs::write(program.folder.path().join("authority.pem"), pem).expect("written");
+    program.configure(&configuration(&scene, "ca_file = \"authority.pem\""));
+    let printed = program.export(&["--json"]);
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    let report: Value = serde_json::from_str(&printed.stdout).expect("JSON");
+    assert_eq!(report["rows_supplied"], ROWS);
+    assert_eq!(scene.store.keys(BUCKET).len(), 2, "a file and its manifest");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_carries_a_whole_run() {
+    let scene = Scene::new().await;
+    let proxy = Server::proxy().await;
+    let line = format!("proxy = \"http://{}\"", proxy.address);
+    let printed = Program::new(&configuration(&scene, &line)).export(&[]);
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    let through: Vec<_> = proxy.requests();
+    assert_eq!(through.len(), scene.store.requests().len());
+    let whole = format!(" http://{}/{BUCKET}/exports/", scene.store.address());
+    assert!(
+        through.iter().all(|line| line.contains(&whole)),
+        "{through:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_tunnels_tls_and_sees_nothing_of_it() {
+    let mut scene = with_tls().await;
+    let proxy = Server::proxy().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let ca_file = folder.path().join("authority.pem");
+    std::fs::write(&ca_file, scene.store.ca_pem().expect("an authority")).expect("written");
+    let options = NetworkOptions {
+        ca_file: Some(ca_file),
+        proxy: Some(format!("http://{}", proxy.address)),
+        no_proxy: None,
+    };
+    scene.network = Network::new(&options).expect("a network");
+    let outcome = export_to(&scene, &scene.store.endpoint()).await;
+    assert_eq!(outcome.report().rows_exported, ROWS);
+    let through = proxy.requests();
+    let tunnel = format!("CONNECT {} HTTP/1.1", scene.store.address());
+    assert!(!through.is_empty());
+    assert!(through.iter().all(|line| *line == tunnel), "{through:?}");
+
+    // A proxy is no way around the policy: what may not be reached may not be reached through it.
+    let before = proxy.requests().len();
+    let outcome = export_to(&scene, "http://169.254.169.254").await;
+    assert_eq!(outcome.step, "plan");
+    assert_eq!(proxy.requests().len(), before);
+}

@@ -1,0 +1,172 @@
+//! Running an interval again: the same rows give the same objects, other rows replace them, and nothing is left over.
+
+use std::collections::BTreeMap;
+
+use arrow::array::RecordBatch;
+use batch_export_tests::program::Program;
+use batch_export_tests::read;
+use batch_export_tests::rows::{events_batch, plain_events, rebatched};
+use batch_export_tests::scene::{ACCESS_KEY, BUCKET, SECRET_KEY, Scene};
+use devstore::{Identity, Permission};
+use serde_json::{Value, json};
+
+const STEM: &str = "again/2023-07-28T00:00:00+00:00-2023-07-28T01:00:00+00:00";
+
+fn rows(count: usize) -> RecordBatch {
+    events_batch(&plain_events(count))
+}
+
+fn configuration(scene: &Scene) -> Value {
+    scene.configuration("again/", json!({"max_file_size_mb": 1}))
+}
+
+/// Every object of the bucket with its bytes.
+fn objects(scene: &Scene) -> BTreeMap<String, Vec<u8>> {
+    let keys = scene.store.keys(BUCKET).into_iter();
+    keys.map(|key| {
+        let bytes = scene.bytes(&key);
+        (key, bytes)
+    })
+    .collect()
+}
+
+/// The files that the manifest lists must be all there are, and hold so many rows.
+#[track_caller]
+fn assert_consistent(scene: &Scene, rows: usize) -> usize {
+    let manifest = scene.bytes(&format!("{STEM}_manifest.json"));
+    let manifest: Value = serde_json::from_slice(&manifest).expect("JSON");
+    let listed: Vec<&str> = manifest["files"]
+        .as_array()
+        .expect("files")
+        .iter()
+        .map(|key| key.as_str().expect("a key"))
+        .collect();
+    let mut expected: Vec<String> = listed.iter().map(|key| (*key).to_owned()).collect();
+    expected.push(format!("{STEM}_manifest.json"));
+    expected.sort();
+    assert_eq!(scene.store.keys(BUCKET), expected);
+    let found: usize = listed
+        .iter()
+        .map(|key| read::json_lines(key, &scene.bytes(key)).len())
+        .sum();
+    assert_eq!(found, rows);
+    listed.len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_rows_give_the_same_bytes_and_keys() {
+    let scene = Scene::new().await;
+    for further in [
+        json!({"max_file_size_mb": 1, "manifest": "detailed"}),
+        json!({"file_format": "Parquet", "compression": "zstd", "manifest": "detailed"}),
+    ] {
+        let configuration = scene.configuration("again/", further);
+        let batch = rows(8_000);
+        let batches = rebatched(&batch, &[900]);
+        let first = scene.export("attempt-1", &configuration, &batches);
+        first.await.report();
+        let before = objects(&scene);
+        let batches = rebatched(&batch, &[2_500]);
+        let second = scene.export("attempt-2", &configuration, &batches);
+        second.await.report();
+        let after = objects(&scene);
+        assert_eq!(
+            before.keys().collect::<Vec<_>>(),
+            after.keys().collect::<Vec<_>>()
+        );
+        for (key, bytes) in &before {
+            assert!(after[key] == *bytes, "{key} differs");
+        }
+        assert_eq!(scene.store.open_uploads(), []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fewer_rows_leave_no_file_of_before() {
+    let scene = Scene::new().await;
+    let configuration = configuration(&scene);
+    scene
+        .export("attempt-1", &configuration, &[rows(12_000)])
+        .await
+        .report();
+    assert!(assert_consistent(&scene, 12_000) > 3);
+    scene
+        .export("attempt-2", &configuration, &[rows(1_000)])
+        .await
+        .report();
+    assert_eq!(assert_consistent(&scene, 1_000), 1);
+    scene
+        .export("attempt-3", &configuration, &[rows(6_000)])
+        .await
+        .report();
+    assert!(assert_consistent(&scene, 6_000) > 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_may_only_write_say_what_they_could_not_look_for() {
+    let scene = Scene::new().await;
+    let configuration = configuration(&scene);
+    scene
+        .export("attempt-1", &configuration, &[rows(12_000)])
+        .await
+        .report();
+    let only_write = Identity::new(ACCESS_KEY, SECRET_KEY).with_permission(Permission::WriteOnly);
+    scene.store.set_identities(vec![only_write]);
+    let outcome = scene
+        .export("attempt-2", &configuration, &[rows(1_000)])
+        .await;
+    let report = outcome.report();
+    assert_eq!((report.rows_exported, report.files.len()), (1_000, 1));
+    let manifest = scene.bytes(&format!("{STEM}_manifest.json"));
+    let manifest: Value = serde_json::from_slice(&manifest).expect("JSON");
+    assert_eq!(manifest, json!({"files": [format!("{STEM}-0.jsonl")]}));
+    let warnings = report.warnings.join("\n");
+    assert!(warnings.contains(&format!("{STEM}-1.jsonl")), "{warnings}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rerun_without_rows_says_that_older_objects_are_still_there() {
+    let scene = Scene::new().await;
+    let configuration = configuration(&scene);
+    scene
+        .export("attempt-1", &configuration, &[rows(4_000)])
+        .await
+        .report();
+    let before = scene.store.keys(BUCKET);
+    let outcome = scene.export("attempt-2", &configuration, &[rows(0)]).await;
+    let report = outcome.report();
+    assert_eq!(report.files, []);
+    assert_eq!(scene.store.keys(BUCKET), before);
+    let warnings = report.warnings.join("\n");
+    assert!(warnings.contains(STEM), "{warnings}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_interval_writes_nothing_and_says_so() {
+    let scene = Scene::new().await;
+    let folder = format!(
+        r#"[destinations.archive]
+model = "events"
+bucket_name = "{BUCKET}"
+region = "us-east-1"
+prefix = "again/"
+max_file_size_mb = 1
+endpoint_url = "{}"
+aws_access_key_id = "{ACCESS_KEY}"
+aws_secret_access_key = "{SECRET_KEY}"
+source = {{ type = "sample", rows_per_hour = 1 }}
+egress = {{ allow_private = ["{}"] }}
+"#,
+        scene.store.endpoint(),
+        scene.store.address()
+    );
+    let program = Program::new(&folder);
+    // One row an hour: a second of it has none.
+    let printed = program.start_export("00:30:30", "00:30:31", &[]).wait();
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    assert!(printed.stdout.contains("0 rows"), "{printed:?}");
+    let sentence = "the interval has no rows: nothing was written";
+    assert!(printed.stdout.contains(sentence), "{printed:?}");
+    assert_eq!(scene.store.keys(BUCKET), Vec::<String>::new());
+    assert_eq!(scene.store.open_uploads(), []);
+}
