@@ -1,0 +1,119 @@
+//! `bench`: speed and memory of an export through the component, beside a native build of the same code in the same
+//! run. Prints medians and ratios; judges nothing and is never a test.
+
+mod costs;
+mod export;
+mod faults;
+mod input;
+mod job;
+mod measure;
+mod native;
+mod speed;
+mod store;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use serde_json::json;
+
+use measure::Bench;
+
+/// Speed and memory of an export, in rows of about 900 bytes. Run it as `cargo xtask bench`.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(clap::Args)]
+struct Settings {
+    /// Rows of the input; memory is measured with four times as many as well.
+    #[arg(long, default_value_t = 300_000, global = true)]
+    rows: u64,
+    /// How often each variant runs, in turn with the others; medians are printed.
+    #[arg(long, default_value_t = 5, global = true)]
+    rounds: usize,
+    /// The component to measure.
+    #[arg(long, default_value = "dist/s3_destination.wasm", global = true)]
+    component: PathBuf,
+    /// Where inputs are kept for the next time.
+    #[arg(long, default_value = "target/bench", global = true)]
+    folder: PathBuf,
+    /// Print every measurement as JSON.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Rows and bytes a second per format, component and native in turn, and peak memory at once and four times the input.
+    Speed,
+    /// What signing and checksums take of the CPU: the same bytes with and without them.
+    Costs,
+    /// Requests repeated and bytes sent in vain, by the share of requests that the store lets fail.
+    Faults,
+    /// One export in a process of its own; the other commands start it.
+    #[command(hide = true)]
+    Child { job: String },
+    /// The store in a process of its own; the other commands start it.
+    #[command(hide = true)]
+    Store { fault_share: f64 },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<()> {
+    match &arguments.command {
+        Some(Command::Child { job }) => return export::child(job),
+        Some(Command::Store { fault_share }) => return store::serve(*fault_share),
+        _ => {}
+    }
+    let settings = arguments.settings;
+    let bench = Bench {
+        rows: settings.rows,
+        rounds: settings.rounds.max(1),
+        component: std::path::absolute(settings.component)?,
+        folder: std::path::absolute(settings.folder)?,
+    };
+    let mut printed = serde_json::Map::new();
+    let wants = |name: &str| match &arguments.command {
+        None => true,
+        Some(Command::Speed) => name == "speed",
+        Some(Command::Costs) => name == "costs",
+        Some(Command::Faults) => name == "faults",
+        Some(Command::Child { .. } | Command::Store { .. }) => false,
+    };
+    let parts: [(&str, fn(&Bench) -> Result<table::Printed>); 3] = [
+        ("speed", speed::run),
+        ("costs", costs::run),
+        ("faults", faults::run),
+    ];
+    for (name, part) in parts {
+        if wants(name) {
+            let result = part(&bench)?;
+            if settings.json {
+                printed.insert(name.to_owned(), json!(result.measurements));
+            } else {
+                println!("{}", result.text);
+            }
+        }
+    }
+    if settings.json {
+        println!("{}", serde_json::to_string_pretty(&printed)?);
+    }
+    Ok(())
+}
