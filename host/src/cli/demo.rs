@@ -181,6 +181,11 @@ fn totals(report: &DemoReport) -> Vec<(String, String)> {
 fn onwards(report: &DemoReport) -> String {
     let file = report.configuration.display();
     let span = "--start 2023-07-28T00:00Z --end 2023-07-28T01:00Z";
+    // Somebody who runs the demo from a checkout has the program built, not installed.
+    let program = std::env::current_exe().map_or_else(
+        |_| "batch-export".to_owned(),
+        |path| path.display().to_string(),
+    );
     let files = match report.kept {
         true => format!("the files are in {}", report.folder.display()),
         false => "the files are deleted; --keep keeps them".to_owned(),
@@ -194,8 +199,8 @@ fn onwards(report: &DemoReport) -> String {
          \x20 aws_secret_access_key    \"${{env:AWS_SECRET_ACCESS_KEY}}\"\n\
          \x20 allow_private            delete the line, unless the store is in your own network\n\
          and then\n\
-         \x20 batch-export check  --config {file} --destination parquet\n\
-         \x20 batch-export run    --config {file} --destination parquet {span}\n\
-         \x20 batch-export verify --config {file} --destination parquet {span}\n"
+         \x20 {program} check  --config {file} --destination parquet\n\
+         \x20 {program} run    --config {file} --destination parquet {span}\n\
+         \x20 {program} verify --config {file} --destination parquet {span}\n"
     )
 }

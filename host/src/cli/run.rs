@@ -74,10 +74,13 @@ fn summary(report: &RunReport) -> String {
     let exported = &report.report;
     let rate = (report.rows_supplied as f64 / report.seconds.max(0.001)) as u64;
     let mut text = format!(
-        "{}: {} rows in {} files, {} ({} before compression), in {:.1} s ({} rows/s)\n",
+        "{}: {} rows in {}, {} ({} before compression), in {:.1} s ({} rows/s)\n",
         report.destination,
         output::count(exported.rows_exported),
-        exported.files.len(),
+        match exported.files.len() {
+            1 => "1 file".to_owned(),
+            files => format!("{files} files"),
+        },
         output::bytes(report.bytes_exported),
         output::bytes(exported.bytes_encoded),
         report.seconds,
