@@ -41,7 +41,11 @@ pub async fn export(component: &Path) -> Result<Landed, Box<dyn Error>> {
 
     // Load once; a component of another contract version or with other imports is refused here.
     let network = Network::new(&NetworkOptions::default())?;
-    let sandbox = Sandbox::new(&SandboxOptions::default(), Handle::current(), network.clone())?;
+    let sandbox = Sandbox::new(
+        &SandboxOptions::default(),
+        Handle::current(),
+        network.clone(),
+    )?;
     let plugin = sandbox.load(&std::fs::read(component)?)?;
 
     // What the plugin may know: no secrets. `describe` marks those that a host has to take out.
@@ -105,8 +109,7 @@ pub async fn export(component: &Path) -> Result<Landed, Box<dyn Error>> {
 fn credentials() -> Result<CredentialSource, Box<dyn Error>> {
     let id = Secret::new("test-access-key");
     let key = Secret::new("test-secret-key");
-    CredentialSource::from_keys(Some(&id), Some(&key), None)?
-        .ok_or_else(|| "no credentials".into())
+    CredentialSource::from_keys(Some(&id), Some(&key), None)?.ok_or_else(|| "no credentials".into())
 }
 
 fn batch() -> Result<RecordBatch, Box<dyn Error>> {
