@@ -34,11 +34,11 @@ def virtual_hosted(stage: Stage):
 
 def write_only(stage: Stage):
     access_key, secret_key = stage.store.writer
-    keys = {"aws_access_key_id": access_key, "aws_secret_access_key": secret_key}
+    keys = {"aws_access_key_id": access_key, "aws_secret_access_key": secret_key} | stage.store.writer_fields
     report = stage.exported("write-only/", max_file_size_mb=1, rows=MANY_ROWS, compression="zstd", **keys)
     big = stage.exported("write-only-parts/", rows=MANY_ROWS, **keys)
     told = f"{len(report['warnings']) + len(big['warnings'])} warnings"
-    return f"PUT, multipart and manifest with PutObject alone; {told}"
+    return f"PUT, multipart and manifest without leave to read, list or delete; {told}"
 
 
 def wrong_secret(stage: Stage):

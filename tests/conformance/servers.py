@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from stores import ACCESS_KEY, BUCKET, SECRET_KEY, WRITER_ACCESS_KEY, Store, free_ports
 
 # What a writer's policy allows: write and abort, no reading, listing or deleting.
-WRITE_ONLY = ["s3:PutObject", "s3:AbortMultipartUpload"]
+WRITE_ONLY = ["s3:PutObject", "s3:PutObjectAcl", "s3:AbortMultipartUpload"]
 
 
 class SeaweedFS(Store):
@@ -85,6 +85,7 @@ class Ceph(Store):
 
     name = "Ceph RGW"
     word = "ceph"
+    writer_fields = {"acl": "bucket-owner-full-control"}
     kms_key_id = "conformance-key"
 
     def start(self):

@@ -53,6 +53,8 @@ class Store:
     domain = "localhost"
     # Who may only write: access key and secret.
     writer = None
+    # What a writer's destination needs besides, so that the bucket's owner may read what it wrote.
+    writer_fields = {}
 
     def __init__(self, folder):
         self.folder = fresh(Path(folder))

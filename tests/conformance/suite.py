@@ -20,16 +20,16 @@ FEATURES = OBJECTS | FAILURES
 
 def judge(stage, name):
     """The word for the table, and what was seen."""
-    known = LIMITATIONS.get(stage.store.name, {}).get(name)
+    reason, words = LIMITATIONS.get(stage.store.name, {}).get(name, (None, None))
     try:
         seen = FEATURES[name](stage)
     except NotHere as error:
         return "not supported", str(error)
     except Exception as error:  # whatever goes wrong in a feature is its failure, with its words
-        text = f"{type(error).__name__}: {error}" if not isinstance(error, AssertionError) else str(error)
-        return ("not supported", known) if known else ("FAILED", text)
-    if known:
-        return "FAILED", f"works ({seen}), though limitations.py says: {known}"
+        text = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
+        return ("not supported", reason) if reason and words in text else ("FAILED", text)
+    if reason:
+        return "FAILED", f"works ({seen}), though limitations.py says: {reason}"
     return "verified", seen
 
 
