@@ -8,6 +8,28 @@ use std::thread::JoinHandle;
 use tempfile::TempDir;
 
 use crate::components;
+use crate::scene::{ACCESS_KEY, BUCKET, SECRET_KEY, Scene};
+
+/// A configuration file with one events destination at the scene's store, fed by the sample source; `fields` are
+/// further lines of it.
+pub fn configuration(scene: &Scene, name: &str, rows_per_hour: usize, fields: &str) -> String {
+    format!(
+        r#"[destinations.{name}]
+model = "events"
+bucket_name = "{BUCKET}"
+region = "us-east-1"
+prefix = "{name}/"
+endpoint_url = "{}"
+aws_access_key_id = "{ACCESS_KEY}"
+aws_secret_access_key = "{SECRET_KEY}"
+source = {{ type = "sample", rows_per_hour = {rows_per_hour} }}
+egress.allow_private = ["{}"]
+{fields}
+"#,
+        scene.store.endpoint(),
+        scene.store.address()
+    )
+}
 
 /// A folder with a configuration file, in which the program is run.
 pub struct Program {

@@ -1,32 +1,13 @@
 //! The program as a user meets it: exit codes, one clear message for each kind of bad input, and no secret anywhere.
 
-use batch_export_tests::program::Program;
+use batch_export_tests::program::{self, Program};
 use batch_export_tests::scene::{ACCESS_KEY, BUCKET, SECRET_KEY, Scene};
 use devstore::{Identity, Options};
 
 /// A configuration that works with the scene's store: a thousand sample rows an hour.
 fn configuration(scene: &Scene) -> String {
-    format!(
-        r#"[destinations.archive]
-model = "events"
-bucket_name = "{BUCKET}"
-region = "us-east-1"
-prefix = "exports/"
-file_format = "Parquet"
-compression = "zstd"
-max_file_size_mb = 1
-endpoint_url = "{}"
-aws_access_key_id = "{ACCESS_KEY}"
-aws_secret_access_key = "{SECRET_KEY}"
-[destinations.archive.source]
-type = "sample"
-rows_per_hour = 1000
-[destinations.archive.egress]
-allow_private = ["{}"]
-"#,
-        scene.store.endpoint(),
-        scene.store.address()
-    )
+    let fields = "file_format = \"Parquet\"\ncompression = \"zstd\"\nmax_file_size_mb = 1";
+    program::configuration(scene, "exports", 1_000, fields)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,8 +75,8 @@ const CASES: [Case; 9] = [
     ),
     (
         "unknown prefix variable",
-        "exports/",
-        "{tabel}/",
+        "prefix = \"exports/",
+        "prefix = \"{tabel}/",
         2,
         &["prefix", "tabel", "table"],
     ),
@@ -108,15 +89,15 @@ const CASES: [Case; 9] = [
     ),
     (
         "no TOML",
-        "[destinations.archive]",
-        "[destinations.archive",
+        "[destinations.exports]",
+        "[destinations.exports",
         2,
         &["exports.toml"],
     ),
     (
         "address that is not allowed",
-        "allow_private",
-        "allow",
+        "egress.allow_private",
+        "egress.allow",
         2,
         &["allow"],
     ),

@@ -3,31 +3,16 @@
 
 use std::time::Duration;
 
-use batch_export_tests::program::{Program, Running};
-use batch_export_tests::scene::{ACCESS_KEY, BUCKET, SECRET_KEY, Scene};
+use batch_export_tests::program::{Program, Running, configuration};
+use batch_export_tests::scene::{BUCKET, Scene};
 use devstore::{Fault, Operation, What};
 
 /// Enough for several parts of the usual 8 MiB.
 const ROWS: usize = 60_000;
 
-/// JSON Lines in one large file; `name` is the destination's.
-fn configuration(scene: &Scene, name: &str) -> String {
-    format!(
-        r#"[destinations.{name}]
-model = "events"
-bucket_name = "{BUCKET}"
-region = "us-east-1"
-prefix = "{name}/"
-manifest = "detailed"
-endpoint_url = "{}"
-aws_access_key_id = "{ACCESS_KEY}"
-aws_secret_access_key = "{SECRET_KEY}"
-source = {{ type = "sample", rows_per_hour = {ROWS} }}
-egress = {{ allow_private = ["{}"] }}
-"#,
-        scene.store.endpoint(),
-        scene.store.address()
-    )
+/// JSON Lines in one large file.
+fn one_file(scene: &Scene, name: &str) -> String {
+    configuration(scene, name, ROWS, "manifest = \"detailed\"")
 }
 
 /// Start a run whose parts are never answered, and return once one of them is on its way.
@@ -72,7 +57,7 @@ fn assert_whole(scene: &Scene, folder: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_run_is_cleaned_up_by_the_next_one_and_ends_whole() {
     let scene = Scene::new().await;
-    let program = Program::new(&configuration(&scene, "archive"));
+    let program = Program::new(&one_file(&scene, "archive"));
     let killed = hanging(&scene, &program).await.kill();
     assert_eq!(killed.code, None, "{killed:?}");
     let open = scene.store.open_uploads();
@@ -94,18 +79,18 @@ async fn a_killed_run_is_cleaned_up_by_the_next_one_and_ends_whole() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_interval_sweeps_what_a_killed_run_left_and_another_destination_does_not() {
     let scene = Scene::new().await;
-    let program = Program::new(&configuration(&scene, "archive"));
+    let program = Program::new(&one_file(&scene, "archive"));
     hanging(&scene, &program).await.kill();
     let open = scene.store.open_uploads();
     scene.store.set_faults(Vec::new());
 
     // It may have other credentials and another bucket: it must keep its hands off.
-    program.configure(&configuration(&scene, "other"));
+    program.configure(&one_file(&scene, "other"));
     let printed = program.start_export("02:00:00", "02:01:00", &[]).wait();
     assert_eq!(printed.code, Some(0), "{printed:?}");
     assert_eq!(scene.store.open_uploads(), open);
 
-    program.configure(&configuration(&scene, "archive"));
+    program.configure(&one_file(&scene, "archive"));
     let printed = program.start_export("02:00:00", "02:01:00", &[]).wait();
     assert_eq!(printed.code, Some(0), "{printed:?}");
     assert!(printed.stdout.contains(&open[0].upload_id), "{printed:?}");
@@ -116,7 +101,7 @@ async fn another_interval_sweeps_what_a_killed_run_left_and_another_destination_
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_run_leaves_nothing_open_and_says_so_by_its_exit_code() {
     let scene = Scene::new().await;
-    let program = Program::new(&configuration(&scene, "archive"));
+    let program = Program::new(&one_file(&scene, "archive"));
     let running = hanging(&scene, &program).await;
     running.interrupt();
     let printed = running.wait();
@@ -130,7 +115,7 @@ async fn an_interrupted_run_leaves_nothing_open_and_says_so_by_its_exit_code() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_cleaned_up_now_is_named_and_cleaned_up_later() {
     let scene = Scene::new().await;
-    let program = Program::new(&configuration(&scene, "archive"));
+    let program = Program::new(&one_file(&scene, "archive"));
     let running = hanging(&scene, &program).await;
     let upload_id = scene.store.open_uploads()[0].upload_id.clone();
     let refuse = What::Status(403, "AccessDenied".to_owned());

@@ -1,5 +1,6 @@
 //! The one integration binary: everything that goes through the real component, and the rules of the house.
 
+mod check;
 mod cli;
 mod determinism;
 mod docs;
@@ -8,6 +9,7 @@ mod end_to_end;
 mod faults;
 mod imports;
 mod interrupted;
+mod lies;
 mod loading;
 mod models;
 mod network;

@@ -4,9 +4,9 @@
 use batch_export::capability::network::{Network, NetworkOptions};
 use batch_export::sandbox::Limits;
 use batch_export_tests::loopback::Server;
-use batch_export_tests::program::Program;
+use batch_export_tests::program::{Program, configuration};
 use batch_export_tests::rows::{events_batch, plain_events};
-use batch_export_tests::scene::{ACCESS_KEY, BUCKET, Messages, Outcome, SECRET_KEY, Scene};
+use batch_export_tests::scene::{BUCKET, Messages, Outcome, Scene};
 use devstore::Options;
 use serde_json::{Value, json};
 
@@ -114,26 +114,10 @@ async fn the_metadata_address_is_refused_in_every_spelling() {
     }
 }
 
-/// The program's configuration with these lines in `egress`.
-fn configuration(scene: &Scene, egress: &str) -> String {
-    format!(
-        r#"[destinations.archive]
-model = "events"
-bucket_name = "{BUCKET}"
-region = "us-east-1"
-prefix = "exports/"
-max_file_size_mb = 1
-endpoint_url = "{}"
-aws_access_key_id = "{ACCESS_KEY}"
-aws_secret_access_key = "{SECRET_KEY}"
-source = {{ type = "sample", rows_per_hour = {ROWS} }}
-[destinations.archive.egress]
-allow_private = ["{}"]
-{egress}
-"#,
-        scene.store.endpoint(),
-        scene.store.address()
-    )
+/// The program's configuration with this further line.
+fn small(scene: &Scene, line: &str) -> String {
+    let fields = format!("max_file_size_mb = 1\n{line}");
+    configuration(scene, "exports", ROWS as usize, &fields)
 }
 
 async fn with_tls() -> Scene {
@@ -147,7 +131,7 @@ async fn with_tls() -> Scene {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_private_authority_is_trusted_once_its_file_is_named() {
     let scene = with_tls().await;
-    let program = Program::new(&configuration(&scene, ""));
+    let program = Program::new(&small(&scene, ""));
     let printed = program.export(&[]);
     assert_eq!(printed.code, Some(1), "{printed:?}");
     assert!(
@@ -158,7 +142,7 @@ async fn a_private_authority_is_trusted_once_its_file_is_named() {
 
     let pem = scene.store.ca_pem().expect("an authority");
     std::fs::write(program.folder.path().join("authority.pem"), pem).expect("written");
-    program.configure(&configuration(&scene, "ca_file = \"authority.pem\""));
+    program.configure(&small(&scene, "egress.ca_file = \"authority.pem\""));
     let printed = program.export(&["--json"]);
     assert_eq!(printed.code, Some(0), "{printed:?}");
     let report: Value = serde_json::from_str(&printed.stdout).expect("JSON");
@@ -170,8 +154,8 @@ async fn a_private_authority_is_trusted_once_its_file_is_named() {
 async fn a_proxy_carries_a_whole_run() {
     let scene = Scene::new().await;
     let proxy = Server::proxy().await;
-    let line = format!("proxy = \"http://{}\"", proxy.address);
-    let printed = Program::new(&configuration(&scene, &line)).export(&[]);
+    let line = format!("egress.proxy = \"http://{}\"", proxy.address);
+    let printed = Program::new(&small(&scene, &line)).export(&[]);
     assert_eq!(printed.code, Some(0), "{printed:?}");
     let through: Vec<_> = proxy.requests();
     assert_eq!(through.len(), scene.store.requests().len());

@@ -120,3 +120,61 @@ async fn a_store_that_wants_equal_parts_gets_them() {
         .filter(|request| request.status != Some(200));
     assert_eq!(refused.count(), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_checksum_and_signature_of_the_payload_is_accepted_by_a_store_that_verifies() {
+    let batch = events_batch(&plain_events(40_000));
+    for checksum in ["crc64nvme", "crc32c", "crc32", "sha256", "none"] {
+        for payload_signing in ["auto", "signed"] {
+            let scene = Scene::new().await;
+            let further = json!({
+                "checksum": checksum,
+                "payload_signing": payload_signing,
+                "max_file_size_mb": 18,
+            });
+            let configuration = scene.configuration("exports/", further);
+            let batches = rebatched(&batch, &[8_000]);
+            let outcome = scene.export("attempt-1", &configuration, &batches).await;
+            assert_eq!(outcome.report().rows_exported, 40_000);
+            let objects = scene.store.objects(BUCKET);
+            assert!(objects.iter().any(|o| !o.part_sizes_bytes.is_empty()));
+            for object in objects {
+                let found = object.checksum.map(|(header, _)| header);
+                let expected = match checksum {
+                    "none" => None,
+                    named => Some(format!("x-amz-checksum-{named}")),
+                };
+                assert_eq!(found, expected, "{}", object.key);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_every_character_arrive_as_they_are_written() {
+    let batch = events_batch(&plain_events(10));
+    for prefix in [
+        "with space/a+b/",
+        ":=&%#?~*'\"()!$,;@[]^`{{}}|\\/",
+        "100%/%2F/%zz/",
+        "日本語/😀/e\u{301}/",
+        "inner//slashes/",
+        "/leading/",
+    ] {
+        let scene = Scene::new().await;
+        let configuration = scene.configuration(prefix, json!({"max_file_size_mb": 1}));
+        let outcome = scene
+            .export("attempt-1", &configuration, std::slice::from_ref(&batch))
+            .await;
+        outcome.report();
+        let folder = prefix.trim_start_matches('/');
+        let folder = folder.replace("{{", "{").replace("}}", "}");
+        let stem = "2023-07-28T00:00:00+00:00-2023-07-28T01:00:00+00:00";
+        let mut expected = [
+            format!("{folder}{stem}-0.jsonl"),
+            format!("{folder}{stem}_manifest.json"),
+        ];
+        expected.sort();
+        assert_eq!(scene.store.keys(BUCKET), expected);
+    }
+}

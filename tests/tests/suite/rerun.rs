@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
-use batch_export_tests::program::Program;
+use batch_export_tests::program::{self, Program};
 use batch_export_tests::read;
 use batch_export_tests::rows::{events_batch, plain_events, rebatched};
 use batch_export_tests::scene::{ACCESS_KEY, BUCKET, SECRET_KEY, Scene};
@@ -144,23 +144,12 @@ async fn a_rerun_without_rows_says_that_older_objects_are_still_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_interval_writes_nothing_and_says_so() {
     let scene = Scene::new().await;
-    let folder = format!(
-        r#"[destinations.archive]
-model = "events"
-bucket_name = "{BUCKET}"
-region = "us-east-1"
-prefix = "again/"
-max_file_size_mb = 1
-endpoint_url = "{}"
-aws_access_key_id = "{ACCESS_KEY}"
-aws_secret_access_key = "{SECRET_KEY}"
-source = {{ type = "sample", rows_per_hour = 1 }}
-egress = {{ allow_private = ["{}"] }}
-"#,
-        scene.store.endpoint(),
-        scene.store.address()
-    );
-    let program = Program::new(&folder);
+    let program = Program::new(&program::configuration(
+        &scene,
+        "again",
+        1,
+        "max_file_size_mb = 1",
+    ));
     // One row an hour: a second of it has none.
     let printed = program.start_export("00:30:30", "00:30:31", &[]).wait();
     assert_eq!(printed.code, Some(0), "{printed:?}");
@@ -169,4 +158,39 @@ egress = {{ allow_private = ["{}"] }}
     assert!(printed.stdout.contains(sentence), "{printed:?}");
     assert_eq!(scene.store.keys(BUCKET), Vec::<String>::new());
     assert_eq!(scene.store.open_uploads(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn never_overwriting_proves_an_equal_rerun_and_refuses_another() {
+    let scene = Scene::new().await;
+    for further in [
+        json!({"if_none_match": true, "max_file_size_mb": 1}),
+        json!({"if_none_match": true, "file_format": "Parquet", "manifest": "detailed"}),
+        // In parts: the store refuses only once they are all there.
+        json!({"if_none_match": true, "max_file_size_mb": 12}),
+    ] {
+        let prefix = format!("never-{}/", further.as_object().expect("an object").len());
+        let prefix = format!("{prefix}{}/", scene.store.keys(BUCKET).len());
+        let configuration = scene.configuration(&prefix, further);
+        let batch = rows(20_000);
+        let first = scene.export("attempt-1", &configuration, std::slice::from_ref(&batch));
+        first.await.report();
+        let before = objects(&scene);
+        let again = scene
+            .export("attempt-2", &configuration, std::slice::from_ref(&batch))
+            .await;
+        assert_eq!(again.report().rows_exported, 20_000);
+        assert!(objects(&scene) == before, "{configuration}");
+
+        let other = scene
+            .export("attempt-3", &configuration, &[batch.slice(1, 19_999)])
+            .await;
+        let error = other.error();
+        assert!(
+            error.contains("if_none_match forbids overwriting"),
+            "{error}"
+        );
+        assert!(objects(&scene) == before, "{configuration}");
+        assert_eq!(scene.store.open_uploads(), []);
+    }
 }

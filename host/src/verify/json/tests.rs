@@ -1,3 +1,5 @@
+//! Values as JSON Lines hold them, against the columns that they came from.
+
 use std::sync::Arc;
 
 use arrow::array::{

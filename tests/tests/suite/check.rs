@@ -1,0 +1,130 @@
+//! `batch-export check` against a store: what it tries, what it says, and that nothing of it stays.
+
+use batch_export_tests::components;
+use batch_export_tests::program::{Printed, Program, configuration};
+use batch_export_tests::scene::{ACCESS_KEY, BUCKET, SECRET_KEY, Scene};
+use devstore::{Fault, Identity, Operation, Permission, What};
+use serde_json::Value;
+
+fn check(program: &Program) -> Printed {
+    let component = components::destination();
+    let component = component.to_str().expect("UTF-8");
+    program.run(&[
+        "check",
+        "--config",
+        "exports.toml",
+        "--component",
+        component,
+        "--json",
+    ])
+}
+
+/// `name: outcome` of every step, and the details by name.
+fn steps(printed: &Printed) -> (Vec<String>, Value) {
+    let steps: Value = serde_json::from_str(&printed.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {printed:?}"));
+    let list = steps.as_array().expect("steps").iter();
+    let words = |step: &Value, field: &str| step[field].as_str().expect("text").to_owned();
+    let details = list
+        .clone()
+        .map(|step| (words(step, "name"), step["detail"].clone()));
+    (
+        list.clone()
+            .map(|step| format!("{}: {}", words(step, "name"), words(step, "outcome")))
+            .collect(),
+        Value::Object(details.collect()),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destination_that_works_passes_every_step_and_keeps_nothing() {
+    let scene = Scene::new().await;
+    let printed = check(&Program::new(&configuration(&scene, "exports", 1, "")));
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    let (outcomes, _) = steps(&printed);
+    assert_eq!(
+        outcomes,
+        [
+            "reach: passed",
+            "write: passed",
+            "read: passed",
+            "begin upload: passed",
+            "abort upload: passed",
+            "delete: passed"
+        ]
+    );
+    assert_eq!(scene.store.keys(BUCKET), Vec::<String>::new());
+    assert_eq!(scene.store.open_uploads(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_may_only_write_are_enough() {
+    let scene = Scene::new().await;
+    let only_write = Identity::new(ACCESS_KEY, SECRET_KEY).with_permission(Permission::WriteOnly);
+    scene.store.set_identities(vec![only_write]);
+    let printed = check(&Program::new(&configuration(&scene, "exports", 1, "")));
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    let (outcomes, details) = steps(&printed);
+    for expected in [
+        "write: passed",
+        "read: skipped",
+        "begin upload: passed",
+        "abort upload: passed",
+        "delete: skipped",
+    ] {
+        assert!(outcomes.iter().any(|o| o == expected), "{outcomes:?}");
+    }
+    assert!(details["read"].to_string().contains("s3:GetObject"));
+    assert!(details["delete"].to_string().contains("s3:DeleteObject"));
+    assert_eq!(scene.store.open_uploads(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_failure_names_its_likely_cause() {
+    let denied = |operation| {
+        let what = What::Status(403, "AccessDenied".to_owned());
+        vec![Fault::on(operation, what)]
+    };
+    let signature = |fields: &str| (Vec::new(), fields.to_owned());
+    let cases = [
+        (signature("region = \"eu-west-1\""), "reach", "us-east-1"),
+        (
+            signature("aws_secret_access_key = \"wrong\""),
+            "write",
+            "aws_secret_access_key",
+        ),
+        (
+            signature("bucket_name = \"no-such-bucket\""),
+            "write",
+            "no-such-bucket",
+        ),
+        (
+            (denied(Operation::PutObject), String::new()),
+            "write",
+            "s3:PutObject",
+        ),
+        (
+            (denied(Operation::AbortMultipartUpload), String::new()),
+            "abort upload",
+            "s3:AbortMultipartUpload",
+        ),
+    ];
+    for ((faults, line), step, words) in cases {
+        let scene = Scene::new().await;
+        scene.store.set_faults(faults);
+        let good = configuration(&scene, "exports", 1, "");
+        let field = line.split(' ').next().unwrap_or_default();
+        let lines = good.lines().map(|old| {
+            let replaced = !field.is_empty() && old.starts_with(field);
+            if replaced { line.as_str() } else { old }
+        });
+        let text: Vec<&str> = lines.collect();
+        let printed = check(&Program::new(&text.join("\n")));
+        assert_eq!(printed.code, Some(1), "{line}: {printed:?}");
+        let (outcomes, details) = steps(&printed);
+        let failed = format!("{step}: failed");
+        assert!(outcomes.contains(&failed), "{line}: {outcomes:?} {details}");
+        let detail = details[step].to_string();
+        assert!(detail.contains(words), "{line}: {detail}");
+    }
+}

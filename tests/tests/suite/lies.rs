@@ -1,0 +1,69 @@
+//! Plugins that lie or die, driven by the program as any other: it proves what they report, and cleans up after them.
+
+use batch_export_tests::components;
+use batch_export_tests::program::{Printed, Program, configuration};
+use batch_export_tests::scene::Scene;
+
+const ROWS: usize = 100;
+
+/// One hour through the guest that does what `attack` says.
+fn export(scene: &Scene, attack: &str) -> Printed {
+    let fields = format!("attack = \"{attack}\"\nrows = {ROWS}");
+    let program = Program::new(&configuration(scene, "exports", ROWS, &fields));
+    let guest = components::guest("hostile");
+    let guest = guest.to_str().expect("UTF-8");
+    let (start, end) = ("2023-07-28T00:00:00Z", "2023-07-28T01:00:00Z");
+    program.run(&[
+        "run",
+        "--config",
+        "exports.toml",
+        "--component",
+        guest,
+        "--start",
+        start,
+        "--end",
+        end,
+    ])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_does_not_match_what_was_supplied_is_a_failure() {
+    let scene = Scene::new().await;
+    let honest = export(&scene, "none");
+    assert_eq!(honest.code, Some(0), "{honest:?}");
+    for (attack, words) in [
+        ("too-many-rows", "reported 101 rows, 100 were supplied"),
+        ("lost-rows", "reported 0 rows, 100 were supplied"),
+        ("rows-that-do-not-add-up", "105 exported"),
+        ("no-files", "its files hold 0"),
+    ] {
+        let printed = export(&scene, attack);
+        assert_eq!(printed.code, Some(1), "{attack}: {printed:?}");
+        assert!(printed.stderr.contains(words), "{attack}: {printed:?}");
+        assert!(
+            printed.stderr.contains("do not use the files"),
+            "{printed:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_plugin_that_died_left_open_is_aborted_before_the_program_ends() {
+    let scene = Scene::new().await;
+    let printed = export(&scene, "open-upload-then-trap");
+    assert_eq!(printed.code, Some(1), "{printed:?}");
+    assert!(printed.stderr.contains("trapped"), "{printed:?}");
+    assert_eq!(scene.store.open_uploads(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_plugin_says_cannot_move_a_terminal() {
+    let scene = Scene::new().await;
+    for attack in ["huge-error", "evil-log-line", "huge-log-line", "flood-log"] {
+        let printed = export(&scene, attack);
+        let shown = format!("{}{}", printed.stdout, printed.stderr);
+        let controls = shown.contains(|c: char| c.is_control() && c != '\n');
+        assert!(!controls, "{attack}: {shown:.300?}");
+        assert!(!shown.lines().any(|line| line.starts_with('{')), "{attack}");
+    }
+}
