@@ -26,7 +26,8 @@ impl Server {
                 let answer = format!(
                     "HTTP/1.1 {status}\r\n{headers}content-length: 0\r\nconnection: close\r\n\r\n"
                 );
-                stream.write_all(answer.as_bytes()).await.is_ok()
+                // A client that goes away in the middle is its own business.
+                drop(stream.write_all(answer.as_bytes()).await);
             }
         })
         .await
@@ -34,7 +35,10 @@ impl Server {
 
     /// An HTTP proxy: `CONNECT` makes a tunnel, anything else is one request in absolute form, passed on.
     pub async fn proxy() -> Self {
-        Self::serve(|stream, head| async move { relay(stream, head).await.is_some() }).await
+        Self::serve(|stream, head| async move {
+            relay(stream, head).await;
+        })
+        .await
     }
 
     /// The first lines of the requests so far.
@@ -45,7 +49,7 @@ impl Server {
     async fn serve<F, A>(answer: F) -> Self
     where
         F: Fn(TcpStream, Vec<u8>) -> A + Send + Sync + 'static,
-        A: Future<Output = bool> + Send + 'static,
+        A: Future<Output = ()> + Send + 'static,
     {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -62,8 +66,7 @@ impl Server {
                     let text = String::from_utf8_lossy(&head);
                     let line = text.lines().next().unwrap_or_default().to_owned();
                     list.lock().expect("the list").push(line);
-                    // A client that goes away in the middle is its own business.
-                    drop(answer(stream, head).await);
+                    answer(stream, head).await;
                 });
             }
         });
@@ -106,6 +109,7 @@ async fn drain(stream: &mut TcpStream, head: &[u8]) {
     drop(tokio::io::copy(&mut body, &mut tokio::io::sink()).await);
 }
 
+/// `None` when one of the two ends went away.
 async fn relay(mut client: TcpStream, head: Vec<u8>) -> Option<()> {
     let end = end_of_head(&head)?;
     let text = std::str::from_utf8(&head[..end]).ok()?;
