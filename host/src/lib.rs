@@ -9,6 +9,7 @@ pub mod credentials;
 pub mod demo;
 pub mod egress;
 pub mod interval;
+pub mod limits;
 pub mod model;
 pub mod run;
 pub mod sandbox;

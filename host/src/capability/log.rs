@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::sandbox::Limits;
+use crate::limits::Limits;
 
 /// How much a line matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]

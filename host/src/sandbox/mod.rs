@@ -7,7 +7,6 @@ pub mod contract;
 mod convert;
 mod failed;
 mod imports;
-mod limits;
 mod memory;
 mod session;
 #[cfg(test)]
@@ -25,15 +24,15 @@ use wasmtime::{Cache, CacheConfig, Config, Engine};
 use crate::capability::Capabilities;
 use crate::capability::log::{self, LogSink};
 use crate::capability::network::Network;
+use crate::limits::GUEST_STACK_BYTES;
 use bindings::{Destination, DestinationPre};
 use clock::TICK;
 use contract::{Description, Interval, PACKAGE, Plan, Run, VERSION};
 use imports::State;
-use limits::GUEST_STACK_BYTES;
 use session::Start;
 
+pub use crate::limits::{HttpLimits, Limits};
 pub use failed::{CallError, Crash, LoadError, SandboxError};
-pub use limits::{HttpLimits, Limits};
 pub use session::{Canceller, Session};
 
 /// Where compiled components are kept between processes.

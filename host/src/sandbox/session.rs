@@ -17,12 +17,12 @@ use super::contract::{CheckStep, Description, Failure, Plan, Progress, Recovery,
 use super::convert;
 use super::failed::{CallError, Crash};
 use super::imports::State;
-use super::limits::{HOSTCALL_BYTES, Limits, THREAD_STACK_BYTES};
 use super::memory::Memory;
 use crate::capability::Capabilities;
 use crate::capability::http::{Http, Traffic};
 use crate::capability::log::Log;
 use crate::capability::signer::Signer;
+use crate::limits::{HOSTCALL_BYTES, Limits, THREAD_STACK_BYTES};
 
 /// Calls that may wait for the guest. A session has one caller; a second place lets it hand over the next batch while
 /// the guest still works on this one.

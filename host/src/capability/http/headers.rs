@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::egress::shortened;
-use crate::sandbox::HttpLimits;
+use crate::limits::HttpLimits;
 
 /// Headers that are the host's: framing and routing of the connection (RFC 9110 section 7.6.1, RFC 9112 section 6).
 const HOSTS_OWN: [&str; 14] = [

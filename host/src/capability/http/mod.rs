@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use super::network::{Network, NetworkError};
 use crate::egress::{Grants, RequestHead};
-use crate::sandbox::HttpLimits;
+use crate::limits::HttpLimits;
 
 /// A request as the guest writes it.
 #[derive(Debug)]

@@ -116,16 +116,16 @@ impl Limits {
 }
 
 /// Core instances of one session: a component made of one core module has three (module, shims, fixups).
-pub(super) const CORE_INSTANCES: usize = 16;
+pub(crate) const CORE_INSTANCES: usize = 16;
 /// Tables of one session; a component made of one core module has two.
-pub(super) const TABLES: usize = 8;
+pub(crate) const TABLES: usize = 8;
 /// Memories of one session; the contract's plugins have one.
-pub(super) const MEMORIES: usize = 4;
+pub(crate) const MEMORIES: usize = 4;
 /// Elements of one table: function pointers of a large plugin are tens of thousands.
-pub(super) const TABLE_ELEMENTS: usize = 200_000;
+pub(crate) const TABLE_ELEMENTS: usize = 200_000;
 /// Bytes that one import call may hand to the host beside a payload: log lines, notes, headers.
-pub(super) const HOSTCALL_BYTES: usize = 4 * MIB;
+pub(crate) const HOSTCALL_BYTES: usize = 4 * MIB;
 /// Native stack of guest code. Deep JSON nesting recurses; 2 MiB hold tens of thousands of frames.
-pub(super) const GUEST_STACK_BYTES: usize = 2 * MIB;
+pub(crate) const GUEST_STACK_BYTES: usize = 2 * MIB;
 /// Stack of a session's thread: the guest's and as much again for the host's imports.
-pub(super) const THREAD_STACK_BYTES: usize = 4 * MIB;
+pub(crate) const THREAD_STACK_BYTES: usize = 4 * MIB;
