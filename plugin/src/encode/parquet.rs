@@ -15,11 +15,12 @@ use crate::settings::ParquetCodec;
 
 /// Smallest row group begun for a file that nears its limit: below this, metadata outweighs data.
 const MIN_ROW_GROUP_BYTES: u64 = 1 << 20;
-/// Largest row group, encoded. It is held in memory until it is complete; at usual compression it is some 100,000
-/// rows, what readers like to spread over threads.
-const MAX_ROW_GROUP_BYTES: u64 = 16 << 20;
+/// Largest row group, encoded. It is held in memory until it is complete, and once more while it is written out; at
+/// usual compression it is some 50,000 rows, what readers like to spread over threads. Measured: with 16 MiB the
+/// guest took 140 to 160 MiB in all.
+const MAX_ROW_GROUP_BYTES: u64 = 8 << 20;
 /// Most memory for a row group under way, dictionaries under construction included, whatever it will encode to.
-const MAX_ROW_GROUP_MEMORY_BYTES: usize = 40 << 20;
+const MAX_ROW_GROUP_MEMORY_BYTES: usize = 24 << 20;
 /// Most rows of a row group: bounds the page index where rows are tiny.
 const MAX_ROW_GROUP_ROWS: usize = 1 << 20;
 /// A data page ends at this size before compression, what a reader decodes at once, ...
@@ -66,7 +67,7 @@ impl Plan {
                 properties = properties
                     .set_column_dictionary_enabled(column.clone(), false)
                     .set_column_statistics_enabled(column, EnabledStatistics::None);
-            } else if is_binary(field.data_type()) {
+            } else if is_seldom_repeated(field.data_type()) {
                 properties = properties.set_column_dictionary_enabled(column, false);
             }
         }
@@ -79,11 +80,13 @@ impl Plan {
     }
 }
 
-/// Binary values are hashes, ids and blobs: rarely repeated.
-fn is_binary(data_type: &DataType) -> bool {
+/// Binary values are hashes, ids and blobs. Times of events have microseconds, and are smaller as differences than in a
+/// dictionary. Measured on sample events, with the smaller row groups: files 11 % smaller, a sixth less CPU.
+fn is_seldom_repeated(data_type: &DataType) -> bool {
     matches!(
         data_type,
-        DataType::Binary
+        DataType::Timestamp(_, _)
+            | DataType::Binary
             | DataType::LargeBinary
             | DataType::BinaryView
             | DataType::FixedSizeBinary(_)
