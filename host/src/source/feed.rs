@@ -11,9 +11,9 @@ use tokio::sync::mpsc;
 
 use super::{Selection, Source, SourceError, SourceSettings, Tally};
 
-/// A message aims at this size: measured, crossing into the guest costs 55-76 µs/MiB at 8 MiB and ten times that
-/// at 64 MiB.
-const MESSAGE_BYTES: usize = 8 << 20;
+/// A message aims at this size. Measured, crossing into the guest costs 55-76 µs/MiB at 8 MiB and ten times that at
+/// 64 MiB; below 8 MiB nothing is gained but memory, and each message is held by source, queue and guest at once.
+const MESSAGE_BYTES: usize = 4 << 20;
 /// No message is larger: one row of the largest size that a destination can be configured for, and room around it.
 const MAX_MESSAGE_BYTES: usize = 160 << 20;
 /// Messages waiting between source and sandbox: one being taken, one ready. More only costs memory.
