@@ -1,6 +1,8 @@
 //! Arrow IPC messages from the host into record batches. The bytes are not trusted: whatever is wrong with them is a
 //! data failure, never a crash. Copies nothing that is aligned.
 
+mod bounds;
+
 use arrow::buffer::Buffer;
 use arrow::datatypes::SchemaRef;
 use arrow::ipc::convert::try_schema_from_ipc_buffer;
@@ -31,14 +33,15 @@ impl Decoder {
                 "the schema that the host supplied is no Arrow IPC schema message: {error}"
             ))
         })?;
-        let mut stream = StreamDecoder::new();
-        stream
-            .decode(&mut Buffer::from_vec(message))
-            .map_err(|error| malformed(&error.to_string()))?;
-        Ok(Decoder {
-            stream,
+        bounds::check(&message, &schema).map_err(|what| malformed(&what))?;
+        let mut decoder = Decoder {
+            stream: StreamDecoder::new(),
             schema: SchemaRef::new(schema),
-        })
+        };
+        match decoder.decode(&mut Buffer::from_vec(message))? {
+            None => Ok(decoder),
+            Some(_) => Err(malformed("there are rows with the schema")),
+        }
     }
 
     /// The stream's schema.
@@ -49,8 +52,9 @@ impl Decoder {
     /// The record batch in `messages`, which may begin with dictionary batches.
     ///
     /// # Errors
-    /// `Failure::Data` when there is none, more than one, or a part of one.
+    /// `Failure::Data` when there is none, more than one, a part of one, or one that does not fit its own bytes.
     pub fn batch(&mut self, messages: Vec<u8>) -> Result<RecordBatch, Failure> {
+        bounds::check(&messages, &self.schema).map_err(|what| malformed(&what))?;
         let mut buffer = Buffer::from_vec(messages);
         let batch = match self.decode(&mut buffer)? {
             Some(batch) => Some(batch),

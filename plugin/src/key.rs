@@ -3,7 +3,7 @@
 use chrono::format::SecondsFormat;
 use chrono::{DateTime, Datelike, Timelike, Utc};
 
-use crate::config::{failure, nearest};
+use crate::config::{failure, nearest, shown};
 use crate::failure::{Failure, Problem};
 use crate::settings::{
     Format, Interval, JsonLinesCodec, KeyStyle, ManifestStyle, ParquetCodec, ParquetExtension, Run,
@@ -115,7 +115,10 @@ fn variable(name: &str) -> Result<Variable, Problem> {
             format!("; did you mean `{{{known}}}`?")
         });
     Err(problem(
-        format!("has the unknown variable `{{{name}}}`{hint}"),
+        format!(
+            "has the unknown variable {}{hint}",
+            shown(&format!("{{{name}}}"))
+        ),
         known_variables(),
     ))
 }
@@ -205,7 +208,7 @@ impl KeyNames {
         check_path(&stem).map_err(|message| {
             failure(
                 "prefix",
-                format!("gives the key `{stem}`, which {message}"),
+                format!("gives the key {}, which {message}", shown(&stem)),
                 None,
             )
         })?;

@@ -9,6 +9,7 @@ mod build;
 mod component;
 mod conformance;
 mod demo;
+mod fuzz;
 mod guests;
 mod lint;
 mod notices;
@@ -70,6 +71,12 @@ const COMMANDS: &[Command] = &[
         arguments: "[NAMES…]",
         summary: "other people's readers and S3 servers: readers, devstore, seaweedfs, ceph, garage, servers, all",
         run: conformance::run,
+    },
+    Command {
+        name: "fuzz",
+        arguments: "[TARGET] [--seconds N]",
+        summary: "run the fuzz targets, a minute each (needs a nightly compiler)",
+        run: fuzz::run,
     },
     Command {
         name: "reproduce",

@@ -8,7 +8,7 @@ mod schema;
 mod values;
 
 pub use schema::json_schema;
-pub use values::nearest;
+pub use values::{nearest, shown};
 
 use crate::failure::{Failure, Problem};
 use crate::settings::Settings;

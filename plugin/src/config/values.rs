@@ -154,8 +154,16 @@ impl Values {
 
 /// A value as messages repeat it: cut to [`MAX_SHOWN_CHARS`], control characters escaped.
 pub fn shown(text: &str) -> String {
-    let escaped: String = text
-        .chars()
+    let printable = printable(text);
+    match text.chars().nth(MAX_SHOWN_CHARS) {
+        Some(_) => format!("`{printable}…`"),
+        None => format!("`{printable}`"),
+    }
+}
+
+/// The first [`MAX_SHOWN_CHARS`] of a text, control characters escaped.
+fn printable(text: &str) -> String {
+    text.chars()
         .take(MAX_SHOWN_CHARS)
         .flat_map(|c| {
             let control = c.is_control();
@@ -163,11 +171,7 @@ pub fn shown(text: &str) -> String {
                 .take(if control { usize::MAX } else { 0 })
                 .chain((!control).then_some(c))
         })
-        .collect();
-    match text.chars().nth(MAX_SHOWN_CHARS) {
-        Some(_) => format!("`{escaped}…`"),
-        None => format!("`{escaped}`"),
-    }
+        .collect()
 }
 
 /// The candidate that somebody who wrote this probably meant: the nearest by edit distance, letters' case aside.
@@ -209,7 +213,7 @@ fn unknown_field(name: &str) -> Problem {
         ),
     };
     Problem {
-        field: name.chars().take(MAX_SHOWN_CHARS).collect(),
+        field: printable(name),
         message,
         allowed: Some(allowed),
     }

@@ -12,10 +12,11 @@ use arrow::array::{
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::compute::{cast, take};
 use arrow::datatypes::{
-    DataType, Date32Type, Date64Type, Field, FieldRef, Schema, SchemaRef, Time32MillisecondType,
-    Time32SecondType, Time64MicrosecondType, Time64NanosecondType, TimeUnit,
-    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
-    TimestampSecondType,
+    DataType, Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type,
+    Field, FieldRef, Schema, SchemaRef, Time32MillisecondType, Time32SecondType,
+    Time64MicrosecondType, Time64NanosecondType, TimeUnit, TimestampMicrosecondType,
+    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
+    validate_decimal_precision_and_scale as fits,
 };
 use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -81,6 +82,14 @@ fn refusal(data_type: &DataType, format: Format) -> Option<&'static str> {
         DataType::ListView(_) | DataType::LargeListView(_) => {
             Some("list views cannot be exported, lists can")
         }
+        DataType::Decimal32(..)
+        | DataType::Decimal64(..)
+        | DataType::Decimal128(..)
+        | DataType::Decimal256(..)
+            if !is_decimal(data_type) =>
+        {
+            Some("no decimal of this width has such a precision and scale")
+        }
         DataType::Decimal32(_, scale)
         | DataType::Decimal64(_, scale)
         | DataType::Decimal128(_, scale)
@@ -88,6 +97,9 @@ fn refusal(data_type: &DataType, format: Format) -> Option<&'static str> {
             if parquet && *scale < 0 =>
         {
             Some("Parquet has no decimals of negative scale")
+        }
+        DataType::FixedSizeBinary(width) | DataType::FixedSizeList(_, width) if *width < 0 => {
+            Some("a width cannot be negative")
         }
         DataType::FixedSizeBinary(0) if parquet => Some("Parquet has no binary of width 0"),
         DataType::Struct(fields) if parquet && fields.is_empty() => {
@@ -103,6 +115,19 @@ fn refusal(data_type: &DataType, format: Format) -> Option<&'static str> {
         DataType::Dictionary(_, values) => refusal(values, format),
         _ => None,
     }
+}
+
+/// Whether a decimal's precision fits its width and its scale its precision: nothing else checks a supplied schema, and
+/// the Parquet writer takes it for granted.
+fn is_decimal(data_type: &DataType) -> bool {
+    let checked = match data_type {
+        DataType::Decimal32(precision, scale) => fits::<Decimal32Type>(*precision, *scale),
+        DataType::Decimal64(precision, scale) => fits::<Decimal64Type>(*precision, *scale),
+        DataType::Decimal128(precision, scale) => fits::<Decimal128Type>(*precision, *scale),
+        DataType::Decimal256(precision, scale) => fits::<Decimal256Type>(*precision, *scale),
+        _ => return false,
+    };
+    checked.is_ok()
 }
 
 /// The schema of blocks for JSON Lines: the source's, with dictionaries as their values.

@@ -167,7 +167,9 @@ fn document(response: &Response, expected: &str) -> Result<Element, Cause> {
         status: response.status,
         what,
     };
-    let root = xml::parse(&response.body).map_err(malformed)?;
+    // What is wrong may quote the answer.
+    let root =
+        xml::parse(&response.body).map_err(|what| malformed(clean(&what, MESSAGE_LIMIT_CHARS)))?;
     match root.name.as_str() {
         "Error" => Err(Cause::Answer(error_answer(response))),
         name if name == expected => Ok(root),

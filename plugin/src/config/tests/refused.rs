@@ -283,6 +283,17 @@ fn all_problems_at_once() {
 }
 
 #[test]
+fn names_are_repeated_without_control_characters() {
+    let found = problems(parse(&document(json!({"pre\u{1b}[2Jfix": 1}))));
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].0, "pre\\u{1b}[2Jfix");
+    assert_eq!(
+        found[0].1,
+        "`pre\\u{1b}[2Jfix` is no field of this destination"
+    );
+}
+
+#[test]
 fn documents_that_are_no_configuration() {
     const ALLOWED: &str = "one JSON object with the fields of the destination";
     let cases = [

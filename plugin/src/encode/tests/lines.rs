@@ -389,6 +389,21 @@ fn types_that_no_file_can_hold_are_refused_with_their_name() {
             "List(Interval(YearMonth))",
             "intervals cannot be exported",
         ),
+        (
+            DataType::Decimal128(39, 0),
+            "Decimal128(39, 0)",
+            "no decimal of this width has such a precision and scale",
+        ),
+        (
+            DataType::Decimal64(4, 5),
+            "Decimal64(4, 5)",
+            "no decimal of this width has such a precision and scale",
+        ),
+        (
+            DataType::FixedSizeBinary(-1),
+            "FixedSizeBinary(-1)",
+            "a width cannot be negative",
+        ),
     ];
     for (data_type, name, reason) in cases {
         let schema = Schema::new(vec![

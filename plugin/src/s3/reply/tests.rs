@@ -276,6 +276,21 @@ fn errors_say_everything_and_the_way_out() {
 }
 
 #[test]
+fn what_is_quoted_of_a_malformed_answer_is_one_short_line() {
+    let body = format!("<A></\u{1b}[2J\r\n{}>", "b".repeat(3_000));
+    let cause = read(&create(), None, &response(200, &[], &body)).unwrap_err();
+    let text = error(&create(), cause).to_string();
+    assert!(
+        text.contains("no well-formed XML") && text.contains("…"),
+        "{text}"
+    );
+    assert!(
+        text.chars().count() < 1_000 && !text.contains(char::is_control),
+        "{text:?}"
+    );
+}
+
+#[test]
 fn transport_errors_say_the_way_out() {
     let error = error(
         &put(),

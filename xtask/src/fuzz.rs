@@ -1,0 +1,172 @@
+//! `cargo xtask fuzz`: inputs that libFuzzer makes up against what the plugin promises of any input, one target after
+//! the other. Needs a nightly compiler, so it is no part of `cargo xtask test`; changes nothing in the repository.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::process::{self, say};
+use crate::workspace::Workspace;
+
+/// Targets, and the longest input of each in bytes: room for what they read, little enough for many runs a second.
+const TARGETS: &[(&str, u32)] = &[
+    // A configuration with every field takes a few hundred.
+    ("configuration", 4096),
+    // Positions and values, or messages of their own: one of every kind of column is below 4 KiB.
+    ("ipc", 8192),
+    // Strings are read eight bytes at a time, and brackets kept 64 to a word: some of each.
+    ("json_text", 1024),
+    // The longest key is 1,024 bytes.
+    ("template", 2048),
+    ("xml", 4096),
+];
+/// A minute finds what a small change has broken; what needs hours is for `--seconds`.
+const DEFAULT_SECONDS: u32 = 60;
+/// Far more than the plugin is given; a message that makes it take more is a find.
+const MEMORY_MB: u32 = 2048;
+/// A single input that takes longer is a find: usual ones take less than a millisecond.
+const INPUT_SECONDS: u32 = 20;
+/// What the compiler of the targets is called.
+const TOOLCHAIN: &str = "nightly";
+
+/// `cargo xtask fuzz [TARGET] [--seconds N]`.
+pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    let (targets, seconds) = chosen(arguments)?;
+    let triple = nightly_triple()?;
+    let folder = workspace.target.join("fuzz");
+    say("building the fuzz targets (a first build takes five to ten minutes on two cores)");
+    build(workspace, &ensure_cargo_fuzz(workspace)?, &folder)?;
+    let fuzzer = Fuzzer {
+        programs: folder.join(triple).join("release"),
+        committed: workspace.root.join("fuzz").join("corpus"),
+        found: folder.join("corpus"),
+        artifacts: folder.join("artifacts"),
+    };
+    let mut broken = Vec::new();
+    for (target, max_bytes) in targets {
+        say(format!("fuzzing {target} for {seconds} seconds"));
+        if !fuzzer.fuzz(target, max_bytes, seconds)? {
+            broken.push(target);
+        }
+    }
+    if !broken.is_empty() {
+        bail!("found inputs that break a promise: {}", broken.join(", "));
+    }
+    Ok(())
+}
+
+fn chosen(arguments: &[String]) -> Result<(Vec<(&'static str, u32)>, u32)> {
+    let names: Vec<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
+    let mut targets = TARGETS.to_vec();
+    let mut seconds = DEFAULT_SECONDS;
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        if argument == "--seconds" {
+            seconds = arguments
+                .next()
+                .and_then(|number| number.parse().ok())
+                .filter(|number| *number > 0)
+                .context("`--seconds` takes a whole number above 0: how long each target runs")?;
+        } else if names.contains(&argument.as_str()) {
+            targets.retain(|(name, _)| name == argument);
+        } else {
+            bail!(
+                "there is no fuzz target `{argument}`; there are {}, and `--seconds N`",
+                names.join(", ")
+            );
+        }
+    }
+    Ok((targets, seconds))
+}
+
+/// The machine that the nightly compiler builds for, which names the folder of what it builds.
+fn nightly_triple() -> Result<String> {
+    let version = process::read(nightly("rustc").arg("-vV")).with_context(|| {
+        format!(
+            "fuzzing needs a nightly compiler; install one with\n\n    \
+             rustup toolchain install {TOOLCHAIN} --profile minimal\n\nand run the same command again"
+        )
+    })?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.context("`rustc -vV` names no host")?.to_owned())
+}
+
+/// A program of the nightly toolchain. What cargo told us of its own toolchain must not reach it.
+fn nightly(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new("rustup");
+    command.args(["run", TOOLCHAIN]).arg(program.as_ref());
+    for variable in ["CARGO", "RUSTC", "RUSTUP_TOOLCHAIN"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// The `cargo-fuzz` of this checkout, installed if it is missing.
+fn ensure_cargo_fuzz(workspace: &Workspace) -> Result<PathBuf> {
+    let tools = workspace.target.join("tools");
+    let tool = tools.join("bin").join("cargo-fuzz");
+    if !tool.is_file() {
+        say("installing cargo-fuzz into the target folder (a minute or two)");
+        process::run(
+            process::cargo()
+                .args(["install", "cargo-fuzz", "--locked", "--root"])
+                .arg(&tools),
+        )?;
+    }
+    Ok(tool)
+}
+
+/// Without a sanitizer: the plugin has no `unsafe` code, and runs in a sandbox where a broken dependency's reaches
+/// nothing. What is looked for are panics and broken promises, and without one twice as many inputs are tried.
+fn build(workspace: &Workspace, tool: &Path, folder: &Path) -> Result<()> {
+    process::run(
+        nightly(tool)
+            .args(["fuzz", "build", "--sanitizer", "none", "--target-dir"])
+            .arg(folder)
+            .current_dir(&workspace.root),
+    )
+}
+
+/// Where targets are, and what they read and write. New inputs stay in the target folder: what is committed is chosen
+/// by hand.
+struct Fuzzer {
+    programs: PathBuf,
+    committed: PathBuf,
+    found: PathBuf,
+    artifacts: PathBuf,
+}
+
+impl Fuzzer {
+    /// Whether the target held.
+    fn fuzz(&self, target: &str, max_bytes: u32, seconds: u32) -> Result<bool> {
+        let committed = self.committed.join(target);
+        let found = self.found.join(target);
+        let artifacts = self.artifacts.join(target);
+        for folder in [&found, &artifacts] {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("cannot create {}", folder.display()))?;
+        }
+        let status = Command::new(self.programs.join(target))
+            .args([&found, &committed])
+            .arg(format!("-artifact_prefix={}/", artifacts.display()))
+            .arg(format!("-max_total_time={seconds}"))
+            .arg(format!("-max_len={max_bytes}"))
+            .arg(format!("-rss_limit_mb={MEMORY_MB}"))
+            .arg(format!("-timeout={INPUT_SECONDS}"))
+            .args(["-verbosity=0", "-print_final_stats=1"])
+            .status()
+            .with_context(|| format!("cannot start the target {target}"))?;
+        if !status.success() {
+            say(format!(
+                "{target} ended with {status}. The input is in {artifacts}; to make a test of it, copy it to \
+                 {committed} under a name that says what is wrong with it, and run\n\n    \
+                 cargo test --package s3-destination --test fuzz_corpus {target}",
+                artifacts = artifacts.display(),
+                committed = committed.display(),
+            ));
+        }
+        Ok(status.success())
+    }
+}
