@@ -151,13 +151,12 @@ impl Export {
 fn lines(bytes: &[u8]) -> usize {
     let text = std::str::from_utf8(bytes).expect("UTF-8");
     assert!(text.ends_with('\n'));
-    let lines = text.trim_end_matches('\n').split('\n');
+    let mut lines = 0;
+    for line in text.trim_end_matches('\n').split('\n') {
+        serde_json::from_str::<&RawValue>(line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
+        lines += 1;
+    }
     lines
-        .map(|line| {
-            serde_json::from_str::<&RawValue>(line)
-                .unwrap_or_else(|error| panic!("{error}: {line:?}"))
-        })
-        .count()
 }
 
 fn footer_rows(bytes: Vec<u8>) -> usize {

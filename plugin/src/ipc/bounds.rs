@@ -232,11 +232,13 @@ mod tests {
     use arrow::datatypes::Int32Type;
     use arrow::ipc::writer::StreamWriter;
 
-    use super::*;
     use crate::failure::Failure;
     use crate::ipc::Decoder;
 
     const ROWS: i64 = 3;
+
+    /// Two numbers that stand side by side in a message's header.
+    type Pair = (i64, i64);
 
     fn text() -> ArrayRef {
         Arc::new(StringArray::from(vec![Some("a"), None, Some("b")]))
@@ -262,8 +264,8 @@ mod tests {
     }
 
     /// The messages with one pair of numbers, as they stand in a message's header, replaced by another.
-    fn with(messages: &[u8], from: (i64, i64), to: (i64, i64)) -> Vec<u8> {
-        let pair = |(a, b): (i64, i64)| [a.to_le_bytes(), b.to_le_bytes()].concat();
+    fn with(messages: &[u8], from: Pair, to: Pair) -> Vec<u8> {
+        let pair = |(a, b): Pair| [a.to_le_bytes(), b.to_le_bytes()].concat();
         let found = messages.windows(16).position(|at| at == pair(from));
         let at = found.unwrap_or_else(|| panic!("no {from:?}"));
         let mut changed = messages.to_vec();
@@ -279,7 +281,7 @@ mod tests {
     fn what_messages_say_of_themselves_fits_their_bytes() {
         // A batch's column has its values and nulls as a pair, and for each buffer its place and length.
         let node = (ROWS, 1);
-        let cases: [(ArrayRef, (i64, i64), (i64, i64), &str); 9] = [
+        let cases: [(ArrayRef, Pair, Pair, &str); 9] = [
             (
                 text(),
                 node,

@@ -174,7 +174,11 @@ fn refused_prefixes() {
         ),
         ("{}", "has the unknown variable `{}`", known),
         ("{team_id}", "has the unknown variable `{team_id}`", known),
-        ("{\u{1b}[m}", "has the unknown variable `{\\u{1b}[m}`", known),
+        (
+            "{\u{1b}[m}",
+            "has the unknown variable `{\\u{1b}[m}`",
+            known,
+        ),
         (
             "é/{year",
             "has a `{` without its counterpart at character 3",
