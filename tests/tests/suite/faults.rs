@@ -71,7 +71,7 @@ async fn a_store_that_fails_a_third_of_the_time_loses_nothing_and_doubles_nothin
         (11, json!({"max_file_size_mb": 20})),
         (
             23,
-            json!({"file_format": "Parquet", "compression": "zstd", "max_file_size_mb": 1}),
+            json!({"file_format": "Parquet", "compression": "none", "max_file_size_mb": 1}),
         ),
     ] {
         let scene = Scene::with(Options {
