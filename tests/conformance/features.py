@@ -3,6 +3,11 @@ words what it verified, or raises. Knows no store by name."""
 
 import hashlib
 
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from botocore.httpsession import URLLib3Session
+
 from stage import MANY_ROWS, ROWS, Stage
 
 # Several files of 1 MiB.
@@ -37,20 +42,15 @@ def refuses_checksum(stage: Stage):
 
 def _put_raw(stage, header, value):
     """One PUT signed by botocore, with a header of our choice that does not fit the body."""
-    import botocore.auth
-    import botocore.awsrequest
-    import botocore.credentials
-    import botocore.httpsession
-
     store = stage.store
     url = f"{store.http}/{store.bucket}/raw"
-    request = botocore.awsrequest.AWSRequest("PUT", url, data=b"body", headers={header: value})
-    credentials = botocore.credentials.Credentials(store.access_key, store.secret_key)
-    signer = botocore.auth.S3SigV4Auth(credentials, "s3", store.region)
+    request = AWSRequest("PUT", url, data=b"body", headers={header: value})
+    credentials = Credentials(store.access_key, store.secret_key)
+    signer = S3SigV4Auth(credentials, "s3", store.region)
     if header == "x-amz-content-sha256":
         signer.payload = lambda _: value
     signer.add_auth(request)
-    return botocore.httpsession.URLLib3Session().send(request.prepare())
+    return URLLib3Session().send(request.prepare())
 
 
 def unsigned_tls(stage: Stage):

@@ -86,7 +86,7 @@ class Proxy:
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
             pass  # the client went away, or the server did: the client sees a cut
         finally:
-            writer.transport.abort() if writer.is_closing() else writer.close()
+            writer.close()
 
     async def _request(self, head, reader, writer):
         line, *headers = head.decode("latin-1").split("\r\n")

@@ -21,7 +21,7 @@ import compare
 import matrix
 import rows
 from program import Program
-from stores import Devstore
+from stores import Devstore, leave_nothing_behind
 
 CODECS = {
     "JSONLines": {"none": ".jsonl", "gzip": ".jsonl.gz", "brotli": ".jsonl.br", "zstd": ".jsonl.zst"},
@@ -280,6 +280,7 @@ def main():
     for name in ["program", "component", "devstore", "folder", "state"]:
         arguments.add_argument(f"--{name}", type=Path, required=True)
     given = arguments.parse_args()
+    leave_nothing_behind()
     begun = time.monotonic()
     program = Program(given.program, given.component, given.folder / "runs", given.state)
     session_columns = [
@@ -290,6 +291,7 @@ def main():
     readers = []
     with Devstore(given.devstore, given.folder / "store") as store:
         for file in export(program, store, given.folder / "source", given.folder / "objects"):
+            print(f"reading {file.paths[0].parent.name}", file=sys.stderr, flush=True)
             kind = f"{file.format} {file.codec} {file.ending}"
             for reader, trouble in readings(file, sources[file.model]):
                 readers += [reader] if reader not in readers else []

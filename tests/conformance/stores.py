@@ -4,9 +4,12 @@ nothing and tests nothing."""
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -30,6 +33,12 @@ def free_ports(count):
         for each in sockets:
             each.bind(("127.0.0.1", 0))
         return [each.getsockname()[1] for each in sockets]
+
+
+def leave_nothing_behind():
+    """Make a request to end this process end it in order, so that its servers are stopped."""
+    for number in [signal.SIGTERM, signal.SIGHUP]:
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
 
 
 def fresh(folder):

@@ -13,7 +13,7 @@ from limitations import LIMITATIONS
 from program import Program
 from servers import Ceph, Garage, SeaweedFS
 from stage import Stage
-from stores import Devstore
+from stores import Devstore, leave_nothing_behind
 
 FEATURES = OBJECTS | FAILURES
 
@@ -52,6 +52,7 @@ def main():
     arguments.add_argument("--only", default="", help="only features whose names hold this text")
     arguments.add_argument("stores", nargs="+", choices=["devstore", "seaweedfs", "ceph", "garage"])
     given = arguments.parse_args()
+    leave_nothing_behind()
     names = [name for name in FEATURES if given.only in name]
     words, seen, columns = {name: {} for name in names}, [], []
     with Devstore(given.devstore, given.folder / "reference") as reference:
