@@ -134,9 +134,14 @@ impl Program {
 impl Running {
     /// Send SIGINT, as Ctrl-C does.
     pub fn interrupt(&self) {
+        self.signal("INT");
+    }
+
+    /// Send a signal by its short name, such as `TERM`.
+    pub fn signal(&self, name: &str) {
         // The shell's own `kill`: not every machine has the program.
         let status = Command::new("sh")
-            .args(["-c", &format!("kill -INT {}", self.child.id())])
+            .args(["-c", &format!("kill -{name} {}", self.child.id())])
             .status()
             .expect("a shell");
         assert!(status.success(), "the signal was not sent");

@@ -63,11 +63,32 @@ impl Run {
     }
 }
 
-/// Ends when somebody presses Ctrl-C. Without a handler there is no interruption but the system's own.
+/// Ends when somebody presses Ctrl-C or the system asks the process to end. Without a handler there is no interruption
+/// but the system's own.
 async fn interrupted() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+    tokio::select! {
+        Ok(()) = tokio::signal::ctrl_c() => {}
+        () = terminated() => {}
     }
+}
+
+/// SIGTERM: what service managers and container runtimes send first.
+#[cfg(unix)]
+async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut signals) => {
+            if signals.recv().await.is_none() {
+                std::future::pending::<()>().await;
+            }
+        }
+        Err(_) => std::future::pending().await,
+    }
+}
+
+#[cfg(not(unix))]
+async fn terminated() {
+    std::future::pending::<()>().await;
 }
 
 fn summary(report: &RunReport) -> String {

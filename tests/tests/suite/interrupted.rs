@@ -100,16 +100,18 @@ async fn another_interval_sweeps_what_a_killed_run_left_and_another_destination_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_run_leaves_nothing_open_and_says_so_by_its_exit_code() {
-    let scene = Scene::new().await;
-    let program = Program::new(&one_file(&scene, "archive"));
-    let running = hanging(&scene, &program).await;
-    running.interrupt();
-    let printed = running.wait();
-    assert_eq!(printed.code, Some(130), "{printed:?}");
-    assert!(printed.stderr.contains("interrupted"), "{printed:?}");
-    assert_eq!(scene.store.open_uploads(), []);
-    assert_eq!(scene.store.keys(BUCKET), Vec::<String>::new());
-    assert_eq!(program.runs_kept(), Vec::<String>::new());
+    for signal in ["INT", "TERM"] {
+        let scene = Scene::new().await;
+        let program = Program::new(&one_file(&scene, "archive"));
+        let running = hanging(&scene, &program).await;
+        running.signal(signal);
+        let printed = running.wait();
+        assert_eq!(printed.code, Some(130), "{signal}: {printed:?}");
+        assert!(printed.stderr.contains("interrupted"), "{signal}: {printed:?}");
+        assert_eq!(scene.store.open_uploads(), []);
+        assert_eq!(scene.store.keys(BUCKET), Vec::<String>::new());
+        assert_eq!(program.runs_kept(), Vec::<String>::new());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
