@@ -107,7 +107,10 @@ async fn an_interrupted_run_leaves_nothing_open_and_says_so_by_its_exit_code() {
         running.signal(signal);
         let printed = running.wait();
         assert_eq!(printed.code, Some(130), "{signal}: {printed:?}");
-        assert!(printed.stderr.contains("interrupted"), "{signal}: {printed:?}");
+        assert!(
+            printed.stderr.contains("interrupted"),
+            "{signal}: {printed:?}"
+        );
         assert_eq!(scene.store.open_uploads(), []);
         assert_eq!(scene.store.keys(BUCKET), Vec::<String>::new());
         assert_eq!(program.runs_kept(), Vec::<String>::new());
