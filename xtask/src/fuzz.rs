@@ -24,6 +24,9 @@ const TARGETS: &[(&str, u32)] = &[
 ];
 /// A minute finds what a small change has broken; what needs hours is for `--seconds`.
 const DEFAULT_SECONDS: u32 = 60;
+/// The same inputs in the same order for the same build, so that the gate judges a change and not the luck of the draw;
+/// `--seed` draws others.
+const DEFAULT_SEED: u32 = 1;
 /// Far more than the plugin is given; a message that makes it take more is a find.
 const MEMORY_MB: u32 = 2048;
 /// A single input that takes longer is a find: usual ones take less than a millisecond.
@@ -31,9 +34,13 @@ const INPUT_SECONDS: u32 = 20;
 /// What the compiler of the targets is called.
 const TOOLCHAIN: &str = "nightly";
 
-/// `cargo xtask fuzz [TARGET] [--seconds N]`.
+/// `cargo xtask fuzz [TARGET] [--seconds N] [--seed N]`.
 pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-    let (targets, seconds) = chosen(arguments)?;
+    let Chosen {
+        targets,
+        seconds,
+        seed,
+    } = chosen(arguments)?;
     let triple = nightly_triple()?;
     let folder = workspace.target.join("fuzz");
     say("building the fuzz targets (a first build takes five to ten minutes on two cores)");
@@ -47,7 +54,7 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let mut broken = Vec::new();
     for (target, max_bytes) in targets {
         say(format!("fuzzing {target} for {seconds} seconds"));
-        if !fuzzer.fuzz(target, max_bytes, seconds)? {
+        if !fuzzer.fuzz(target, max_bytes, seconds, seed)? {
             broken.push(target);
         }
     }
@@ -57,28 +64,39 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn chosen(arguments: &[String]) -> Result<(Vec<(&'static str, u32)>, u32)> {
+struct Chosen {
+    targets: Vec<(&'static str, u32)>,
+    seconds: u32,
+    seed: u32,
+}
+
+fn chosen(arguments: &[String]) -> Result<Chosen> {
     let names: Vec<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
-    let mut targets = TARGETS.to_vec();
-    let mut seconds = DEFAULT_SECONDS;
+    let mut chosen = Chosen {
+        targets: TARGETS.to_vec(),
+        seconds: DEFAULT_SECONDS,
+        seed: DEFAULT_SEED,
+    };
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
-        if argument == "--seconds" {
-            seconds = arguments
+        let mut number = |meaning: &str| {
+            arguments
                 .next()
                 .and_then(|number| number.parse().ok())
                 .filter(|number| *number > 0)
-                .context("`--seconds` takes a whole number above 0: how long each target runs")?;
-        } else if names.contains(&argument.as_str()) {
-            targets.retain(|(name, _)| name == argument);
-        } else {
-            bail!(
-                "there is no fuzz target `{argument}`; there are {}, and `--seconds N`",
+                .with_context(|| format!("`{argument}` takes a whole number above 0: {meaning}"))
+        };
+        match argument.as_str() {
+            "--seconds" => chosen.seconds = number("how long each target runs")?,
+            "--seed" => chosen.seed = number("which inputs are drawn")?,
+            name if names.contains(&name) => chosen.targets.retain(|(target, _)| *target == name),
+            other => bail!(
+                "there is no fuzz target `{other}`; there are {}, `--seconds N` and `--seed N`",
                 names.join(", ")
-            );
+            ),
         }
     }
-    Ok((targets, seconds))
+    Ok(chosen)
 }
 
 /// The machine that the nightly compiler builds for, which names the folder of what it builds.
@@ -140,7 +158,7 @@ struct Fuzzer {
 
 impl Fuzzer {
     /// Whether the target held.
-    fn fuzz(&self, target: &str, max_bytes: u32, seconds: u32) -> Result<bool> {
+    fn fuzz(&self, target: &str, max_bytes: u32, seconds: u32, seed: u32) -> Result<bool> {
         let committed = self.committed.join(target);
         let found = self.found.join(target);
         let artifacts = self.artifacts.join(target);
@@ -152,6 +170,7 @@ impl Fuzzer {
             .args([&found, &committed])
             .arg(format!("-artifact_prefix={}/", artifacts.display()))
             .arg(format!("-max_total_time={seconds}"))
+            .arg(format!("-seed={seed}"))
             .arg(format!("-max_len={max_bytes}"))
             .arg(format!("-rss_limit_mb={MEMORY_MB}"))
             .arg(format!("-timeout={INPUT_SECONDS}"))
