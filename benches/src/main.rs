@@ -76,6 +76,9 @@ fn main() -> ExitCode {
     }
 }
 
+/// A bench: measures and prints.
+type Part = fn(&Bench) -> Result<table::Printed>;
+
 fn run(arguments: Arguments) -> Result<()> {
     match &arguments.command {
         Some(Command::Child { job }) => return export::child(job),
@@ -97,7 +100,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Some(Command::Faults) => name == "faults",
         Some(Command::Child { .. } | Command::Store { .. }) => false,
     };
-    let parts: [(&str, fn(&Bench) -> Result<table::Printed>); 3] = [
+    let parts: [(&str, Part); 3] = [
         ("speed", speed::run),
         ("costs", costs::run),
         ("faults", faults::run),

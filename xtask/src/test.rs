@@ -87,9 +87,9 @@ impl Count {
 
     /// Take in a line if it is a summary: nextest's `Summary [ 1.2s] 5 tests run: 4 passed, 1 failed, 0 skipped` or
     /// libtest's `test result: ok. 4 passed; 1 failed; 0 ignored; …`.
+    /// The summary of a single test that nextest shows when it failed is indented, and counted by nextest's own.
     fn take_line(&mut self, line: &str) {
-        let line = line.trim();
-        if !line.starts_with("Summary [") && !line.starts_with("test result:") {
+        if !line.trim().starts_with("Summary [") && !line.starts_with("test result:") {
             return;
         }
         let words: Vec<&str> = line

@@ -10,7 +10,8 @@ pub const WRONG_HASH: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca4
 #[tokio::test]
 async fn requests_that_prove_nothing_are_refused() {
     let store = Options::default().start().await.unwrap();
-    let spoilt: [(&str, &dyn Fn(&mut Client), u16, &str); 9] = [
+    type Spoil<'a> = (&'a str, &'a dyn Fn(&mut Client), u16, &'a str);
+    let spoilt: [Spoil; 9] = [
         ("right", &|_| {}, 200, ""),
         (
             "secret",
@@ -262,7 +263,8 @@ async fn wrong_digests_and_bad_requests_are_refused_and_leave_nothing() {
     let store = Options::default().start().await.unwrap();
     let client = Client::new(&store);
     let long = format!("test-bucket/{}", "k".repeat(1025));
-    let cases: [(&str, &[(&str, &str)], u16, &str); 12] = [
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], u16, &'a str);
+    let cases: [Case; 12] = [
         (
             "test-bucket/k",
             &[("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg==")],
