@@ -126,7 +126,7 @@ fn compiles_for_wasm(clang: &Path) -> bool {
     let compile = || -> std::io::Result<bool> {
         let mut child = Command::new(clang)
             .args(["--target=wasm32-unknown-unknown", "-msimd128", "-x", "c"])
-            .args(["-c", "-o", "/dev/null", "-"])
+            .args(["-c", "-o", "-", "-"])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
