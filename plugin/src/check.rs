@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::imports::Imports;
 use crate::key::KeyNames;
 use crate::s3::client::Client;
-use crate::s3::error::{Cause, S3Error};
+use crate::s3::error::{Cause, Class, S3Error};
 use crate::s3::reply::Reply;
 use crate::s3::request::{Operation, Target};
 use crate::settings::{Run, Settings};
@@ -20,11 +20,21 @@ const MAX_ATTEMPTS: u32 = 3;
 const PROBE: &[u8] = b"batch-export wrote this to try the destination; it can be deleted\n";
 const CONTENT_TYPE: &str = "text/plain";
 
+/// How far to go: the contract's `check-depth`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    Full,
+    /// Nothing that credentials without s3:DeleteObject would leave behind.
+    Traceless,
+}
+
 /// How one step went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     Passed,
     Failed,
+    /// Failed, but the store may be back later.
+    Unavailable,
     Skipped,
 }
 
@@ -38,11 +48,12 @@ pub struct Step {
 }
 
 /// The names of the steps, in order.
-pub const STEPS: [&str; 6] = [
+pub const STEPS: [&str; 7] = [
     "reach",
     "write",
     "read",
     "begin upload",
+    "write part",
     "abort upload",
     "delete",
 ];
@@ -52,8 +63,10 @@ pub fn check<I: Imports>(
     imports: Rc<I>,
     settings: &Settings,
     run: &Run,
+    depth: Depth,
 ) -> Result<Vec<Step>, Failure> {
     let probe = Probe {
+        depth,
         key: KeyNames::new(settings, run)?.probe(),
         uploads: Uploads::new(
             Client::new(imports, Target::new(settings, run)).with_max_attempts(MAX_ATTEMPTS),
@@ -64,6 +77,7 @@ pub fn check<I: Imports>(
 }
 
 struct Probe<I: Imports> {
+    depth: Depth,
     key: String,
     uploads: Uploads<I>,
 }
@@ -73,9 +87,14 @@ type Verdict = (Outcome, String);
 impl<I: Imports> Probe<I> {
     fn run(mut self) -> Vec<Step> {
         let reach = self.reach();
-        let verdicts = if reach.0 == Outcome::Failed {
+        let verdicts = if reach.0 != Outcome::Passed {
             let skipped = || skipped("the store was not reached");
-            [reach, skipped(), skipped(), skipped(), skipped(), skipped()]
+            let [write, read, begin, part, abort, delete] = std::array::from_fn(|_| skipped());
+            [reach, write, read, begin, part, abort, delete]
+        } else if self.depth == Depth::Traceless {
+            let skipped = || skipped("only what leaves nothing behind was tried");
+            let [begin, part, abort] = self.upload();
+            [reach, skipped(), skipped(), begin, part, abort, skipped()]
         } else {
             let (write, written) = self.write();
             let read = if written {
@@ -83,9 +102,9 @@ impl<I: Imports> Probe<I> {
             } else {
                 skipped("nothing was written")
             };
-            let (begin, abort) = self.upload();
+            let [begin, part, abort] = self.upload();
             let delete = self.delete(written);
-            [reach, write, read, begin, abort, delete]
+            [reach, write, read, begin, part, abort, delete]
         };
         let steps = STEPS.into_iter().zip(verdicts);
         steps
@@ -115,10 +134,19 @@ impl<I: Imports> Probe<I> {
     fn write(&mut self) -> (Verdict, bool) {
         match self.uploads.put(&self.key, CONTENT_TYPE, PROBE.to_vec()) {
             Ok(stored) => (passed(&format!("wrote `{}`", stored.key)), true),
+            // Only an earlier check's probe has this key: the store keeps it, as `if_none_match` asks.
+            Err(error) if is_kept(&error) => (
+                passed(&format!("`{}` is there from an earlier check", self.key)),
+                true,
+            ),
             Err(error) => {
                 let doubtful = matches!(&error, UploadError::Store(error) if error.doubtful)
                     || matches!(error, UploadError::Unproven { .. });
-                ((Outcome::Failed, error.to_string()), doubtful)
+                let outcome = match Failure::from(error.clone()) {
+                    Failure::Unavailable { .. } => Outcome::Unavailable,
+                    _ => Outcome::Failed,
+                };
+                ((outcome, error.to_string()), doubtful)
             }
         }
     }
@@ -152,12 +180,12 @@ impl<I: Imports> Probe<I> {
         }
     }
 
-    /// Begin an upload and abort it, noted like a run's, so that `recover` finds it after a crash.
-    fn upload(&mut self) -> (Verdict, Verdict) {
+    /// Begin an upload, send a part and abort it, noted like a run's, so that `recover` finds it after a crash.
+    fn upload(&mut self) -> [Verdict; 3] {
         let nothing = || skipped("no upload was begun");
         let key = self.key.clone();
         if let Err(error) = self.uploads.note(Note::Begun { key: key.clone() }) {
-            return ((Outcome::Failed, error.to_string()), nothing());
+            return [(Outcome::Failed, error.to_string()), nothing(), nothing()];
         }
         let operation = Operation::CreateMultipartUpload {
             key: key.clone(),
@@ -168,6 +196,10 @@ impl<I: Imports> Probe<I> {
         let begin = match &upload_id {
             Ok(id) => passed(&format!("began upload `{id}`")),
             Err(error) => failed(error),
+        };
+        let part = match &upload_id {
+            Ok(id) => self.part(id),
+            Err(_) => nothing(),
         };
         let mut left_open: Vec<LeftOpen> = Vec::new();
         if let Ok(id) = &upload_id {
@@ -192,7 +224,19 @@ impl<I: Imports> Probe<I> {
             (Ok(_), true) => passed("aborted it"),
             (Err(_), true) => nothing(),
         };
-        (begin, abort)
+        [begin, part, abort]
+    }
+
+    fn part(&mut self, upload_id: &str) -> Verdict {
+        let operation = Operation::UploadPart {
+            key: self.key.clone(),
+            upload_id: upload_id.to_owned(),
+            part_number: 1,
+        };
+        match self.uploads.client.call(operation, PROBE.to_vec()).result {
+            Ok(_) => passed("sent a part of it"),
+            Err(error) => failed(&error),
+        }
     }
 
     fn delete(&mut self, written: bool) -> Verdict {
@@ -207,10 +251,18 @@ impl<I: Imports> Probe<I> {
                 self.key
             )),
             Err(error) => (
-                Outcome::Failed,
+                failed(&error).0,
                 format!("{error}; `{}` may be left behind", self.key),
             ),
         }
+    }
+}
+
+fn is_kept(error: &UploadError) -> bool {
+    match error {
+        UploadError::Occupied { .. } => true,
+        UploadError::Unproven { error, .. } => error.is_precondition_failed(),
+        _ => false,
     }
 }
 
@@ -223,5 +275,9 @@ fn skipped(detail: &str) -> Verdict {
 }
 
 fn failed(error: &S3Error) -> Verdict {
-    (Outcome::Failed, error.to_string())
+    let outcome = match error.class {
+        Class::Refused => Outcome::Failed,
+        Class::Unavailable { .. } => Outcome::Unavailable,
+    };
+    (outcome, error.to_string())
 }

@@ -5,7 +5,7 @@ use std::panic::PanicHookInfo;
 use std::rc::Rc;
 use std::sync::Once;
 
-use crate::check::{Outcome, Step};
+use crate::check::{Depth, Outcome, Step};
 use crate::failure::{Failure, Problem};
 use crate::imports::{
     Imports, Level, Method, Refresh, Request, Response, ScopedKey, SignerError, TransportError,
@@ -53,11 +53,12 @@ impl wit::Guest for Plugin {
     fn check(
         configuration: String,
         run: wit_types::Run,
+        depth: wit::CheckDepth,
     ) -> Result<Vec<wit::CheckStep>, wit_types::Failure> {
         report_panics();
         let run: Run = run.into();
         let settings = crate::config::parse_for_model(&configuration, &run.model)?;
-        let steps = crate::check::check(Rc::new(Host), &settings, &run)?;
+        let steps = crate::check::check(Rc::new(Host), &settings, &run, depth.into())?;
         Ok(steps.into_iter().map(Into::into).collect())
     }
 
@@ -352,9 +353,19 @@ impl From<Step> for wit::CheckStep {
             outcome: match step.outcome {
                 Outcome::Passed => wit::StepOutcome::Passed,
                 Outcome::Failed => wit::StepOutcome::Failed,
+                Outcome::Unavailable => wit::StepOutcome::Unavailable,
                 Outcome::Skipped => wit::StepOutcome::Skipped,
             },
             detail: step.detail,
+        }
+    }
+}
+
+impl From<wit::CheckDepth> for Depth {
+    fn from(depth: wit::CheckDepth) -> Self {
+        match depth {
+            wit::CheckDepth::Full => Depth::Full,
+            wit::CheckDepth::Traceless => Depth::Traceless,
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::components;
 use crate::scene::{ACCESS_KEY, BUCKET, SECRET_KEY, Scene};
 
 /// A configuration file with one events destination at the scene's store, fed by the sample source; `fields` are
-/// further lines of it.
+/// further lines of it. Runs make no check of their own, so that a test's faults meet the run.
 pub fn configuration(scene: &Scene, name: &str, rows_per_hour: usize, fields: &str) -> String {
     format!(
         r#"[destinations.{name}]
@@ -23,6 +23,7 @@ endpoint_url = "{}"
 aws_access_key_id = "{ACCESS_KEY}"
 aws_secret_access_key = "{SECRET_KEY}"
 source = {{ type = "sample", rows_per_hour = {rows_per_hour} }}
+check = "on_request"
 egress.allow_private = ["{}"]
 {fields}
 "#,

@@ -7,7 +7,7 @@ use clap::Args;
 use super::{Chosen, output};
 use crate::capability::log;
 use crate::interval::{Interval, Moment};
-use crate::run;
+use crate::run::check;
 use crate::run::error::Cause;
 use crate::run::state::State;
 use crate::sandbox::contract::{CheckStep, StepOutcome};
@@ -32,23 +32,13 @@ impl Check {
     pub async fn execute(self) -> Result<(), Cause> {
         let (config, target) = self.chosen.target().await?;
         let state = State::new(&config.state_dir);
-        let steps = run::check(&target, &state, this_hour()?, log::discard()).await?;
+        let steps = check::check(&target, &state, this_hour()?, log::discard()).await?;
         if self.json {
             output::json(&steps)?;
         } else {
             output::lines(&in_words(&steps))?;
         }
-        let failed = steps
-            .iter()
-            .filter(|step| step.outcome == StepOutcome::Failed)
-            .count();
-        match failed {
-            0 => Ok(()),
-            failed => Err(Cause::Check {
-                failed,
-                steps: steps.len(),
-            }),
-        }
+        check::verdict(&steps).map_or(Ok(()), Err)
     }
 }
 
@@ -68,6 +58,7 @@ fn in_words(steps: &[CheckStep]) -> String {
             let outcome = match step.outcome {
                 StepOutcome::Passed => "passed",
                 StepOutcome::Failed => "FAILED",
+                StepOutcome::Unavailable => "NOT NOW",
                 StepOutcome::Skipped => "skipped",
             };
             let detail = match step.detail.as_str() {

@@ -27,6 +27,7 @@ pub struct Destination {
     /// `events`, `persons`, `sessions`, or a name whose columns only the source knows.
     pub model: String,
     pub source: SourceSettings,
+    pub check: CheckMode,
     /// What the operator allows beyond the destination's own bucket.
     pub egress: OperatorLists,
     pub network: NetworkOptions,
@@ -34,6 +35,16 @@ pub struct Destination {
     /// Where credentials come from when the plugin's fields hold none.
     pub credentials: ChainOptions,
     pub fields: Fields,
+}
+
+/// Whether the host tries a destination unasked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CheckMode {
+    /// Before the first run with these settings, and for every interval without rows.
+    #[default]
+    Automatic,
+    /// Only by `batch-export check`.
+    OnRequest,
 }
 
 /// The plugin's secret fields by name.
@@ -133,6 +144,13 @@ pub fn read(folder: &Path, name: String, mut section: Section<'_>) -> Option<Des
         );
     }
     let source = read_source(folder, model.as_deref(), &mut section);
+    let check = section.choice(
+        "check",
+        &[
+            ("automatic", CheckMode::Automatic),
+            ("on_request", CheckMode::OnRequest),
+        ],
+    );
     let (egress, network) = read_egress(folder, &mut section);
     let limits = read_limits(&mut section);
     let credentials = read_credentials(folder, &mut section);
@@ -144,6 +162,7 @@ pub fn read(folder: &Path, name: String, mut section: Section<'_>) -> Option<Des
         name,
         model: model?,
         source: source?,
+        check: check.unwrap_or_default(),
         egress,
         network,
         limits,

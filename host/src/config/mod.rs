@@ -31,7 +31,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use destination::{Destination, Fields, Secrets};
+pub use destination::{CheckMode, Destination, Fields, Secrets};
 pub use problem::{ConfigError, Place, Problem, Problems, near_miss};
 
 use section::Section;

@@ -13,7 +13,7 @@ use crate::demo::DemoError;
 use crate::egress::GrantRefused;
 use crate::egress::policy::PolicyError;
 use crate::interval::IntervalError;
-use crate::sandbox::contract::{Failure, Recovery};
+use crate::sandbox::contract::{CheckStep, Failure, Recovery};
 use crate::sandbox::{CallError, Crash, LoadError, SandboxError};
 use crate::source::SourceError;
 use crate::verify::{StoreError, VerifyError};
@@ -84,7 +84,20 @@ pub enum Cause {
     #[error("{0}")]
     Miscounted(String),
     #[error("{failed} of {steps} checks failed; each says what to change")]
-    Check { failed: usize, steps: usize },
+    Check {
+        failed: usize,
+        steps: usize,
+        class: Class,
+    },
+    #[error(
+        "{occasion}, and it does not work: {}; `batch-export check` repeats it",
+        told(failing)
+    )]
+    Unready {
+        occasion: &'static str,
+        failing: Vec<CheckStep>,
+        class: Class,
+    },
     #[error(transparent)]
     Verify(#[from] VerifyError),
     #[error(transparent)]
@@ -93,6 +106,14 @@ pub enum Cause {
     Output(io::Error),
     #[error("interrupted")]
     Cancelled,
+}
+
+fn told(failing: &[CheckStep]) -> String {
+    let steps: Vec<String> = failing
+        .iter()
+        .map(|step| format!("{}: {}", step.name, step.detail))
+        .collect();
+    steps.join("; ")
 }
 
 impl From<StoreError> for Cause {
@@ -121,6 +142,7 @@ impl Cause {
                 cause: Crash::WaitingTime { .. },
                 ..
             }) => Class::Retryable,
+            Cause::Check { class, .. } | Cause::Unready { class, .. } => *class,
             Cause::Source(error) if error.is_transient() => Class::Retryable,
             Cause::Verify(VerifyError::Store(error)) if error.is_transient() => Class::Retryable,
             Cause::Cancelled
@@ -133,7 +155,6 @@ impl Cause {
             | Cause::Source(_)
             | Cause::Call(_)
             | Cause::Miscounted(_)
-            | Cause::Check { .. }
             | Cause::Verify(_)
             | Cause::Demo(_)
             | Cause::Output(_) => Class::Failed,

@@ -1,6 +1,7 @@
 //! One run: plan, grants, leftovers of earlier attempts, then every batch through a fresh instance, and the proof that
 //! what was reported is what was supplied. Knows no command line and no schedule.
 
+pub mod check;
 pub mod error;
 pub mod state;
 pub mod target;
@@ -12,10 +13,12 @@ use serde::Serialize;
 
 use crate::capability::journal::MemoryJournal;
 use crate::capability::log::LogSink;
+use crate::config::CheckMode;
 use crate::interval::Interval;
 use crate::sandbox::Session;
-use crate::sandbox::contract::{CheckStep, Plan, Progress, Recovery, Report, Run};
+use crate::sandbox::contract::{Plan, Progress, Recovery, Report, Run};
 use crate::source::{EventFilter, Feed, Selection, Tally};
+use check::{Occasion, Trial};
 use error::{Cause, RunError};
 use state::{HeldRun, State};
 use target::{Access, Target};
@@ -86,6 +89,7 @@ pub async fn run(
 
     let attempt = Attempt {
         target,
+        state,
         run: &run,
         plan: &plan,
         access: &access,
@@ -105,36 +109,10 @@ pub async fn run(
     }
 }
 
-/// Tries the destination with the settings of a run.
-pub async fn check(
-    target: &Target,
-    state: &State,
-    interval: Interval,
-    log: LogSink,
-) -> Result<Vec<CheckStep>, Cause> {
-    let header = target.header(interval);
-    let run = header.run(target::attempt_id());
-    let plan = target.plan(&run).await?;
-    let access = target.access()?;
-    let held = state.hold(header)?;
-    let journal = held.journal(&run.attempt)?;
-    let session = target.session(&run, &plan, &access, Box::new(journal), log.clone())?;
-    let outcome = session.check().await;
-    drop(session);
-    let listener = Listener {
-        progress: &|_| {},
-        log,
-    };
-    let mut recovery = Recovery::default();
-    if !recover_all(target, &access, &held, &listener, &mut recovery).await? {
-        held.clear()?;
-    }
-    Ok(outcome?)
-}
-
 /// One attempt and all that it works with.
 struct Attempt<'a> {
     target: &'a Target,
+    state: &'a State,
     run: &'a Run,
     plan: &'a Plan,
     access: &'a Access,
@@ -148,10 +126,18 @@ struct Done {
     source: Tally,
     report: Report,
     peak_guest_memory_bytes: usize,
+    warnings: Vec<String>,
 }
 
 impl Attempt<'_> {
     async fn export(&self, interval: Interval) -> Result<Done, Cause> {
+        let automatic = self.target.check == CheckMode::Automatic;
+        let untried = automatic && !self.state.remembers_check(self.target)?;
+        let mut warnings = Vec::new();
+        if untried {
+            warnings = self.trial().unasked(Occasion::FirstUse).await?;
+            self.state.remember_check(self.target)?;
+        }
         let journal = self.held.journal(&self.run.attempt)?;
         let session = self.target.session(
             self.run,
@@ -171,13 +157,29 @@ impl Attempt<'_> {
         session.configure(feed.schema().to_vec()).await?;
         let snapshot = self.supply(&session, &mut feed).await?;
         let report = session.finish().await?;
+        let peak_guest_memory_bytes = session.peak_memory_bytes();
+        drop(session);
         proven(&report, snapshot.rows_supplied)?;
+        if automatic && !untried && snapshot.rows_supplied == 0 {
+            warnings.extend(self.trial().unasked(Occasion::NoRows).await?);
+        }
         Ok(Done {
             snapshot,
             source: feed.tally().unwrap_or_default(),
             report,
-            peak_guest_memory_bytes: session.peak_memory_bytes(),
+            peak_guest_memory_bytes,
+            warnings,
         })
+    }
+
+    fn trial(&self) -> Trial<'_> {
+        Trial {
+            target: self.target,
+            plan: self.plan,
+            access: self.access,
+            held: self.held,
+            listener: self.listener,
+        }
     }
 
     async fn supply(&self, session: &Session, feed: &mut Feed) -> Result<Snapshot, Cause> {
@@ -229,7 +231,8 @@ impl Done {
         elapsed: Duration,
         recovery: Recovery,
     ) -> RunReport {
-        let mut warnings = self.report.warnings.clone();
+        let mut warnings = self.warnings;
+        warnings.extend(self.report.warnings.iter().cloned());
         if self.source.rows_without_time > 0 {
             warnings.push(format!(
                 "{} rows have no time in the source's time column and belong to no interval: left out",

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::error::Cause;
+use super::target::Target;
 use crate::capability::journal::{FileJournal, read_notes};
 use crate::sandbox::contract::{Interval, Run};
 
@@ -21,6 +22,7 @@ const MAX_SWEPT: usize = 10_000;
 #[derive(Debug, Clone)]
 pub struct State {
     runs: PathBuf,
+    checked: PathBuf,
 }
 
 /// What a run's folder says of it.
@@ -53,7 +55,26 @@ impl State {
     pub fn new(folder: &Path) -> Self {
         Self {
             runs: folder.join("runs"),
+            checked: folder.join("checked"),
         }
+    }
+
+    /// Whether the destination was tried with these very settings, and worked.
+    pub fn remembers_check(&self, target: &Target) -> Result<bool, Cause> {
+        let path = self.checked.join(&target.name);
+        match fs::read_to_string(&path) {
+            Ok(fingerprint) => Ok(fingerprint == target.fingerprint()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(Cause::State { path, source }),
+        }
+    }
+
+    /// Keeps in mind that it worked: one small file for each destination.
+    pub fn remember_check(&self, target: &Target) -> Result<(), Cause> {
+        let path = self.checked.join(&target.name);
+        fs::create_dir_all(&self.checked)
+            .and_then(|()| fs::write(&path, target.fingerprint()))
+            .map_err(|source| Cause::State { path, source })
     }
 
     /// Takes hold of a run, so that no other process does it at the same time.

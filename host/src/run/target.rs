@@ -16,8 +16,8 @@ use crate::capability::journal::Journal;
 use crate::capability::log::LogSink;
 use crate::capability::network::Network;
 use crate::component::Component;
-use crate::config::{Config, Destination, Problem, Problems, near_miss};
-use crate::credentials::{Chain, ChainOptions, CredentialSource};
+use crate::config::{CheckMode, Config, Destination, Problem, Problems, near_miss};
+use crate::credentials::{Chain, ChainOptions, CredentialSource, Secret};
 use crate::egress::Grants;
 use crate::egress::policy::{Policy, PolicyError};
 use crate::interval::Interval;
@@ -26,7 +26,14 @@ use crate::sandbox::{CallError, CompileCache, Limits, Plugin, Sandbox, SandboxOp
 use crate::source::SourceSettings;
 
 /// The host's own keys of a destination, for hints.
-const HOST_KEYS: [&str; 5] = ["model", "source", "egress", "limits", "credentials"];
+const HOST_KEYS: [&str; 6] = [
+    "model",
+    "source",
+    "check",
+    "egress",
+    "limits",
+    "credentials",
+];
 
 /// A plugin that is loaded, with what it says of itself.
 #[derive(Debug, Clone)]
@@ -83,6 +90,7 @@ pub struct Target {
     pub name: String,
     pub model: String,
     pub source: SourceSettings,
+    pub check: CheckMode,
     pub limits: Limits,
     pub plugin: Plugin,
     /// A JSON object without secrets.
@@ -126,6 +134,7 @@ impl Target {
             name: destination.name.clone(),
             model: destination.model.clone(),
             source: destination.source.clone(),
+            check: destination.check,
             limits: destination.limits.clone(),
             plugin: loaded.plugin.clone(),
             configuration: public.to_string().into(),
@@ -242,6 +251,20 @@ impl Target {
         )?)
     }
 
+    /// Tells settings apart that have to be tried anew: what the plugin is configured with and whose keys sign.
+    /// A hash; no secret goes into it.
+    pub fn fingerprint(&self) -> String {
+        let destination = &self.destination;
+        let secret = BTreeSet::from(KEY_FIELDS.map(str::to_owned));
+        let (_, secrets, _) = destination.fields.split(&secret);
+        let key_id = secrets.get(KEY_FIELDS[0]).map(Secret::expose);
+        let whole = format!(
+            "{}\n{}\n{key_id:?}\n{:?}",
+            self.name, self.public, destination.credentials
+        );
+        hexadecimal(&Sha256::digest(whole.as_bytes()))
+    }
+
     /// What identifies a run of this destination.
     pub fn header(&self, interval: Interval) -> Header {
         Header {
@@ -284,16 +307,17 @@ pub fn run_id(destination: &str, model: &str, interval: Interval) -> String {
         .start()
         .map_or_else(|| "START".to_owned(), |start| start.0.to_string());
     let whole = format!("{destination}\n{model}\n{start}\n{}", interval.end().0);
-    let hash: String = Sha256::digest(whole.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hash = hexadecimal(&Sha256::digest(whole.as_bytes()));
     let name: String = destination
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
         .take(ID_NAME_CHARS)
         .collect();
     format!("{name}-{}", &hash[..ID_HASH_DIGITS])
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A name for one attempt that no other has.

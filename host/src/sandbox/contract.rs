@@ -161,6 +161,15 @@ pub struct Report {
     pub warnings: Vec<String>,
 }
 
+/// How far `check` goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckDepth {
+    /// Everything a run may need.
+    Full,
+    /// Only what leaves nothing behind even where the credentials may not delete.
+    Traceless,
+}
+
 /// How one step of `check` went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -169,6 +178,8 @@ pub enum StepOutcome {
     Passed,
     /// It does not; the detail says the likely cause and the remedy.
     Failed,
+    /// It does not for now: the same step may pass later.
+    Unavailable,
     /// Not tried, or not needed with these permissions.
     Skipped,
 }

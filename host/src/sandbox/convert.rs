@@ -5,8 +5,8 @@
 use super::bindings::batch_export::destination::types as wit;
 use super::bindings::exports::batch_export::destination::exporter as export;
 use super::contract::{
-    CheckStep, Description, ExportedFile, Failure, Format, Grant, Plan, Problem, Progress,
-    Recovery, Report, Run, SigningScope, StepOutcome,
+    CheckDepth, CheckStep, Description, ExportedFile, Failure, Format, Grant, Plan, Problem,
+    Progress, Recovery, Report, Run, SigningScope, StepOutcome,
 };
 use crate::capability::log::tidy;
 
@@ -205,6 +205,15 @@ impl From<export::Report> for Report {
     }
 }
 
+impl From<CheckDepth> for export::CheckDepth {
+    fn from(depth: CheckDepth) -> Self {
+        match depth {
+            CheckDepth::Full => export::CheckDepth::Full,
+            CheckDepth::Traceless => export::CheckDepth::Traceless,
+        }
+    }
+}
+
 impl From<export::CheckStep> for CheckStep {
     fn from(s: export::CheckStep) -> Self {
         CheckStep {
@@ -212,6 +221,7 @@ impl From<export::CheckStep> for CheckStep {
             outcome: match s.outcome {
                 export::StepOutcome::Passed => StepOutcome::Passed,
                 export::StepOutcome::Failed => StepOutcome::Failed,
+                export::StepOutcome::Unavailable => StepOutcome::Unavailable,
                 export::StepOutcome::Skipped => StepOutcome::Skipped,
             },
             detail: message(&s.detail),

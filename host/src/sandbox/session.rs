@@ -13,7 +13,9 @@ use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 use super::bindings::exports::batch_export::destination::exporter::Guest;
 use super::bindings::{Destination, DestinationPre};
 use super::clock::{Clock, Stop};
-use super::contract::{CheckStep, Description, Failure, Plan, Progress, Recovery, Report, Run};
+use super::contract::{
+    CheckDepth, CheckStep, Description, Failure, Plan, Progress, Recovery, Report, Run,
+};
 use super::convert;
 use super::failed::{CallError, Crash};
 use super::imports::State;
@@ -148,11 +150,11 @@ impl Session {
     }
 
     /// Try the destination with the very settings of the run.
-    pub async fn check(&self) -> Result<Vec<CheckStep>, CallError> {
+    pub async fn check(&self, depth: CheckDepth) -> Result<Vec<CheckStep>, CallError> {
         let (configuration, run) = (Arc::clone(&self.configuration), (&self.run).into());
         let steps = self
             .call("check", move |guest, store| {
-                guest.call_check(store, &configuration, &run)
+                guest.call_check(store, &configuration, &run, depth.into())
             })
             .await?;
         Ok(convert::steps(steps))

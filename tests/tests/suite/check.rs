@@ -49,6 +49,7 @@ async fn a_destination_that_works_passes_every_step_and_keeps_nothing() {
             "write: passed",
             "read: passed",
             "begin upload: passed",
+            "write part: passed",
             "abort upload: passed",
             "delete: passed"
         ]

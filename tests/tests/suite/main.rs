@@ -17,4 +17,5 @@ mod objects;
 mod rerun;
 mod sandbox;
 mod tidy;
+mod unasked;
 mod verify;

@@ -7,8 +7,8 @@ use crate::attack;
 use crate::bindings::batch_export::destination::http::Method;
 use crate::bindings::batch_export::destination::types::{Failure, Run};
 use crate::bindings::exports::batch_export::destination::exporter::{
-    CheckStep, Description, ExportedFile, Format, Grant, Guest, Progress, Recovery, Report,
-    RunPlan, SigningScope,
+    CheckDepth, CheckStep, Description, ExportedFile, Format, Grant, Guest, Progress, Recovery,
+    Report, RunPlan, SigningScope,
 };
 use crate::configuration::Configuration;
 use crate::store::{self, Draft};
@@ -49,7 +49,11 @@ impl Guest for Hostile {
         attack::in_plan(&configuration, honest_plan(&configuration))
     }
 
-    fn check(configuration: String, _run: Run) -> Result<Vec<CheckStep>, Failure> {
+    fn check(
+        configuration: String,
+        _run: Run,
+        _depth: CheckDepth,
+    ) -> Result<Vec<CheckStep>, Failure> {
         attack::everywhere(&Configuration::parse(&configuration).attack, "check");
         Ok(Vec::new())
     }
