@@ -4,11 +4,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
+use super::error::CommandError;
 use super::{Chosen, output};
 use crate::capability::log;
 use crate::interval::{Interval, Moment};
 use crate::run::check;
-use crate::run::error::Cause;
 use crate::run::state::State;
 use crate::sandbox::contract::{CheckStep, StepOutcome};
 
@@ -29,7 +29,7 @@ pub struct Check {
 const HOUR_MICROS: i64 = 3_600_000_000;
 
 impl Check {
-    pub async fn execute(self) -> Result<(), Cause> {
+    pub async fn execute(self) -> Result<(), CommandError> {
         let (config, target) = self.chosen.target().await?;
         let state = State::new(&config.state_dir);
         let steps = check::check(&target, &state, this_hour()?, log::discard()).await?;
@@ -38,11 +38,18 @@ impl Check {
         } else {
             output::lines(&in_words(&steps))?;
         }
-        check::verdict(&steps).map_or(Ok(()), Err)
+        match check::failing(&steps).count() {
+            0 => Ok(()),
+            failed => Err(CommandError::Check {
+                failed,
+                steps: steps.len(),
+                class: check::class(&steps),
+            }),
+        }
     }
 }
 
-fn this_hour() -> Result<Interval, Cause> {
+fn this_hour() -> Result<Interval, CommandError> {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

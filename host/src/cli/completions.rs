@@ -3,8 +3,8 @@
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
+use super::error::CommandError;
 use super::{Arguments, output};
-use crate::run::error::Cause;
 
 /// Print a shell's completion script.
 #[derive(Debug, Args)]
@@ -17,7 +17,7 @@ pub struct Completions {
 }
 
 impl Completions {
-    pub fn execute(self) -> Result<(), Cause> {
+    pub fn execute(self) -> Result<(), CommandError> {
         let mut script = Vec::new();
         clap_complete::generate(
             self.shell,

@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::error::CommandError;
 use super::output;
 use super::progress::Progress;
 use super::verify::watch;
 use crate::capability::log::Level;
 use crate::demo::{self, Audience, DemoOptions, DemoReport};
 use crate::run::Listener;
-use crate::run::error::RunError;
-use crate::verify::VerifyError;
 
 /// Characters of a manifest that are shown.
 const MANIFEST_CHARS: usize = 400;
@@ -45,7 +44,7 @@ pub struct DemoCommand {
 }
 
 impl DemoCommand {
-    pub async fn execute(self) -> Result<(), RunError> {
+    pub async fn execute(self) -> Result<(), CommandError> {
         let options = DemoOptions {
             folder: self.folder,
             component: self.component,
@@ -87,7 +86,7 @@ impl DemoCommand {
                     .verified
                     .iter()
                     .map(|verified| verified.faults_found());
-                Err(VerifyError::Faults(faults.sum()).into())
+                Err(CommandError::Faults(faults.sum()))
             }
         }
     }
@@ -150,10 +149,10 @@ fn totals(report: &DemoReport) -> Vec<(String, String)> {
         rows.push((
             format!("exported to {name}"),
             format!(
-                "{} rows, {} of {} files, {:.1} s, {} rows/s, {}/s before compression",
+                "{} rows, {} of {}, {:.1} s, {} rows/s, {}/s before compression",
                 output::count(exported),
                 output::bytes(runs().map(|run| run.bytes).sum()),
-                output::count(runs().map(|run| run.files).sum()),
+                output::files(runs().map(|run| run.files).sum()),
                 seconds,
                 output::count((exported as f64 / seconds) as u64),
                 output::bytes((before as f64 / seconds) as u64),

@@ -6,10 +6,10 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::error::CommandError;
 use super::output;
 use crate::capability::network::{Network, NetworkOptions};
 use crate::component;
-use crate::run::error::Cause;
 use crate::run::target::{self, Loaded};
 use crate::sandbox::contract::{Description, PACKAGE, VERSION};
 
@@ -49,7 +49,7 @@ struct Described<'a> {
 }
 
 impl Inspect {
-    pub async fn execute(self) -> Result<(), Cause> {
+    pub async fn execute(self) -> Result<(), CommandError> {
         let component = component::open(self.component.as_deref())?;
         let network = Network::new(&NetworkOptions::default())?;
         let loaded = target::load(&component, network, None).await?;

@@ -4,6 +4,7 @@
 mod check;
 mod completions;
 mod demo;
+mod error;
 mod inspect;
 mod output;
 mod plan;
@@ -22,9 +23,10 @@ use crate::capability::network::{Network, NetworkOptions};
 use crate::component;
 use crate::config::{Config, Destination};
 use crate::interval::Interval;
-use crate::run::error::{Cause, RunError};
+use crate::run::error::Cause;
 use crate::run::target::{self, Loaded, Target};
 
+use error::CommandError;
 pub use output::report;
 
 /// Exports batches of rows to destinations that run as sandboxed WebAssembly components.
@@ -57,26 +59,26 @@ enum Command {
 }
 
 /// Does what the command line asks for.
-pub fn execute(arguments: Arguments) -> Result<(), RunError> {
+pub fn execute(arguments: Arguments) -> Result<(), CommandError> {
     match arguments.command {
-        Command::Schema(command) => Ok(command.execute()?),
-        Command::Completions(command) => Ok(command.execute()?),
+        Command::Schema(command) => command.execute(),
+        Command::Completions(command) => command.execute(),
         Command::Demo(command) => on_runtime(command.execute()),
         Command::Run(command) => on_runtime(command.execute()),
         Command::Verify(command) => on_runtime(command.execute()),
-        Command::Plan(command) => on_runtime(async { Ok(command.execute().await?) }),
-        Command::Check(command) => on_runtime(async { Ok(command.execute().await?) }),
-        Command::Validate(command) => on_runtime(async { Ok(command.execute().await?) }),
-        Command::Inspect(command) => on_runtime(async { Ok(command.execute().await?) }),
+        Command::Plan(command) => on_runtime(command.execute()),
+        Command::Check(command) => on_runtime(command.execute()),
+        Command::Validate(command) => on_runtime(command.execute()),
+        Command::Inspect(command) => on_runtime(command.execute()),
     }
 }
 
 /// Requests go on beside the guest's own thread, so the runtime has more than one.
-fn on_runtime(command: impl Future<Output = Result<(), RunError>>) -> Result<(), RunError> {
+fn on_runtime(command: impl Future<Output = Result<(), CommandError>>) -> Result<(), CommandError> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(Cause::Output)?
+        .map_err(CommandError::Runtime)?
         .block_on(command)
 }
 

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use crate::run::error::{Cause, RunError};
+use super::error::CommandError;
 
 /// Prints a failure and answers its exit code.
-pub fn report(error: &RunError) -> ExitCode {
+pub fn report(error: &CommandError) -> ExitCode {
     let stderr = io::stderr();
     let coloured = stderr.is_terminal() && colours_wanted();
     let (on, off) = if coloured {
@@ -19,7 +19,7 @@ pub fn report(error: &RunError) -> ExitCode {
     };
     // Nothing more can be done when even this cannot be written: the exit code still tells.
     writeln!(stderr.lock(), "{on}error:{off} {error}").ok();
-    ExitCode::from(error.class().exit_code())
+    ExitCode::from(error.exit_code())
 }
 
 /// https://no-color.org: set and not empty means none.
@@ -28,16 +28,17 @@ pub fn colours_wanted() -> bool {
 }
 
 /// Prints a value as JSON.
-pub fn json(value: &impl Serialize) -> Result<(), Cause> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| Cause::Output(error.into()))?;
+pub fn json(value: &impl Serialize) -> Result<(), CommandError> {
+    let text =
+        serde_json::to_string_pretty(value).map_err(|error| CommandError::Output(error.into()))?;
     lines(&text)
 }
 
 /// Prints text to standard output. A reader that went away (`| head`) is no failure.
-pub fn lines(text: &str) -> Result<(), Cause> {
+pub fn lines(text: &str) -> Result<(), CommandError> {
     let mut stdout = io::stdout().lock();
     match writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Cause::Output(error)),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CommandError::Output(error)),
         _ => Ok(()),
     }
 }
@@ -63,6 +64,14 @@ pub fn table(rows: &[(String, String)]) -> String {
 /// Bytes for a person.
 pub fn bytes(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
+}
+
+/// A number of files for a person.
+pub fn files(files: u64) -> String {
+    match files {
+        1 => "1 file".to_owned(),
+        many => format!("{} files", count(many)),
+    }
 }
 
 /// A count with separators.

@@ -3,8 +3,8 @@
 use clap::Args;
 use serde::Serialize;
 
+use super::error::CommandError;
 use super::{Chosen, Span, output};
-use crate::run::error::Cause;
 use crate::run::target;
 use crate::sandbox::contract::{Plan, Run};
 
@@ -33,7 +33,7 @@ struct Planned<'a> {
 }
 
 impl PlanCommand {
-    pub async fn execute(self) -> Result<(), Cause> {
+    pub async fn execute(self) -> Result<(), CommandError> {
         let interval = self.span.interval()?;
         let (_, target) = self.chosen.target().await?;
         let run = target.header(interval).run(target::attempt_id());

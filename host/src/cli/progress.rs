@@ -47,10 +47,10 @@ impl Progress {
         let seconds = self.begun.elapsed().as_secs_f64().max(0.001);
         let rate = (snapshot.rows_supplied as f64 / seconds) as u64;
         self.bar.set_message(format!(
-            "{} rows, {} written, {} files, {} rows/s",
+            "{} rows, {} written, {}, {} rows/s",
             output::count(snapshot.rows_supplied),
             output::bytes(snapshot.destination.bytes),
-            snapshot.destination.files,
+            output::files(snapshot.destination.files.into()),
             output::count(rate),
         ));
     }

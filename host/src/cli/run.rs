@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::error::CommandError;
 use super::progress::Progress;
 use super::{Chosen, Span, output};
 use crate::capability::log::Level;
-use crate::run::error::RunError;
 use crate::run::state::State;
 use crate::run::{self, Listener, RunReport};
 
@@ -30,7 +30,7 @@ pub struct Run {
 }
 
 impl Run {
-    pub async fn execute(self) -> Result<(), RunError> {
+    pub async fn execute(self) -> Result<(), CommandError> {
         let interval = self.span.interval()?;
         let (config, target) = self.chosen.target().await?;
         let progress = Arc::new(Progress::new(self.quiet));
@@ -98,10 +98,7 @@ fn summary(report: &RunReport) -> String {
         "{}: {} rows in {}, {} ({} before compression), in {:.1} s ({} rows/s)\n",
         report.destination,
         output::count(exported.rows_exported),
-        match exported.files.len() {
-            1 => "1 file".to_owned(),
-            files => format!("{files} files"),
-        },
+        output::files(exported.files.len() as u64),
         output::bytes(report.bytes_exported),
         output::bytes(exported.bytes_encoded),
         report.seconds,

@@ -3,9 +3,9 @@
 use clap::Args;
 use serde::Serialize;
 
+use super::error::CommandError;
 use super::output;
 use crate::model::{Kind, Model};
-use crate::run::error::Cause;
 
 /// Show the columns of a model.
 #[derive(Debug, Args)]
@@ -39,7 +39,7 @@ struct ColumnJson {
 }
 
 impl SchemaCommand {
-    pub fn execute(self) -> Result<(), Cause> {
+    pub fn execute(self) -> Result<(), CommandError> {
         let chosen = self.model.as_deref().and_then(Model::named);
         let models: Vec<ModelJson> = match chosen {
             Some(model) => vec![described(model)],

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
+use super::error::CommandError;
 use super::{Chosen, output};
 use crate::config::{Config, ConfigError, Problem, Problems};
 use crate::interval::{Interval, Moment};
@@ -43,7 +44,7 @@ const SAMPLE_HOUR: (Moment, Moment) =
     (Moment(1_690_502_400_000_000), Moment(1_690_506_000_000_000));
 
 impl Validate {
-    pub async fn execute(self) -> Result<(), Cause> {
+    pub async fn execute(self) -> Result<(), CommandError> {
         let outcome = self.validate().await;
         if self.json {
             let (destinations, problems) = match &outcome {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::error::CommandError;
 use super::progress::Progress;
 use super::{Chosen, Span, output};
-use crate::run::error::RunError;
-use crate::verify::{self, Compare, VerifyError, VerifyReport, Watch};
+use crate::verify::{self, Compare, VerifyReport, Watch};
 
 /// Read a finished run back and compare it with its source.
 #[derive(Debug, Args)]
@@ -31,7 +31,7 @@ pub struct Verify {
 }
 
 impl Verify {
-    pub async fn execute(self) -> Result<(), RunError> {
+    pub async fn execute(self) -> Result<(), CommandError> {
         let interval = self.span.interval()?;
         let (_, target) = self.chosen.target().await?;
         let compare = match self.no_source {
@@ -49,7 +49,7 @@ impl Verify {
         }
         match report.passed {
             true => Ok(()),
-            false => Err(VerifyError::Faults(report.faults_found()).into()),
+            false => Err(CommandError::Faults(report.faults_found())),
         }
     }
 }
@@ -59,8 +59,8 @@ pub fn watch(progress: &Arc<Progress>) -> Watch {
     let progress = Arc::clone(progress);
     Arc::new(move |at: verify::Snapshot| {
         progress.message(format!(
-            "reading back: {} files, {} rows, {}",
-            output::count(at.files),
+            "reading back: {}, {} rows, {}",
+            output::files(at.files),
             output::count(at.rows),
             output::bytes(at.bytes)
         ));
@@ -70,10 +70,10 @@ pub fn watch(progress: &Arc<Progress>) -> Watch {
 fn in_words(report: &VerifyReport) -> String {
     let head = if report.passed { "good" } else { "FAULTY" };
     let mut text = format!(
-        "{}: {head}, {} rows in {} files ({}, {}), {}, in {:.1} s\n",
+        "{}: {head}, {} rows in {} ({}, {}), {}, in {:.1} s\n",
         report.destination,
         output::count(report.rows),
-        report.files.len(),
+        output::files(report.files.len() as u64),
         report.file_format,
         report.compression,
         output::bytes(report.bytes),

@@ -14,11 +14,11 @@ use crate::capability::network::{Network, NetworkOptions};
 use crate::component;
 use crate::config::Config;
 use crate::interval::{Interval, Moment};
-use crate::run::error::{Cause, RunError};
+use crate::run::error::{Cause, Class, RunError};
 use crate::run::state::State;
 use crate::run::target::{self, Loaded, Target};
 use crate::run::{self, Listener};
-use crate::verify::{self, Compare, VerifyReport, Watch};
+use crate::verify::{self, Compare, VerifyError, VerifyReport, Watch};
 
 /// 2023-07-28T00:00Z, where the demo's hours begin: the same rows, and so the same files, every time.
 const FIRST_MICROS: i64 = 1_690_502_400_000_000;
@@ -29,12 +29,34 @@ const STORE_FOLDER: &str = "store";
 /// Why there is no demo.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
+    #[error(transparent)]
+    Run(RunError),
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
     #[error("cannot use the folder {}: {source}; name another with --folder", folder.display())]
     Folder { folder: PathBuf, source: io::Error },
     #[error("the folder {} is not empty; name a new one with --folder", .0.display())]
     NotEmpty(PathBuf),
     #[error("the demo's store did not start: {0}")]
     Store(#[from] StartError),
+}
+
+impl DemoError {
+    pub fn class(&self) -> Class {
+        match self {
+            DemoError::Run(error) => error.class(),
+            DemoError::Verify(error) => error.class(),
+            DemoError::Folder { .. } | DemoError::NotEmpty(_) | DemoError::Store(_) => {
+                Class::Failed
+            }
+        }
+    }
+}
+
+impl<E: Into<RunError>> From<E> for DemoError {
+    fn from(error: E) -> Self {
+        DemoError::Run(error.into())
+    }
 }
 
 /// What the demo is asked for.
@@ -95,9 +117,9 @@ pub struct Audience<'a> {
 }
 
 /// Exports and reads back. Differences are in the report; an error means that a step itself failed.
-pub async fn demo(options: &DemoOptions, audience: &Audience<'_>) -> Result<DemoReport, RunError> {
+pub async fn demo(options: &DemoOptions, audience: &Audience<'_>) -> Result<DemoReport, DemoError> {
     let begun = Instant::now();
-    let folder = folder(options.folder.as_deref()).map_err(Cause::from)?;
+    let folder = folder(options.folder.as_deref())?;
     (audience.step)(format!("starting a store in {}", folder.display()));
     let store = Options {
         buckets: vec![config::BUCKET.to_owned()],
@@ -108,8 +130,8 @@ pub async fn demo(options: &DemoOptions, audience: &Audience<'_>) -> Result<Demo
     }
     .start()
     .await
-    .map_err(|error| Cause::from(DemoError::from(error)))?;
-    let configuration = config::write(&folder, &store, options).map_err(Cause::from)?;
+    .map_err(DemoError::from)?;
+    let configuration = config::write(&folder, &store, options)?;
     let config = Config::load(&configuration)?;
     (audience.step)("loading the component (compiling it takes a while the first time)".to_owned());
     let component = component::open(config.component.as_deref())?;
@@ -134,7 +156,7 @@ pub async fn demo(options: &DemoOptions, audience: &Audience<'_>) -> Result<Demo
     drop(store);
     if !options.keep {
         for folder in [folder.join(STORE_FOLDER), config.state_dir.clone()] {
-            remove(&folder).map_err(Cause::from)?;
+            remove(&folder)?;
         }
     }
     report.seconds = begun.elapsed().as_secs_f64();
@@ -150,7 +172,7 @@ async fn export(
     options: &DemoOptions,
     audience: &Audience<'_>,
     report: &mut DemoReport,
-) -> Result<(), RunError> {
+) -> Result<(), DemoError> {
     let target = Target::new(config, config.destination(Some(name))?, loaded)?;
     let state = State::new(&config.state_dir);
     for interval in hours(options.hours)? {

@@ -97,7 +97,7 @@ impl fmt::Display for AddressRefused {
         }
         write!(
             f,
-            "; if it is meant, add to the configuration: allow_private = [\"{host}:{port}\"]"
+            "; if it is meant, add under [destinations.NAME.egress]: allow_private = [\"{host}:{port}\"]"
         )
     }
 }

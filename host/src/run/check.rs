@@ -129,26 +129,15 @@ impl Trial<'_> {
     }
 }
 
-fn failing(steps: &[CheckStep]) -> impl Iterator<Item = &CheckStep> {
+/// Those that did not work.
+pub fn failing(steps: &[CheckStep]) -> impl Iterator<Item = &CheckStep> {
     let fails =
         |step: &&CheckStep| matches!(step.outcome, StepOutcome::Failed | StepOutcome::Unavailable);
     steps.iter().filter(fails)
 }
 
-/// What the steps' outcomes come to; absent when nothing failed.
-pub fn verdict(steps: &[CheckStep]) -> Option<Cause> {
-    match failing(steps).count() {
-        0 => None,
-        failed => Some(Cause::Check {
-            failed,
-            steps: steps.len(),
-            class: class(steps),
-        }),
-    }
-}
-
-/// Worth retrying only when every failure may pass by itself.
-fn class(steps: &[CheckStep]) -> Class {
+/// What failing steps come to: worth retrying only when every failure may pass by itself.
+pub fn class(steps: &[CheckStep]) -> Class {
     let for_good = |step: &CheckStep| step.outcome == StepOutcome::Failed;
     if steps.iter().any(for_good) {
         Class::Failed

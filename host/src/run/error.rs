@@ -1,5 +1,4 @@
-//! Why a run failed, in which of four classes, and what could not be cleaned up after it. The class decides the exit
-//! code and nothing else does.
+//! Why a run failed, in which of four classes, and what could not be cleaned up after it. Knows no other command.
 
 use std::fmt;
 use std::io;
@@ -9,14 +8,12 @@ use crate::capability::network::NetworkError;
 use crate::component::ComponentError;
 use crate::config::ConfigError;
 use crate::credentials::CredentialError;
-use crate::demo::DemoError;
 use crate::egress::GrantRefused;
 use crate::egress::policy::PolicyError;
 use crate::interval::IntervalError;
 use crate::sandbox::contract::{CheckStep, Failure, Recovery};
 use crate::sandbox::{CallError, Crash, LoadError, SandboxError};
 use crate::source::SourceError;
-use crate::verify::{StoreError, VerifyError};
 
 /// What whoever started the run should do about its failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -32,20 +29,7 @@ pub enum Class {
     Cancelled,
 }
 
-impl Class {
-    /// The process's exit code.
-    pub fn exit_code(self) -> u8 {
-        match self {
-            Class::Failed => 1,
-            Class::Configuration => 2,
-            Class::Retryable => 3,
-            // 128 + SIGINT, as shells count.
-            Class::Cancelled => 130,
-        }
-    }
-}
-
-/// Why a run, or a command beside it, failed.
+/// Why a run failed, or what it has in common with other commands.
 #[derive(Debug, thiserror::Error)]
 pub enum Cause {
     #[error(transparent)]
@@ -83,12 +67,6 @@ pub enum Cause {
     Call(#[from] CallError),
     #[error("{0}")]
     Miscounted(String),
-    #[error("{failed} of {steps} checks failed; each says what to change")]
-    Check {
-        failed: usize,
-        steps: usize,
-        class: Class,
-    },
     #[error(
         "{occasion}, and it does not work: {}; `batch-export check` repeats it",
         told(failing)
@@ -98,12 +76,6 @@ pub enum Cause {
         failing: Vec<CheckStep>,
         class: Class,
     },
-    #[error(transparent)]
-    Verify(#[from] VerifyError),
-    #[error(transparent)]
-    Demo(#[from] DemoError),
-    #[error("cannot write the output: {0}")]
-    Output(io::Error),
     #[error("interrupted")]
     Cancelled,
 }
@@ -114,12 +86,6 @@ fn told(failing: &[CheckStep]) -> String {
         .map(|step| format!("{}: {}", step.name, step.detail))
         .collect();
     steps.join("; ")
-}
-
-impl From<StoreError> for Cause {
-    fn from(error: StoreError) -> Self {
-        Cause::Verify(error.into())
-    }
 }
 
 impl Cause {
@@ -142,9 +108,8 @@ impl Cause {
                 cause: Crash::WaitingTime { .. },
                 ..
             }) => Class::Retryable,
-            Cause::Check { class, .. } | Cause::Unready { class, .. } => *class,
+            Cause::Unready { class, .. } => *class,
             Cause::Source(error) if error.is_transient() => Class::Retryable,
-            Cause::Verify(VerifyError::Store(error)) if error.is_transient() => Class::Retryable,
             Cause::Cancelled
             | Cause::Call(CallError::Crashed {
                 cause: Crash::Cancelled,
@@ -154,10 +119,7 @@ impl Cause {
             | Cause::State { .. }
             | Cause::Source(_)
             | Cause::Call(_)
-            | Cause::Miscounted(_)
-            | Cause::Verify(_)
-            | Cause::Demo(_)
-            | Cause::Output(_) => Class::Failed,
+            | Cause::Miscounted(_) => Class::Failed,
         }
     }
 }

@@ -21,7 +21,7 @@ use std::time::Instant;
 use arrow::datatypes::Schema;
 
 use crate::interval::Interval;
-use crate::run::error::Cause;
+use crate::run::error::{Cause, Class};
 use crate::run::target::{self, Target};
 use crate::sandbox::contract::Plan;
 use crate::source::{EventFilter, Selection};
@@ -41,13 +41,29 @@ const FILES_LIMIT: u64 = 100_000;
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     #[error(transparent)]
+    Run(Cause),
+    #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("{0} faults were found; do not rely on these files, and run the interval again")]
-    Faults(u64),
     #[error(
         "a thread that reads files ended unexpectedly; report it with the file if it comes back"
     )]
     Died,
+}
+
+impl VerifyError {
+    pub fn class(&self) -> Class {
+        match self {
+            VerifyError::Run(cause) => cause.class(),
+            VerifyError::Store(error) if error.is_transient() => Class::Retryable,
+            VerifyError::Store(_) | VerifyError::Died => Class::Failed,
+        }
+    }
+}
+
+impl<E: Into<Cause>> From<E> for VerifyError {
+    fn from(error: E) -> Self {
+        VerifyError::Run(error.into())
+    }
 }
 
 /// Where reading back stands.
@@ -89,7 +105,7 @@ pub async fn verify(
     interval: Interval,
     compare: Compare,
     watch: Watch,
-) -> Result<VerifyReport, Cause> {
+) -> Result<VerifyReport, VerifyError> {
     let begun = Instant::now();
     let run = target.header(interval).run(target::attempt_id());
     let plan = target.plan(&run).await?;
@@ -172,7 +188,7 @@ struct Reading {
 }
 
 impl Reading {
-    async fn read(&mut self) -> Result<(), Cause> {
+    async fn read(&mut self) -> Result<(), VerifyError> {
         let manifest = self.manifest().await?;
         let count = match &manifest {
             Some(manifest) => {
@@ -205,7 +221,7 @@ impl Reading {
     }
 
     /// The manifest, where the run writes one and it can be read.
-    async fn manifest(&mut self) -> Result<Option<Manifest>, Cause> {
+    async fn manifest(&mut self) -> Result<Option<Manifest>, VerifyError> {
         let Some(key) = self.report.manifest_key.clone() else {
             return Ok(None);
         };
@@ -225,7 +241,7 @@ impl Reading {
     }
 
     /// Files that are there, where no manifest lists them.
-    async fn count(&mut self) -> Result<u64, Cause> {
+    async fn count(&mut self) -> Result<u64, VerifyError> {
         let mut count = 0;
         while count < FILES_LIMIT && self.store.head(&self.layout.key(count)).await?.is_some() {
             count += 1;
@@ -241,7 +257,7 @@ impl Reading {
     }
 
     /// Downloads and checks one file.
-    async fn file(&mut self, key: &str) -> Result<FileOutcome, Cause> {
+    async fn file(&mut self, key: &str) -> Result<FileOutcome, VerifyError> {
         let mut outcome = FileOutcome::new(key);
         let Some(answer) = self.store.get(key).await? else {
             outcome.fault("is missing".to_owned());
@@ -293,7 +309,7 @@ impl Reading {
         &mut self,
         mut answer: Answer,
         outcome: &mut FileOutcome,
-    ) -> Result<File, Cause> {
+    ) -> Result<File, VerifyError> {
         let key = outcome.key.clone();
         let temporary = move |source| StoreError::Temporary {
             key: key.clone(),
@@ -341,7 +357,7 @@ impl Reading {
     }
 
     /// Files with higher numbers belong to no run that was finished.
-    async fn leftovers(&mut self, count: u64) -> Result<(), Cause> {
+    async fn leftovers(&mut self, count: u64) -> Result<(), VerifyError> {
         for index in count..count.saturating_add(NUMBERS_AHEAD) {
             let key = self.layout.key(index);
             match self.store.head(&key).await {
@@ -362,7 +378,7 @@ impl Reading {
         Ok(())
     }
 
-    async fn rest_of_source(&mut self, count: u64, has_manifest: bool) -> Result<(), Cause> {
+    async fn rest_of_source(&mut self, count: u64, has_manifest: bool) -> Result<(), VerifyError> {
         let Some(mut rows) = self.rows.take() else {
             if count == 0 && self.compared {
                 let fault = "no file of this run is there; if the interval has no rows, that is right (leave --no-source out to see)";

@@ -7,11 +7,11 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 use url::Url;
 
+use super::VerifyError;
 use super::sign::{self, Unsigned};
 use crate::capability::network::with_causes;
 use crate::capability::signer::{Refresh, Signer};
 use crate::egress::Grants;
-use crate::run::error::Cause;
 use crate::run::target::Access;
 use crate::sandbox::contract::{Plan, SigningScope};
 
@@ -93,7 +93,7 @@ const CHECKSUM_HEADER: &str = "x-amz-checksum-";
 
 impl Store {
     /// Where the plan writes, as far as the operator's policy allows.
-    pub fn new(plan: &Plan, access: Access) -> Result<Self, Cause> {
+    pub fn new(plan: &Plan, access: Access) -> Result<Self, VerifyError> {
         let grants = Grants::decide(&plan.grants, &plan.signing, &access.policy)?;
         let none = || StoreError::NoAddress("HeadObject");
         let grant = plan
