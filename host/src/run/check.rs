@@ -65,7 +65,7 @@ pub async fn check(
         held.clear()?;
     }
     if failing(&steps).next().is_none() {
-        state.remember_check(target)?;
+        state.remember_check(&target.name, &target.fingerprint())?;
     }
     Ok(steps)
 }

@@ -132,11 +132,12 @@ struct Done {
 impl Attempt<'_> {
     async fn export(&self, interval: Interval) -> Result<Done, Cause> {
         let automatic = self.target.check == CheckMode::Automatic;
-        let untried = automatic && !self.state.remembers_check(self.target)?;
+        let (name, fingerprint) = (&self.target.name, self.target.fingerprint());
+        let untried = automatic && !self.state.remembers_check(name, &fingerprint)?;
         let mut warnings = Vec::new();
         if untried {
             warnings = self.trial().unasked(Occasion::FirstUse).await?;
-            self.state.remember_check(self.target)?;
+            self.state.remember_check(name, &fingerprint)?;
         }
         let journal = self.held.journal(&self.run.attempt)?;
         let session = self.target.session(

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::error::Cause;
-use super::target::Target;
 use crate::capability::journal::{FileJournal, read_notes};
 use crate::sandbox::contract::{Interval, Run};
 
@@ -60,20 +59,20 @@ impl State {
     }
 
     /// Whether the destination was tried with these very settings, and worked.
-    pub fn remembers_check(&self, target: &Target) -> Result<bool, Cause> {
-        let path = self.checked.join(&target.name);
+    pub fn remembers_check(&self, destination: &str, fingerprint: &str) -> Result<bool, Cause> {
+        let path = self.checked.join(destination);
         match fs::read_to_string(&path) {
-            Ok(fingerprint) => Ok(fingerprint == target.fingerprint()),
+            Ok(kept) => Ok(kept == fingerprint),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(source) => Err(Cause::State { path, source }),
         }
     }
 
     /// Keeps in mind that it worked: one small file for each destination.
-    pub fn remember_check(&self, target: &Target) -> Result<(), Cause> {
-        let path = self.checked.join(&target.name);
+    pub fn remember_check(&self, destination: &str, fingerprint: &str) -> Result<(), Cause> {
+        let path = self.checked.join(destination);
         fs::create_dir_all(&self.checked)
-            .and_then(|()| fs::write(&path, target.fingerprint()))
+            .and_then(|()| fs::write(&path, fingerprint))
             .map_err(|source| Cause::State { path, source })
     }
 
