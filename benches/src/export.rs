@@ -121,6 +121,7 @@ fn natively(job: &Job, endpoint: &str, runtime: &Runtime) -> Result<Measurement>
         id: "bench".into(),
         attempt: "1".into(),
         model: MODEL.into(),
+        plugin_digest: String::new(),
         interval: settings::Interval {
             start_micros: interval.start().map(|start| start.0),
             end_micros: interval.end().0,

@@ -74,6 +74,7 @@ fn inside_limits(settings: &Settings) {
             start_micros: None,
             end_micros: 0,
         },
+        plugin_digest: String::new(),
     };
     if let Err(failure) = KeyNames::new(settings, &run) {
         assert!(matches!(failure, Failure::Config(_)), "{failure:?}");

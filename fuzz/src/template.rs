@@ -46,6 +46,7 @@ pub fn check(input: &[u8]) {
         attempt: "attempt".into(),
         model: model.into(),
         interval,
+        plugin_digest: String::new(),
     };
     match KeyNames::new(&settings, &run) {
         Ok(names) => fit_for_every_store(&names),

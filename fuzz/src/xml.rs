@@ -108,12 +108,12 @@ fn keeps_its_promise(operation: &Operation, reply: &Reply) {
             Operation::PutObject { .. }
             | Operation::UploadPart { .. }
             | Operation::CompleteMultipartUpload { .. },
-            Reply::Stored { etag, checksum },
+            Reply::Stored { etag, checksum, .. },
         ) => {
             assert!(is_one_line(etag), "{etag:?}");
             assert!(checksum.as_deref().is_none_or(is_one_line), "{checksum:?}");
         }
-        (Operation::CreateMultipartUpload { .. }, Reply::Created { upload_id }) => {
+        (Operation::CreateMultipartUpload { .. }, Reply::Created { upload_id, .. }) => {
             assert!(is_one_line(upload_id) && upload_id.len() <= MAX_UPLOAD_ID_BYTES);
         }
         (Operation::ListMultipartUploads { .. }, Reply::Uploads(uploads)) => {

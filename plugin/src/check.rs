@@ -12,7 +12,7 @@ use crate::s3::reply::Reply;
 use crate::s3::request::{Operation, Target};
 use crate::settings::{Run, Settings};
 use crate::upload::notes::Note;
-use crate::upload::{LeftOpen, Limits, UploadError, Uploads, sweep};
+use crate::upload::{LeftOpen, Limits, UploadError, Uploads, proof, sweep};
 
 /// A check tells soon that something is wrong rather than wait for it to pass.
 const MAX_ATTEMPTS: u32 = 3;
@@ -140,13 +140,16 @@ impl<I: Imports> Probe<I> {
                 true,
             ),
             Err(error) => {
-                let doubtful = matches!(&error, UploadError::Store(error) if error.doubtful)
-                    || matches!(error, UploadError::Unproven { .. });
+                let written = match &error {
+                    UploadError::Store(error) => error.doubtful,
+                    UploadError::Unproven { .. } | UploadError::Unencrypted { .. } => true,
+                    _ => false,
+                };
                 let outcome = match Failure::from(error.clone()) {
                     Failure::Unavailable { .. } => Outcome::Unavailable,
                     _ => Outcome::Failed,
                 };
-                ((outcome, error.to_string()), doubtful)
+                ((outcome, error.to_string()), written)
             }
         }
     }
@@ -192,10 +195,15 @@ impl<I: Imports> Probe<I> {
             content_type: CONTENT_TYPE,
         };
         let answer = self.uploads.client.call(operation, Vec::new());
+        let encrypted = match &answer.result {
+            Ok(reply) => proof::encrypted(&key, reply, self.uploads.client.target()),
+            Err(_) => Ok(()),
+        };
         let upload_id = answer.result.map(Reply::into_upload_id);
-        let begin = match &upload_id {
-            Ok(id) => passed(&format!("began upload `{id}`")),
-            Err(error) => failed(error),
+        let begin = match (&upload_id, encrypted) {
+            (Ok(id), Ok(())) => passed(&format!("began upload `{id}`")),
+            (Ok(_), Err(error)) => (Outcome::Failed, error.to_string()),
+            (Err(error), _) => failed(error),
         };
         let part = match &upload_id {
             Ok(id) => self.part(id),

@@ -220,6 +220,7 @@ impl From<wit_types::Run> for Run {
                 start_micros: run.interval.start,
                 end_micros: run.interval.end,
             },
+            plugin_digest: run.plugin_digest,
         }
     }
 }

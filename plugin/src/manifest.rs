@@ -53,6 +53,7 @@ pub fn detailed(run: &Run, schema: &Schema, files: &[ManifestFile]) -> Result<Ve
         plugin: Plugin {
             name: PLUGIN_NAME,
             version: PLUGIN_VERSION,
+            sha256: &run.plugin_digest,
         },
         schema: schema
             .fields()
@@ -97,7 +98,7 @@ struct Detailed<'a> {
     model: &'a str,
     interval: TimeRange,
     run_id: &'a str,
-    plugin: Plugin,
+    plugin: Plugin<'a>,
     schema: Vec<Column<'a>>,
     file_details: Vec<Details<'a>>,
 }
@@ -109,9 +110,10 @@ struct TimeRange {
 }
 
 #[derive(Serialize)]
-struct Plugin {
+struct Plugin<'a> {
     name: &'static str,
     version: &'static str,
+    sha256: &'a str,
 }
 
 #[derive(Serialize)]

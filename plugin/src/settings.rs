@@ -191,6 +191,17 @@ pub enum Encryption {
     },
 }
 
+impl Encryption {
+    /// As it stands in `x-amz-server-side-encryption`, of requests and answers alike.
+    pub fn header_value(&self) -> Option<&'static str> {
+        match self {
+            Encryption::BucketDefault => None,
+            Encryption::Aes256 => Some("AES256"),
+            Encryption::Kms { .. } => Some("aws:kms"),
+        }
+    }
+}
+
 /// Checksums that S3 verifies on arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChecksumAlgorithm {
@@ -207,6 +218,8 @@ pub struct Run {
     pub attempt: String,
     pub model: String,
     pub interval: Interval,
+    /// SHA-256 of the component, in hexadecimal: the host's word.
+    pub plugin_digest: String,
 }
 
 /// Half-open `[start, end)`, microseconds since the Unix epoch.

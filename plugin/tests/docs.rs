@@ -205,6 +205,7 @@ fn an_hour(model: &str) -> Run {
             start_micros: Some(0),
             end_micros: 3_600_000_000,
         },
+        plugin_digest: String::new(),
     }
 }
 

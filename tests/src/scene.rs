@@ -17,6 +17,7 @@ use batch_export::sandbox::{
     CompileCache, Limits, LoadError, Plugin, Sandbox, SandboxOptions, Session,
 };
 use batch_export::source::feed::Stream;
+use bytes::Bytes;
 use devstore::{DevStore, Options};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
@@ -315,7 +316,7 @@ async fn drive(
 #[derive(Debug, Clone, Default)]
 pub struct Messages {
     pub schema: Vec<u8>,
-    pub batches: Vec<Vec<u8>>,
+    pub batches: Vec<Bytes>,
 }
 
 impl Messages {
@@ -323,7 +324,7 @@ impl Messages {
     pub fn of(batches: &[RecordBatch]) -> Self {
         let mut stream = Stream::new(&batches[0].schema()).expect("a schema");
         let schema = stream.schema().to_vec();
-        let message = |batch| stream.message(batch).expect("a message").bytes;
+        let message = |batch| stream.message(batch).expect("a message").bytes.into();
         Messages {
             schema,
             batches: batches.iter().map(message).collect(),
@@ -334,7 +335,7 @@ impl Messages {
     pub fn opaque() -> Self {
         Messages {
             schema: b"schema".to_vec(),
-            batches: vec![b"batch".to_vec()],
+            batches: vec![Bytes::from_static(b"batch")],
         }
     }
 }

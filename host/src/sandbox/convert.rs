@@ -45,17 +45,17 @@ fn lines(texts: Vec<String>, limit: usize) -> Vec<String> {
     kept
 }
 
-impl From<&Run> for wit::Run {
-    fn from(run: &Run) -> Self {
-        wit::Run {
-            id: run.id.clone(),
-            attempt: run.attempt.clone(),
-            model: run.model.clone(),
-            interval: wit::Interval {
-                start: run.interval.start_micros,
-                end: run.interval.end_micros,
-            },
-        }
+/// A run as the component of this digest is told of it.
+pub(super) fn run(run: Run, plugin_digest: &str) -> wit::Run {
+    wit::Run {
+        id: run.id,
+        attempt: run.attempt,
+        model: run.model,
+        interval: wit::Interval {
+            start: run.interval.start_micros,
+            end: run.interval.end_micros,
+        },
+        plugin_digest: plugin_digest.to_owned(),
     }
 }
 

@@ -185,7 +185,7 @@ impl Plugin {
             engine: &self.sandbox.engine,
             plugin: self.pre.clone(),
             runtime: self.sandbox.runtime.clone(),
-            run,
+            run: convert::run(run, &self.digest),
             configuration: configuration.into(),
             capabilities,
             limits,

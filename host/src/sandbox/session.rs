@@ -10,11 +10,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 
+use super::bindings::batch_export::destination::types as wit;
 use super::bindings::exports::batch_export::destination::exporter::Guest;
 use super::bindings::{Destination, DestinationPre};
 use super::clock::{Clock, Stop};
 use super::contract::{
-    CheckDepth, CheckStep, Description, Failure, Plan, Progress, Recovery, Report, Run,
+    CheckDepth, CheckStep, Description, Failure, Plan, Progress, Recovery, Report,
 };
 use super::convert;
 use super::failed::{CallError, Crash};
@@ -37,7 +38,7 @@ pub struct Session {
     jobs: mpsc::Sender<Job>,
     canceller: watch::Sender<bool>,
     configuration: Arc<str>,
-    run: Run,
+    run: wit::Run,
     peak_memory_bytes: Arc<AtomicUsize>,
     traffic: Arc<Traffic>,
 }
@@ -57,7 +58,7 @@ pub(super) struct Start<'a> {
     pub(super) engine: &'a Engine,
     pub(super) plugin: DestinationPre<State>,
     pub(super) runtime: Handle,
-    pub(super) run: Run,
+    pub(super) run: wit::Run,
     pub(super) configuration: Arc<str>,
     pub(super) capabilities: Capabilities,
     pub(super) limits: Limits,
@@ -151,7 +152,7 @@ impl Session {
 
     /// Try the destination with the very settings of the run.
     pub async fn check(&self, depth: CheckDepth) -> Result<Vec<CheckStep>, CallError> {
-        let (configuration, run) = (Arc::clone(&self.configuration), (&self.run).into());
+        let (configuration, run) = (Arc::clone(&self.configuration), self.run.clone());
         let steps = self
             .call("check", move |guest, store| {
                 guest.call_check(store, &configuration, &run, depth.into())
@@ -162,7 +163,7 @@ impl Session {
 
     /// Begin the run with the schema message of an Arrow IPC stream.
     pub async fn configure(&self, schema: impl Into<Bytes>) -> Result<(), CallError> {
-        let (configuration, run) = (Arc::clone(&self.configuration), (&self.run).into());
+        let (configuration, run) = (Arc::clone(&self.configuration), self.run.clone());
         let schema = schema.into();
         self.call("configure", move |guest, store| {
             guest.call_configure(store, &configuration, &run, &schema)
@@ -189,7 +190,7 @@ impl Session {
 
     /// Clean up what an earlier instance of this run left open, from its notes in order.
     pub async fn recover(&self, notes: Vec<Vec<u8>>) -> Result<Recovery, CallError> {
-        let (configuration, run) = (Arc::clone(&self.configuration), (&self.run).into());
+        let (configuration, run) = (Arc::clone(&self.configuration), self.run.clone());
         self.call("recover", move |guest, store| {
             guest.call_recover(store, &configuration, &run, &notes)
         })
@@ -206,7 +207,7 @@ impl Session {
     }
 
     pub(super) async fn plan(&self) -> Result<Plan, CallError> {
-        let (configuration, run) = (Arc::clone(&self.configuration), (&self.run).into());
+        let (configuration, run) = (Arc::clone(&self.configuration), self.run.clone());
         self.call("plan", move |guest, store| {
             guest.call_plan(store, &configuration, &run)
         })

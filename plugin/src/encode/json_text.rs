@@ -333,6 +333,20 @@ pub fn write_string(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+/// Bytes of `text` as the content of a JSON string.
+pub fn escaped_bytes(text: &[u8]) -> u64 {
+    let mut escapes_bytes = 0;
+    let mut from = 0;
+    loop {
+        let at = plain_until(text, from);
+        match text.get(at) {
+            Some(byte) => escapes_bytes += escape_bytes(*byte) - 1,
+            None => return text.len() as u64 + escapes_bytes,
+        }
+        from = at + 1;
+    }
+}
+
 /// Append what stands between the quotes of a JSON string.
 pub fn write_string_content(text: &[u8], out: &mut Vec<u8>) {
     let mut from = 0;
@@ -364,6 +378,14 @@ fn write_escape(byte: u8, out: &mut Vec<u8>) {
         }
     };
     out.extend_from_slice(&[b'\\', short]);
+}
+
+/// Bytes of that escape.
+fn escape_bytes(byte: u8) -> u64 {
+    match byte {
+        b'"' | b'\\' | 0x08 | b'\t' | b'\n' | 0x0C | b'\r' => 2,
+        _ => 6,
+    }
 }
 
 const ONES: u64 = u64::MAX / 255;

@@ -58,6 +58,17 @@ pub enum EncodeError {
         limit_bytes: u64,
     },
     #[error(
+        "row {row} (counted from 0 in this run, without filtered rows) would be about {bytes} bytes of JSON, more than \
+         {} (control characters take six bytes, and keys stand in every element of a list); shorten the row in the \
+         source, or export to Parquet",
+        jsonl::MAX_ROW_TEXT_BYTES
+    )]
+    TextTooLarge {
+        /// In the block, until [`EncodeError::counted_from`] tells it of the blocks before.
+        row: u64,
+        bytes: u64,
+    },
+    #[error(
         "column `{column}`, row {row} (counted from 0 in this run, without filtered rows): the value does not fit \
          {target}; correct it in the source"
     )]
@@ -74,6 +85,19 @@ pub enum EncodeError {
     Parquet(#[from] ParquetError),
     #[error("the codec failed: {0}")]
     Codec(#[from] std::io::Error),
+}
+
+impl EncodeError {
+    /// The same error with the row counted in the run, for a block whose first row is `first_row`.
+    pub fn counted_from(self, first_row: u64) -> Self {
+        match self {
+            EncodeError::TextTooLarge { row, bytes } => EncodeError::TextTooLarge {
+                row: first_row + row,
+                bytes,
+            },
+            other => other,
+        }
+    }
 }
 
 impl From<EncodeError> for Failure {

@@ -36,7 +36,7 @@ pub fn check(messages: &[u8], schema: &Schema) -> Result<(), String> {
         let body = take(&mut rest, message.bodyLength())?;
         if let Some((columns, types)) = columns(&message, schema)? {
             check_sizes(&columns, body.len())?;
-            Buffers::of(&columns).check_all(&types)?;
+            Layout::of(&columns, body.len()).check_all(&types)?;
         }
     }
     Ok(())
@@ -137,20 +137,27 @@ fn check_sizes(columns: &RecordBatch<'_>, body_bytes: usize) -> Result<(), Strin
     Ok(())
 }
 
-/// The lengths of a message's buffers, to be gone through in the order in which columns own them.
-struct Buffers {
+/// The lengths of a message's columns and buffers, to be gone through in the order in which types own them.
+struct Layout {
+    body_bytes: u64,
+    /// Values of each column, those of nested ones after the column that holds them.
+    values: std::vec::IntoIter<i64>,
     lengths: std::vec::IntoIter<i64>,
     /// For each column of views, how many buffers it has beside its views.
     variadic_counts: std::vec::IntoIter<i64>,
 }
 
-impl Buffers {
-    fn of(columns: &RecordBatch<'_>) -> Self {
+impl Layout {
+    fn of(columns: &RecordBatch<'_>, body_bytes: usize) -> Self {
+        let values = columns.nodes().into_iter().flatten();
+        let values: Vec<i64> = values.map(|node| node.length()).collect();
         let lengths = columns.buffers().into_iter().flatten();
         let lengths: Vec<i64> = lengths.map(|buffer| buffer.length()).collect();
         let counts = columns.variadicBufferCounts().into_iter().flatten();
         let counts: Vec<i64> = counts.collect();
-        Buffers {
+        Layout {
+            body_bytes: body_bytes as u64,
+            values: values.into_iter(),
             lengths: lengths.into_iter(),
             variadic_counts: counts.into_iter(),
         }
@@ -163,6 +170,8 @@ impl Buffers {
     /// The reader looks at offsets, views and dictionary keys as wholes of their width, and fails where there is half
     /// a one. That there are enough of them it checks itself.
     fn check(&mut self, data_type: &DataType) -> Result<(), String> {
+        // Where there are too few columns, the reader says so.
+        let values = self.values.next().unwrap_or_default();
         match data_type {
             DataType::Null => Ok(()),
             DataType::Utf8 | DataType::Binary => self.wholes(data_type, 4, 1),
@@ -180,7 +189,8 @@ impl Buffers {
                 self.wholes(data_type, 8, 0)?;
                 self.check(item.data_type())
             }
-            DataType::FixedSizeList(item, _) => {
+            DataType::FixedSizeList(item, width) => {
+                self.fixed(data_type, values, *width)?;
                 self.skip(1);
                 self.check(item.data_type())
             }
@@ -192,7 +202,12 @@ impl Buffers {
             DataType::Dictionary(key, _) => {
                 self.wholes(data_type, key.primitive_width().unwrap_or(1), 0)
             }
-            DataType::Boolean | DataType::FixedSizeBinary(_) => {
+            DataType::FixedSizeBinary(width) => {
+                self.fixed(data_type, values, *width)?;
+                self.skip(2);
+                Ok(())
+            }
+            DataType::Boolean => {
                 self.skip(2);
                 Ok(())
             }
@@ -202,6 +217,20 @@ impl Buffers {
             }
             // Refused when the run is configured; no rows of such a column ever count.
             other => Err(format!("a column has the type {other}, which is not read")),
+        }
+    }
+
+    /// The reader multiplies in `usize`, which has 32 bits here, before it compares with what is there.
+    fn fixed(&self, of: &DataType, values: i64, width: i32) -> Result<(), String> {
+        let (values, width) = (values.unsigned_abs(), u64::from(width.unsigned_abs()));
+        // A list's values may be booleans, or nothing at all.
+        let most = (MAX_BATCH_ROWS as u64).saturating_add(self.body_bytes * VALUES_PER_BYTE as u64);
+        match values.saturating_mul(width) > most {
+            false => Ok(()),
+            true => Err(format!(
+                "a column of type {of} claims {values} values in {} bytes",
+                self.body_bytes
+            )),
         }
     }
 
@@ -228,8 +257,10 @@ impl Buffers {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{ArrayRef, DictionaryArray, RecordBatch, StringArray, StringViewArray};
-    use arrow::datatypes::Int32Type;
+    use arrow::array::{
+        ArrayRef, DictionaryArray, FixedSizeBinaryArray, RecordBatch, StringArray, StringViewArray,
+    };
+    use arrow::datatypes::{DataType, Int32Type};
     use arrow::ipc::writer::StreamWriter;
 
     use crate::failure::Failure;
@@ -342,6 +373,20 @@ mod tests {
                 other => panic!("{expected}: {other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn a_fixed_width_that_overflows_32_bits_is_refused() {
+        let (_, bytes) = messages(Arc::new(
+            FixedSizeBinaryArray::try_from_iter([b"abcd", b"efgh", b"ijkl"].into_iter()).unwrap(),
+        ));
+        let wide = DataType::FixedSizeBinary(1_431_655_766);
+        let (schema, _) = messages(arrow::array::new_empty_array(&wide));
+        let Err(Failure::Data(message)) = decoded(&schema, bytes) else {
+            panic!("three values of that width come to two bytes in 32 bits");
+        };
+        let expected = "a column of type FixedSizeBinary(1431655766) claims 3 values in ";
+        assert!(message.contains(expected), "{message}");
     }
 
     #[test]

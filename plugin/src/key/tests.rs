@@ -16,6 +16,7 @@ fn run() -> Run {
             start_micros: Some(END - HOUR),
             end_micros: END,
         },
+        plugin_digest: String::new(),
     }
 }
 

@@ -38,6 +38,7 @@ fn detailed_tells_everything() {
             start_micros: None,
             end_micros: 3_600_000_000,
         },
+        plugin_digest: "0123abcd".to_owned(),
     };
     let schema = Schema::new(vec![
         Field::new("uuid", DataType::Utf8, false),
@@ -83,7 +84,8 @@ fn detailed_tells_everything() {
   "run_id": "run-1",
   "plugin": {{
     "name": "s3",
-    "version": "{}"
+    "version": "{}",
+    "sha256": "0123abcd"
   }},
   "schema": [
     {{

@@ -14,6 +14,7 @@ fn run() -> Run {
             start_micros: Some(0),
             end_micros: 3_600_000_000,
         },
+        plugin_digest: String::new(),
     }
 }
 

@@ -177,7 +177,7 @@ impl S3Error {
             return Some(text);
         }
         match answer.status {
-            301 | 302 | 307 | 308 => Some(
+            300..=399 => Some(
                 "the store redirects, and redirects are not followed: set region and endpoint_url to where the \
                  bucket is"
                     .into(),

@@ -4,7 +4,7 @@
 use crate::imports::Response;
 use crate::s3::checksum::Checksum;
 use crate::s3::error::{Cause, ErrorAnswer, MESSAGE_LIMIT_CHARS};
-use crate::s3::request::{ATTEMPT_HEADER, Operation, RUN_HEADER};
+use crate::s3::request::{ATTEMPT_HEADER, ENCRYPTION_HEADER, Operation, RUN_HEADER};
 use crate::s3::xml::{self, Element};
 use crate::settings::ChecksumAlgorithm;
 use crate::upload::notes::MAX_UPLOAD_ID_BYTES;
@@ -21,9 +21,15 @@ pub enum Reply {
         etag: String,
         /// The store's checksum, base64, perhaps with `-<parts>`.
         checksum: Option<String>,
+        /// How the store says that it encrypts the object.
+        encryption: Option<String>,
     },
     /// An upload is open.
-    Created { upload_id: String },
+    Created {
+        upload_id: String,
+        /// How the store says that it will encrypt the object.
+        encryption: Option<String>,
+    },
     /// What HEAD says of an object.
     Head(ObjectHead),
     /// An object's bytes.
@@ -63,7 +69,7 @@ impl Reply {
 
     pub fn into_upload_id(self) -> String {
         match self {
-            Reply::Created { upload_id } => upload_id,
+            Reply::Created { upload_id, .. } => upload_id,
             _ => String::new(),
         }
     }
@@ -95,6 +101,15 @@ impl Reply {
             _ => None,
         }
     }
+
+    pub fn encryption(&self) -> Option<&str> {
+        match self {
+            Reply::Stored { encryption, .. } | Reply::Created { encryption, .. } => {
+                encryption.as_deref()
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Read the answer to an operation; `sent` is the checksum of the data it carried.
@@ -110,6 +125,7 @@ pub fn read(
         status: response.status,
         what,
     };
+    let encryption = response.header(ENCRYPTION_HEADER).and_then(name);
     match operation {
         Operation::PutObject { .. } | Operation::UploadPart { .. } => {
             let etag = response
@@ -126,13 +142,18 @@ pub fn read(
                     "its checksum is another than that of the bytes sent".into(),
                 ));
             }
-            Ok(Reply::Stored { etag, checksum })
+            Ok(Reply::Stored {
+                etag,
+                checksum,
+                encryption,
+            })
         }
         Operation::CreateMultipartUpload { .. } => {
             let root = document(response, "InitiateMultipartUploadResult")?;
             match root.child_text("UploadId") {
                 Some(id) if is_upload_id(id) => Ok(Reply::Created {
                     upload_id: id.to_owned(),
+                    encryption,
                 }),
                 _ => Err(malformed("it has no usable UploadId".into())),
             }
@@ -147,7 +168,11 @@ pub fn read(
                 .as_ref()
                 .and_then(|ours| root.child_text(ours.algorithm.element()))
                 .and_then(name);
-            Ok(Reply::Stored { etag, checksum })
+            Ok(Reply::Stored {
+                etag,
+                checksum,
+                encryption,
+            })
         }
         Operation::ListMultipartUploads { .. } => Ok(Reply::Uploads(listed(&document(
             response,

@@ -12,6 +12,9 @@ pub const RUN_HEADER: &str = "x-amz-meta-batch-export-run";
 /// Names the attempt on everything that it creates.
 pub const ATTEMPT_HEADER: &str = "x-amz-meta-batch-export-attempt";
 
+/// Asks for server-side encryption, and in an answer says that it is done.
+pub const ENCRYPTION_HEADER: &str = "x-amz-server-side-encryption";
+
 /// What the plugin asks of S3.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
@@ -293,11 +296,12 @@ impl Headers {
     fn describe_object(&mut self, target: &Target, content_type: &str) {
         let object = &target.object;
         self.add("content-type", content_type);
+        if let Some(encryption) = object.encryption.header_value() {
+            self.add(ENCRYPTION_HEADER, encryption);
+        }
         match &object.encryption {
-            Encryption::BucketDefault => {}
-            Encryption::Aes256 => self.add("x-amz-server-side-encryption", "AES256"),
+            Encryption::BucketDefault | Encryption::Aes256 => {}
             Encryption::Kms { key_id } => {
-                self.add("x-amz-server-side-encryption", "aws:kms");
                 self.add("x-amz-server-side-encryption-aws-kms-key-id", key_id);
             }
         }

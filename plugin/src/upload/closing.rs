@@ -53,7 +53,10 @@ impl<I: Imports> Uploads<I> {
                 };
                 file.checksum = of_object([answer.checksum.as_ref()]);
                 match answer.result {
-                    Ok(reply) => Ok(Some(file.stored(reply.into_etag()))),
+                    Ok(reply) => {
+                        proof::encrypted(&file.key, &reply, self.client.target())?;
+                        Ok(Some(file.stored(reply.into_etag())))
+                    }
                     Err(error) => self.prove(position, error, answer.doubtful).map(|()| None),
                 }
             }

@@ -27,6 +27,17 @@ pub enum UploadError {
         "`{key}` arrived damaged: the store computed another checksum than the one of the bytes sent"
     )]
     Corrupt { key: String },
+    /// The store took the settings of encryption and did not follow them.
+    #[error(
+        "`{key}` is not encrypted: encryption = \"{asked}\" was asked for, and the store's answer {}; set up \
+         server-side encryption in the store, or remove encryption from the destination",
+        answered.as_ref().map_or("says nothing of it".to_owned(), |said| format!("says `{said}`"))
+    )]
+    Unencrypted {
+        key: String,
+        asked: &'static str,
+        answered: Option<String>,
+    },
     /// `if_none_match` forbids overwriting, and the object that is there is not this run's.
     #[error(
         "`{key}` exists already and if_none_match forbids overwriting it: {why}; delete the object, change the \
@@ -51,7 +62,9 @@ impl From<UploadError> for Failure {
         let message = error.to_string();
         let retry_after_ms = match &error {
             UploadError::Store(inner) => return inner.clone().into_failure(),
-            UploadError::TooManyParts { .. } | UploadError::Occupied { .. } => {
+            UploadError::TooManyParts { .. }
+            | UploadError::Unencrypted { .. }
+            | UploadError::Occupied { .. } => {
                 return Failure::Refused(message);
             }
             UploadError::Unproven { class, .. } => match *class {

@@ -6,7 +6,7 @@ mod error;
 mod multipart;
 pub mod notes;
 mod objects;
-mod proof;
+pub mod proof;
 pub mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -308,8 +308,11 @@ impl<I: Imports> Uploads<I> {
             content_type: file.content_type,
         };
         let answer = self.client.call(operation, Vec::new());
-        let upload_id = match answer.result {
-            Ok(reply) => reply.into_upload_id(),
+        let (upload_id, encrypted) = match answer.result {
+            Ok(reply) => {
+                let encrypted = proof::encrypted(&key, &reply, self.client.target());
+                (reply.into_upload_id(), encrypted)
+            }
             Err(error) => {
                 if answer.doubtful {
                     self.in_doubt.insert(key);
@@ -330,7 +333,7 @@ impl<I: Imports> Uploads<I> {
             self.note(Note::Begun { key: key.clone() })?;
             self.in_doubt.insert(key);
         }
-        Ok(())
+        encrypted
     }
 
     /// Wait until at most `count` closed files are unfinished.

@@ -35,7 +35,10 @@ impl<I: Imports> Uploads<I> {
         let answer = self.client.call(operation, body);
         let checksum = of_object([answer.checksum.as_ref()]);
         let etag = match answer.result {
-            Ok(reply) => reply.into_etag(),
+            Ok(reply) => {
+                proof::encrypted(key, &reply, self.client.target())?;
+                reply.into_etag()
+            }
             Err(error) => {
                 let Some(question) = Question::left_by(&error, answer.doubtful, false) else {
                     return Err(error.into());

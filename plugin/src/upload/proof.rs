@@ -30,6 +30,18 @@ impl Question {
     }
 }
 
+/// Whether the store says that it encrypts the object as the settings ask. Some take the header and do nothing.
+pub fn encrypted(key: &str, reply: &Reply, target: &Target) -> Result<(), UploadError> {
+    match target.object.encryption.header_value() {
+        Some(asked) if reply.encryption() != Some(asked) => Err(UploadError::Unencrypted {
+            key: key.to_owned(),
+            asked,
+            answered: reply.encryption().map(str::to_owned),
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// What the object must be.
 pub struct Expected<'a> {
     pub target: &'a Target,

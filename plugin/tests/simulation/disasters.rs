@@ -118,6 +118,34 @@ fn the_next_file_is_written_while_the_one_before_is_finished() {
 }
 
 #[test]
+fn a_store_that_does_not_encrypt_as_asked_is_refused() {
+    let whole = ["PutObject"];
+    let in_parts = ["CreateMultipartUpload", "AbortMultipartUpload"];
+    for (fields, asked) in [
+        (r#""encryption": "AES256""#, "AES256"),
+        (r#""encryption": "aws:kms", "kms_key_id": "k""#, "aws:kms"),
+    ] {
+        for (bytes, expected) in [(&b"small"[..], &whole[..]), (&four_parts(), &in_parts)] {
+            let mut scene = scene(fields, no_faults());
+            scene.world.store.borrow_mut().ignores_encryption = true;
+            let error = scene.export(&[bytes]).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "`{}` is not encrypted: encryption = \"{asked}\" was asked for, and the store's answer says \
+                     nothing of it; set up server-side encryption in the store, or remove encryption from the \
+                     destination",
+                    scene.key(0)
+                )
+            );
+            assert!(matches!(Failure::from(error), Failure::Refused(_)));
+            assert_eq!(scene.abort_all(), Vec::<String>::new());
+            assert_eq!(*scene.world.arrived.borrow(), expected);
+        }
+    }
+}
+
+#[test]
 fn a_failed_middle_part_is_never_forgotten() {
     let mut scene = scene(
         "",

@@ -458,6 +458,7 @@ pub fn run(attempt: &str) -> Run {
             start_micros: Some(0),
             end_micros: 3_600_000_000,
         },
+        plugin_digest: String::new(),
     }
 }
 

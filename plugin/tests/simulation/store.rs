@@ -66,6 +66,8 @@ pub struct Store {
     pub uploads_created: usize,
     /// Objects in the order in which they came to be.
     pub written: Vec<String>,
+    /// Takes the settings of encryption and does nothing, as some stores do.
+    pub ignores_encryption: bool,
 }
 
 pub fn xml(status: u16, body: String) -> Response {
@@ -210,7 +212,7 @@ impl Store {
             Ok(headers) => headers,
             Err(response) => return response,
         };
-        let answer = headers.clone();
+        let answer = [headers.clone(), self.encryption(request)].concat();
         headers.extend(metadata(request));
         let etag = format!("\"{}\"", &sha256_hex(&request.body)[..32]);
         self.written.push(key.clone());
@@ -237,12 +239,22 @@ impl Store {
             },
         );
         let id = id.replace('&', "&amp;");
-        xml(
+        let mut response = xml(
             200,
             format!(
                 "<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"
             ),
-        )
+        );
+        response.headers.extend(self.encryption(request));
+        response
+    }
+
+    /// What the store says of encryption: what it was asked for, unless it pays no heed to it.
+    fn encryption(&self, request: &Arrived) -> Vec<(String, String)> {
+        let name = "x-amz-server-side-encryption";
+        let asked = request.header(name).filter(|_| !self.ignores_encryption);
+        let header = |value: &str| (name.to_owned(), value.to_owned());
+        asked.map(header).into_iter().collect()
     }
 
     fn part(&mut self, key: &str, id: &str, number: u32, request: &Arrived) -> Response {

@@ -265,3 +265,29 @@ async fn parts_overlap_each_other_and_the_encoding() {
     );
     assert_same(&scene.files(&outcome), &batch, &events);
 }
+
+/// Six bytes of text for each of the row: what the component has memory for arrives, more is refused by name.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_grow_in_json_arrive_or_are_named_and_never_crash_the_component() {
+    let scene = Scene::new().await;
+    let configuration = scene.configuration("exports/", json!({"compression": "zstd"}));
+    let with_elements = |chain: String| {
+        let mut rows = plain_events(3);
+        rows[1].elements_chain = Some(chain);
+        events_batch(&rows)
+    };
+    let fits = with_elements("\u{1}".repeat(21 << 20));
+    let outcome = scene.export("attempt-1", &configuration, &[fits]).await;
+    assert_eq!(outcome.report().rows_exported, 3);
+    let (key, bytes) = &scene.files(&outcome)[0];
+    let text = String::from_utf8(read::decoded(key, bytes)).expect("UTF-8");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(lines[1].matches("\\u0001").count(), 21 << 20);
+
+    let grows = with_elements("\u{1}".repeat(31 << 20));
+    let outcome = scene.export("attempt-2", &configuration, &[grows]).await;
+    let error = outcome.error();
+    assert!(error.starts_with("row 1 (counted from 0"), "{error}");
+    assert!(error.contains("shorten the row in the source"), "{error}");
+}

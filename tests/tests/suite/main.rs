@@ -16,6 +16,7 @@ mod network;
 mod objects;
 mod rerun;
 mod sandbox;
+mod splitting;
 mod tidy;
 mod unasked;
 mod verify;

@@ -1,10 +1,12 @@
 //! What objects are stored with, and in which parts: the same settings on every object of a run, and parts as the
 //! strictest stores want them.
 
+use batch_export_tests::components;
 use batch_export_tests::rows::{events_batch, plain_events, rebatched};
 use batch_export_tests::scene::{BUCKET, Scene};
 use devstore::{Operation, Options};
-use serde_json::json;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_are_on_data_multipart_and_manifest_alike() {
@@ -81,6 +83,26 @@ async fn managed_encryption_is_asked_for_too() {
         let found = object.headers.get("x-amz-server-side-encryption");
         assert_eq!(found.map(String::as_str), Some("AES256"), "{}", object.key);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_detailed_manifest_names_the_very_component_that_wrote_it() {
+    let scene = Scene::new().await;
+    let configuration = scene.configuration("exports/", json!({"manifest": "detailed"}));
+    let batch = events_batch(&plain_events(10));
+    let outcome = scene.export("attempt-1", &configuration, &[batch]).await;
+    let key = outcome
+        .report()
+        .manifest_key
+        .as_deref()
+        .expect("a manifest");
+    let manifest: Value = serde_json::from_slice(&scene.bytes(key)).expect("JSON");
+    let component = std::fs::read(components::destination()).expect("the component");
+    let digest: String = Sha256::digest(component)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    assert_eq!(manifest["plugin"]["sha256"], digest);
 }
 
 #[tokio::test(flavor = "multi_thread")]

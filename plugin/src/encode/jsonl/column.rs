@@ -18,12 +18,12 @@ use super::scalar::Scalar;
 pub struct Column {
     /// What stands before the value: an opening brace or a comma, the escaped key and a colon.
     prefix: Vec<u8>,
-    kind: Kind,
+    pub(super) kind: Kind,
 }
 
 /// What a schema says of values beyond their arrays' type.
 #[derive(Debug)]
-enum Kind {
+pub(super) enum Kind {
     /// Strings that are JSON text.
     Json,
     /// Everything that is not nested.
@@ -102,17 +102,17 @@ fn foreign(array: &ArrayRef) -> EncodeError {
 
 /// A column encoder bound to a block.
 pub struct Bound<'a> {
-    prefix: &'a [u8],
-    values: Nullable<'a>,
+    pub(super) prefix: &'a [u8],
+    pub(super) values: Nullable<'a>,
 }
 
-struct Nullable<'a> {
-    nulls: Option<&'a NullBuffer>,
-    values: Values<'a>,
+pub(super) struct Nullable<'a> {
+    pub(super) nulls: Option<&'a NullBuffer>,
+    pub(super) values: Values<'a>,
 }
 
 /// The values of an array, by how they are written.
-enum Values<'a> {
+pub(super) enum Values<'a> {
     Scalar(Scalar<'a>),
     String(Strings<'a>),
     Json(Strings<'a>),
@@ -122,13 +122,13 @@ enum Values<'a> {
     Map(Ranges<'a>, Box<(Nullable<'a>, Nullable<'a>)>),
 }
 
-enum Strings<'a> {
+pub(super) enum Strings<'a> {
     Small(&'a GenericStringArray<i32>),
     Large(&'a GenericStringArray<i64>),
     View(&'a arrow::array::StringViewArray),
 }
 
-enum Bytes<'a> {
+pub(super) enum Bytes<'a> {
     Small(&'a GenericBinaryArray<i32>),
     Large(&'a GenericBinaryArray<i64>),
     View(&'a arrow::array::BinaryViewArray),
@@ -136,7 +136,7 @@ enum Bytes<'a> {
 }
 
 /// Where each row's elements stand.
-enum Ranges<'a> {
+pub(super) enum Ranges<'a> {
     Small(&'a [i32]),
     Large(&'a [i64]),
     Fixed(usize),
@@ -144,7 +144,7 @@ enum Ranges<'a> {
 
 impl Strings<'_> {
     #[inline]
-    fn value(&self, row: usize) -> &str {
+    pub(super) fn value(&self, row: usize) -> &str {
         match self {
             Strings::Small(array) => array.value(row),
             Strings::Large(array) => array.value(row),
@@ -154,7 +154,7 @@ impl Strings<'_> {
 }
 
 impl Bytes<'_> {
-    fn value(&self, row: usize) -> &[u8] {
+    pub(super) fn value(&self, row: usize) -> &[u8] {
         match self {
             Bytes::Small(array) => array.value(row),
             Bytes::Large(array) => array.value(row),
@@ -165,7 +165,7 @@ impl Bytes<'_> {
 }
 
 impl Ranges<'_> {
-    fn of(&self, row: usize) -> std::ops::Range<usize> {
+    pub(super) fn of(&self, row: usize) -> std::ops::Range<usize> {
         fn between<O: OffsetSizeTrait>(offsets: &[O], row: usize) -> std::ops::Range<usize> {
             offsets[row].as_usize()..offsets[row + 1].as_usize()
         }

@@ -4,6 +4,7 @@
 mod column;
 mod number;
 mod scalar;
+mod text_size;
 mod time;
 
 use std::sync::Arc;
@@ -19,6 +20,9 @@ use crate::settings::JsonLinesCodec;
 /// Text is handed to the codec once there is this much, at the end of a row: small enough to stay in the cache
 /// between being written and being compressed, large enough for the codec to work without interruption.
 const TEXT_BLOCK_BYTES: usize = 64 << 10;
+/// Most text of one row: twice the largest `max_row_mb`, so that a row of quotes and line breaks still fits. With the
+/// row itself and what the codec makes of it, a third of the memory that the plugin asks for stays free.
+pub const MAX_ROW_TEXT_BYTES: u64 = 128 << 20;
 /// The text buffer is given back after a row that made it larger than this.
 const TEXT_BUFFER_BYTES: usize = 4 * TEXT_BLOCK_BYTES;
 
@@ -27,6 +31,8 @@ const TEXT_BUFFER_BYTES: usize = 4 * TEXT_BLOCK_BYTES;
 pub struct Plan {
     columns: Arc<[Column]>,
     codec: JsonLinesCodec,
+    /// Rows are measured before they are written even where they are small.
+    measures_every_row: bool,
 }
 
 impl Plan {
@@ -37,8 +43,12 @@ impl Plan {
     pub fn new(schema: &Schema, json: &[bool], codec: JsonLinesCodec) -> Result<Self, EncodeError> {
         let fields = schema.fields().iter().zip(json).enumerate();
         let columns = fields.map(|(index, (field, json))| Column::new(index, field, *json));
+        let columns: Arc<[Column]> = columns.collect::<Result<_, _>>()?;
         Ok(Plan {
-            columns: columns.collect::<Result<_, _>>()?,
+            measures_every_row: columns
+                .iter()
+                .any(|column| text_size::repeats_keys(&column.kind)),
+            columns,
             codec,
         })
     }
@@ -59,9 +69,22 @@ pub fn overshoot_bytes(codec: JsonLinesCodec, record_text_bytes: u64) -> u64 {
     }
 }
 
+/// The most text that the row has; an error where that is more than memory is reckoned for.
+fn measured(columns: &[column::Bound<'_>], row: usize) -> Result<usize, EncodeError> {
+    let bytes = text_size::most_bytes(columns, row);
+    match usize::try_from(bytes) {
+        Ok(fits) if bytes <= MAX_ROW_TEXT_BYTES => Ok(fits),
+        _ => Err(EncodeError::TextTooLarge {
+            row: row as u64,
+            bytes,
+        }),
+    }
+}
+
 /// One open JSON Lines file.
 pub struct LinesEncoder {
     columns: Arc<[Column]>,
+    measures_every_row: bool,
     limit_bytes: Option<u64>,
     stream: Stream,
     compresses: bool,
@@ -85,6 +108,7 @@ impl LinesEncoder {
     pub fn new(plan: Plan, limit_bytes: Option<u64>) -> Result<Self, EncodeError> {
         Ok(LinesEncoder {
             columns: plan.columns,
+            measures_every_row: plan.measures_every_row,
             limit_bytes,
             stream: Stream::new(plan.codec)?,
             compresses: plan.codec != JsonLinesCodec::None,
@@ -100,7 +124,7 @@ impl LinesEncoder {
     /// Take rows until the block is used up or the file is full.
     ///
     /// # Errors
-    /// The codec failed, or the block has another schema.
+    /// The codec failed, the block has another schema, or a row's text would be larger than [`MAX_ROW_TEXT_BYTES`].
     pub fn write(&mut self, block: &RecordBatch, from_row: usize) -> Result<usize, EncodeError> {
         let columns = Arc::clone(&self.columns);
         let bound = column::bind(&columns, block)?;
@@ -108,14 +132,29 @@ impl LinesEncoder {
             if self.full {
                 return Ok(row - from_row);
             }
+            // A block that is one row may hold a large one.
+            let text_bytes = match self.measures_every_row || block.num_rows() == 1 {
+                true => measured(&bound, row)?,
+                false => 0,
+            };
             // Without a codec the output is the text: nothing is copied.
             let out = if self.compresses {
                 &mut self.text
             } else {
                 self.stream.output()
             };
+            if text_bytes > TEXT_BUFFER_BYTES {
+                // All at once: growing by doubling would take three times as much.
+                out.reserve_exact(text_bytes);
+            }
             let before = out.len();
             column::write_row(&bound, row, out, &mut self.scratch);
+            debug_assert!(
+                text_bytes == 0 || out.len() - before <= text_bytes,
+                "{} bytes were measured, {} written",
+                text_bytes,
+                out.len() - before
+            );
             self.text_bytes += (out.len() - before) as u64;
             if self.compresses {
                 self.compress()?;

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, BinaryArray};
+use arrow::array::{Array, BinaryArray, BooleanArray, ListArray, StructArray};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::{DataType, Field};
 
 use super::*;
 
@@ -159,6 +161,46 @@ fn a_row_of_30_mib_is_a_block_of_its_own_and_one_over_the_limit_is_named() {
              20971520; raise `max_row_mb` or shorten the row in the source"
         );
         assert!(matches!(Failure::from(error), Failure::Data(_)));
+    }
+}
+
+/// A list of structs repeats the struct's keys with every element; control characters take six bytes.
+#[test]
+fn a_row_whose_text_would_not_fit_into_memory_is_refused_before_it_is_written() {
+    let key = "k".repeat(1_000);
+    let field = Field::new(&key, DataType::Boolean, false);
+    let elements = 200_000;
+    let structs = StructArray::from(vec![(
+        Arc::new(field.clone()),
+        Arc::new(BooleanArray::from(vec![true; elements])) as ArrayRef,
+    )]);
+    let item = Field::new("item", DataType::Struct(vec![field].into()), false);
+    let lengths = [1, elements - 1];
+    let repeated = ListArray::new(
+        Arc::new(item),
+        OffsetBuffer::from_lengths(lengths),
+        Arc::new(structs),
+        None,
+    );
+    let controls = StringArray::from(vec!["\u{1}", &"\u{1}".repeat(30 << 20)]);
+    for (column, row, bytes) in [
+        (Arc::new(repeated) as ArrayRef, 1, 235_798_837_u64),
+        (Arc::new(controls), 0, 188_743_696),
+    ] {
+        let batch = RecordBatch::try_from_iter([("c", column)]).unwrap();
+        let error = export(&[batch], LINES, None, &[], limits()).err().unwrap();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "row {row} (counted from 0 in this run, without filtered rows) would be about {bytes} bytes of JSON, \
+                 more than 134217728 (control characters take six bytes, and keys stand in every element of a list); \
+                 shorten the row in the source, or export to Parquet"
+            )
+        );
+        assert!(matches!(
+            Failure::from(error.counted_from(7)),
+            Failure::Data(message) if message.starts_with(&format!("row {} (", row + 7))
+        ));
     }
 }
 

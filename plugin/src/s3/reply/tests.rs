@@ -73,6 +73,7 @@ fn successes() {
     let stored = Reply::Stored {
         etag: "\"e\"".into(),
         checksum: None,
+        encryption: None,
     };
     assert_eq!(
         read(&put(), None, &response(200, &[("etag", "\"e\"")], "")),
@@ -82,7 +83,8 @@ fn successes() {
     assert_eq!(
         read(&create(), None, &response(200, &[], body)),
         Ok(Reply::Created {
-            upload_id: "a&b".into()
+            upload_id: "a&b".into(),
+            encryption: None,
         })
     );
     // S3 keeps the connection alive with white space until the outcome is known.
@@ -197,7 +199,7 @@ fn a_200_with_an_error_is_an_error() {
 #[test]
 fn errors_say_everything_and_the_way_out() {
     let prefix = "PutObject of `folder/file` in bucket `bucket` failed: ";
-    let table: [(Response, &str); 11] = [
+    let table: [(Response, &str); 12] = [
         (
             response(
                 403,
@@ -257,6 +259,10 @@ fn errors_say_everything_and_the_way_out() {
         (
             response(302, &[("location", "https://elsewhere.test/")], ""),
             "302 (1 attempt); the store redirects, and redirects are not followed: set region and endpoint_url to where the bucket is",
+        ),
+        (
+            response(303, &[("location", "https://elsewhere.test/")], ""),
+            "303 (1 attempt); the store redirects, and redirects are not followed: set region and endpoint_url to where the bucket is",
         ),
         (
             response(400, &[], "<Error><Code>EntityTooLarge</Code></Error>"),
