@@ -1,5 +1,5 @@
 //! Makes sure that what building needs is there: installs it where that needs no question, else stops with the exact
-//! command. Never touches anything but the wasm target and clang.
+//! command. Never asks, and never uses `sudo` by itself.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -87,17 +87,9 @@ fn ensure_clang() -> Result<PathBuf> {
     if let Some(clang) = find_clang() {
         return Ok(clang);
     }
-    if Path::new("/etc/debian_version").exists() && is_root() {
+    if can_apt() {
         say("installing clang by apt-get (zstd is C code; about 350 MB on disk, a minute or two)");
-        let apt = || {
-            let mut command = Command::new("apt-get");
-            command.env("DEBIAN_FRONTEND", "noninteractive");
-            command
-        };
-        process::run(apt().args(["update", "-qq"]))?;
-        let install = ["install", "-y", "-qq", "--no-install-recommends", "clang"];
-        // The package manager's long list is not the command's own output, which may be read by a program.
-        process::run(apt().args(install).stdout(Stdio::null()))?;
+        apt_install(&["clang"])?;
         return find_clang().context(
             "clang is installed but does not compile for wasm32; try a newer one and name it: \
              `CC_wasm32_unknown_unknown=clang-19 cargo xtask …`",
@@ -139,8 +131,23 @@ fn compiles_for_wasm(clang: &Path) -> bool {
     compile().unwrap_or(false)
 }
 
-pub fn is_root() -> bool {
-    process::read(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
+/// Whether Debian's package manager can be used without a question.
+pub fn can_apt() -> bool {
+    Path::new("/etc/debian_version").exists()
+        && process::read(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
+}
+
+/// Install Debian's packages of these names.
+pub fn apt_install(packages: &[&str]) -> Result<()> {
+    let apt = || {
+        let mut command = Command::new("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive");
+        command
+    };
+    process::run(apt().args(["update", "-qq"]))?;
+    let install = ["install", "-y", "-qq", "--no-install-recommends"];
+    // The package manager's long list is not the command's own output, which may be read by a program.
+    process::run(apt().args(install).args(packages).stdout(Stdio::null()))
 }
 
 /// The command for this system, by the files that tell distributions apart.

@@ -17,6 +17,10 @@ const CEPH_PACKAGES: [&str; 4] = ["radosgw", "ceph-mon", "ceph-osd", "ceph-mgr"]
 /// The version of Garage that the suite's expectations were written for.
 const GARAGE_VERSION: &str = "2.5.0";
 
+/// Ends well with a Python that does for the packages pinned here, else with a word on why not.
+const PYTHON_PROBE: &str = "import sys, venv, ensurepip
+if sys.version_info < (3, 11): sys.exit(\"it is Python \" + sys.version.split()[0])";
+
 /// A virtual environment with exactly the packages that the requirements of that name pin; answers its Python.
 pub fn python(stage: &Stage, name: &str) -> Result<PathBuf> {
     let requirements = stage.scripts.join(format!("requirements-{name}.txt"));
@@ -32,14 +36,11 @@ pub fn python(stage: &Stage, name: &str) -> Result<PathBuf> {
     say(format!(
         "installing the Python packages of tests/conformance/requirements-{name}.txt (up to 500 MB, a minute or two)"
     ));
+    ensure_venv()?;
     process::run(
         Command::new("python3")
             .args(["-m", "venv", "--clear"])
             .arg(&environment),
-    )
-    .context(
-        "Python 3.11 or later with its venv module is needed; on Debian: \
-         sudo apt-get install -y python3 python3-venv",
     )?;
     process::run(
         Command::new(&python)
@@ -57,6 +58,24 @@ pub fn python(stage: &Stage, name: &str) -> Result<PathBuf> {
     fs::write(&installed, pinned)
         .with_context(|| format!("cannot write {}", installed.display()))?;
     Ok(python)
+}
+
+/// A Python that can make virtual environments: Debian's cannot until a package of its own is there, and says so only
+/// when it is in the middle of it.
+fn ensure_venv() -> Result<()> {
+    let is_ready = || process::read(Command::new("python3").args(["-c", PYTHON_PROBE])).map(|_| ());
+    if is_ready().is_ok() {
+        return Ok(());
+    }
+    if setup::can_apt() {
+        say("installing python3-venv by apt-get");
+        setup::apt_install(&["python3", "python3-venv"])?;
+    }
+    is_ready().context(
+        "`python3` must be Python 3.11 or later with the modules venv and ensurepip. On Debian and Ubuntu:\n\n    \
+         sudo apt-get install -y python3 python3-venv\n\n\
+         elsewhere your package manager's python3, or https://www.python.org; then run the same command again",
+    )
 }
 
 /// The server that the requirements brought along.
@@ -92,12 +111,7 @@ pub fn ceph() -> Result<()> {
     if programs.iter().all(|program| is_there(program)) {
         return Ok(());
     }
-    let install = [
-        &["install", "-y", "-qq", "--no-install-recommends"][..],
-        &CEPH_PACKAGES,
-    ]
-    .concat();
-    if !Path::new("/etc/debian_version").exists() || !setup::is_root() {
+    if !setup::can_apt() {
         bail!(
             "Ceph is missing. Install it with\n\n    sudo apt-get install -y --no-install-recommends {}\n\n\
              (or your system's packages of these programs: {}) and run the same command again",
@@ -106,15 +120,7 @@ pub fn ceph() -> Result<()> {
         );
     }
     say("installing Ceph by apt-get (about 400 MB on disk, a minute or two)");
-    for arguments in [&["update", "-qq"][..], &install] {
-        process::run(
-            Command::new("apt-get")
-                .env("DEBIAN_FRONTEND", "noninteractive")
-                .args(arguments)
-                .stdout(Stdio::null()),
-        )?;
-    }
-    Ok(())
+    setup::apt_install(&CEPH_PACKAGES)
 }
 
 /// Garage, compiled from its crate into a folder of ours.
@@ -136,6 +142,8 @@ pub fn garage(folder: &Path) -> Result<PathBuf> {
                 "--root",
             ])
             .arg(&root)
+            // Its own: the workspace's target folder would be locked for as long as this takes.
+            .env("CARGO_TARGET_DIR", root.join("build"))
             .current_dir(folder),
     )?;
     Ok(garage)
