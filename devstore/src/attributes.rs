@@ -103,7 +103,7 @@ impl Attributes {
             ));
         }
         self.check_encryption()?;
-        self.get("x-amz-tagging").map_or(Ok(()), check_tags)?;
+        self.tags()?;
         let metadata = self
             .0
             .iter()
@@ -157,12 +157,13 @@ impl Attributes {
         self.headers(|name, _| name.starts_with(ENCRYPTION))
     }
 
+    /// Names and values, in the order they were sent.
+    pub fn tags(&self) -> S3Result<Vec<(String, String)>> {
+        self.get("x-amz-tagging").map_or(Ok(Vec::new()), parse_tags)
+    }
+
     pub fn tag_count(&self) -> Option<i32> {
-        let tags = self
-            .get("x-amz-tagging")?
-            .split('&')
-            .filter(|tag| !tag.is_empty())
-            .count();
+        let tags = self.tags().ok()?.len();
         i32::try_from(tags).ok().filter(|count| *count > 0)
     }
 
@@ -180,8 +181,8 @@ impl Attributes {
 }
 
 /// Tags come as a query string: at most ten, keys unique.
-fn check_tags(tagging: &str) -> S3Result<()> {
-    let mut seen = Vec::new();
+fn parse_tags(tagging: &str) -> S3Result<Vec<(String, String)>> {
+    let mut tags: Vec<(String, String)> = Vec::new();
     for pair in tagging.split('&').filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         let decode = |text: &str| {
@@ -208,22 +209,22 @@ fn check_tags(tagging: &str) -> S3Result<()> {
                 "The TagValue you have provided is invalid"
             ));
         }
-        if seen.contains(&key) {
+        if tags.iter().any(|(known, _)| *known == key) {
             return Err(s3_error!(
                 InvalidTag,
                 "Cannot provide multiple Tags with the same key"
             ));
         }
-        seen.push(key);
+        tags.push((key, value));
     }
-    if seen.len() > TAGS_LIMIT {
+    if tags.len() > TAGS_LIMIT {
         return Err(refusal(
             400,
             "BadRequest",
             format!("Object tags cannot be greater than {TAGS_LIMIT}"),
         ));
     }
-    Ok(())
+    Ok(tags)
 }
 
 #[cfg(test)]

@@ -181,6 +181,24 @@ pub(crate) async fn head(
     ))
 }
 
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectTagging.html>
+pub(crate) async fn tags(
+    shared: &Shared,
+    request: S3Request<GetObjectTaggingInput>,
+) -> S3Result<S3Response<GetObjectTaggingOutput>> {
+    let object = shared.object(&request.input.bucket, &request.input.key)?;
+    let tags = object.attributes.tags()?.into_iter();
+    Ok(S3Response::new(GetObjectTaggingOutput {
+        tag_set: tags
+            .map(|(key, value)| Tag {
+                key: Some(key),
+                value: Some(value),
+            })
+            .collect(),
+        ..Default::default()
+    }))
+}
+
 fn refuse_part_number(part_number: Option<i32>) -> S3Result<()> {
     match part_number {
         Some(_) => Err(s3_error!(

@@ -16,6 +16,7 @@ pub enum Operation {
     PutObject,
     GetObject,
     HeadObject,
+    GetObjectTagging,
     DeleteObject,
     CreateMultipartUpload,
     UploadPart,
@@ -39,6 +40,7 @@ impl Operation {
             "PutObject" => Self::PutObject,
             "GetObject" => Self::GetObject,
             "HeadObject" => Self::HeadObject,
+            "GetObjectTagging" => Self::GetObjectTagging,
             "DeleteObject" => Self::DeleteObject,
             "CreateMultipartUpload" => Self::CreateMultipartUpload,
             "UploadPart" => Self::UploadPart,
@@ -74,6 +76,7 @@ impl Operation {
                 | ListMultipartUploads
                 | GetObject
                 | HeadObject
+                | GetObjectTagging
                 | ListParts
         )
     }
@@ -165,6 +168,9 @@ const SUBRESOURCES: &[&str] = &[
 ];
 
 fn object_operation(method: &Method, has: &dyn Fn(&str) -> bool) -> Operation {
+    if method == Method::GET && has("tagging") {
+        return Operation::GetObjectTagging;
+    }
     if SUBRESOURCES.iter().any(|name| has(name)) {
         return Operation::Other;
     }
@@ -287,6 +293,22 @@ mod tests {
                 "PUT",
                 "127.0.0.1:9",
                 "/b/k?acl",
+                Other,
+                Some("b"),
+                Some("k"),
+            ),
+            (
+                "GET",
+                "127.0.0.1:9",
+                "/b/k?tagging",
+                GetObjectTagging,
+                Some("b"),
+                Some("k"),
+            ),
+            (
+                "PUT",
+                "127.0.0.1:9",
+                "/b/k?tagging",
                 Other,
                 Some("b"),
                 Some("k"),

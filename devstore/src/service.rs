@@ -29,6 +29,7 @@ operations! {
     put_object(PutObjectInput) -> PutObjectOutput = objects::put;
     get_object(GetObjectInput) -> GetObjectOutput = objects::get;
     head_object(HeadObjectInput) -> HeadObjectOutput = objects::head;
+    get_object_tagging(GetObjectTaggingInput) -> GetObjectTaggingOutput = objects::tags;
     delete_object(DeleteObjectInput) -> DeleteObjectOutput = objects::delete;
     delete_objects(DeleteObjectsInput) -> DeleteObjectsOutput = objects::delete_many;
     create_multipart_upload(CreateMultipartUploadInput) -> CreateMultipartUploadOutput = uploads::create;

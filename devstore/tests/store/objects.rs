@@ -24,7 +24,7 @@ async fn an_object_comes_back_with_all_it_was_stored_with() {
             ("x-amz-meta-run", "run-1"),
             ("x-amz-storage-class", "STANDARD_IA"),
             ("x-amz-acl", "bucket-owner-full-control"),
-            ("x-amz-tagging", "a=1&b=2"),
+            ("x-amz-tagging", "a=1&cost+centre=%2B%26"),
             ("x-amz-server-side-encryption", "aws:kms"),
             ("x-amz-server-side-encryption-aws-kms-key-id", "key-1"),
             ("x-amz-expected-bucket-owner", "111122223333"),
@@ -53,7 +53,20 @@ async fn an_object_comes_back_with_all_it_was_stored_with() {
         assert_eq!(head.header("content-length"), "9");
         let stored = store.object("test-bucket", "a b/+:=%🦔//c~.jsonl").unwrap();
         assert_eq!(&stored.bytes[..], b"123456789");
-        assert_eq!(stored.info.headers["x-amz-tagging"], "a=1&b=2");
+        assert_eq!(
+            stored.info.headers["x-amz-tagging"],
+            "a=1&cost+centre=%2B%26"
+        );
+        let tags = client
+            .send("GET", &format!("{path}?tagging"), &[], b"")
+            .await;
+        assert!(
+            tags.text().contains(
+                "<Tag><Key>a</Key><Value>1</Value></Tag><Tag><Key>cost centre</Key><Value>+&amp;</Value></Tag>"
+            ),
+            "{}",
+            tags.text()
+        );
         assert_eq!(
             stored.info.checksum.unwrap(),
             (
