@@ -1,8 +1,9 @@
 """The features that are about what goes wrong: credentials, names, kills and a network that loses a third of all requests.
 Knows no store by name."""
 
-import signal
+import shutil
 
+from features import Untried
 from lossy import Faults, Proxy
 from program import HOUR, TIME_LIMIT_S
 from stage import MANY_ROWS, Stage, count_rows
@@ -67,6 +68,22 @@ def no_such_bucket(stage: Stage):
     return "exit code 1, the message names the bucket"
 
 
+def skewed_clock(stage: Stage):
+    """The program in front of a clock that the store refuses: 15 minutes are what S3 allows."""
+    faketime = shutil.which("faketime")
+    if faketime is None:
+        raise Untried("there is no `faketime` on this machine")
+    for offset in ["+20m", "-20m"]:
+        table = stage.table("skewed/", rows=MANY_ROWS)
+        # Only the time of day is shifted: timers have no need to know.
+        wrapper = ["env", "FAKETIME_DONT_FAKE_MONOTONIC=1", faketime, "-f", offset]
+        report = stage.export(table, wrapper).report()["report"]
+        stage.prove(report, table)
+        if not report["retries"]:
+            raise AssertionError("no request was refused: the store looks at no clock")
+    return "20 minutes ahead and behind, corrected by the store's clock"
+
+
 def check(stage: Stage):
     config = stage.program.configure({stage.store.word: stage.table("check/")}, "check")
     outcome = stage.program.call("check", config, "--destination", stage.store.word, "--json")
@@ -85,10 +102,12 @@ def killed(stage: Stage):
         table |= {"endpoint_url": f"http://{proxy.address}", "egress": {"allow_private": [proxy.address]}}
         config = stage.program.configure({stage.store.word: table}, "killed")
         process = stage.program.start("run", config, "--destination", stage.store.word, *HOUR, "--json", "--quiet")
-        if not proxy.held_one.wait(TIME_LIMIT_S):
-            raise AssertionError("the third part was never sent")
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        try:
+            if not proxy.held_one.wait(TIME_LIMIT_S):
+                raise AssertionError("the third part was never sent")
+        finally:
+            process.kill()
+            process.communicate()
         left = stage.open_uploads()
         if not left:
             raise AssertionError("the killed run left no upload open: nothing was tried")
@@ -143,8 +162,9 @@ FAILURES = {
     "unknown access key": unknown_key,
     "wrong region": wrong_region,
     "no such bucket": no_such_bucket,
+    "a clock 20 minutes off": skewed_clock,
     "check": check,
     "killed in mid upload": killed,
     "verify": verify,
-    "a million rows, a third of requests lost": lossy,
+    "a million rows through a lossy proxy": lossy,
 }

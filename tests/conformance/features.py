@@ -15,8 +15,12 @@ SPLIT = {"file_format": "Parquet", "compression": "zstd", "max_file_size_mb": 1,
 LONGEST_KEY_BYTES = 1024
 
 
-class NotHere(Exception):
+class Absent(Exception):
     """The store has nothing to try this with."""
+
+
+class Untried(Exception):
+    """This machine has nothing to try this with."""
 
 
 def signed(stage: Stage):
@@ -26,21 +30,13 @@ def signed(stage: Stage):
 
 def refuses_payload(stage: Stage):
     """A body that is not the signed one."""
-    answer = _put_raw(stage, "x-amz-content-sha256", hashlib.sha256(b"other").hexdigest())
+    answer = put_raw(stage, "x-amz-content-sha256", hashlib.sha256(b"other").hexdigest())
     if answer.status_code < 400:
         raise AssertionError(f"a body other than the signed one was taken with {answer.status_code}")
     return f"{answer.status_code} for another body than the signed one"
 
 
-def refuses_checksum(stage: Stage):
-    """A body that does not have the CRC-32 announced."""
-    answer = _put_raw(stage, "x-amz-checksum-crc32", "AAAAAA==")
-    if answer.status_code < 400:
-        raise AssertionError(f"a wrong CRC-32 was taken with {answer.status_code}")
-    return f"{answer.status_code} for a wrong CRC-32"
-
-
-def _put_raw(stage, header, value):
+def put_raw(stage, header, value):
     """One PUT signed by botocore, with a header of our choice that does not fit the body."""
     store = stage.store
     url = f"{store.http}/{store.bucket}/raw"
@@ -85,7 +81,7 @@ def unknown_authority(stage: Stage):
 
 def _https(stage):
     if stage.store.https is None:
-        raise NotHere("speaks no TLS")
+        raise Absent("speaks no TLS")
     return stage.store.https
 
 
@@ -152,106 +148,6 @@ def longest_key(stage: Stage):
     return f"{LONGEST_KEY_BYTES} bytes, read back"
 
 
-def encrypted(wanted, **fields):
-    """Every object, the manifest and those of several parts too."""
-
-    def feature(stage: Stage):
-        further = dict(fields)
-        if "encryption" in further and further["encryption"] == "aws:kms":
-            if stage.store.kms_key_id is None:
-                raise NotHere("has no keys of its own to name")
-            further["kms_key_id"] = stage.store.kms_key_id
-        folder = f"encrypted-{wanted.replace(':', '-')}/"
-        reports = [stage.exported(folder, rows=MANY_ROWS, **further), stage.exported(folder, **SPLIT, **further)]
-        keys = [file["key"] for report in reports for file in report["files"]] + [reports[1]["manifest_key"]]
-        for key in keys:
-            head = stage.head(key)
-            if head.get("ServerSideEncryption") != wanted:
-                raise AssertionError(f"{key} has encryption {head.get('ServerSideEncryption')}")
-            if "kms_key_id" in further and further["kms_key_id"] not in head.get("SSEKMSKeyId", ""):
-                raise AssertionError(f"{key} has key {head.get('SSEKMSKeyId')}")
-        return f"PUT, multipart and manifest: {len(keys)} objects say so"
-
-    return feature
-
-
-def checksum(algorithm):
-    field = f"Checksum{algorithm.upper()}"
-
-    def feature(stage: Stage):
-        folder = f"checksum-{algorithm}/"
-        reports = [stage.exported(folder, checksum=algorithm, compression="gzip")]
-        reports.append(stage.exported(folder, checksum=algorithm, rows=MANY_ROWS))
-        for report, kind in zip(reports, ["PUT", "multipart"]):
-            head = stage.head(report["files"][0]["key"])
-            if field not in head:
-                raise AssertionError(f"{kind}: the object's head has no {field}")
-        return "PUT and multipart, kept and answered"
-
-    return feature
-
-
-def never_overwrite(stage: Stage):
-    fields = {"if_none_match": True, "compression": "gzip"}
-    stage.exported("never/", **fields)
-    stage.exported("never/", **fields)
-    other = stage.export(stage.table("never/", rows=ROWS + 1, **fields))
-    other.refused(1)
-    stage.exported("never/", **fields)
-    return "an identical rerun is a no-op, another is refused"
-
-
-def never_overwrite_parts(stage: Stage):
-    fields = {"if_none_match": True, "rows": MANY_ROWS}
-    stage.exported("never-parts/", **fields)
-    stage.exported("never-parts/", **fields)
-    stage.export(stage.table("never-parts/", if_none_match=True, rows=MANY_ROWS + 1)).refused(1)
-    stage.exported("never-parts/", **fields)
-    return "the same with multipart uploads"
-
-
-def storage_class(stage: Stage):
-    report = stage.exported("class/", storage_class="STANDARD_IA", compression="gzip")
-    found = stage.head(report["files"][0]["key"]).get("StorageClass")
-    if found != "STANDARD_IA":
-        raise AssertionError(f"the object's storage class is {found}")
-    return "STANDARD_IA, answered by HEAD"
-
-
-def tagged(kind, **fields):
-    wanted = {"team": "data", "cost centre": "a+b=c/d:e@f"}
-
-    def feature(stage: Stage):
-        report = stage.exported("tags/", tags=wanted, **fields)
-        key = report["files"][0]["key"]
-        answer = stage.client.get_object_tagging(Bucket=stage.store.bucket, Key=key)
-        found = {tag["Key"]: tag["Value"] for tag in answer.get("TagSet", [])}
-        if found != wanted:
-            raise AssertionError(f"{key} has tags {found}")
-        return f"{len(wanted)} tags of {kind}, answered"
-
-    return feature
-
-
-def metadata(stage: Stage):
-    wanted = {"source": "batch-export", "note": "a, b; c"}
-    for fields in [{"compression": "gzip"}, {"rows": MANY_ROWS}]:
-        report = stage.exported("metadata/", metadata=wanted, **fields)
-        found = stage.head(report["files"][0]["key"])["Metadata"]
-        if {name: found.get(name) for name in wanted} != wanted:
-            raise AssertionError(f"metadata {found}")
-    return "2 values on PUT and multipart"
-
-
-def content_type(stage: Stage):
-    for file_format, wanted in [("JSONLines", "application/x-ndjson"), ("Parquet", "application/vnd.apache.parquet")]:
-        report = stage.exported("type/", file_format=file_format)
-        found = stage.head(report["files"][0]["key"])
-        if found["ContentType"] != wanted or found.get("ContentEncoding"):
-            raise AssertionError(f"{found['ContentType']}, encoding {found.get('ContentEncoding')}")
-    return "kept, and no Content-Encoding"
-
-
 OBJECTS = {
     "signed payload, path style": signed,
     "refuses a wrong payload hash": refuses_payload,
@@ -263,15 +159,4 @@ OBJECTS = {
     "rerun with fewer files": fewer_files,
     **{name: special_key(prefix) for name, prefix in SPECIAL_KEYS.items()},
     "keys: 1,024 bytes": longest_key,
-    "encryption AES256": encrypted("AES256", encryption="AES256"),
-    "encryption aws:kms": encrypted("aws:kms", encryption="aws:kms"),
-    "refuses a wrong checksum": refuses_checksum,
-    **{f"checksum {name}": checksum(name) for name in ["crc64nvme", "crc32c", "crc32", "sha256"]},
-    "if_none_match, one PUT": never_overwrite,
-    "if_none_match, multipart": never_overwrite_parts,
-    "storage class": storage_class,
-    "tags, one PUT": tagged("a PUT", compression="gzip"),
-    "tags, multipart": tagged("a multipart upload", rows=MANY_ROWS),
-    "metadata": metadata,
-    "content type": content_type,
 }

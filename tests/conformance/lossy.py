@@ -83,8 +83,8 @@ class Proxy:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             await self._request(head, reader, writer)
-        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
-            pass  # the client went away, or the server did: the client sees a cut
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError, OSError):
+            pass  # the client went away, or the server or this proxy does: the client sees a cut
         finally:
             writer.close()
 

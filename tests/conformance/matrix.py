@@ -1,4 +1,8 @@
-"""Prints what was seen as a table: rows, columns, a word in each cell. Judges nothing."""
+"""Prints what was seen as tables and paragraphs that fit a terminal of 100 columns. Judges nothing."""
+
+import textwrap
+
+WIDTH = 100
 
 
 def table(corner, columns, rows):
@@ -12,3 +16,8 @@ def table(corner, columns, rows):
     ]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     return "\n".join(lines)
+
+
+def paragraph(text):
+    """A text under its first line."""
+    return textwrap.fill(text, WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)

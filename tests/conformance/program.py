@@ -3,7 +3,6 @@ stores."""
 
 import json
 import os
-import signal
 import subprocess
 from pathlib import Path
 
@@ -73,9 +72,9 @@ class Program:
         path.write_text("".join(text))
         return path
 
-    def start(self, command, config, *arguments):
-        """Start a command and leave it running."""
-        line = [self.executable, command]
+    def start(self, command, config, *arguments, wrapper=()):
+        """Start a command and leave it running; a wrapper stands before it on the line."""
+        line = [*wrapper, self.executable, command]
         if config is not None:
             line += ["--config", str(config), "--component", self.component]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
@@ -87,20 +86,23 @@ class Program:
             env=environment | {"NO_COLOR": "1"},
         )
 
-    def call(self, command, config, *arguments):
+    def call(self, command, config, *arguments, wrapper=()):
         """Run a command to its end."""
-        process = self.start(command, config, *arguments)
+        process = self.start(command, config, *arguments, wrapper=wrapper)
         try:
             stdout, stderr = process.communicate(timeout=TIME_LIMIT_S)
         except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
             raise AssertionError(f"`{command}` did not end within {TIME_LIMIT_S} s") from None
+        finally:
+            # Also where this run itself is told to end: nothing it started goes on.
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
         return Outcome(process.returncode, stdout, stderr)
 
-    def run(self, config, destination):
+    def run(self, config, destination, wrapper=()):
         """Export the hour that all tests are about."""
-        return self.call("run", config, "--destination", destination, *HOUR, "--json")
+        return self.call("run", config, "--destination", destination, *HOUR, "--json", wrapper=wrapper)
 
 
 HOUR = ["--start", rows.START, "--end", rows.END]

@@ -3,6 +3,7 @@ no code with it. Prints a table of reader and file kind; any difference from the
 
 import argparse
 import gzip
+import json
 import sys
 import time
 from collections import defaultdict
@@ -209,9 +210,9 @@ def destinations(store, source_folder):
     return made
 
 
-def export(program, store, source_folder, folder):
+def export(program, store, source_folder, folder, only):
     """Run every destination and download what it wrote."""
-    made = destinations(store, source_folder)
+    made = {name: each for name, each in destinations(store, source_folder).items() if only in name}
     config = program.configure({name: made[name][0] for name in made}, "readers")
     client = store.client()
     for name, (_, model, file_format, codec, split, ending) in made.items():
@@ -279,6 +280,8 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     for name in ["program", "component", "devstore", "folder", "state"]:
         arguments.add_argument(f"--{name}", type=Path, required=True)
+    arguments.add_argument("--only", default="", help="only exports whose names hold this text")
+    arguments.add_argument("--json", action="store_true", help="print the result as JSON")
     given = arguments.parse_args()
     leave_nothing_behind()
     begun = time.monotonic()
@@ -287,42 +290,67 @@ def main():
         column["name"] for column in program.call("schema", None, "sessions", "--json").document()["columns"]
     ]
     sources = rows.write(given.folder / "source", session_columns)
-    passed, troubles = defaultdict(lambda: defaultdict(int)), defaultdict(list)
-    readers = []
+    readings_seen = []
     with Devstore(given.devstore, given.folder / "store") as store:
-        for file in export(program, store, given.folder / "source", given.folder / "objects"):
+        for file in export(program, store, given.folder / "source", given.folder / "objects", given.only):
             print(f"reading {file.paths[0].parent.name}", file=sys.stderr, flush=True)
-            kind = f"{file.format} {file.codec} {file.ending}"
             for reader, trouble in readings(file, sources[file.model]):
-                readers += [reader] if reader not in readers else []
-                passed[kind][reader] += trouble is None
-                if trouble is not None:
-                    place = f"{file.model}{' split' if file.split else ''}"
-                    troubles[kind, reader].append((place, *trouble))
-    return report(readers, passed, troubles, time.monotonic() - begun)
+                readings_seen.append((file, reader, trouble))
+    cells, unexpected = judge(readings_seen)
+    if given.json:
+        print(document(cells, unexpected))
+    else:
+        report(cells, unexpected, time.monotonic() - begun)
+    return 1 if unexpected else 0
 
 
-def report(readers, passed, troubles, seconds):
-    body, unexpected = {}, []
-    for kind, counts in passed.items():
-        body[kind] = {}
-        for reader, count in counts.items():
-            wrong = troubles[kind, reader]
-            known = KNOWN.get((reader, kind.split()[-1]))
-            if known and count == 0 and all(outcome == "refused" for _, outcome, _ in wrong):
-                body[kind][reader] = f"{len(wrong)} refused"
-                continue
-            body[kind][reader] = f"{count} passed" + (f", {len(wrong)} FAILED" if wrong else "")
-            unexpected += [f"{reader}, {kind}, {place}: {text}" for place, _, text in wrong]
-            if known and not wrong:
-                unexpected.append(f"{reader}, {kind}: reads it, though readers.py says that it {known}")
-    print(matrix.table("file kind", readers, body) + "\n")
+def judge(readings_seen):
+    """A word for each format, extension, reader and codec; and what should not be."""
+    gathered = defaultdict(list)
+    for file, reader, trouble in readings_seen:
+        gathered[file.format, file.ending, reader, file.codec].append((file, trouble))
+    cells, unexpected = {}, []
+    for (file_format, ending, reader, codec), seen in gathered.items():
+        wrong = [(file, trouble) for file, trouble in seen if trouble]
+        known = KNOWN.get((reader, ending))
+        cell = (file_format, ending, reader, codec)
+        if known and len(wrong) == len(seen) and all(outcome == "refused" for _, (outcome, _) in wrong):
+            cells[cell] = "refused"
+            continue
+        cells[cell] = f"{len(wrong)} FAILED" if wrong else f"{len(seen)} read"
+        for file, (_, text) in wrong:
+            unexpected.append(f"{reader}, {ending}, {file.model}{' split' if file.split else ''}: {text}")
+        if known and not wrong:
+            unexpected.append(f"{reader}, {ending}: reads it, though readers.py says that it {known}")
+    return cells, unexpected
+
+
+def document(cells, unexpected):
+    """The same for programs."""
+    found = [
+        {"format": file_format, "ending": ending, "reader": reader, "codec": codec, "outcome": word.lower()}
+        for (file_format, ending, reader, codec), word in cells.items()
+    ]
+    return json.dumps({"cells": found, "failed": unexpected}, indent=2, ensure_ascii=False)
+
+
+def report(cells, unexpected, seconds):
+    """A table for each format and way of naming files, the known refusals, and a sentence on the result."""
+    tables = defaultdict(lambda: defaultdict(dict))
+    for (file_format, ending, reader, codec), word in cells.items():
+        # `none` has the same name either way.
+        named = ending if ending == ".parquet" else {"Parquet": ".parquet.CODEC", "JSONLines": ".jsonl"}[file_format]
+        tables[named][reader][codec] = word
+    for title, body in tables.items():
+        codecs = list(dict.fromkeys(codec for cells_of_reader in body.values() for codec in cells_of_reader))
+        print(matrix.table(title, codecs, body) + "\n")
     for (reader, ending), reason in KNOWN.items():
         print(f"{reader}, {ending}: {reason}")
-    print(f"{len(MODELS)} models, each in one file and split, in {seconds:.0f} s")
     for line in unexpected:
-        print(f"FAILED {line}", file=sys.stderr)
-    return 1 if unexpected else 0
+        print(matrix.paragraph(f"FAILED {line}"))
+    read = sum(int(word.split()[0]) for word in cells.values() if word.endswith("read"))
+    verdict = f"{len(unexpected)} FAILED" if unexpected else "all as known"
+    print(f"{read} readings equal to their source, {len(MODELS)} models, {seconds:.0f} s; {verdict}.")
 
 
 if __name__ == "__main__":

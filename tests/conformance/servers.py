@@ -1,13 +1,16 @@
-"""The servers that the suite runs against besides devstore: how each is started, and what it is known not to do. What is
-known is data; a limitation that no longer holds is an error like any other."""
+"""The servers that the suite runs against besides devstore: how each is started. What they are known not to do is in
+`limitations`."""
 
 import json
 import subprocess
+from pathlib import Path
 
 from botocore.exceptions import ClientError
 
-from stores import ACCESS_KEY, BUCKET, SECRET_KEY, WRITER_ACCESS_KEY, Store, free_ports
+from stores import ACCESS_KEY, BUCKET, KMS_KEY_ARN, KMS_KEY_ID, SECRET_KEY, WRITER_ACCESS_KEY, Store, free_ports
 
+# 256 bits for a key server that is none.
+KMS_KEY = "Y29uZm9ybWFuY2UtY29uZm9ybWFuY2UtY29uZm9ybWE="
 # What a writer's policy allows: write and abort, no reading, listing or deleting.
 WRITE_ONLY = ["s3:PutObject", "s3:PutObjectAcl", "s3:AbortMultipartUpload"]
 
@@ -17,16 +20,18 @@ class SeaweedFS(Store):
 
     name = "SeaweedFS"
     word = "seaweedfs"
-    kms_key_id = "conformance-key"
+    # Its local key server makes a key for any id, and takes no ARN.
+    kms_key_id = KMS_KEY_ID
 
     def __init__(self, executable, folder):
         super().__init__(folder)
         self.executable = executable
         self.writer = (WRITER_ACCESS_KEY, SECRET_KEY)
+        self.ports = []
 
     def start(self):
         chain, key = self.certificate()
-        ports = free_ports(9)
+        self.ports = ports = free_ports(9)
         flags = ["master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port"]
         flags += ["filer.port.grpc", "s3.port", "s3.port.grpc", "s3.port.https"]
         config = self.folder / "s3.json"
@@ -37,6 +42,8 @@ class SeaweedFS(Store):
             "weed",
             *(self.executable, "server", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
             *("-master.telemetry=false", "-master.volumeSizeLimitMB=1024", "-volume.max=0", "-filer", "-s3"),
+            # Nobody else is to be told that it goes.
+            "-volume.preStopSeconds=0",
             *(f"-{flag}={port}" for flag, port in zip(flags, ports)),
             *(f"-s3.cert.file={chain}", f"-s3.key.file={key}", f"-s3.domainName={self.domain}"),
             *("-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.config={config}", "-s3.autoCreateBucket=false"),
@@ -47,6 +54,13 @@ class SeaweedFS(Store):
         self.https = f"https://127.0.0.1:{ports[8]}"
         self.wait_http(f"{self.http}/status")
         self.wait("a bucket", self._bucket)
+
+    def stop(self):
+        super().stop()
+        # It never removes its sockets, and they are outside of its folder.
+        for port in self.ports:
+            for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                left.unlink()
 
     def _bucket(self):
         """The filer comes up after the door: until then nothing can be made."""
@@ -86,7 +100,7 @@ class Ceph(Store):
     name = "Ceph RGW"
     word = "ceph"
     writer_fields = {"acl": "bucket-owner-full-control"}
-    kms_key_id = "conformance-key"
+    kms_key_id, kms_key_arn = KMS_KEY_ID, KMS_KEY_ARN
 
     def start(self):
         chain, key = self.certificate()
@@ -208,7 +222,7 @@ rgw frontends = beast endpoint=127.0.0.1:{self.http_port} ssl_endpoint=127.0.0.1
 rgw dns name = {self.domain}
 rgw crypt require ssl = false
 rgw crypt s3 kms backend = testing
-rgw crypt s3 kms encryption keys = conformance-key=Y29uZm9ybWFuY2UtY29uZm9ybWFuY2UtY29uZm9ybWE=
+rgw crypt s3 kms encryption keys = {KMS_KEY_ID}={KMS_KEY} {KMS_KEY_ARN}={KMS_KEY}
 rgw gc obj min wait = 60
 rgw enable usage log = false
 rgw thread pool size = 64

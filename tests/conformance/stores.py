@@ -21,9 +21,12 @@ ACCESS_KEY = "AKIACONFORMANCE00001"
 SECRET_KEY = "conformance/secret+key00000000000000000"
 WRITER_ACCESS_KEY = "AKIACONFORMANCE00002"
 BUCKET = "conformance"
+KMS_KEY_ID = "conformance-key"
+KMS_KEY_ARN = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 # Server processes answer within seconds; a slow machine gets time before it counts as failed.
 START_LIMIT_S = 120
-STOP_LIMIT_S = 20
+# What they hold is thrown away: nobody waits for a long goodbye.
+STOP_LIMIT_S = 3
 
 
 def free_ports(count):
@@ -35,10 +38,21 @@ def free_ports(count):
         return [each.getsockname()[1] for each in sockets]
 
 
+ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
 def leave_nothing_behind():
-    """Make a request to end this process end it in order, so that its servers are stopped."""
-    for number in [signal.SIGTERM, signal.SIGHUP]:
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    """Make a request to end this process end it in order, so that its servers are stopped; further requests wait for
+    that."""
+
+    def end(number, _):
+        for each in ENDING:
+            signal.signal(each, signal.SIG_IGN)
+        print("stopping the servers", file=sys.stderr)
+        sys.exit(128 + number)
+
+    for number in ENDING:
+        signal.signal(number, end)
 
 
 def fresh(folder):
@@ -56,8 +70,11 @@ class Store:
     word = ""
     region = "us-east-1"
     bucket = BUCKET
-    # A key that `aws:kms` can name, where the server has one.
+    # A key that `aws:kms` can name by its id and one by its ARN, where the server has some.
     kms_key_id = None
+    kms_key_arn = None
+    # The account that a bucket belongs to.
+    owner = "111122223333"
     # The domain under which buckets are names.
     domain = "localhost"
     # Who may only write: access key and secret.
@@ -179,7 +196,7 @@ class Devstore(Store):
     """The project's own strict server; one process with and one without TLS, with the same folder's parent."""
 
     name = word = "devstore"
-    kms_key_id = "conformance-key"
+    kms_key_id, kms_key_arn = KMS_KEY_ID, KMS_KEY_ARN
 
     def __init__(self, executable, folder):
         super().__init__(folder)

@@ -2,35 +2,55 @@
 unexpected failure, or a known limitation that no longer holds, fails the run."""
 
 import argparse
+import json
 import sys
 import time
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import matrix
 from failures import FAILURES
-from features import OBJECTS, NotHere
+from features import OBJECTS, Absent, Untried
 from limitations import LIMITATIONS
 from program import Program
 from servers import Ceph, Garage, SeaweedFS
+from settings import SETTINGS
 from stage import Stage
 from stores import Devstore, leave_nothing_behind
 
-FEATURES = OBJECTS | FAILURES
+FEATURES = OBJECTS | SETTINGS | FAILURES
+FAILED = "FAILED"
+# In the order in which they are told.
+OUTCOMES = ["verified", "ignored", "unsupported", "untried", FAILED]
+
+
+@dataclass
+class Seen:
+    """What became of one feature in one store."""
+
+    store: str
+    feature: str
+    outcome: str
+    text: str
+    seconds: float
 
 
 def judge(stage, name):
     """The word for the table, and what was seen."""
-    reason, words = LIMITATIONS.get(stage.store.name, {}).get(name, (None, None))
+    word, reason, words = LIMITATIONS[stage.store.name].get(name, (None, None, None))
     try:
-        seen = FEATURES[name](stage)
-    except NotHere as error:
-        return "not supported", str(error)
+        text = FEATURES[name](stage)
+    except Absent as error:
+        return "unsupported", str(error)
+    except Untried as error:
+        return "untried", str(error)
     except Exception as error:  # whatever goes wrong in a feature is its failure, with its words
         text = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
-        return ("not supported", reason) if reason and words in text else ("FAILED", text)
-    if reason:
-        return "FAILED", f"works ({seen}), though limitations.py says: {reason}"
-    return "verified", seen
+        return (word, reason) if word and words in text else (FAILED, text)
+    if word:
+        return FAILED, f"works ({text}), though limitations.py says: {reason}"
+    return "verified", text
 
 
 def stores(given):
@@ -43,6 +63,53 @@ def stores(given):
     return [known[name] for name in given.stores]
 
 
+def exercise(given, make, reference, names):
+    """Every feature against one store."""
+    with make() as store:
+        begun = time.monotonic()
+        folder = given.folder / f"{store.word}-runs"
+        stage = Stage(Program(given.program, given.component, folder, given.state), store, reference)
+        for at, name in enumerate(names, 1):
+            since = time.monotonic()
+            outcome, text = judge(stage, name)
+            seconds = time.monotonic() - since
+            line = f"{store.name} {at}/{len(names)} {name}: {outcome} ({seconds:.1f} s)"
+            print(f"{line}: {text}" if outcome == FAILED else line, file=sys.stderr, flush=True)
+            yield Seen(store.name, name, outcome, text, seconds)
+        print(f"{store.name}: all in {time.monotonic() - begun:.0f} s", file=sys.stderr)
+
+
+def document(seen):
+    """The same for programs."""
+    found = {}
+    for each in seen:
+        cell = {"outcome": each.outcome.lower(), "detail": each.text, "seconds": round(each.seconds, 1)}
+        found.setdefault(each.store, {})[each.feature] = cell
+    return json.dumps(found, indent=2, ensure_ascii=False)
+
+
+def report(seen, names):
+    """The table, what stands behind each cell, and a sentence a store on the result."""
+    columns = list(dict.fromkeys(each.store for each in seen))
+    words = {name: {} for name in names}
+    for each in seen:
+        words[each.feature][each.store] = each.outcome
+    print(matrix.table("feature", columns, words))
+    for store in columns:
+        print(f"\n{store}")
+        mine = [each for each in seen if each.store == store]
+        for outcome in OUTCOMES:
+            for each in mine:
+                if each.outcome == outcome:
+                    print(matrix.paragraph(f"  {outcome}: {each.feature}: {each.text}"))
+    print()
+    for store in columns:
+        counts = Counter(each.outcome for each in seen if each.store == store)
+        told = ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome])
+        verdict = "NOT as it should be" if counts[FAILED] else "as known"
+        print(f"{store}: {told} of {sum(counts.values())} features; {verdict}.")
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     for name in ["program", "component", "devstore", "folder", "state"]:
@@ -50,31 +117,22 @@ def main():
     for name in ["seaweedfs", "garage"]:
         arguments.add_argument(f"--{name}", type=Path, help="its executable")
     arguments.add_argument("--only", default="", help="only features whose names hold this text")
+    arguments.add_argument("--json", action="store_true", help="print the result as JSON")
     arguments.add_argument("stores", nargs="+", choices=["devstore", "seaweedfs", "ceph", "garage"])
     given = arguments.parse_args()
     leave_nothing_behind()
     names = [name for name in FEATURES if given.only in name]
-    words, seen, columns = {name: {} for name in names}, [], []
-    with Devstore(given.devstore, given.folder / "reference") as reference:
+    if not names:
+        arguments.error(f"no feature's name holds {given.only!r}")
+    seen = []
+    with Devstore(given.devstore, given.folder / f"reference-{'-'.join(given.stores)}") as reference:
         for make in stores(given):
-            begun = time.monotonic()
-            with make() as store:
-                columns.append(store.name)
-                folder = given.folder / f"{store.word}-runs"
-                program = Program(given.program, given.component, folder, given.state)
-                stage = Stage(program, store, reference)
-                for name in names:
-                    since = time.monotonic()
-                    word, text = judge(stage, name)
-                    words[name][store.name] = word
-                    seen.append((store.name, name, word, text))
-                    took = time.monotonic() - since
-                    print(f"{store.name}: {name}: {word} ({took:.1f} s): {text}", file=sys.stderr, flush=True)
-            print(f"{store.name}: all in {time.monotonic() - begun:.0f} s", file=sys.stderr)
-    print(matrix.table("feature", columns, words) + "\n")
-    for store, name, word, text in seen:
-        print(f"{store}, {name}: {word}: {text}")
-    return 1 if any(word == "FAILED" for _, _, word, _ in seen) else 0
+            seen.extend(exercise(given, make, reference, names))
+    if given.json:
+        print(document(seen))
+    else:
+        report(seen, names)
+    return 1 if any(each.outcome == FAILED for each in seen) else 0
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "conformance",
-        arguments: "[NAMES…]",
+        arguments: "[NAMES…] [--only TEXT] [--json]",
         summary: "other people's readers and S3 servers: readers, devstore, seaweedfs, ceph, garage, servers, all",
         run: conformance::run,
     },

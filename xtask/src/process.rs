@@ -26,6 +26,17 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Become this program where the system can, so that signals reach it and its exit code is ours; else run it.
+pub fn replace(command: &mut Command) -> Result<()> {
+    #[cfg(unix)]
+    {
+        let error = std::os::unix::process::CommandExt::exec(command);
+        Err(error).with_context(|| format!("cannot start `{}`", line(command)))
+    }
+    #[cfg(not(unix))]
+    run(command)
+}
+
 /// Run to the end and return what it printed; anything but success is an error that carries its complaint.
 pub fn read(command: &mut Command) -> Result<String> {
     let Output {

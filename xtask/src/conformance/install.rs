@@ -90,16 +90,32 @@ pub fn seaweedfs(python: &Path) -> Result<PathBuf> {
     Ok(weed)
 }
 
+/// Whether a program answers for its version.
+fn is_there(program: &str) -> bool {
+    Command::new(program)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+/// What shifts the clock of the program under test. One feature of many needs it, so the rest runs without it, and the
+/// table says what was not tried.
+pub fn faketime() -> Result<()> {
+    if is_there("faketime") {
+        return Ok(());
+    }
+    if !setup::can_apt() {
+        say("wrong clocks are not tried: there is no `faketime` (Debian's package of that name)");
+        return Ok(());
+    }
+    say("installing faketime by apt-get");
+    setup::apt_install(&["faketime"])
+}
+
 /// Ceph by Debian's package manager, as root.
 pub fn ceph() -> Result<()> {
-    let is_there = |program: &str| {
-        Command::new(program)
-            .arg("--version")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success())
-    };
     let programs = [
         "radosgw",
         "radosgw-admin",

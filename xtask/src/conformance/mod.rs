@@ -23,9 +23,15 @@ const NAMES: [&str; 7] = [
     "all",
 ];
 
-/// `cargo xtask conformance [NAMES…]`.
+/// `cargo xtask conformance [NAMES…] [--only TEXT] [--json]`.
 pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-    let chosen = Chosen::from(arguments)?;
+    let (names, options) = arguments.split_at(
+        arguments
+            .iter()
+            .position(|argument| argument.starts_with("--"))
+            .unwrap_or(arguments.len()),
+    );
+    let chosen = Chosen::from(names)?;
     let toolchain = setup::ensure(workspace)?;
     let stage = Stage {
         scripts: workspace.root.join("tests/conformance"),
@@ -33,38 +39,61 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         component: build::build(workspace, &toolchain)?.path,
         programs: build_programs(workspace)?,
     };
-    // Every trouble is told before the command fails: a reader's must not hide a server's.
-    let mut failed = Vec::new();
+    let mut scripts = Vec::new();
     if chosen.readers {
-        let python = install::python(&stage, "readers")?;
-        let mut line = stage.script(&python, "readers.py", "readers");
-        if let Err(error) = process::run(&mut line) {
-            failed.push(error.to_string());
-        }
+        scripts.push(readers(&stage)?);
     }
     if !chosen.stores.is_empty() {
-        let python = install::python(&stage, "servers")?;
-        let mut line = stage.script(&python, "suite.py", "servers");
-        for store in &chosen.stores {
-            match *store {
-                "seaweedfs" => {
-                    line.arg("--seaweedfs").arg(install::seaweedfs(&python)?);
-                }
-                "ceph" => install::ceph()?,
-                "garage" => {
-                    line.arg("--garage").arg(install::garage(&stage.folder)?);
-                }
-                _ => {}
-            }
-        }
-        if let Err(error) = process::run(line.args(&chosen.stores)) {
-            failed.push(error.to_string());
-        }
+        scripts.push(servers(&stage, &chosen.stores)?);
     }
+    for script in &mut scripts {
+        script.args(options);
+    }
+    match scripts.as_mut_slice() {
+        // This process becomes the script, which so hears of Ctrl-C by itself and ends its servers before it ends.
+        [script] => process::replace(script),
+        scripts => run_all(scripts),
+    }
+}
+
+/// Every trouble is told before the command fails: a reader's must not hide a server's.
+fn run_all(scripts: &mut [Command]) -> Result<()> {
+    let failed: Vec<String> = scripts
+        .iter_mut()
+        .filter_map(|script| process::run(script).err())
+        .map(|error| error.to_string())
+        .collect();
     if !failed.is_empty() {
         bail!("{}", failed.join("\n"));
     }
     Ok(())
+}
+
+/// The run of the readers, with all that it needs installed.
+fn readers(stage: &Stage) -> Result<Command> {
+    let python = install::python(stage, "readers")?;
+    Ok(stage.script(&python, "readers.py", "readers"))
+}
+
+/// The run of these servers, with all that it needs installed.
+fn servers(stage: &Stage, stores: &[&str]) -> Result<Command> {
+    let python = install::python(stage, "servers")?;
+    install::faketime()?;
+    let mut line = stage.script(&python, "suite.py", "servers");
+    for store in stores {
+        match *store {
+            "seaweedfs" => {
+                line.arg("--seaweedfs").arg(install::seaweedfs(&python)?);
+            }
+            "ceph" => install::ceph()?,
+            "garage" => {
+                line.arg("--garage").arg(install::garage(&stage.folder)?);
+            }
+            _ => {}
+        }
+    }
+    line.args(stores);
+    Ok(line)
 }
 
 /// What to run.
