@@ -60,3 +60,37 @@ pub fn open(path: Option<&Path>) -> Result<Component, ComponentError> {
         bytes: Cow::Owned(bytes),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_component_that_cannot_be_had_is_named_with_the_way_out() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let huge = folder.path().join("huge.wasm");
+        // A sparse file: it takes no room on the disk.
+        let file = File::create(&huge).expect("a file");
+        file.set_len(MAX_COMPONENT_BYTES + 1).expect("a length");
+        let none = folder.path().join("none.wasm");
+        let cases = [
+            (
+                none,
+                "cannot read the component none.wasm: No such file or directory (os error 2); name a component file with --component or `[component] path`",
+            ),
+            (
+                huge,
+                "the component huge.wasm is larger than 268435456 bytes; is it the right file?",
+            ),
+        ];
+        for (path, expect) in cases {
+            let error = open(Some(&path)).expect_err(expect).to_string();
+            let folder = format!("{}/", folder.path().display());
+            assert_eq!(error.replace(&folder, ""), expect);
+        }
+        assert_eq!(
+            ComponentError::NoneBundled.to_string(),
+            "no component is built into this program; build it with `cargo xtask build` and this program anew, or name a component file with --component"
+        );
+    }
+}

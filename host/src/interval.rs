@@ -228,6 +228,11 @@ mod tests {
                 "START",
                 "the end must be a time, not `START`: only the start can be left open",
             ),
+            (
+                "0000-12-31",
+                "2023-07-28",
+                "`0000-12-31` is not in the years 1 to 9999",
+            ),
         ];
         for (start, end, expect) in cases {
             let error = Interval::parse(start, end).expect_err(expect);

@@ -77,3 +77,31 @@ fn in_words(steps: &[CheckStep]) -> String {
         .collect();
     output::table(&rows)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_step_is_a_line_with_its_outcome() {
+        let step = |name: &str, outcome, detail: &str| CheckStep {
+            name: name.to_owned(),
+            outcome,
+            detail: detail.to_owned(),
+        };
+        let steps = [
+            step("write an object", StepOutcome::Passed, ""),
+            step("read it back", StepOutcome::Failed, "grant s3:GetObject"),
+            step("upload", StepOutcome::Unavailable, "the store is busy"),
+            step("delete", StepOutcome::Skipped, "nothing was written"),
+        ];
+        assert_eq!(
+            in_words(&steps),
+            "  write an object  passed
+  read it back     FAILED   grant s3:GetObject
+  upload           NOT NOW  the store is busy
+  delete           skipped  nothing was written
+"
+        );
+    }
+}

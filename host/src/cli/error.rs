@@ -56,3 +56,43 @@ impl<E: Into<RunError>> From<E> for CommandError {
         CommandError::Run(error.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_failed_says_why_and_ends_with_its_code() {
+        let check = |class| CommandError::Check {
+            failed: 2,
+            steps: 9,
+            class,
+        };
+        let two_of_nine = "2 of 9 checks failed; each says what to change";
+        let cases = [
+            (check(Class::Failed), two_of_nine, 1),
+            (check(Class::Configuration), two_of_nine, 2),
+            (check(Class::Retryable), two_of_nine, 3),
+            (check(Class::Cancelled), two_of_nine, 130),
+            (
+                CommandError::Faults(3),
+                "faults found: 3; do not rely on these files, and run the interval again",
+                1,
+            ),
+            (
+                CommandError::Output(io::Error::other("the disk is full")),
+                "cannot write the output: the disk is full",
+                1,
+            ),
+            (
+                CommandError::Runtime(io::Error::other("too many threads")),
+                "cannot start: too many threads",
+                1,
+            ),
+        ];
+        for (error, expect, code) in cases {
+            assert_eq!(error.to_string(), expect);
+            assert_eq!(error.exit_code(), code, "{error:?}");
+        }
+    }
+}

@@ -145,3 +145,65 @@ fn summary(report: &RunReport) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::contract::{ExportedFile, Interval, Recovery, Report};
+
+    #[test]
+    fn a_run_is_summed_up_with_all_that_a_person_should_know() {
+        let file = |key: &str, rows| ExportedFile {
+            key: key.to_owned(),
+            rows,
+            bytes: 2_048,
+            etag: String::new(),
+        };
+        let report = RunReport {
+            destination: "archive".to_owned(),
+            run: crate::sandbox::contract::Run {
+                id: "r".to_owned(),
+                attempt: "1".to_owned(),
+                model: "events".to_owned(),
+                interval: Interval {
+                    start_micros: None,
+                    end_micros: 0,
+                },
+            },
+            rows_supplied: 3_000,
+            batches: 1,
+            bytes_supplied: 9_000,
+            bytes_exported: 4_096,
+            source: Default::default(),
+            report: Report {
+                rows_received: 3_000,
+                rows_exported: 2_000,
+                rows_filtered: 1_000,
+                bytes_encoded: 8_192,
+                files: vec![file("x/a-0.jsonl", 1_500), file("x/a-1.jsonl", 500)],
+                manifest_key: Some("x/a_manifest.json".to_owned()),
+                repairs: vec![("lone surrogates replaced".to_owned(), 1_234)],
+                ..Report::default()
+            },
+            seconds: 2.0,
+            peak_guest_memory_bytes: 0,
+            recovery: Recovery {
+                aborted: vec!["`x/a.jsonl` (id)".to_owned()],
+                left_open: Vec::new(),
+            },
+            warnings: vec!["something".to_owned()],
+        };
+        assert_eq!(
+            summary(&report),
+            "archive: 2,000 rows in 2 files, 4.00 KiB (8.00 KiB before compression), in 2.0 s (1,500 rows/s)
+  x/a-0.jsonl        1,500 rows, 2.00 KiB
+  x/a-1.jsonl        500 rows, 2.00 KiB
+  x/a_manifest.json  manifest
+1,000 rows left out by the destination's filters
+repaired JSON, lone surrogates replaced: 1,234
+aborted an upload of an earlier attempt: `x/a.jsonl` (id)
+warning: something
+"
+        );
+    }
+}

@@ -114,3 +114,66 @@ fn in_words(report: &VerifyReport) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verify::FileOutcome;
+
+    #[test]
+    fn what_was_found_is_said_file_by_file() {
+        let mut bad = FileOutcome::new("x/a-1.jsonl");
+        for row in 1..=12 {
+            bad.fault(format!("row {row} is wrong"));
+        }
+        let mut report = VerifyReport {
+            destination: "archive".to_owned(),
+            run_id: "r".to_owned(),
+            model: "events".to_owned(),
+            file_format: "JSONLines".to_owned(),
+            compression: "gzip".to_owned(),
+            manifest_key: None,
+            manifest: None,
+            files: vec![FileOutcome {
+                bytes: 2_048,
+                rows: 1_500,
+                ..FileOutcome::new("x/a-0.jsonl")
+            }],
+            rows: 1_500,
+            bytes: 2_048,
+            source_rows: Some(1_500),
+            faults: Vec::new(),
+            notes: Vec::new(),
+            seconds: 0.5,
+            passed: true,
+        };
+        assert_eq!(
+            in_words(&report),
+            "archive: good, 1,500 rows in 1 file (JSONLines, gzip), 2.00 KiB, in 0.5 s
+  x/a-0.jsonl  1,500 rows, 2.00 KiB, good
+compared with the source's 1,500 rows
+"
+        );
+        report.files[0] = bad;
+        report.source_rows = None;
+        report.passed = false;
+        report.faults.push("the run is wrong".to_owned());
+        report.notes.push("this is known".to_owned());
+        let rows: String = (1..=10)
+            .map(|row| format!("fault: x/a-1.jsonl: row {row} is wrong\n"))
+            .collect();
+        assert_eq!(
+            in_words(&report),
+            format!(
+                "archive: FAULTY, 1,500 rows in 1 file (JSONLines, gzip), 2.00 KiB, in 0.5 s
+  x/a-1.jsonl  0 rows, 0 B, FAULTY
+not compared with the source as a whole
+{rows}fault: x/a-1.jsonl: 2 more
+fault: the run is wrong
+note: this is known
+"
+            )
+        );
+        assert_eq!(report.faults_found(), 13);
+    }
+}

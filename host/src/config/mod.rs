@@ -136,6 +136,7 @@ fn read(file: &Path, table: Table, problems: &mut Vec<Problem>) -> Config {
         path
     });
     let mut destinations = Vec::new();
+    let is_there = root.has("destinations");
     let described = match root.section("destinations") {
         Some(section) if !section.is_empty() => {
             section.each_section(|name, section| {
@@ -143,7 +144,9 @@ fn read(file: &Path, table: Table, problems: &mut Vec<Problem>) -> Config {
             });
             true
         }
-        _ => false,
+        // That it is no table was said already.
+        None => is_there,
+        Some(_) => false,
     };
     if !described {
         let at = root.at;

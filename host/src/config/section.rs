@@ -47,6 +47,11 @@ impl<'a> Section<'a> {
         self.problems.push(problem);
     }
 
+    /// Whether there is a value, of whatever type, that was not asked for yet.
+    pub fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|entry| entry.key == key)
+    }
+
     fn mistyped(&mut self, node: &Node, key: &str, expected: &str) {
         if matches!(node.value, Value::Broken) {
             return;

@@ -281,19 +281,46 @@ fn a_destination_is_chosen_by_name() {
 #[test]
 fn a_file_that_cannot_be_read_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
-    let missing = folder.path().join("none.toml");
-    let error = Config::load(&missing).expect_err("none").to_string();
-    assert!(
-        error.contains("none.toml") && error.contains("--config"),
-        "{error}"
-    );
-    let binary = folder.path().join("binary.toml");
-    std::fs::write(&binary, [0xff, 0xfe]).expect("a file");
-    let error = Config::load(&binary).expect_err("none").to_string();
-    assert!(error.contains("is not UTF-8 text"), "{error}");
-    std::fs::write(&binary, "#".repeat(MAX_FILE_BYTES as usize + 1)).expect("a file");
-    let error = Config::load(&binary).expect_err("none").to_string();
-    assert!(error.contains("larger than 1048576 bytes"), "{error}");
+    let path = folder.path().join("exports.toml");
+    let cases: [(Option<Vec<u8>>, &str); 3] = [
+        (
+            None,
+            "cannot read the configuration exports.toml: No such file or directory (os error 2); name an existing file with --config",
+        ),
+        (
+            Some(vec![0xff, 0xfe]),
+            "the configuration exports.toml is not UTF-8 text; save it as UTF-8",
+        ),
+        (
+            Some(vec![b'#'; MAX_FILE_BYTES as usize + 1]),
+            "the configuration exports.toml is larger than 1048576 bytes; is it the right file?",
+        ),
+    ];
+    for (bytes, expect) in cases {
+        if let Some(bytes) = bytes {
+            std::fs::write(&path, bytes).expect("a file");
+        }
+        let error = Config::load(&path).expect_err(expect).to_string();
+        let folder = format!("{}/", folder.path().display());
+        assert_eq!(error.replace(&folder, ""), expect);
+    }
+}
+
+#[test]
+fn problems_are_counted_and_placed_in_the_file() {
+    let cases = [
+        (
+            "[destinations]",
+            "the configuration has a problem:\n  conf/exports.toml:1:1: destinations: is missing; describe at least one in a table such as [destinations.archive]",
+        ),
+        (
+            "destinations = 5\ncomponent = 5",
+            "the configuration has 2 problems:\n  conf/exports.toml:1:16: destinations: expected a table, found an integer\n  conf/exports.toml:2:13: component: expected a table, found an integer",
+        ),
+    ];
+    for (text, expect) in cases {
+        assert_eq!(parse(text).expect_err(expect).to_string(), expect);
+    }
 }
 
 #[test]

@@ -266,3 +266,28 @@ fn remove(folder: &Path) -> Result<(), DemoError> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_cannot_be_used_is_named_with_the_way_out() {
+        let cases = [
+            (
+                DemoError::Folder {
+                    folder: PathBuf::from("demo"),
+                    source: io::Error::other("it is a file"),
+                },
+                "cannot use the folder demo: it is a file; name another with --folder",
+            ),
+            (
+                DemoError::NotEmpty(PathBuf::from("demo")),
+                "the folder demo is not empty; name a new one with --folder",
+            ),
+        ];
+        for (error, expect) in cases {
+            assert_eq!(error.to_string(), expect);
+        }
+    }
+}

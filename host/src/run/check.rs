@@ -156,3 +156,18 @@ fn out_of_time() -> CheckStep {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_try_that_nobody_waited_for_is_a_step_worth_retrying() {
+        let step = out_of_time();
+        assert_eq!(
+            step.detail,
+            "took longer than 120 s: the store, or a proxy before it, answers too slowly"
+        );
+        assert_eq!(class(&[step]), Class::Retryable);
+    }
+}

@@ -162,3 +162,53 @@ impl fmt::Display for RunError {
 }
 
 impl std::error::Error for RunError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_say_what_happened_and_what_to_do() {
+        let cases = [
+            (
+                Cause::Description {
+                    component: "s3.wasm".to_owned(),
+                    problem: "it is no object".to_owned(),
+                },
+                "the component s3.wasm describes its configuration by something that is no JSON Schema: it is no object; report it to the plugin's author",
+                Class::Configuration,
+            ),
+            (
+                Cause::State {
+                    path: PathBuf::from("state/runs"),
+                    source: io::Error::other("it is a file"),
+                },
+                "cannot keep state in state/runs: it is a file; make it writable, or set `state_dir`",
+                Class::Failed,
+            ),
+            (
+                Cause::Busy {
+                    lock: PathBuf::from("state/runs/a/lock"),
+                },
+                "this very run is under way in another process (it holds state/runs/a/lock); wait for it",
+                Class::Retryable,
+            ),
+            (Cause::Cancelled, "interrupted", Class::Cancelled),
+        ];
+        for (cause, expect, class) in cases {
+            assert_eq!(cause.to_string(), expect);
+            assert_eq!(cause.class(), class, "{expect}");
+        }
+    }
+
+    #[test]
+    fn a_failed_run_names_what_it_left_open() {
+        let mut error = RunError::from(Cause::Cancelled);
+        assert_eq!(error.to_string(), "interrupted");
+        error.recovery.left_open = vec!["a".to_owned(), "b".to_owned()];
+        assert_eq!(
+            error.to_string(),
+            "interrupted\nleft open, aborted at the next start or by hand: a, b"
+        );
+    }
+}

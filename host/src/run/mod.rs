@@ -234,21 +234,7 @@ impl Done {
     ) -> RunReport {
         let mut warnings = self.warnings;
         warnings.extend(self.report.warnings.iter().cloned());
-        if self.source.rows_without_time > 0 {
-            warnings.push(format!(
-                "{} rows have no time in the source's time column and belong to no interval: left out",
-                self.source.rows_without_time
-            ));
-        }
-        if self.report.rows_received == 0 {
-            warnings.push("the interval has no rows: nothing was written".to_owned());
-        }
-        warnings.extend(
-            recovery
-                .left_open
-                .iter()
-                .map(|upload| format!("an upload of an earlier attempt is still open: {upload}")),
-        );
+        warnings.extend(further_warnings(&self.report, &self.source, &recovery));
         RunReport {
             destination: target.name.clone(),
             run,
@@ -264,6 +250,25 @@ impl Done {
             warnings,
         }
     }
+}
+
+/// What the host itself has to say about a run that succeeded.
+fn further_warnings(report: &Report, source: &Tally, recovery: &Recovery) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if source.rows_without_time > 0 {
+        warnings.push(format!(
+            "{} rows have no time in the source's time column and belong to no interval: left out",
+            source.rows_without_time
+        ));
+    }
+    if report.rows_received == 0 {
+        warnings.push("the interval has no rows: nothing was written".to_owned());
+    }
+    let open = recovery.left_open.iter();
+    warnings.extend(
+        open.map(|upload| format!("an upload of an earlier attempt is still open: {upload}")),
+    );
+    warnings
 }
 
 /// Aborts what a failed attempt left open; what cannot be aborted stays noted for the next start.
@@ -393,5 +398,25 @@ mod tests {
         ] {
             assert_eq!(proven(&report, 10).expect_err(expect).to_string(), expect);
         }
+    }
+
+    #[test]
+    fn what_a_good_run_left_out_or_left_open_is_a_warning() {
+        let source = Tally {
+            rows_without_time: 3,
+            ..Tally::default()
+        };
+        let recovery = Recovery {
+            left_open: vec!["`x/a.jsonl`".to_owned()],
+            ..Recovery::default()
+        };
+        assert_eq!(
+            further_warnings(&Report::default(), &source, &recovery),
+            [
+                "3 rows have no time in the source's time column and belong to no interval: left out",
+                "the interval has no rows: nothing was written",
+                "an upload of an earlier attempt is still open: `x/a.jsonl`",
+            ]
+        );
     }
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::model::Model;
+
 /// Everything that can go wrong while rows are read.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
@@ -31,7 +33,7 @@ pub enum SourceError {
         content: &'static str,
         packing: &'static str,
     },
-    #[error("{} does not fit the model `{model}`: {}; rename, add or convert the columns (`batch-export schema {model}` lists them)", path.display(), problems.join("; "))]
+    #[error("{} does not fit the model `{model}`: {}; rename, add or convert the columns{}", path.display(), problems.join("; "), listed(model))]
     Columns {
         path: PathBuf,
         model: String,
@@ -73,6 +75,13 @@ pub enum SourceError {
     Thread(io::Error),
 }
 
+/// Where the columns of a model are told, which only those are that this program knows.
+fn listed(model: &str) -> String {
+    Model::named(model).map_or_else(String::new, |_| {
+        format!(" (`batch-export schema {model}` lists them)")
+    })
+}
+
 impl SourceError {
     /// Whether the same read may succeed later without anybody doing something.
     pub fn is_transient(&self) -> bool {
@@ -83,6 +92,54 @@ impl SourceError {
             ),
             SourceError::Thread(_) => true,
             _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_small_file_can_bring_about_is_said_as_well() {
+        let broken = || arrow::error::ArrowError::SchemaError("no such type".to_owned());
+        let cases = [
+            (
+                SourceError::TooManyFiles {
+                    place: PathBuf::from("events"),
+                    limit: 100_000,
+                },
+                "events holds more than 100000 files; narrow the source's `path`",
+                false,
+            ),
+            (
+                SourceError::RowTooLarge {
+                    row: 7,
+                    bytes: 200,
+                    limit_bytes: 160,
+                },
+                "row 7 of the interval takes 200 bytes, more than the 160 that one batch may have; leave it out or shorten it",
+                false,
+            ),
+            (
+                SourceError::Encode(broken()),
+                "rows cannot be written as Arrow IPC: Schema error: no such type",
+                false,
+            ),
+            (
+                SourceError::Died,
+                "the thread that reads the source ended unexpectedly; run again, and report it with the file if it comes back",
+                false,
+            ),
+            (
+                SourceError::Thread(io::Error::other("too many threads")),
+                "no thread for reading the source can be started: too many threads",
+                true,
+            ),
+        ];
+        for (error, expect, is_transient) in cases {
+            assert_eq!(error.to_string(), expect);
+            assert_eq!(error.is_transient(), is_transient, "{expect}");
         }
     }
 }

@@ -144,6 +144,8 @@ mod tests {
                 }
                 let fault = expected.fault();
                 assert_eq!(fault.is_none(), good, "{algorithm} {fault:?}");
+                let says = format!("the store's checksum is {value}, its bytes have ");
+                assert!(fault.is_none_or(|fault| fault.starts_with(&says)));
             }
         }
         let raw: Vec<u8> = [&b"1234"[..], b"5678", b"9"]

@@ -1,6 +1,7 @@
 //! Checks a Parquet file: its footer, its row groups, every page decoded, and, where the source's rows are at hand,
 //! the values that they have, column by column. Holds one batch at a time.
 
+use std::error::Error;
 use std::fs::File;
 use std::sync::Arc;
 
@@ -46,23 +47,21 @@ pub fn check(
     let comparable = rows
         .as_deref()
         .is_some_and(|rows| rows.schema().fields().len() == found.fields().len());
+    let broken = |outcome: &mut FileOutcome, error: &dyn Error| {
+        outcome.fault(format!(
+            "after {} rows, cannot be decoded: {error}",
+            outcome.rows
+        ));
+        Ok(false)
+    };
     let reader = match builder.with_batch_size(BATCH_ROWS).build() {
         Ok(reader) => reader,
-        Err(error) => {
-            outcome.fault(format!("cannot be decoded: {error}"));
-            return Ok(false);
-        }
+        Err(error) => return broken(outcome, &error),
     };
     for batch in reader {
         let batch = match batch {
             Ok(batch) => batch,
-            Err(error) => {
-                outcome.fault(format!(
-                    "after {} rows, cannot be decoded: {error}",
-                    outcome.rows
-                ));
-                return Ok(false);
-            }
+            Err(error) => return broken(outcome, &error),
         };
         if let Some(rows) = &mut rows {
             compare(&batch, rows, comparable, outcome)?;

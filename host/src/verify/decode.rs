@@ -3,6 +3,7 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
+use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
 use crc_fast::{CrcAlgorithm, Digest as Crc};
 use miniz_oxide::inflate::stream::{InflateState, inflate};
 use miniz_oxide::{DataFormat, MZError, MZFlush, MZStatus};
@@ -18,10 +19,7 @@ pub fn open(file: impl Read + 'static, codec: &str) -> io::Result<Box<dyn BufRea
         "none" => Box::new(file),
         "gzip" => Box::new(BufReader::with_capacity(BUFFER_BYTES, Gunzip::new(file)?)),
         "zstd" => Box::new(BufReader::with_capacity(BUFFER_BYTES, Unzstd::new(file)?)),
-        "brotli" => Box::new(BufReader::with_capacity(
-            BUFFER_BYTES,
-            brotli_decompressor::Decompressor::new(file, BUFFER_BYTES),
-        )),
+        "brotli" => Box::new(BufReader::with_capacity(BUFFER_BYTES, Unbrotli::new(file))),
         other => {
             return Err(invalid(format!(
                 "verify knows no codec `{other}` for JSON Lines"
@@ -32,6 +30,20 @@ pub fn open(file: impl Read + 'static, codec: &str) -> io::Result<Box<dyn BufRea
 
 fn invalid(message: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, message.into())
+}
+
+/// The file ends inside its stream.
+fn cut_short(what: &str) -> io::Error {
+    invalid(format!("its {what} stream is cut short"))
+}
+
+/// Bytes that belong to a gzip stream whatever its content.
+fn framing<const N: usize>(mut file: impl Read) -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    match file.read_exact(&mut bytes) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(cut_short("gzip")),
+        read => read.map(|()| bytes),
+    }
 }
 
 /// Errors unless the file ends here.
@@ -57,9 +69,7 @@ const GZIP_FIELDS: u8 = 0b1_1110;
 
 impl<R: BufRead> Gunzip<R> {
     fn new(mut file: R) -> io::Result<Self> {
-        let mut header = [0; 10];
-        file.read_exact(&mut header)?;
-        let [0x1f, 0x8b, 8, flags, ..] = header else {
+        let [0x1f, 0x8b, 8, flags, ..] = framing::<10>(&mut file)? else {
             return Err(invalid("it does not begin with a gzip header"));
         };
         if flags & GZIP_FIELDS != 0 {
@@ -78,9 +88,7 @@ impl<R: BufRead> Gunzip<R> {
 
     fn end(&mut self) -> io::Result<()> {
         self.ended = true;
-        let mut trailer = [0; 8];
-        self.file.read_exact(&mut trailer)?;
-        let [a, b, c, d, e, f, g, h] = trailer;
+        let [a, b, c, d, e, f, g, h] = framing(&mut self.file)?;
         if u64::from(u32::from_le_bytes([a, b, c, d])) != self.crc.finalize() {
             return Err(invalid("its gzip CRC-32 does not fit its content"));
         }
@@ -104,12 +112,7 @@ impl<R: BufRead> Read for Gunzip<R> {
             match result.status {
                 Ok(MZStatus::StreamEnd) => self.end()?,
                 Ok(_) | Err(MZError::Buf) if written > 0 || !is_last => {}
-                Ok(_) | Err(MZError::Buf) => {
-                    return Err(io::Error::new(
-                        io::ErrorKind::UnexpectedEof,
-                        "its gzip stream is cut short",
-                    ));
-                }
+                Ok(_) | Err(MZError::Buf) => return Err(cut_short("gzip")),
                 Err(_) => return Err(invalid("its gzip stream is damaged")),
             }
             if written > 0 {
@@ -155,6 +158,63 @@ impl<R: BufRead> Read for Unzstd<R> {
             nothing_behind(self.frame.get_mut(), "zstd frame")?;
         }
         Ok(read)
+    }
+}
+
+/// One brotli stream (RFC 7932), which has no checksum.
+struct Unbrotli<R> {
+    file: R,
+    state: Box<BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>>,
+    ended: bool,
+}
+
+impl<R: BufRead> Unbrotli<R> {
+    fn new(file: R) -> Self {
+        let memory = StandardAlloc::default;
+        Unbrotli {
+            file,
+            state: Box::new(BrotliState::new(memory(), memory(), memory())),
+            ended: false,
+        }
+    }
+}
+
+impl<R: BufRead> Read for Unbrotli<R> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        while !self.ended && !to.is_empty() {
+            let input = self.file.fill_buf()?;
+            let is_last = input.is_empty();
+            let (mut input_left, mut read) = (input.len(), 0);
+            let (mut room, mut written, mut total) = (to.len(), 0, 0);
+            let result = BrotliDecompressStream(
+                &mut input_left,
+                &mut read,
+                input,
+                &mut room,
+                &mut written,
+                to,
+                &mut total,
+                &mut self.state,
+            );
+            self.file.consume(read);
+            match result {
+                BrotliResult::ResultSuccess => {
+                    self.ended = true;
+                    nothing_behind(&mut self.file, "brotli stream")?;
+                }
+                BrotliResult::ResultFailure => {
+                    return Err(invalid("its brotli stream is damaged"));
+                }
+                BrotliResult::NeedsMoreInput if is_last && written == 0 => {
+                    return Err(cut_short("brotli"));
+                }
+                BrotliResult::NeedsMoreInput | BrotliResult::NeedsMoreOutput => {}
+            }
+            if written > 0 {
+                return Ok(written);
+            }
+        }
+        Ok(0)
     }
 }
 
@@ -222,6 +282,95 @@ mod tests {
                 assert!(decoded(&changed, codec).is_err(), "{codec} changed at {at}");
             }
         }
-        assert!(decoded(b"", "lzma").is_err());
+    }
+
+    /// A packed file with some of its bytes replaced.
+    fn with(mut bytes: Vec<u8>, at: usize, new: &[u8]) -> Vec<u8> {
+        bytes[at..at + new.len()].copy_from_slice(new);
+        bytes
+    }
+
+    #[test]
+    fn every_damage_has_its_name() {
+        let gzip = packed(b"{\"a\":1}\n", "gzip");
+        let zstd = packed(b"{\"a\":1}\n", "zstd");
+        let brotli = packed(b"{\"a\":1}\n", "brotli");
+        let (crc, length) = (gzip.len() - 8, gzip.len() - 4);
+        let text = b"{\"a\":1}\n{\"a\":2}\n".to_vec();
+        let cases = [
+            ("gzip", text.clone(), "it does not begin with a gzip header"),
+            ("gzip", gzip[..9].to_vec(), "its gzip stream is cut short"),
+            ("gzip", gzip[..12].to_vec(), "its gzip stream is cut short"),
+            (
+                "gzip",
+                gzip[..length].to_vec(),
+                "its gzip stream is cut short",
+            ),
+            (
+                "gzip",
+                with(gzip.clone(), 3, &[0b1000]),
+                "its gzip header has fields that exports never have",
+            ),
+            (
+                "gzip",
+                with(gzip.clone(), 10, &[0xff; 4]),
+                "its gzip stream is damaged",
+            ),
+            (
+                "gzip",
+                with(gzip.clone(), crc, &[0; 4]),
+                "its gzip CRC-32 does not fit its content",
+            ),
+            (
+                "gzip",
+                with(gzip.clone(), length, &[0; 4]),
+                "its gzip length does not fit its content",
+            ),
+            (
+                "gzip",
+                [gzip.clone(), gzip].concat(),
+                "bytes follow the end of the gzip stream",
+            ),
+            (
+                "zstd",
+                text.clone(),
+                "it does not begin with a zstd frame: ",
+            ),
+            (
+                "zstd",
+                zstd[..zstd.len() - 6].to_vec(),
+                "its zstd frame is damaged or cut short: ",
+            ),
+            (
+                "zstd",
+                with(zstd.clone(), zstd.len() - 4, &[0; 4]),
+                "its zstd checksum does not fit its content",
+            ),
+            (
+                "zstd",
+                [zstd.clone(), zstd].concat(),
+                "bytes follow the end of the zstd frame",
+            ),
+            (
+                "brotli",
+                brotli[..5].to_vec(),
+                "its brotli stream is cut short",
+            ),
+            ("brotli", text.clone(), "its brotli stream is damaged"),
+            (
+                "brotli",
+                [brotli.clone(), brotli].concat(),
+                "bytes follow the end of the brotli stream",
+            ),
+            ("lzma", text, "verify knows no codec `lzma` for JSON Lines"),
+        ];
+        for (codec, bytes, expect) in cases {
+            let error = decoded(&bytes, codec).expect_err(expect).to_string();
+            let fits = match expect.ends_with(' ') {
+                true => error.starts_with(expect) && error.len() > expect.len(),
+                false => error == expect,
+            };
+            assert!(fits, "{codec}: {error}, expected {expect}");
+        }
     }
 }

@@ -12,6 +12,8 @@ mod lines;
 pub mod report;
 mod sign;
 pub mod store;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::io::{Seek, Write};

@@ -103,8 +103,5 @@ pub fn shown(column: &ArrayRef, row: usize) -> String {
     if column.is_null(row) {
         return "null".to_owned();
     }
-    array_value_to_string(column, row).map_or_else(
-        |_| "a value that cannot be shown".to_owned(),
-        |text| quoted(&text),
-    )
+    quoted(&array_value_to_string(column, row).unwrap_or_else(|error| error.to_string()))
 }

@@ -33,16 +33,17 @@ pub enum StoreError {
     NoAddress(&'static str),
     #[error("cannot sign the request for {key}: {message}")]
     Signing { key: String, message: String },
-    #[error("no answer for {key}: {message}")]
+    #[error("no answer for {key}: {message}; verify again when the store can be reached")]
     Unreachable { key: String, message: String },
-    #[error("the answer for {key} broke off after {bytes} bytes: {message}")]
+    #[error("the answer for {key} broke off after {bytes} bytes: {message}; verify again")]
     BrokeOff {
         key: String,
         bytes: u64,
         message: String,
     },
     #[error(
-        "the store refuses {method} {key}: status {status}{detail}; reading back needs s3:GetObject on the prefix"
+        "the store refuses {method} {key}: status {status}{detail}; {}",
+        way_out(*status)
     )]
     Refused {
         method: &'static str,
@@ -54,6 +55,14 @@ pub enum StoreError {
     TooLarge { key: String, limit_bytes: usize },
     #[error("cannot keep {key} in a temporary file: {source}; make room, or set TMPDIR")]
     Temporary { key: String, source: std::io::Error },
+}
+
+fn way_out(status: u16) -> &'static str {
+    match status {
+        401 | 403 => "reading back needs s3:GetObject on the prefix",
+        busy if is_busy(busy) => "verify again when the store has recovered",
+        _ => "check region, endpoint_url and bucket_name",
+    }
 }
 
 impl StoreError {

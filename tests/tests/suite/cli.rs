@@ -37,7 +37,7 @@ type Case = (
     &'static [&'static str],
 );
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 10] = [
     (
         "no such bucket",
         "bucket_name = \"test-bucket\"",
@@ -58,6 +58,16 @@ const CASES: [Case; 9] = [
         "max_file_size",
         2,
         &["max_file_size"],
+    ),
+    (
+        "misspelt key of the host's",
+        "check = \"on_request\"",
+        "chek = \"on_request\"",
+        2,
+        &[
+            "destinations.exports.chek",
+            "; did you mean the host's `check`?",
+        ],
     ),
     (
         "unknown format",

@@ -204,3 +204,34 @@ fn quoted(raw: &str) -> String {
         None => format!("`{raw}`"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_another_kind_are_named_and_cut() {
+        let long = format!("[{}]", "7".repeat(60));
+        let cut = format!("expected text, found `[{}…`", "7".repeat(39));
+        let cases = [
+            (
+                Kind::Integer,
+                "1.5",
+                "expected a 64-bit integer, found `1.5`",
+            ),
+            (Kind::Float, "\"1\"", "expected a number, found `\"1\"`"),
+            (Kind::Boolean, "1", "expected true or false, found `1`"),
+            (
+                Kind::TextList,
+                "[1]",
+                "expected a list of text, found `[1]`",
+            ),
+            (Kind::Text, &long, &cut),
+        ];
+        for (kind, written, expect) in cases {
+            let value = serde_json::from_str(written).expect("JSON");
+            let found = Column::new(kind).append_json(value);
+            assert_eq!(found, Err(expect.to_owned()));
+        }
+    }
+}

@@ -62,7 +62,9 @@ impl JsonRows {
                 return Ok(false);
             }
             if self.buffer.len() as u64 == MAX_ROW_BYTES {
-                return Err(self.bad(format!("the row is longer than {MAX_ROW_BYTES} bytes")));
+                return Err(self.bad(format!(
+                    "the row is longer than {MAX_ROW_BYTES} bytes; line ends may be missing"
+                )));
             }
             if !self.buffer.trim_ascii().is_empty() {
                 break;
@@ -169,7 +171,16 @@ pub struct CsvRows {
 
 impl CsvRows {
     pub fn open(file: &Opened) -> Result<Self, SourceError> {
-        let seen = Arc::new(Seen::default());
+        Self::bounded(file, MAX_ROW_BYTES)
+    }
+
+    /// With another limit of a record's length.
+    pub fn bounded(file: &Opened, limit_bytes: u64) -> Result<Self, SourceError> {
+        let seen = Arc::new(Seen {
+            limit_bytes,
+            since_record: AtomicU64::new(0),
+            is_crlf: AtomicBool::new(false),
+        });
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(if file.is_tab_separated() { b'\t' } else { b',' })
             .from_reader(Leashed {
@@ -179,7 +190,7 @@ impl CsvRows {
         let file = file.describer();
         let names = reader
             .headers()
-            .map_err(|error| csv_error(&file, &seen, error))?
+            .map_err(|error| csv_error(&file, &seen, None, error))?
             .iter()
             .map(str::to_owned)
             .collect();
@@ -203,7 +214,7 @@ impl CsvRows {
         self.seen.since_record.store(0, Ordering::Relaxed);
         self.reader
             .read_record(&mut self.record)
-            .map_err(|error| csv_error(&self.file, &self.seen, error))
+            .map_err(|error| csv_error(&self.file, &self.seen, self.record.position(), error))
     }
 
     pub fn fields(&self) -> impl Iterator<Item = &str> {
@@ -219,14 +230,24 @@ impl CsvRows {
     }
 }
 
-fn csv_error(file: &Opened, seen: &Seen, error: csv::Error) -> SourceError {
-    let line = seen.line(error.position());
+/// `begun` is where the record begins that could not be read to its end.
+fn csv_error(
+    file: &Opened,
+    seen: &Seen,
+    begun: Option<&csv::Position>,
+    error: csv::Error,
+) -> SourceError {
+    let line = seen.line(error.position().or(begun));
     let bad = |cause: String| SourceError::BadRow {
         path: file.path.clone(),
         line,
         cause,
     };
     match error.into_kind() {
+        csv::ErrorKind::Io(_) if seen.is_endless() => bad(format!(
+            "the record is longer than {} bytes; a quote may be missing",
+            seen.limit_bytes
+        )),
         csv::ErrorKind::Io(error) => file.read_error(error),
         csv::ErrorKind::Utf8 { err, .. } => bad(format!("not UTF-8 in field {}", err.field() + 1)),
         csv::ErrorKind::UnequalLengths {
@@ -239,8 +260,9 @@ fn csv_error(file: &Opened, seen: &Seen, error: csv::Error) -> SourceError {
 }
 
 /// What the bytes of a CSV file showed on their way to the parser.
-#[derive(Default)]
 struct Seen {
+    /// Of a record.
+    limit_bytes: u64,
     /// Bytes since the last record.
     since_record: AtomicU64,
     /// Whether lines end in CR LF.
@@ -253,6 +275,11 @@ impl Seen {
     fn line(&self, position: Option<&csv::Position>) -> u64 {
         let behind = u64::from(self.is_crlf.load(Ordering::Relaxed));
         position.map_or(1, |position| position.line() + behind)
+    }
+
+    /// Whether a record was given up as too long.
+    fn is_endless(&self) -> bool {
+        self.since_record.load(Ordering::Relaxed) > self.limit_bytes
     }
 }
 
@@ -272,15 +299,11 @@ impl Read for Leashed {
         {
             self.seen.is_crlf.store(true, Ordering::Relaxed);
         }
-        let taken = self
-            .seen
+        self.seen
             .since_record
             .fetch_add(read as u64, Ordering::Relaxed);
-        if taken > MAX_ROW_BYTES {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("a record is longer than {MAX_ROW_BYTES} bytes; a quote may be missing"),
-            ));
+        if self.seen.is_endless() {
+            return Err(io::ErrorKind::InvalidData.into());
         }
         Ok(read)
     }

@@ -452,7 +452,7 @@ fn a_model_of_the_users_own_has_the_columns_of_its_files() {
     settings.time_column = "when".to_owned();
     assert_eq!(
         error(&settings),
-        "a.tsv does not fit the model `orders`: the time column `when` is missing (the source's `time_column` names another); rename, add or convert the columns (`batch-export schema orders` lists them)"
+        "a.tsv does not fit the model `orders`: the time column `when` is missing (the source's `time_column` names another); rename, add or convert the columns"
     );
 }
 

@@ -45,6 +45,8 @@ fn damaged_files_of_every_kind_name_themselves() {
     for byte in &mut flipped[2_000..4_000] {
         *byte ^= 0x55;
     }
+    let mut no_deflate = gzip(&json);
+    no_deflate[10..20].fill(0xff);
     let cases = [
         ("cut.parquet", half(parquet(&rows, 100))),
         ("empty.parquet", Vec::new()),
@@ -54,6 +56,7 @@ fn damaged_files_of_every_kind_name_themselves() {
         ("empty.arrow", Vec::new()),
         ("cut.arrows", half(arrow_stream(&rows, None))),
         ("cut.jsonl.gz", half(gzip(&json))),
+        ("unpackable.jsonl.gz", no_deflate),
         ("cut.jsonl.zst", half(zstd)),
         ("cut.jsonl.lz4", half(lz4(&json))),
         ("cut.jsonl.br", half(brotli(&json))),
@@ -75,6 +78,12 @@ fn damaged_files_of_every_kind_name_themselves() {
             "{text}"
         );
         assert!(text.ends_with(WAY_OUT), "{text}");
+        let packing = "its gzip data cannot be unpacked (";
+        assert_eq!(
+            text.contains(packing),
+            name.starts_with("unpackable"),
+            "{text}"
+        );
         assert!(!text.contains('\n') && text.len() < 400, "{text}");
     }
 }
@@ -178,6 +187,66 @@ fn missing_and_mistyped_columns_are_all_named() {
         text.contains("column `event` (text) is missing; column `distinct_id` (text) is missing"),
         "{text}"
     );
+}
+
+#[test]
+fn rows_without_end_and_columns_without_number_are_given_up() {
+    let folder = folder();
+    put(&folder, "a.jsonl", "{\"at\":\"2024-03-01T05:00:00Z\"}\n");
+    // Zeros behind the first row, which take no room on the disk.
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .open(folder.path().join("a.jsonl"));
+    file.expect("a file").set_len(129 << 20).expect("a length");
+    let names: Vec<String> = (0..=10_000).map(|n| format!("\"c{n}\":1")).collect();
+    put(&folder, "wide.jsonl", format!("{{{}}}\n", names.join(",")));
+    let times = StringArray::from(vec!["2024-03-01T05:00:00Z"]);
+    let rows = RecordBatch::try_from_iter([("at", Arc::new(times) as _)]).expect("a batch");
+    put(&folder, "text.parquet", parquet(&rows, 100));
+    for (name, expect) in [
+        (
+            "a.jsonl",
+            "a.jsonl, line 2: the row is longer than 134217728 bytes; line ends may be missing",
+        ),
+        (
+            "wide.jsonl",
+            "wide.jsonl is damaged or cut short: it has more than 10000 columns; write it anew, or take it out of the source's `path`",
+        ),
+        (
+            "text.parquet",
+            "text.parquet does not fit the model `own`: the time column `at` is Utf8, expected a timestamp (the source's `time_column` names another); rename, add or convert the columns",
+        ),
+    ] {
+        let settings = FilesSettings {
+            model: "own".to_owned(),
+            time_column: "at".to_owned(),
+            ..settings(folder.path(), name)
+        };
+        assert_eq!(error(&settings), expect);
+    }
+}
+
+#[test]
+fn a_record_whose_quote_is_never_closed_is_given_up() {
+    let folder = folder();
+    let text = format!("at,s\n1,x\n2,\"{}", "y\n".repeat(50_000));
+    for (name, bytes) in [
+        ("a.csv", text.clone().into_bytes()),
+        ("a.csv.gz", gzip(text.as_bytes())),
+    ] {
+        put(&folder, name, bytes);
+        let path = folder.path().join(name);
+        let file = Opened::open(path, None).expect("a CSV file");
+        let mut rows = rows::CsvRows::bounded(&file, 20_000).expect("columns");
+        assert!(rows.next().expect("the first record"));
+        let error = rows.next().expect_err("no end").to_string();
+        assert_eq!(
+            error.replace(&format!("{}/", folder.path().display()), ""),
+            format!(
+                "{name}, line 3: the record is longer than 20000 bytes; a quote may be missing"
+            )
+        );
+    }
 }
 
 #[test]

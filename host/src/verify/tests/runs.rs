@@ -1,0 +1,197 @@
+//! Whole runs in a store: files, manifest and source that do not fit each other.
+
+use std::collections::BTreeMap;
+
+use devstore::{DevStore, Fault, Operation, What};
+
+use super::stores::{BUCKET, MANIFEST, client, plan, store};
+use super::*;
+
+/// Objects by key, what the source holds, and what is compared.
+struct Case {
+    name: &'static str,
+    objects: &'static [(&'static str, &'static str)],
+    source: Option<&'static str>,
+    /// Of the run, then of its files.
+    faults: &'static [&'static str],
+    notes: &'static [&'static str],
+}
+
+async fn read(store: &DevStore, source: Option<&str>) -> VerifyReport {
+    let endpoint = store.endpoint();
+    let plan = plan(&endpoint);
+    let opened = source.map(rows_of);
+    let (_folder, rows) = opened.map_or((None, None), |(folder, rows)| (Some(folder), Some(rows)));
+    let mut reading = Reading {
+        store: client(&plan, &endpoint).expect("a client"),
+        layout: Layout::new(&plan.keys),
+        part_size_bytes: plan.part_size_bytes,
+        rows,
+        compared: true,
+        first: First::default(),
+        watch: nobody_watches(),
+        at: Snapshot::default(),
+        report: VerifyReport {
+            destination: "archive".to_owned(),
+            run_id: "r".to_owned(),
+            model: "own".to_owned(),
+            file_format: "JSONLines".to_owned(),
+            compression: "none".to_owned(),
+            manifest_key: plan.manifest_key,
+            manifest: None,
+            files: Vec::new(),
+            rows: 0,
+            bytes: 0,
+            source_rows: None,
+            faults: Vec::new(),
+            notes: Vec::new(),
+            seconds: 0.0,
+            passed: false,
+        },
+    };
+    reading.read().await.expect("the store can be read");
+    reading.report
+}
+
+fn faults(report: &VerifyReport) -> Vec<String> {
+    let in_files = report.files.iter().flat_map(|file| file.faults.clone());
+    report.faults.iter().cloned().chain(in_files).collect()
+}
+
+const FILES: &str = r#"{"files":["x/a-0.jsonl"]}"#;
+
+#[tokio::test]
+async fn runs_whose_pieces_do_not_fit_are_named() {
+    let cases = [
+        Case {
+            name: "a good run",
+            objects: &[("x/a-0.jsonl", WRITTEN), (MANIFEST, FILES)],
+            source: Some(SOURCE),
+            faults: &[],
+            notes: &[],
+        },
+        Case {
+            name: "no manifest",
+            objects: &[("x/a-0.jsonl", WRITTEN)],
+            source: Some(SOURCE),
+            faults: &["the manifest x/a_manifest.json is missing; the run was not finished"],
+            notes: &[],
+        },
+        Case {
+            name: "a manifest that is none",
+            objects: &[("x/a-0.jsonl", WRITTEN), (MANIFEST, "{")],
+            source: Some(SOURCE),
+            faults: &["the manifest x/a_manifest.json cannot be read: …"],
+            notes: &[],
+        },
+        Case {
+            name: "a manifest that lists other numbers",
+            objects: &[
+                ("x/a-0.jsonl", WRITTEN),
+                (
+                    MANIFEST,
+                    r#"{"files":["x/a-0.jsonl"],"file_details":[{"key":"x/a-0.jsonl","rows":4,"bytes":1,"etag":"e"}]}"#,
+                ),
+            ],
+            source: Some(SOURCE),
+            faults: &[
+                "the manifest says rows 4, found 3",
+                "the manifest says bytes 1, found 147",
+                "the manifest says ETag e, found \"…",
+            ],
+            notes: &[],
+        },
+        Case {
+            name: "a file is missing",
+            objects: &[(MANIFEST, FILES)],
+            source: Some(SOURCE),
+            faults: &["is missing"],
+            notes: &[
+                "rows after x/a-0.jsonl were not compared with the source: they cannot be lined up",
+            ],
+        },
+        Case {
+            name: "an empty file",
+            objects: &[("x/a-0.jsonl", ""), (MANIFEST, FILES)],
+            source: None,
+            faults: &["holds no rows, which no export writes"],
+            notes: &[],
+        },
+        Case {
+            name: "a file of another run",
+            objects: &[
+                ("x/a-0.jsonl", WRITTEN),
+                ("x/a-3.jsonl", WRITTEN),
+                (MANIFEST, FILES),
+            ],
+            source: Some(SOURCE),
+            faults: &[
+                "x/a-3.jsonl is left over from another run of this interval; delete it, or run the interval again",
+            ],
+            notes: &[],
+        },
+        Case {
+            name: "rows that are in no file",
+            objects: &[("x/a-0.jsonl", WRITTEN), (MANIFEST, FILES)],
+            source: Some(concat!(
+                r#"{"at":"2024-03-01T05:00:00Z","n":1,"s":"a"}"#,
+                "\n",
+                r#"{"at":"2024-03-01T05:00:01Z","n":2,"s":"b"}"#,
+                "\n"
+            )),
+            faults: &["the files hold 3 rows, the source has 2"],
+            notes: &[],
+        },
+        Case {
+            name: "nothing at all, and nobody asked the source",
+            objects: &[],
+            source: None,
+            faults: &[
+                "no file of this run is there; if the interval has no rows, that is right (leave --no-source out to see)",
+            ],
+            notes: &[],
+        },
+        Case {
+            name: "nothing, and nothing to export",
+            objects: &[],
+            source: Some(r#"{"at":"2020-01-01T00:00:00Z","n":1,"s":"a"}"#),
+            faults: &[],
+            notes: &["the interval has no rows, and no file is there"],
+        },
+    ];
+    for case in cases {
+        let store = store().await;
+        for (key, text) in BTreeMap::from_iter(case.objects.iter().copied()) {
+            let bytes = text.as_bytes().to_vec();
+            store
+                .put_object(BUCKET, key, bytes, &[])
+                .await
+                .expect("seeded");
+        }
+        let report = read(&store, case.source).await;
+        assert_faults(&faults(&report), case.faults, case.name);
+        assert_faults(&report.notes, case.notes, case.name);
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_hides_and_a_checksum_nobody_knows_are_noted() {
+    let store = store().await;
+    for (key, text) in [("x/a-0.jsonl", WRITTEN), (MANIFEST, FILES)] {
+        let bytes = text.as_bytes().to_vec();
+        store
+            .put_object(BUCKET, key, bytes, &[])
+            .await
+            .expect("seeded");
+    }
+    let denied = What::Status(403, "AccessDenied".to_owned());
+    store.set_faults(vec![Fault::on(Operation::HeadObject, denied)]);
+    let report = read(&store, Some(SOURCE)).await;
+    assert_faults(&faults(&report), &[], "hidden");
+    assert_eq!(
+        report.notes,
+        [
+            "whether x/a-1.jsonl and further files are left over cannot be told without s3:ListBucket"
+        ]
+    );
+}
