@@ -32,7 +32,7 @@ pub fn recover<I: Imports>(
     let mut recovery = Recovery::default();
     if open.unreadable > 0 {
         let note = format!(
-            "{} notes could not be read; an upload they name may be left open",
+            "notes that could not be read: {}; an upload that one of them names may be left open",
             open.unreadable
         );
         recovery.left_open.push(note);

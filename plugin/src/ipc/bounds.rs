@@ -258,10 +258,12 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::array::{
-        ArrayRef, DictionaryArray, FixedSizeBinaryArray, RecordBatch, StringArray, StringViewArray,
+        ArrayRef, DictionaryArray, FixedSizeBinaryArray, Int32RunArray, NullArray, RecordBatch,
+        StringArray, StringViewArray,
     };
     use arrow::datatypes::{DataType, Int32Type};
-    use arrow::ipc::writer::StreamWriter;
+    use arrow::ipc::CompressionType;
+    use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 
     use crate::failure::Failure;
     use crate::ipc::Decoder;
@@ -387,6 +389,43 @@ mod tests {
         };
         let expected = "a column of type FixedSizeBinary(1431655766) claims 3 values in ";
         assert!(message.contains(expected), "{message}");
+    }
+
+    #[test]
+    fn batches_that_are_packed_endless_or_of_another_kind_are_refused() {
+        let runs: Int32RunArray = [Some("a"), Some("a")].into_iter().collect();
+        let rows = super::MAX_BATCH_ROWS + 1;
+        let cases: [(ArrayRef, Option<CompressionType>, &str); 3] = [
+            (
+                text(),
+                Some(CompressionType::ZSTD),
+                "its buffers are compressed, which is not supported",
+            ),
+            (
+                Arc::new(NullArray::new(rows)),
+                None,
+                "it has 8388609 rows in a batch, and 8388608 are the most",
+            ),
+            (
+                Arc::new(runs),
+                None,
+                "a column has the type RunEndEncoded(non-null Int32, Utf8), which is not read",
+            ),
+        ];
+        for (column, compression, expected) in cases {
+            let batch = RecordBatch::try_from_iter_with_nullable([("c", column, true)]).unwrap();
+            let options = IpcWriteOptions::default()
+                .try_with_compression(compression)
+                .unwrap();
+            let mut writer =
+                StreamWriter::try_new_with_options(Vec::new(), &batch.schema(), options).unwrap();
+            let schema = std::mem::take(writer.get_mut());
+            writer.write(&batch).unwrap();
+            match decoded(&schema, std::mem::take(writer.get_mut())) {
+                Err(Failure::Data(message)) => assert!(message.ends_with(expected), "{message}"),
+                other => panic!("{expected}: {other:?}"),
+            }
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod conditional;
 mod disasters;
 mod probe;
+mod runs;
 mod seeds;
 mod simulated;
 mod store;

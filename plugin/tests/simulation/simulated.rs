@@ -67,6 +67,7 @@ pub struct World {
     pub arrived: RefCell<Vec<&'static str>>,
     pub notes: RefCell<Vec<Vec<u8>>>,
     pub notes_fail: Cell<bool>,
+    pub log: RefCell<Vec<String>>,
     /// The host's clock minus the store's.
     pub skew_s: Cell<i64>,
     /// Number of the host's credentials, and the lowest that the store still takes.
@@ -126,6 +127,7 @@ impl World {
             arrived: RefCell::default(),
             notes: RefCell::default(),
             notes_fail: Cell::new(false),
+            log: RefCell::default(),
             skew_s: Cell::new(0),
             credentials: Cell::new(0),
             credentials_valid_from: Cell::new(0),
@@ -446,6 +448,7 @@ impl Imports for Host {
 
     fn log(&self, _level: Level, message: &str) {
         assert!(!message.contains(SECRET));
+        self.0.log.borrow_mut().push(message.to_owned());
     }
 }
 

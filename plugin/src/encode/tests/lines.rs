@@ -358,6 +358,7 @@ fn types_that_no_file_can_hold_are_refused_with_their_name() {
         UnionFields::try_new(vec![0], vec![Field::new("n", DataType::Int64, true)]).unwrap();
     let run_ends = Arc::new(Field::new("run_ends", DataType::Int32, false));
     let values = Arc::new(Field::new("values", DataType::Utf8, true));
+    let text = Arc::new(Field::new_list_field(DataType::Utf8, true));
     let month = Arc::new(Field::new(
         "item",
         DataType::Interval(IntervalUnit::YearMonth),
@@ -388,6 +389,11 @@ fn types_that_no_file_can_hold_are_refused_with_their_name() {
             DataType::List(month),
             "List(Interval(YearMonth))",
             "intervals cannot be exported",
+        ),
+        (
+            DataType::ListView(text),
+            "ListView(Utf8)",
+            "list views cannot be exported, lists can",
         ),
         (
             DataType::Decimal128(39, 0),

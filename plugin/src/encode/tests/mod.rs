@@ -10,7 +10,8 @@ use std::io::Read;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, StringArray};
+use arrow::array::{ArrayRef, Int32RunArray, Int64Array, StringArray};
+use arrow::datatypes::{DataType, Field};
 use arrow::record_batch::RecordBatch;
 
 use super::*;
@@ -158,6 +159,58 @@ pub fn lines_of(column: ArrayRef, is_json: bool) -> String {
     let batch = RecordBatch::try_from_iter_with_nullable([("c", column, true)]).unwrap();
     let file = one_file(&[batch], LINES, &[is_json]);
     text_of(&file.bytes, JsonLinesCodec::None)
+}
+
+#[test]
+fn what_a_library_refuses_is_said_to_be_whose() {
+    let arrow = ArrowError::SchemaError("no such type".to_owned());
+    let parquet = ParquetError::General("no such page".to_owned());
+    let cases = [
+        (
+            EncodeError::Arrow(arrow),
+            "the rows cannot be read: Schema error: no such type",
+        ),
+        (
+            EncodeError::Parquet(parquet),
+            "the Parquet writer failed: Parquet error: no such page",
+        ),
+        (
+            EncodeError::Codec(std::io::Error::other("no memory")),
+            "the codec failed: no memory",
+        ),
+    ];
+    for (error, expected) in cases {
+        assert_eq!(Failure::from(error), Failure::Data(expected.to_owned()));
+    }
+}
+
+#[test]
+fn rows_that_no_schema_announced_are_refused() {
+    let words: ArrayRef = Arc::new(StringArray::from(vec!["a"]));
+    let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+    let rows = |column| RecordBatch::try_from_iter([("c", column)]).unwrap();
+    let layout = Layout::new(&rows(numbers).schema(), LINES, None, &[]).unwrap();
+    let mut encoder = FileEncoder::new(&layout).unwrap();
+    assert_eq!(
+        encoder.write(&rows(words), 0).unwrap_err().to_string(),
+        "the rows cannot be read: Schema error: a block has values of type Utf8 that its schema has not"
+    );
+    let runs: Int32RunArray = ["a"].into_iter().collect();
+    assert_eq!(
+        row_size::row_bytes(&rows(Arc::new(runs)))
+            .unwrap_err()
+            .to_string(),
+        "Not yet implemented: rows with values of type RunEndEncoded(non-null Int32, Utf8)"
+    );
+    let entries = Field::new("entries", DataType::Utf8, false);
+    let map = DataType::Map(Arc::new(entries), false);
+    let schema = Schema::new(vec![Field::new("c", map, true)]);
+    assert_eq!(
+        Layout::new(&schema, LINES, None, &[])
+            .unwrap_err()
+            .to_string(),
+        "x"
+    );
 }
 
 /// Events with text that compresses like real ones, numbered from `first`.

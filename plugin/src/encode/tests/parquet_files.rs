@@ -170,7 +170,14 @@ fn a_moment_out_of_range_is_named_with_column_and_row() {
     );
     let timestamp = "a Parquet timestamp (64-bit microseconds since 1970)";
     let list = "the Parquet column's type List(Timestamp(µs, \"UTC\"))";
-    for (column, target) in [(seconds(Some(i64::MAX)), timestamp), (array(lists), list)] {
+    let days = Date64Array::from(vec![0, 0, 0, 0, 0, i64::MAX]);
+    let date = "a Parquet date (32-bit days since 1970)";
+    let cases = [
+        (seconds(Some(i64::MAX)), timestamp),
+        (array(lists), list),
+        (array(days), date),
+    ];
+    for (column, target) in cases {
         let batch = RecordBatch::try_from_iter_with_nullable([("at", column, true)]).unwrap();
         let batches = [batch.slice(0, 4), batch.slice(4, 2)];
         let error = export(&batches, ZSTD, None, &[], limits()).err().unwrap();

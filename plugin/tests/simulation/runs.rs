@@ -1,0 +1,152 @@
+//! Whole runs, from Arrow messages to the report: what they say of earlier attempts, of their size, and of notes.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use arrow::array::{Int64Array, RecordBatch};
+use arrow::ipc::writer::StreamWriter;
+use s3_destination::failure::Failure;
+use s3_destination::key::KeyNames;
+use s3_destination::recover::recover;
+use s3_destination::run::{Export, Report};
+use s3_destination::settings::{Run, Settings};
+use s3_destination::upload::Limits;
+
+use crate::disasters::scene;
+use crate::simulated::{Host, World, no_faults, run, settings};
+
+/// A run of a model that the plugin does not know, so that any column will do.
+fn own(attempt: &str) -> Run {
+    Run {
+        model: "own".into(),
+        ..run(attempt)
+    }
+}
+
+/// The schema message, and the one batch of so many rows.
+fn messages(rows: i64) -> (Vec<u8>, Vec<u8>) {
+    let numbers = Int64Array::from_iter_values(0..rows);
+    let batch = RecordBatch::try_from_iter([("n", Arc::new(numbers) as _)]).unwrap();
+    let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema()).unwrap();
+    let schema = std::mem::take(writer.get_mut());
+    writer.write(&batch).unwrap();
+    (schema, std::mem::take(writer.get_mut()))
+}
+
+fn configured(world: &Rc<World>, settings: &Settings, limits: Limits) -> Export<Host> {
+    let (schema, _) = messages(0);
+    let host = Host(world.clone());
+    Export::with_limits(host, settings.clone(), own("attempt-1"), schema, limits).unwrap()
+}
+
+fn exported(world: &Rc<World>, settings: &Settings, rows: i64, limits: Limits) -> Report {
+    let mut export = configured(world, settings, limits);
+    if rows > 0 {
+        export.encode_batch(messages(rows).1).unwrap();
+    }
+    export.finish().unwrap()
+}
+
+/// A world in which an earlier attempt left these files.
+fn after(settings: &Settings, files: u32) -> (Rc<World>, KeyNames) {
+    let world = World::new(1, settings, &own("attempt-1"), no_faults());
+    let keys = KeyNames::new(settings, &own("attempt-1")).unwrap();
+    let mut earlier = crate::simulated::uploads(&world, settings, &own("attempt-1"));
+    for index in 0..files {
+        let key = keys.data(index).unwrap();
+        earlier.open(key, "application/x-ndjson").unwrap();
+        earlier.write(b"earlier").unwrap();
+        earlier.close().unwrap();
+    }
+    earlier.settle().unwrap();
+    (world, keys)
+}
+
+const LIMITS: Limits = Limits {
+    part_size_bytes: 64 << 10,
+    max_parts: 8,
+    reserve_bytes: 480 << 10,
+};
+
+#[test]
+fn files_of_a_longer_attempt_are_deleted_and_logged() {
+    let settings = settings("");
+    let (world, keys) = after(&settings, 3);
+    let report = exported(&world, &settings, 5, LIMITS);
+    assert_eq!((report.files.len(), report.warnings.len()), (1, 0));
+    let deleted = |index| {
+        let key = keys.data(index).unwrap();
+        format!("deleted `{key}`, which an earlier attempt with more files had left")
+    };
+    assert_eq!(*world.log.borrow(), [deleted(1), deleted(2)]);
+}
+
+#[test]
+fn a_run_without_rows_tells_of_an_earlier_one_with_some() {
+    let settings = settings("");
+    let (world, keys) = after(&settings, 1);
+    let key = keys.data(0).unwrap();
+    assert_eq!(
+        exported(&world, &settings, 0, LIMITS).warnings,
+        [format!(
+            "this run had no rows, but `{key}` exists: an earlier attempt had some, and its objects stay"
+        )]
+    );
+    world.denied.borrow_mut().insert("HeadObject");
+    let report = exported(&world, &settings, 0, LIMITS);
+    assert_eq!(report.warnings, Vec::<String>::new());
+    let log = world.log.borrow();
+    let unknown = "whether an earlier attempt left objects could not be found out: ";
+    assert!(log.len() == 1 && log[0].starts_with(unknown), "{log:?}");
+}
+
+#[test]
+fn an_unsplit_export_that_outgrows_a_file_says_so() {
+    let mut settings = settings("");
+    settings.max_file_size_bytes = None;
+    let (world, _) = after(&settings, 0);
+    assert_eq!(
+        exported(&world, &settings, 12_000, LIMITS).warnings,
+        [
+            "the export outgrew the largest file that this format and the store allow and went on in 2 files; set max_file_size_mb to choose their size"
+        ]
+    );
+}
+
+#[test]
+fn a_run_that_failed_goes_on_no_more() {
+    let settings = settings("");
+    let (world, _) = after(&settings, 0);
+    let mut export = configured(&world, &settings, LIMITS);
+    export.encode_batch(b"no rows".to_vec()).unwrap_err();
+    let ended = || {
+        Failure::Data(
+            "the run has failed or ended already: the host must begin a fresh instance".to_owned(),
+        )
+    };
+    assert_eq!(export.encode_batch(messages(1).1).unwrap_err(), ended());
+    assert_eq!(export.finish().unwrap_err(), ended());
+}
+
+#[test]
+fn notes_that_cannot_be_read_or_kept_are_told() {
+    let mut scene = scene("", no_faults());
+    let key = scene.keys.data(0).unwrap();
+    scene.uploads.open(key, "application/x-ndjson").unwrap();
+    scene.uploads.write(&[0; 64]).unwrap();
+    drop(scene.uploads); // Killed: no abort_all.
+    let mut notes = scene.world.notes.borrow().clone();
+    notes.push(b"no note".to_vec());
+    scene.world.notes_fail.set(true);
+    let host = Rc::new(Host(scene.world.clone()));
+    let recovery = recover(host, &scene.settings, &run("attempt-2"), &notes);
+    assert_eq!(
+        recovery.left_open,
+        ["notes that could not be read: 1; an upload that one of them names may be left open"]
+    );
+    assert_eq!(recovery.aborted.len(), 1);
+    assert_eq!(
+        *scene.world.log.borrow(),
+        ["a note about a finished upload could not be kept: disk full"]
+    );
+}
