@@ -5,6 +5,7 @@ pub mod http;
 pub mod journal;
 pub mod log;
 pub mod network;
+mod resolve;
 pub mod signer;
 
 use crate::credentials::CredentialSource;

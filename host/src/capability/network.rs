@@ -1,18 +1,15 @@
 //! How requests of the host are carried: TLS roots, proxy, connection limits. One `Network` serves all runs; each run
-//! gets a client of its own, whose resolver hands out only addresses that the run may reach.
+//! gets a client of its own, whose resolver hands out only addresses that the run may reach. Sends nothing itself.
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
+use super::resolve::{CheckedResolver, Lookup, system_lookup};
 use crate::egress::Grants;
-use crate::egress::address::{AddressPolicy, AddressRefused};
 
 /// Longest time for name, TCP and TLS together; a store that needs longer is down.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -22,6 +19,8 @@ const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 const POOL_IDLE_PER_HOST: usize = 32;
 /// Headers of an answer; hyper refuses more.
 const RESPONSE_HEADERS_LIMIT: usize = 128;
+/// Where a machine or its cloud keeps credentials: nothing that a proxy could reach, or should be told of.
+const METADATA_ADDRESSES: &str = "localhost,127.0.0.0/8,::1,169.254.0.0/16,fe80::/10,fd00:ec2::/32";
 
 /// TLS and proxy settings. Nothing is taken from the environment.
 #[derive(Debug, Clone, Default)]
@@ -59,50 +58,60 @@ pub enum NetworkError {
 #[derive(Clone)]
 pub struct Network {
     tls: Arc<rustls::ClientConfig>,
-    proxy: Option<reqwest::Proxy>,
+    proxy: Option<Proxy>,
+    lookup: Lookup,
+}
+
+#[derive(Clone)]
+struct Proxy {
+    all: reqwest::Proxy,
+    no_proxy: String,
     /// The operator named it, so it may be private.
-    proxy_host: Option<String>,
+    host: String,
 }
 
 impl Network {
     /// Read the certificates and the proxy's URL.
     pub fn new(options: &NetworkOptions) -> Result<Self, NetworkError> {
-        let (proxy, proxy_host) = match &options.proxy {
-            Some(url) => {
-                let (proxy, host) = proxy(url, options.no_proxy.as_deref())?;
-                (Some(proxy), Some(host))
-            }
-            None => (None, None),
-        };
+        let no_proxy = options.no_proxy.clone().unwrap_or_default();
+        let proxy = options.proxy.as_deref().map(|url| proxy(url, no_proxy));
         Ok(Network {
             tls: Arc::new(tls(options.ca_file.as_deref())?),
-            proxy,
-            proxy_host,
+            proxy: proxy.transpose()?,
+            lookup: system_lookup(),
         })
+    }
+
+    /// The same network with other answers to its questions for names.
+    #[cfg(test)]
+    pub(crate) fn with_lookup(self, lookup: Lookup) -> Self {
+        Network { lookup, ..self }
     }
 
     /// A client for one run: resolves granted names to allowed addresses and no others.
     pub(crate) fn client(&self, grants: &Grants) -> Result<reqwest::Client, NetworkError> {
         let resolver = CheckedResolver {
+            lookup: Arc::clone(&self.lookup),
             ports: grants.hosts(),
             addresses: Arc::clone(grants.addresses()),
-            proxy_host: self.proxy_host.clone(),
+            proxy_host: self.proxy.as_ref().map(|proxy| proxy.host.clone()),
         };
-        self.builder()
+        self.builder("")
             .dns_resolver(resolver)
             .build()
             .map_err(|e| NetworkError::Client(with_causes(&e)))
     }
 
     /// A client for the credential chain, whose addresses (instance metadata) are private by nature and are chosen by
-    /// the operator's environment, never by a plugin.
+    /// the operator's environment, never by a plugin. Those of this machine and its cloud are not asked for through
+    /// the proxy: that would get the proxy's own.
     pub(crate) fn credentials_client(&self) -> Result<reqwest::Client, NetworkError> {
-        self.builder()
+        self.builder(METADATA_ADDRESSES)
             .build()
             .map_err(|e| NetworkError::Client(with_causes(&e)))
     }
 
-    fn builder(&self) -> reqwest::ClientBuilder {
+    fn builder(&self, further_no_proxy: &str) -> reqwest::ClientBuilder {
         let builder = reqwest::Client::builder()
             .tls_backend_preconfigured(rustls::ClientConfig::clone(&self.tls))
             .http1_only()
@@ -117,13 +126,17 @@ impl Network {
             .tcp_nodelay(true)
             .user_agent(concat!("batch-export/", env!("CARGO_PKG_VERSION")));
         match &self.proxy {
-            Some(proxy) => builder.proxy(proxy.clone()),
+            Some(proxy) => {
+                let without = format!("{},{further_no_proxy}", proxy.no_proxy);
+                let without = reqwest::NoProxy::from_string(&without);
+                builder.proxy(proxy.all.clone().no_proxy(without))
+            }
             None => builder,
         }
     }
 }
 
-fn proxy(url: &str, no_proxy: Option<&str>) -> Result<(reqwest::Proxy, String), NetworkError> {
+fn proxy(url: &str, no_proxy: String) -> Result<Proxy, NetworkError> {
     let parsed = url::Url::parse(url).map_err(|e| NetworkError::Proxy(e.to_string()))?;
     if !matches!(parsed.scheme(), "http" | "https") {
         return Err(NetworkError::Proxy(
@@ -133,10 +146,13 @@ fn proxy(url: &str, no_proxy: Option<&str>) -> Result<(reqwest::Proxy, String), 
     let host = parsed
         .host_str()
         .ok_or_else(|| NetworkError::Proxy("it names no host".to_owned()))?;
-    let proxy = reqwest::Proxy::all(url)
-        .map_err(|_| NetworkError::Proxy("the HTTP client does not take it".to_owned()))?
-        .no_proxy(no_proxy.and_then(reqwest::NoProxy::from_string));
-    Ok((proxy, host.to_owned()))
+    let all = reqwest::Proxy::all(url)
+        .map_err(|_| NetworkError::Proxy("the HTTP client does not take it".to_owned()))?;
+    Ok(Proxy {
+        all,
+        no_proxy,
+        host: host.to_owned(),
+    })
 }
 
 /// The system's roots and those of the CA file. A system without roots is not an error: plain http needs none, and
@@ -166,58 +182,6 @@ fn tls(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, NetworkError> {
         .map_err(|e| NetworkError::Client(e.to_string()))?
         .with_root_certificates(roots)
         .with_no_client_auth())
-}
-
-/// Hands out only addresses that the run may reach, so that what was checked is what is connected to.
-struct CheckedResolver {
-    ports: HashMap<String, Vec<u16>>,
-    addresses: Arc<AddressPolicy>,
-    proxy_host: Option<String>,
-}
-
-impl Resolve for CheckedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let host = name.as_str().to_owned();
-        let ports = self.ports.get(&host).cloned().unwrap_or_default();
-        let addresses = Arc::clone(&self.addresses);
-        let is_proxy = self.proxy_host.as_deref() == Some(host.as_str());
-        Box::pin(async move {
-            let found: Vec<SocketAddr> =
-                tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
-            if is_proxy {
-                return Ok(Box::new(found.into_iter()) as Addrs);
-            }
-            let (allowed, refused) = sort_addresses(&addresses, &host, &ports, found);
-            match (allowed.is_empty(), refused) {
-                (true, Some(refused)) => Err(refused.into()),
-                _ => Ok(Box::new(allowed.into_iter()) as Addrs),
-            }
-        })
-    }
-}
-
-/// The addresses that every granted port of the host may be reached at, and the first refusal.
-fn sort_addresses(
-    policy: &AddressPolicy,
-    host: &str,
-    ports: &[u16],
-    found: Vec<SocketAddr>,
-) -> (Vec<SocketAddr>, Option<AddressRefused>) {
-    let mut first_refusal = None;
-    let allowed = found
-        .into_iter()
-        .filter(|address| {
-            let refused = ports
-                .iter()
-                .find_map(|port| policy.check(host, *port, address.ip()).err());
-            let is_allowed = refused.is_none() && !ports.is_empty();
-            if first_refusal.is_none() {
-                first_refusal = refused;
-            }
-            is_allowed
-        })
-        .collect();
-    (allowed, first_refusal)
 }
 
 /// An error with what caused it, on one line: reqwest's own text stops at "error sending request".
@@ -267,18 +231,6 @@ mod tests {
                 ..NetworkOptions::default()
             });
             assert!(text.contains("proxy") && !text.contains("canary"), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_name_is_reached_only_at_addresses_that_every_granted_port_allows() {
-        let policy = AddressPolicy::new(vec!["store:9000".parse().unwrap()]);
-        let found = || vec!["10.0.0.1:0".parse().unwrap(), "1.1.1.1:0".parse().unwrap()];
-        let cases: [(&[u16], usize); 4] =
-            [(&[9000], 2), (&[9001], 1), (&[9000, 9001], 1), (&[], 0)];
-        for (ports, expected) in cases {
-            let (allowed, _) = sort_addresses(&policy, "store", ports, found());
-            assert_eq!(allowed.len(), expected, "{ports:?}");
         }
     }
 }

@@ -65,6 +65,9 @@ impl Task {
             .send()
             .await
             .map_err(|e| classify(&e, &self.host()))?;
+        if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            return Err(proxy_wants_a_password());
+        }
         remember_date(&self.server_date, response.headers());
         self.read(response).await
     }
@@ -150,6 +153,9 @@ fn classify(error: &reqwest::Error, host: &str) -> TransportError {
         };
         return TransportError::Tls(format!("{host}: {said}{remedy}"));
     }
+    if said.contains(TUNNEL_REFUSED) {
+        return proxy_wants_a_password();
+    }
     if error.is_connect() {
         return TransportError::Connect(format!("{host}: {said}"));
     }
@@ -157,6 +163,18 @@ fn classify(error: &reqwest::Error, host: &str) -> TransportError {
         return TransportError::Timeout(format!("{host}: {said}"));
     }
     TransportError::Interrupted(format!("no complete answer from {host}: {said}"))
+}
+
+/// What the HTTP client says when a proxy answers CONNECT with 407; it has no type for it.
+const TUNNEL_REFUSED: &str = "proxy authorization required";
+
+/// Only a proxy answers 407 (RFC 9110, section 15.5.8), and asking again changes nothing.
+fn proxy_wants_a_password() -> TransportError {
+    TransportError::Forbidden(
+        "the proxy refuses the request without the right user and password (407); put them into the proxy's URL, as \
+         in proxy = \"http://user:password@proxy.internal:3128\""
+            .to_owned(),
+    )
 }
 
 /// What caused the error, on one line; reqwest's own text would repeat the URL with its query.

@@ -8,6 +8,8 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::capability::network::NetworkOptions;
+
+mod rebinding;
 use crate::egress::policy::{OperatorLists, Policy};
 use crate::sandbox::contract::Grant;
 
@@ -51,6 +53,17 @@ impl Server {
 }
 
 fn http_to(host: &str, port: u16, allow_private: &[&str], limits: HttpLimits) -> Http {
+    let network = Network::new(&NetworkOptions::default()).unwrap();
+    http_over(&network, host, port, allow_private, limits)
+}
+
+fn http_over(
+    network: &Network,
+    host: &str,
+    port: u16,
+    allow_private: &[&str],
+    limits: HttpLimits,
+) -> Http {
     let endpoint = format!("http://{host}:{port}");
     let configuration = serde_json::json!({
         "bucket_name": "b", "region": "auto", "prefix": "", "endpoint_url": endpoint,
@@ -69,8 +82,7 @@ fn http_to(host: &str, port: u16, allow_private: &[&str], limits: HttpLimits) ->
         headers: vec!["range".into()],
     };
     let grants = Grants::decide(&[grant("PUT"), grant("HEAD")], &[], &policy).unwrap();
-    let network = Network::new(&NetworkOptions::default()).unwrap();
-    Http::new(&network, grants, limits, Handle::current(), None).unwrap()
+    Http::new(network, grants, limits, Handle::current(), None).unwrap()
 }
 
 fn put(host: &str, port: u16) -> Request {

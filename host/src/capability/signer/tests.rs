@@ -140,3 +140,27 @@ async fn secrets_stay_out_of_debug_prints() {
         "{printed}"
     );
 }
+
+#[test]
+fn credentials_are_renewed_before_they_end_and_no_more_often_than_helps() {
+    let ago = |seconds| SystemTime::now() - Duration::from_secs(seconds);
+    let ahead = |seconds| SystemTime::now() + Duration::from_secs(seconds);
+    let cases = [
+        ("never end", None, 3600, false),
+        ("end in an hour", Some(ahead(3600)), 3000, false),
+        ("end in four minutes", Some(ahead(240)), 3000, true),
+        ("the same, just asked for", Some(ahead(240)), 5, false),
+        ("have ended, just asked for", Some(ago(1)), 5, true),
+    ];
+    for (name, expires, tried, expected) in cases {
+        let mut signer = signer(ServerDate::default());
+        signer.credentials = Some(Credentials {
+            access_key_id: "AKIDEXAMPLE".into(),
+            secret_access_key: Secret::new(SECRET),
+            session_token: None,
+            expires,
+        });
+        signer.renewal_tried = Some(ago(tried));
+        assert_eq!(signer.is_due(), expected, "{name}");
+    }
+}
