@@ -52,6 +52,8 @@ pub struct Identity {
     pub permission: Permission,
     /// Answer `ExpiredToken` from now on.
     pub expired: bool,
+    /// When set, so many requests more are let in; then the credentials are expired.
+    pub requests_left: Option<u64>,
 }
 
 impl Identity {
@@ -63,12 +65,19 @@ impl Identity {
             session_token: None,
             permission: Permission::ReadWrite,
             expired: false,
+            requests_left: None,
         }
     }
 
     /// The same, as temporary credentials with this token.
     pub fn with_session_token(mut self, token: impl Into<String>) -> Self {
         self.session_token = Some(token.into());
+        self
+    }
+
+    /// The same, expired once so many requests were let in.
+    pub fn expiring_after(mut self, requests: u64) -> Self {
+        self.requests_left = Some(requests);
         self
     }
 
@@ -124,6 +133,22 @@ impl Door {
             .find(|identity| identity.access_key_id == access_key_id)
             .cloned()
     }
+
+    /// Count one request of an identity that is let in only so often; whether it still was.
+    fn spend(&self, access_key_id: &str) -> bool {
+        let mut identities = self
+            .identities
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let left = identities
+            .iter_mut()
+            .filter(|identity| identity.access_key_id == access_key_id)
+            .find_map(|identity| identity.requests_left.as_mut());
+        let Some(left) = left else { return true };
+        let spent = left.checked_sub(1);
+        *left = spent.unwrap_or(0);
+        spent.is_some()
+    }
 }
 
 #[async_trait::async_trait]
@@ -171,6 +196,9 @@ impl S3Access for Door {
         }
         check_signed_headers(cx.headers(), &scope.signed_headers)?;
         check_token(&identity, header("x-amz-security-token"))?;
+        if !self.spend(&identity.access_key_id) {
+            return Err(expired());
+        }
         let operation = Operation::from_name(cx.s3_op().name());
         if !identity.permission.allows(operation) {
             return Err(s3_error!(
@@ -242,9 +270,13 @@ fn check_token(identity: &Identity, token: Option<&str>) -> S3Result<()> {
         }
     }
     match identity.expired {
-        true => Err(s3_error!(ExpiredToken, "The provided token has expired.")),
+        true => Err(expired()),
         false => Ok(()),
     }
+}
+
+fn expired() -> s3s::S3Error {
+    s3_error!(ExpiredToken, "The provided token has expired.")
 }
 
 /// S3 wants `host` and every `x-amz-` header signed.

@@ -36,7 +36,7 @@ pub use options::{Options, StartError};
 pub use record::RecordedRequest;
 pub use storage::Storage;
 pub use store::{DevStore, ObjectInfo, OpenUpload, SeedError, StoredObject};
-pub use tls::TlsError;
+pub use tls::{TlsError, acceptor};
 
 /// Bytes in lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -17,7 +17,7 @@ pub enum TlsError {
 }
 
 /// An acceptor whose certificate names `127.0.0.1`, `localhost` and the names given, and its CA as PEM.
-pub(crate) fn acceptor(names: &[String]) -> Result<(TlsAcceptor, String), TlsError> {
+pub fn acceptor(names: &[String]) -> Result<(TlsAcceptor, String), TlsError> {
     let mut authority = CertificateParams::new(Vec::new())?;
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     // By default both would have one name, and OpenSSL takes a certificate whose issuer is its subject for self-signed.

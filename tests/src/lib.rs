@@ -2,6 +2,7 @@
 //! a sandbox to run guests in, servers in between, and readers that did not write. Never used outside tests.
 
 pub mod components;
+pub mod keys;
 pub mod loopback;
 pub mod program;
 pub mod read;

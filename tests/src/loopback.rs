@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 
 /// Bytes of a request's head; these servers only meet our own program's.
 const HEAD_BYTES: usize = 64 << 10;
@@ -41,12 +42,49 @@ impl Server {
         .await
     }
 
+    /// The same, for those who send this `Proxy-Authorization`; 407 for all others.
+    pub async fn proxy_for(authorization: &'static str) -> Self {
+        Self::serve(move |mut stream, head| async move {
+            let line = format!("\r\nproxy-authorization: {authorization}\r\n");
+            let text = String::from_utf8_lossy(&head).to_ascii_lowercase();
+            if text.contains(&line.to_ascii_lowercase()) {
+                relay(stream, head).await;
+                return;
+            }
+            drain(&mut stream, &head).await;
+            let refusal = "HTTP/1.1 407 Proxy Authentication Required\r\nproxy-authenticate: Basic\r\n\
+                content-length: 0\r\nconnection: close\r\n\r\n";
+            drop(stream.write_all(refusal.as_bytes()).await);
+        })
+        .await
+    }
+
+    /// Speaks TLS with this acceptor and passes what comes to another server.
+    pub async fn behind_tls(acceptor: TlsAcceptor, server: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    let mut client = acceptor.accept(stream).await.ok()?;
+                    let mut server = TcpStream::connect(server).await.ok()?;
+                    copy_bidirectional(&mut client, &mut server).await.ok()
+                });
+            }
+        });
+        Server {
+            address,
+            seen: Arc::default(),
+        }
+    }
+
     /// The first lines of the requests so far.
     pub fn requests(&self) -> Vec<String> {
         self.seen.lock().expect("the list").clone()
     }
 
-    async fn serve<F, A>(answer: F) -> Self
+    pub(crate) async fn serve<F, A>(answer: F) -> Self
     where
         F: Fn(TcpStream, Vec<u8>) -> A + Send + Sync + 'static,
         A: Future<Output = ()> + Send + 'static,
@@ -102,6 +140,14 @@ fn missing(head: &[u8]) -> Option<usize> {
     Some(length.unwrap_or(0) - (head.len() - end))
 }
 
+/// The whole body, what came with the head included.
+pub(crate) async fn body_of(stream: &mut TcpStream, head: &[u8]) -> Option<Vec<u8>> {
+    let mut body = head[end_of_head(head)?..].to_vec();
+    let mut rest = stream.take(missing(head)? as u64);
+    rest.read_to_end(&mut body).await.ok()?;
+    Some(body)
+}
+
 /// Read the rest of the body, so that closing the connection does not reset it under the client's feet.
 async fn drain(stream: &mut TcpStream, head: &[u8]) {
     let Some(missing) = missing(head) else { return };
@@ -126,7 +172,12 @@ async fn relay(mut client: TcpStream, head: Vec<u8>) -> Option<()> {
     let mut server = TcpStream::connect(host).await.ok()?;
     let line = format!("{method} /{path} HTTP/1.1\r\nconnection: close\r\n");
     server.write_all(line.as_bytes()).await.ok()?;
-    server.write_all(headers.as_bytes()).await.ok()?;
+    // What is meant for the proxy stays with it.
+    for line in headers.split_inclusive("\r\n") {
+        if !line.to_ascii_lowercase().starts_with("proxy-") {
+            server.write_all(line.as_bytes()).await.ok()?;
+        }
+    }
     server.write_all(&head[end..]).await.ok()?;
     let mut body = (&mut client).take(missing(&head)? as u64);
     tokio::io::copy(&mut body, &mut server).await.ok()?;

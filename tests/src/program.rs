@@ -35,6 +35,8 @@ egress.allow_private = ["{}"]
 /// A folder with a configuration file, in which the program is run.
 pub struct Program {
     pub folder: TempDir,
+    /// Variables that it is started with, besides the test's own without all that is AWS's.
+    pub environment: Vec<(String, String)>,
 }
 
 /// What a run of the program gave.
@@ -57,7 +59,10 @@ impl Program {
     /// A folder with this configuration in `exports.toml`.
     pub fn new(configuration: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let program = Program { folder };
+        let program = Program {
+            folder,
+            environment: Vec::new(),
+        };
         program.configure(configuration);
         // Each test has a folder of its own; compiling the component anew for each would take the suite's time.
         let state = program.folder.path().join(".batch-export");
@@ -93,6 +98,11 @@ impl Program {
                 command.env_remove(name);
             }
         }
+        // Neither the user's own profiles nor the metadata of the machine that the tests run on.
+        command
+            .env("HOME", self.folder.path())
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
         let mut child = command.spawn().expect("the program starts");
         let stdout = child.stdout.take().map(collected);
         let stderr = child.stderr.take().map(collected);

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region};
@@ -23,8 +24,8 @@ use crate::capability::network::{Network, NetworkError, with_causes};
 
 /// Longest time for the whole chain: instance metadata alone may take a few seconds to say no.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
-/// Longest time for one request of the chain, where the chain itself sets none.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest time for an answer to one request, where the chain itself sets none: three attempts fit into the whole.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest answer that a credential source may give; real ones have a few KiB.
 const ANSWER_LIMIT_BYTES: usize = 1 << 20;
 /// Where requests to STS go when the destination's region is none of AWS's (`auto`).
@@ -39,8 +40,14 @@ const REFUSALS: [&str; 7] = [
     "SignatureDoesNotMatch",
     "UnrecognizedClient",
 ];
+/// What says that a person has to sign in to SSO anew: of the library, and of the portal.
+const SIGNED_OUT: [&str; 3] = [
+    "the SSO token has expired",
+    "the cached SSO token",
+    "UnauthorizedException",
+];
 /// Where the chain looks, in its order.
-const LOOKED_AT: &str = "the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), the profile files (~/.aws/config, \
+const LOOKED_AT: &str = "in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), the profile files (~/.aws/config, \
      ~/.aws/credentials, with SSO and credential_process), web identity (AWS_WEB_IDENTITY_TOKEN_FILE), container \
      metadata and instance metadata";
 
@@ -75,7 +82,11 @@ pub struct Chain {
     options: ChainOptions,
     client: reqwest::Client,
     provider: OnceCell<SharedCredentialsProvider>,
+    last_asked: LastAsked,
 }
+
+/// Where the last request went: errors of the chain do not say it.
+type LastAsked = Arc<Mutex<Option<String>>>;
 
 impl fmt::Debug for Chain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -93,22 +104,29 @@ impl Chain {
             options,
             client: network.credentials_client()?,
             provider: OnceCell::new(),
+            last_asked: LastAsked::default(),
         })
     }
 
     pub(super) async fn fetch(&self) -> Result<Credentials, CredentialError> {
+        self.fetch_within(FETCH_TIMEOUT).await
+    }
+
+    pub(super) async fn fetch_within(
+        &self,
+        longest: Duration,
+    ) -> Result<Credentials, CredentialError> {
+        *self
+            .last_asked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = None;
         let asked = async {
             let provider = self.provider.get_or_init(|| self.build()).await;
             provider.provide_credentials().await
         };
-        let answer = tokio::time::timeout(FETCH_TIMEOUT, asked)
-            .await
-            .map_err(|_| {
-                CredentialError::Unavailable(format!(
-                    "the credential chain gave no answer within {} s",
-                    FETCH_TIMEOUT.as_secs()
-                ))
-            })?;
+        let answer = tokio::time::timeout(longest, asked).await.map_err(|_| {
+            self.unavailable(&format!("no answer within {} s", longest.as_secs_f64()))
+        })?;
         let found = answer.map_err(|e| self.explain(&e))?;
         Ok(Credentials {
             access_key_id: found.access_key_id().to_owned(),
@@ -124,7 +142,10 @@ impl Chain {
             None | Some("auto") => FALLBACK_REGION.to_owned(),
             Some(region) => region.to_owned(),
         };
-        let connector = Connector(self.client.clone());
+        let connector = Connector {
+            client: self.client.clone(),
+            last_asked: Arc::clone(&self.last_asked),
+        };
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(region))
             .http_client(http_client_fn(move |settings, _| connector.with(settings)));
@@ -159,21 +180,56 @@ impl Chain {
 
     fn explain(&self, error: &CredentialsError) -> CredentialError {
         let said = with_causes(error);
-        let role = match &self.options.assume_role {
-            Some(role) => format!(" for the role {}", role.role_arn),
-            None => String::new(),
-        };
+        let said = without_answer(&said);
         if matches!(error, CredentialsError::CredentialsNotLoaded(_)) {
             return CredentialError::Missing(format!(
-                "no credentials found{role}: looked in the destination's configuration, {LOOKED_AT}; set \
-                 aws_access_key_id and aws_secret_access_key, or make one of these available"
+                "no credentials found{}: looked in the destination's configuration, {LOOKED_AT}; set \
+                 aws_access_key_id and aws_secret_access_key, or make one of these available",
+                self.role()
             ));
         }
-        let refused = matches!(error, CredentialsError::InvalidConfiguration(_))
-            || REFUSALS.iter().any(|code| said.contains(code));
-        match refused {
-            true => CredentialError::Missing(format!("credentials{role} are refused: {said}")),
-            false => CredentialError::Unavailable(format!("no credentials{role} for now: {said}")),
+        let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+        let remedy = match says(&SIGNED_OUT) {
+            true => "sign in with `aws sso login`",
+            false => "set right what gives them",
+        };
+        if says(&SIGNED_OUT)
+            || says(&REFUSALS)
+            || matches!(error, CredentialsError::InvalidConfiguration(_))
+        {
+            return CredentialError::Missing(format!(
+                "credentials{} are refused: {said}{}; {remedy}, or set aws_access_key_id and aws_secret_access_key",
+                self.role(),
+                self.asked()
+            ));
+        }
+        self.unavailable(said)
+    }
+
+    fn unavailable(&self, said: &str) -> CredentialError {
+        CredentialError::Unavailable(format!(
+            "no credentials{} for now: {said}{}; they are looked for {LOOKED_AT}, and the first of these that is set \
+             up must answer; aws_access_key_id and aws_secret_access_key in the configuration go before all",
+            self.role(),
+            self.asked()
+        ))
+    }
+
+    fn role(&self) -> String {
+        match &self.options.assume_role {
+            Some(role) => format!(" for the role {}", role.role_arn),
+            None => String::new(),
+        }
+    }
+
+    fn asked(&self) -> String {
+        let last = self
+            .last_asked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match last.as_deref() {
+            Some(place) => format!(" (last asked: {place})"),
+            None => String::new(),
         }
     }
 }
@@ -197,33 +253,45 @@ impl ProvideCredentials for NoProvider {
 
 /// The host's HTTP client in the form that the chain asks for.
 #[derive(Debug, Clone)]
-struct Connector(reqwest::Client);
+struct Connector {
+    client: reqwest::Client,
+    last_asked: LastAsked,
+}
 
 impl Connector {
     fn with(&self, settings: &HttpConnectorSettings) -> SharedHttpConnector {
-        let timeout = [settings.connect_timeout(), settings.read_timeout()]
-            .into_iter()
-            .flatten()
-            .reduce(|connect, read| connect + read)
-            .unwrap_or(REQUEST_TIMEOUT);
+        let connect = settings.connect_timeout().unwrap_or_default();
         SharedHttpConnector::new(TimedConnector {
-            client: self.0.clone(),
-            timeout,
+            connector: self.clone(),
+            timeout: connect + settings.read_timeout().unwrap_or(ANSWER_TIMEOUT),
         })
     }
 }
 
 #[derive(Debug)]
 struct TimedConnector {
-    client: reqwest::Client,
+    connector: Connector,
     timeout: Duration,
 }
 
 impl HttpConnector for TimedConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let (client, timeout) = (self.client.clone(), self.timeout);
+        let Connector { client, last_asked } = self.connector.clone();
+        let timeout = self.timeout;
+        *last_asked.lock().unwrap_or_else(PoisonError::into_inner) = place(request.uri());
         HttpConnectorFuture::new(async move { carry(&client, timeout, request).await })
     }
+}
+
+/// An error of instance metadata quotes the whole answer, whose body is nobody's to print.
+fn without_answer(said: &str) -> &str {
+    said.split(" Response {").next().unwrap_or(said)
+}
+
+/// The origin of a URL: what stands behind it may be a secret, or what another answer said.
+fn place(url: &str) -> Option<String> {
+    let url = url::Url::parse(url).ok()?;
+    Some(url.origin().ascii_serialization())
 }
 
 async fn carry(

@@ -1,6 +1,8 @@
-//! Keys from a configuration, and the chain against a loopback stand-in for STS.
+//! Keys from a configuration, and the chain against a loopback stand-in for STS. What needs environment variables is
+//! tested with the program, in `tests/tests/suite/credentials.rs`.
 
 use std::io::Write;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -153,6 +155,27 @@ async fn an_unreachable_sts_may_answer_later() {
     let (_file, source) = chain(KEYS, role(url));
     match source.fetch().await {
         Err(CredentialError::Unavailable(text)) => assert!(text.contains("role/export"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_that_never_answers_ends_with_its_time_and_says_what_to_do() {
+    let process = "[profile export]\ncredential_process = sleep 60\n";
+    let (_file, source) = chain(process, ChainOptions::default());
+    let CredentialSource::Chain(chain) = source else {
+        panic!("{source:?}")
+    };
+    match chain.fetch_within(Duration::from_millis(50)).await {
+        Err(CredentialError::Unavailable(text)) => {
+            for words in [
+                "no answer within 0.05 s",
+                "credential_process",
+                "set up must answer",
+            ] {
+                assert!(text.contains(words), "{words}: {text}");
+            }
+        }
         other => panic!("{other:?}"),
     }
 }

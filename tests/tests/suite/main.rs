@@ -2,6 +2,7 @@
 
 mod check;
 mod cli;
+mod credentials;
 mod determinism;
 mod docs;
 mod embed;
@@ -14,6 +15,8 @@ mod loading;
 mod models;
 mod network;
 mod objects;
+mod proxies;
+mod renewal;
 mod rerun;
 mod sandbox;
 mod splitting;

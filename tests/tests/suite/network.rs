@@ -3,8 +3,9 @@
 
 use batch_export::capability::network::{Network, NetworkOptions};
 use batch_export::sandbox::Limits;
+use batch_export_tests::components;
 use batch_export_tests::loopback::Server;
-use batch_export_tests::program::{Program, configuration};
+use batch_export_tests::program::{Printed, Program, configuration};
 use batch_export_tests::rows::{events_batch, plain_events};
 use batch_export_tests::scene::{BUCKET, Messages, Outcome, Scene};
 use devstore::Options;
@@ -191,4 +192,69 @@ async fn a_proxy_tunnels_tls_and_sees_nothing_of_it() {
     let outcome = export_to(&scene, "http://169.254.169.254").await;
     assert_eq!(outcome.step, "plan");
     assert_eq!(proxy.requests().len(), before);
+}
+
+/// `verify` over what [`Program::export`] wrote.
+fn verify(program: &Program) -> Printed {
+    let component = components::destination();
+    let mut arguments = vec!["verify", "--config", "exports.toml"];
+    arguments.extend(["--component", component.to_str().expect("UTF-8")]);
+    arguments.extend([
+        "--start",
+        "2023-07-28T00:00:00Z",
+        "--end",
+        "2023-07-28T01:00:00Z",
+    ]);
+    program.run(&arguments)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_in_the_host_name_is_written_and_read_on_this_machine() {
+    const DOTTED: &str = "exports.of.test";
+    // A certificate for `*.s3.localhost` does not cover a bucket with a dot.
+    for (tls, bucket) in [(false, BUCKET), (true, BUCKET), (false, DOTTED)] {
+        let scene = Scene::with(Options {
+            buckets: vec![BUCKET.to_owned(), DOTTED.to_owned()],
+            domain: Some("s3.localhost".to_owned()),
+            tls,
+            ..Options::default()
+        })
+        .await;
+        let program = Program::new("");
+        let mut lines = "use_virtual_style_addressing = true".to_owned();
+        if let Some(pem) = scene.store.ca_pem() {
+            std::fs::write(program.folder.path().join("authority.pem"), pem).expect("written");
+            lines.push_str("\negress.ca_file = \"authority.pem\"");
+        }
+        let port = scene.store.address().port();
+        let by_name = scene.store.endpoint().replace("127.0.0.1", "s3.localhost");
+        let text = small(&scene, &lines)
+            .replace(&scene.store.endpoint(), &by_name)
+            .replace(BUCKET, bucket);
+        program.configure(&text);
+        let printed = program.export(&[]);
+        assert_eq!(printed.code, Some(0), "{bucket}: {printed:?}");
+        assert_eq!(scene.store.keys(bucket).len(), 2, "a file and its manifest");
+        let printed = verify(&program);
+        assert_eq!(printed.code, Some(0), "{bucket}: {printed:?}");
+        let host = format!("{bucket}.s3.localhost:{port}");
+        for request in scene.store.requests() {
+            assert_eq!(request.header("host"), Some(host.as_str()));
+            assert!(!request.path.contains(bucket), "{}", request.path);
+        }
+
+        // This machine is no public address, whatever it is called.
+        let listed = format!("egress.allow_private = [\"{}\"]", scene.store.address());
+        program.configure(&text.replace(&listed, ""));
+        let before = scene.store.requests().len();
+        let printed = program.export(&[]);
+        assert_eq!(printed.code, Some(1), "{printed:?}");
+        assert!(
+            printed
+                .stderr
+                .contains(&format!("allow_private = [\"{host}\"]")),
+            "{printed:?}"
+        );
+        assert_eq!(scene.store.requests().len(), before);
+    }
 }
