@@ -12,93 +12,153 @@ const LENGTH_BYTES: u64 = 4;
 /// What a value counts that has no content of its own: booleans, the null type, null structs.
 const PRESENCE_BYTES: u64 = 1;
 
+/// Values whose sizes are counted at the same time, those of rows and of what they nest together: 192 MiB of counts.
+/// Twice what a batch can have whose values take a usual number of bytes; structs and lists can claim more while they
+/// take none.
+const MAX_COUNTS: usize = 24 << 20;
+
 /// The size of every row of the batch, in bytes.
 ///
 /// # Errors
-/// A column's type is none that [`super::check_schema`] accepts.
+/// A column's type is none that [`super::check_schema`] accepts, or it nests too many values.
 pub fn row_bytes(batch: &RecordBatch) -> Result<Vec<u64>, ArrowError> {
-    let mut sizes = vec![0; batch.num_rows()];
+    let mut sizes = counts(batch.num_rows(), 0)?;
+    let held = sizes.len();
     for column in batch.columns() {
-        add(column, &mut sizes)?;
+        add(column, &mut sizes, held)?;
     }
     Ok(sizes)
 }
 
-fn add(array: &dyn Array, sizes: &mut [u64]) -> Result<(), ArrowError> {
+/// Counts of 0 for so many values, beside those held already.
+fn counts(values: usize, held: usize) -> Result<Vec<u64>, ArrowError> {
+    let together = values.saturating_add(held);
+    if together > MAX_COUNTS {
+        return Err(ArrowError::MemoryError(format!(
+            "a batch nests {together} values in each other, and {MAX_COUNTS} are the most; supply smaller batches"
+        )));
+    }
+    Ok(vec![0; values])
+}
+
+/// What every value of this type counts, if all count the same.
+fn constant_bytes(data_type: &DataType) -> Option<u64> {
+    match data_type {
+        DataType::Null | DataType::Boolean => Some(PRESENCE_BYTES),
+        DataType::FixedSizeBinary(width) => Some(u64::from(width.unsigned_abs())),
+        DataType::Dictionary(_, _) => None,
+        other => other.primitive_width().map(|width| width as u64),
+    }
+}
+
+fn add(array: &dyn Array, sizes: &mut [u64], held: usize) -> Result<(), ArrowError> {
+    if let Some(bytes) = constant_bytes(array.data_type()) {
+        add_constant(bytes, sizes);
+        return Ok(());
+    }
     match array.data_type() {
-        DataType::Null | DataType::Boolean => add_constant(PRESENCE_BYTES, sizes),
         DataType::Utf8 => add_bytes(array.as_string::<i32>(), sizes),
         DataType::LargeUtf8 => add_bytes(array.as_string::<i64>(), sizes),
         DataType::Binary => add_bytes(array.as_binary::<i32>(), sizes),
         DataType::LargeBinary => add_bytes(array.as_binary::<i64>(), sizes),
         DataType::Utf8View => add_views(array, array.as_string_view().views(), sizes),
         DataType::BinaryView => add_views(array, array.as_binary_view().views(), sizes),
-        DataType::FixedSizeBinary(width) => add_constant(u64::from(width.unsigned_abs()), sizes),
         DataType::List(_) => {
             let list = array.as_list::<i32>();
-            return add_lists(array, list.value_offsets(), list.values(), sizes);
+            return add_lists(array, list.value_offsets(), list.values(), sizes, held);
         }
         DataType::LargeList(_) => {
             let list = array.as_list::<i64>();
-            return add_lists(array, list.value_offsets(), list.values(), sizes);
+            return add_lists(array, list.value_offsets(), list.values(), sizes, held);
         }
         DataType::Map(_, _) => {
             let map = array.as_map();
-            return add_lists(array, map.value_offsets(), map.entries(), sizes);
+            return add_lists(array, map.value_offsets(), map.entries(), sizes, held);
         }
         DataType::FixedSizeList(_, width) => {
-            let list = array.as_fixed_size_list();
-            let mut children = vec![0; list.values().len()];
-            add(list.values(), &mut children)?;
+            let values = Values::of(array.as_fixed_size_list().values(), held)?;
             let width = width.unsigned_abs() as usize;
             for (row, size) in sizes.iter_mut().enumerate() {
                 *size += PRESENCE_BYTES;
                 if array.is_valid(row) {
-                    *size += children[row * width..(row + 1) * width].iter().sum::<u64>();
+                    *size += values.bytes(row * width..(row + 1) * width);
                 }
             }
         }
-        DataType::Struct(_) => {
-            let mut own = vec![0; array.len()];
-            for column in array.as_struct().columns() {
-                add(column, &mut own)?;
-            }
-            for (row, size) in sizes.iter_mut().enumerate() {
-                *size += PRESENCE_BYTES;
-                if array.is_valid(row) {
-                    *size += own[row];
-                }
-            }
+        DataType::Struct(_) => add_struct(array, sizes, held)?,
+        DataType::Dictionary(_, _) => add_dictionary(array, sizes, held)?,
+        other => {
+            return Err(ArrowError::NotYetImplemented(format!(
+                "rows with values of type {other}"
+            )));
         }
-        DataType::Dictionary(_, _) => {
-            let dictionary = array.as_any_dictionary();
-            let mut values = vec![0; dictionary.values().len()];
-            add(dictionary.values(), &mut values)?;
-            let null_bytes = null_bytes(dictionary.values().data_type());
-            // Without values every key is null (and there are no keys to normalise).
-            if values.is_empty() {
-                add_constant(null_bytes, sizes);
-                return Ok(());
-            }
-            let keys = dictionary.normalized_keys();
-            for (row, (size, key)) in sizes.iter_mut().zip(keys).enumerate() {
-                *size += if array.is_valid(row) {
-                    values[key]
-                } else {
-                    null_bytes
-                };
-            }
-        }
-        other => match other.primitive_width() {
-            Some(width) => add_constant(width as u64, sizes),
-            None => {
-                return Err(ArrowError::NotYetImplemented(format!(
-                    "rows with values of type {other}"
-                )));
-            }
-        },
     }
     Ok(())
+}
+
+fn add_struct(array: &dyn Array, sizes: &mut [u64], held: usize) -> Result<(), ArrowError> {
+    let columns = array.as_struct().columns();
+    add_constant(PRESENCE_BYTES, sizes);
+    if array.null_count() == 0 {
+        return columns
+            .iter()
+            .try_for_each(|column| add(column, sizes, held));
+    }
+    let mut own = counts(array.len(), held)?;
+    for column in columns {
+        add(column, &mut own, held + array.len())?;
+    }
+    for (row, (size, own)) in sizes.iter_mut().zip(own).enumerate() {
+        *size += if array.is_valid(row) { own } else { 0 };
+    }
+    Ok(())
+}
+
+fn add_dictionary(array: &dyn Array, sizes: &mut [u64], held: usize) -> Result<(), ArrowError> {
+    let dictionary = array.as_any_dictionary();
+    let null_bytes = null_bytes(dictionary.values().data_type());
+    // Without values every key is null (and there are no keys to normalise).
+    if dictionary.values().is_empty() {
+        add_constant(null_bytes, sizes);
+        return Ok(());
+    }
+    let held_with_values = held + dictionary.values().len();
+    let mut values = counts(dictionary.values().len(), held)?;
+    add(dictionary.values(), &mut values, held_with_values)?;
+    let keys = dictionary.normalized_keys();
+    for (row, (size, key)) in sizes.iter_mut().zip(keys).enumerate() {
+        *size += if array.is_valid(row) {
+            values[key]
+        } else {
+            null_bytes
+        };
+    }
+    Ok(())
+}
+
+/// What the values that lists hold count. Values that all count the same need no memory for it: a byte holds eight
+/// truth values, and nulls take no bytes at all.
+enum Values {
+    Constant(u64),
+    Each(Vec<u64>),
+}
+
+impl Values {
+    fn of(array: &dyn Array, held: usize) -> Result<Self, ArrowError> {
+        if let Some(bytes) = constant_bytes(array.data_type()) {
+            return Ok(Values::Constant(bytes));
+        }
+        let mut each = counts(array.len(), held)?;
+        add(array, &mut each, held + array.len())?;
+        Ok(Values::Each(each))
+    }
+
+    fn bytes(&self, range: std::ops::Range<usize>) -> u64 {
+        match self {
+            Values::Constant(bytes) => bytes * range.len() as u64,
+            Values::Each(each) => each[range].iter().sum(),
+        }
+    }
 }
 
 /// What a null counts in an array of this type, so that a dictionary's null counts as its values' type would.
@@ -150,17 +210,16 @@ fn add_lists<O: OffsetSizeTrait>(
     offsets: &[O],
     values: &dyn Array,
     sizes: &mut [u64],
+    held: usize,
 ) -> Result<(), ArrowError> {
     let first = offsets.first().map_or(0, |offset| offset.as_usize());
     let last = offsets.last().map_or(0, |offset| offset.as_usize());
-    let used = values.slice(first, last - first);
-    let mut children = vec![0; used.len()];
-    add(&used, &mut children)?;
+    let used = Values::of(&values.slice(first, last - first), held)?;
     for (row, (size, ends)) in sizes.iter_mut().zip(offsets.windows(2)).enumerate() {
         *size += LENGTH_BYTES;
         if array.is_valid(row) {
             let (start, end) = (ends[0].as_usize() - first, ends[1].as_usize() - first);
-            *size += children[start..end].iter().sum::<u64>();
+            *size += used.bytes(start..end);
         }
     }
     Ok(())

@@ -222,7 +222,10 @@ impl Layout {
 
     /// The reader multiplies in `usize`, which has 32 bits here, before it compares with what is there.
     fn fixed(&self, of: &DataType, values: i64, width: i32) -> Result<(), String> {
-        let (values, width) = (values.unsigned_abs(), u64::from(width.unsigned_abs()));
+        // The reader takes it for granted, and a dictionary can come before the schema is checked for the format.
+        let width = u64::try_from(width)
+            .map_err(|_| format!("a column has the type {of}, of negative width"))?;
+        let values = values.unsigned_abs();
         // A list's values may be booleans, or nothing at all.
         let most = (MAX_BATCH_ROWS as u64).saturating_add(self.body_bytes * VALUES_PER_BYTE as u64);
         match values.saturating_mul(width) > most {
@@ -261,7 +264,7 @@ mod tests {
         ArrayRef, DictionaryArray, FixedSizeBinaryArray, Int32RunArray, NullArray, RecordBatch,
         StringArray, StringViewArray,
     };
-    use arrow::datatypes::{DataType, Int32Type};
+    use arrow::datatypes::{DataType, Field, Int32Type, Schema};
     use arrow::ipc::CompressionType;
     use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 
@@ -425,6 +428,24 @@ mod tests {
                 Err(Failure::Data(message)) => assert!(message.ends_with(expected), "{message}"),
                 other => panic!("{expected}: {other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn widths_are_not_negative() {
+        let item = Arc::new(Field::new_list_field(DataType::Int32, true));
+        for odd in [
+            DataType::FixedSizeBinary(-1),
+            DataType::FixedSizeList(item, -1),
+        ] {
+            let expected = format!("a column has the type {odd}, of negative width");
+            let schema = Schema::new(vec![Field::new("c", odd, true)]);
+            let mut schema = StreamWriter::try_new(Vec::new(), &schema).unwrap();
+            let (_, messages) = messages(text());
+            let Err(Failure::Data(message)) = decoded(schema.get_mut(), messages) else {
+                panic!("not refused: {expected}");
+            };
+            assert!(message.ends_with(&expected), "{message}: not {expected}");
         }
     }
 

@@ -6,10 +6,10 @@ use crate::s3::checksum::{ObjectChecksum, of_object};
 use crate::s3::client::Ticket;
 use crate::s3::error::S3Error;
 use crate::s3::reply::Reply;
-use crate::s3::request::{Operation, complete_body};
+use crate::s3::request::{Operation, Target, complete_body};
 use crate::upload::multipart::Multipart;
 use crate::upload::notes::Note;
-use crate::upload::proof::{self, Question};
+use crate::upload::proof::{self, Expected, Proven, Question};
 use crate::upload::{StoredFile, UploadError, Uploads};
 
 /// A file that has all its bytes and is being finished.
@@ -28,6 +28,9 @@ pub(super) enum Step {
     Put(Ticket),
     /// Parts are under way.
     Parts,
+    /// All parts are there, and with `if_none_match` HEAD asks first whether the key is free: some stores honour the
+    /// condition of a PUT and ignore that of CompleteMultipartUpload, whose body waits here.
+    Look { ticket: Ticket, body: Vec<u8> },
     /// CompleteMultipartUpload is under way.
     Complete(Ticket),
     /// The store's answer left open whether the object is ours: HEAD is under way.
@@ -45,7 +48,7 @@ impl<I: Imports> Uploads<I> {
         position: usize,
     ) -> Result<Option<StoredFile>, UploadError> {
         let file = &mut self.closing[position];
-        match &file.step {
+        match &mut file.step {
             Step::Parts => self.complete_if_acknowledged(position).map(|()| None),
             Step::Put(ticket) => {
                 let Some(answer) = self.client.take(*ticket) else {
@@ -58,6 +61,17 @@ impl<I: Imports> Uploads<I> {
                         Ok(Some(file.stored(reply.into_etag())))
                     }
                     Err(error) => self.prove(position, error, answer.doubtful).map(|()| None),
+                }
+            }
+            Step::Look { ticket, body } => {
+                let Some(answer) = self.client.take(*ticket) else {
+                    return Ok(None);
+                };
+                let body = std::mem::take(body);
+                match answer.result {
+                    Ok(head) => self.recognise(position, head).map(Some),
+                    // The key is free, or may not be looked at: the condition that Complete carries has to do.
+                    Err(_) => self.complete(position, body).map(|()| None),
                 }
             }
             Step::Complete(ticket) => {
@@ -91,10 +105,7 @@ impl<I: Imports> Uploads<I> {
     fn complete_if_acknowledged(&mut self, position: usize) -> Result<(), UploadError> {
         let file = &mut self.closing[position];
         let Some(upload) = &mut file.upload else {
-            return Err(UploadError::Misuse {
-                key: file.key.clone(),
-                what: "it has no upload to complete".into(),
-            });
+            return Err(nothing_to_complete(&file.key));
         };
         upload.take_answers(&mut self.client)?;
         if !upload.is_acknowledged() {
@@ -102,15 +113,37 @@ impl<I: Imports> Uploads<I> {
         }
         let parts = upload.completed(&file.key, file.bytes)?;
         file.checksum = of_object(parts.iter().map(|part| part.checksum.as_ref()));
+        let body = complete_body(&parts);
+        if !self.client.target().object.if_none_match {
+            return self.complete(position, body);
+        }
+        let key = file.key.clone();
+        let ticket = self.client.start(Operation::HeadObject { key }, Vec::new());
+        file.step = Step::Look { ticket, body };
+        Ok(())
+    }
+
+    fn complete(&mut self, position: usize, body: Vec<u8>) -> Result<(), UploadError> {
+        let file = &mut self.closing[position];
+        let Some(upload) = &file.upload else {
+            return Err(nothing_to_complete(&file.key));
+        };
         let operation = Operation::CompleteMultipartUpload {
             key: file.key.clone(),
             upload_id: upload.upload_id().to_owned(),
             bytes: file.bytes,
             checksum: file.checksum.clone(),
         };
-        let ticket = self.client.start(operation, complete_body(&parts));
-        file.step = Step::Complete(ticket);
+        file.step = Step::Complete(self.client.start(operation, body));
         Ok(())
+    }
+
+    /// The key is taken: by what an earlier attempt of this run wrote, which will do if it is the same, or refused.
+    fn recognise(&mut self, position: usize, head: Reply) -> Result<StoredFile, UploadError> {
+        let file = &self.closing[position];
+        let expected = file.expected(self.client.target());
+        let proven = proof::recognise(&file.key, head.into_head(), &expected)?;
+        Ok(self.accept(position, proven))
     }
 
     /// Ask the store what it holds where an error leaves open whether the object is there; other errors stand.
@@ -153,12 +186,13 @@ impl<I: Imports> Uploads<I> {
                 what: "nothing was asked about it".into(),
             });
         };
-        let expected = proof::Expected {
-            target: self.client.target(),
-            bytes: file.bytes,
-            checksum: file.checksum.as_ref(),
-        };
+        let expected = file.expected(self.client.target());
         let proven = proof::judge(*question, error, head, &expected)?;
+        Ok(self.accept(position, proven))
+    }
+
+    fn accept(&mut self, position: usize, proven: Proven) -> StoredFile {
+        let file = &self.closing[position];
         let stored = file.stored(proven.etag);
         if proven.completed {
             self.close_note(position);
@@ -172,7 +206,7 @@ impl<I: Imports> Uploads<I> {
             let left_open = self.abort_upload(&key, &upload_id).err();
             self.warnings.extend(left_open.map(|left| left.to_string()));
         }
-        Ok(stored)
+        stored
     }
 
     fn close_note(&mut self, position: usize) {
@@ -187,7 +221,22 @@ impl<I: Imports> Uploads<I> {
     }
 }
 
+fn nothing_to_complete(key: &str) -> UploadError {
+    UploadError::Misuse {
+        key: key.to_owned(),
+        what: "it has no upload to complete".into(),
+    }
+}
+
 impl ClosingFile {
+    fn expected<'a>(&'a self, target: &'a Target) -> Expected<'a> {
+        Expected {
+            target,
+            bytes: self.bytes,
+            checksum: self.checksum.as_ref(),
+        }
+    }
+
     fn stored(&self, etag: String) -> StoredFile {
         StoredFile {
             key: self.key.clone(),

@@ -250,8 +250,10 @@ impl<I: Imports> Uploads<I> {
             .and_then(|file| Some((file.key, file.upload?)));
         let mut uploads: Vec<(String, Multipart)> = open.into_iter().collect();
         for file in std::mem::take(&mut self.closing) {
-            if let Step::Put(ticket) | Step::Complete(ticket) | Step::Prove { ticket, .. } =
-                file.step
+            if let Step::Put(ticket)
+            | Step::Look { ticket, .. }
+            | Step::Complete(ticket)
+            | Step::Prove { ticket, .. } = file.step
             {
                 self.client.cancel(ticket);
             }

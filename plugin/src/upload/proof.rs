@@ -81,23 +81,29 @@ pub fn judge(
         }
         Err(other) => return Err(unproven(other.to_string(), other.class)),
     };
-    match (difference(&head, expected), question) {
-        (None, _) => {
-            let completed = head.attempt.as_deref() == Some(expected.target.attempt.as_str());
-            match (completed, question) {
-                (true, _) | (false, Question::Ours) => Ok(Proven {
-                    etag: head.etag,
-                    completed,
-                }),
-                (false, Question::Completed) => Err(error.clone().into()),
-            }
-        }
-        (Some(why), Question::Ours) => Err(UploadError::Occupied {
-            key: error.key.clone(),
+    match (recognise(&error.key, head, expected), question) {
+        (Ok(proven), Question::Completed) if proven.completed => Ok(proven),
+        // Some other object is there: ours is not, and the error stands.
+        (_, Question::Completed) => Err(error.clone().into()),
+        (recognised, Question::Ours) => recognised,
+    }
+}
+
+/// The verdict on an object that is there where nothing may be overwritten: it is what this run writes, or in the way.
+pub fn recognise(
+    key: &str,
+    head: ObjectHead,
+    expected: &Expected<'_>,
+) -> Result<Proven, UploadError> {
+    match difference(&head, expected) {
+        None => Ok(Proven {
+            completed: head.attempt.as_deref() == Some(expected.target.attempt.as_str()),
+            etag: head.etag,
+        }),
+        Some(why) => Err(UploadError::Occupied {
+            key: key.to_owned(),
             why,
         }),
-        // Some other object is there: ours is not, and the error stands.
-        (Some(_), Question::Completed) => Err(error.clone().into()),
     }
 }
 

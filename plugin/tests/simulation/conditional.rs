@@ -7,11 +7,13 @@ use crate::simulated::{Fault, no_faults, run, uploads};
 
 #[test]
 fn if_none_match_takes_an_identical_rerun_and_refuses_another() {
-    for fields in [
-        r#""if_none_match": true"#,
-        r#""if_none_match": true, "checksum": "crc64nvme""#,
+    for (fields, ignored) in [
+        (r#""if_none_match": true"#, false),
+        (r#""if_none_match": true"#, true),
+        (r#""if_none_match": true, "checksum": "crc64nvme""#, false),
     ] {
         let mut scene = scene(fields, no_faults());
+        scene.world.store.borrow_mut().ignores_condition_of_complete = ignored;
         let files: [&[u8]; 2] = [&four_parts(), b"small"];
         let first = scene.export(&files).unwrap();
         scene.uploads = uploads(&scene.world, &scene.settings, &run("attempt-2"));
@@ -63,4 +65,23 @@ fn a_lost_answer_to_a_conditional_put_is_success() {
     );
     scene.export(&[b"small"]).unwrap();
     assert_eq!(scene.stored(0), Some(b"small".to_vec()));
+}
+
+#[test]
+fn without_the_right_to_look_the_condition_of_complete_has_to_do() {
+    let mut scene = scene(
+        r#""if_none_match": true"#,
+        faults(
+            "HeadObject",
+            1,
+            usize::MAX,
+            Fault::Error(403, "AccessDenied"),
+        ),
+    );
+    scene.export(&[&four_parts()]).unwrap();
+    scene.uploads = uploads(&scene.world, &scene.settings, &run("attempt-2"));
+    let error = scene.export(&[&four_parts()[1..]]).unwrap_err();
+    assert!(error.to_string().contains("s3:GetObject"), "{error}");
+    assert_eq!(scene.stored(0), Some(four_parts()));
+    assert_eq!(scene.abort_all(), Vec::<String>::new());
 }

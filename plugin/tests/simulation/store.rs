@@ -68,6 +68,8 @@ pub struct Store {
     pub written: Vec<String>,
     /// Takes the settings of encryption and does nothing, as some stores do.
     pub ignores_encryption: bool,
+    /// Completes an upload over an object whatever `If-None-Match` says, as some stores do.
+    pub ignores_condition_of_complete: bool,
 }
 
 pub fn xml(status: u16, body: String) -> Response {
@@ -278,7 +280,7 @@ impl Store {
         if !self.uploads.contains_key(id) {
             return error(404, "NoSuchUpload");
         }
-        if self.is_occupied(key, request) {
+        if self.is_occupied(key, request) && !self.ignores_condition_of_complete {
             return error(412, "PreconditionFailed");
         }
         let upload = &self.uploads[id];

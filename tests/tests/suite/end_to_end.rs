@@ -1,7 +1,11 @@
 //! Rows through the real component into a store that verifies signatures, and back through decoders that did not
 //! write them: every format and codec, in one file and split.
 
-use arrow::array::{RecordBatch, StringArray};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, ListArray, NullArray, RecordBatch, StringArray, StructArray};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::{DataType, Field, Fields};
 use batch_export::sandbox::Limits;
 use batch_export_tests::read;
 use batch_export_tests::rows::{
@@ -290,4 +294,33 @@ async fn rows_that_grow_in_json_arrive_or_are_named_and_never_crash_the_componen
     let error = outcome.error();
     assert!(error.starts_with("row 1 (counted from 0"), "{error}");
     assert!(error.contains("shorten the row in the source"), "{error}");
+}
+
+/// 48 Mi structs of a null are eight to a byte in a message: counting them shall not take 384 MiB.
+#[tokio::test(flavor = "multi_thread")]
+async fn values_that_take_no_bytes_are_refused_before_they_take_memory() {
+    const ELEMENTS: usize = 48 << 20;
+    let nulls: ArrayRef = Arc::new(NullArray::new(ELEMENTS));
+    let fields = Fields::from(vec![Field::new("n", DataType::Null, true)]);
+    let structs = StructArray::try_new(fields, vec![nulls], None).expect("structs");
+    let item = Arc::new(Field::new("item", structs.data_type().clone(), true));
+    let offsets = OffsetBuffer::from_lengths([ELEMENTS]);
+    let list: ArrayRef = Arc::new(ListArray::new(item, offsets, Arc::new(structs), None));
+    // The body that the claim is held against: a byte may be eight values.
+    let text: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(ELEMENTS / 8)]));
+    let batch = RecordBatch::try_from_iter([("list", list), ("text", text)]).expect("a batch");
+    let mut run = batch_export_tests::scene::run();
+    run.model = "nulls".into();
+    let scene = Scene::new().await;
+    let configuration = configuration(&scene, "JSONLines", None, json!({}));
+    let messages = Messages::of(std::slice::from_ref(&batch));
+    let plugin = scene.destination();
+    let outcome = scene
+        .run_as(&run, &plugin, &configuration, &messages, Limits::default())
+        .await;
+    let error = outcome.error();
+    assert!(
+        error.contains("values in each other, and 25165824 are the most"),
+        "{error}"
+    );
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, BinaryArray, BooleanArray, ListArray, StructArray};
+use arrow::array::{Array, BinaryArray, BooleanArray, ListArray, NullArray, StructArray};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field};
 
@@ -161,6 +161,30 @@ fn a_row_of_30_mib_is_a_block_of_its_own_and_one_over_the_limit_is_named() {
              20971520; raise `max_row_mb` or shorten the row in the source"
         );
         assert!(matches!(Failure::from(error), Failure::Data(_)));
+    }
+}
+
+/// Lists of nulls take four bytes each whatever they hold, and structs of nothing but nulls none at all.
+#[test]
+fn values_that_take_no_bytes_take_no_memory_to_be_counted() {
+    const ELEMENTS: usize = 48 << 20;
+    let nulls: ArrayRef = Arc::new(NullArray::new(ELEMENTS));
+    let field = Arc::new(Field::new("n", DataType::Null, true));
+    let structs = StructArray::try_new(vec![field.clone()].into(), vec![nulls.clone()], None);
+    let cases: [(ArrayRef, &str); 2] = [
+        (nulls, "row 0 (counted from 0 in this run"),
+        (
+            Arc::new(structs.unwrap()),
+            "a batch nests 50331649 values in each other",
+        ),
+    ];
+    for (elements, expected) in cases {
+        let item = Field::new("item", elements.data_type().clone(), true);
+        let offsets = OffsetBuffer::from_lengths([ELEMENTS]);
+        let list = ListArray::new(Arc::new(item), offsets, elements, None);
+        let batch = RecordBatch::try_from_iter([("c", Arc::new(list) as ArrayRef)]).unwrap();
+        let error = export(&[batch], LINES, None, &[], limits()).err().unwrap();
+        assert!(error.to_string().contains(expected), "{error}");
     }
 }
 
