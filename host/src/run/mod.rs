@@ -85,7 +85,7 @@ pub async fn run(
             abandoned.clear()?;
         }
     }
-    recover_all(target, &access, &held, listener, &mut recovery).await?;
+    let kept = recover_all(target, &access, &held, listener, &mut recovery).await?;
 
     let attempt = Attempt {
         target,
@@ -102,7 +102,10 @@ pub async fn run(
     };
     match outcome {
         Ok(done) => {
-            held.clear()?;
+            // An earlier attempt's upload that is still open is tried again at the next start.
+            if !kept {
+                held.clear()?;
+            }
             Ok(done.into_report(target, run, begun.elapsed(), recovery))
         }
         Err(cause) => Err(clean_up(target, &access, held, listener, cause).await),

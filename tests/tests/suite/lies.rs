@@ -3,13 +3,22 @@
 use batch_export_tests::components;
 use batch_export_tests::program::{Printed, Program, configuration};
 use batch_export_tests::scene::Scene;
+use devstore::{Fault, Operation, What};
 
 const ROWS: usize = 100;
 
-/// One hour through the guest that does what `attack` says.
-fn export(scene: &Scene, attack: &str) -> Printed {
+/// A configuration for the guest that does what `attack` says.
+fn attacking(scene: &Scene, attack: &str) -> String {
     let fields = format!("attack = \"{attack}\"\nrows = {ROWS}");
-    let program = Program::new(&configuration(scene, "exports", ROWS, &fields));
+    configuration(scene, "exports", ROWS, &fields)
+}
+
+/// One hour through that guest.
+fn export(scene: &Scene, attack: &str) -> Printed {
+    run(&Program::new(&attacking(scene, attack)))
+}
+
+fn run(program: &Program) -> Printed {
     let guest = components::guest("hostile");
     let guest = guest.to_str().expect("UTF-8");
     let (start, end) = ("2023-07-28T00:00:00Z", "2023-07-28T01:00:00Z");
@@ -54,6 +63,41 @@ async fn what_a_plugin_that_died_left_open_is_aborted_before_the_program_ends() 
     assert_eq!(printed.code, Some(1), "{printed:?}");
     assert!(printed.stderr.contains("trapped"), "{printed:?}");
     assert_eq!(scene.store.open_uploads(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_cleaned_up_is_told_and_stays_noted_until_it_can() {
+    let scene = Scene::new().await;
+    let refused = What::Status(403, "AccessDenied".to_owned());
+    let no_abort = Fault::on(Operation::AbortMultipartUpload, refused);
+    scene.store.set_faults(vec![no_abort]);
+    let program = Program::new(&attacking(&scene, "open-upload-then-trap"));
+    let printed = run(&program);
+    assert_eq!(printed.code, Some(1), "{printed:?}");
+    let told = "\nleft open, aborted at the next start or by hand: ";
+    assert!(printed.stderr.contains(told), "{printed:?}");
+
+    scene.store.set_faults(Vec::new());
+    program.configure(&attacking(&scene, "trap-in-recover"));
+    let printed = run(&program);
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    let told = "warning: an upload of an earlier attempt is still open: uploads of attempt ";
+    assert!(printed.stdout.contains(told), "{printed:?}");
+    assert!(printed.stdout.contains(" of run exports-"), "{printed:?}");
+    assert_eq!(scene.store.open_uploads().len(), 1);
+    assert_eq!(program.runs_kept().len(), 1, "its notes are kept");
+
+    program.configure(&attacking(&scene, "none"));
+    let printed = run(&program);
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    assert!(
+        printed
+            .stdout
+            .contains("\naborted an upload of an earlier attempt: "),
+        "{printed:?}"
+    );
+    assert_eq!(scene.store.open_uploads(), []);
+    assert_eq!(program.runs_kept(), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
