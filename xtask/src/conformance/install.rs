@@ -36,7 +36,6 @@ pub fn python(stage: &Stage, name: &str) -> Result<PathBuf> {
     say(format!(
         "installing the Python packages of tests/conformance/requirements-{name}.txt (up to 500 MB, a minute or two)"
     ));
-    ensure_venv()?;
     process::run(
         Command::new("python3")
             .args(["-m", "venv", "--clear"])
@@ -62,7 +61,7 @@ pub fn python(stage: &Stage, name: &str) -> Result<PathBuf> {
 
 /// A Python that can make virtual environments: Debian's cannot until a package of its own is there, and says so only
 /// when it is in the middle of it.
-fn ensure_venv() -> Result<()> {
+pub fn ensure_python() -> Result<()> {
     let is_ready = || process::read(Command::new("python3").args(["-c", PYTHON_PROBE])).map(|_| ());
     if is_ready().is_ok() {
         return Ok(());

@@ -32,6 +32,7 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
             .unwrap_or(arguments.len()),
     );
     let chosen = Chosen::from(names)?;
+    install::ensure_python()?;
     let toolchain = setup::ensure(workspace)?;
     let stage = Stage {
         scripts: workspace.root.join("tests/conformance"),
@@ -49,24 +50,25 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     for script in &mut scripts {
         script.args(options);
     }
-    match scripts.as_mut_slice() {
-        // This process becomes the script, which so hears of Ctrl-C by itself and ends its servers before it ends.
-        [script] => process::replace(script),
-        scripts => run_all(scripts),
-    }
+    run_all(scripts)
 }
 
-/// Every trouble is told before the command fails: a reader's must not hide a server's.
-fn run_all(scripts: &mut [Command]) -> Result<()> {
-    let failed: Vec<String> = scripts
+/// One after the other. Every trouble is told before the command fails: a reader's must not hide a server's.
+fn run_all(mut scripts: Vec<Command>) -> Result<()> {
+    let last = scripts.pop();
+    let mut failed: Vec<String> = scripts
         .iter_mut()
         .filter_map(|script| process::run(script).err())
         .map(|error| error.to_string())
         .collect();
-    if !failed.is_empty() {
-        bail!("{}", failed.join("\n"));
+    if let Some(mut last) = last {
+        if failed.is_empty() {
+            // This process becomes the script, which so hears of Ctrl-C and ends its servers before it ends.
+            return process::replace(&mut last);
+        }
+        failed.extend(process::run(&mut last).err().map(|error| error.to_string()));
     }
-    Ok(())
+    bail!("{}", failed.join("\n"))
 }
 
 /// The run of the readers, with all that it needs installed.
