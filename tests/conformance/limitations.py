@@ -12,6 +12,14 @@ LIMITATIONS = {
         "acl": ("unsupported", "keeps the ACL, but has no GetObjectAcl to ask for it", "NotImplemented"),
     },
     "SeaweedFS": {
+        **{
+            f"encryption {kind}": (
+                "unsupported",
+                "encrypts, but its answer to CreateMultipartUpload does not say so: the export is refused",
+                "is not encrypted",
+            )
+            for kind in ["AES256", "aws:kms, key id"]
+        },
         "refuses a wrong payload hash": (
             "ignored",
             "takes bodies whose SHA-256 is not the signed one",
@@ -38,11 +46,6 @@ LIMITATIONS = {
             for name in CHECKSUMS
             for kind in ["one PUT", "multipart"]
         },
-        "if_none_match, multipart": (
-            "ignored",
-            "16.2 honours If-None-Match on PutObject only: Complete overwrites",
-            "exit code 0, expected 1",
-        ),
         "storage class": (
             "unsupported",
             "has the classes that its operator made, and no STANDARD_IA",
@@ -52,5 +55,34 @@ LIMITATIONS = {
         "expected_bucket_owner": ANY_OWNER,
         "wrong region": ANY_REGION,
     },
-    "Garage": {},
+    "Garage": {
+        "encryption AES256": (
+            "ignored",
+            "ignores SSE-S3: our check finds it out, and the export is refused",
+            "is not encrypted",
+        ),
+        "checksum sha256, multipart": (
+            "unsupported",
+            "takes SHA-256 of single PUTs only",
+            "Cannot specify x-amz-checksum-type",
+        ),
+        "if_none_match, one PUT": (
+            "ignored",
+            "knows no If-None-Match: overwrites",
+            "exit code 0, expected 1",
+        ),
+        "storage class": ("ignored", "has no storage classes", "storage class is None"),
+        "acl": ("unsupported", "has no ACLs of objects", "Unimplemented action"),
+        "tags, one PUT": ("unsupported", "has no tags", "Unimplemented action"),
+        "tags, multipart": ("unsupported", "has no tags", "Unimplemented action"),
+        "expected_bucket_owner": ANY_OWNER,
+        "wrong secret": ("unsupported", "answers AccessDenied `Invalid signature`", "Invalid signature"),
+        "unknown access key": ("unsupported", "answers AccessDenied `No such key`", "No such key"),
+        "wrong region": (
+            "unsupported",
+            "refuses it, and names the right one nowhere but in bodies, which answers to HEAD do not have",
+            "failed: 400",
+        ),
+        "a clock 20 minutes off": ("ignored", "takes requests of any time of the day", "looks at no clock"),
+    },
 }
