@@ -116,7 +116,8 @@ impl<I: Imports> Probe<I> {
             .collect()
     }
 
-    /// Any answer that is S3's will do: 404, and 403 too, which HEAD gives without a reason (the next step has it).
+    /// Any answer that is S3's will do: 404, and 403 and 400 too, for which HEAD gives no reason (the next step has
+    /// it).
     fn reach(&mut self) -> Verdict {
         let origin = self.uploads.client.target().endpoint.origin();
         match self.uploads.exists(&self.key) {
@@ -125,6 +126,11 @@ impl<I: Imports> Probe<I> {
                 Cause::Answer(answer) if answer.status == 403 => passed(&format!(
                     "{origin} answers (403 to HEAD: the credentials may not read, or are wrong: see the next step)"
                 )),
+                Cause::Answer(answer) if answer.status == 400 && answer.region.is_none() => {
+                    passed(&format!(
+                        "{origin} answers (400 to HEAD, which has no room for the reason: see the next step)"
+                    ))
+                }
                 _ => failed(&error),
             },
         }
@@ -196,12 +202,12 @@ impl<I: Imports> Probe<I> {
         };
         let answer = self.uploads.client.call(operation, Vec::new());
         let encrypted = match &answer.result {
-            Ok(reply) => proof::encrypted(&key, reply, self.uploads.client.target()),
-            Err(_) => Ok(()),
+            Ok(reply) => proof::confirms_encryption(&key, reply, self.uploads.client.target()),
+            Err(_) => Ok(true),
         };
         let upload_id = answer.result.map(Reply::into_upload_id);
         let begin = match (&upload_id, encrypted) {
-            (Ok(id), Ok(())) => passed(&format!("began upload `{id}`")),
+            (Ok(id), Ok(_)) => passed(&format!("began upload `{id}`")),
             (Ok(_), Err(error)) => (Outcome::Failed, error.to_string()),
             (Err(error), _) => failed(error),
         };

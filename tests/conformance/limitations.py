@@ -12,14 +12,6 @@ LIMITATIONS = {
         "acl": ("unsupported", "keeps the ACL, but has no GetObjectAcl to ask for it", "NotImplemented"),
     },
     "SeaweedFS": {
-        **{
-            f"encryption {kind}": (
-                "unsupported",
-                "encrypts, but its answer to CreateMultipartUpload does not say so: the export is refused",
-                "is not encrypted",
-            )
-            for kind in ["AES256", "aws:kms, key id"]
-        },
         "refuses a wrong payload hash": (
             "ignored",
             "takes bodies whose SHA-256 is not the signed one",
@@ -78,11 +70,6 @@ LIMITATIONS = {
         "expected_bucket_owner": ANY_OWNER,
         "wrong secret": ("unsupported", "answers AccessDenied `Invalid signature`", "Invalid signature"),
         "unknown access key": ("unsupported", "answers AccessDenied `No such key`", "No such key"),
-        "wrong region": (
-            "unsupported",
-            "refuses it, and names the right one nowhere but in bodies, which answers to HEAD do not have",
-            "failed: 400",
-        ),
         "a clock 20 minutes off": ("ignored", "takes requests of any time of the day", "looks at no clock"),
     },
 }

@@ -86,9 +86,16 @@ impl<I: Imports> Uploads<I> {
                                 key: file.key.clone(),
                             });
                         }
+                        let said = file.upload.as_ref().is_some_and(Multipart::is_encrypted);
+                        let encrypted = match said {
+                            true => Ok(()),
+                            false => proof::encrypted(&file.key, &reply, self.client.target()),
+                        };
                         let stored = file.stored(reply.into_etag());
                         self.close_note(position);
-                        Ok(Some(stored))
+                        // It is an object now: there is nothing to abort.
+                        self.closing[position].upload = None;
+                        encrypted.map(|()| Some(stored))
                     }
                     Err(error) => self.prove(position, error, answer.doubtful).map(|()| None),
                 }
@@ -107,7 +114,7 @@ impl<I: Imports> Uploads<I> {
         let Some(upload) = &mut file.upload else {
             return Err(nothing_to_complete(&file.key));
         };
-        upload.take_answers(&mut self.client)?;
+        upload.take_answers(&file.key, &mut self.client)?;
         if !upload.is_acknowledged() {
             return Ok(());
         }

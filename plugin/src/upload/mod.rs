@@ -297,7 +297,7 @@ impl<I: Imports> Uploads<I> {
         };
         let ticket = self.client.start(operation, body);
         upload.sent(ticket, bytes);
-        upload.take_answers(&mut self.client)?;
+        upload.take_answers(&file.key, &mut self.client)?;
         self.advance()
     }
 
@@ -312,7 +312,7 @@ impl<I: Imports> Uploads<I> {
         let answer = self.client.call(operation, Vec::new());
         let (upload_id, encrypted) = match answer.result {
             Ok(reply) => {
-                let encrypted = proof::encrypted(&key, &reply, self.client.target());
+                let encrypted = proof::confirms_encryption(&key, &reply, self.client.target());
                 (reply.into_upload_id(), encrypted)
             }
             Err(error) => {
@@ -325,7 +325,8 @@ impl<I: Imports> Uploads<I> {
             }
         };
         // From here on `abort_all` knows of it, even if the note fails.
-        file.upload = Some(Multipart::new(upload_id.clone()));
+        let is_encrypted = encrypted == Ok(true);
+        file.upload = Some(Multipart::new(upload_id.clone(), is_encrypted));
         self.note(Note::Opened {
             key: key.clone(),
             upload_id,
@@ -335,7 +336,7 @@ impl<I: Imports> Uploads<I> {
             self.note(Note::Begun { key: key.clone() })?;
             self.in_doubt.insert(key);
         }
-        encrypted
+        encrypted.map(|_| ())
     }
 
     /// Wait until at most `count` closed files are unfinished.
@@ -361,8 +362,13 @@ impl<I: Imports> Uploads<I> {
     /// Take the answers that are there and start what they make possible; never waits for one, unless the client's
     /// window is full.
     fn advance(&mut self) -> Result<(), UploadError> {
-        if let Some(upload) = self.open.as_mut().and_then(|file| file.upload.as_mut()) {
-            upload.take_answers(&mut self.client)?;
+        if let Some(OpenFile {
+            key,
+            upload: Some(upload),
+            ..
+        }) = &mut self.open
+        {
+            upload.take_answers(key, &mut self.client)?;
         }
         let mut position = 0;
         while position < self.closing.len() {

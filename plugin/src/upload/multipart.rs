@@ -5,7 +5,7 @@ use crate::imports::Imports;
 use crate::s3::checksum::Checksum;
 use crate::s3::client::{Client, Ticket};
 use crate::s3::request::CompletedPart;
-use crate::upload::UploadError;
+use crate::upload::{UploadError, proof};
 
 /// An upload that is open in the store.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub struct Multipart {
     /// In order: the first is part 1.
     parts: Vec<Part>,
     unanswered: usize,
+    /// The store said that it encrypts as asked, or nothing was asked.
+    is_encrypted: bool,
 }
 
 #[derive(Debug)]
@@ -30,12 +32,13 @@ enum Part {
 }
 
 impl Multipart {
-    /// Without parts.
-    pub fn new(upload_id: String) -> Self {
+    /// Without parts; `is_encrypted` as the answer that opened it says.
+    pub fn new(upload_id: String, is_encrypted: bool) -> Self {
         Multipart {
             upload_id,
             parts: Vec::new(),
             unanswered: 0,
+            is_encrypted,
         }
     }
 
@@ -63,7 +66,11 @@ impl Multipart {
     }
 
     /// Take the answers that are there. The first failure is returned and its part never counts as acknowledged.
-    pub fn take_answers<I: Imports>(&mut self, client: &mut Client<I>) -> Result<(), UploadError> {
+    pub fn take_answers<I: Imports>(
+        &mut self,
+        key: &str,
+        client: &mut Client<I>,
+    ) -> Result<(), UploadError> {
         if self.unanswered == 0 {
             return Ok(());
         }
@@ -74,7 +81,9 @@ impl Multipart {
             let Some(answer) = client.take(ticket) else {
                 continue;
             };
-            let etag = answer.result?.into_etag();
+            let reply = answer.result?;
+            self.is_encrypted |= proof::confirms_encryption(key, &reply, client.target())?;
+            let etag = reply.into_etag();
             *part = Part::Acknowledged {
                 etag,
                 checksum: answer.checksum,
@@ -83,6 +92,11 @@ impl Multipart {
             self.unanswered -= 1;
         }
         Ok(())
+    }
+
+    /// Whether an answer so far says that the object is encrypted as asked.
+    pub fn is_encrypted(&self) -> bool {
+        self.is_encrypted
     }
 
     /// Whether every part that was sent is acknowledged.
@@ -151,6 +165,7 @@ mod tests {
             upload_id: "id".into(),
             parts,
             unanswered: 0,
+            is_encrypted: true,
         }
     }
 
@@ -168,7 +183,7 @@ mod tests {
 
     #[test]
     fn whatever_is_missing_is_named() {
-        let under_way = Multipart::new("id".into());
+        let under_way = Multipart::new("id".into(), true);
         let table = [
             (under_way, "it has no parts"),
             (

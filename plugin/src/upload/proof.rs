@@ -30,15 +30,32 @@ impl Question {
     }
 }
 
-/// Whether the store says that it encrypts the object as the settings ask. Some take the header and do nothing.
+/// The last answer about an object must say that it is encrypted as the settings ask: some stores take the header and
+/// do nothing.
 pub fn encrypted(key: &str, reply: &Reply, target: &Target) -> Result<(), UploadError> {
-    match target.object.encryption.header_value() {
-        Some(asked) if reply.encryption() != Some(asked) => Err(UploadError::Unencrypted {
+    match (
+        confirms_encryption(key, reply, target)?,
+        target.object.encryption.header_value(),
+    ) {
+        (false, Some(asked)) => Err(UploadError::Unencrypted {
             key: key.to_owned(),
             asked,
-            answered: reply.encryption().map(str::to_owned),
+            answered: None,
         }),
         _ => Ok(()),
+    }
+}
+
+/// Whether an answer on the way to an object says so already. Of CreateMultipartUpload, UploadPart and
+/// CompleteMultipartUpload, S3 says it in each, other stores in one.
+pub fn confirms_encryption(key: &str, reply: &Reply, target: &Target) -> Result<bool, UploadError> {
+    match (target.object.encryption.header_value(), reply.encryption()) {
+        (Some(asked), Some(answered)) if asked != answered => Err(UploadError::Unencrypted {
+            key: key.to_owned(),
+            asked,
+            answered: Some(answered.to_owned()),
+        }),
+        (asked, answered) => Ok(asked == answered || asked.is_none()),
     }
 }
 

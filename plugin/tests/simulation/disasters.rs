@@ -120,7 +120,14 @@ fn the_next_file_is_written_while_the_one_before_is_finished() {
 #[test]
 fn a_store_that_does_not_encrypt_as_asked_is_refused() {
     let whole = ["PutObject"];
-    let in_parts = ["CreateMultipartUpload", "AbortMultipartUpload"];
+    let in_parts = [
+        "CreateMultipartUpload",
+        "UploadPart",
+        "UploadPart",
+        "UploadPart",
+        "UploadPart",
+        "CompleteMultipartUpload",
+    ];
     for (fields, asked) in [
         (r#""encryption": "AES256""#, "AES256"),
         (r#""encryption": "aws:kms", "kms_key_id": "k""#, "aws:kms"),
@@ -141,6 +148,26 @@ fn a_store_that_does_not_encrypt_as_asked_is_refused() {
             assert!(matches!(Failure::from(error), Failure::Refused(_)));
             assert_eq!(scene.abort_all(), Vec::<String>::new());
             assert_eq!(*scene.world.arrived.borrow(), expected);
+        }
+    }
+}
+
+#[test]
+fn any_answer_may_say_that_an_upload_is_encrypted_but_none_may_say_otherwise() {
+    for (asked, expected) in [("AES256", true), ("aws:kms", false)] {
+        let key_id = match asked {
+            "aws:kms" => r#", "kms_key_id": "k""#,
+            _ => "",
+        };
+        let mut scene = scene(&format!(r#""encryption": "{asked}"{key_id}"#), no_faults());
+        scene.world.store.borrow_mut().says_encryption_late = true;
+        let outcome = scene.export(&[&four_parts()]);
+        assert_eq!(outcome.is_ok(), expected, "{outcome:?}");
+        if let Err(error) = outcome {
+            let words = "the store's answer says `AES256`";
+            assert!(error.to_string().contains(words), "{error}");
+            assert_eq!(scene.abort_all(), Vec::<String>::new());
+            assert_eq!(scene.world.count("CompleteMultipartUpload"), 0);
         }
     }
 }

@@ -68,6 +68,8 @@ pub struct Store {
     pub written: Vec<String>,
     /// Takes the settings of encryption and does nothing, as some stores do.
     pub ignores_encryption: bool,
+    /// Says that it encrypts an upload in the answers to its parts only.
+    pub says_encryption_late: bool,
     /// Completes an upload over an object whatever `If-None-Match` says, as some stores do.
     pub ignores_condition_of_complete: bool,
 }
@@ -247,7 +249,9 @@ impl Store {
                 "<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"
             ),
         );
-        response.headers.extend(self.encryption(request));
+        if !self.says_encryption_late {
+            response.headers.extend(self.encryption(request));
+        }
         response
     }
 
@@ -273,7 +277,11 @@ impl Store {
         upload
             .parts
             .insert(number, (request.body.clone(), etag.clone()));
-        ok([checksums, vec![("etag".into(), etag)]].concat())
+        let mut headers = [checksums, vec![("etag".into(), etag)]].concat();
+        if self.says_encryption_late {
+            headers.push(("x-amz-server-side-encryption".into(), "AES256".into()));
+        }
+        ok(headers)
     }
 
     fn complete(&mut self, key: &str, id: &str, request: &Arrived) -> Response {
