@@ -11,7 +11,7 @@ use serde_json::json;
 
 const MIB: usize = 1 << 20;
 const ROWS_PER_BATCH: usize = 8;
-/// What a Parquet file exceeds its limit by at the most with rows of 1 MiB: docs/formats.md, rounded up.
+/// A few MiB: the exact bounds are held natively, by plugin/src/encode/tests/split.rs.
 const OVERSHOOT_BYTES: u64 = 4 << 20;
 
 /// Eight rows of about 1 MiB, no two alike, so that no dictionary makes them small.
