@@ -150,12 +150,13 @@ fn natively(job: &Job, endpoint: &str, runtime: &Runtime) -> Result<Measurement>
     let mut feed = runtime.block_on(Feed::start(source, selection))?;
     let mut export = Export::with_limits(imports, settings, run, feed.schema().to_vec(), limits)
         .map_err(failed)?;
-    let mut supplied_bytes = 0;
+    let (mut supplied_bytes, mut supplied_rows) = (0, 0);
     while let Some(message) = runtime.block_on(feed.next())? {
         supplied_bytes += message.bytes.len() as u64;
+        supplied_rows += message.rows;
         export.encode_batch(message.bytes).map_err(failed)?;
     }
-    let report = export.finish().map_err(failed)?;
+    let report = export.finish(supplied_rows).map_err(failed)?;
     Ok(Measurement {
         rows: report.rows_exported,
         supplied_bytes,

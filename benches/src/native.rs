@@ -12,7 +12,8 @@ use anyhow::Result;
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use s3_destination::imports::{
-    Imports, Level, Method, Refresh, Request, Response, ScopedKey, SignerError, TransportError,
+    Imports, Level, Method, NoteError, Refresh, Request, Response, ScopedKey, SignerError,
+    TransportError,
 };
 use sha2::Sha256;
 use tokio::runtime::Handle;
@@ -174,7 +175,7 @@ impl Imports for Native {
         })
     }
 
-    fn note(&self, _note: &[u8]) -> Result<(), String> {
+    fn note(&self, _note: &[u8]) -> Result<(), NoteError> {
         Ok(())
     }
 

@@ -96,7 +96,7 @@ pub async fn export(component: &Path) -> Result<Landed, Box<dyn Error>> {
     session
         .encode_batch(std::mem::take(stream.get_mut()))
         .await?;
-    let report = session.finish().await?;
+    let report = session.finish(batch.num_rows() as u64).await?;
 
     // A report is the plugin's word; the host's own count is the proof.
     if report.rows_received != batch.num_rows() as u64 {

@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::imports::Imports;
 use crate::key::KeyNames;
 use crate::s3::client::Client;
-use crate::s3::error::{Cause, Class, S3Error};
+use crate::s3::error::{Cause, S3Error};
 use crate::s3::reply::Reply;
 use crate::s3::request::{Operation, Target};
 use crate::settings::{Run, Settings};
@@ -151,11 +151,10 @@ impl<I: Imports> Probe<I> {
                     UploadError::Unproven { .. } | UploadError::Unencrypted { .. } => true,
                     _ => false,
                 };
-                let outcome = match Failure::from(error.clone()) {
-                    Failure::Unavailable { .. } => Outcome::Unavailable,
-                    _ => Outcome::Failed,
-                };
-                ((outcome, error.to_string()), written)
+                (
+                    (outcome(&Failure::from(error.clone())), error.to_string()),
+                    written,
+                )
             }
         }
     }
@@ -194,7 +193,8 @@ impl<I: Imports> Probe<I> {
         let nothing = || skipped("no upload was begun");
         let key = self.key.clone();
         if let Err(error) = self.uploads.note(Note::Begun { key: key.clone() }) {
-            return [(Outcome::Failed, error.to_string()), nothing(), nothing()];
+            let verdict = (outcome(&Failure::from(error.clone())), error.to_string());
+            return [verdict, nothing(), nothing()];
         }
         let operation = Operation::CreateMultipartUpload {
             key: key.clone(),
@@ -289,9 +289,14 @@ fn skipped(detail: &str) -> Verdict {
 }
 
 fn failed(error: &S3Error) -> Verdict {
-    let outcome = match error.class {
-        Class::Refused => Outcome::Failed,
-        Class::Unavailable { .. } => Outcome::Unavailable,
-    };
-    (outcome, error.to_string())
+    (outcome(&error.clone().into_failure()), error.to_string())
+}
+
+fn outcome(failure: &Failure) -> Outcome {
+    match failure {
+        Failure::Unavailable { .. } => Outcome::Unavailable,
+        Failure::Config(_) | Failure::Refused(_) | Failure::Data(_) | Failure::Defect(_) => {
+            Outcome::Failed
+        }
+    }
 }

@@ -11,7 +11,7 @@ pub struct Problem {
     pub allowed: Option<String>,
 }
 
-/// The four cases a scheduler branches on.
+/// The cases a scheduler branches on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
     /// The configuration is wrong, every problem at once; nothing was sent.
@@ -25,6 +25,8 @@ pub enum Failure {
     },
     /// The supplied data cannot be exported: retrying changes nothing.
     Data(String),
+    /// The plugin or the host broke the contract: never retried, to be reported.
+    Defect(String),
 }
 
 impl Failure {
@@ -41,6 +43,7 @@ impl Failure {
                 retry_after_ms,
             },
             Failure::Data(message) => Failure::Data(format!("{message}; {remark}")),
+            Failure::Defect(message) => Failure::Defect(format!("{message}; {remark}")),
         }
     }
 }

@@ -8,7 +8,8 @@ use std::sync::Once;
 use crate::check::{Depth, Outcome, Step};
 use crate::failure::{Failure, Problem};
 use crate::imports::{
-    Imports, Level, Method, Refresh, Request, Response, ScopedKey, SignerError, TransportError,
+    Imports, Level, Method, NoteError, Refresh, Request, Response, ScopedKey, SignerError,
+    TransportError,
 };
 use crate::plan::{Description, Plan};
 use crate::recover::Recovery;
@@ -80,9 +81,9 @@ impl wit::Guest for Plugin {
         })
     }
 
-    fn finish() -> Result<wit::Report, wit_types::Failure> {
+    fn finish(rows: u64) -> Result<wit::Report, wit_types::Failure> {
         match EXPORT.take() {
-            Some(export) => Ok(export.finish()?.into()),
+            Some(export) => Ok(export.finish(rows)?.into()),
             None => Err(not_configured("finish").into()),
         }
     }
@@ -100,7 +101,7 @@ impl wit::Guest for Plugin {
 }
 
 fn not_configured(export: &str) -> Failure {
-    Failure::Data(format!(
+    Failure::Defect(format!(
         "`{export}` was called without a configured run: the host must call `configure` first, once for each run, \
          and begin a fresh instance after a failure"
     ))
@@ -195,8 +196,13 @@ impl Imports for Host {
         }
     }
 
-    fn note(&self, note: &[u8]) -> Result<(), String> {
-        import::journal::note(note)
+    fn note(&self, note: &[u8]) -> Result<(), NoteError> {
+        use import::journal::NoteError as E;
+        import::journal::note(note).map_err(|error| match error {
+            E::TooLong(why) => NoteError::TooLong(why),
+            E::UsedUp(why) => NoteError::UsedUp(why),
+            E::Unavailable(why) => NoteError::Unavailable(why),
+        })
     }
 
     fn log(&self, level: Level, message: &str) {
@@ -250,6 +256,7 @@ impl From<Failure> for wit_types::Failure {
                 retry_after_ms,
             }),
             Failure::Data(message) => wit_types::Failure::Data(message),
+            Failure::Defect(message) => wit_types::Failure::Defect(message),
         }
     }
 }

@@ -109,6 +109,17 @@ pub enum SignerError {
     Unavailable(String),
 }
 
+/// Why a note was not kept; the cases and their meaning are the contract's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoteError {
+    #[error("{0}")]
+    TooLong(String),
+    #[error("{0}")]
+    UsedUp(String),
+    #[error("{0}")]
+    Unavailable(String),
+}
+
 /// How much a log line matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
@@ -142,7 +153,7 @@ pub trait Imports {
         refresh: Refresh,
     ) -> Result<ScopedKey, SignerError>;
     /// `journal.note`: durable before it returns.
-    fn note(&self, note: &[u8]) -> Result<(), String>;
+    fn note(&self, note: &[u8]) -> Result<(), NoteError>;
     /// `log.write`.
     fn log(&self, level: Level, message: &str);
 }

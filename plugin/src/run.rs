@@ -143,12 +143,13 @@ impl<I: Imports> Export<I> {
         })
     }
 
-    /// No more rows: finish the last file, remove what an earlier attempt left, write the manifest.
+    /// No more rows, of which the host supplied so many: finish the last file, remove what an earlier attempt left,
+    /// write the manifest.
     ///
     /// # Errors
     /// As for [`Export::encode_batch`]; there is no manifest then.
-    pub fn finish(mut self) -> Result<Report, Failure> {
-        let finished = self.try_finish();
+    pub fn finish(mut self, rows_supplied: u64) -> Result<Report, Failure> {
+        let finished = self.try_finish(rows_supplied);
         self.give_up_unless(finished)
     }
 
@@ -173,12 +174,20 @@ impl<I: Imports> Export<I> {
         Ok(())
     }
 
-    fn try_finish(&mut self) -> Result<Report, Failure> {
+    fn try_finish(&mut self, rows_supplied: u64) -> Result<Report, Failure> {
         let rechunker = self.rechunker.take().ok_or_else(after_the_end)?;
+        if rows_supplied != self.rows_received {
+            return Err(Failure::Defect(format!(
+                "the host supplied {rows_supplied} rows, but {} came in",
+                self.rows_received
+            )));
+        }
         let last = rechunker.finish()?;
         self.write(last.as_slice())?;
         self.files.finish(&mut self.uploads)?;
+        self.prove_rows()?;
         let stored = self.uploads.settle()?;
+        self.prove_files(&stored)?;
         let mut warnings = Vec::new();
         let manifest_key = if stored.is_empty() {
             self.note_objects_without_rows(&mut warnings);
@@ -187,7 +196,7 @@ impl<I: Imports> Export<I> {
             self.remove_leftovers(&mut warnings);
             self.write_manifest(&stored)?
         };
-        self.report(stored, manifest_key, warnings)
+        Ok(self.report(stored, manifest_key, warnings))
     }
 
     /// Files with higher numbers than this run's can only be an earlier attempt's.
@@ -252,14 +261,48 @@ impl<I: Imports> Export<I> {
         Ok(Some(key))
     }
 
+    /// Compared before anything is deleted and before a manifest says that the files are complete.
+    fn prove_rows(&self) -> Result<(), Failure> {
+        let rows_written = self.files.totals().rows;
+        let rows_filtered = self.rows_filtered();
+        if rows_written.checked_add(rows_filtered) == Some(self.rows_received) {
+            return Ok(());
+        }
+        Err(Failure::Defect(format!(
+            "{} rows came in, but {rows_written} were written to files and {rows_filtered} filtered",
+            self.rows_received
+        )))
+    }
+
+    /// Every file that was written is stored, under its key and in order.
+    fn prove_files(&self, stored: &[StoredFile]) -> Result<(), Failure> {
+        let written = self.files.written();
+        if written.len() == stored.len()
+            && written
+                .iter()
+                .zip(stored)
+                .all(|(written, stored)| written.key == stored.key)
+        {
+            return Ok(());
+        }
+        Err(Failure::Defect(format!(
+            "{} files were written, but {} are stored, or in another order",
+            written.len(),
+            stored.len()
+        )))
+    }
+
+    fn rows_filtered(&self) -> u64 {
+        self.filter.as_ref().map_or(0, EventFilter::filtered_rows)
+    }
+
     fn report(
         &mut self,
         stored: Vec<StoredFile>,
         manifest_key: Option<String>,
         mut warnings: Vec<String>,
-    ) -> Result<Report, Failure> {
+    ) -> Report {
         let totals = self.files.totals();
-        let rows_filtered = self.filter.as_ref().map_or(0, EventFilter::filtered_rows);
         let files: Vec<ExportedFile> = self
             .files
             .written()
@@ -272,16 +315,6 @@ impl<I: Imports> Export<I> {
                 etag: stored.etag,
             })
             .collect();
-        if files.len() != self.files.written().len()
-            || totals.rows + rows_filtered != self.rows_received
-        {
-            return Err(Failure::Data(format!(
-                "{} rows came in, but {} were written to {} files and {rows_filtered} filtered (a defect of the plugin)",
-                self.rows_received,
-                totals.rows,
-                files.len(),
-            )));
-        }
         if self.settings.max_file_size_bytes.is_none() && files.len() > 1 {
             warnings.push(format!(
                 "the export outgrew the largest file that this format and the store allow and went on in {} files; \
@@ -291,10 +324,10 @@ impl<I: Imports> Export<I> {
         }
         warnings.extend(self.uploads.take_warnings());
         let counts = self.uploads.counts();
-        Ok(Report {
+        Report {
             rows_received: self.rows_received,
             rows_exported: totals.rows,
-            rows_filtered,
+            rows_filtered: self.rows_filtered(),
             bytes_encoded: totals.bytes_encoded,
             files,
             manifest_key,
@@ -307,7 +340,7 @@ impl<I: Imports> Export<I> {
             requests: counts.requests,
             retries: counts.retries,
             warnings,
-        })
+        }
     }
 
     /// On a failure, abort what is open, and say what could not be aborted.
@@ -323,7 +356,7 @@ impl<I: Imports> Export<I> {
 }
 
 fn after_the_end() -> Failure {
-    Failure::Data(
+    Failure::Defect(
         "the run has failed or ended already: the host must begin a fresh instance".to_owned(),
     )
 }

@@ -309,7 +309,8 @@ async fn drive(
             .map_err(|error| error.to_string())?;
     }
     *step = "finish";
-    session.finish().await.map_err(|error| error.to_string())
+    let report = session.finish(messages.rows).await;
+    report.map_err(|error| error.to_string())
 }
 
 /// Arrow IPC as the host hands it over.
@@ -317,6 +318,8 @@ async fn drive(
 pub struct Messages {
     pub schema: Vec<u8>,
     pub batches: Vec<Bytes>,
+    /// Rows in the batches, as the host counts them.
+    pub rows: u64,
 }
 
 impl Messages {
@@ -328,6 +331,7 @@ impl Messages {
         Messages {
             schema,
             batches: batches.iter().map(message).collect(),
+            rows: batches.iter().map(|batch| batch.num_rows() as u64).sum(),
         }
     }
 
@@ -336,6 +340,7 @@ impl Messages {
         Messages {
             schema: b"schema".to_vec(),
             batches: vec![Bytes::from_static(b"batch")],
+            rows: 0,
         }
     }
 }

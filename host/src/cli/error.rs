@@ -45,6 +45,7 @@ impl CommandError {
             Class::Failed => 1,
             Class::Configuration => 2,
             Class::Retryable => 3,
+            Class::Defect => 4,
             // 128 + SIGINT, as shells count.
             Class::Cancelled => 130,
         }
@@ -73,6 +74,7 @@ mod tests {
             (check(Class::Failed), two_of_nine, 1),
             (check(Class::Configuration), two_of_nine, 2),
             (check(Class::Retryable), two_of_nine, 3),
+            (check(Class::Defect), two_of_nine, 4),
             (check(Class::Cancelled), two_of_nine, 130),
             (
                 CommandError::Faults(3),

@@ -38,7 +38,7 @@ pub use output::report;
     max_term_width = 100
 )]
 #[command(
-    after_help = "Exit codes: 0 done, 1 failed for good, 2 usage or configuration, 3 worth retrying, 130 interrupted."
+    after_help = "Exit codes: 0 done, 1 failed for good, 2 usage or configuration, 3 worth retrying, 4 a defect of the plugin or of this program, 130 interrupted."
 )]
 pub struct Arguments {
     #[command(subcommand)]

@@ -1,4 +1,4 @@
-//! Why a run failed, in which of four classes, and what could not be cleaned up after it. Knows no other command.
+//! Why a run failed, in which class, and what could not be cleaned up after it. Knows no other command.
 
 use std::fmt;
 use std::io;
@@ -25,6 +25,8 @@ pub enum Class {
     Configuration,
     /// The same run may succeed later.
     Retryable,
+    /// The plugin or this host is at fault: the same run fails again, and it should be reported.
+    Defect,
     /// Somebody interrupted it.
     Cancelled,
 }
@@ -115,11 +117,15 @@ impl Cause {
                 cause: Crash::Cancelled,
                 ..
             }) => Class::Cancelled,
-            Cause::Sandbox(_)
-            | Cause::State { .. }
-            | Cause::Source(_)
-            | Cause::Call(_)
-            | Cause::Miscounted(_) => Class::Failed,
+            Cause::Miscounted(_)
+            | Cause::Call(CallError::Failed(Failure::Defect(_)))
+            | Cause::Call(CallError::Crashed {
+                cause: Crash::Panic(_) | Crash::Trap(_) | Crash::Lost,
+                ..
+            }) => Class::Defect,
+            Cause::Sandbox(_) | Cause::State { .. } | Cause::Source(_) | Cause::Call(_) => {
+                Class::Failed
+            }
         }
     }
 }
@@ -194,6 +200,26 @@ mod tests {
                 Class::Retryable,
             ),
             (Cause::Cancelled, "interrupted", Class::Cancelled),
+            (
+                Cause::Miscounted("the rows do not add up".to_owned()),
+                "the rows do not add up",
+                Class::Defect,
+            ),
+            (
+                Cause::Call(CallError::Failed(Failure::Defect(
+                    "a part is missing".to_owned(),
+                ))),
+                "a part is missing (a defect of the plugin or of this host; please report it)",
+                Class::Defect,
+            ),
+            (
+                Cause::Call(CallError::Crashed {
+                    export: "finish",
+                    cause: Crash::Panic("index out of bounds".to_owned()),
+                }),
+                "the plugin's `finish` panicked: index out of bounds",
+                Class::Defect,
+            ),
         ];
         for (cause, expect, class) in cases {
             assert_eq!(cause.to_string(), expect);

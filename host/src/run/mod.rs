@@ -160,7 +160,7 @@ impl Attempt<'_> {
         let mut feed = Feed::start(self.target.source.clone(), selection).await?;
         session.configure(feed.schema().to_vec()).await?;
         let snapshot = self.supply(&session, &mut feed).await?;
-        let report = session.finish().await?;
+        let report = session.finish(snapshot.rows_supplied).await?;
         let peak_guest_memory_bytes = session.peak_memory_bytes();
         drop(session);
         proven(&report, snapshot.rows_supplied)?;

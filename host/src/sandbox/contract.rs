@@ -248,6 +248,9 @@ pub enum Failure {
     /// The supplied data cannot be exported: retrying changes nothing.
     #[error("{0}")]
     Data(String),
+    /// The plugin or the host broke the contract: never retried, to be reported.
+    #[error("{0} (a defect of the plugin or of this host; please report it)")]
+    Defect(String),
 }
 
 fn join(problems: &[Problem]) -> String {

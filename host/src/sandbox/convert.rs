@@ -69,6 +69,7 @@ impl From<wit::Failure> for Failure {
                 retry_after_ms: u.retry_after_ms,
             },
             wit::Failure::Data(text) => Failure::Data(message(&text)),
+            wit::Failure::Defect(text) => Failure::Defect(message(&text)),
         }
     }
 }

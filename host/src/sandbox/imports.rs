@@ -176,22 +176,26 @@ impl signer::Host for State {
 }
 
 impl journal::Host for State {
-    fn note(&mut self, note: Vec<u8>) -> Result<std::result::Result<(), String>> {
+    fn note(&mut self, note: Vec<u8>) -> Result<std::result::Result<(), journal::NoteError>> {
         if note.len() > self.note_limit_bytes {
-            return Ok(Err(format!(
+            return Ok(Err(journal::NoteError::TooLong(format!(
                 "a note of {} bytes, the limit is {} (`note_bytes`)",
                 note.len(),
                 self.note_limit_bytes
-            )));
+            ))));
         }
         let Some(left) = self.notes_left.checked_sub(1) else {
-            return Ok(Err(
-                "the run has used up its notes (`notes`); it may not begin further uploads"
+            return Ok(Err(journal::NoteError::UsedUp(
+                "the run has used up its notes (limit `notes`): it may not begin further uploads; export shorter \
+                 intervals or larger files"
                     .to_owned(),
-            ));
+            )));
         };
         self.notes_left = left;
-        Ok(self.journal.note(&note))
+        Ok(self
+            .journal
+            .note(&note)
+            .map_err(journal::NoteError::Unavailable))
     }
 }
 

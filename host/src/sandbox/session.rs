@@ -181,11 +181,13 @@ impl Session {
         .map(Progress::from)
     }
 
-    /// No more rows: finish the last file, then write the manifest.
-    pub async fn finish(&self) -> Result<Report, CallError> {
-        self.call("finish", |guest, store| guest.call_finish(store))
-            .await
-            .map(Report::from)
+    /// No more rows, of which so many were supplied: finish the last file, then write the manifest.
+    pub async fn finish(&self, rows_supplied: u64) -> Result<Report, CallError> {
+        self.call("finish", move |guest, store| {
+            guest.call_finish(store, rows_supplied)
+        })
+        .await
+        .map(Report::from)
     }
 
     /// Clean up what an earlier instance of this run left open, from its notes in order.

@@ -184,12 +184,9 @@ impl<I: Imports> Client<I> {
         match self.wait(ticket) {
             Some(answer) => answer,
             None => {
-                let cause = Cause::Malformed {
-                    status: 0,
-                    what: "its answer was taken twice".into(),
-                };
+                let cause = Cause::Defect("its answer was taken twice".into());
                 Answer {
-                    result: Err(self.error(&operation, cause, 0, Decision::GiveUp, true)),
+                    result: Err(self.error(&operation, cause, 0, Decision::Refuse, true)),
                     doubtful: true,
                     checksum: None,
                 }
@@ -265,15 +262,19 @@ impl<I: Imports> Client<I> {
     /// Sign and send; what cannot be signed is filed as failed.
     fn send(&mut self, ticket: Ticket, mut job: Job<I>, delay_ms: u32, refresh: Refresh) {
         let unsigned = Unsigned::new(&self.target, &job.operation, job.checksum.as_ref());
-        let signed = self.key(&job, refresh).and_then(|key| {
-            let headers = sign::sign(&unsigned, &job.payload_hash, &self.target.region, &key)
-                .map_err(|error| SignerError::Unavailable(error.to_string()))?;
-            Ok((headers, (key.access_key_id, key.session_token)))
-        });
+        let signed = self
+            .key(&job, refresh)
+            .map_err(Cause::Signer)
+            .and_then(|key| {
+                let headers = sign::sign(&unsigned, &job.payload_hash, &self.target.region, &key)
+                    .map_err(|error| {
+                    Cause::Defect(format!("{error} (a defect of the host)"))
+                })?;
+                Ok((headers, (key.access_key_id, key.session_token)))
+            });
         let (headers, signed_as) = match signed {
             Ok(signed) => signed,
-            Err(error) => {
-                let cause = Cause::Signer(error);
+            Err(cause) => {
                 let decision = retry::decide(&cause);
                 let error = self.error(&job.operation, cause, job.attempts, decision, job.doubtful);
                 return self.file(ticket, job, Err(error));

@@ -21,6 +21,8 @@ pub enum Cause {
     Transport(TransportError),
     /// There is no key to sign with.
     Signer(SignerError),
+    /// What only a defect of the plugin or the host brings about; the text says whose.
+    Defect(String),
 }
 
 /// An error as the store told it; every text is cut and free of control characters.
@@ -50,7 +52,7 @@ impl Cause {
             Cause::Malformed { .. } => true,
             Cause::Transport(TransportError::Timeout(_) | TransportError::Interrupted(_)) => true,
             Cause::Transport(TransportError::TooLarge(_)) => true,
-            Cause::Transport(_) | Cause::Signer(_) => false,
+            Cause::Transport(_) | Cause::Signer(_) | Cause::Defect(_) => false,
         }
     }
 }
@@ -62,6 +64,8 @@ pub enum Class {
     Refused,
     /// A later run may succeed.
     Unavailable { retry_after_ms: Option<u64> },
+    /// The plugin or the host must be repaired.
+    Defect,
 }
 
 /// An S3 operation that failed after every repetition it was worth.
@@ -90,7 +94,7 @@ impl S3Error {
         match self.cause.as_ref() {
             Cause::Answer(answer) => Some(answer.status),
             Cause::Malformed { status, .. } => Some(*status),
-            Cause::Transport(_) | Cause::Signer(_) => None,
+            Cause::Transport(_) | Cause::Signer(_) | Cause::Defect(_) => None,
         }
     }
 
@@ -137,7 +141,7 @@ impl S3Error {
             Cause::Transport(TransportError::Connect(_)) => {
                 Some("check endpoint_url, region and bucket_name, and that the store can be reached".into())
             }
-            Cause::Transport(_) | Cause::Signer(_) => None,
+            Cause::Transport(_) | Cause::Signer(_) | Cause::Defect(_) => None,
         }
     }
 
@@ -195,6 +199,7 @@ impl S3Error {
                 message: self.to_string(),
                 retry_after_ms,
             },
+            Class::Defect => Failure::Defect(self.to_string()),
         }
     }
 }
@@ -230,6 +235,7 @@ impl fmt::Display for S3Error {
             }
             Cause::Transport(error) => fmt_transport(error, f)?,
             Cause::Signer(error) => fmt_signer(error, f)?,
+            Cause::Defect(text) => f.write_str(text)?,
         }
         let plural = if self.attempts == 1 { "" } else { "s" };
         match request_id {

@@ -88,6 +88,7 @@ pub fn decide(cause: &Cause) -> Decision {
             SignerError::Forbidden(_) | SignerError::Missing(_) => Refuse,
             SignerError::Unavailable(_) => GiveUp,
         },
+        Cause::Defect(_) => Refuse,
     }
 }
 
@@ -160,6 +161,7 @@ pub fn delay_ms(attempts: u32, cause: &Cause) -> u32 {
 /// How the failure stands once it is not repeated any more.
 pub fn class(decision: Decision, cause: &Cause) -> Class {
     match decision {
+        _ if matches!(cause, Cause::Defect(_)) => Class::Defect,
         Retry | GiveUp => Class::Unavailable {
             retry_after_ms: retry_after_ms(cause),
         },

@@ -1,6 +1,7 @@
 //! Why a file could not be stored, as its caller branches on it. Decides nothing.
 
 use crate::failure::Failure;
+use crate::imports::NoteError;
 use crate::s3::error::{Class, S3Error};
 
 /// A file is not (or not provably) in the store.
@@ -13,7 +14,7 @@ pub enum UploadError {
     #[error(
         "the host could not keep a note about an upload, so nothing was begun that it could not clean up: {0}"
     )]
-    Journal(String),
+    Journal(#[from] NoteError),
     /// More bytes than an object of that many parts holds; nothing was cut off.
     #[error(
         "`{key}` does not fit into {max_parts} parts; set max_file_size_mb, so that the export is split"
@@ -53,7 +54,7 @@ pub enum UploadError {
         class: Class,
     },
     /// A call out of order: only a defect of the plugin leads here.
-    #[error("`{key}`: {what} (a defect of the plugin)")]
+    #[error("`{key}`: {what}")]
     Misuse { key: String, what: String },
 }
 
@@ -70,11 +71,17 @@ impl From<UploadError> for Failure {
             UploadError::Unproven { class, .. } => match *class {
                 Class::Unavailable { retry_after_ms } => retry_after_ms,
                 Class::Refused => return Failure::Refused(message),
+                Class::Defect => return Failure::Defect(message),
             },
-            UploadError::Journal(_)
-            | UploadError::Incomplete { .. }
-            | UploadError::Corrupt { .. }
-            | UploadError::Misuse { .. } => None,
+            UploadError::Journal(error) => match error {
+                NoteError::Unavailable(_) => None,
+                NoteError::UsedUp(_) => return Failure::Refused(message),
+                NoteError::TooLong(_) => return Failure::Defect(message),
+            },
+            UploadError::Incomplete { .. } | UploadError::Misuse { .. } => {
+                return Failure::Defect(message);
+            }
+            UploadError::Corrupt { .. } => None,
         };
         Failure::Unavailable {
             message,

@@ -384,9 +384,7 @@ impl<I: Imports> Uploads<I> {
     }
 
     pub(crate) fn note(&self, note: Note) -> Result<(), UploadError> {
-        self.imports()
-            .note(&note.to_bytes())
-            .map_err(UploadError::Journal)
+        Ok(self.imports().note(&note.to_bytes())?)
     }
 
     /// For notes that only spare `recover` some work.

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use s3_destination::failure::Failure;
+use s3_destination::imports::NoteError;
 use s3_destination::key::KeyNames;
 use s3_destination::recover::recover;
 use s3_destination::settings::Settings;
@@ -435,14 +436,23 @@ fn a_crash_between_create_and_its_note_is_cleaned_up() {
 
 #[test]
 fn without_a_note_nothing_is_begun() {
-    let mut scene = scene("", no_faults());
-    scene.world.notes_fail.set(true);
-    let failure = Failure::from(scene.export(&[&four_parts()]).unwrap_err());
-    assert!(
-        matches!(&failure, Failure::Unavailable { message, .. } if message.contains("disk full")),
-        "{failure:?}"
-    );
-    assert_eq!(scene.world.count("CreateMultipartUpload"), 0);
+    let text = "the host could not keep a note about an upload, so nothing was begun that it could not clean up: why";
+    let why = || "why".to_owned();
+    let unavailable = Failure::Unavailable {
+        message: text.to_owned(),
+        retry_after_ms: None,
+    };
+    for (refusal, expected) in [
+        (NoteError::Unavailable(why()), unavailable),
+        (NoteError::UsedUp(why()), Failure::Refused(text.to_owned())),
+        (NoteError::TooLong(why()), Failure::Defect(text.to_owned())),
+    ] {
+        let mut scene = scene("", no_faults());
+        scene.world.notes_fail.replace(Some(refusal));
+        let failure = Failure::from(scene.export(&[&four_parts()]).unwrap_err());
+        assert_eq!(failure, expected);
+        assert_eq!(scene.world.count("CreateMultipartUpload"), 0);
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::{Int64Array, RecordBatch};
 use arrow::ipc::writer::StreamWriter;
 use s3_destination::failure::Failure;
+use s3_destination::imports::NoteError;
 use s3_destination::key::KeyNames;
 use s3_destination::recover::recover;
 use s3_destination::run::{Export, Report};
@@ -44,7 +45,7 @@ fn exported(world: &Rc<World>, settings: &Settings, rows: i64, limits: Limits) -
     if rows > 0 {
         export.encode_batch(messages(rows).1).unwrap();
     }
-    export.finish().unwrap()
+    export.finish(rows as u64).unwrap()
 }
 
 /// A world in which an earlier attempt left these files.
@@ -120,12 +121,35 @@ fn a_run_that_failed_goes_on_no_more() {
     let mut export = configured(&world, &settings, LIMITS);
     export.encode_batch(b"no rows".to_vec()).unwrap_err();
     let ended = || {
-        Failure::Data(
+        Failure::Defect(
             "the run has failed or ended already: the host must begin a fresh instance".to_owned(),
         )
     };
     assert_eq!(export.encode_batch(messages(1).1).unwrap_err(), ended());
-    assert_eq!(export.finish().unwrap_err(), ended());
+    assert_eq!(export.finish(1).unwrap_err(), ended());
+}
+
+/// Rows that do not add up end the run before it deletes or says anything: no leftover goes, no manifest is written.
+#[test]
+fn rows_that_did_not_come_in_are_found_before_anything_is_deleted_or_listed() {
+    let settings = settings("");
+    for supplied in [0, 4, 6, u64::MAX] {
+        let (world, keys) = after(&settings, 3);
+        let before: Vec<String> = world.store.borrow().objects.keys().cloned().collect();
+        let mut export = configured(&world, &settings, LIMITS);
+        export.encode_batch(messages(5).1).unwrap();
+        let Failure::Defect(message) = export.finish(supplied).unwrap_err() else {
+            panic!("another case");
+        };
+        assert_eq!(
+            message,
+            format!("the host supplied {supplied} rows, but 5 came in")
+        );
+        let store = world.store.borrow();
+        assert_eq!(store.objects.keys().cloned().collect::<Vec<_>>(), before);
+        assert!(!store.objects.contains_key(&keys.manifest().unwrap()));
+        assert_eq!(world.count("DeleteObject"), 0);
+    }
 }
 
 #[test]
@@ -137,7 +161,8 @@ fn notes_that_cannot_be_read_or_kept_are_told() {
     drop(scene.uploads); // Killed: no abort_all.
     let mut notes = scene.world.notes.borrow().clone();
     notes.push(b"no note".to_vec());
-    scene.world.notes_fail.set(true);
+    let disk_full = NoteError::Unavailable("disk full".into());
+    scene.world.notes_fail.replace(Some(disk_full));
     let host = Rc::new(Host(scene.world.clone()));
     let recovery = recover(host, &scene.settings, &run("attempt-2"), &notes);
     assert_eq!(

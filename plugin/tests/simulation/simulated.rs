@@ -11,7 +11,7 @@ use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use s3_destination::config;
 use s3_destination::imports::{
-    Imports, Level, Refresh, Request, Response, ScopedKey, SignerError, TransportError,
+    Imports, Level, NoteError, Refresh, Request, Response, ScopedKey, SignerError, TransportError,
 };
 use s3_destination::plan::{Grant, plan};
 use s3_destination::s3::client::{Client, REQUESTS_IN_FLIGHT};
@@ -66,7 +66,7 @@ pub struct World {
     /// Operations as they arrived.
     pub arrived: RefCell<Vec<&'static str>>,
     pub notes: RefCell<Vec<Vec<u8>>>,
-    pub notes_fail: Cell<bool>,
+    pub notes_fail: RefCell<Option<NoteError>>,
     pub log: RefCell<Vec<String>>,
     /// The host's clock minus the store's.
     pub skew_s: Cell<i64>,
@@ -126,7 +126,7 @@ impl World {
             most_payloads: Cell::new(0),
             arrived: RefCell::default(),
             notes: RefCell::default(),
-            notes_fail: Cell::new(false),
+            notes_fail: RefCell::default(),
             log: RefCell::default(),
             skew_s: Cell::new(0),
             credentials: Cell::new(0),
@@ -437,9 +437,9 @@ impl Imports for Host {
         })
     }
 
-    fn note(&self, note: &[u8]) -> Result<(), String> {
-        if self.0.notes_fail.get() {
-            return Err("disk full".into());
+    fn note(&self, note: &[u8]) -> Result<(), NoteError> {
+        if let Some(error) = &*self.0.notes_fail.borrow() {
+            return Err(error.clone());
         }
         assert!(note.len() <= 4_096);
         self.0.notes.borrow_mut().push(note.to_vec());

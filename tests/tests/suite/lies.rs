@@ -47,7 +47,7 @@ async fn a_report_that_does_not_match_what_was_supplied_is_a_failure() {
         ("no-files", "its files hold 0"),
     ] {
         let printed = export(&scene, attack);
-        assert_eq!(printed.code, Some(1), "{attack}: {printed:?}");
+        assert_eq!(printed.code, Some(4), "{attack}: {printed:?}");
         assert!(printed.stderr.contains(words), "{attack}: {printed:?}");
         assert!(
             printed.stderr.contains("do not use the files"),
@@ -60,7 +60,7 @@ async fn a_report_that_does_not_match_what_was_supplied_is_a_failure() {
 async fn what_a_plugin_that_died_left_open_is_aborted_before_the_program_ends() {
     let scene = Scene::new().await;
     let printed = export(&scene, "open-upload-then-trap");
-    assert_eq!(printed.code, Some(1), "{printed:?}");
+    assert_eq!(printed.code, Some(4), "{printed:?}");
     assert!(printed.stderr.contains("trapped"), "{printed:?}");
     assert_eq!(scene.store.open_uploads(), []);
 }
@@ -73,7 +73,7 @@ async fn what_cannot_be_cleaned_up_is_told_and_stays_noted_until_it_can() {
     scene.store.set_faults(vec![no_abort]);
     let program = Program::new(&attacking(&scene, "open-upload-then-trap"));
     let printed = run(&program);
-    assert_eq!(printed.code, Some(1), "{printed:?}");
+    assert_eq!(printed.code, Some(4), "{printed:?}");
     let told = "\nleft open, aborted at the next start or by hand: ";
     assert!(printed.stderr.contains(told), "{printed:?}");
 

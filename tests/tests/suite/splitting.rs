@@ -49,6 +49,7 @@ async fn files_hold_at_least_their_limit_and_little_more() {
         let messages = Messages {
             schema: message.schema.clone(),
             batches: vec![message.batches[0].clone(); batches],
+            rows: (batches * ROWS_PER_BATCH) as u64,
         };
         let outcome = scene
             .run(&plugin, &configuration, &messages, Limits::default())

@@ -79,7 +79,7 @@ pub fn in_plan(configuration: &Configuration, mut plan: RunPlan) -> Result<RunPl
                 send(&plain(&draft)).wait().map(|answer| answer.status),
             ));
         }
-        "note-in-plan" => return Err(verdict(note(b"planned").map_err(TransportError::Forbidden))),
+        "note-in-plan" => return Err(note_verdict(b"planned")),
         _ => {}
     }
     Ok(plan)
@@ -111,7 +111,7 @@ pub fn in_batch(configuration: &Configuration) -> Result<(), Failure> {
         }
         "open-upload-then-trap" => {
             let id = store::create_upload(configuration).map_err(Failure::Refused)?;
-            note(id.as_bytes()).map_err(Failure::Refused)?;
+            note(id.as_bytes()).map_err(|why| Failure::Refused(format!("{why:?}")))?;
             core::arch::wasm32::unreachable();
         }
         "flood-requests" => {
@@ -151,14 +151,12 @@ pub fn in_batch(configuration: &Configuration) -> Result<(), Failure> {
         ),
         "flood-notes" => {
             for _ in 0..FLOOD {
-                note(b"kept").map_err(|why| Failure::Refused(format!("contained: {why}")))?;
+                note(b"kept").map_err(|why| Failure::Refused(format!("contained: {why:?}")))?;
             }
             return Err(Failure::Data("ESCAPED: every note was kept".into()));
         }
         "huge-note" => {
-            return Err(verdict(
-                note(&vec![b'n'; MIB]).map_err(TransportError::Forbidden),
-            ));
+            return Err(note_verdict(&vec![b'n'; MIB]));
         }
         "other-region-key" => return Err(key_verdict("s3", "other-region-1")),
         "other-service-key" => return Err(key_verdict("iam", &configuration.region)),
@@ -264,6 +262,13 @@ fn plain(draft: &Draft) -> Request<'static> {
 fn key_verdict(service: &str, region: &str) -> Failure {
     match scoped_key(service, region, Refresh::None) {
         Ok(_) => Failure::Data(format!("ESCAPED: a key for {service} in {region}")),
+        Err(why) => Failure::Refused(format!("contained: {why:?}")),
+    }
+}
+
+fn note_verdict(text: &[u8]) -> Failure {
+    match note(text) {
+        Ok(()) => Failure::Data("ESCAPED: a note was kept".into()),
         Err(why) => Failure::Refused(format!("contained: {why:?}")),
     }
 }

@@ -76,7 +76,7 @@ impl Guest for Hostile {
         })
     }
 
-    fn finish() -> Result<Report, Failure> {
+    fn finish(_rows: u64) -> Result<Report, Failure> {
         let configuration = CONFIGURATION.with_borrow(Clone::clone);
         attack::everywhere(&configuration.attack, "finish");
         let report = honest_report(&configuration)?;
