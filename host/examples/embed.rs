@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use batch_export::capability::Capabilities;
 use batch_export::capability::journal::MemoryJournal;
 use batch_export::capability::network::{Network, NetworkOptions};
-use batch_export::credentials::{CredentialSource, Secret};
+use batch_export::credentials::{CredentialSource, Credentials, Secret};
 use batch_export::egress::Grants;
 use batch_export::egress::policy::{OperatorLists, Policy};
 use batch_export::sandbox::contract::{Interval, Run};
@@ -109,7 +109,7 @@ pub async fn export(component: &Path) -> Result<Landed, Box<dyn Error>> {
 fn credentials() -> Result<CredentialSource, Box<dyn Error>> {
     let id = Secret::new("test-access-key");
     let key = Secret::new("test-secret-key");
-    CredentialSource::from_keys(Some(&id), Some(&key), None)?.ok_or_else(|| "no credentials".into())
+    Ok(CredentialSource::Static(Credentials::new(&id, key, None, None)?))
 }
 
 fn batch() -> Result<RecordBatch, Box<dyn Error>> {

@@ -84,6 +84,7 @@ const HALF: &str = r#"
 model = "events"
 secret = "${env:CANARY}"
 sorce = "${env:NOT_SET_ANYWHERE}"
+credentials = { source = "host" }
 [destinations.archive.source]
 type = "sampel"
 "#;
@@ -92,6 +93,7 @@ const VALID: &str = r#"
 [destinations.archive]
 model = "events"
 secret = "${env:CANARY}"
+credentials = { source = "host" }
 [destinations.archive.source]
 type = "sample"
 "#;
@@ -120,7 +122,7 @@ fn failures_are_one_message_with_the_right_exit_code() {
             2,
             "error: the configuration has 2 problems:\n  \
              half.toml:5:9: destinations.archive.sorce: the environment variable NOT_SET_ANYWHERE is not set; set it, or write the value here\n  \
-             half.toml:7:8: destinations.archive.source.type: `sampel` is not one of the choices; did you mean `sample`?; allowed: sample, files\n",
+             half.toml:8:8: destinations.archive.source.type: `sampel` is not one of the choices; did you mean `sample`?; allowed: sample, files\n",
         ),
         (
             &[
@@ -252,7 +254,7 @@ fn validate_says_as_json_where_each_problem_is() {
     assert_eq!(output.status.code(), Some(2));
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(json["valid"], false);
-    assert_eq!(json["problems"][1]["line"], 7);
+    assert_eq!(json["problems"][1]["line"], 8);
     assert_eq!(
         json["problems"][1]["field"],
         "destinations.archive.source.type"

@@ -32,6 +32,14 @@ egress.allow_private = ["{}"]
     )
 }
 
+/// The same without keys of its own: it signs with what the machine has, and asks for that by name.
+pub fn keyless(scene: &Scene, name: &str, rows_per_hour: usize, fields: &str) -> String {
+    let text = configuration(scene, name, rows_per_hour, fields);
+    let kept = text.lines().filter(|line| !line.starts_with("aws_"));
+    let lines = kept.chain(["credentials.source = \"host\""]);
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
 /// A folder with a configuration file, in which the program is run.
 pub struct Program {
     pub folder: TempDir,

@@ -9,6 +9,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use super::resolve::{CheckedResolver, Lookup, system_lookup};
+use crate::credentials::Secret;
 use crate::egress::Grants;
 
 /// Longest time for name, TCP and TLS together; a store that needs longer is down.
@@ -28,7 +29,7 @@ pub struct NetworkOptions {
     /// PEM file with certificates to trust besides the system's.
     pub ca_file: Option<PathBuf>,
     /// Carries every request, as `http://` or `https://` URL; user information in it is sent to the proxy only.
-    pub proxy: Option<String>,
+    pub proxy: Option<Secret>,
     /// Hosts reached without the proxy: comma-separated names, domains (`.internal`), addresses or CIDR blocks.
     pub no_proxy: Option<String>,
 }
@@ -74,7 +75,10 @@ impl Network {
     /// Read the certificates and the proxy's URL.
     pub fn new(options: &NetworkOptions) -> Result<Self, NetworkError> {
         let no_proxy = options.no_proxy.clone().unwrap_or_default();
-        let proxy = options.proxy.as_deref().map(|url| proxy(url, no_proxy));
+        let proxy = options
+            .proxy
+            .as_ref()
+            .map(|url| proxy(url.expose(), no_proxy));
         Ok(Network {
             tls: Arc::new(tls(options.ca_file.as_deref())?),
             proxy: proxy.transpose()?,
@@ -227,7 +231,7 @@ mod tests {
         );
         for proxy in ["socks5://user:canary@proxy", "proxy:canary"] {
             let text = refused(NetworkOptions {
-                proxy: Some(proxy.to_owned()),
+                proxy: Some(Secret::new(proxy)),
                 ..NetworkOptions::default()
             });
             assert!(text.contains("proxy") && !text.contains("canary"), "{text}");

@@ -12,11 +12,9 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::http::ServerDate;
-use crate::credentials::{CredentialError, CredentialSource, Credentials};
+use crate::credentials::{CredentialError, CredentialSource, Credentials, RENEW_BEFORE_EXPIRY};
 use crate::egress::{Grants, shortened};
 
-/// Credentials are asked for anew when less than this is left: a part of 32 MiB on a slow line still arrives.
-const RENEW_BEFORE_EXPIRY: Duration = Duration::from_secs(5 * 60);
 /// While temporary credentials near their end and the source cannot be reached, it is asked this often at the most.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(30);
 /// Times that a session may declare its credentials expired: each costs a request to the credential source. Sessions
@@ -178,7 +176,7 @@ impl Signer {
             return Ok(());
         }
         self.renewal_tried = Some(SystemTime::now());
-        match self.source.fetch().await {
+        match self.source.fetch(self.credentials.as_ref()).await {
             Ok(fresh) => {
                 if self.credentials.as_ref() != Some(&fresh) {
                     self.keys.clear();
@@ -199,9 +197,7 @@ impl Signer {
             return true;
         };
         let now = SystemTime::now();
-        let near_end = credentials
-            .expires
-            .is_some_and(|end| end < now + RENEW_BEFORE_EXPIRY);
+        let near_end = !credentials.outlast(RENEW_BEFORE_EXPIRY);
         let paused = self
             .renewal_tried
             .and_then(|tried| now.duration_since(tried).ok())
@@ -212,7 +208,7 @@ impl Signer {
     fn still_valid(&self) -> bool {
         self.credentials
             .as_ref()
-            .is_some_and(|c| c.expires.is_none_or(|end| end > SystemTime::now()))
+            .is_some_and(|credentials| credentials.outlast(Duration::ZERO))
     }
 
     /// Believe the last answer's `Date` header, once and within bounds.

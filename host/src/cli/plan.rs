@@ -36,7 +36,7 @@ impl PlanCommand {
     pub async fn execute(self) -> Result<(), CommandError> {
         let interval = self.span.interval()?;
         let (_, target) = self.chosen.target().await?;
-        let run = target.header(interval).run(target::attempt_id());
+        let run = target.header(interval).run(target::attempt_id()?);
         let plan = target.plan(&run).await?;
         // A plan that the operator's policy refuses is no plan: said now rather than at the run.
         target.grants(&plan)?;

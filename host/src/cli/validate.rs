@@ -78,7 +78,7 @@ impl Validate {
             names.push(destination.name.clone());
             let planned = async {
                 let target = Target::new(&config, &Arc::clone(destination), &loaded)?;
-                let run = target.header(interval).run(target::attempt_id());
+                let run = target.header(interval).run(target::attempt_id()?);
                 let plan = target.plan(&run).await?;
                 target.grants(&plan)
             };

@@ -1,7 +1,7 @@
 //! One `[destinations.NAME]` table: the host's own keys, and the plugin's fields as they stand. Checks no field of
 //! the plugin; the plugin does.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
+use super::credentials;
 use super::problem::Place;
 use super::section::Section;
-use super::tree::{Entry, Node, Table, Value};
+use super::tree::{Entry, Node, Table, Text, Value};
 use crate::capability::network::NetworkOptions;
-use crate::credentials::{AssumeRole, ChainOptions, Secret};
+use crate::credentials::{CredentialSettings, Secret};
 use crate::egress::policy::OperatorLists;
 use crate::model::Model;
 use crate::sandbox::Limits;
@@ -32,8 +33,8 @@ pub struct Destination {
     pub egress: OperatorLists,
     pub network: NetworkOptions,
     pub limits: Limits,
-    /// Where credentials come from when the plugin's fields hold none.
-    pub credentials: ChainOptions,
+    /// What signs; no plugin ever sees it.
+    pub credentials: CredentialSettings,
     pub fields: Fields,
 }
 
@@ -46,9 +47,6 @@ pub enum CheckMode {
     /// Only by `batch-export check`.
     OnRequest,
 }
-
-/// The plugin's secret fields by name.
-pub type Secrets = BTreeMap<String, Secret>;
 
 /// The plugin's fields as they stand in the file. `Debug` shows names only.
 #[derive(Clone, Default)]
@@ -68,33 +66,61 @@ impl Fields {
         self.table.entries.iter().map(|entry| entry.key.as_str())
     }
 
-    /// The configuration for the plugin, and apart from it the fields named in `secret`. A secret that is no string
-    /// stays away from the plugin too; the second list names it.
-    pub fn split(&self, secret: &BTreeSet<String>) -> (Json, Secrets, Vec<&str>) {
+    /// The configuration for the plugin, without the fields named in `secret`. A secret that is no string stays away
+    /// from the plugin too; the list names it.
+    pub fn open(&self, secret: &BTreeSet<String>) -> (Json, Vec<&str>) {
         let mut open = serde_json::Map::new();
-        let mut secrets = Secrets::new();
         let mut mistyped = Vec::new();
         for Entry { key, node, .. } in &self.table.entries {
             if !secret.contains(key) {
                 open.insert(key.clone(), json(node));
-            } else if let Value::Text(text) = &node.value {
-                secrets.insert(key.clone(), Secret::new(text.value()));
-            } else {
+            } else if !matches!(node.value, Value::Text(_)) {
                 mistyped.push(key.as_str());
             }
         }
-        (Json::Object(open), secrets, mistyped)
+        (Json::Object(open), mistyped)
+    }
+
+    /// What the plugin says about a field, without anything that a variable of the environment held.
+    pub fn redacted(&self, field: &str, message: &str) -> String {
+        let own = top(field);
+        let mut message = message.to_owned();
+        for Entry { key, node, .. } in &self.table.entries {
+            let mut texts = Vec::new();
+            collect_texts(node, &mut texts);
+            for text in texts {
+                if key == own || text.is_told_by(&message) {
+                    message = text.redacted(&message);
+                }
+            }
+        }
+        message
     }
 
     /// Where a field's value stands; a field that is not there stands at its table.
     pub fn place(&self, field: &str) -> Place {
-        // A path into a field, such as `tags.team` or `include_events[1]`, stands at the field.
-        let name = field.split(['.', '[']).next().unwrap_or(field);
-        match (self.table.get(name), self.at) {
+        match (self.table.get(top(field)), self.at) {
             (Some(entry), _) => entry.key_at,
             (None, Some(at)) => at,
             (None, None) => Place { line: 1, column: 1 },
         }
+    }
+}
+
+/// A path into a field, such as `tags.team` or `include_events[1]`, stands at the field.
+fn top(field: &str) -> &str {
+    field.split(['.', '[']).next().unwrap_or(field)
+}
+
+fn collect_texts<'a>(node: &'a Node, texts: &mut Vec<&'a Text>) {
+    match &node.value {
+        Value::Text(text) => texts.push(text),
+        Value::List(nodes) => nodes.iter().for_each(|node| collect_texts(node, texts)),
+        Value::Table(table) => {
+            let nodes = table.entries.iter().map(|entry| &entry.node);
+            nodes.for_each(|node| collect_texts(node, texts));
+        }
+        _ => {}
     }
 }
 
@@ -153,7 +179,7 @@ pub fn read(folder: &Path, name: String, mut section: Section<'_>) -> Option<Des
     );
     let (egress, network) = read_egress(folder, &mut section);
     let limits = read_limits(&mut section);
-    let credentials = read_credentials(folder, &mut section);
+    let credentials = credentials::read(folder, &mut section);
     let fields = Fields {
         at: Some(at),
         table: section.rest(),
@@ -166,7 +192,7 @@ pub fn read(folder: &Path, name: String, mut section: Section<'_>) -> Option<Des
         egress,
         network,
         limits,
-        credentials,
+        credentials: credentials?,
         fields,
     })
 }
@@ -292,12 +318,12 @@ fn parsed<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
 }
 
 /// A proxy's URL may hold a password, so no message repeats it.
-fn proxy(text: &str) -> Result<String, String> {
+fn proxy(text: &str) -> Result<Secret, String> {
     match url::Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
-            Ok(text.to_owned())
+            Ok(Secret::new(text))
         }
-        _ => Err("is no proxy; write it like http://proxy.example.com:3128".to_owned()),
+        _ => Err("is not a proxy; write it like http://proxy.example.com:3128".to_owned()),
     }
 }
 
@@ -326,45 +352,4 @@ fn read_limits(destination: &mut Section<'_>) -> Limits {
     }
     section.finish();
     limits
-}
-
-fn read_credentials(folder: &Path, destination: &mut Section<'_>) -> ChainOptions {
-    let Some(mut section) = destination.section("credentials") else {
-        return ChainOptions::default();
-    };
-    let mut text = |key| section.text(key).map(|(_, value)| value);
-    let profile = text("profile");
-    let profile_file = text("profile_file").map(|path| folder.join(path));
-    let sts_endpoint_url = text("sts_endpoint_url");
-    let role_arn = text("role_arn");
-    let external_id = text("external_id");
-    let session_name = text("session_name");
-    if role_arn.is_none() {
-        for (key, set) in [
-            ("external_id", external_id.is_some()),
-            ("session_name", session_name.is_some()),
-        ] {
-            if set {
-                let at = section.at;
-                section.problem(
-                    at,
-                    key,
-                    "means nothing without role_arn; set that, or remove it",
-                );
-            }
-        }
-    }
-    section.finish();
-    ChainOptions {
-        // The destination's region is one of the plugin's fields: whoever opens the chain adds it.
-        region: None,
-        profile,
-        profile_file,
-        sts_endpoint_url,
-        assume_role: role_arn.map(|role_arn| AssumeRole {
-            role_arn,
-            external_id,
-            session_name,
-        }),
-    }
 }

@@ -12,13 +12,15 @@
 //! bucket_name = "exports"
 //! region = "eu-central-1"
 //! prefix = "{table}/{year}/{month}/{day}/"
-//! aws_access_key_id = "${env:AWS_ACCESS_KEY_ID}"
+//! aws_access_key_id = "${env:EXPORT_KEY_ID}"       # or: credentials = { source = "host" }
+//! aws_secret_access_key = "${env:EXPORT_KEY}"
 //!
 //! [destinations.archive.source]      # where rows come from
 //! type = "files"
 //! path = "events/"
 //! ```
 
+mod credentials;
 mod destination;
 mod problem;
 mod section;
@@ -31,8 +33,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use destination::{CheckMode, Destination, Fields, Secrets};
+pub use destination::{CheckMode, Destination, Fields};
 pub use problem::{ConfigError, Place, Problem, Problems, near_miss};
+
+use zeroize::Zeroizing;
 
 use section::Section;
 use tree::Table;
@@ -62,7 +66,7 @@ impl Config {
             path: file.to_path_buf(),
             source,
         };
-        let mut bytes = Vec::new();
+        let mut bytes = Zeroizing::new(Vec::new());
         std::fs::File::open(file)
             .and_then(|open| open.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
             .map_err(unreadable)?;
@@ -72,10 +76,10 @@ impl Config {
                 limit_bytes: MAX_FILE_BYTES,
             });
         }
-        let text = String::from_utf8(bytes).map_err(|_| ConfigError::NotText {
+        let text = std::str::from_utf8(&bytes).map_err(|_| ConfigError::NotText {
             path: file.to_path_buf(),
         })?;
-        Self::parse(file, &text, &|name| std::env::var(name).ok())
+        Self::parse(file, text, &|name| std::env::var(name).ok())
     }
 
     /// Reads a text as if it stood in `file`.

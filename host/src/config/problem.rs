@@ -1,7 +1,9 @@
-//! What can be wrong with a configuration file, each with its place in it. Never holds a substituted value.
+//! What can be wrong with a configuration file, each with its place in it. Never holds a substituted value: `tree::Text` takes it out of every message.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+
+use crate::terminal::one_line;
 
 /// Line and column, both from 1; columns count characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -138,11 +140,11 @@ impl fmt::Display for Problems {
         {
             write!(f, "\n  {}:{}:{}: ", self.file.display(), at.line, at.column)?;
             if !field.is_empty() {
-                write!(f, "{field}: ")?;
+                write!(f, "{}: ", one_line(field))?;
             }
-            f.write_str(message)?;
+            f.write_str(&one_line(message))?;
             if let Some(allowed) = allowed {
-                write!(f, "; allowed: {allowed}")?;
+                write!(f, "; allowed: {}", one_line(allowed))?;
             }
         }
         Ok(())

@@ -4,7 +4,7 @@
 use std::ops::RangeInclusive;
 
 use super::problem::{Place, Problem, near_miss};
-use super::tree::{Entry, Node, Table, Value, join};
+use super::tree::{Entry, Node, Table, Text, Value, join};
 
 /// A table being read. Each read removes the field; what is left at [`Section::finish`] is unknown.
 pub struct Section<'a> {
@@ -60,16 +60,39 @@ impl<'a> Section<'a> {
         self.problem(node.at, key, message);
     }
 
-    /// A string and its place.
-    pub fn text(&mut self, key: &'static str) -> Option<(Place, String)> {
+    /// Where a field stands that was not asked for yet.
+    pub fn place(&self, key: &str) -> Option<Place> {
+        let entry = self.entries.iter().find(|entry| entry.key == key);
+        entry.map(|entry| entry.key_at)
+    }
+
+    /// A field that was not asked for yet and whose name is nearly this one.
+    pub fn nearly(&self, key: &str) -> Option<&str> {
+        let written = self.entries.iter().map(|entry| entry.key.as_str());
+        near_miss(key, written)
+    }
+
+    /// A string as it may be a secret, and its place. It is not empty: in most fields that would mean something else
+    /// than is written, and usually something wider.
+    pub fn secret(&mut self, key: &'static str) -> Option<(Place, Text)> {
         let node = self.take(key)?.node;
-        match &node.value {
-            Value::Text(text) => Some((node.at, text.value().to_owned())),
+        match node.value {
+            Value::Text(text) if !text.value().trim().is_empty() => Some((node.at, text)),
+            Value::Text(_) => {
+                self.problem(node.at, key, "is empty; give a value, or remove the line");
+                None
+            }
             _ => {
                 self.mistyped(&node, key, "a string");
                 None
             }
         }
+    }
+
+    /// A string and its place.
+    pub fn text(&mut self, key: &'static str) -> Option<(Place, String)> {
+        let (at, text) = self.secret(key)?;
+        Some((at, text.value().to_owned()))
     }
 
     /// A string that `parse` must take.
@@ -78,11 +101,11 @@ impl<'a> Section<'a> {
         key: &'static str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
-        let (at, text) = self.text(key)?;
-        match parse(&text) {
+        let (at, text) = self.secret(key)?;
+        match parse(text.value()) {
             Ok(value) => Some(value),
             Err(message) => {
-                self.problem(at, key, message);
+                self.problem(at, key, text.redacted(&message));
                 None
             }
         }
@@ -94,19 +117,19 @@ impl<'a> Section<'a> {
         key: &'static str,
         choices: &[(&'static str, T)],
     ) -> Option<T> {
-        let (at, text) = self.text(key)?;
-        if let Some((_, value)) = choices.iter().find(|(name, _)| *name == text) {
+        let (at, text) = self.secret(key)?;
+        if let Some((_, value)) = choices.iter().find(|(name, _)| *name == text.value()) {
             return Some(*value);
         }
         let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
-        let hint = match near_miss(&text, names.iter().copied()) {
+        let hint = match near_miss(text.shown(), names.iter().copied()) {
             Some(near) => format!("; did you mean `{near}`?"),
             None => String::new(),
         };
         let problem = Problem::new(
             at,
             join(&self.path, key),
-            format!("`{text}` is not one of the choices{hint}"),
+            format!("`{}` is not one of the choices{hint}", text.shown()),
         )
         .allowed(names.join(", "));
         self.problems.push(problem);
@@ -156,7 +179,7 @@ impl<'a> Section<'a> {
             };
             match parse(text.value()) {
                 Ok(value) => values.push(value),
-                Err(message) => self.problem(node.at, &name, message),
+                Err(message) => self.problem(node.at, &name, text.redacted(&message)),
             }
         }
         values

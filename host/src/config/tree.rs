@@ -1,12 +1,12 @@
 //! A TOML document as a tree in which every value knows its place and `${env:NAME}` is substituted. Decides nothing
 //! about fields; syntax errors and missing variables are found here.
 
-use std::fmt;
-
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use zeroize::Zeroizing;
 
 use super::problem::{Place, Places, Problem};
+use crate::credentials::Secret;
 
 /// A value with its place.
 #[derive(Debug, Clone)]
@@ -29,20 +29,69 @@ pub enum Value {
     Broken,
 }
 
-/// A string after substitution. It may be a secret, so `Debug` does not show it.
-#[derive(Clone)]
-pub struct Text(String);
+/// A string after substitution. Any may be a secret: it is wiped when dropped, `Debug` does not show it, and what a
+/// message says about it goes through [`Text::redacted`].
+#[derive(Debug, Clone)]
+pub struct Text {
+    value: Secret,
+    /// As it stands in the file, where a variable was put in.
+    written: Option<String>,
+}
 
 impl Text {
     pub fn value(&self) -> &str {
-        &self.0
+        self.value.expose()
+    }
+
+    pub fn secret(&self) -> &Secret {
+        &self.value
+    }
+
+    /// What a message may repeat: the value that somebody wrote into the file, or the variable's name instead of it.
+    pub fn shown(&self) -> &str {
+        self.written.as_deref().unwrap_or(self.value())
+    }
+
+    /// Whether a message holds what a variable put into this string; what is short may stand there by chance.
+    pub fn is_told_by(&self, message: &str) -> bool {
+        const TOO_SHORT_LETTERS: usize = 6;
+        let value = letters(self.value());
+        self.written.is_some()
+            && value.chars().count() >= TOO_SHORT_LETTERS
+            && letters(message).contains(&value)
+    }
+
+    /// A message about this string without anything that a variable held: what it quotes of the value is replaced by
+    /// what stands in the file, and where that is not enough, so is the message.
+    pub fn redacted(&self, message: &str) -> String {
+        let Some(written) = &self.written else {
+            return message.to_owned();
+        };
+        let value = letters(self.value());
+        let tells = |piece: &str| {
+            let piece = letters(piece);
+            !piece.is_empty() && (piece.contains(&value) || value.contains(&piece))
+        };
+        // Messages quote in backquotes, cut and tidied, so that only letters and digits are compared.
+        let pieces = message.split('`').enumerate().map(|(index, piece)| {
+            let is_quoted = index % 2 == 1;
+            match is_quoted && tells(piece) {
+                true => written.as_str(),
+                false => piece,
+            }
+        });
+        let redacted = pieces.collect::<Vec<_>>().join("`");
+        let rest = letters(&redacted.replace(written.as_str(), ""));
+        match self.value().contains('`') || rest.contains(&value) {
+            true => format!("the value of `{written}` is not allowed"),
+            false => redacted,
+        }
     }
 }
 
-impl fmt::Debug for Text {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Text(..)")
-    }
+/// What of a text is compared: its letters and digits.
+fn letters(text: &str) -> String {
+    text.chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
 /// Entries sorted by key.
@@ -167,7 +216,10 @@ impl Walk<'_> {
 
     fn text(&mut self, written: &str, at: Place, path: &str) -> Value {
         match substituted(written, self.variable) {
-            Ok(value) => Value::Text(Text(value)),
+            Ok(value) => Value::Text(Text {
+                written: written.contains("${").then(|| written.to_owned()),
+                value: Secret::from(value),
+            }),
             Err(message) => {
                 self.problems.push(Problem::new(at, path, message));
                 Value::Broken
@@ -176,9 +228,13 @@ impl Walk<'_> {
     }
 }
 
-/// Replaces `${env:NAME}` by the variable's value and `$${` by `${`.
-fn substituted(written: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
-    let mut value = String::with_capacity(written.len());
+/// Replaces `${env:NAME}` by the variable's value and `$${` by `${`. A variable that is set to nothing is an error:
+/// what is empty means something else in most fields, and usually something wider.
+fn substituted(
+    written: &str,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Zeroizing<String>, String> {
+    let mut value = Zeroizing::new(String::with_capacity(written.len()));
     let mut rest = written;
     while let Some(dollar) = rest.find("${") {
         if let Some(before) = rest[..dollar].strip_suffix('$') {
@@ -204,9 +260,14 @@ fn substituted(written: &str, variable: &dyn Fn(&str) -> Option<String>) -> Resu
                 "`${{{reference}}}` is no substitution; write `${{env:NAME}}`, or `$${{` for the characters themselves"
             ));
         };
-        let found = variable(name).ok_or_else(|| {
+        let found = Zeroizing::new(variable(name).ok_or_else(|| {
             format!("the environment variable {name} is not set; set it, or write the value here")
-        })?;
+        })?);
+        if found.trim().is_empty() {
+            return Err(format!(
+                "the environment variable {name} is set, but empty; give it a value, or write the value here"
+            ));
+        }
         value.push_str(&found);
         rest = &inside[close + 1..];
     }

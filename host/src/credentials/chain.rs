@@ -1,33 +1,36 @@
-//! The credential chain of `aws-config`, carried by this host's own HTTP client and TLS. Caches nothing: the signer
-//! decides when to ask again.
+//! The host's own credentials: the source that is set up, and a role on top, through `aws-config` and this host's own
+//! HTTP client. Asked only for destinations that name it; one answer serves all sessions until it nears its end.
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region};
+use aws_config::ecs::EcsCredentialsProvider;
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::imds::credentials::ImdsCredentialsProvider;
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::web_identity_token::WebIdentityTokenCredentialsProvider;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
-use aws_smithy_runtime_api::client::http::{
-    HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector, http_client_fn,
-};
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-use aws_smithy_runtime_api::client::result::ConnectorError;
-use aws_smithy_types::body::SdkBody;
-use bytes::{Bytes, BytesMut};
-use tokio::sync::OnceCell;
+use aws_smithy_runtime_api::client::http::http_client_fn;
+use aws_types::os_shim_internal::{Env, Fs};
+use tokio::sync::{Mutex, OnceCell};
 
-use super::{CredentialError, Credentials, Secret};
+use super::carry::{Connector, LastAsked};
+use super::chosen::{self, Chosen};
+use super::{CredentialError, Credentials, RENEW_BEFORE_EXPIRY, Secret};
+use crate::capability::log::tidy;
 use crate::capability::network::{Network, NetworkError, with_causes};
 
 /// Longest time for the whole chain: instance metadata alone may take a few seconds to say no.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
-/// Longest time for an answer to one request, where the chain itself sets none: three attempts fit into the whole.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Largest answer that a credential source may give; real ones have a few KiB.
-const ANSWER_LIMIT_BYTES: usize = 1 << 20;
+/// Bytes of what a source says about itself in an error: a sentence or two.
+const SAID_BYTES: usize = 600;
 /// Where requests to STS go when the destination's region is none of AWS's (`auto`).
 const FALLBACK_REGION: &str = "us-east-1";
 /// STS error codes that no repetition changes (AWS STS API Reference, "Common errors").
@@ -56,14 +59,28 @@ const LOOKED_AT: &str = "in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCES
 pub struct ChainOptions {
     /// Region for STS; the destination's.
     pub region: Option<String>,
-    /// Profile in the profile files; else `AWS_PROFILE` or `default`.
+    /// Profile in the profile files, and then the only source; else `AWS_PROFILE` or `default`, in its turn.
     pub profile: Option<String>,
-    /// A config file to read instead of the usual profile files.
+    /// A config file to read instead of the usual profile files, and then the only source.
     pub profile_file: Option<PathBuf>,
     /// Base URL for STS instead of AWS's own, for private endpoints.
     pub sts_endpoint_url: Option<String>,
     /// A role to assume with what the chain finds.
     pub assume_role: Option<AssumeRole>,
+}
+
+impl ChainOptions {
+    pub(super) fn names_a_profile(&self) -> bool {
+        self.profile.is_some() || self.profile_file.is_some()
+    }
+
+    /// What is wrong with the variables of the environment that would be read; needs no file and no network.
+    pub fn environment_fault(&self, variable: chosen::Variable<'_>) -> Option<String> {
+        match self.names_a_profile() {
+            true => None,
+            false => chosen::environment(variable).err(),
+        }
+    }
 }
 
 /// A role to assume.
@@ -77,16 +94,24 @@ pub struct AssumeRole {
     pub session_name: Option<String>,
 }
 
-/// The chain, built on first use.
+/// The host's credentials, found on first use.
 pub struct Chain {
     options: ChainOptions,
     client: reqwest::Client,
-    provider: OnceCell<SharedCredentialsProvider>,
+    source: OnceCell<Source>,
     last_asked: LastAsked,
+    /// The last answer. Held locked while the source is asked, so that sessions which need credentials at the same
+    /// time ask once.
+    kept: Mutex<Option<Credentials>>,
 }
 
-/// Where the last request went: errors of the chain do not say it.
-type LastAsked = Arc<Mutex<Option<String>>>;
+/// The source that is set up.
+struct Source {
+    chosen: Chosen,
+    provider: SharedCredentialsProvider,
+    /// How STS is asked for a role on top.
+    sts: SdkConfig,
+}
 
 impl fmt::Debug for Chain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -103,16 +128,36 @@ impl Chain {
         Ok(Chain {
             options,
             client: network.credentials_client()?,
-            provider: OnceCell::new(),
+            source: OnceCell::new(),
             last_asked: LastAsked::default(),
+            kept: Mutex::default(),
         })
     }
 
-    pub(super) async fn fetch(&self) -> Result<Credentials, CredentialError> {
-        self.fetch_within(FETCH_TIMEOUT).await
+    pub(super) async fn fetch(
+        &self,
+        instead_of: Option<&Credentials>,
+    ) -> Result<Credentials, CredentialError> {
+        let mut kept = self.kept.lock().await;
+        if let Some(kept) = &*kept
+            && Some(kept) != instead_of
+            && kept.outlast(RENEW_BEFORE_EXPIRY)
+        {
+            return Ok(kept.clone());
+        }
+        match (self.ask_within(FETCH_TIMEOUT).await, &*kept) {
+            (Ok(fresh), _) => Ok(kept.insert(fresh).clone()),
+            // Credentials that still hold are better than none.
+            (Err(CredentialError::Unavailable(_)), Some(kept))
+                if instead_of.is_none() && kept.outlast(Duration::ZERO) =>
+            {
+                Ok(kept.clone())
+            }
+            (Err(error), _) => Err(error),
+        }
     }
 
-    pub(super) async fn fetch_within(
+    pub(super) async fn ask_within(
         &self,
         longest: Duration,
     ) -> Result<Credentials, CredentialError> {
@@ -120,98 +165,191 @@ impl Chain {
             .last_asked
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = None;
-        let asked = async {
-            let provider = self.provider.get_or_init(|| self.build()).await;
-            provider.provide_credentials().await
-        };
-        let answer = tokio::time::timeout(longest, asked).await.map_err(|_| {
-            self.unavailable(&format!("no answer within {} s", longest.as_secs_f64()))
-        })?;
-        let found = answer.map_err(|e| self.explain(&e))?;
-        Ok(Credentials {
-            access_key_id: found.access_key_id().to_owned(),
-            secret_access_key: Secret::new(found.secret_access_key()),
-            session_token: found.session_token().map(Secret::new),
-            expires: found.expiry(),
+        match tokio::time::timeout(longest, self.ask()).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                Err(self.unavailable(&format!("no answer within {} s", longest.as_secs_f64())))
+            }
+        }
+    }
+
+    async fn ask(&self) -> Result<Credentials, CredentialError> {
+        let source = self.source.get_or_try_init(|| self.find()).await?;
+        let explain = |error: CredentialsError| self.explain(source.chosen, &error);
+        let found = source
+            .provider
+            .provide_credentials()
+            .await
+            .map_err(explain)?;
+        // Checked before a role is assumed with them: STS would only say that a signature does not match.
+        let base = self.checked(source, &found)?;
+        if let Some(role) = &self.options.assume_role {
+            let mut builder = AssumeRoleProvider::builder(&role.role_arn)
+                .session_name(role.session_name.as_deref().unwrap_or("batch-export"))
+                .configure(&source.sts);
+            if let Some(id) = &role.external_id {
+                builder = builder.external_id(id);
+            }
+            let provider = builder.build_from_provider(found).await;
+            let assumed = provider.provide_credentials().await.map_err(explain)?;
+            return self.checked(source, &assumed);
+        }
+        Ok(base)
+    }
+
+    fn checked(
+        &self,
+        source: &Source,
+        found: &aws_credential_types::Credentials,
+    ) -> Result<Credentials, CredentialError> {
+        Credentials::new(
+            &Secret::new(found.access_key_id()),
+            Secret::new(found.secret_access_key()),
+            found.session_token().map(Secret::new),
+            found.expiry(),
+        )
+        .map_err(|fault| {
+            self.missing(&format!(
+                "of what {} gave, {fault}; correct it there",
+                source.chosen.in_words()
+            ))
         })
     }
 
-    async fn build(&self) -> SharedCredentialsProvider {
+    /// The source that is set up. What is set up by half is an error: the next one is another identity.
+    async fn find(&self) -> Result<Source, CredentialError> {
         let options = &self.options;
-        let region = match options.region.as_deref() {
+        let files = match &options.profile_file {
+            None => EnvConfigFiles::default(),
+            Some(file) => EnvConfigFiles::builder()
+                .with_file(EnvConfigFileKind::Config, file)
+                .build(),
+        };
+        let profiles = aws_config::profile::load(&Fs::real(), &Env::real(), &files, None)
+            .await
+            .map_err(|error| {
+                self.missing(&format!(
+                    "the profile files cannot be read: {}; correct them",
+                    tidy(&with_causes(&error), SAID_BYTES)
+                ))
+            })?;
+        let variable = |name: &str| std::env::var(name).ok();
+        // The home folder is written `~` there, which is the library's to replace.
+        let is_file = |path: &str| path.starts_with('~') || std::fs::metadata(path).is_ok();
+        let chosen = chosen::choose(options, &variable, &profiles, &is_file)
+            .map_err(|fault| self.missing(&fault))?;
+        Ok(self.opened(chosen, files).await)
+    }
+
+    async fn opened(&self, chosen: Chosen, files: EnvConfigFiles) -> Source {
+        let options = &self.options;
+        let region = Region::new(match options.region.as_deref() {
             None | Some("auto") => FALLBACK_REGION.to_owned(),
             Some(region) => region.to_owned(),
-        };
+        });
         let connector = Connector {
             client: self.client.clone(),
             last_asked: Arc::clone(&self.last_asked),
         };
+        let http_client = http_client_fn(move |settings, _| connector.with(settings));
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .region(Region::new(region))
-            .http_client(http_client_fn(move |settings, _| connector.with(settings)));
-        if let Some(profile) = &options.profile {
-            loader = loader.profile_name(profile);
-        }
-        if let Some(file) = &options.profile_file {
-            loader = loader.profile_files(
-                EnvConfigFiles::builder()
-                    .with_file(EnvConfigFileKind::Config, file)
-                    .build(),
-            );
-        }
+            .region(region.clone())
+            .http_client(http_client.clone())
+            .profile_files(files.clone())
+            .no_credentials();
         if let Some(url) = &options.sts_endpoint_url {
             loader = loader.endpoint_url(url);
         }
-        let config = loader.load().await;
-        match (&options.assume_role, config.credentials_provider()) {
-            (Some(role), _) => {
-                let mut builder = aws_config::sts::AssumeRoleProvider::builder(&role.role_arn)
-                    .session_name(role.session_name.as_deref().unwrap_or("batch-export"))
-                    .configure(&config);
-                if let Some(id) = &role.external_id {
-                    builder = builder.external_id(id);
-                }
-                SharedCredentialsProvider::new(builder.build().await)
+        let config = ProviderConfig::without_region()
+            .with_region(Some(region))
+            .with_http_client(http_client);
+        let provider = match chosen {
+            Chosen::Environment => {
+                SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new())
             }
-            (None, Some(provider)) => provider,
-            (None, None) => SharedCredentialsProvider::new(NoProvider),
+            Chosen::Profile => {
+                let name = match (&options.profile, std::env::var("AWS_PROFILE")) {
+                    (Some(name), _) => name.clone(),
+                    (None, Ok(name)) if options.profile_file.is_none() && !name.trim().is_empty() => name,
+                    (None, _) => "default".to_owned(),
+                };
+                loader = loader.profile_name(&name);
+                SharedCredentialsProvider::new(
+                    ProfileFileCredentialsProvider::builder()
+                        .configure(&config)
+                        .profile_files(files)
+                        .profile_name(name)
+                        .build(),
+                )
+            }
+            Chosen::WebIdentity => SharedCredentialsProvider::new(
+                WebIdentityTokenCredentialsProvider::builder()
+                    .configure(&config)
+                    .build(),
+            ),
+            Chosen::Container => SharedCredentialsProvider::new(
+                EcsCredentialsProvider::builder().configure(&config).build(),
+            ),
+            Chosen::Instance => SharedCredentialsProvider::new(
+                ImdsCredentialsProvider::builder()
+                    .configure(&config)
+                    .build(),
+            ),
+        };
+        Source {
+            chosen,
+            provider,
+            sts: loader.load().await,
         }
     }
 
-    fn explain(&self, error: &CredentialsError) -> CredentialError {
+    fn explain(&self, chosen: Chosen, error: &CredentialsError) -> CredentialError {
         let said = with_causes(error);
-        let said = without_answer(&said);
+        let said = tidy(without_answer(&said), SAID_BYTES);
         if matches!(error, CredentialsError::CredentialsNotLoaded(_)) {
-            return CredentialError::Missing(format!(
-                "no credentials found{}: looked in the destination's configuration, {LOOKED_AT}; set \
-                 aws_access_key_id and aws_secret_access_key, or make one of these available",
-                self.role()
-            ));
+            return self.missing(&match chosen {
+                Chosen::Instance => format!(
+                    "none found{}: looked {LOOKED_AT}; make one of these available",
+                    empty_keys()
+                ),
+                other => format!("{} gave none: {said}; correct that", other.in_words()),
+            });
         }
         let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
         let remedy = match says(&SIGNED_OUT) {
             true => "sign in with `aws sso login`",
-            false => "set right what gives them",
+            false => "correct what gives them",
         };
         if says(&SIGNED_OUT)
             || says(&REFUSALS)
             || matches!(error, CredentialsError::InvalidConfiguration(_))
         {
-            return CredentialError::Missing(format!(
-                "credentials{} are refused: {said}{}; {remedy}, or set aws_access_key_id and aws_secret_access_key",
-                self.role(),
+            return self.missing(&format!(
+                "{} are refused: {said}{}; {remedy}",
+                chosen.in_words(),
                 self.asked()
             ));
         }
-        self.unavailable(said)
+        self.unavailable(&format!("{said}{}", self.asked()))
+    }
+
+    /// A person must act.
+    fn missing(&self, fault: &str) -> CredentialError {
+        CredentialError::Missing(format!(
+            "no credentials{}: {fault}, or set aws_access_key_id and aws_secret_access_key",
+            self.role()
+        ))
     }
 
     fn unavailable(&self, said: &str) -> CredentialError {
         CredentialError::Unavailable(format!(
             "no credentials{} for now: {said}{}; they are looked for {LOOKED_AT}, and the first of these that is set \
-             up must answer; aws_access_key_id and aws_secret_access_key in the configuration go before all",
+             up must answer; with aws_access_key_id and aws_secret_access_key in the configuration none is asked",
             self.role(),
-            self.asked()
+            match self.source.get() {
+                Some(source) => format!(" (asked: {})", source.chosen.in_words()),
+                None => String::new(),
+            }
         ))
     }
 
@@ -234,113 +372,16 @@ impl Chain {
     }
 }
 
-/// Stands where the loader made no chain, which its documentation does not exclude.
-#[derive(Debug)]
-struct NoProvider;
-
-impl ProvideCredentials for NoProvider {
-    fn provide_credentials<'a>(
-        &'a self,
-    ) -> aws_credential_types::provider::future::ProvideCredentials<'a>
-    where
-        Self: 'a,
-    {
-        aws_credential_types::provider::future::ProvideCredentials::ready(Err(
-            CredentialsError::not_loaded_no_source(),
-        ))
-    }
-}
-
-/// The host's HTTP client in the form that the chain asks for.
-#[derive(Debug, Clone)]
-struct Connector {
-    client: reqwest::Client,
-    last_asked: LastAsked,
-}
-
-impl Connector {
-    fn with(&self, settings: &HttpConnectorSettings) -> SharedHttpConnector {
-        let connect = settings.connect_timeout().unwrap_or_default();
-        SharedHttpConnector::new(TimedConnector {
-            connector: self.clone(),
-            timeout: connect + settings.read_timeout().unwrap_or(ANSWER_TIMEOUT),
-        })
-    }
-}
-
-#[derive(Debug)]
-struct TimedConnector {
-    connector: Connector,
-    timeout: Duration,
-}
-
-impl HttpConnector for TimedConnector {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let Connector { client, last_asked } = self.connector.clone();
-        let timeout = self.timeout;
-        *last_asked.lock().unwrap_or_else(PoisonError::into_inner) = place(request.uri());
-        HttpConnectorFuture::new(async move { carry(&client, timeout, request).await })
+/// Keys that are set to nothing look set up to the person who wrote them.
+fn empty_keys() -> &'static str {
+    let is_empty = |name| std::env::var(name).is_ok_and(|value: String| value.trim().is_empty());
+    match is_empty("AWS_ACCESS_KEY_ID") || is_empty("AWS_SECRET_ACCESS_KEY") {
+        true => " (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are empty)",
+        false => "",
     }
 }
 
 /// An error of instance metadata quotes the whole answer, whose body is nobody's to print.
 fn without_answer(said: &str) -> &str {
     said.split(" Response {").next().unwrap_or(said)
-}
-
-/// The origin of a URL: what stands behind it may be a secret, or what another answer said.
-fn place(url: &str) -> Option<String> {
-    let url = url::Url::parse(url).ok()?;
-    Some(url.origin().ascii_serialization())
-}
-
-async fn carry(
-    client: &reqwest::Client,
-    timeout: Duration,
-    request: HttpRequest,
-) -> Result<HttpResponse, ConnectorError> {
-    let user = |e: &dyn fmt::Display| ConnectorError::user(e.to_string().into());
-    let method = reqwest::Method::from_bytes(request.method().as_bytes()).map_err(|e| user(&e))?;
-    let body = request
-        .body()
-        .bytes()
-        .map(Bytes::copy_from_slice)
-        .ok_or_else(|| user(&"the credential chain sent a streaming body"))?;
-    let mut outgoing = client
-        .request(method, request.uri())
-        .timeout(timeout)
-        .body(body);
-    for (name, value) in request.headers() {
-        outgoing = outgoing.header(name, value);
-    }
-    let mut answer = outgoing.send().await.map_err(failed)?;
-    let status = answer.status().as_u16();
-    let headers = answer.headers().clone();
-    let mut received = BytesMut::new();
-    while let Some(chunk) = answer.chunk().await.map_err(failed)? {
-        if received.len() + chunk.len() > ANSWER_LIMIT_BYTES {
-            return Err(user(&format!(
-                "an answer of more than {ANSWER_LIMIT_BYTES} bytes"
-            )));
-        }
-        received.extend_from_slice(&chunk);
-    }
-    let status = status.try_into().map_err(|e| user(&e))?;
-    let mut response = HttpResponse::new(status, SdkBody::from(received.freeze()));
-    for (name, value) in &headers {
-        if let Ok(value) = value.to_str() {
-            response
-                .headers_mut()
-                .try_append(name.as_str().to_owned(), value.to_owned())
-                .map_err(|e| user(&e))?;
-        }
-    }
-    Ok(response)
-}
-
-fn failed(error: reqwest::Error) -> ConnectorError {
-    match error.is_timeout() {
-        true => ConnectorError::timeout(error.into()),
-        false => ConnectorError::io(error.into()),
-    }
 }

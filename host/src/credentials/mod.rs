@@ -1,17 +1,22 @@
 //! Where long-lived secrets come from and how they are held: redacted when printed, wiped when dropped. Nothing here
 //! is ever handed to a plugin; `capability::signer` derives what it gets.
 
+mod carry;
 mod chain;
+mod chosen;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use zeroize::Zeroizing;
 
 pub use chain::{AssumeRole, Chain, ChainOptions};
+
+/// Credentials are asked for anew when less than this is left: a part of 32 MiB on a slow line still arrives.
+pub(crate) const RENEW_BEFORE_EXPIRY: Duration = Duration::from_secs(5 * 60);
 
 /// A text that is never printed and is wiped from memory when dropped.
 #[derive(Clone, PartialEq, Eq)]
@@ -26,6 +31,39 @@ impl Secret {
     /// The secret itself: to derive from or to sign with, never to print.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// Why this cannot be a key, in words that repeat nothing of it. Keys are printable ASCII without blanks: whatever
+    /// else there is came with copying, ends as a signature that does not match, and is never meant.
+    pub fn fault_as_key(&self) -> Option<&'static str> {
+        let key = self.expose();
+        let is_break = |c: char| matches!(c, '\n' | '\r');
+        let is_blank = |c: char| c.is_whitespace() && !is_break(c);
+        Some(if key.is_empty() {
+            "is empty"
+        } else if key.ends_with(is_break) {
+            "ends with a line break"
+        } else if key.contains(is_break) {
+            "has a line break in it"
+        } else if key.starts_with(is_blank) {
+            "begins with a blank"
+        } else if key.ends_with(is_blank) {
+            "ends with a blank"
+        } else if key.contains(is_blank) {
+            "has a blank in it"
+        } else if key.contains(char::is_control) {
+            "has a control character in it"
+        } else if !key.is_ascii() {
+            "has a character in it that is not ASCII"
+        } else {
+            return None;
+        })
+    }
+}
+
+impl From<Zeroizing<String>> for Secret {
+    fn from(text: Zeroizing<String>) -> Self {
+        Secret(text)
     }
 }
 
@@ -48,6 +86,46 @@ pub struct Credentials {
     pub expires: Option<SystemTime>,
 }
 
+impl Credentials {
+    /// Credentials of which every part can be what it is meant to be.
+    pub fn new(
+        access_key_id: &Secret,
+        secret_access_key: Secret,
+        session_token: Option<Secret>,
+        expires: Option<SystemTime>,
+    ) -> Result<Self, KeyFault> {
+        let parts = [
+            ("access key id", Some(access_key_id)),
+            ("secret access key", Some(&secret_access_key)),
+            ("session token", session_token.as_ref()),
+        ];
+        for (part, key) in parts {
+            if let Some(fault) = key.and_then(Secret::fault_as_key) {
+                return Err(KeyFault { part, fault });
+            }
+        }
+        Ok(Credentials {
+            access_key_id: access_key_id.expose().to_owned(),
+            secret_access_key,
+            session_token,
+            expires,
+        })
+    }
+
+    /// Whether they still hold after this time.
+    pub(crate) fn outlast(&self, time: Duration) -> bool {
+        self.expires.is_none_or(|end| end > SystemTime::now() + time)
+    }
+}
+
+/// What is wrong with one part of a set of credentials; repeats nothing of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the {part} {fault}")]
+pub struct KeyFault {
+    part: &'static str,
+    fault: &'static str,
+}
+
 /// Why there are no credentials.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialError {
@@ -59,6 +137,16 @@ pub enum CredentialError {
     Unavailable(String),
 }
 
+/// Where a destination's configuration says that its credentials come from: there is no default, because a default
+/// would sign with the identity of this machine for whoever forgot a key.
+#[derive(Debug, Clone)]
+pub enum CredentialSettings {
+    /// Keys of its own.
+    Keys(Credentials),
+    /// This machine's own credentials, asked for by name.
+    Host(ChainOptions),
+}
+
 /// Where credentials come from. Cheap to clone.
 #[derive(Debug, Clone)]
 pub enum CredentialSource {
@@ -66,42 +154,23 @@ pub enum CredentialSource {
     None,
     /// Fixed ones, from the destination's configuration.
     Static(Credentials),
-    /// AWS's own chain: environment, profile files, web identity, container and instance metadata, and a role on top.
+    /// The host's own: environment, profile files, web identity, container or instance metadata, and a role on top.
     Chain(Arc<Chain>),
 }
 
 impl CredentialSource {
-    /// The keys of a destination's configuration (`aws_access_key_id`, `aws_secret_access_key`,
-    /// `aws_session_token`), or `None` when it has neither key, so that the chain is meant. Empty is absent.
-    pub fn from_keys(
-        access_key_id: Option<&Secret>,
-        secret_access_key: Option<&Secret>,
-        session_token: Option<&Secret>,
-    ) -> Result<Option<Self>, CredentialError> {
-        let filled = |s: Option<&Secret>| s.filter(|s| !s.expose().is_empty()).cloned();
-        match (filled(access_key_id), filled(secret_access_key)) {
-            (None, None) => Ok(None),
-            (Some(id), Some(secret_access_key)) => {
-                Ok(Some(CredentialSource::Static(Credentials {
-                    access_key_id: id.expose().to_owned(),
-                    secret_access_key,
-                    session_token: filled(session_token),
-                    expires: None,
-                })))
-            }
-            (Some(_), None) => Err(half("aws_secret_access_key", "aws_access_key_id")),
-            (None, Some(_)) => Err(half("aws_access_key_id", "aws_secret_access_key")),
-        }
-    }
-
-    /// Ask the source, without any cache. Bounded in time.
-    pub async fn fetch(&self) -> Result<Credentials, CredentialError> {
+    /// Credentials other than `instead_of`, as far as the source has any. Bounded in time. The chain is asked once for
+    /// all sessions that share it, and again when its answer nears its end or is the one that is to be replaced.
+    pub async fn fetch(
+        &self,
+        instead_of: Option<&Credentials>,
+    ) -> Result<Credentials, CredentialError> {
         match self {
             CredentialSource::None => Err(CredentialError::Missing(
                 "this call has no credentials".to_owned(),
             )),
             CredentialSource::Static(credentials) => Ok(credentials.clone()),
-            CredentialSource::Chain(chain) => chain.fetch().await,
+            CredentialSource::Chain(chain) => chain.fetch(instead_of).await,
         }
     }
 
@@ -109,10 +178,4 @@ impl CredentialSource {
     pub fn is_renewable(&self) -> bool {
         matches!(self, CredentialSource::Chain(_))
     }
-}
-
-fn half(missing: &str, present: &str) -> CredentialError {
-    CredentialError::Missing(format!(
-        "the configuration has `{present}` but no `{missing}`; give both, or neither to use the host's credential chain"
-    ))
 }

@@ -11,28 +11,21 @@ use super::*;
 use crate::capability::network::{Network, NetworkOptions};
 
 #[test]
-fn keys_come_in_pairs() {
-    let (id, secret) = (Secret::new("AKID"), Secret::new("canary"));
-    let both = CredentialSource::from_keys(Some(&id), Some(&secret), None).unwrap();
-    assert!(matches!(both, Some(CredentialSource::Static(_))));
-    assert!(!format!("{both:?}").contains("canary"));
-    let empty = Secret::new("");
-    assert!(
-        CredentialSource::from_keys(Some(&empty), None, None)
-            .unwrap()
-            .is_none()
-    );
-    for (id, secret, named) in [
-        (Some(&id), None, "secret_access_key"),
-        (None, Some(&secret), "access_key_id"),
+fn a_set_of_keys_names_the_part_that_cannot_be_one_and_repeats_nothing() {
+    let new = |id: &str, key: &str, token: Option<&str>| {
+        Credentials::new(&Secret::new(id), Secret::new(key), token.map(Secret::new), None)
+    };
+    let good = new("AKID", "canary/+=", Some("canary")).expect("whole");
+    assert!(!format!("{good:?}").contains("canary"), "{good:?}");
+    for (id, key, token, expect) in [
+        ("", "canary", None, "the access key id is empty"),
+        ("AKID", "", None, "the secret access key is empty"),
+        ("AKID\n", "canary", None, "the access key id ends with a line break"),
+        ("AKID", "canary ", None, "the secret access key ends with a blank"),
+        ("AKID", "canary", Some("a\u{7f}"), "the session token has a control character in it"),
+        ("AKID", "canary", Some("ä"), "the session token has a character in it that is not ASCII"),
     ] {
-        let error = CredentialSource::from_keys(id, secret, None)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains(&format!("no `aws_{named}`")) && !error.contains("canary"),
-            "{error}"
-        );
+        assert_eq!(new(id, key, token).unwrap_err().to_string(), expect);
     }
 }
 
@@ -81,7 +74,7 @@ const KEYS: &str = "[profile export]\naws_access_key_id = AKID\naws_secret_acces
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_profile_and_a_credential_process_are_read() {
     let (_file, source) = chain(KEYS, ChainOptions::default());
-    let found = source.fetch().await.unwrap();
+    let found = source.fetch(None).await.unwrap();
     assert_eq!(
         (
             found.access_key_id.as_str(),
@@ -91,7 +84,7 @@ async fn a_profile_and_a_credential_process_are_read() {
     );
     let process = "[profile export]\ncredential_process = echo '{\"Version\":1,\"AccessKeyId\":\"P\",\"SecretAccessKey\":\"S\",\"SessionToken\":\"T\",\"Expiration\":\"2099-01-01T00:00:00Z\"}'\n";
     let (_file, source) = chain(process, ChainOptions::default());
-    let found = source.fetch().await.unwrap();
+    let found = source.fetch(None).await.unwrap();
     assert_eq!(found.access_key_id, "P");
     assert_eq!(found.session_token.unwrap().expose(), "T");
     assert!(found.expires.is_some());
@@ -115,7 +108,7 @@ async fn a_role_is_assumed_with_its_external_id() {
     let answer = "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><AssumedRoleUser><AssumedRoleId>A:b</AssumedRoleId><Arn>arn:aws:sts::123456789012:assumed-role/export/b</Arn></AssumedRoleUser><Credentials><AccessKeyId>ASIA</AccessKeyId><SecretAccessKey>canary2</SecretAccessKey><SessionToken>token</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>";
     let (url, mut asked) = stand_in(200, answer.to_owned()).await;
     let (_file, source) = chain(KEYS, role(url));
-    let found = source.fetch().await.unwrap();
+    let found = source.fetch(None).await.unwrap();
     assert_eq!(found.access_key_id, "ASIA");
     assert!(found.session_token.is_some() && found.expires.is_some());
     let request = asked.recv().await.unwrap();
@@ -135,7 +128,7 @@ async fn a_refused_role_is_a_persons_matter() {
     let denied = "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>not authorized to perform sts:AssumeRole</Message></Error><RequestId>r</RequestId></ErrorResponse>";
     let (url, _asked) = stand_in(403, denied.to_owned()).await;
     let (_file, source) = chain(KEYS, role(url));
-    match source.fetch().await {
+    match source.fetch(None).await {
         Err(CredentialError::Missing(text)) => {
             assert!(
                 text.contains("role/export") && text.contains("AccessDenied"),
@@ -153,7 +146,7 @@ async fn an_unreachable_sts_may_answer_later() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let (_file, source) = chain(KEYS, role(url));
-    match source.fetch().await {
+    match source.fetch(None).await {
         Err(CredentialError::Unavailable(text)) => assert!(text.contains("role/export"), "{text}"),
         other => panic!("{other:?}"),
     }
@@ -166,7 +159,7 @@ async fn a_source_that_never_answers_ends_with_its_time_and_says_what_to_do() {
     let CredentialSource::Chain(chain) = source else {
         panic!("{source:?}")
     };
-    match chain.fetch_within(Duration::from_millis(50)).await {
+    match chain.ask_within(Duration::from_millis(50)).await {
         Err(CredentialError::Unavailable(text)) => {
             for words in [
                 "no answer within 0.05 s",
@@ -178,4 +171,54 @@ async fn a_source_that_never_answers_ends_with_its_time_and_says_what_to_do() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+const ASSUMED: &str = "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><AssumedRoleUser><AssumedRoleId>A:b</AssumedRoleId><Arn>arn:aws:sts::123456789012:assumed-role/export/b</Arn></AssumedRoleUser><Credentials><AccessKeyId>ASIA</AccessKeyId><SecretAccessKey>canary2</SecretAccessKey><SessionToken>token</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_answer_serves_every_session_until_it_is_to_be_replaced() {
+    let (url, mut asked) = stand_in(200, ASSUMED.to_owned()).await;
+    let (_file, source) = chain(KEYS, role(url));
+    let copy = source.clone();
+    let (one, two) = tokio::join!(source.fetch(None), copy.fetch(None));
+    let found = one.expect("credentials");
+    assert_eq!(found, two.expect("credentials"));
+    assert_eq!(source.fetch(None).await, Ok(found.clone()));
+    asked.recv().await.expect("the first question");
+    assert!(asked.try_recv().is_err(), "asked more than once");
+    source.fetch(Some(&found)).await.expect("credentials");
+    asked.recv().await.expect("the second question");
+}
+
+/// A person must act: however often it is asked again, nothing is there to assume the role with.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_role_without_credentials_to_assume_it_with_is_a_persons_matter() {
+    let (url, mut asked) = stand_in(200, ASSUMED.to_owned()).await;
+    for (profile, words) in [
+        ("[profile export]\nregion = eu-west-1\n", "gives no credentials"),
+        ("[profile other]\naws_access_key_id = A\n", "there is no profile `export`"),
+        ("[profile export]\naws_access_key_id = AKID\n", "aws_secret_access_key"),
+        (
+            "[profile export]\naws_access_key_id = AKID\naws_secret_access_key =\n",
+            "the secret access key is empty",
+        ),
+        (
+            "[profile export]\nrole_arn = r\nsource_profile = gone\n",
+            "names `gone` as its source_profile",
+        ),
+        (
+            "[profile export]\nrole_arn = r\ncredential_source = Nothing\n",
+            "Nothing",
+        ),
+    ] {
+        let (_file, source) = chain(profile, role(url.clone()));
+        match source.fetch(None).await {
+            Err(CredentialError::Missing(text)) => assert!(
+                text.contains(words) && text.contains("role/export"),
+                "{words}: {text}"
+            ),
+            other => panic!("{profile}: {other:?}"),
+        }
+    }
+    assert!(asked.try_recv().is_err(), "STS was asked with nothing");
 }

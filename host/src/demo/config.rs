@@ -66,8 +66,9 @@ fn destination(name: &str, store: &DevStore, rows_per_hour: u64) -> String {
          prefix = \"{name}/{{table}}/{{year}}-{{month}}-{{day}}/\"\n\
          {format}\
          endpoint_url = \"{}\"   # real: delete for AWS, or the URL of your store\n\
-         aws_access_key_id = \"{ACCESS_KEY}\"       # real: \"${{env:AWS_ACCESS_KEY_ID}}\", or delete for the AWS chain\n\
-         aws_secret_access_key = \"{SECRET_KEY}\"   # real: \"${{env:AWS_SECRET_ACCESS_KEY}}\", or delete\n\
+         aws_access_key_id = \"{ACCESS_KEY}\"       # real: \"${{env:AWS_ACCESS_KEY_ID}}\"\n\
+         aws_secret_access_key = \"{SECRET_KEY}\"   # real: \"${{env:AWS_SECRET_ACCESS_KEY}}\"\n\
+         # real: or instead of the two keys, with a role or profile: credentials = {{ source = \"host\" }}\n\
          \n\
          [destinations.{name}.source]\n\
          type = \"sample\"                            # real: \"files\" and path = \"folder/with/events/\"\n\

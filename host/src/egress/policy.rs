@@ -109,14 +109,18 @@ impl FromStr for AllowedUrl {
 
     fn from_str(entry: &str) -> Result<Self, PolicyError> {
         let refuse = |rule: String| PolicyError::Allow {
-            entry: entry.to_owned(),
+            // What stands before the host may be a password.
+            entry: match entry.rsplit_once('@') {
+                Some((_, after)) => format!("…@{after}"),
+                None => entry.to_owned(),
+            },
             rule,
         };
         let url = Url::parse(entry).map_err(|e| refuse(format!("is no URL ({e})")))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(refuse("is neither http nor https".to_owned()));
         }
-        if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
+        if url.query().is_some() || url.fragment().is_some() || has_user(&url) {
             return Err(refuse("holds more than address and path".to_owned()));
         }
         check_path(url.path()).map_err(|rule| refuse(format!("is refused: {rule}")))?;
@@ -126,6 +130,10 @@ impl FromStr for AllowedUrl {
             None,
         )))
     }
+}
+
+fn has_user(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
 }
 
 impl Place {

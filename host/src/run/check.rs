@@ -46,7 +46,7 @@ pub async fn check(
     log: LogSink,
 ) -> Result<Vec<CheckStep>, Cause> {
     let header = target.header(interval);
-    let run = header.run(target::attempt_id());
+    let run = header.run(target::attempt_id()?);
     let plan = target.plan(&run).await?;
     let access = target.access()?;
     let held = state.hold(header)?;
@@ -82,7 +82,7 @@ pub(super) struct Trial<'a> {
 impl Trial<'_> {
     /// A try that nobody asked for, and the warnings that come of it. What does not work is an error.
     pub(super) async fn unasked(&self, occasion: Occasion) -> Result<Vec<String>, Cause> {
-        let run = self.held.header.run(target::attempt_id());
+        let run = self.held.header.run(target::attempt_id()?);
         let tried = self.steps(run, occasion.depth());
         let steps = match tokio::time::timeout(AUTOMATIC_TIME, tried).await {
             Ok(outcome) => outcome?.0,

@@ -7,13 +7,13 @@ use std::path::PathBuf;
 use crate::capability::network::NetworkError;
 use crate::component::ComponentError;
 use crate::config::ConfigError;
-use crate::credentials::CredentialError;
 use crate::egress::GrantRefused;
 use crate::egress::policy::PolicyError;
 use crate::interval::IntervalError;
 use crate::sandbox::contract::{CheckStep, Failure, Recovery};
 use crate::sandbox::{CallError, Crash, LoadError, SandboxError};
 use crate::source::SourceError;
+use crate::terminal::one_line;
 
 /// What whoever started the run should do about its failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -40,7 +40,7 @@ pub enum Cause {
     Interval(#[from] IntervalError),
     #[error(transparent)]
     Component(#[from] ComponentError),
-    #[error("cannot load {component}: {error}")]
+    #[error("cannot load {}: {}", one_line(component), one_line(&error.to_string()))]
     Load { component: String, error: LoadError },
     #[error(
         "the component {component} describes its configuration by something that is no JSON Schema: {problem}; report it to the plugin's author"
@@ -57,13 +57,13 @@ pub enum Cause {
     Grant(#[from] GrantRefused),
     #[error(transparent)]
     Network(#[from] NetworkError),
-    #[error(transparent)]
-    Credentials(#[from] CredentialError),
+    #[error("the operating system gives no random numbers: {0}; it must, to tell attempts apart")]
+    Randomness(String),
     #[error("cannot keep state in {}: {source}; make it writable, or set `state_dir`", path.display())]
     State { path: PathBuf, source: io::Error },
     #[error("this very run is under way in another process (it holds {}); wait for it", lock.display())]
     Busy { lock: PathBuf },
-    #[error(transparent)]
+    #[error("{}", one_line(&.0.to_string()))]
     Source(#[from] SourceError),
     #[error("{0}")]
     Call(#[from] CallError),
@@ -101,10 +101,8 @@ impl Cause {
             | Cause::Policy { .. }
             | Cause::Grant(_)
             | Cause::Network(_)
-            | Cause::Call(CallError::Failed(Failure::Config(_)))
-            | Cause::Credentials(CredentialError::Missing(_)) => Class::Configuration,
+            | Cause::Call(CallError::Failed(Failure::Config(_))) => Class::Configuration,
             Cause::Busy { .. }
-            | Cause::Credentials(CredentialError::Unavailable(_))
             | Cause::Call(CallError::Failed(Failure::Unavailable { .. }))
             | Cause::Call(CallError::Crashed {
                 cause: Crash::WaitingTime { .. },
@@ -123,9 +121,11 @@ impl Cause {
                 cause: Crash::Panic(_) | Crash::Trap(_) | Crash::Lost,
                 ..
             }) => Class::Defect,
-            Cause::Sandbox(_) | Cause::State { .. } | Cause::Source(_) | Cause::Call(_) => {
-                Class::Failed
-            }
+            Cause::Sandbox(_)
+            | Cause::Randomness(_)
+            | Cause::State { .. }
+            | Cause::Source(_)
+            | Cause::Call(_) => Class::Failed,
         }
     }
 }

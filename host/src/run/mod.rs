@@ -73,7 +73,7 @@ pub async fn run(
 ) -> Result<RunReport, RunError> {
     let begun = Instant::now();
     let header = target.header(interval);
-    let run = header.run(target::attempt_id());
+    let run = header.run(target::attempt_id()?);
     let plan = target.plan(&run).await?;
     let access = target.access()?;
     let held = state.hold(header)?;

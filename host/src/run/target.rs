@@ -17,7 +17,7 @@ use crate::capability::log::LogSink;
 use crate::capability::network::Network;
 use crate::component::Component;
 use crate::config::{CheckMode, Config, Destination, Problem, Problems, near_miss};
-use crate::credentials::{Chain, ChainOptions, CredentialSource, Secret};
+use crate::credentials::{Chain, ChainOptions, CredentialSettings, CredentialSource};
 use crate::egress::Grants;
 use crate::egress::policy::{Policy, PolicyError};
 use crate::interval::Interval;
@@ -118,17 +118,22 @@ impl Target {
             .as_object()
             .map(|properties| properties.keys().cloned().collect())
             .unwrap_or_default();
-        let (public, _, mistyped) = destination.fields.split(&secret_fields(&loaded.schema));
-        let problems = mistyped
+        let (public, mistyped) = destination.fields.open(&secret_fields(&loaded.schema));
+        let problem = |field: &str, message: String| {
+            Problem::new(
+                destination.fields.place(field),
+                format!("destinations.{}.{field}", destination.name),
+                message,
+            )
+        };
+        let mut problems: Vec<Problem> = mistyped
             .iter()
-            .map(|field| {
-                Problem::new(
-                    destination.fields.place(field),
-                    format!("destinations.{}.{field}", destination.name),
-                    "expected a string",
-                )
-            })
+            .map(|field| problem(field, "expected a string".to_owned()))
             .collect();
+        if let CredentialSettings::Host(options) = &destination.credentials {
+            let fault = options.environment_fault(&|name| std::env::var(name).ok());
+            problems.extend(fault.map(|fault| problem("credentials", fault)));
+        }
         Problems::check(&config.file, problems)?;
         Ok(Self {
             name: destination.name.clone(),
@@ -158,6 +163,7 @@ impl Target {
     }
 
     fn placed(&self, problems: &[contract::Problem], whole: &CallError) -> Cause {
+        let fields = &self.destination.fields;
         let placed = problems
             .iter()
             .map(|problem| {
@@ -171,10 +177,13 @@ impl Target {
                     field => format!("destinations.{}.{field}", self.name),
                 };
                 Problem {
-                    at: self.destination.fields.place(&problem.field),
+                    at: fields.place(&problem.field),
                     field,
-                    message: format!("{}{hint}", problem.message),
-                    allowed: problem.allowed.clone(),
+                    message: fields.redacted(&problem.field, &problem.message) + &hint,
+                    allowed: problem
+                        .allowed
+                        .as_deref()
+                        .map(|allowed| fields.redacted(&problem.field, allowed)),
                 }
             })
             .collect();
@@ -191,15 +200,12 @@ impl Target {
         let policy = Policy::for_destination(&self.public, &destination.egress)
             .map_err(|error| self.policy_problem(error))?;
         let network = Network::new(&destination.network)?;
-        let secret = BTreeSet::from(KEY_FIELDS.map(str::to_owned));
-        let (_, secrets, _) = destination.fields.split(&secret);
-        let [id, key, token] = KEY_FIELDS.map(|name| secrets.get(name));
-        let credentials = match CredentialSource::from_keys(id, key, token)? {
-            Some(keys) => keys,
-            None => {
+        let credentials = match &destination.credentials {
+            CredentialSettings::Keys(keys) => CredentialSource::Static(keys.clone()),
+            CredentialSettings::Host(options) => {
                 let options = ChainOptions {
                     region: self.public["region"].as_str().map(str::to_owned),
-                    ..destination.credentials.clone()
+                    ..options.clone()
                 };
                 CredentialSource::Chain(Arc::new(Chain::new(&network, options)?))
             }
@@ -220,6 +226,13 @@ impl Target {
     }
 
     fn policy_problem(&self, error: PolicyError) -> Cause {
+        let error = match error {
+            PolicyError::Field { field, message } => PolicyError::Field {
+                message: self.destination.fields.redacted(field, &message),
+                field,
+            },
+            other => other,
+        };
         Cause::Policy {
             destination: self.name.clone(),
             error,
@@ -252,14 +265,11 @@ impl Target {
     }
 
     /// Tells settings apart that have to be tried anew: what the plugin is configured with and whose keys sign.
-    /// A hash; no secret goes into it.
+    /// A hash; of credentials only their names go into it.
     pub fn fingerprint(&self) -> String {
         let destination = &self.destination;
-        let secret = BTreeSet::from(KEY_FIELDS.map(str::to_owned));
-        let (_, secrets, _) = destination.fields.split(&secret);
-        let key_id = secrets.get(KEY_FIELDS[0]).map(Secret::expose);
         let whole = format!(
-            "{}\n{}\n{key_id:?}\n{:?}",
+            "{}\n{}\n{:?}",
             self.name, self.public, destination.credentials
         );
         hexadecimal(&Sha256::digest(whole.as_bytes()))
@@ -277,14 +287,7 @@ impl Target {
     }
 }
 
-/// The keys that the host signs with: no plugin ever gets them, whatever its schema says.
-const KEY_FIELDS: [&str; 3] = [
-    "aws_access_key_id",
-    "aws_secret_access_key",
-    "aws_session_token",
-];
-
-/// Names of the fields that the schema marks `writeOnly`, and the keys.
+/// Names of the fields that the schema marks `writeOnly`. The keys are none of them any more: the host took them out.
 fn secret_fields(schema: &Value) -> BTreeSet<String> {
     schema["properties"]
         .as_object()
@@ -292,7 +295,6 @@ fn secret_fields(schema: &Value) -> BTreeSet<String> {
         .flatten()
         .filter(|(_, property)| property["writeOnly"] == Value::Bool(true))
         .map(|(name, _)| name.clone())
-        .chain(KEY_FIELDS.map(str::to_owned))
         .collect()
 }
 
@@ -320,9 +322,12 @@ fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A name for one attempt that no other has.
-pub fn attempt_id() -> String {
-    format!("{:032x}", fastrand::u128(..))
+/// A name for one attempt that no other has: from the operating system's randomness, so that copies of a machine,
+/// which begin with the same memory, share none.
+pub fn attempt_id() -> Result<String, Cause> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| Cause::Randomness(error.to_string()))?;
+    Ok(hexadecimal(&bytes))
 }
 
 #[cfg(test)]

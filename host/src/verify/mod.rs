@@ -27,6 +27,7 @@ use crate::run::error::{Cause, Class};
 use crate::run::target::{self, Target};
 use crate::sandbox::contract::Plan;
 use crate::source::{EventFilter, Selection};
+use crate::terminal::one_line;
 use expected::Rows;
 use layout::{Layout, MANIFEST_LIMIT_BYTES, Manifest};
 pub use report::{FileOutcome, VerifyReport};
@@ -44,7 +45,7 @@ const FILES_LIMIT: u64 = 100_000;
 pub enum VerifyError {
     #[error(transparent)]
     Run(Cause),
-    #[error(transparent)]
+    #[error("{}", one_line(&.0.to_string()))]
     Store(#[from] StoreError),
     #[error(
         "a thread that reads files ended unexpectedly; report it with the file if it comes back"
@@ -109,7 +110,7 @@ pub async fn verify(
     watch: Watch,
 ) -> Result<VerifyReport, VerifyError> {
     let begun = Instant::now();
-    let run = target.header(interval).run(target::attempt_id());
+    let run = target.header(interval).run(target::attempt_id()?);
     let plan = target.plan(&run).await?;
     let store = Store::new(&plan, target.access()?)?;
     let layout = Layout::new(&plan.keys);

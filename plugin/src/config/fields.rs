@@ -179,8 +179,8 @@ pub const AWS_ACCESS_KEY_ID: Field = Field {
     name: "aws_access_key_id",
     kind: Kind::Secret,
     title: "Access key id",
-    description: "Access key id. Without it and the secret access key the host looks for credentials itself. \
-                  The host keeps it; the plugin gets keys scoped to a day and a region.",
+    description: "Access key id. The host keeps it and the secret access key; the plugin gets keys scoped to a day \
+                  and a region. Left out when the host has credentials of its own to sign with.",
     ..OPTIONAL
 };
 pub const AWS_SECRET_ACCESS_KEY: Field = Field {

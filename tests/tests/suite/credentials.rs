@@ -5,7 +5,7 @@ use batch_export_tests::keys::{
     CANARY, CONTAINER_AUTHORIZATION, EXTERNAL_ID, LASTING, Mood, SSO_BEARER, StandIn, WEB_IDENTITY,
     keys,
 };
-use batch_export_tests::program::{Printed, Program, configuration};
+use batch_export_tests::program::{self, Printed, Program};
 use batch_export_tests::scene::{BUCKET, Scene};
 
 const ROWS: usize = 100;
@@ -129,7 +129,8 @@ fn instance(stand_in: &StandIn) -> Source {
 fn roles(stand_in: &StandIn) -> [Source; 2] {
     let arn = "arn:aws:iam::111122223333:role/exporter";
     let own = format!(
-        "credentials = {{ role_arn = \"{arn}\", external_id = \"{EXTERNAL_ID}\", sts_endpoint_url = \"{}\" }}",
+        "credentials.role_arn = \"{arn}\"\ncredentials.external_id = \"{EXTERNAL_ID}\"\n\
+         credentials.sts_endpoint_url = \"{}\"\n",
         stand_in.url("")
     );
     let base = keys("base", 1);
@@ -156,9 +157,7 @@ fn roles(stand_in: &StandIn) -> [Source; 2] {
 
 /// The destination without keys of its own.
 fn keyless(scene: &Scene, lines: &str) -> String {
-    let text = configuration(scene, "exports", ROWS, lines);
-    let kept = text.lines().filter(|line| !line.starts_with("aws_"));
-    kept.map(|line| format!("{line}\n")).collect()
+    program::keyless(scene, "exports", ROWS, lines)
 }
 
 /// A folder and an environment in which these sources are set up.
@@ -217,7 +216,7 @@ async fn every_source_gives_its_own_keys() {
     chosen.environment = vec![("AWS_PROFILE", "exports".to_owned())];
     let mut named = profile("elsewhere/aws", "[profile exports]");
     named.lines =
-        "credentials = { profile = \"exports\", profile_file = \"elsewhere/aws\" }".to_owned();
+        "credentials.profile = \"exports\"\ncredentials.profile_file = \"elsewhere/aws\"\n".to_owned();
     let sources = [
         environment(),
         profile(".aws/credentials", "[default]"),
@@ -286,7 +285,8 @@ async fn sources_are_asked_in_their_order() {
         "aws_access_key_id = \"{}\"\naws_secret_access_key = \"{}\"\naws_session_token = \"{}\"\n",
         meant.access_key_id, meant.secret_access_key, meant.session_token
     );
-    program.configure(&format!("{}{lines}", keyless(&scene, "")));
+    let text = keyless(&scene, "").replace("credentials.source = \"host\"\n", &lines);
+    program.configure(&text);
     let printed = program.export(&[]);
     assert_eq!(printed.code, Some(0), "{printed:?}");
 }
@@ -363,4 +363,91 @@ async fn the_plugin_does_not_reach_what_the_host_asks_for_keys() {
     assert_eq!(stand_in.issued("container"), 1, "the host got its keys");
     assert_eq!(stand_in.requests().len(), 1, "{:?}", stand_in.requests());
     assert_discreet(&program, &scene, &printed);
+}
+
+/// What is set up by half is somebody's mistake, and the next source is somebody else's identity.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_set_up_by_half_is_named_and_the_next_source_is_not_asked() {
+    let stand_in = StandIn::start(LASTING).await;
+    let scene = Scene::new().await;
+    let cases: [(&[(&str, &str)], i32, &str); 8] = [
+        (
+            &[("AWS_ACCESS_KEY_ID", "AKID")],
+            2,
+            "the environment has AWS_ACCESS_KEY_ID, but AWS_SECRET_ACCESS_KEY is not set",
+        ),
+        (
+            &[("AWS_ACCESS_KEY_ID", "AKID"), ("AWS_SECRET_ACCESS_KEY", "")],
+            2,
+            "the environment has AWS_ACCESS_KEY_ID, but AWS_SECRET_ACCESS_KEY is empty",
+        ),
+        (
+            &[("AWS_SECRET_ACCESS_KEY", "CANARY")],
+            2,
+            "the environment has AWS_SECRET_ACCESS_KEY, but AWS_ACCESS_KEY_ID is not set",
+        ),
+        (
+            &[("AWS_SESSION_TOKEN", "CANARY")],
+            2,
+            "the environment has AWS_SESSION_TOKEN without",
+        ),
+        (
+            &[("AWS_ACCESS_KEY_ID", "AKID\n"), ("AWS_SECRET_ACCESS_KEY", "CANARY")],
+            2,
+            "AWS_ACCESS_KEY_ID in the environment ends with a line break",
+        ),
+        (&[("AWS_PROFILE", "nope")], 1, "there is no profile `nope` (AWS_PROFILE)"),
+        (
+            &[("AWS_CONFIG_FILE", "/no/such/file")],
+            1,
+            "AWS_CONFIG_FILE names the file /no/such/file",
+        ),
+        (
+            &[("AWS_ROLE_ARN", "arn:aws:iam::111122223333:role/exporter")],
+            1,
+            "the environment has AWS_ROLE_ARN, but AWS_WEB_IDENTITY_TOKEN_FILE is not set",
+        ),
+    ];
+    for (variables, code, words) in cases {
+        let mut program = program(&scene, &[container(&stand_in)]);
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        program.environment.extend(variables.iter().map(owned));
+        let printed = program.export(&[]);
+        assert_eq!(printed.code, Some(code), "{variables:?}: {printed:?}");
+        assert!(printed.stderr.contains(words), "{words}: {printed:?}");
+        assert_discreet(&program, &scene, &printed);
+    }
+    assert_eq!(stand_in.requests(), Vec::<String>::new());
+    assert_eq!(scene.store.requests().len(), 0);
+}
+
+/// Nothing to assume the role with stays so, however often a scheduler tries again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_with_nothing_to_assume_it_with_is_not_worth_retrying() {
+    let stand_in = StandIn::start(LASTING).await;
+    let scene = Scene::new().await;
+    let [mut own, _] = roles(&stand_in);
+    own.environment.clear();
+    let program = program(&scene, &[own]);
+    let printed = program.export(&[]);
+    assert_eq!(printed.code, Some(1), "{printed:?}");
+    for words in ["no credentials for the role", "role/exporter", "none found"] {
+        assert!(printed.stderr.contains(words), "{words}: {printed:?}");
+    }
+    assert_eq!(stand_in.requests(), Vec::<String>::new());
+}
+
+/// The try before the first run, the run and what it cleans up share one answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_asks_its_source_once() {
+    let stand_in = StandIn::start(LASTING).await;
+    let scene = Scene::new().await;
+    scene
+        .store
+        .set_identities(vec![keys("container", 1).identity()]);
+    let program = program(&scene, &[container(&stand_in)]);
+    program.configure(&keyless(&scene, "").replace("on_request", "automatic"));
+    let printed = program.export(&[]);
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    assert_eq!(stand_in.issued("container"), 1);
 }

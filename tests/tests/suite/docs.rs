@@ -166,9 +166,11 @@ zzzzzzzz = 1
 [destinations.a.limits]
 zzzzzzzz = 1
 [destinations.a.credentials]
+source = "host"
 zzzzzzzz = 1
 [destinations.b]
 model = "events"
+credentials = { source = "host" }
 [destinations.b.source]
 type = "sample"
 zzzzzzzz = 1

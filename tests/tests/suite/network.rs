@@ -2,6 +2,7 @@
 //! and a proxy carry a run.
 
 use batch_export::capability::network::{Network, NetworkOptions};
+use batch_export::credentials::Secret;
 use batch_export::sandbox::Limits;
 use batch_export_tests::components;
 use batch_export_tests::loopback::Server;
@@ -176,7 +177,7 @@ async fn a_proxy_tunnels_tls_and_sees_nothing_of_it() {
     std::fs::write(&ca_file, scene.store.ca_pem().expect("an authority")).expect("written");
     let options = NetworkOptions {
         ca_file: Some(ca_file),
-        proxy: Some(format!("http://{}", proxy.address)),
+        proxy: Some(Secret::new(format!("http://{}", proxy.address))),
         no_proxy: None,
     };
     scene.network = Network::new(&options).expect("a network");

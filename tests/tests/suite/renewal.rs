@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use batch_export_tests::keys::{CANARY, CONTAINER_AUTHORIZATION, Issue, Mood, StandIn, keys};
-use batch_export_tests::program::{Printed, Program, configuration};
+use batch_export_tests::program::{Printed, Program, keyless};
 use batch_export_tests::scene::{BUCKET, Scene};
 use devstore::{Fault, Operation, What};
 use serde_json::Value;
@@ -19,10 +19,7 @@ const SHORT: Duration = Duration::from_millis(1200);
 
 /// Export with keys from a container's endpoint.
 fn export(scene: &Scene, stand_in: &StandIn) -> (Program, Printed) {
-    let text = configuration(scene, "exports", ROWS, "");
-    let keyless = text.lines().filter(|line| !line.starts_with("aws_"));
-    let keyless: String = keyless.map(|line| format!("{line}\n")).collect();
-    let mut program = Program::new(&keyless);
+    let mut program = Program::new(&keyless(scene, "exports", ROWS, ""));
     let variables = [
         ("FULL_URI", stand_in.url("/container")),
         ("TOKEN", CONTAINER_AUTHORIZATION.to_owned()),
