@@ -14,4 +14,5 @@ pub mod model;
 pub mod run;
 pub mod sandbox;
 pub mod source;
+pub mod terminal;
 pub mod verify;

@@ -6,7 +6,11 @@ use batch_export::cli;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let arguments = cli::Arguments::parse();
+    cli::tame_panics();
+    let arguments = match cli::Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return cli::usage(&error),
+    };
     match cli::execute(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => cli::report(&error),

@@ -25,6 +25,6 @@ impl Completions {
             "batch-export",
             &mut script,
         );
-        output::lines(&String::from_utf8_lossy(&script))
+        output::verbatim(&String::from_utf8_lossy(&script))
     }
 }

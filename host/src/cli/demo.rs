@@ -12,6 +12,7 @@ use super::verify::watch;
 use crate::capability::log::Level;
 use crate::demo::{self, Audience, DemoOptions, DemoReport};
 use crate::run::Listener;
+use crate::terminal::one_line;
 
 /// Characters of a manifest that are shown.
 const MANIFEST_CHARS: usize = 400;
@@ -127,7 +128,7 @@ fn in_words(report: &DemoReport) -> String {
     for run in report.verified.iter().filter(|run| !run.passed) {
         let faults = run.files.iter().flat_map(|file| &file.faults);
         for fault in run.faults.iter().chain(faults) {
-            text.push_str(&format!("fault: {}: {fault}\n", run.destination));
+            text.push_str(&format!("fault: {}: {}\n", run.destination, one_line(fault)));
         }
     }
     text + &onwards(report)
@@ -194,8 +195,9 @@ fn onwards(report: &DemoReport) -> String {
          To export to a bucket of yours, edit {file} for one destination or both:\n\
          \x20 bucket_name, region      yours\n\
          \x20 endpoint_url             delete the line for AWS; otherwise the URL of your store\n\
-         \x20 aws_access_key_id        \"${{env:AWS_ACCESS_KEY_ID}}\", or delete both for the AWS credential chain\n\
+         \x20 aws_access_key_id        \"${{env:AWS_ACCESS_KEY_ID}}\"\n\
          \x20 aws_secret_access_key    \"${{env:AWS_SECRET_ACCESS_KEY}}\"\n\
+         \x20                          or instead of the two: credentials = {{ source = \"host\" }}\n\
          \x20 allow_private            delete the line, unless the store is in your own network\n\
          and then\n\
          \x20 {program} check  --config {file} --destination parquet\n\

@@ -12,6 +12,7 @@ use crate::capability::network::{Network, NetworkOptions};
 use crate::component;
 use crate::run::target::{self, Loaded};
 use crate::sandbox::contract::{Description, PACKAGE, VERSION};
+use crate::terminal::one_line;
 
 /// Show what a component is: version, imports, formats, configuration fields, digest.
 #[derive(Debug, Args)]
@@ -113,7 +114,7 @@ fn in_words(inspected: &Inspected<'_>, loaded: &Loaded) -> String {
     text.push_str(&output::table(&rows));
     text.push_str("imports\n");
     for import in inspected.imports {
-        text.push_str(&format!("  {import}\n"));
+        text.push_str(&format!("  {}\n", one_line(import)));
     }
     text.push_str("exports\n");
     for export in &inspected.exports {

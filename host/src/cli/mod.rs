@@ -27,7 +27,7 @@ use crate::run::error::Cause;
 use crate::run::target::{self, Loaded, Target};
 
 use error::CommandError;
-pub use output::report;
+pub use output::{report, tame_panics, usage};
 
 /// Exports batches of rows to destinations that run as sandboxed WebAssembly components.
 #[derive(Debug, Parser)]

@@ -1,5 +1,5 @@
 //! How outcomes are shown: JSON or lines on standard output, one message on standard error. Colours only where a
-//! person looks.
+//! person looks. The one exit for texts: nothing passes it that could move a terminal or hide.
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::error::CommandError;
+use crate::terminal::{harmless, harmless_json, one_line};
 
 /// Prints a failure and answers its exit code.
 pub fn report(error: &CommandError) -> ExitCode {
@@ -18,8 +19,23 @@ pub fn report(error: &CommandError) -> ExitCode {
         ("", "")
     };
     // Nothing more can be done when even this cannot be written: the exit code still tells.
-    writeln!(stderr.lock(), "{on}error:{off} {error}").ok();
+    let error_text = error.to_string();
+    writeln!(stderr.lock(), "{on}error:{off} {}", harmless(&error_text)).ok();
     ExitCode::from(error.exit_code())
+}
+
+/// Prints help, or what is wrong with the arguments, which it quotes.
+pub fn usage(error: &clap::Error) -> ExitCode {
+    let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+    if error.use_stderr() {
+        note(error.render().to_string().trim_end());
+        return code;
+    }
+    match error.print() {
+        Ok(()) => code,
+        // Nobody reads it: as with all output.
+        Err(_) => ExitCode::FAILURE,
+    }
 }
 
 /// https://no-color.org: set and not empty means none.
@@ -31,11 +47,16 @@ pub fn colours_wanted() -> bool {
 pub fn json(value: &impl Serialize) -> Result<(), CommandError> {
     let text =
         serde_json::to_string_pretty(value).map_err(|error| CommandError::Output(error.into()))?;
-    lines(&text)
+    verbatim(&harmless_json(&text))
 }
 
-/// Prints text to standard output. A reader that went away (`| head`) is no failure.
+/// Prints text to standard output.
 pub fn lines(text: &str) -> Result<(), CommandError> {
+    verbatim(&harmless(text))
+}
+
+/// Prints text of this program's own as it is. A reader that went away (`| head`) is no failure.
+pub fn verbatim(text: &str) -> Result<(), CommandError> {
     let mut stdout = io::stdout().lock();
     match writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CommandError::Output(error)),
@@ -46,11 +67,31 @@ pub fn lines(text: &str) -> Result<(), CommandError> {
 /// Prints a line to standard error, for people who wait.
 pub fn note(text: &str) {
     // A closed standard error is nobody listening.
-    writeln!(io::stderr().lock(), "{text}").ok();
+    writeln!(io::stderr().lock(), "{}", harmless(text)).ok();
 }
 
-/// Two columns, the first padded.
+/// Has a panic say what happened without whatever its message quotes moving the terminal.
+pub fn tame_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        note(&format!(
+            "a defect of this program ended the thread `{}`: {}; report it",
+            thread.name().unwrap_or("?"),
+            one_line(&panic.to_string())
+        ));
+        let backtrace = std::backtrace::Backtrace::capture();
+        if backtrace.status() == std::backtrace::BacktraceStatus::Captured {
+            note(&backtrace.to_string());
+        }
+    }));
+}
+
+/// Two columns, the first padded. Each row is one line, whatever it holds.
 pub fn table(rows: &[(String, String)]) -> String {
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|(name, value)| (one_line(name), one_line(value)))
+        .collect();
     let width = rows
         .iter()
         .map(|(name, _)| name.chars().count())

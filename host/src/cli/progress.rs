@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::output;
 use crate::run::Snapshot;
+use crate::terminal::one_line;
 
 /// Often enough to look alive.
 const REDRAW: Duration = Duration::from_millis(200);
@@ -57,7 +58,7 @@ impl Progress {
 
     /// Says in other words where things stand.
     pub fn message(&self, text: String) {
-        self.bar.set_message(text);
+        self.bar.set_message(one_line(&text).into_owned());
     }
 
     /// A line above the bar.

@@ -10,6 +10,7 @@ use super::{Chosen, Span, output};
 use crate::capability::log::Level;
 use crate::run::state::State;
 use crate::run::{self, Listener, RunReport};
+use crate::terminal::one_line;
 
 /// Export one interval to a destination.
 #[derive(Debug, Args)]
@@ -141,7 +142,7 @@ fn summary(report: &RunReport) -> String {
         ));
     }
     for warning in &report.warnings {
-        text.push_str(&format!("warning: {warning}\n"));
+        text.push_str(&format!("warning: {}\n", one_line(warning)));
     }
     text
 }

@@ -7,6 +7,7 @@ use clap::Args;
 use super::error::CommandError;
 use super::progress::Progress;
 use super::{Chosen, Span, output};
+use crate::terminal::one_line;
 use crate::verify::{self, Compare, VerifyReport, Watch};
 
 /// Read a finished run back and compare it with its source.
@@ -99,18 +100,18 @@ fn in_words(report: &VerifyReport) -> String {
     });
     for file in report.files.iter().filter(|file| !file.passed()) {
         for fault in &file.faults {
-            text.push_str(&format!("fault: {}: {fault}\n", file.key));
+            text.push_str(&format!("fault: {}: {}\n", one_line(&file.key), one_line(fault)));
         }
         if file.further_faults > 0 {
             let further = output::count(file.further_faults);
-            text.push_str(&format!("fault: {}: {further} more\n", file.key));
+            text.push_str(&format!("fault: {}: {further} more\n", one_line(&file.key)));
         }
     }
     for fault in &report.faults {
-        text.push_str(&format!("fault: {fault}\n"));
+        text.push_str(&format!("fault: {}\n", one_line(fault)));
     }
     for note in &report.notes {
-        text.push_str(&format!("note: {note}\n"));
+        text.push_str(&format!("note: {}\n", one_line(note)));
     }
     text
 }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use url::Url;
 
 use crate::sandbox::contract::{Grant, SigningScope};
+use crate::terminal::is_harmful;
 use address::AddressPolicy;
 use policy::{Place, Policy};
 use request::origin_of;
@@ -303,7 +304,7 @@ pub(crate) fn shortened(text: &str) -> String {
     let mut shown: String = text
         .chars()
         .take(SHOWN_CHARS)
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .map(|c| if is_harmful(c) { '\u{fffd}' } else { c })
         .collect();
     if text.chars().nth(SHOWN_CHARS).is_some() {
         shown.push('…');
