@@ -109,7 +109,9 @@ pub async fn export(component: &Path) -> Result<Landed, Box<dyn Error>> {
 fn credentials() -> Result<CredentialSource, Box<dyn Error>> {
     let id = Secret::new("test-access-key");
     let key = Secret::new("test-secret-key");
-    Ok(CredentialSource::Static(Credentials::new(&id, key, None, None)?))
+    Ok(CredentialSource::Static(Credentials::new(
+        &id, key, None, None,
+    )?))
 }
 
 fn batch() -> Result<RecordBatch, Box<dyn Error>> {

@@ -128,7 +128,11 @@ fn in_words(report: &DemoReport) -> String {
     for run in report.verified.iter().filter(|run| !run.passed) {
         let faults = run.files.iter().flat_map(|file| &file.faults);
         for fault in run.faults.iter().chain(faults) {
-            text.push_str(&format!("fault: {}: {}\n", run.destination, one_line(fault)));
+            text.push_str(&format!(
+                "fault: {}: {}\n",
+                run.destination,
+                one_line(fault)
+            ));
         }
     }
     text + &onwards(report)

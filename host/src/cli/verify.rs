@@ -100,7 +100,11 @@ fn in_words(report: &VerifyReport) -> String {
     });
     for file in report.files.iter().filter(|file| !file.passed()) {
         for fault in &file.faults {
-            text.push_str(&format!("fault: {}: {}\n", one_line(&file.key), one_line(fault)));
+            text.push_str(&format!(
+                "fault: {}: {}\n",
+                one_line(&file.key),
+                one_line(fault)
+            ));
         }
         if file.further_faults > 0 {
             let further = output::count(file.further_faults);

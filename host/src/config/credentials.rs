@@ -19,7 +19,9 @@ const WAYS: &str = "give aws_access_key_id and aws_secret_access_key, such as \"
 
 /// Reads the fields and the table of one destination. `None` leaves at least one problem behind.
 pub fn read(folder: &Path, destination: &mut Section<'_>) -> Option<CredentialSettings> {
-    let keys_at = [ID, KEY, TOKEN].into_iter().find_map(|key| destination.place(key));
+    let keys_at = [ID, KEY, TOKEN]
+        .into_iter()
+        .find_map(|key| destination.place(key));
     let table_at = destination.place("credentials");
     let keys = keys_at.and_then(|_| read_keys(destination));
     let host = read_host(folder, destination);
@@ -35,7 +37,9 @@ pub fn read(folder: &Path, destination: &mut Section<'_>) -> Option<CredentialSe
         (Some(_), None) => keys.map(CredentialSettings::Keys),
         (None, Some(_)) => host.map(CredentialSettings::Host),
         (None, None) => {
-            let nearly = [ID, KEY].into_iter().find_map(|key| destination.nearly(key));
+            let nearly = [ID, KEY]
+                .into_iter()
+                .find_map(|key| destination.nearly(key));
             let hint = nearly.map_or_else(String::new, |written| {
                 format!("; is `{written}` meant for one of the keys?")
             });
@@ -80,7 +84,9 @@ fn read_key(name: &'static str, destination: &mut Section<'_>) -> Option<Secret>
 fn half(at: Place, present: &str, missing: &'static str, destination: &mut Section<'_>) {
     let hint = destination
         .nearly(missing)
-        .map_or_else(String::new, |written| format!("; is `{written}` meant for it?"));
+        .map_or_else(String::new, |written| {
+            format!("; is `{written}` meant for it?")
+        });
     destination.problem(
         at,
         missing,

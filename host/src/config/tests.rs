@@ -357,7 +357,10 @@ fn a_destination_signs_with_keys_or_with_the_hosts_credentials_by_name() {
         Err(error) => panic!("{lines}: {error}"),
     };
     for (lines, token) in [
-        ("aws_access_key_id = \"A/B+C=\"\naws_secret_access_key = \"${env:KEY}\"", None),
+        (
+            "aws_access_key_id = \"A/B+C=\"\naws_secret_access_key = \"${env:KEY}\"",
+            None,
+        ),
         (
             "aws_access_key_id = \"A\"\naws_secret_access_key = \"K\"\naws_session_token = \"${env:KEY}\"",
             Some("canary-4711"),
@@ -370,7 +373,10 @@ fn a_destination_signs_with_keys_or_with_the_hosts_credentials_by_name() {
     }
     for (lines, profile) in [
         ("credentials = { source = \"host\" }", None),
-        ("credentials = { source = \"host\", profile = \"exports\" }", Some("exports")),
+        (
+            "credentials = { source = \"host\", profile = \"exports\" }",
+            Some("exports"),
+        ),
         (
             "[destinations.a.credentials]\nsource = \"host\"\nrole_arn = \"r\"\nsts_endpoint_url = \"https://sts.internal\"",
             None,
@@ -401,7 +407,10 @@ fn keys_that_are_missing_empty_or_spoilt_are_refused_where_they_stand() {
         ("\"canary canary\"", "has a blank in it"),
         ("\"canary\\u0000\"", "has a control character in it"),
         ("\"canary\\u0085\"", "ends with a blank"),
-        ("\"canary\u{200b}\"", "has a character in it that is not ASCII"),
+        (
+            "\"canary\u{200b}\"",
+            "has a character in it that is not ASCII",
+        ),
         ("\"canäry\"", "has a character in it that is not ASCII"),
     ];
     let mut cases: Vec<(String, Vec<String>)> = faults
@@ -514,14 +523,37 @@ fn nothing_that_a_variable_held_is_repeated() {
         assert_eq!(problems(&text), [expect], "{text}");
     }
     // What the plugin says of its fields passes the same way.
-    let config = parse(&with("region = \"${env:KEY}\"\ntags = { team = \"x-${env:KEY}\" }")).expect("valid");
+    let config = parse(&with(
+        "region = \"${env:KEY}\"\ntags = { team = \"x-${env:KEY}\" }",
+    ))
+    .expect("valid");
     let fields = &config.destination(None).expect("one").fields;
     for (field, said, expect) in [
-        ("region", "`canary-4711` is no region", "`${env:KEY}` is no region"),
-        ("region", "`canary-47 …` is no region", "`${env:KEY}` is no region"),
-        ("region", "canary-4711 is no region", "the value of `${env:KEY}` is not allowed"),
-        ("tags.team", "`x-canary 4711` is too long", "`x-${env:KEY}` is too long"),
-        ("prefix", "goes not with `canary-4711`", "goes not with `${env:KEY}`"),
+        (
+            "region",
+            "`canary-4711` is no region",
+            "`${env:KEY}` is no region",
+        ),
+        (
+            "region",
+            "`canary-47 …` is no region",
+            "`${env:KEY}` is no region",
+        ),
+        (
+            "region",
+            "canary-4711 is no region",
+            "the value of `${env:KEY}` is not allowed",
+        ),
+        (
+            "tags.team",
+            "`x-canary 4711` is too long",
+            "`x-${env:KEY}` is too long",
+        ),
+        (
+            "prefix",
+            "goes not with `canary-4711`",
+            "goes not with `${env:KEY}`",
+        ),
         ("prefix", "is missing", "is missing"),
     ] {
         assert_eq!(fields.redacted(field, said), expect);

@@ -270,7 +270,11 @@ impl Chain {
             Chosen::Profile => {
                 let name = match (&options.profile, std::env::var("AWS_PROFILE")) {
                     (Some(name), _) => name.clone(),
-                    (None, Ok(name)) if options.profile_file.is_none() && !name.trim().is_empty() => name,
+                    (None, Ok(name))
+                        if options.profile_file.is_none() && !name.trim().is_empty() =>
+                    {
+                        name
+                    }
                     (None, _) => "default".to_owned(),
                 };
                 loader = loader.profile_name(&name);

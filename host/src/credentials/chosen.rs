@@ -197,8 +197,7 @@ fn usual_profile(
 
 fn files(variable: Variable<'_>) -> String {
     let [config, credentials] = FILE_VARIABLES;
-    let path =
-        |name, usual: &str| filled(variable, name).unwrap_or_else(|| usual.to_owned());
+    let path = |name, usual: &str| filled(variable, name).unwrap_or_else(|| usual.to_owned());
     format!(
         "{} and {}",
         path(config, "~/.aws/config"),
@@ -274,7 +273,9 @@ mod tests {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
         };
-        choose(options, &variable, &profiles().await, &|path| path != "gone")
+        choose(options, &variable, &profiles().await, &|path| {
+            path != "gone"
+        })
     }
 
     #[tokio::test]
@@ -282,7 +283,10 @@ mod tests {
         let cases: [(&[(&str, &str)], Result<Chosen, &str>); 21] = [
             (&[], Ok(Chosen::Instance)),
             (
-                &[("AWS_ACCESS_KEY_ID", "A"), ("AWS_SECRET_ACCESS_KEY", "canary")],
+                &[
+                    ("AWS_ACCESS_KEY_ID", "A"),
+                    ("AWS_SECRET_ACCESS_KEY", "canary"),
+                ],
                 Ok(Chosen::Environment),
             ),
             (
@@ -296,22 +300,33 @@ mod tests {
             ),
             (
                 &[("AWS_ACCESS_KEY_ID", "A")],
-                Err("the environment has AWS_ACCESS_KEY_ID, but AWS_SECRET_ACCESS_KEY is not set; set both, or neither"),
+                Err(
+                    "the environment has AWS_ACCESS_KEY_ID, but AWS_SECRET_ACCESS_KEY is not set; set both, or neither",
+                ),
             ),
             (
                 &[("AWS_ACCESS_KEY_ID", "A"), ("AWS_SECRET_ACCESS_KEY", "")],
-                Err("the environment has AWS_ACCESS_KEY_ID, but AWS_SECRET_ACCESS_KEY is empty; set both, or neither"),
+                Err(
+                    "the environment has AWS_ACCESS_KEY_ID, but AWS_SECRET_ACCESS_KEY is empty; set both, or neither",
+                ),
             ),
             (
                 &[("AWS_SECRET_ACCESS_KEY", "canary")],
-                Err("the environment has AWS_SECRET_ACCESS_KEY, but AWS_ACCESS_KEY_ID is not set; set both, or neither"),
+                Err(
+                    "the environment has AWS_SECRET_ACCESS_KEY, but AWS_ACCESS_KEY_ID is not set; set both, or neither",
+                ),
             ),
             (
                 &[("AWS_SESSION_TOKEN", "canary")],
-                Err("the environment has AWS_SESSION_TOKEN without AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, which it belongs to; set all three, or none"),
+                Err(
+                    "the environment has AWS_SESSION_TOKEN without AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, which it belongs to; set all three, or none",
+                ),
             ),
             (
-                &[("AWS_ACCESS_KEY_ID", "A"), ("AWS_SECRET_ACCESS_KEY", "canary\n")],
+                &[
+                    ("AWS_ACCESS_KEY_ID", "A"),
+                    ("AWS_SECRET_ACCESS_KEY", "canary\n"),
+                ],
                 Err("AWS_SECRET_ACCESS_KEY in the environment ends with a line break; correct it"),
             ),
             (
@@ -327,15 +342,21 @@ mod tests {
             (&[("AWS_PROFILE", "default")], Ok(Chosen::Instance)),
             (
                 &[("AWS_PROFILE", "nope")],
-                Err("there is no profile `nope` (AWS_PROFILE) in ~/.aws/config and ~/.aws/credentials, which hold default, keys, loop, role; correct the name or add the profile"),
+                Err(
+                    "there is no profile `nope` (AWS_PROFILE) in ~/.aws/config and ~/.aws/credentials, which hold default, keys, loop, role; correct the name or add the profile",
+                ),
             ),
             (
                 &[("AWS_PROFILE", "role")],
-                Err("the profile `role` names `gone` as its source_profile, which is not in ~/.aws/config and ~/.aws/credentials; correct it"),
+                Err(
+                    "the profile `role` names `gone` as its source_profile, which is not in ~/.aws/config and ~/.aws/credentials; correct it",
+                ),
             ),
             (
                 &[("AWS_CONFIG_FILE", "gone")],
-                Err("AWS_CONFIG_FILE names the file gone, which cannot be read; correct or remove it"),
+                Err(
+                    "AWS_CONFIG_FILE names the file gone, which cannot be read; correct or remove it",
+                ),
             ),
             (
                 &[("AWS_WEB_IDENTITY_TOKEN_FILE", "t"), ("AWS_ROLE_ARN", "r")],
@@ -343,11 +364,15 @@ mod tests {
             ),
             (
                 &[("AWS_WEB_IDENTITY_TOKEN_FILE", "t")],
-                Err("the environment has AWS_WEB_IDENTITY_TOKEN_FILE, but AWS_ROLE_ARN is not set; set both, or neither"),
+                Err(
+                    "the environment has AWS_WEB_IDENTITY_TOKEN_FILE, but AWS_ROLE_ARN is not set; set both, or neither",
+                ),
             ),
             (
                 &[("AWS_ROLE_ARN", "r"), ("AWS_WEB_IDENTITY_TOKEN_FILE", "")],
-                Err("the environment has AWS_ROLE_ARN, but AWS_WEB_IDENTITY_TOKEN_FILE is empty; set both, or neither"),
+                Err(
+                    "the environment has AWS_ROLE_ARN, but AWS_WEB_IDENTITY_TOKEN_FILE is empty; set both, or neither",
+                ),
             ),
             (
                 &[("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/x")],
@@ -362,8 +387,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_profile_that_the_configuration_names_is_the_only_source() {
-        let keys: &[(&str, &str)] =
-            &[("AWS_ACCESS_KEY_ID", "A"), ("AWS_SECRET_ACCESS_KEY", "canary")];
+        let keys: &[(&str, &str)] = &[
+            ("AWS_ACCESS_KEY_ID", "A"),
+            ("AWS_SECRET_ACCESS_KEY", "canary"),
+        ];
         let named = |profile: &str| ChainOptions {
             profile: Some(profile.to_owned()),
             profile_file: Some("aws".into()),
@@ -373,11 +400,15 @@ mod tests {
             ("keys", Ok(Chosen::Profile)),
             (
                 "default",
-                Err("the profile `default` in aws gives no credentials; add keys, a role, SSO or credential_process to it"),
+                Err(
+                    "the profile `default` in aws gives no credentials; add keys, a role, SSO or credential_process to it",
+                ),
             ),
             (
                 "nope",
-                Err("there is no profile `nope` (credentials.profile) in aws, which hold default, keys, loop, role; correct the name or add the profile"),
+                Err(
+                    "there is no profile `nope` (credentials.profile) in aws, which hold default, keys, loop, role; correct the name or add the profile",
+                ),
             ),
         ] {
             let found = chosen(&named(profile), keys).await;

@@ -114,7 +114,8 @@ impl Credentials {
 
     /// Whether they still hold after this time.
     pub(crate) fn outlast(&self, time: Duration) -> bool {
-        self.expires.is_none_or(|end| end > SystemTime::now() + time)
+        self.expires
+            .is_none_or(|end| end > SystemTime::now() + time)
     }
 }
 

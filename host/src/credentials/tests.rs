@@ -13,17 +13,42 @@ use crate::capability::network::{Network, NetworkOptions};
 #[test]
 fn a_set_of_keys_names_the_part_that_cannot_be_one_and_repeats_nothing() {
     let new = |id: &str, key: &str, token: Option<&str>| {
-        Credentials::new(&Secret::new(id), Secret::new(key), token.map(Secret::new), None)
+        Credentials::new(
+            &Secret::new(id),
+            Secret::new(key),
+            token.map(Secret::new),
+            None,
+        )
     };
     let good = new("AKID", "canary/+=", Some("canary")).expect("whole");
     assert!(!format!("{good:?}").contains("canary"), "{good:?}");
     for (id, key, token, expect) in [
         ("", "canary", None, "the access key id is empty"),
         ("AKID", "", None, "the secret access key is empty"),
-        ("AKID\n", "canary", None, "the access key id ends with a line break"),
-        ("AKID", "canary ", None, "the secret access key ends with a blank"),
-        ("AKID", "canary", Some("a\u{7f}"), "the session token has a control character in it"),
-        ("AKID", "canary", Some("ä"), "the session token has a character in it that is not ASCII"),
+        (
+            "AKID\n",
+            "canary",
+            None,
+            "the access key id ends with a line break",
+        ),
+        (
+            "AKID",
+            "canary ",
+            None,
+            "the secret access key ends with a blank",
+        ),
+        (
+            "AKID",
+            "canary",
+            Some("a\u{7f}"),
+            "the session token has a control character in it",
+        ),
+        (
+            "AKID",
+            "canary",
+            Some("ä"),
+            "the session token has a character in it that is not ASCII",
+        ),
     ] {
         assert_eq!(new(id, key, token).unwrap_err().to_string(), expect);
     }
@@ -195,9 +220,18 @@ async fn one_answer_serves_every_session_until_it_is_to_be_replaced() {
 async fn a_role_without_credentials_to_assume_it_with_is_a_persons_matter() {
     let (url, mut asked) = stand_in(200, ASSUMED.to_owned()).await;
     for (profile, words) in [
-        ("[profile export]\nregion = eu-west-1\n", "gives no credentials"),
-        ("[profile other]\naws_access_key_id = A\n", "there is no profile `export`"),
-        ("[profile export]\naws_access_key_id = AKID\n", "aws_secret_access_key"),
+        (
+            "[profile export]\nregion = eu-west-1\n",
+            "gives no credentials",
+        ),
+        (
+            "[profile other]\naws_access_key_id = A\n",
+            "there is no profile `export`",
+        ),
+        (
+            "[profile export]\naws_access_key_id = AKID\n",
+            "aws_secret_access_key",
+        ),
         (
             "[profile export]\naws_access_key_id = AKID\naws_secret_access_key =\n",
             "the secret access key is empty",

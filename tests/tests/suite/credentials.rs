@@ -216,7 +216,8 @@ async fn every_source_gives_its_own_keys() {
     chosen.environment = vec![("AWS_PROFILE", "exports".to_owned())];
     let mut named = profile("elsewhere/aws", "[profile exports]");
     named.lines =
-        "credentials.profile = \"exports\"\ncredentials.profile_file = \"elsewhere/aws\"\n".to_owned();
+        "credentials.profile = \"exports\"\ncredentials.profile_file = \"elsewhere/aws\"\n"
+            .to_owned();
     let sources = [
         environment(),
         profile(".aws/credentials", "[default]"),
@@ -392,11 +393,18 @@ async fn what_is_set_up_by_half_is_named_and_the_next_source_is_not_asked() {
             "the environment has AWS_SESSION_TOKEN without",
         ),
         (
-            &[("AWS_ACCESS_KEY_ID", "AKID\n"), ("AWS_SECRET_ACCESS_KEY", "CANARY")],
+            &[
+                ("AWS_ACCESS_KEY_ID", "AKID\n"),
+                ("AWS_SECRET_ACCESS_KEY", "CANARY"),
+            ],
             2,
             "AWS_ACCESS_KEY_ID in the environment ends with a line break",
         ),
-        (&[("AWS_PROFILE", "nope")], 1, "there is no profile `nope` (AWS_PROFILE)"),
+        (
+            &[("AWS_PROFILE", "nope")],
+            1,
+            "there is no profile `nope` (AWS_PROFILE)",
+        ),
         (
             &[("AWS_CONFIG_FILE", "/no/such/file")],
             1,
