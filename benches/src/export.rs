@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::fmt::Write;
 use std::fs;
-use std::future::pending;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,6 +12,7 @@ use batch_export::capability::network::{Network, NetworkOptions};
 use batch_export::component;
 use batch_export::config::Config;
 use batch_export::run::state::State;
+use batch_export::run::stop::Stop;
 use batch_export::run::target::{self, Target};
 use batch_export::run::{self, Listener};
 use batch_export::source::files::FilesSettings;
@@ -59,6 +59,7 @@ async fn through_component(job: &Job, endpoint: &str) -> Result<Measurement> {
     let listener = Listener {
         progress: &|_| {},
         log: Arc::new(|level, line: &str| eprintln!("plugin: {level:?}: {line}")),
+        requests: None,
     };
     let cpu_before = cpu_seconds()?;
     let report = run::run(
@@ -66,7 +67,7 @@ async fn through_component(job: &Job, endpoint: &str) -> Result<Measurement> {
         &State::new(&config.state_dir),
         job.interval()?,
         &listener,
-        pending(),
+        &Stop::never(),
     )
     .await
     .map_err(|error| anyhow!("{error}"))?;

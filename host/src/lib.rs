@@ -11,6 +11,7 @@ pub mod egress;
 pub mod interval;
 pub mod limits;
 pub mod model;
+mod private;
 pub mod run;
 pub mod sandbox;
 pub mod source;

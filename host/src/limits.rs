@@ -5,7 +5,7 @@ use std::time::Duration;
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
-/// Limits of one session. `Default` is what the host uses unless its operator says otherwise.
+/// Limits of one run. `Default` is what the host uses unless its operator says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Linear memory of the guest. 512 MiB is what the S3 destination says its largest settings need; usual ones stay
@@ -17,6 +17,10 @@ pub struct Limits {
     /// Time the guest may wait for answers and keys within one call. 30 minutes carry a whole retry budget against a
     /// store that is down and comes back.
     pub waiting_time_per_call: Duration,
+    /// Time that a whole run may take, from its start until it is asked to clean up. A day: the longest that an honest
+    /// run was seen to take is hours, and a plugin that waits and computes within its limits call after call has no
+    /// other end.
+    pub run_time: Duration,
     /// Limits of the `http` capability.
     pub http: HttpLimits,
     /// Lines of log kept; further ones are counted and dropped. A healthy run writes tens.
@@ -64,6 +68,7 @@ impl Default for Limits {
             guest_memory_bytes: 512 * MIB,
             compute_time_per_call: Duration::from_secs(120),
             waiting_time_per_call: Duration::from_secs(30 * 60),
+            run_time: Duration::from_secs(24 * 60 * 60),
             http: HttpLimits::default(),
             log_lines: 10_000,
             log_line_bytes: 8 * KIB,

@@ -1,12 +1,14 @@
-//! The `journal` capability: notes that outlive a session. A note is on disk before `note` returns. Never reads what
-//! a note says.
+//! The `journal` capability: notes that outlive a session. A note is on disk before `note` returns, and a note that
+//! could not be written leaves those before and after it readable. Never reads what a note says.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
+
+use crate::private;
 
 /// Longest note that is read back: what a limit ever allowed, and a bound on what a damaged length can ask for.
 const NOTE_LIMIT_BYTES: usize = 1 << 20;
@@ -28,24 +30,76 @@ pub trait Journal: Send {
 pub struct FileJournal {
     file: File,
     name: String,
+    length: Mutex<Length>,
+}
+
+/// How far the file can be relied on.
+#[derive(Debug, Clone, Copy)]
+enum Length {
+    /// Whole notes up to here, and nothing behind them.
+    Good(u64),
+    /// Something stands behind the last whole note that could not be taken away: what followed it would never be read.
+    Unknown,
 }
 
 impl FileJournal {
-    /// A new journal; a file of that name must not exist, because attempts are never repeated.
-    pub fn create(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new()
-            .append(true)
-            .create_new(true)
-            .open(path)?;
-        file.sync_all()?;
-        // The name must be durable as well, or the notes cannot be found after a power cut.
-        if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-            File::open(folder)?.sync_all()?;
-        }
-        Ok(FileJournal {
-            file,
+    /// A new journal whose first note says what it belongs to; a file of that name must not exist, because attempts
+    /// are never repeated. When this fails, no file is left.
+    pub fn create(path: &Path, first: &[u8]) -> io::Result<Self> {
+        let journal = FileJournal {
+            file: private::create_new(path)?,
             name: path.display().to_string(),
-        })
+            length: Mutex::new(Length::Good(0)),
+        };
+        // The names must be durable as well, or the notes cannot be found after a power cut: the file's, and that of
+        // its folder, which may be new.
+        let folders = path.ancestors().skip(1).take(2);
+        let durable = journal
+            .note(first)
+            .map_err(io::Error::other)
+            .and_then(|()| {
+                folders
+                    .filter(|folder| !folder.as_os_str().is_empty())
+                    .try_for_each(private::sync_folder)
+            });
+        match durable {
+            Ok(()) => Ok(journal),
+            Err(error) => {
+                // A piece of a first note is not mistaken for one, so an error here changes nothing.
+                std::fs::remove_file(path).ok();
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes one record, or takes back what was written of it.
+    fn append(&self, record: &[u8]) -> io::Result<()> {
+        let mut length = self.length.lock().unwrap_or_else(PoisonError::into_inner);
+        let Length::Good(good) = *length else {
+            return Err(io::Error::other(
+                "an earlier note could not be written, and what stands of it could not be removed",
+            ));
+        };
+        let written = (&self.file).write_all(record);
+        match written {
+            Ok(()) => match self.file.sync_data() {
+                Ok(()) => *length = Length::Good(good + record.len() as u64),
+                // What a disk holds after a failed sync is unknown, and a second sync may call it good.
+                Err(error) => {
+                    *length = Length::Unknown;
+                    self.file.set_len(good).ok();
+                    return Err(error);
+                }
+            },
+            Err(error) => {
+                let repaired = self.file.set_len(good).and_then(|()| self.file.sync_data());
+                if repaired.is_err() {
+                    *length = Length::Unknown;
+                }
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -60,9 +114,7 @@ impl Journal for FileJournal {
         record.extend_from_slice(&length.to_le_bytes());
         record.extend_from_slice(&check(note));
         record.extend_from_slice(note);
-        (&self.file)
-            .write_all(&record)
-            .and_then(|()| self.file.sync_data())
+        self.append(&record)
             .map_err(|e| unsafe_because(&format!("cannot be written: {e}")))
     }
 }
@@ -100,24 +152,41 @@ pub struct Notes {
     pub notes: Vec<Vec<u8>>,
     /// Bytes after the last whole note: a note cut short by a crash was never acknowledged, so nothing relies on it.
     pub torn_bytes: usize,
+    /// Bytes after the last whole note that are more than a piece of the next one: notes that were acknowledged may be
+    /// among them.
+    pub damaged_bytes: usize,
 }
 
-/// Read a journal back.
-pub fn read_notes(path: &Path) -> io::Result<Notes> {
+/// Reads a journal back: a regular file of this user's own.
+pub fn read_notes(path: &Path) -> Result<Notes, private::PrivateError> {
+    let file = private::open(path)?;
+    let size = file.metadata()?.len();
     let mut bytes = Vec::new();
-    File::open(path)?
-        .take(FILE_LIMIT_BYTES)
-        .read_to_end(&mut bytes)?;
-    let mut notes = Vec::new();
+    file.take(FILE_LIMIT_BYTES).read_to_end(&mut bytes)?;
+    let beyond = size.saturating_sub(FILE_LIMIT_BYTES);
+    let mut found = Notes::default();
     let mut rest = bytes.as_slice();
     while let Some((note, after)) = split_note(rest) {
-        notes.push(note.to_vec());
+        found.notes.push(note.to_vec());
         rest = after;
     }
-    Ok(Notes {
-        notes,
-        torn_bytes: rest.len(),
-    })
+    if beyond == 0 && is_torn(rest) {
+        found.torn_bytes = rest.len();
+    } else {
+        found.damaged_bytes = rest.len() + usize::try_from(beyond).unwrap_or(usize::MAX);
+    }
+    Ok(found)
+}
+
+/// Whether bytes are what a crash leaves of one record: less than the record's own length, or a length that the file
+/// system granted without writing anything there.
+fn is_torn(bytes: &[u8]) -> bool {
+    let Some((length, rest)) = bytes.split_first_chunk::<4>() else {
+        return true;
+    };
+    let claimed = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
+    let is_short = claimed <= NOTE_LIMIT_BYTES && rest.len() < CHECK_BYTES + claimed;
+    is_short || bytes.iter().all(|byte| *byte == 0)
 }
 
 fn split_note(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -138,55 +207,4 @@ fn check(note: &[u8]) -> [u8; CHECK_BYTES] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn notes_come_back_in_order_and_every_torn_tail_is_dropped() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("notes");
-        let journal = FileJournal::create(&path).unwrap();
-        let written: Vec<Vec<u8>> = vec![b"upload a".to_vec(), vec![], vec![0xff; 4096]];
-        for note in &written {
-            journal.note(note).unwrap();
-        }
-        assert_eq!(read_notes(&path).unwrap().notes, written);
-
-        let whole = std::fs::read(&path).unwrap();
-        let last_begins = whole.len() - HEADER_BYTES - 4096;
-        for end in [last_begins + 1, last_begins + HEADER_BYTES, whole.len() - 1] {
-            std::fs::write(&path, &whole[..end]).unwrap();
-            let read = read_notes(&path).unwrap();
-            assert_eq!(read.notes, written[..2], "cut at {end}");
-            assert_eq!(read.torn_bytes, end - last_begins);
-        }
-    }
-
-    #[test]
-    fn a_flipped_bit_or_absurd_length_is_no_note() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("notes");
-        FileJournal::create(&path).unwrap().note(b"upload").unwrap();
-        let whole = std::fs::read(&path).unwrap();
-        for at in [0, 3, 4, HEADER_BYTES] {
-            let mut bytes = whole.clone();
-            bytes[at] ^= 0x80;
-            std::fs::write(&path, &bytes).unwrap();
-            let read = read_notes(&path).unwrap();
-            assert_eq!(
-                (read.notes.len(), read.torn_bytes),
-                (0, bytes.len()),
-                "byte {at}"
-            );
-        }
-    }
-
-    #[test]
-    fn an_attempt_never_writes_into_another_attempts_notes() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("notes");
-        FileJournal::create(&path).unwrap();
-        let error = FileJournal::create(&path).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
-    }
-}
+mod tests;

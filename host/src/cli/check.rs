@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Args;
 
 use super::error::CommandError;
+use super::signals::stop_on_signals;
 use super::{Chosen, output};
 use crate::capability::log;
 use crate::interval::{Interval, Moment};
@@ -32,7 +33,8 @@ impl Check {
     pub async fn execute(self) -> Result<(), CommandError> {
         let (config, target) = self.chosen.target().await?;
         let state = State::new(&config.state_dir);
-        let steps = check::check(&target, &state, this_hour()?, log::discard()).await?;
+        let stop = stop_on_signals(output::note);
+        let steps = check::check(&target, &state, this_hour()?, log::discard(), &stop).await?;
         if self.json {
             output::json(&steps)?;
         } else {

@@ -8,6 +8,7 @@ use clap::Args;
 use super::error::CommandError;
 use super::output;
 use super::progress::Progress;
+use super::signals::stop_on_signals;
 use super::verify::watch;
 use crate::capability::log::Level;
 use crate::demo::{self, Audience, DemoOptions, DemoReport};
@@ -24,7 +25,8 @@ const MANIFEST_CHARS: usize = 400;
     after_help = "Example:\n  batch-export demo\n  batch-export demo --folder demo --keep"
 )]
 pub struct DemoCommand {
-    /// A new folder for the configuration and the store; left out: one among the temporary files.
+    /// A new folder for the configuration and the store; the configuration stays in it. Omitted: a temporary one,
+    /// deleted at the end.
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
     /// Events an hour.
@@ -33,7 +35,7 @@ pub struct DemoCommand {
     /// Hours to export.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=240))]
     hours: u32,
-    /// Keep the exported files; without it only the configuration stays.
+    /// Keep the exported files, and the folder that they are in.
     #[arg(long)]
     keep: bool,
     /// Print what was done as JSON.
@@ -56,7 +58,10 @@ impl DemoCommand {
         let progress = Arc::new(Progress::new(self.json));
         let lines = Arc::clone(&progress);
         let quiet = self.json;
+        let signals = Arc::clone(&progress);
+        let stop = stop_on_signals(move |text| signals.line(text));
         let audience = Audience {
+            stop: &stop,
             listener: Listener {
                 progress: &|snapshot| progress.show(snapshot),
                 log: Arc::new(move |level, line: &str| {
@@ -64,6 +69,7 @@ impl DemoCommand {
                         lines.line(&format!("plugin: {line}"));
                     }
                 }),
+                requests: Some(progress.observer()),
             },
             watch: watch(&progress),
             step: &|step| {
@@ -72,7 +78,7 @@ impl DemoCommand {
                 }
             },
         };
-        let outcome = demo::demo(&options, &audience).await;
+        let outcome = progress.during(demo::demo(&options, &audience)).await;
         progress.end();
         let report = outcome?;
         if self.json {
@@ -183,15 +189,22 @@ fn totals(report: &DemoReport) -> Vec<(String, String)> {
 
 /// The way from here to a bucket of the user's own.
 fn onwards(report: &DemoReport) -> String {
-    let file = report.configuration.display();
     let span = "--start 2023-07-28T00:00Z --end 2023-07-28T01:00Z";
     // Somebody who runs the demo from a checkout has the program built, not installed.
     let program = std::env::current_exe().map_or_else(
         |_| "batch-export".to_owned(),
         |path| path.display().to_string(),
     );
+    let (Some(file), Some(folder)) = (&report.configuration, &report.folder) else {
+        return format!(
+            "the store is stopped, and all of it is deleted; to go on from here with a bucket of yours, keep the \
+             configuration:\n\
+             \x20 {program} demo --folder demo\n"
+        );
+    };
+    let file = file.display();
     let files = match report.kept {
-        true => format!("the files are in {}", report.folder.display()),
+        true => format!("the files are in {}", folder.display()),
         false => "the files are deleted; --keep keeps them".to_owned(),
     };
     format!(

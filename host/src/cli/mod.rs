@@ -9,13 +9,16 @@ mod inspect;
 mod output;
 mod plan;
 mod progress;
+mod requests;
 mod run;
 mod schema;
+mod signals;
 mod validate;
 mod verify;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -58,6 +61,9 @@ enum Command {
     Completions(completions::Completions),
 }
 
+/// Time for threads of the runtime that are in the middle of something when the command is done.
+const SHUTDOWN_TIME: Duration = Duration::from_millis(200);
+
 /// Does what the command line asks for.
 pub fn execute(arguments: Arguments) -> Result<(), CommandError> {
     match arguments.command {
@@ -75,11 +81,14 @@ pub fn execute(arguments: Arguments) -> Result<(), CommandError> {
 
 /// Requests go on beside the guest's own thread, so the runtime has more than one.
 fn on_runtime(command: impl Future<Output = Result<(), CommandError>>) -> Result<(), CommandError> {
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(CommandError::Runtime)?
-        .block_on(command)
+        .map_err(CommandError::Runtime)?;
+    let outcome = runtime.block_on(command);
+    // What still resolves a name or reads a file then has nobody who waits for it.
+    runtime.shutdown_timeout(SHUTDOWN_TIME);
+    outcome
 }
 
 /// Which configuration file, destination and component.

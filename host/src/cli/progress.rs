@@ -1,20 +1,31 @@
-//! How a run shows that it moves: a bar that rewrites its line on terminals, nothing elsewhere.
+//! How a run shows that it moves, and what it waits for: a bar that rewrites its line on terminals; elsewhere a line
+//! now and then, and only while something goes wrong.
 
 use std::io::IsTerminal;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::output;
+use super::requests::Requests;
+use crate::capability::http::Observer;
 use crate::run::Snapshot;
 use crate::terminal::one_line;
 
 /// Often enough to look alive.
 const REDRAW: Duration = Duration::from_millis(200);
 
+/// How often what goes wrong is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
 pub struct Progress {
     bar: ProgressBar,
     begun: Instant,
+    quiet: bool,
+    requests: Arc<Requests>,
+    /// Where things stand, apart from what goes wrong.
+    standing: Mutex<String>,
 }
 
 impl Progress {
@@ -41,13 +52,42 @@ impl Progress {
         Self {
             bar,
             begun: Instant::now(),
+            quiet,
+            requests: Arc::default(),
+            standing: Mutex::new("starting".to_owned()),
+        }
+    }
+
+    /// Is told of the requests of a run.
+    pub fn observer(&self) -> Observer {
+        let requests = Arc::clone(&self.requests);
+        Arc::new(move |event| requests.event(event, Instant::now()))
+    }
+
+    /// Does the work, and shows meanwhile what goes wrong: as a part of the bar, or as a line now and then.
+    pub async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        let mut looks = tokio::time::interval(LOOK);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                _ = looks.tick() => self.look(Instant::now()),
+            }
+        }
+    }
+
+    fn look(&self, now: Instant) {
+        if !self.bar.is_hidden() {
+            self.redraw();
+        } else if !self.quiet && let Some(line) = self.requests.line(now) {
+            output::note(&line);
         }
     }
 
     pub fn show(&self, snapshot: Snapshot) {
         let seconds = self.begun.elapsed().as_secs_f64().max(0.001);
         let rate = (snapshot.rows_supplied as f64 / seconds) as u64;
-        self.bar.set_message(format!(
+        self.message(format!(
             "{} rows, {} written, {}, {} rows/s",
             output::count(snapshot.rows_supplied),
             output::bytes(snapshot.destination.bytes),
@@ -58,6 +98,16 @@ impl Progress {
 
     /// Says in other words where things stand.
     pub fn message(&self, text: String) {
+        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = text;
+        self.redraw();
+    }
+
+    fn redraw(&self) {
+        let standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = match self.requests.status(Instant::now()) {
+            Some(trouble) => format!("{standing}; {trouble}"),
+            None => standing.clone(),
+        };
         self.bar.set_message(one_line(&text).into_owned());
     }
 

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::error::CommandError;
 use super::progress::Progress;
+use super::signals::stop_on_signals;
 use super::{Chosen, Span, output};
 use crate::capability::log::Level;
 use crate::run::state::State;
@@ -44,15 +45,17 @@ impl Run {
                     lines.line(&format!("plugin: {line}"));
                 }
             }),
+            requests: Some(progress.observer()),
         };
-        let outcome = run::run(
-            &target,
-            &State::new(&config.state_dir),
-            interval,
-            &listener,
-            interrupted(),
-        )
-        .await;
+        let signals = Arc::clone(&progress);
+        let stop = stop_on_signals(move |text| {
+            if !quiet {
+                signals.line(text);
+            }
+        });
+        let state = State::new(&config.state_dir);
+        let run = run::run(&target, &state, interval, &listener, &stop);
+        let outcome = progress.during(run).await;
         progress.end();
         let report = outcome?;
         if self.json {
@@ -62,34 +65,6 @@ impl Run {
         }
         Ok(())
     }
-}
-
-/// Ends when somebody presses Ctrl-C or the system asks the process to end. Without a handler there is no interruption
-/// but the system's own.
-async fn interrupted() {
-    tokio::select! {
-        Ok(()) = tokio::signal::ctrl_c() => {}
-        () = terminated() => {}
-    }
-}
-
-/// SIGTERM: what service managers and container runtimes send first.
-#[cfg(unix)]
-async fn terminated() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut signals) => {
-            if signals.recv().await.is_none() {
-                std::future::pending::<()>().await;
-            }
-        }
-        Err(_) => std::future::pending().await,
-    }
-}
-
-#[cfg(not(unix))]
-async fn terminated() {
-    std::future::pending::<()>().await;
 }
 
 fn summary(report: &RunReport) -> String {

@@ -334,7 +334,7 @@ fn read_limits(destination: &mut Section<'_>) -> Limits {
     let Some(mut section) = destination.section("limits") else {
         return limits;
     };
-    // The upper bounds are wasm's 4 GiB, an hour and a day: beyond them a wrong unit is likelier than a wish.
+    // The upper bounds are wasm's 4 GiB, an hour, a day and a month: beyond them a wrong unit is likelier than a wish.
     if let Some(mib) = section.integer("guest_memory_mb", 16..=4096) {
         limits.guest_memory_bytes = usize::try_from(mib * MIB).unwrap_or(usize::MAX);
     }
@@ -343,6 +343,9 @@ fn read_limits(destination: &mut Section<'_>) -> Limits {
     }
     if let Some(seconds) = section.integer("waiting_time_s", 1..=86_400) {
         limits.waiting_time_per_call = Duration::from_secs(seconds);
+    }
+    if let Some(seconds) = section.integer("run_time_s", 1..=30 * 86_400) {
+        limits.run_time = Duration::from_secs(seconds);
     }
     if let Some(seconds) = section.integer("request_time_s", 1..=3600) {
         limits.http.timeout = Duration::from_secs(seconds);

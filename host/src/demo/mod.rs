@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::interval::{Interval, Moment};
 use crate::run::error::{Cause, Class, RunError};
 use crate::run::state::State;
+use crate::run::stop::Stop;
 use crate::run::target::{self, Loaded, Target};
 use crate::run::{self, Listener};
 use crate::verify::{self, Compare, VerifyError, VerifyReport, Watch};
@@ -62,7 +63,8 @@ impl<E: Into<RunError>> From<E> for DemoError {
 /// What the demo is asked for.
 #[derive(Debug, Clone)]
 pub struct DemoOptions {
-    /// A folder that does not exist or is empty; `None` makes one among the system's temporary files.
+    /// A folder that does not exist or is empty; `None` makes one among the system's temporary files, which is gone
+    /// when the demo ends, unless the files are kept.
     pub folder: Option<PathBuf>,
     /// Another component than the bundled one.
     pub component: Option<PathBuf>,
@@ -98,8 +100,11 @@ pub struct Listed {
 /// What the demo did.
 #[derive(Debug, Serialize)]
 pub struct DemoReport {
-    pub folder: PathBuf,
-    pub configuration: PathBuf,
+    /// Where it took place; absent when that is gone.
+    pub folder: Option<PathBuf>,
+    /// The file to go on with; absent when it is gone.
+    pub configuration: Option<PathBuf>,
+    /// Whether the exported files are still there.
     pub kept: bool,
     pub exported: Vec<Exported>,
     pub verified: Vec<VerifyReport>,
@@ -114,12 +119,48 @@ pub struct Audience<'a> {
     pub watch: Watch,
     /// What begins now.
     pub step: &'a (dyn Fn(String) + Sync),
+    pub stop: &'a Stop,
+}
+
+/// The demo's folder.
+enum Place {
+    /// The user's own choice: it stays.
+    Chosen(PathBuf),
+    /// Deleted when this is dropped, however the demo ends.
+    Temporary(tempfile::TempDir),
+}
+
+impl Place {
+    fn path(&self) -> &Path {
+        match self {
+            Place::Chosen(path) => path,
+            Place::Temporary(folder) => folder.path(),
+        }
+    }
+
+    /// Where it is, if it stays: a temporary one does only for the sake of what is in it.
+    fn end(self, keep: bool) -> Result<Option<PathBuf>, DemoError> {
+        match self {
+            Place::Chosen(path) => Ok(Some(path)),
+            Place::Temporary(folder) if keep => Ok(Some(folder.keep())),
+            Place::Temporary(folder) => {
+                let path = folder.path().to_path_buf();
+                let closed = folder.close();
+                closed.map_err(|source| DemoError::Folder {
+                    folder: path,
+                    source,
+                })?;
+                Ok(None)
+            }
+        }
+    }
 }
 
 /// Exports and reads back. Differences are in the report; an error means that a step itself failed.
 pub async fn demo(options: &DemoOptions, audience: &Audience<'_>) -> Result<DemoReport, DemoError> {
     let begun = Instant::now();
-    let folder = folder(options.folder.as_deref())?;
+    let place = place(options.folder.as_deref())?;
+    let folder = place.path();
     (audience.step)(format!("starting a store in {}", folder.display()));
     let store = Options {
         buckets: vec![config::BUCKET.to_owned()],
@@ -131,17 +172,15 @@ pub async fn demo(options: &DemoOptions, audience: &Audience<'_>) -> Result<Demo
     .start()
     .await
     .map_err(DemoError::from)?;
-    let configuration = config::write(&folder, &store, options)?;
+    let configuration = config::write(folder, &store, options)?;
     let config = Config::load(&configuration)?;
-    (audience.step)("loading the component (compiling it takes a while the first time)".to_owned());
     let component = component::open(config.component.as_deref())?;
-    // The user's folder of compiled components, so that only the first demo waits for the compiler.
     let network = Network::new(&NetworkOptions::default())?;
     let loaded = target::load(&component, network, None).await?;
 
     let mut report = DemoReport {
-        folder: folder.clone(),
-        configuration,
+        folder: None,
+        configuration: None,
         kept: options.keep,
         exported: Vec::new(),
         verified: Vec::new(),
@@ -159,6 +198,8 @@ pub async fn demo(options: &DemoOptions, audience: &Audience<'_>) -> Result<Demo
             remove(&folder)?;
         }
     }
+    report.folder = place.end(options.keep)?;
+    report.configuration = report.folder.is_some().then_some(configuration);
     report.seconds = begun.elapsed().as_secs_f64();
     report.passed = report.verified.iter().all(|verified| verified.passed);
     Ok(report)
@@ -182,7 +223,7 @@ async fn export(
             &state,
             interval,
             &audience.listener,
-            std::future::pending(),
+            audience.stop,
         )
         .await?;
         report.exported.push(Exported {
@@ -198,7 +239,10 @@ async fn export(
     for interval in hours(options.hours)? {
         (audience.step)(format!("reading {interval} back from {name}"));
         let watch = Watch::clone(&audience.watch);
-        let verified = verify::verify(&target, interval, Compare::WithSource, watch).await?;
+        let verified = tokio::select! {
+            verified = verify::verify(&target, interval, Compare::WithSource, watch) => verified?,
+            _ = audience.stop.asked() => return Err(Cause::Cancelled.into()),
+        };
         report.verified.push(verified);
     }
     Ok(())
@@ -232,13 +276,13 @@ fn listed(store: &DevStore, verified: &[VerifyReport]) -> Vec<Listed> {
 }
 
 /// A folder of the demo's own.
-fn folder(named: Option<&Path>) -> Result<PathBuf, DemoError> {
+fn place(named: Option<&Path>) -> Result<Place, DemoError> {
     let Some(named) = named else {
         let made = tempfile::Builder::new()
             .prefix("batch-export-demo-")
             .tempdir();
         return match made {
-            Ok(made) => Ok(made.keep()),
+            Ok(made) => Ok(Place::Temporary(made)),
             Err(source) => Err(DemoError::Folder {
                 folder: std::env::temp_dir(),
                 source,
@@ -252,7 +296,7 @@ fn folder(named: Option<&Path>) -> Result<PathBuf, DemoError> {
     std::fs::create_dir_all(named).map_err(wrong)?;
     // The demo deletes what it made: it must be alone.
     match std::fs::read_dir(named).map_err(wrong)?.next() {
-        None => std::path::absolute(named).map_err(wrong),
+        None => Ok(Place::Chosen(std::path::absolute(named).map_err(wrong)?)),
         Some(_) => Err(DemoError::NotEmpty(named.to_path_buf())),
     }
 }

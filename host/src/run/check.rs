@@ -4,12 +4,14 @@
 use std::time::Duration;
 
 use super::error::{Cause, Class};
-use super::state::{HeldRun, State};
+use super::Listener;
+use super::state::{Header, HeldRun, State};
+use super::stop::Stop;
+use super::sweep::Sweep;
 use super::target::{self, Access, Target};
-use super::{Listener, recover_all};
 use crate::capability::log::LogSink;
 use crate::interval::Interval;
-use crate::sandbox::contract::{CheckDepth, CheckStep, Plan, Recovery, Run, StepOutcome};
+use crate::sandbox::contract::{CheckDepth, CheckStep, Plan, Recovery, StepOutcome};
 
 /// Longest try that nobody asked for. It makes about ten small requests: a store that takes longer for them is not
 /// available for a run either.
@@ -44,29 +46,39 @@ pub async fn check(
     state: &State,
     interval: Interval,
     log: LogSink,
+    stop: &Stop,
 ) -> Result<Vec<CheckStep>, Cause> {
     let header = target.header(interval);
     let run = header.run(target::attempt_id()?);
     let plan = target.plan(&run).await?;
     let access = target.access()?;
-    let held = state.hold(header)?;
+    let held = state.hold(&run.id)?;
     let trial = Trial {
         target,
         plan: &plan,
         access: &access,
+        header: &header,
         held: &held,
         listener: &Listener {
             progress: &|_| {},
             log,
+            requests: None,
         },
+        stop,
     };
-    let (steps, kept) = trial.steps(run, CheckDepth::Full).await?;
-    if !kept {
-        held.clear()?;
+    let mut steps = trial.steps(CheckDepth::Full, None).await?;
+    let works = failing(&steps).next().is_none();
+    let mut kept_in_mind = held.clear_if_empty();
+    if works {
+        let remembered = state.remember_check(&target.name, &target.fingerprint());
+        kept_in_mind = kept_in_mind.and(remembered);
     }
-    if failing(&steps).next().is_none() {
-        state.remember_check(&target.name, &target.fingerprint())?;
-    }
+    // The destination is not to blame for a state folder that cannot be written.
+    steps.extend(kept_in_mind.err().map(|error| CheckStep {
+        name: "remember the outcome".to_owned(),
+        outcome: StepOutcome::Skipped,
+        detail: error.to_string(),
+    }));
     Ok(steps)
 }
 
@@ -75,19 +87,16 @@ pub(super) struct Trial<'a> {
     pub target: &'a Target,
     pub plan: &'a Plan,
     pub access: &'a Access,
+    pub header: &'a Header,
     pub held: &'a HeldRun,
     pub listener: &'a Listener<'a>,
+    pub stop: &'a Stop,
 }
 
 impl Trial<'_> {
     /// A try that nobody asked for, and the warnings that come of it. What does not work is an error.
     pub(super) async fn unasked(&self, occasion: Occasion) -> Result<Vec<String>, Cause> {
-        let run = self.held.header.run(target::attempt_id()?);
-        let tried = self.steps(run, occasion.depth());
-        let steps = match tokio::time::timeout(AUTOMATIC_TIME, tried).await {
-            Ok(outcome) => outcome?.0,
-            Err(_) => vec![out_of_time()],
-        };
+        let steps = self.steps(occasion.depth(), Some(AUTOMATIC_TIME)).await?;
         let failing: Vec<CheckStep> = failing(&steps).cloned().collect();
         if !failing.is_empty() {
             return Err(Cause::Unready {
@@ -107,25 +116,58 @@ impl Trial<'_> {
         })
     }
 
-    /// Every step, and whether notes had to be kept of what could not be cleaned up.
-    async fn steps(&self, run: Run, depth: CheckDepth) -> Result<(Vec<CheckStep>, bool), Cause> {
-        let journal = Box::new(self.held.journal(&run.attempt)?);
-        let log = self.listener.log.clone();
-        let session = self
-            .target
-            .session(&run, self.plan, self.access, journal, log)?;
-        let outcome = session.check(depth).await;
-        drop(session);
+    /// Every step, and one more where something could not be cleaned up.
+    async fn steps(
+        &self,
+        depth: CheckDepth,
+        limit: Option<Duration>,
+    ) -> Result<Vec<CheckStep>, Cause> {
+        let run = self.header.run(target::attempt_id()?);
+        let origin = self.target.origin(self.header, &run.attempt);
+        let journal = Box::new(self.held.journal(&origin)?);
+        let session =
+            self.target
+                .session(&run, self.plan, self.access, journal, self.listener)?;
+        let out_of_patience = async {
+            match limit {
+                Some(limit) => tokio::time::sleep(limit).await,
+                None => std::future::pending().await,
+            }
+        };
+        let outcome = tokio::select! {
+            steps = session.check(depth) => steps.map_err(Cause::from),
+            _ = self.stop.asked() => Err(Cause::Cancelled),
+            () = out_of_patience => Ok(vec![out_of_time()]),
+        };
+        session.close().await;
+        let left_open = self.clean_up().await;
+        let mut steps = outcome?;
+        if !left_open.is_empty() {
+            steps.push(CheckStep {
+                name: "clean up".to_owned(),
+                outcome: StepOutcome::Unavailable,
+                detail: format!(
+                    "left open, and cleaned up by the next run: {}",
+                    left_open.join(", ")
+                ),
+            });
+        }
+        Ok(steps)
+    }
+
+    /// What could not be cleaned up, of this try and of earlier ones.
+    async fn clean_up(&self) -> Vec<String> {
+        let sweep = Sweep {
+            target: self.target,
+            access: self.access,
+            listener: self.listener,
+            stop: self.stop,
+        };
         let mut recovery = Recovery::default();
-        let kept = recover_all(
-            self.target,
-            self.access,
-            self.held,
-            self.listener,
-            &mut recovery,
-        )
-        .await?;
-        Ok((outcome?, kept))
+        if let Err(error) = sweep.one(self.held, &mut recovery).await {
+            recovery.left_open.push(error.to_string());
+        }
+        recovery.left_open
     }
 }
 

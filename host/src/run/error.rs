@@ -1,8 +1,8 @@
 //! Why a run failed, in which class, and what could not be cleaned up after it. Knows no other command.
 
 use std::fmt;
-use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::capability::network::NetworkError;
 use crate::component::ComponentError;
@@ -10,6 +10,7 @@ use crate::config::ConfigError;
 use crate::egress::GrantRefused;
 use crate::egress::policy::PolicyError;
 use crate::interval::IntervalError;
+use crate::private::PrivateError;
 use crate::sandbox::contract::{CheckStep, Failure, Recovery};
 use crate::sandbox::{CallError, Crash, LoadError, SandboxError};
 use crate::source::SourceError;
@@ -59,10 +60,18 @@ pub enum Cause {
     Network(#[from] NetworkError),
     #[error("the operating system gives no random numbers: {0}; it must, to tell attempts apart")]
     Randomness(String),
-    #[error("cannot keep state in {}: {source}; make it writable, or set `state_dir`", path.display())]
-    State { path: PathBuf, source: io::Error },
-    #[error("this very run is under way in another process (it holds {}); wait for it", lock.display())]
+    #[error("cannot keep state in {}: {problem}; {}", path.display(), problem.remedy(path, "`state_dir`"))]
+    State {
+        path: PathBuf,
+        problem: PrivateError,
+    },
+    #[error("this run is already in progress in another process (it holds {}); wait for it", lock.display())]
     Busy { lock: PathBuf },
+    #[error(
+        "the run took longer than {} s; raise `run_time_s` under [destinations.….limits], or export shorter intervals",
+        limit.as_secs()
+    )]
+    OutOfTime { limit: Duration },
     #[error("{}", one_line(&.0.to_string()))]
     Source(#[from] SourceError),
     #[error("{0}")]
@@ -124,6 +133,7 @@ impl Cause {
             Cause::Sandbox(_)
             | Cause::Randomness(_)
             | Cause::State { .. }
+            | Cause::OutOfTime { .. }
             | Cause::Source(_)
             | Cause::Call(_) => Class::Failed,
         }
@@ -187,17 +197,24 @@ mod tests {
             (
                 Cause::State {
                     path: PathBuf::from("state/runs"),
-                    source: io::Error::other("it is a file"),
+                    problem: PrivateError::NotFolder,
                 },
-                "cannot keep state in state/runs: it is a file; make it writable, or set `state_dir`",
+                "cannot keep state in state/runs: it is not a folder; remove it, or let `state_dir` name another folder",
                 Class::Failed,
             ),
             (
                 Cause::Busy {
                     lock: PathBuf::from("state/runs/a/lock"),
                 },
-                "this very run is under way in another process (it holds state/runs/a/lock); wait for it",
+                "this run is already in progress in another process (it holds state/runs/a/lock); wait for it",
                 Class::Retryable,
+            ),
+            (
+                Cause::OutOfTime {
+                    limit: Duration::from_secs(60),
+                },
+                "the run took longer than 60 s; raise `run_time_s` under [destinations.….limits], or export shorter intervals",
+                Class::Failed,
             ),
             (Cause::Cancelled, "interrupted", Class::Cancelled),
             (

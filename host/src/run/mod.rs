@@ -4,14 +4,15 @@
 pub mod check;
 pub mod error;
 pub mod state;
+pub mod stop;
+mod sweep;
 pub mod target;
 
-use std::future::Future;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::capability::journal::MemoryJournal;
+use crate::capability::http::Observer;
 use crate::capability::log::LogSink;
 use crate::config::CheckMode;
 use crate::interval::Interval;
@@ -20,11 +21,10 @@ use crate::sandbox::contract::{Plan, Progress, Recovery, Report, Run};
 use crate::source::{EventFilter, Feed, Selection, Tally};
 use check::{Occasion, Trial};
 use error::{Cause, RunError};
-use state::{HeldRun, State};
+use state::{Header, HeldRun, State};
+use stop::Stop;
+use sweep::Sweep;
 use target::{Access, Target};
-
-/// Longest time for cleaning up after one attempt: a store that is down is tried again at the next start.
-const RECOVERY_TIME: Duration = Duration::from_secs(120);
 
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, Default)]
@@ -39,6 +39,8 @@ pub struct Snapshot {
 pub struct Listener<'a> {
     pub progress: &'a (dyn Fn(Snapshot) + Sync),
     pub log: LogSink,
+    /// Told of every request of the plugin's and of its answer.
+    pub requests: Option<Observer>,
 }
 
 /// What a finished run did.
@@ -63,52 +65,62 @@ pub struct RunReport {
     pub warnings: Vec<String>,
 }
 
-/// Runs one interval. `cancelled` ends it: what is open is aborted before this returns.
+/// Runs one interval. When `stop` asks it to end, what is open is cleaned up before this returns, as far as that goes
+/// quickly; asked twice, it stays noted.
 pub async fn run(
     target: &Target,
     state: &State,
     interval: Interval,
     listener: &Listener<'_>,
-    cancelled: impl Future<Output = ()>,
+    stop: &Stop,
 ) -> Result<RunReport, RunError> {
     let begun = Instant::now();
     let header = target.header(interval);
     let run = header.run(target::attempt_id()?);
-    let plan = target.plan(&run).await?;
+    let plan = unless_asked(stop, target.plan(&run)).await??;
     let access = target.access()?;
-    let held = state.hold(header)?;
+    let held = state.hold(&run.id)?;
 
+    let sweep = Sweep {
+        target,
+        access: &access,
+        listener,
+        stop,
+    };
     let mut recovery = Recovery::default();
-    for abandoned in state.abandoned(&target.name, &run.id)? {
-        let kept = recover_all(target, &access, &abandoned, listener, &mut recovery).await?;
-        if !kept {
-            abandoned.clear()?;
-        }
-    }
-    let kept = recover_all(target, &access, &held, listener, &mut recovery).await?;
+    let mut warnings = sweep.others(state, &run.id, &mut recovery).await?;
+    sweep.one(&held, &mut recovery).await?;
 
     let attempt = Attempt {
         target,
         state,
+        header: &header,
         run: &run,
         plan: &plan,
         access: &access,
         held: &held,
         listener,
+        stop,
+        deadline: begun + target.limits.run_time,
     };
-    let outcome = tokio::select! {
-        outcome = attempt.export(interval) => outcome,
-        () = cancelled => Err(Cause::Cancelled),
-    };
-    match outcome {
-        Ok(done) => {
-            // An earlier attempt's upload that is still open is tried again at the next start.
-            if !kept {
-                held.clear()?;
-            }
+    match attempt.export(interval).await {
+        Ok(mut done) => {
+            // Neither makes a run that succeeded a failure: what stays is looked at by the next start.
+            let forgotten = held.forget(&run.attempt).and_then(|()| held.clear_if_empty());
+            warnings.extend(forgotten.err().map(|error| error.to_string()));
+            done.warnings.extend(warnings);
             Ok(done.into_report(target, run, begun.elapsed(), recovery))
         }
-        Err(cause) => Err(clean_up(target, &access, held, listener, cause).await),
+        Err(cause) => Err(clean_up(&sweep, held, cause).await),
+    }
+}
+
+/// Some of the work before anything is open, unless the run is asked to end.
+async fn unless_asked<T>(stop: &Stop, work: impl Future<Output = T>) -> Result<T, Cause> {
+    tokio::select! {
+        biased;
+        _ = stop.asked() => Err(Cause::Cancelled),
+        done = work => Ok(done),
     }
 }
 
@@ -116,11 +128,14 @@ pub async fn run(
 struct Attempt<'a> {
     target: &'a Target,
     state: &'a State,
+    header: &'a Header,
     run: &'a Run,
     plan: &'a Plan,
     access: &'a Access,
     held: &'a HeldRun,
     listener: &'a Listener<'a>,
+    stop: &'a Stop,
+    deadline: Instant,
 }
 
 /// What an attempt that succeeded has to say.
@@ -142,14 +157,45 @@ impl Attempt<'_> {
             warnings = self.trial().unasked(Occasion::FirstUse).await?;
             self.state.remember_check(name, &fingerprint)?;
         }
-        let journal = self.held.journal(&self.run.attempt)?;
+        let origin = self.target.origin(self.header, &self.run.attempt);
+        let journal = self.held.journal(&origin)?;
         let session = self.target.session(
             self.run,
             self.plan,
             self.access,
             Box::new(journal),
-            self.listener.log.clone(),
+            self.listener,
         )?;
+        let outcome = tokio::select! {
+            outcome = self.through(&session, interval) => outcome,
+            _ = self.stop.asked() => Err(Cause::Cancelled),
+            () = tokio::time::sleep_until(self.deadline.into()) => Err(Cause::OutOfTime {
+                limit: self.target.limits.run_time,
+            }),
+        };
+        let peak_guest_memory_bytes = session.peak_memory_bytes();
+        // However it ended, nothing is noted or sent any more when cleaning up begins.
+        session.close().await;
+        let (snapshot, source, report) = outcome?;
+        proven(&report, snapshot.rows_supplied)?;
+        if automatic && !untried && snapshot.rows_supplied == 0 {
+            warnings.extend(self.trial().unasked(Occasion::NoRows).await?);
+        }
+        Ok(Done {
+            snapshot,
+            source,
+            report,
+            peak_guest_memory_bytes,
+            warnings,
+        })
+    }
+
+    /// All rows through one instance.
+    async fn through(
+        &self,
+        session: &Session,
+        interval: Interval,
+    ) -> Result<(Snapshot, Tally, Report), Cause> {
         let selection = Selection {
             interval,
             events: EventFilter::new(
@@ -159,21 +205,9 @@ impl Attempt<'_> {
         };
         let mut feed = Feed::start(self.target.source.clone(), selection).await?;
         session.configure(feed.schema().to_vec()).await?;
-        let snapshot = self.supply(&session, &mut feed).await?;
+        let snapshot = self.supply(session, &mut feed).await?;
         let report = session.finish(snapshot.rows_supplied).await?;
-        let peak_guest_memory_bytes = session.peak_memory_bytes();
-        drop(session);
-        proven(&report, snapshot.rows_supplied)?;
-        if automatic && !untried && snapshot.rows_supplied == 0 {
-            warnings.extend(self.trial().unasked(Occasion::NoRows).await?);
-        }
-        Ok(Done {
-            snapshot,
-            source: feed.tally().unwrap_or_default(),
-            report,
-            peak_guest_memory_bytes,
-            warnings,
-        })
+        Ok((snapshot, feed.tally().unwrap_or_default(), report))
     }
 
     fn trial(&self) -> Trial<'_> {
@@ -181,8 +215,10 @@ impl Attempt<'_> {
             target: self.target,
             plan: self.plan,
             access: self.access,
+            header: self.header,
             held: self.held,
             listener: self.listener,
+            stop: self.stop,
         }
     }
 
@@ -275,94 +311,22 @@ fn further_warnings(report: &Report, source: &Tally, recovery: &Recovery) -> Vec
 }
 
 /// Aborts what a failed attempt left open; what cannot be aborted stays noted for the next start.
-async fn clean_up(
-    target: &Target,
-    access: &Access,
-    held: HeldRun,
-    listener: &Listener<'_>,
-    cause: Cause,
-) -> RunError {
+async fn clean_up(sweep: &Sweep<'_>, held: HeldRun, cause: Cause) -> RunError {
     let mut recovery = Recovery::default();
-    let kept = match recover_all(target, access, &held, listener, &mut recovery).await {
-        Ok(kept) => kept,
-        Err(error) => {
-            recovery
-                .left_open
-                .push(format!("what the attempt noted ({error})"));
-            true
-        }
-    };
-    if !kept && let Err(error) = held.clear() {
+    if let Err(error) = sweep.one(&held, &mut recovery).await {
         recovery
             .left_open
-            .push(format!("the run's notes ({error})"));
+            .push(format!("what the attempt noted ({error})"));
+    }
+    if let Err(error) = held.clear_if_empty() {
+        recovery
+            .left_open
+            .push(format!("the run's folder ({error})"));
     }
     RunError {
         cause: Box::new(cause),
         recovery,
     }
-}
-
-/// Has a fresh instance abort what earlier attempts of a run left open. Answers whether notes had to be kept.
-async fn recover_all(
-    target: &Target,
-    access: &Access,
-    held: &HeldRun,
-    listener: &Listener<'_>,
-    recovery: &mut Recovery,
-) -> Result<bool, Cause> {
-    let mut kept = false;
-    for leftover in held.leftovers()? {
-        if leftover.notes.is_empty() {
-            leftover.forget()?;
-            continue;
-        }
-        let recovered = recover(
-            target,
-            access,
-            &leftover.run,
-            leftover.notes.clone(),
-            listener,
-        );
-        let outcome = match tokio::time::timeout(RECOVERY_TIME, recovered).await {
-            Ok(outcome) => outcome.map_err(|error| error.to_string()),
-            Err(_) => Err(format!("no answer within {} s", RECOVERY_TIME.as_secs())),
-        };
-        match outcome {
-            Ok(done) => {
-                let is_clean = done.left_open.is_empty();
-                recovery.aborted.extend(done.aborted);
-                recovery.left_open.extend(done.left_open);
-                if is_clean {
-                    leftover.forget()?;
-                } else {
-                    kept = true;
-                }
-            }
-            Err(problem) => {
-                kept = true;
-                recovery.left_open.push(format!(
-                    "uploads of attempt {} of run {} ({problem})",
-                    leftover.run.attempt, leftover.run.id
-                ));
-            }
-        }
-    }
-    Ok(kept)
-}
-
-async fn recover(
-    target: &Target,
-    access: &Access,
-    run: &Run,
-    notes: Vec<Vec<u8>>,
-    listener: &Listener<'_>,
-) -> Result<Recovery, Cause> {
-    let plan = target.plan(run).await?;
-    // Recovery opens nothing, so its own notes need not outlive it.
-    let journal = Box::new(MemoryJournal::default());
-    let session = target.session(run, &plan, access, journal, listener.log.clone())?;
-    Ok(session.recover(notes).await?)
 }
 
 #[cfg(test)]

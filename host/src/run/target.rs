@@ -10,10 +10,11 @@ use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 
 use super::error::Cause;
-use super::state::Header;
+use super::Listener;
+use super::state::{Header, Origin};
+use super::sweep;
 use crate::capability::Capabilities;
 use crate::capability::journal::Journal;
-use crate::capability::log::LogSink;
 use crate::capability::network::Network;
 use crate::component::Component;
 use crate::config::{CheckMode, Config, Destination, Problem, Problems, near_miss};
@@ -80,7 +81,7 @@ pub async fn load(
 fn absolute(folder: &Path) -> Result<std::path::PathBuf, Cause> {
     std::path::absolute(folder).map_err(|source| Cause::State {
         path: folder.to_path_buf(),
-        source,
+        problem: source.into(),
     })
 }
 
@@ -99,6 +100,8 @@ pub struct Target {
     destination: Arc<Destination>,
     properties: Arc<BTreeSet<String>>,
     file: Arc<Path>,
+    /// Names of all destinations in the file.
+    destinations: Arc<BTreeSet<String>>,
 }
 
 /// What sessions need beyond the configuration.
@@ -147,7 +150,42 @@ impl Target {
             destination: Arc::clone(destination),
             properties: Arc::new(properties),
             file: config.file.as_path().into(),
+            destinations: Arc::new(config.destinations.iter().map(|d| d.name.clone()).collect()),
         })
+    }
+
+    /// The same destination with what its plugin was configured with earlier. Its secrets and the operator's rules are
+    /// today's.
+    pub(super) fn configured(&self, configuration: Value) -> Self {
+        Self {
+            configuration: configuration.to_string().into(),
+            public: Arc::new(configuration),
+            ..self.clone()
+        }
+    }
+
+    /// In which fields an earlier configuration differs from today's.
+    pub(super) fn differing(&self, earlier: &Value) -> String {
+        sweep::differing(earlier, &self.public)
+    }
+
+    /// Whether the configuration file has a destination of that name.
+    pub(super) fn knows(&self, destination: &str) -> bool {
+        self.destinations.contains(destination)
+    }
+
+    /// The configuration file.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// What the notes of an attempt belong to.
+    pub(super) fn origin(&self, header: &Header, attempt: &str) -> Origin {
+        Origin::new(
+            header.clone(),
+            attempt.to_owned(),
+            Value::clone(&self.public),
+        )
     }
 
     /// What a run will do; the plugin's problems come back with the lines of the file.
@@ -217,6 +255,27 @@ impl Target {
         })
     }
 
+    /// What sessions of an earlier configuration may reach, by today's rules and with today's credentials. The host's
+    /// own credentials are today's choice for today's endpoint: an earlier one never gets them.
+    pub(super) fn access_earlier(&self, earlier: &Self, now: &Access) -> Result<Access, Cause> {
+        let field = "endpoint_url";
+        let is_elsewhere = earlier.public[field] != self.public[field];
+        if is_elsewhere && matches!(now.credentials, CredentialSource::Chain(_)) {
+            return Err(self.policy_problem(PolicyError::Field {
+                field,
+                message: "was another one then, and the host's own credentials are for today's only"
+                    .to_owned(),
+            }));
+        }
+        let policy = Policy::for_destination(&earlier.public, &self.destination.egress)
+            .map_err(|error| self.policy_problem(error))?;
+        Ok(Access {
+            policy,
+            network: now.network.clone(),
+            credentials: now.credentials.clone(),
+        })
+    }
+
     /// Whether the operator's policy covers what a plan asks for. Neither reads certificates nor asks for credentials.
     pub fn grants(&self, plan: &Plan) -> Result<(), Cause> {
         let policy = Policy::for_destination(&self.public, &self.destination.egress)
@@ -246,15 +305,15 @@ impl Target {
         plan: &Plan,
         access: &Access,
         journal: Box<dyn Journal>,
-        log: LogSink,
+        listener: &Listener<'_>,
     ) -> Result<Session, Cause> {
         let capabilities = Capabilities {
             grants: Grants::decide(&plan.grants, &plan.signing, &access.policy)?,
             network: access.network.clone(),
             credentials: access.credentials.clone(),
             journal,
-            log,
-            observer: None,
+            log: listener.log.clone(),
+            observer: listener.requests.clone(),
         };
         Ok(self.plugin.start(
             run.clone(),

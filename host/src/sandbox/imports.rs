@@ -12,6 +12,7 @@ use wasmtime::{Error, Result};
 use super::bindings::batch_export::destination::{http, journal, log, signer, types};
 use super::clock::{Clock, Stop};
 use super::memory::Memory;
+use super::session::NoteGate;
 use crate::capability::http::{Exchange, Http, Payload, Request, TransportError};
 use crate::capability::journal::Journal;
 use crate::capability::log::{Level, Log};
@@ -23,6 +24,7 @@ pub(super) struct State {
     pub(super) http: Http,
     pub(super) signer: Signer,
     pub(super) journal: Box<dyn Journal>,
+    pub(super) note_gate: NoteGate,
     pub(super) notes_left: usize,
     pub(super) note_limit_bytes: usize,
     pub(super) log: Log,
@@ -192,10 +194,10 @@ impl journal::Host for State {
             )));
         };
         self.notes_left = left;
-        Ok(self
-            .journal
-            .note(&note)
-            .map_err(journal::NoteError::Unavailable))
+        self.note_gate
+            .pass(|| self.journal.note(&note))
+            .map(|kept| kept.map_err(journal::NoteError::Unavailable))
+            .map_err(Error::new)
     }
 }
 

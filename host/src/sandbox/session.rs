@@ -1,8 +1,8 @@
 //! One run's instance on a thread of its own. Calls go in through a bounded channel and come back one by one; after a
 //! trap every further call gets the same error. Knows nothing of intervals, sources or retries.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
@@ -33,10 +33,14 @@ const CALLS_WAITING: usize = 1;
 
 type Job = Box<dyn FnOnce(&mut Instance) + Send>;
 
-/// One instance, for one run. Dropping it cancels what the guest does and ends its thread.
+/// One instance, for one run. Dropping it cancels what the guest does and ends its thread, a moment later; no note is
+/// taken once it is dropped. [`Session::close`] waits for the end.
 pub struct Session {
     jobs: mpsc::Sender<Job>,
     canceller: watch::Sender<bool>,
+    /// Nothing is ever sent: it closes when the thread and all that the instance had in progress are gone.
+    ended: Option<oneshot::Receiver<()>>,
+    notes: NoteGate,
     configuration: Arc<str>,
     run: wit::Run,
     peak_memory_bytes: Arc<AtomicUsize>,
@@ -92,6 +96,7 @@ impl Session {
         .map_err(|e| could_not_start(e.to_string()))?;
         let memory = Memory::new(limits.guest_memory_bytes);
         let (peak_memory_bytes, traffic) = (memory.peak_bytes(), http.traffic());
+        let notes = NoteGate::default();
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.http.exchanges_open);
         let mut store = Store::new(
@@ -101,6 +106,7 @@ impl Session {
                 signer: Signer::new(given.credentials, given.grants, http.server_date()),
                 http,
                 journal: given.journal,
+                note_gate: notes.clone(),
                 notes_left: limits.notes,
                 note_limit_bytes: limits.note_bytes,
                 log: Log::new(given.log, &limits),
@@ -124,17 +130,21 @@ impl Session {
                 .map_err(wasmtime::Error::new)?;
             Ok(UpdateDeadline::Continue(1))
         });
-        let mut instance = Instance {
+        let instance = Instance {
             store,
             plugin: start.plugin,
             exports: None,
             ended: None,
         };
         let (jobs, mut inbox) = mpsc::channel::<Job>(CALLS_WAITING);
+        let (alive, ended) = oneshot::channel();
         std::thread::Builder::new()
             .name("destination".to_owned())
             .stack_size(THREAD_STACK_BYTES)
             .spawn(move || {
+                // Dropped in reverse order: the instance and its requests first.
+                let _alive: oneshot::Sender<()> = alive;
+                let mut instance = instance;
                 while let Some(job) = inbox.blocking_recv() {
                     job(&mut instance);
                 }
@@ -143,6 +153,8 @@ impl Session {
         Ok(Session {
             jobs,
             canceller,
+            ended: Some(ended),
+            notes,
             configuration: start.configuration,
             run: start.run,
             peak_memory_bytes,
@@ -222,6 +234,19 @@ impl Session {
         self.canceller.send_replace(true);
     }
 
+    /// Ends the session and waits until nothing of it is left: no guest that computes, no request that was not
+    /// abandoned, no note that is being written. What it left open can be cleaned up then.
+    pub async fn close(mut self) {
+        self.cancel();
+        let ended = self.ended.take();
+        // Without a sender the thread has no further call to wait for.
+        drop(self);
+        if let Some(ended) = ended {
+            // An error is what is waited for: the other end is gone.
+            ended.await.ok();
+        }
+    }
+
     /// A handle that cancels this session from another task.
     pub fn canceller(&self) -> Canceller {
         Canceller(self.canceller.clone())
@@ -266,6 +291,31 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.cancel();
+        self.notes.close();
+    }
+}
+
+/// Whether notes are still taken. A note that is being written is finished before the gate is closed, and then none
+/// follows.
+#[derive(Debug, Clone, Default)]
+pub(super) struct NoteGate(Arc<Mutex<bool>>);
+
+impl NoteGate {
+    fn close(&self) {
+        *self.closed() = true;
+    }
+
+    /// Does it, unless the session is gone.
+    pub(super) fn pass<T>(&self, note: impl FnOnce() -> T) -> Result<T, Stop> {
+        let closed = self.closed();
+        match *closed {
+            true => Err(Stop::Cancelled),
+            false => Ok(note()),
+        }
+    }
+
+    fn closed(&self) -> MutexGuard<'_, bool> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

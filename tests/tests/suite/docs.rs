@@ -208,6 +208,7 @@ fn defaults_of_limits_are_the_hosts() {
         ("guest_memory_mb", limits.guest_memory_bytes as u64 >> 20),
         ("compute_time_s", limits.compute_time_per_call.as_secs()),
         ("waiting_time_s", limits.waiting_time_per_call.as_secs()),
+        ("run_time_s", limits.run_time.as_secs()),
         ("request_time_s", limits.http.timeout.as_secs()),
         ("requests_in_flight", limits.http.in_flight as u64),
     ] {

@@ -140,3 +140,74 @@ async fn what_cannot_be_cleaned_up_now_is_named_and_cleaned_up_later() {
     assert_eq!(scene.store.open_uploads(), []);
     assert_whole(&scene, "archive/");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cleaning_up_ends_soon_after_the_first_signal_and_at_once_after_the_second() {
+    for signals in [["INT", ""], ["TERM", ""], ["INT", "INT"], ["INT", "TERM"]] {
+        let scene = Scene::new().await;
+        let program = Program::new(&one_file(&scene, "archive"));
+        let running = hanging(&scene, &program).await;
+        scene.store.set_faults(vec![
+            Fault::on(Operation::UploadPart, What::Hang),
+            Fault::on(Operation::AbortMultipartUpload, What::Hang),
+        ]);
+        running.signal(signals[0]);
+        while !scene
+            .store
+            .requests()
+            .iter()
+            .any(|request| request.operation == Operation::AbortMultipartUpload)
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let said = match signals[1] {
+            "" => "not cleaned up within 5 s of the interruption",
+            second => {
+                running.signal(second);
+                "cleaning up was interrupted as well"
+            }
+        };
+        // The store never answers, so an end within the test's time shows that nobody waits for it.
+        let printed = running.wait();
+        assert_eq!(printed.code, Some(130), "{signals:?}: {printed:?}");
+        assert!(printed.stderr.contains(said), "{signals:?}: {printed:?}");
+        assert!(printed.stderr.contains("its notes are kept in"), "{printed:?}");
+        assert_eq!(program.runs_kept().len(), 1, "{signals:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_says_now_and_then_that_the_store_is_down() {
+    let scene = Scene::new().await;
+    let program = Program::new(&configuration(&scene, "archive", 100, ""));
+    let down = What::Status(503, "SlowDown".to_owned());
+    scene.store.set_faults(vec![Fault::on(Operation::PutObject, down)]);
+    let mut running = program.start_export("00:00:00", "01:00:00", &[]);
+    // The seventh attempt comes more than five seconds after the first.
+    while scene.store.requests().len() < 8 {
+        assert!(running.is_running(), "it ended too early");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    scene.store.set_faults(Vec::new());
+    let printed = running.wait();
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    let lines: Vec<&str> = printed.stderr.lines().collect();
+    let told = lines.iter().filter(|line| line.starts_with("retrying: PUT ")).count();
+    assert!((1..=2).contains(&told), "{lines:?}");
+    assert!(lines[0].contains("status 503"), "{lines:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_ends_with_its_time_and_cleans_up() {
+    let scene = Scene::new().await;
+    let limited = format!("{}limits.run_time_s = 1\n", one_file(&scene, "archive"));
+    let program = Program::new(&limited);
+    let hang = Fault::on(Operation::UploadPart, What::Hang);
+    scene.store.set_faults(vec![hang]);
+    let printed = program.export(&[]);
+    assert_eq!(printed.code, Some(1), "{printed:?}");
+    let said = "error: the run took longer than 1 s; raise `run_time_s`";
+    assert!(printed.stderr.contains(said), "{printed:?}");
+    assert_eq!(scene.store.open_uploads(), []);
+    assert_eq!(program.runs_kept(), Vec::<String>::new());
+}

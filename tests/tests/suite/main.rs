@@ -10,6 +10,7 @@ mod end_to_end;
 mod faults;
 mod imports;
 mod interrupted;
+mod leftovers;
 mod lies;
 mod loading;
 mod models;

@@ -1,0 +1,183 @@
+//! What earlier runs left: cleaned up where it is, by whoever may, and named where that is not possible. Nothing that
+//! the state folder says is believed as a path.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use batch_export_tests::program::{Printed, Program, Running, configuration};
+use batch_export_tests::scene::{BUCKET, Scene};
+use devstore::{Fault, Operation, Options, What};
+
+/// Enough for more than one part.
+const ROWS: usize = 30_000;
+const OTHER_BUCKET: &str = "other-bucket";
+
+async fn scene() -> Scene {
+    let buckets = vec![BUCKET.to_owned(), OTHER_BUCKET.to_owned()];
+    Scene::with(Options {
+        buckets,
+        ..Options::default()
+    })
+    .await
+}
+
+fn archive(scene: &Scene) -> String {
+    configuration(scene, "archive", ROWS, "")
+}
+
+/// Runs until its first part is on its way, and is killed there: one upload is open, and noted.
+async fn killed(scene: &Scene, program: &Program) {
+    let hang = Fault::on(Operation::UploadPart, What::Hang);
+    scene.store.set_faults(vec![hang]);
+    let running = program.start_export("00:00:00", "01:00:00", &[]);
+    until(running, scene, Operation::UploadPart, 1).await.kill();
+    assert_eq!(scene.store.open_uploads().len(), 1);
+    scene.store.set_faults(Vec::new());
+}
+
+/// Waits until the store saw so many requests of a kind.
+async fn until(mut running: Running, scene: &Scene, operation: Operation, count: usize) -> Running {
+    loop {
+        let requests = scene.store.requests();
+        let seen = requests.iter().filter(|seen| seen.operation == operation);
+        if seen.count() >= count {
+            return running;
+        }
+        if !running.is_running() {
+            panic!("it ended too early: {:?}", running.wait());
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+/// Another interval of the same destinations.
+fn later(program: &Program) -> Printed {
+    program.start_export("02:00:00", "02:01:00", &[]).wait()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_is_aborted_in_the_bucket_where_it_was_begun() {
+    let scene = scene().await;
+    let program = Program::new(&archive(&scene));
+    killed(&scene, &program).await;
+    let open = scene.store.open_uploads();
+
+    program.configure(&archive(&scene).replace(BUCKET, OTHER_BUCKET));
+    let printed = later(&program);
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    let said = format!("(with its earlier configuration: bucket_name = \"{BUCKET}\")");
+    assert!(printed.stdout.contains(&open[0].upload_id), "{printed:?}");
+    assert!(printed.stdout.contains(&said), "{printed:?}");
+    assert_eq!(scene.store.open_uploads(), []);
+    assert_eq!(program.runs_kept(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notes_stay_where_the_rules_of_today_do_not_reach() {
+    let scene = scene().await;
+    let program = Program::new(&archive(&scene));
+    killed(&scene, &program).await;
+
+    // The store moved to another name of this machine, and only that one is allowed now.
+    let moved = archive(&scene).replace("127.0.0.1", "store.localhost");
+    program.configure(&moved);
+    let printed = later(&program);
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    assert!(printed.stdout.contains("is still open"), "{printed:?}");
+    assert!(!printed.stdout.contains("aborted"), "{printed:?}");
+    assert!(printed.stdout.contains("its notes are kept in"), "{printed:?}");
+    assert_eq!(scene.store.open_uploads().len(), 1);
+    assert_eq!(program.runs_kept().len(), 1);
+
+    // Back in the file, it is cleaned up.
+    program.configure(&archive(&scene));
+    let printed = later(&program);
+    assert!(printed.stdout.contains("aborted an upload"), "{printed:?}");
+    assert_eq!(scene.store.open_uploads(), []);
+    assert_eq!(program.runs_kept(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notes_of_a_destination_that_was_renamed_are_named_with_every_run() {
+    let scene = scene().await;
+    let program = Program::new(&archive(&scene));
+    killed(&scene, &program).await;
+    program.configure(&configuration(&scene, "renamed", ROWS, ""));
+    for _ in 0..2 {
+        let printed = later(&program);
+        assert_eq!(printed.code, Some(0), "{printed:?}");
+        let said = "an earlier run of the destination `archive` may have left uploads open, and exports.toml has no such destination";
+        assert!(printed.stdout.contains(said), "{printed:?}");
+        assert!(printed.stdout.contains("runs/archive-"), "{printed:?}");
+        assert_eq!(scene.store.open_uploads().len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_in_the_state_folder_deletes_nothing_outside_it() {
+    let scene = scene().await;
+    let program = Program::new(&archive(&scene));
+    let victim = program.folder.path().join("victim");
+    fs::create_dir(&victim).expect("a folder");
+    fs::write(victim.join("file"), "precious").expect("a file");
+    let runs = program.folder.path().join(".batch-export/runs");
+    for (folder, id) in [("evil", "../../victim"), ("empty", ""), ("up", "..")] {
+        let text = format!(
+            r#"{{"destination":"archive","id":"{id}","model":"events","start_micros":null,"end_micros":1}}"#
+        );
+        fs::create_dir_all(runs.join(folder)).expect("a folder");
+        fs::write(runs.join(folder).join("run.json"), text).expect("a file");
+    }
+    std::os::unix::fs::symlink(&victim, runs.join("link")).expect("a link");
+    let printed = later(&program);
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    assert!(printed.stdout.contains("runs/link is not the folder of a run"), "{printed:?}");
+    assert_eq!(fs::read(victim.join("file")).expect("still there"), b"precious");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notes_that_cannot_be_read_are_named_and_kept() {
+    let scene = scene().await;
+    let program = Program::new(&archive(&scene));
+    killed(&scene, &program).await;
+    let notes = only_notes(program.folder.path());
+    fs::write(&notes, [b'x'; 200]).expect("damaged");
+    let printed = later(&program);
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    assert!(printed.stdout.contains("tells of, which cannot be used"), "{printed:?}");
+    assert!(notes.exists());
+}
+
+fn only_notes(folder: &Path) -> PathBuf {
+    let runs = folder.join(".batch-export/runs");
+    let run = fs::read_dir(runs).expect("a list").next().expect("a run");
+    let mut files = fs::read_dir(run.expect("an entry").path()).expect("a list");
+    let is_notes = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "notes");
+    files
+        .find_map(|file| Some(file.expect("an entry").path()).filter(is_notes))
+        .expect("notes")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_folder_that_cannot_be_used_is_named_with_its_setting() {
+    let scene = scene().await;
+    let program = Program::new(&archive(&scene));
+    let state = |value: &str| format!("state_dir = \"{value}\"\n{}", archive(&scene));
+    fs::create_dir(program.folder.path().join("open")).expect("a folder");
+    let open = program.folder.path().join("open");
+    fs::set_permissions(open, fs::Permissions::from_mode(0o777)).expect("a mode");
+    for (folder, problem, remedy) in [
+        ("exports.toml/x", "Not a directory", "let `state_dir` name a folder that this program can write to"),
+        ("/proc/x", "No such file or directory", "let `state_dir` name a folder that this program can write to"),
+        ("open", "other users can write to it (its mode is 777)", "run `chmod go-w open`"),
+    ] {
+        program.configure(&state(folder));
+        let printed = later(&program);
+        assert_eq!(printed.code, Some(1), "{printed:?}");
+        let begin = format!("error: cannot keep state in {folder}: {problem}");
+        assert!(printed.stderr.starts_with(&begin), "{printed:?}");
+        assert!(printed.stderr.contains(remedy), "{printed:?}");
+        assert_eq!(scene.store.keys(BUCKET), Vec::<String>::new());
+    }
+}
