@@ -119,7 +119,13 @@ pub fn open(path: &Path) -> Result<File, PrivateError> {
 
 /// Opens a file of a private folder for a lock, and makes it if need be.
 pub fn open_lock(path: &Path) -> Result<File, PrivateError> {
-    checked_file(options().write(true).create(true).truncate(false).open(path))
+    checked_file(
+        options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path),
+    )
 }
 
 /// A new file for its owner only; one of that name must not exist.
@@ -131,7 +137,9 @@ pub fn create_new(path: &Path) -> io::Result<File> {
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     // Removed again when anything goes wrong; made for its owner only.
-    let mut temporary = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
+    let mut temporary = tempfile::Builder::new()
+        .prefix(".new-")
+        .tempfile_in(folder)?;
     temporary.write_all(bytes)?;
     temporary.as_file().sync_all()?;
     temporary.persist(path).map_err(|error| error.error)?;
@@ -299,7 +307,11 @@ mod tests {
             set_mode(&state, bad);
             let error = folder(&state).expect_err("refused");
             assert!(matches!(error, PrivateError::Writable { mode } if mode == bad));
-            assert!(error.remedy(&state, "`state_dir`").starts_with("run `chmod go-w "));
+            assert!(
+                error
+                    .remedy(&state, "`state_dir`")
+                    .starts_with("run `chmod go-w ")
+            );
         }
         set_mode(&state, 0o755);
         folder(&state).expect("others may read it");
@@ -338,7 +350,9 @@ mod tests {
         symlink(at("real"), at("link")).expect("a link");
         symlink(outer.path(), at("folder-link")).expect("a link");
         fs::create_dir(at("folder")).expect("a folder");
-        let made = std::process::Command::new("mkfifo").arg(at("pipe")).status();
+        let made = std::process::Command::new("mkfifo")
+            .arg(at("pipe"))
+            .status();
         assert!(made.expect("mkfifo runs").success());
         fs::write(at("open"), b"x").expect("a file");
         set_mode(&at("open"), 0o666);
@@ -348,9 +362,18 @@ mod tests {
         assert!(matches!(open_lock(&at("link")), Err(PrivateError::Link)));
         assert!(matches!(open(&at("folder")), Err(PrivateError::NotFile)));
         assert!(matches!(open(&at("pipe")), Err(PrivateError::NotFile)));
-        assert!(matches!(open(&at("open")), Err(PrivateError::Writable { mode: 0o666 })));
-        assert!(matches!(subfolder(&at("folder-link")), Err(PrivateError::Link)));
-        assert!(matches!(subfolder(&at("real")), Err(PrivateError::NotFolder)));
+        assert!(matches!(
+            open(&at("open")),
+            Err(PrivateError::Writable { mode: 0o666 })
+        ));
+        assert!(matches!(
+            subfolder(&at("folder-link")),
+            Err(PrivateError::Link)
+        ));
+        assert!(matches!(
+            subfolder(&at("real")),
+            Err(PrivateError::NotFolder)
+        ));
     }
 
     #[test]

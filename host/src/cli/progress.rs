@@ -79,7 +79,9 @@ impl Progress {
     fn look(&self, now: Instant) {
         if !self.bar.is_hidden() {
             self.redraw();
-        } else if !self.quiet && let Some(line) = self.requests.line(now) {
+        } else if !self.quiet
+            && let Some(line) = self.requests.line(now)
+        {
             output::note(&line);
         }
     }

@@ -84,7 +84,8 @@ impl Requests {
         // Others may be answered meanwhile: then it is the network that is slow, and counters move.
         let quiet_since = state.last_answer.map_or(*sent, |last| last.max(*sent));
         let waited = now.duration_since(quiet_since);
-        (waited >= SLOW).then(|| format!("waiting for {what}; no answer for {} s", waited.as_secs()))
+        (waited >= SLOW)
+            .then(|| format!("waiting for {what}; no answer for {} s", waited.as_secs()))
     }
 
     /// The same for a log, where every line stays: now and then.
@@ -208,7 +209,9 @@ mod tests {
             if second == 0 {
                 assert_eq!(
                     scene.requests.status(scene.now()).as_deref(),
-                    Some("retrying: PUT /bucket/a.jsonl: store:9000: Connection refused; 1 request has failed in 0 s")
+                    Some(
+                        "retrying: PUT /bucket/a.jsonl: store:9000: Connection refused; 1 request has failed in 0 s"
+                    )
                 );
             }
             lines.extend(scene.requests.line(scene.now()).map(|line| (second, line)));
@@ -282,6 +285,9 @@ mod tests {
         }
         assert_eq!(scene.requests.state().waiting.len(), MAX_WAITING);
         assert_eq!(end_of(&"x".repeat(60)).chars().count(), 60);
-        assert_eq!(end_of(&format!("/{}", "x".repeat(60))), format!("…{}", "x".repeat(60)));
+        assert_eq!(
+            end_of(&format!("/{}", "x".repeat(60))),
+            format!("…{}", "x".repeat(60))
+        );
     }
 }

@@ -218,14 +218,7 @@ async fn export(
     let state = State::new(&config.state_dir);
     for interval in hours(options.hours)? {
         (audience.step)(format!("exporting {interval} to {name}"));
-        let done = run::run(
-            &target,
-            &state,
-            interval,
-            &audience.listener,
-            audience.stop,
-        )
-        .await?;
+        let done = run::run(&target, &state, interval, &audience.listener, audience.stop).await?;
         report.exported.push(Exported {
             destination: name.to_owned(),
             interval: interval.to_string(),

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::error::{Cause, Class};
 use super::Listener;
+use super::error::{Cause, Class};
 use super::state::{Header, HeldRun, State};
 use super::stop::Stop;
 use super::sweep::Sweep;
@@ -125,9 +125,9 @@ impl Trial<'_> {
         let run = self.header.run(target::attempt_id()?);
         let origin = self.target.origin(self.header, &run.attempt);
         let journal = Box::new(self.held.journal(&origin)?);
-        let session =
-            self.target
-                .session(&run, self.plan, self.access, journal, self.listener)?;
+        let session = self
+            .target
+            .session(&run, self.plan, self.access, journal, self.listener)?;
         let out_of_patience = async {
             match limit {
                 Some(limit) => tokio::time::sleep(limit).await,

@@ -106,7 +106,9 @@ pub async fn run(
     match attempt.export(interval).await {
         Ok(mut done) => {
             // Neither makes a run that succeeded a failure: what stays is looked at by the next start.
-            let forgotten = held.forget(&run.attempt).and_then(|()| held.clear_if_empty());
+            let forgotten = held
+                .forget(&run.attempt)
+                .and_then(|()| held.clear_if_empty());
             warnings.extend(forgotten.err().map(|error| error.to_string()));
             done.warnings.extend(warnings);
             Ok(done.into_report(target, run, begun.elapsed(), recovery))

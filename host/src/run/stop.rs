@@ -10,9 +10,13 @@ use tokio::sync::watch;
 enum Asked {
     Not,
     /// What is open is cleaned up first.
-    InOrder { since: Instant },
+    InOrder {
+        since: Instant,
+    },
     /// What is open stays noted.
-    AtOnce { since: Instant },
+    AtOnce {
+        since: Instant,
+    },
 }
 
 /// Asks a run to end. Dropping it asks for nothing.

@@ -147,7 +147,9 @@ impl Sweep<'_> {
         let damaged = leftover.damaged_bytes > 0;
         if damaged {
             let problem = format!("{} bytes of it are damaged", leftover.damaged_bytes);
-            recovery.left_open.push(unreadable(&leftover.path, &problem));
+            recovery
+                .left_open
+                .push(unreadable(&leftover.path, &problem));
         }
         if leftover.notes.is_empty() {
             return match damaged {

@@ -9,8 +9,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 
-use super::error::Cause;
 use super::Listener;
+use super::error::Cause;
 use super::state::{Header, Origin};
 use super::sweep;
 use crate::capability::Capabilities;
@@ -263,8 +263,9 @@ impl Target {
         if is_elsewhere && matches!(now.credentials, CredentialSource::Chain(_)) {
             return Err(self.policy_problem(PolicyError::Field {
                 field,
-                message: "was another one then, and the host's own credentials are for today's only"
-                    .to_owned(),
+                message:
+                    "was another one then, and the host's own credentials are for today's only"
+                        .to_owned(),
             }));
         }
         let policy = Policy::for_destination(&earlier.public, &self.destination.egress)

@@ -86,7 +86,10 @@ async fn notes_stay_where_the_rules_of_today_do_not_reach() {
     assert_eq!(printed.code, Some(0), "{printed:?}");
     assert!(printed.stdout.contains("is still open"), "{printed:?}");
     assert!(!printed.stdout.contains("aborted"), "{printed:?}");
-    assert!(printed.stdout.contains("its notes are kept in"), "{printed:?}");
+    assert!(
+        printed.stdout.contains("its notes are kept in"),
+        "{printed:?}"
+    );
     assert_eq!(scene.store.open_uploads().len(), 1);
     assert_eq!(program.runs_kept().len(), 1);
 
@@ -132,8 +135,16 @@ async fn what_stands_in_the_state_folder_deletes_nothing_outside_it() {
     std::os::unix::fs::symlink(&victim, runs.join("link")).expect("a link");
     let printed = later(&program);
     assert_eq!(printed.code, Some(0), "{printed:?}");
-    assert!(printed.stdout.contains("runs/link is not the folder of a run"), "{printed:?}");
-    assert_eq!(fs::read(victim.join("file")).expect("still there"), b"precious");
+    assert!(
+        printed
+            .stdout
+            .contains("runs/link is not the folder of a run"),
+        "{printed:?}"
+    );
+    assert_eq!(
+        fs::read(victim.join("file")).expect("still there"),
+        b"precious"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,7 +156,10 @@ async fn notes_that_cannot_be_read_are_named_and_kept() {
     fs::write(&notes, [b'x'; 200]).expect("damaged");
     let printed = later(&program);
     assert_eq!(printed.code, Some(0), "{printed:?}");
-    assert!(printed.stdout.contains("tells of, which cannot be used"), "{printed:?}");
+    assert!(
+        printed.stdout.contains("tells of, which cannot be used"),
+        "{printed:?}"
+    );
     assert!(notes.exists());
 }
 
@@ -168,9 +182,21 @@ async fn a_state_folder_that_cannot_be_used_is_named_with_its_setting() {
     let open = program.folder.path().join("open");
     fs::set_permissions(open, fs::Permissions::from_mode(0o777)).expect("a mode");
     for (folder, problem, remedy) in [
-        ("exports.toml/x", "Not a directory", "let `state_dir` name a folder that this program can write to"),
-        ("/proc/x", "No such file or directory", "let `state_dir` name a folder that this program can write to"),
-        ("open", "other users can write to it (its mode is 777)", "run `chmod go-w open`"),
+        (
+            "exports.toml/x",
+            "Not a directory",
+            "let `state_dir` name a folder that this program can write to",
+        ),
+        (
+            "/proc/x",
+            "No such file or directory",
+            "let `state_dir` name a folder that this program can write to",
+        ),
+        (
+            "open",
+            "other users can write to it (its mode is 777)",
+            "run `chmod go-w open`",
+        ),
     ] {
         program.configure(&state(folder));
         let printed = later(&program);

@@ -244,7 +244,10 @@ fn attempts(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|ending| ending == NOTES_ENDING) {
+        if path
+            .extension()
+            .is_some_and(|ending| ending == NOTES_ENDING)
+        {
             let changed = fs::symlink_metadata(&path).and_then(|metadata| metadata.modified());
             found.push((changed.unwrap_or(UNIX_EPOCH), path));
         }

@@ -56,7 +56,10 @@ fn a_run_is_held_once_and_its_notes_are_found_after_it_was_let_go() {
         panic!("no notes");
     };
     assert_eq!(leftover.notes, [b"upload"]);
-    assert_eq!(leftover.origin, origin("a", "x", "1").begun_like(&leftover.origin));
+    assert_eq!(
+        leftover.origin,
+        origin("a", "x", "1").begun_like(&leftover.origin)
+    );
     leftover.forget().expect("gone");
     assert_eq!(held.attempts().expect("a list"), Vec::<PathBuf>::new());
     held.clear_if_empty().expect("gone");
@@ -76,7 +79,11 @@ impl Origin {
 #[test]
 fn a_run_with_notes_is_not_cleared() {
     let (_folder, state) = abandoned();
-    state.hold("a").expect("free").clear_if_empty().expect("kept");
+    state
+        .hold("a")
+        .expect("free")
+        .clear_if_empty()
+        .expect("kept");
     assert_eq!(state.left().expect("a list").ids, ["a"]);
 }
 
@@ -86,7 +93,18 @@ fn names_and_headers_are_no_paths() {
     let victim = folder.path().join("victim");
     fs::create_dir(&victim).expect("a folder");
     fs::write(victim.join("file"), "precious").expect("a file");
-    for id in ["", ".", "..", "../victim", "/", "a/b", "a\0b", ".gone-x", "a b", &"a".repeat(129)] {
+    for id in [
+        "",
+        ".",
+        "..",
+        "../victim",
+        "/",
+        "a/b",
+        "a\0b",
+        ".gone-x",
+        "a b",
+        &"a".repeat(129),
+    ] {
         let error = state.hold(id).expect_err(id).to_string();
         assert!(error.contains("this is not the id of a run"), "{error}");
     }
@@ -96,15 +114,25 @@ fn names_and_headers_are_no_paths() {
     let text = json!({ "destination": "x", "id": "../../victim", "model": "events", "start_micros": null, "end_micros": 1 });
     fs::write(evil.join("run.json"), text.to_string()).expect("written");
     let held = state.hold("evil").expect("free");
-    drop(held.journal(&origin("../../victim", "x", "1")).expect("a journal"));
+    drop(
+        held.journal(&origin("../../victim", "x", "1"))
+            .expect("a journal"),
+    );
     let Found::Unreadable(problem) = only(&held) else {
         panic!("it was believed");
     };
-    assert_eq!(problem, "it belongs to another run or attempt than its name says");
+    assert_eq!(
+        problem,
+        "it belongs to another run or attempt than its name says"
+    );
     drop(held);
     assert_eq!(state.owner_of("evil").expect("read"), Owner::Unreadable);
     fs::remove_file(evil.join("1.notes")).expect("removed");
-    state.hold("evil").expect("free").clear_if_empty().expect("gone");
+    state
+        .hold("evil")
+        .expect("free")
+        .clear_if_empty()
+        .expect("gone");
     assert!(!evil.exists() && victim.join("file").exists());
 }
 
@@ -119,10 +147,17 @@ fn what_is_no_run_is_named_and_left_alone() {
     fs::set_permissions(runs.join("open"), fs::Permissions::from_mode(0o777)).expect("a mode");
     let left = state.left().expect("a list");
     assert_eq!(left.ids, ["a"]);
-    let names: Vec<_> = left.strange.iter().map(|path| path.file_name().expect("a name")).collect();
+    let names: Vec<_> = left
+        .strange
+        .iter()
+        .map(|path| path.file_name().expect("a name"))
+        .collect();
     assert_eq!(names, ["b c", "file", "link", "open"]);
     for name in ["file", "link", "open"] {
-        assert!(matches!(state.hold(name), Err(Cause::State { .. })), "{name}");
+        assert!(
+            matches!(state.hold(name), Err(Cause::State { .. })),
+            "{name}"
+        );
         assert!(runs.join(name).exists(), "{name}");
     }
 }
@@ -140,7 +175,9 @@ fn a_link_in_a_runs_folder_is_not_followed_and_a_folder_in_it_is_not_deleted() {
     fs::write(folder.path().join("runs/a/folder/file"), "x").expect("a file");
     held.clear_if_empty().expect_err("a folder is in it");
     assert!(outside.exists());
-    let kept = fs::read_dir(folder.path().join("runs")).expect("a list").next();
+    let kept = fs::read_dir(folder.path().join("runs"))
+        .expect("a list")
+        .next();
     let kept = kept.expect("one").expect("an entry").path();
     assert!(kept.join("folder/file").exists(), "{}", kept.display());
     // The run itself can begin anew.
@@ -186,7 +223,11 @@ fn two_holders_never_meet() {
     const TIMES: usize = 300;
     let folder = tempfile::tempdir().expect("a folder");
     let state = State::new(folder.path());
-    let (holders, held, busy) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+    let (holders, held, busy) = (
+        AtomicUsize::new(0),
+        AtomicUsize::new(0),
+        AtomicUsize::new(0),
+    );
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
             let (state, holders, held, busy) = (&state, &holders, &held, &busy);
@@ -231,7 +272,10 @@ fn any_number_of_abandoned_runs_is_looked_at_with_a_few_open_files() {
     let left = state.left().expect("a list");
     assert_eq!((left.ids.len(), left.more), (300, false));
     for id in &left.ids {
-        assert_eq!(state.owner_of(id).expect("read"), Owner::Destination("x".to_owned()));
+        assert_eq!(
+            state.owner_of(id).expect("read"),
+            Owner::Destination("x".to_owned())
+        );
         let held = state.hold(id).expect("free");
         assert!(open() < before + 64, "files stay open");
         assert!(matches!(only(&held), Found::Notes(_)));
