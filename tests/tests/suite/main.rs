@@ -24,3 +24,4 @@ mod splitting;
 mod tidy;
 mod unasked;
 mod verify;
+mod verify_types;
