@@ -1,5 +1,7 @@
 //! Names of objects: the prefix template and the keys of a run. Reads no clock; the interval decides every time.
 
+mod strftime;
+
 use chrono::format::SecondsFormat;
 use chrono::{DateTime, Datelike, Timelike, Utc};
 
@@ -61,6 +63,12 @@ impl Template {
             return Err(problem(
                 format!("is {} bytes long", text.len()),
                 format!("at most {MAX_KEY_BYTES} bytes, the file's name included"),
+            ));
+        }
+        if let Some((notation, variable)) = strftime::found(text) {
+            return Err(problem(
+                format!("has `{notation}`, which is strftime's notation; write `{variable}`"),
+                known_variables(),
             ));
         }
         let mut pieces = Vec::new();

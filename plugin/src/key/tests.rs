@@ -174,6 +174,11 @@ fn refused_prefixes() {
             known,
         ),
         ("{}", "has the unknown variable `{}`", known),
+        (
+            "{table}/%Y/%m/",
+            "has `%Y`, which is strftime's notation; write `{year}`",
+            known,
+        ),
         ("{team_id}", "has the unknown variable `{team_id}`", known),
         (
             "{\u{1b}[m}",
