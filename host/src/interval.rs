@@ -60,11 +60,17 @@ impl Moment {
     pub fn parse(text: &str) -> Result<Self, IntervalError> {
         let text = text.trim();
         let micros = micros_of(text).ok_or_else(|| IntervalError::NotATime(shortened(text)))?;
-        if (FIRST_MICROS..LAST_MICROS).contains(&micros) {
-            Ok(Moment(micros))
+        let moment = Moment(micros);
+        if moment.is_in_range() {
+            Ok(moment)
         } else {
             Err(IntervalError::OutOfRange(shortened(text)))
         }
+    }
+
+    /// Whether it is in the years 1 to 9999.
+    pub fn is_in_range(self) -> bool {
+        (FIRST_MICROS..LAST_MICROS).contains(&self.0)
     }
 }
 
@@ -85,6 +91,8 @@ fn micros_of(text: &str) -> Option<i64> {
         let form = form.trim_end_matches("%#z");
         if let Some(Ok(time)) = text
             .strip_suffix(['Z', 'z'])
+            // As BigQuery writes it.
+            .or_else(|| text.strip_suffix(" UTC"))
             .map(|text| NaiveDateTime::parse_from_str(text, form))
         {
             return Some(time.and_utc().timestamp_micros());
@@ -182,6 +190,11 @@ mod tests {
             ("2023-07-28T01:00", "2023-07-28T01:00:00+00:00"),
             ("2023-07-28T01:00Z", "2023-07-28T01:00:00+00:00"),
             ("2023-07-28", "2023-07-28T00:00:00+00:00"),
+            ("2023-07-28 01:00:00 UTC", "2023-07-28T01:00:00+00:00"),
+            (
+                "2023-07-28 01:00:00.5 UTC",
+                "2023-07-28T01:00:00.500000+00:00",
+            ),
             (
                 " 1969-12-31T23:59:59.999999Z ",
                 "1969-12-31T23:59:59.999999+00:00",

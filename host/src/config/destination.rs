@@ -1,7 +1,7 @@
 //! One `[destinations.NAME]` table: the host's own keys, and the plugin's fields as they stand. Checks no field of
 //! the plugin; the plugin does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
@@ -16,10 +16,10 @@ use super::tree::{Entry, Node, Table, Text, Value};
 use crate::capability::network::NetworkOptions;
 use crate::credentials::{CredentialSettings, Secret};
 use crate::egress::policy::OperatorLists;
-use crate::model::Model;
+use crate::model::{Kind, Model};
 use crate::sandbox::Limits;
 use crate::source::SourceSettings;
-use crate::source::files::{FilesSettings, TextFormat};
+use crate::source::files::{ColumnType, Dialect, FilesSettings, TYPE_NAMES, TextFormat};
 
 /// A destination, decided but for the plugin's fields.
 #[derive(Debug)]
@@ -286,14 +286,72 @@ fn read_files(
     let infer_rows = section
         .integer("infer_rows", 0..=u64::MAX)
         .unwrap_or(DEFAULT_INFER_ROWS);
+    let dialect = Dialect {
+        delimiter: section.parsed_blank("delimiter", delimiter),
+        quotes: section
+            .choice("quotes", &[("double", true), ("none", false)])
+            .unwrap_or(true),
+    };
+    let columns = read_columns(model, section);
+    if let Some(found) = columns.get(&time_column)
+        && found.kind() != Some(Kind::Timestamp)
+    {
+        let (at, key) = (section.at, format!("columns.{time_column}"));
+        section.problem(
+            at,
+            &key,
+            format!("the time column cannot be {found}; it is a timestamp"),
+        );
+    }
     Some(SourceSettings::Files(FilesSettings {
         base: folder.to_path_buf(),
         path: path?,
         model: model?.to_owned(),
         format,
+        dialect,
         time_column,
         infer_rows,
+        columns,
     }))
+}
+
+/// What stands between fields of CSV: one byte that is neither a quote nor a line end.
+fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n') => Ok(*byte),
+        _ => Err(
+            "is not a delimiter; it is one character, such as `;`, `|` or `\\t`, and not a quote"
+                .to_owned(),
+        ),
+    }
+}
+
+/// Types of columns. A model's own columns keep their kind: only how they are written can be said.
+fn read_columns(model: Option<&str>, section: &mut Section<'_>) -> BTreeMap<String, ColumnType> {
+    let mut columns = BTreeMap::new();
+    let Some(section) = section.section("columns") else {
+        return columns;
+    };
+    let model = model.and_then(Model::named);
+    let schema = model.map(Model::schema);
+    section.each_text(TYPE_NAMES, |name, written| {
+        let found: ColumnType = written.parse()?;
+        let wanted = schema
+            .as_ref()
+            .and_then(|schema| Kind::of(schema.field_with_name(name).ok()?));
+        if let (Some(model), Some(wanted)) = (model, wanted)
+            && found.kind() != Some(wanted)
+        {
+            return Err(format!(
+                "the column `{name}` of the model {} is {}, so `{found}` does not go with it",
+                model.name(),
+                wanted.in_words()
+            ));
+        }
+        columns.insert(name.to_owned(), found);
+        Ok(())
+    });
+    columns
 }
 
 fn read_egress(folder: &Path, destination: &mut Section<'_>) -> (OperatorLists, NetworkOptions) {

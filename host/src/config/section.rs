@@ -111,6 +111,26 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// The same for a string that may be blank.
+    pub fn parsed_blank<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let node = self.take(key)?.node;
+        let Value::Text(text) = &node.value else {
+            self.mistyped(&node, key, "a string");
+            return None;
+        };
+        match parse(text.value()) {
+            Ok(value) => Some(value),
+            Err(message) => {
+                self.problem(node.at, key, text.redacted(&message));
+                None
+            }
+        }
+    }
+
     /// One of a few words.
     pub fn choice<T: Copy>(
         &mut self,
@@ -218,6 +238,22 @@ impl<'a> Section<'a> {
                         .push(Problem::new(entry.node.at, path, message));
                 }
             }
+        }
+    }
+
+    /// Every field as a string, under a name of the user's own, that `read` must take. It gets the name first.
+    pub fn each_text(self, allowed: &str, mut read: impl FnMut(&str, &str) -> Result<(), String>) {
+        for Entry { key, node, .. } in self.entries {
+            let message = match &node.value {
+                Value::Broken => continue,
+                Value::Text(text) => match read(&key, text.value()) {
+                    Ok(()) => continue,
+                    Err(message) => text.redacted(&message),
+                },
+                _ => format!("expected a string, found {}", node.in_words()),
+            };
+            let problem = Problem::new(node.at, join(&self.path, &key), message);
+            self.problems.push(problem.allowed(allowed));
         }
     }
 

@@ -52,6 +52,9 @@ aws_secret_access_key = "${env:KEY}"
 type = "files"
 path = "events/*.parquet"
 time_column = "timestamp"
+delimiter = "\t"
+quotes = "none"
+columns = { timestamp = "timestamp(ms)", "the amount" = "decimal(38,9)" }
 [destinations.archive.egress]
 allow_private = ["127.0.0.1:9000"]
 ca_file = "ca.pem"
@@ -86,6 +89,19 @@ fn a_whole_file_is_read_with_paths_beside_it_and_secrets_apart() {
         (Path::new("conf"), "events/*.parquet")
     );
     assert_eq!(files.time_column, "timestamp");
+    assert_eq!(
+        (files.dialect.delimiter, files.dialect.quotes),
+        (Some(b'\t'), false)
+    );
+    let columns: Vec<String> = files
+        .columns
+        .iter()
+        .map(|(name, column)| format!("{name}: {column}"))
+        .collect();
+    assert_eq!(
+        columns,
+        ["the amount: decimal(38,9)", "timestamp: timestamp(ms)"]
+    );
 
     let secret = BTreeSet::from(["bucket_name".to_owned(), "max_file_size_mb".to_owned()]);
     let (_, mistyped) = destination.fields.open(&secret);
@@ -209,6 +225,41 @@ fn what_is_wrong_is_said_in_one_sentence() {
         (
             &with_source("events", "type = \"files\""),
             "3:17: destinations.a.source.path: is missing; name a file, a folder or a glob such as `events/**/*.parquet`",
+        ),
+        (
+            &with_source(
+                "orders",
+                "type = \"files\"\npath = \"a\"\ncolumns = { amount = \"decimal(77,0)\" }",
+            ),
+            "6:22: destinations.a.source.columns.amount: `decimal(77,0)` is not a type of column: a decimal has 1 to 76 digits, and at most as many of them behind the point, as in decimal(38,9); allowed: text, json, int64, uint64, float64, boolean, decimal(P,S), timestamp, timestamp(s), timestamp(ms), timestamp(us), timestamp(ns), list(text)",
+        ),
+        (
+            &with_source(
+                "orders",
+                "type = \"files\"\npath = \"a\"\ncolumns = { amount = 5 }",
+            ),
+            "6:22: destinations.a.source.columns.amount: expected a string, found an integer; allowed: text, json, int64, uint64, float64, boolean, decimal(P,S), timestamp, timestamp(s), timestamp(ms), timestamp(us), timestamp(ns), list(text)",
+        ),
+        (
+            &with_source(
+                "events",
+                "type = \"files\"\npath = \"a\"\ncolumns = { timestamp = \"int64\" }",
+            ),
+            "6:25: destinations.a.source.columns.timestamp: the column `timestamp` of the model events is timestamp (µs, UTC), so `int64` does not go with it; allowed: text, json, int64, uint64, float64, boolean, decimal(P,S), timestamp, timestamp(s), timestamp(ms), timestamp(us), timestamp(ns), list(text)",
+        ),
+        (
+            &with_source(
+                "orders",
+                "type = \"files\"\npath = \"a\"\ntime_column = \"t\"\ncolumns = { t = \"text\" }",
+            ),
+            "3:17: destinations.a.source.columns.t: the time column cannot be text; it is a timestamp",
+        ),
+        (
+            &with_source(
+                "orders",
+                "type = \"files\"\npath = \"a\"\ndelimiter = \";;\"",
+            ),
+            "6:13: destinations.a.source.delimiter: is not a delimiter; it is one character, such as `;`, `|` or `\\t`, and not a quote",
         ),
         (
             &with_source("orders", "type = \"sample\""),

@@ -2,7 +2,6 @@
 //! request. Opens no connection and resolves no name; `capability::http` asks here before a byte leaves.
 
 pub mod address;
-mod keys;
 pub mod policy;
 mod request;
 #[cfg(test)]
@@ -53,11 +52,8 @@ struct Allowed {
 enum Reach {
     /// Objects: paths with this beginning, and longer than the bucket's own.
     Objects { path_prefix: String, root: String },
-    /// The bucket's own path, and only to list open uploads whose keys begin with one of these.
-    OpenUploads {
-        path: String,
-        key_heads: Vec<String>,
-    },
+    /// The bucket's own path, and only to list open uploads whose keys begin with this.
+    OpenUploads { path: String, key_head: String },
 }
 
 /// A grant that the operator's policy does not cover, with the rule that refused it.
@@ -239,17 +235,23 @@ fn reach(
         return policy
             .places
             .iter()
-            .find(|place| place.origin == written && place.lists_at(&grant.path_prefix))
-            .map(|_| Reach::OpenUploads {
+            .filter(|place| place.origin == written)
+            .filter_map(|place| place.bucket.as_ref())
+            .find(|bucket| bucket.is_at(&grant.path_prefix))
+            .map(|bucket| Reach::OpenUploads {
                 path: grant.path_prefix.clone(),
-                key_heads: policy.keys.heads().to_vec(),
+                key_head: bucket.key_head.clone(),
             })
             .ok_or_else(|| "open uploads are listed in the configured bucket only".to_owned());
     }
     let place = find_place(origin, &grant.path_prefix, policy)?;
     Ok(Reach::Objects {
         path_prefix: grant.path_prefix.clone(),
-        root: place.bucket.clone().unwrap_or_default(),
+        root: place
+            .bucket
+            .as_ref()
+            .map(|bucket| bucket.root.clone())
+            .unwrap_or_default(),
     })
 }
 
@@ -271,31 +273,28 @@ fn find_place<'a>(
             summary(&policy.places)
         ));
     }
+    let asked = request::decoded(path_prefix);
     at_origin
         .iter()
-        .find(|p| p.covers(path_prefix))
+        .find(|p| asked.starts_with(&p.decoded_prefix))
         .copied()
         .ok_or_else(|| {
             let prefixes: Vec<String> = at_origin
                 .iter()
-                .filter_map(|p| Some(format!("`{}`", p.path_prefixes.first()?)))
+                .map(|p| format!("`{}`", p.path_prefix))
                 .collect();
             format!(
-                "at this address the policy allows only paths that begin with {} (this run's own keys in the configured bucket and prefix)",
+                "at this address the policy allows only paths that begin with {} (the configured bucket and prefix)",
                 prefixes.join(" or ")
             )
         })
 }
 
 fn summary(places: &[Place]) -> String {
-    let shown = |place: &Place| {
-        let path = place.path_prefixes.first().map_or("", String::as_str);
-        format!("{}{path}", place.origin)
-    };
     match places {
         [] => "nothing".to_owned(),
-        [one] => shown(one),
-        [one, rest @ ..] => format!("{} and {} more", shown(one), rest.len()),
+        [one] => format!("{}{}", one.origin, one.path_prefix),
+        [one, rest @ ..] => format!("{}{} and {} more", one.origin, one.path_prefix, rest.len()),
     }
 }
 

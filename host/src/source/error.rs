@@ -33,6 +33,28 @@ pub enum SourceError {
         content: &'static str,
         packing: &'static str,
     },
+    #[error("{} is {what}, which cannot be read; {remedy}", path.display())]
+    Unsupported {
+        path: PathBuf,
+        what: &'static str,
+        remedy: &'static str,
+    },
+    #[error("{}: {read} {what} were read, and a count of its bytes finds {counted}; rows may be lost, so nothing of this run can be relied on: report it with the file", path.display())]
+    Miscounted {
+        path: PathBuf,
+        what: &'static str,
+        read: u64,
+        counted: u64,
+    },
+    #[error(
+        "the source's `columns` gives a type to {}, which no file has; the columns found are {}",
+        quoted(declared),
+        quoted(found)
+    )]
+    NoSuchColumns {
+        declared: Vec<String>,
+        found: Vec<String>,
+    },
     #[error("{} does not fit the model `{model}`: {}; rename, add or convert the columns{}", path.display(), problems.join("; "), listed(model))]
     Columns {
         path: PathBuf,
@@ -73,6 +95,22 @@ pub enum SourceError {
     Died,
     #[error("no thread for reading the source can be started: {0}")]
     Thread(io::Error),
+}
+
+/// Names that a message lists at most.
+const LISTED_NAMES: usize = 20;
+
+/// Names in quotes that make blanks visible.
+pub fn quoted(names: &[String]) -> String {
+    let listed: Vec<String> = names
+        .iter()
+        .take(LISTED_NAMES)
+        .map(|name| format!("`{name}`"))
+        .collect();
+    match names.len().saturating_sub(LISTED_NAMES) {
+        0 => listed.join(", "),
+        more => format!("{} and {more} more", listed.join(", ")),
+    }
 }
 
 /// Where the columns of a model are told, which only those are that this program knows.

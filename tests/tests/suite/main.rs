@@ -21,7 +21,7 @@ mod renewal;
 mod rerun;
 mod sandbox;
 mod splitting;
+mod text_files;
 mod tidy;
 mod unasked;
 mod verify;
-mod verify_types;

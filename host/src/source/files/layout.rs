@@ -1,7 +1,7 @@
 //! The columns that all files of a run have in common, and how each file's columns become them. Casts between makes
 //! of the same thing (large strings, other time units); never guesses what a column of another type could mean.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,16 +11,21 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMi
 use arrow::error::ArrowError;
 
 use super::super::SourceError;
+use super::super::error::quoted;
+use super::FilesSettings;
 use super::opened::Opened;
-use super::{FilesSettings, text};
+use super::plan::{self, Plan};
+use super::types::ColumnType;
 use crate::model::{Kind, Model};
 
 /// The columns of the run.
 #[derive(Debug)]
 pub struct Layout {
     schema: SchemaRef,
-    /// Schema that text files are read with, if there are any.
-    text: Option<SchemaRef>,
+    /// How text files are read, if any of them has a row or a header.
+    text: Option<Plan>,
+    /// Types that the configuration gives.
+    declared: BTreeMap<String, ColumnType>,
     first: PathBuf,
     model: String,
     time_column: String,
@@ -51,19 +56,26 @@ impl Projection {
 impl Layout {
     /// The model's columns in its order, then those that the first file has beyond them.
     pub fn decide(settings: &FilesSettings, files: &[Opened]) -> Result<Self, SourceError> {
-        let text = text::common_schema(settings, files)?;
-        let Some((first, schema)) = files
+        let text = plan::decide(settings, files)?;
+        let of_text = text.as_ref().map(|plan| &plan.schema);
+        let known = files
             .iter()
-            .find_map(|file| Some((file, file.schema.clone().or_else(|| text.clone())?)))
-        else {
-            return Err(SourceError::NothingMatches {
-                pattern: settings.path.clone(),
-            });
+            .find_map(|file| Some((file, file.schema.as_ref().or(of_text)?)));
+        let (first, schema) = match (known, files) {
+            (Some((first, schema)), _) => (first, Arc::clone(schema)),
+            // Nothing but empty text files: no rows, and nothing wrong.
+            (None, [first, ..]) => (first, empty_schema(settings)),
+            (None, []) => {
+                return Err(SourceError::NothingMatches {
+                    pattern: settings.path.clone(),
+                });
+            }
         };
         let wanted = wanted_columns(&settings.model, &schema);
         let layout = Self {
             schema: Arc::new(Schema::new(wanted)),
             text,
+            declared: settings.columns.clone(),
             first: first.path.clone(),
             model: settings.model.clone(),
             time_column: settings.time_column.clone(),
@@ -75,20 +87,22 @@ impl Layout {
         self.schema.clone()
     }
 
-    /// The schema that text files are read with.
-    pub fn text_schema(&self) -> SchemaRef {
-        self.text.clone().unwrap_or_else(|| self.schema())
+    /// How text files are read.
+    pub fn text_plan(&self) -> Option<&Plan> {
+        self.text.as_ref()
+    }
+
+    /// Whether a file is known to have no row, nor any column.
+    pub fn is_empty(&self, file: &Opened) -> bool {
+        file.schema.is_none() && self.text.is_none()
     }
 
     /// Checks a file's columns: every problem at once.
     pub fn projection(&self, file: &Opened) -> Result<Projection, SourceError> {
-        // A text file is read with the schema that all text files have in common.
+        // A text file is read with the columns that all text files have together.
         let empty = Arc::new(Schema::empty());
-        let schema = file
-            .schema
-            .as_ref()
-            .or(self.text.as_ref())
-            .unwrap_or(&empty);
+        let of_text = self.text.as_ref().map(|plan| &plan.schema);
+        let schema = file.schema.as_ref().or(of_text).unwrap_or(&empty);
         self.check_model(file, schema)?;
         self.check_extra(file, schema)?;
         let columns = self
@@ -145,8 +159,9 @@ impl Layout {
         };
         match schema.column_with_name(&self.time_column) {
             None if !is_models(&self.time_column) => problems.push(format!(
-                "the time column `{}` is missing (the source's `time_column` names another)",
-                self.time_column
+                "the time column `{}` is missing (the source's `time_column` names another); the columns found are {}",
+                self.time_column,
+                found_columns(schema)
             )),
             Some((_, found))
                 if !matches!(found.data_type(), DataType::Timestamp(..))
@@ -175,6 +190,7 @@ impl Layout {
                 problems.push(format!("column `{}` is there twice", field.name()));
             }
         }
+        problems.extend(self.misdeclared(file, schema));
         if problems.is_empty() {
             return Ok(());
         }
@@ -183,6 +199,31 @@ impl Layout {
             model: self.model.clone(),
             problems,
         })
+    }
+
+    /// Types that the configuration gives to columns of a file that has types of its own, and other ones.
+    fn misdeclared(&self, file: &Opened, schema: &Schema) -> Vec<String> {
+        if file.schema.is_none() {
+            return Vec::new();
+        }
+        let mismatch = |(name, declared): (&String, &ColumnType)| {
+            let Some((_, found)) = schema.column_with_name(name) else {
+                return Some(format!(
+                    "column `{name}`, which the source's `columns` gives a type, is missing"
+                ));
+            };
+            let fits = match declared.kind() {
+                Some(kind) => is_made_like(kind, found.data_type()),
+                None => found.data_type() == declared.field(name).data_type(),
+            };
+            (!fits).then(|| {
+                format!(
+                    "column `{name}` is {}, and the source's `columns` gives it the type {declared}: only columns of text files can be given another type",
+                    found.data_type()
+                )
+            })
+        };
+        self.declared.iter().filter_map(mismatch).collect()
     }
 
     /// Columns beyond the model must be the first file's.
@@ -258,6 +299,28 @@ fn cast(column: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, ArrowError> {
         }
         _ => cast_with_options(column, wanted, &options),
     }
+}
+
+/// The columns of no rows at all.
+fn empty_schema(settings: &FilesSettings) -> SchemaRef {
+    let time = Kind::Timestamp.field(&settings.time_column);
+    Model::named(&settings.model).map_or_else(|| Arc::new(Schema::new(vec![time])), Model::schema)
+}
+
+/// The names of a file's columns, and what they tell about its delimiter.
+fn found_columns(schema: &Schema) -> String {
+    let names: Vec<String> = schema
+        .fields()
+        .iter()
+        .map(|field| field.name().clone())
+        .collect();
+    let hint = match names.as_slice() {
+        [only] if only.contains([';', '\t', '|', ',']) => {
+            " (a single one: the source's `delimiter` may be another)"
+        }
+        _ => "",
+    };
+    format!("{}{hint}", quoted(&names))
 }
 
 /// The model's columns as the model has them, then the others as the file has them.

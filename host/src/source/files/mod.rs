@@ -2,17 +2,30 @@
 //! Every header is read before the first row, so files that do not fit fail the run before anything is sent.
 
 mod columns;
+mod csv_rows;
 mod discover;
+mod frames;
+mod infer;
+mod input;
+mod json_rows;
 mod layout;
+mod number;
 mod opened;
 mod parquet;
-mod rows;
+mod plan;
+mod quotes;
+mod signature;
 mod text;
+mod types;
+mod unescape;
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::vec;
 
 use arrow::array::{BooleanArray, RecordBatch};
@@ -21,8 +34,11 @@ use arrow::datatypes::SchemaRef;
 
 use super::select::Bounds;
 use super::{Selection, Source, SourceError, Tally};
+use columns::Noted;
+pub use csv_rows::Dialect;
 use layout::{Layout, Projection};
 use opened::{Content, Opened};
+pub use types::{ColumnType, TYPE_NAMES};
 
 /// Where files are and how they are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,10 +50,14 @@ pub struct FilesSettings {
     pub model: String,
     /// What text files hold whose name does not say it.
     pub format: Option<TextFormat>,
+    /// How CSV is written.
+    pub dialect: Dialect,
     /// The interval selects on this column.
     pub time_column: String,
     /// Rows of each text file that are looked at for its columns; 0 is all.
     pub infer_rows: u64,
+    /// Types of text files' columns that are not left to what the files hold.
+    pub columns: BTreeMap<String, ColumnType>,
 }
 
 /// Formats that a file's first bytes cannot tell apart for certain.
@@ -58,6 +78,7 @@ pub struct Files {
     waiting: vec::IntoIter<(Opened, Projection)>,
     current: Option<(Batches, Projection)>,
     tally: Tally,
+    noted: Arc<Noted>,
 }
 
 impl Files {
@@ -65,11 +86,16 @@ impl Files {
     pub fn open(settings: &FilesSettings, selection: Selection) -> Result<Self, SourceError> {
         let mut files = Vec::new();
         for path in discover::files(&settings.base, &settings.path)? {
-            files.push(Opened::open(path, settings.format)?);
+            files.push(Opened::open(path, settings.format, settings.dialect)?);
         }
         let layout = Layout::decide(settings, &files)?;
         let mut waiting = Vec::with_capacity(files.len());
+        let mut tally = Tally::default();
         for file in files {
+            if layout.is_empty(&file) {
+                tally.files_read += 1;
+                continue;
+            }
             let projection = layout.projection(&file)?;
             waiting.push((file, projection));
         }
@@ -79,7 +105,8 @@ impl Files {
             layout,
             waiting: waiting.into_iter(),
             current: None,
-            tally: Tally::default(),
+            tally,
+            noted: Arc::default(),
         })
     }
 
@@ -95,7 +122,10 @@ impl Files {
                 batches
             }
             Content::ArrowFile | Content::ArrowStream => file.arrow_batches()?,
-            Content::JsonLines | Content::Csv => text::batches(&file, self.layout.text_schema())?,
+            Content::JsonLines | Content::Csv => match self.layout.text_plan() {
+                Some(plan) => text::batches(&file, plan, &self.noted)?,
+                None => Box::new(std::iter::empty()),
+            },
         };
         self.current = Some((batches, projection));
         Ok(())
@@ -158,6 +188,10 @@ impl Source for Files {
     }
 
     fn tally(&self) -> Tally {
-        self.tally
+        Tally {
+            surrogates_replaced: self.noted.surrogates_replaced.load(Ordering::Relaxed),
+            numbers_rounded: self.noted.numbers_rounded.load(Ordering::Relaxed),
+            ..self.tally
+        }
     }
 }

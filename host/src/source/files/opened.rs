@@ -1,4 +1,4 @@
-//! What one file holds and how it is packed, told from its first bytes and, where they cannot tell, from its name.
+//! What one file holds and how it is compressed, told from its first bytes and, where they cannot tell, from its name.
 //! Reads headers only.
 
 use std::fs::File;
@@ -11,8 +11,11 @@ use arrow::error::ArrowError;
 use arrow::ipc::reader::{FileReader, StreamReader};
 
 use super::super::SourceError;
+use super::csv_rows::Dialect;
 use super::discover::unpacked_name;
-use super::{Batches, TextFormat};
+use super::frames::{Codec, Frames};
+use super::input::Input;
+use super::{Batches, TextFormat, signature};
 
 /// What a file holds once it is unpacked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,34 +27,13 @@ pub enum Content {
     Csv,
 }
 
-/// How a file is packed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Packing {
-    None,
-    Gzip,
-    Zstd,
-    Lz4,
-    Brotli,
-}
-
-impl Packing {
-    fn name(self) -> &'static str {
-        match self {
-            Packing::None => "no",
-            Packing::Gzip => "gzip",
-            Packing::Zstd => "zstd",
-            Packing::Lz4 => "lz4",
-            Packing::Brotli => "brotli",
-        }
-    }
-}
-
 /// A file that was looked into.
 #[derive(Debug)]
 pub struct Opened {
     pub path: PathBuf,
     pub content: Content,
-    packing: Packing,
+    codec: Option<Codec>,
+    pub dialect: Dialect,
     /// Columns of files that carry a schema; text files have none.
     pub schema: Option<SchemaRef>,
 }
@@ -64,19 +46,27 @@ const SMALLEST_BINARY_BYTES: u64 = 12;
 const READ_BUFFER_BYTES: usize = 256 << 10;
 
 impl Opened {
-    pub fn open(path: PathBuf, format: Option<TextFormat>) -> Result<Self, SourceError> {
+    pub fn open(
+        path: PathBuf,
+        format: Option<TextFormat>,
+        dialect: Dialect,
+    ) -> Result<Self, SourceError> {
         let mut opened = Self {
             content: Content::JsonLines,
-            packing: Packing::None,
+            codec: None,
+            dialect,
             schema: None,
             path,
         };
+        opened.codec = opened.detect_codec()?;
         let head = opened.head()?;
-        opened.packing = packing(&head, &opened.name());
-        let head = match opened.packing {
-            Packing::None => head,
-            _ => opened.head()?,
-        };
+        if let Some(found) = signature::unsupported(&head, &opened.name(), opened.codec.is_some()) {
+            return Err(SourceError::Unsupported {
+                path: opened.path,
+                what: found.what,
+                remedy: found.remedy,
+            });
+        }
         opened.content =
             opened
                 .told_content(&head, format)
@@ -90,6 +80,15 @@ impl Opened {
     fn name(&self) -> String {
         let name = self.path.file_name().unwrap_or_default();
         name.to_string_lossy().to_ascii_lowercase()
+    }
+
+    fn detect_codec(&self) -> Result<Option<Codec>, SourceError> {
+        let file = BufReader::new(self.file()?);
+        let codec = Codec::detect(file, &self.name()).map_err(|error| self.read_error(error))?;
+        // Brotli has no magic number, but Parquet has.
+        let is_named = codec == Some(Codec::Brotli);
+        let is_parquet = is_named && self.head()?.starts_with(b"PAR1");
+        Ok(codec.filter(|_| !is_parquet))
     }
 
     fn head(&self) -> Result<Vec<u8>, SourceError> {
@@ -119,7 +118,7 @@ impl Opened {
             })
         } else if named(&[".csv", ".tsv"]) {
             Some(Content::Csv)
-        } else if named(&[".jsonl", ".ndjson"]) || head.trim_ascii_start().starts_with(b"{") {
+        } else if named(&[".jsonl", ".ndjson"]) || signature::is_json_object(head) {
             Some(Content::JsonLines)
         } else {
             None
@@ -135,9 +134,11 @@ impl Opened {
         }
     }
 
-    /// Whether columns stand between tabs.
-    pub fn is_tab_separated(&self) -> bool {
-        unpacked_name(&self.name()).ends_with(".tsv")
+    /// What stands between the fields of CSV.
+    pub fn delimiter(&self) -> u8 {
+        let is_tab_separated = || unpacked_name(&self.name()).ends_with(".tsv");
+        let usual = || if is_tab_separated() { b'\t' } else { b',' };
+        self.dialect.delimiter.unwrap_or_else(usual)
     }
 
     pub fn file(&self) -> Result<File, SourceError> {
@@ -150,25 +151,24 @@ impl Opened {
         })
     }
 
-    /// Its bytes from the start, unpacked. Several gzip members or frames count as one.
+    /// Its bytes from the start to the end, decompressed.
     pub fn unpacked(&self) -> Result<Box<dyn Read + Send>, SourceError> {
-        let file = BufReader::with_capacity(READ_BUFFER_BYTES, self.file()?);
-        Ok(match self.packing {
-            Packing::None => Box::new(file),
-            Packing::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
-            Packing::Zstd => Box::new(
-                zstd::stream::read::Decoder::with_buffer(file)
-                    .map_err(|error| self.read_error(error))?,
-            ),
-            Packing::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(file)),
-            Packing::Brotli => Box::new(brotli::Decompressor::new(file, READ_BUFFER_BYTES)),
+        let file = self.file()?;
+        let length = file
+            .metadata()
+            .map_err(|error| self.read_error(error))?
+            .len();
+        let input = Input::new(BufReader::with_capacity(READ_BUFFER_BYTES, file), length);
+        Ok(match self.codec {
+            None => Box::new(input),
+            Some(codec) => Box::new(Frames::new(codec, input)),
         })
     }
 
     /// Parquet and Arrow files are read from their end.
     fn seekable(&self, content: &'static str) -> Result<File, SourceError> {
-        match self.packing {
-            Packing::None => {
+        match self.codec {
+            None => {
                 let file = self.file()?;
                 let bytes = file
                     .metadata()
@@ -180,10 +180,10 @@ impl Opened {
                 }
                 Ok(file)
             }
-            packing => Err(SourceError::PackedBinary {
+            Some(codec) => Err(SourceError::PackedBinary {
                 path: self.path.clone(),
                 content,
-                packing: packing.name(),
+                packing: codec.name(),
             }),
         }
     }
@@ -224,7 +224,8 @@ impl Opened {
         Self {
             path: self.path.clone(),
             content: self.content,
-            packing: self.packing,
+            codec: self.codec,
+            dialect: self.dialect,
             schema: None,
         }
     }
@@ -237,13 +238,7 @@ impl Opened {
                 source: error,
             };
         }
-        let cause = match (self.packing, error.kind()) {
-            (Packing::None, _) => error.to_string(),
-            (packing, io::ErrorKind::UnexpectedEof) => {
-                format!("its {} data end early", packing.name())
-            }
-            (packing, _) => format!("its {} data cannot be unpacked ({error})", packing.name()),
-        };
+        let cause = error.to_string();
         self.damaged(cause)
     }
 
@@ -254,25 +249,20 @@ impl Opened {
         }
     }
 
+    /// Two counts of the same thing differ, so rows may be lost.
+    pub fn miscounted(&self, what: &'static str, read: u64, counted: u64) -> SourceError {
+        SourceError::Miscounted {
+            path: self.path.clone(),
+            what,
+            read,
+            counted,
+        }
+    }
+
     pub fn damaged(&self, cause: impl ToString) -> SourceError {
         SourceError::Damaged {
             path: self.path.clone(),
             cause: cause.to_string().replace('\n', " "),
         }
-    }
-}
-
-fn packing(head: &[u8], name: &str) -> Packing {
-    if head.starts_with(&[0x1f, 0x8b]) {
-        Packing::Gzip
-    } else if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        Packing::Zstd
-    } else if head.starts_with(&[0x04, 0x22, 0x4d, 0x18]) {
-        Packing::Lz4
-    // Brotli has no magic number.
-    } else if name.ends_with(".br") && !head.starts_with(b"PAR1") {
-        Packing::Brotli
-    } else {
-        Packing::None
     }
 }

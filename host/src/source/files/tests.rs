@@ -49,6 +49,8 @@ fn settings(folder: &Path, path: &str) -> FilesSettings {
         format: None,
         time_column: "_inserted_at".to_owned(),
         infer_rows: 1_000,
+        dialect: Dialect::default(),
+        columns: BTreeMap::new(),
     }
 }
 
@@ -428,7 +430,7 @@ fn columns_beyond_the_model_are_inferred_from_all_text_files() {
     short.infer_rows = 1;
     assert_eq!(
         error(&short),
-        "./b.jsonl, line 2: column `later` is new: the rows looked at before had none of that name; set the source's `infer_rows` higher (0 looks at every row)"
+        "./b.jsonl, line 2: column `later` is new: the rows looked at before had none of that name; set the source's `infer_rows` higher (0 looks at every row), or give the column a type in the source's `columns`"
     );
 }
 
@@ -452,8 +454,12 @@ fn a_model_of_the_users_own_has_the_columns_of_its_files() {
     settings.time_column = "when".to_owned();
     assert_eq!(
         error(&settings),
-        "a.tsv does not fit the model `orders`: the time column `when` is missing (the source's `time_column` names another); rename, add or convert the columns"
+        "a.tsv does not fit the model `orders`: the time column `when` is missing (the source's `time_column` names another); the columns found are `day`, `code`, `amount`; rename, add or convert the columns"
     );
 }
 
 mod bad;
+mod compressed;
+mod csv_files;
+mod json_files;
+mod numbers;

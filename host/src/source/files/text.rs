@@ -1,127 +1,28 @@
-//! JSON Lines and CSV as batches: columns from the model, columns beyond it from the first rows. Memory is bounded by
-//! one batch and one row; nothing is read twice but the rows that columns are inferred from.
+//! JSON Lines and CSV as batches with the columns of a plan. Memory is bounded by one batch and one row; nothing is
+//! read twice but the rows that columns are inferred from.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 
 use super::super::SourceError;
-use super::columns::{Column, kind_of_field, kind_of_json, wider};
+use super::Batches;
+use super::columns::{Column, Noted};
+use super::csv_rows::CsvRows;
+use super::json_rows::JsonRows;
 use super::opened::{Content, Opened};
-use super::rows::{CsvRows, JsonRows};
-use super::{Batches, FilesSettings};
-use crate::model::{Kind, Model};
+use super::plan::Plan;
 
 /// Text of a batch: about one IPC message.
 const BATCH_BYTES: u64 = 8 << 20;
 /// Rows of a batch at most.
 const MAX_BATCH_ROWS: usize = 8192;
-/// Columns at most: a file in which every row names others is not a table.
-const MAX_COLUMNS: usize = 10_000;
 
-/// The columns that all text files have together; `None` when there is no text file.
-pub fn common_schema(
-    settings: &FilesSettings,
-    files: &[Opened],
-) -> Result<Option<SchemaRef>, SourceError> {
-    let mut found = Found::default();
-    let mut any = false;
-    for file in files {
-        match file.content {
-            Content::JsonLines => found.look_at_json(file, settings.infer_rows)?,
-            Content::Csv => found.look_at_csv(file, settings.infer_rows)?,
-            _ => continue,
-        }
-        any = true;
-    }
-    Ok(any.then(|| found.schema(settings)))
-}
-
-/// Columns in the order in which they first appear; a column of nulls has no kind yet.
-#[derive(Default)]
-struct Found {
-    columns: Vec<(String, Option<Kind>)>,
-    index: HashMap<String, usize>,
-}
-
-impl Found {
-    fn add(&mut self, file: &Opened, name: &str, kind: Option<Kind>) -> Result<(), SourceError> {
-        let Some(index) = self.index.get(name) else {
-            if self.columns.len() == MAX_COLUMNS {
-                return Err(file.damaged(format!("it has more than {MAX_COLUMNS} columns")));
-            }
-            self.index.insert(name.to_owned(), self.columns.len());
-            self.columns.push((name.to_owned(), kind));
-            return Ok(());
-        };
-        let known = &mut self.columns[*index].1;
-        *known = match (*known, kind) {
-            (Some(known), Some(kind)) => {
-                Some(wider(known, kind, file.content == Content::JsonLines))
-            }
-            (known, kind) => known.or(kind),
-        };
-        Ok(())
-    }
-
-    fn look_at_json(&mut self, file: &Opened, infer_rows: u64) -> Result<(), SourceError> {
-        let mut rows = JsonRows::open(file)?;
-        let mut seen = 0;
-        while (infer_rows == 0 || seen < infer_rows)
-            && rows.next(|name, value| self.add(file, name, kind_of_json(value)))?
-        {
-            seen += 1;
-        }
-        Ok(())
-    }
-
-    fn look_at_csv(&mut self, file: &Opened, infer_rows: u64) -> Result<(), SourceError> {
-        let mut rows = CsvRows::open(file)?;
-        let names = rows.names().to_vec();
-        for name in &names {
-            self.add(file, name, None)?;
-        }
-        let mut seen = 0;
-        while (infer_rows == 0 || seen < infer_rows) && rows.next()? {
-            for (name, field) in names.iter().zip(rows.fields()) {
-                self.add(file, name, kind_of_field(field))?;
-            }
-            seen += 1;
-        }
-        Ok(())
-    }
-
-    /// The model decides its own columns' kinds, and the time column is a time.
-    fn schema(self, settings: &FilesSettings) -> SchemaRef {
-        let model = Model::named(&settings.model).map(Model::schema);
-        if self.columns.is_empty()
-            && let Some(model) = model
-        {
-            // Files without a row: nothing to export, and nothing wrong.
-            return model;
-        }
-        let kind_of = |name: &str, found: Option<Kind>| {
-            model
-                .as_ref()
-                .and_then(|model| Kind::of(model.field_with_name(name).ok()?))
-                .or_else(|| (name == settings.time_column).then_some(Kind::Timestamp))
-                .or(found)
-                .unwrap_or(Kind::Text)
-        };
-        let fields: Vec<_> = self
-            .columns
-            .iter()
-            .map(|(name, kind)| kind_of(name, *kind).field(name))
-            .collect();
-        Arc::new(Schema::new(fields))
-    }
-}
-
-/// Batches of one file with the columns of `schema`, which [`common_schema`] made.
-pub fn batches(file: &Opened, schema: SchemaRef) -> Result<Batches, SourceError> {
-    let table = Table::new(file.describer(), schema);
+/// Batches of one file with the columns of `plan`.
+pub fn batches(file: &Opened, plan: &Plan, noted: &Arc<Noted>) -> Result<Batches, SourceError> {
+    let table = Table::new(file.describer(), plan, noted);
     Ok(match file.content {
         Content::Csv => Box::new(CsvBatches {
             rows: CsvRows::open(file)?,
@@ -139,6 +40,7 @@ struct Table {
     file: Opened,
     schema: SchemaRef,
     columns: Vec<Column>,
+    noted: Arc<Noted>,
     index: HashMap<String, usize>,
     /// Rows that each column already has.
     filled: Vec<usize>,
@@ -148,13 +50,16 @@ struct Table {
 }
 
 impl Table {
-    fn new(file: Opened, schema: SchemaRef) -> Self {
+    fn new(file: Opened, plan: &Plan, noted: &Arc<Noted>) -> Self {
+        let schema = Arc::clone(&plan.schema);
         let fields = schema.fields();
         Self {
-            columns: fields
+            columns: plan
+                .makes
                 .iter()
-                .map(|field| Column::new(Kind::of(field).unwrap_or(Kind::Text)))
+                .map(|make| Column::new(*make, Arc::clone(noted)))
                 .collect(),
+            noted: Arc::clone(noted),
             index: fields
                 .iter()
                 .enumerate()
@@ -181,7 +86,7 @@ impl Table {
     ) -> Result<(), String> {
         let Some(index) = self.index.get(name).copied() else {
             return Err(format!(
-                "column `{name}` is new: the rows looked at before had none of that name; set the source's `infer_rows` higher (0 looks at every row)"
+                "column `{name}` is new: the rows looked at before had none of that name; set the source's `infer_rows` higher (0 looks at every row), or give the column a type in the source's `columns`"
             ));
         };
         if self.filled[index] > self.rows {
@@ -244,6 +149,7 @@ impl JsonBatches {
                     .map_err(|cause| table.bad_row(line, cause))
             })?;
             if more {
+                table.noted.replaced(self.rows.surrogates_replaced());
                 table.end_row(self.rows.row_bytes());
             } else {
                 table.ended = true;

@@ -78,7 +78,7 @@ fn damaged_files_of_every_kind_name_themselves() {
             "{text}"
         );
         assert!(text.ends_with(WAY_OUT), "{text}");
-        let packing = "its gzip data cannot be unpacked (";
+        let packing = "its gzip data cannot be decompressed: ";
         assert_eq!(
             text.contains(packing),
             name.starts_with("unpackable"),
@@ -100,7 +100,7 @@ fn rows_that_are_wrong_name_their_line() {
         ),
         (
             format!("{good}[1]\n"),
-            "line 4: not a JSON object at character 0: invalid type: sequence, expected an object with a member for each column",
+            "line 4: a JSON array, where an object with a member for each column is expected; JSON Lines has one object on each line and no array around them (`jq -c '.[]'` writes it so)",
         ),
         (
             format!("{good}{{\"uuid\":\"1\""),
@@ -153,7 +153,7 @@ fn rows_that_are_wrong_name_their_line() {
     put(&folder, "a.jsonl", b"{\"uuid\":\"\xff\"}\n");
     assert_eq!(
         error(&settings(folder.path(), "a.jsonl")),
-        "a.jsonl, line 1: not UTF-8 at byte 10"
+        "a.jsonl, line 1: not UTF-8 at byte 10; convert the file to UTF-8"
     );
 }
 
@@ -236,8 +236,8 @@ fn a_record_whose_quote_is_never_closed_is_given_up() {
     ] {
         put(&folder, name, bytes);
         let path = folder.path().join(name);
-        let file = Opened::open(path, None).expect("a CSV file");
-        let mut rows = rows::CsvRows::bounded(&file, 20_000).expect("columns");
+        let file = Opened::open(path, None, Dialect::default()).expect("a CSV file");
+        let mut rows = csv_rows::CsvRows::bounded(&file, 20_000).expect("columns");
         assert!(rows.next().expect("the first record"));
         let error = rows.next().expect_err("no end").to_string();
         assert_eq!(

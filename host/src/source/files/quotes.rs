@@ -1,0 +1,173 @@
+//! Watches the bytes of a CSV file on their way to the parser, which takes any use of quotes: what RFC 4180 does not
+//! allow is an error that names the line, so that no row is lost inside a quote. Counts records by itself, and never
+//! changes a byte.
+
+/// Where in a record the last byte was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Before the first byte of a record.
+    Record,
+    /// Before the first byte of a field.
+    Field,
+    Unquoted,
+    Quoted,
+    /// Behind a quote inside a quoted field: its end, or the first of two.
+    Quote,
+}
+
+/// A quote where none may be, or one that is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Misquoted {
+    #[error("a quote was opened on this line and the file ends before it is closed")]
+    Unclosed,
+    #[error(
+        "a quote was opened on this line, and behind the next one, on line {line}, there is more of the field"
+    )]
+    Behind { line: u64 },
+    #[error("there is a quote inside a field that does not begin with one")]
+    Stray,
+}
+
+impl Misquoted {
+    /// What to do about it.
+    pub const REMEDY: &str = "write a field with quotes in it in quotes, and each of them twice; if the file does not use quotes, set the source's `quotes` to `none`";
+}
+
+/// Reads the file along with the parser.
+#[derive(Debug)]
+pub struct Quotes {
+    delimiter: u8,
+    /// Whether the file uses quotes; otherwise they are characters like any other.
+    used: bool,
+    place: Place,
+    /// Of the byte to come, from 1.
+    line: u64,
+    /// Where the quote was opened that is open.
+    opened: u64,
+    /// Whether the last byte was a CR, whose LF ends no further line.
+    after_return: bool,
+    records: u64,
+}
+
+impl Quotes {
+    pub fn new(delimiter: u8, used: bool) -> Self {
+        Self {
+            delimiter,
+            used,
+            place: Place::Record,
+            line: 1,
+            opened: 0,
+            after_return: false,
+            records: 0,
+        }
+    }
+
+    /// Records that ended so far; lines without a byte are none.
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// The next bytes. An error comes with the line that it is about.
+    pub fn take(&mut self, bytes: &[u8]) -> Result<(), (u64, Misquoted)> {
+        for byte in bytes {
+            self.step(*byte)?;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, byte: u8) -> Result<(), (u64, Misquoted)> {
+        let is_break = byte == b'\n' || byte == b'\r';
+        let is_quote = byte == b'"' && self.used;
+        self.place = match (self.place, byte) {
+            (Place::Quoted, _) if is_quote => Place::Quote,
+            (Place::Quoted, _) => Place::Quoted,
+            (Place::Quote, _) if is_quote => Place::Quoted,
+            (Place::Record, _) if is_break => Place::Record,
+            (_, _) if is_break => {
+                self.records += 1;
+                Place::Record
+            }
+            (_, byte) if byte == self.delimiter => Place::Field,
+            (Place::Quote, _) => {
+                let line = self.line;
+                return Err((self.opened, Misquoted::Behind { line }));
+            }
+            (Place::Record | Place::Field, _) if is_quote => {
+                self.opened = self.line;
+                Place::Quoted
+            }
+            (Place::Unquoted, _) if is_quote => return Err((self.line, Misquoted::Stray)),
+            (Place::Record | Place::Field | Place::Unquoted, _) => Place::Unquoted,
+        };
+        if byte == b'\r' || (byte == b'\n' && !self.after_return) {
+            self.line += 1;
+        }
+        self.after_return = byte == b'\r';
+        Ok(())
+    }
+
+    /// At the file's end: no quote may be open.
+    pub fn end(&mut self) -> Result<(), (u64, Misquoted)> {
+        match self.place {
+            Place::Quoted => return Err((self.opened, Misquoted::Unclosed)),
+            Place::Record => {}
+            Place::Field | Place::Unquoted | Place::Quote => self.records += 1,
+        }
+        self.place = Place::Record;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_quotes_a_quote_is_a_character() {
+        let mut quotes = Quotes::new(b'\t', false);
+        let text = "query\n\"red shoes\n5\" pipe\n\"";
+        let taken = quotes.take(text.as_bytes()).and_then(|()| quotes.end());
+        assert_eq!((taken, quotes.records()), (Ok(()), 4));
+    }
+
+    fn checked(text: &str) -> Result<u64, (u64, Misquoted)> {
+        let mut quotes = Quotes::new(b',', true);
+        quotes.take(text.as_bytes())?;
+        quotes.end()?;
+        Ok(quotes.records())
+    }
+
+    #[test]
+    fn every_use_of_quotes_is_right_or_named_with_its_line() {
+        let behind = |line| Misquoted::Behind { line };
+        let cases = [
+            ("", Ok(0)),
+            ("a,b\n1,2\n", Ok(2)),
+            ("a,b\r\n1,2\r\n3,4", Ok(3)),
+            ("a\r1\r2\r", Ok(3)),
+            ("\n\r\na\n\n1\n\n", Ok(2)),
+            ("a\n\"\"\n", Ok(2)),
+            ("a,b\n\"1,\"\"x\"\"\n\r\n\",\"\"\n", Ok(2)),
+            ("a\n\"1\"", Ok(2)),
+            ("a\n\"1", Err((2, Misquoted::Unclosed))),
+            ("a\n\"1\"\"", Err((2, Misquoted::Unclosed))),
+            ("a\r\n\r\nb\r\n\"x\r\ny", Err((4, Misquoted::Unclosed))),
+            ("a\n5\" pipe\n", Err((2, Misquoted::Stray))),
+            ("a, \"b\"\n", Err((1, Misquoted::Stray))),
+            ("a\n\"b\" ,c\n", Err((2, behind(2)))),
+            ("a\n\"b\\\"c\"\n", Err((2, behind(2)))),
+            ("a,b\n1,\"x\n2,\"y\"\n", Err((2, behind(3)))),
+        ];
+        for (text, expect) in cases {
+            assert_eq!(checked(text), expect, "{text:?}");
+            // Wherever the file's blocks end.
+            let mut quotes = Quotes::new(b',', true);
+            let mut bytes = text.as_bytes().chunks(1);
+            let pieces = bytes
+                .try_for_each(|byte| quotes.take(byte))
+                .and_then(|()| quotes.end())
+                .map(|()| quotes.records());
+            assert_eq!(pieces, expect, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! CSV as others write it: quotes, delimiters, headers. A row is read as it is, or the file's line is named.
+
+use super::*;
+
+fn own(folder: &TempDir, path: &str) -> FilesSettings {
+    FilesSettings {
+        model: "orders".to_owned(),
+        time_column: "t".to_owned(),
+        ..settings(folder.path(), path)
+    }
+}
+
+fn error_of(name: &str, text: &str) -> String {
+    let folder = folder();
+    put(&folder, name, text);
+    error(&own(&folder, name))
+}
+
+fn texts(batch: &RecordBatch, column: &str) -> Vec<Option<String>> {
+    let column = batch.column_by_name(column).expect("a column");
+    let texts = column.as_string::<i32>().iter();
+    texts.map(|text| text.map(str::to_owned)).collect()
+}
+
+const TIME: &str = "2024-03-01T05:00:00Z";
+
+#[test]
+fn quotes_that_lose_rows_elsewhere_are_errors_with_their_line() {
+    let remedy = "write a field with quotes in it in quotes, and each of them twice; if the file does not use quotes, set the source's `quotes` to `none`";
+    let unclosed = "a quote was opened on this line and the file ends before it is closed";
+    let stray = "there is a quote inside a field that does not begin with one";
+    let behind = |line: u64| {
+        format!(
+            "a quote was opened on this line, and behind the next one, on line {line}, there is more of the field"
+        )
+    };
+    let filler = format!("3,{TIME},x\n").repeat(20_000);
+    for (text, line, what) in [
+        // Databases write TSV without quotes.
+        (
+            format!("id,t,q\n1,{TIME},\"red shoes\n2,{TIME},blue\n"),
+            2,
+            unclosed.to_owned(),
+        ),
+        (
+            format!("id,t,q\r\n1,{TIME},\"red shoes\r\n2,{TIME},blue\r\n"),
+            2,
+            unclosed.to_owned(),
+        ),
+        (
+            format!("id,t,q\n1,{TIME},a\n2,{TIME},\"cut off he"),
+            3,
+            unclosed.to_owned(),
+        ),
+        (
+            format!("id,t,q\n1,{TIME},\"typographic”\n{filler}"),
+            2,
+            unclosed.to_owned(),
+        ),
+        (
+            format!("id,t,q\n{filler}1,{TIME},\"a\n{filler}"),
+            20_002,
+            unclosed.to_owned(),
+        ),
+        (
+            format!("id,t,q\n1,{TIME},\"a\n2,{TIME},\"b\"\n"),
+            2,
+            behind(3),
+        ),
+        (
+            format!("id,t,q\n1,{TIME},\"say \\\"hi\\\"\"\n"),
+            2,
+            behind(2),
+        ),
+        (format!("id,t,q\n1,{TIME},\"a\" \n"), 2, behind(2)),
+        (format!("id,t,q\n1,{TIME},5\" pipe\n"), 2, stray.to_owned()),
+        (format!("id,t,q\n1,{TIME}, \"a, b\"\n"), 2, stray.to_owned()),
+    ] {
+        assert_eq!(
+            error_of("a.csv", &text),
+            format!("a.csv, line {line}: {what}; {remedy}")
+        );
+        let tabs = text.replace(',', "\t");
+        assert_eq!(
+            error_of("a.tsv", &tabs),
+            format!("a.tsv, line {line}: {what}; {remedy}")
+        );
+    }
+}
+
+#[test]
+fn quotes_that_are_right_are_read_and_so_are_files_without_any() {
+    let folder = folder();
+    let text = format!(
+        "\u{feff}\"id\",\"t\",\"q\"\r\n1,{TIME},\"say \"\"hi\"\"\"\r\n\r\n2,{TIME},\"two\r\nlines, one field\"\r\n3,{TIME},\"\"\r\n4,{TIME},plain"
+    );
+    put(&folder, "a.csv", text);
+    let (found, _) = read(&own(&folder, "a.csv"));
+    assert_eq!(
+        texts(&found, "q"),
+        [
+            Some("say \"hi\"".to_owned()),
+            Some("two\r\nlines, one field".to_owned()),
+            None,
+            Some("plain".to_owned())
+        ]
+    );
+    let text = format!("id\tt\tq\n1\t{TIME}\t\"red shoes\n2\t{TIME}\t5\" pipe\n3\t{TIME}\t\"\n");
+    put(&folder, "a.tsv", text);
+    let mut settings = own(&folder, "a.tsv");
+    settings.dialect.quotes = false;
+    let (found, _) = read(&settings);
+    let texts: Vec<String> = texts(&found, "q").into_iter().flatten().collect();
+    assert_eq!(texts, ["\"red shoes", "5\" pipe", "\""]);
+}
+
+#[test]
+fn rows_of_another_width_are_errors_with_their_line() {
+    for (row, fields) in [
+        ("1", 1),
+        (&format!("1,{TIME}")[..], 2),
+        (&format!("1,{TIME},a,b"), 4),
+        (&format!("1,{TIME},a,"), 4),
+    ] {
+        assert_eq!(
+            error_of("a.csv", &format!("id,t,q\n0,{TIME},x\n{row}\n")),
+            format!(
+                "a.csv, line 3: the record has {fields} fields, the header 3; the file may be cut short, or a quote be missing"
+            )
+        );
+    }
+}
+
+#[test]
+fn headers_name_every_column_once() {
+    for (header, expect) in [
+        (
+            "id,t,,",
+            "the header has no name for the columns 3, 4; give each column a name of its own",
+        ),
+        (
+            "id,t,id",
+            "the header has the name `id` twice, for the columns 1 and 3; give each column a name of its own",
+        ),
+        (
+            "id,,t,id,",
+            "the header has no name for the columns 2, 5; the header has the name `id` twice, for the columns 1 and 4; give each column a name of its own",
+        ),
+    ] {
+        let row = vec!["1"; header.matches(',').count() + 1].join(",");
+        for line_end in ["\n", "\r\n"] {
+            let text = [header, line_end, &row, line_end].concat();
+            assert_eq!(error_of("a.csv", &text), format!("a.csv, line 1: {expect}"));
+        }
+    }
+    // An index that a data frame wrote without a name.
+    let folder = folder();
+    put(&folder, "a.csv", format!(",t\n0,{TIME}\n"));
+    let (found, _) = read(&own(&folder, "a.csv"));
+    assert_eq!(
+        (found.num_rows(), found.schema().field(0).name().as_str()),
+        (1, "")
+    );
+}
+
+#[test]
+fn other_delimiters_are_seen_and_can_be_set() {
+    let folder = folder();
+    for (text, found) in [
+        (
+            "id;t;name\n1;2;3\n",
+            "`id;t;name` (a single one: the source's `delimiter` may be another)",
+        ),
+        (
+            "id\tt\tname\n1\t2\t3\n",
+            "`id\tt\tname` (a single one: the source's `delimiter` may be another)",
+        ),
+        ("id, t\n1, 2\n", "`id`, ` t`"),
+        ("# made by x\nid\n", "`# made by x`"),
+    ] {
+        assert_eq!(
+            error_of("a.csv", text),
+            format!(
+                "a.csv does not fit the model `orders`: the time column `t` is missing (the source's `time_column` names another); the columns found are {found}; rename, add or convert the columns"
+            )
+        );
+    }
+    for delimiter in [";", "|", "\t", "\u{1}", ":"] {
+        let text = ["id,t,q", "1,2024-03-01,\"a;|\t\u{1}:b\""]
+            .join("\n")
+            .replace(',', delimiter);
+        put(&folder, "a.csv", text);
+        let mut settings = own(&folder, "a.csv");
+        settings.dialect.delimiter = delimiter.bytes().next();
+        let wide = Interval::parse("2024-03-01", "2024-03-02").expect("an interval");
+        let selection = Selection {
+            interval: wide,
+            ..selection(START, END)
+        };
+        let found = drain(&mut Files::open(&settings, selection).expect("files"));
+        assert_eq!(texts(&found, "q"), [Some("a;|\t\u{1}:b".to_owned())]);
+    }
+}
+
+#[test]
+fn text_that_is_not_utf8_is_named() {
+    let folder = folder();
+    put(
+        &folder,
+        "a.csv",
+        [b"id,t\nM\xfcller,".to_vec(), TIME.as_bytes().to_vec()].concat(),
+    );
+    assert_eq!(
+        error(&own(&folder, "a.csv")),
+        "a.csv, line 2: not UTF-8 in field 1; convert the file to UTF-8"
+    );
+}

@@ -1,0 +1,187 @@
+//! The types that a column of a text file can be given in the configuration, and those that are found in it. A closed
+//! list; knows no values.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION};
+use arrow::datatypes::{DataType, Field, TimeUnit};
+
+use crate::model::Kind;
+
+/// What a column of a text file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnType {
+    Text,
+    Json,
+    Int64,
+    UInt64,
+    Float64,
+    Boolean,
+    Decimal {
+        precision: u8,
+        scale: u8,
+    },
+    /// Written as text, like `2026-01-01T00:00:00Z`.
+    Time,
+    /// Written as a number since 1970.
+    Epoch(TimeUnit),
+    TextList,
+}
+
+/// Every name, as messages list them.
+pub const TYPE_NAMES: &str = "text, json, int64, uint64, float64, boolean, decimal(P,S), timestamp, timestamp(s), timestamp(ms), timestamp(us), timestamp(ns), list(text)";
+
+const PLAIN: [(&str, ColumnType); 12] = [
+    ("text", ColumnType::Text),
+    ("json", ColumnType::Json),
+    ("int64", ColumnType::Int64),
+    ("uint64", ColumnType::UInt64),
+    ("float64", ColumnType::Float64),
+    ("boolean", ColumnType::Boolean),
+    ("timestamp", ColumnType::Time),
+    ("timestamp(s)", ColumnType::Epoch(TimeUnit::Second)),
+    ("timestamp(ms)", ColumnType::Epoch(TimeUnit::Millisecond)),
+    ("timestamp(us)", ColumnType::Epoch(TimeUnit::Microsecond)),
+    ("timestamp(ns)", ColumnType::Epoch(TimeUnit::Nanosecond)),
+    ("list(text)", ColumnType::TextList),
+];
+
+impl FromStr for ColumnType {
+    type Err = String;
+
+    fn from_str(written: &str) -> Result<Self, String> {
+        let text: String = written.chars().filter(|c| *c != ' ').collect();
+        if let Some((_, found)) = PLAIN.iter().find(|(name, _)| *name == text) {
+            return Ok(*found);
+        }
+        let arguments = text
+            .strip_prefix("decimal(")
+            .and_then(|rest| rest.strip_suffix(')'));
+        let Some(arguments) = arguments else {
+            return Err(format!("`{written}` is not a type of column"));
+        };
+        let (precision, scale) = arguments.split_once(',').unwrap_or((arguments, "0"));
+        match (precision.parse(), scale.parse()) {
+            (Ok(precision), Ok(scale))
+                if (1..=DECIMAL256_MAX_PRECISION).contains(&precision) && scale <= precision =>
+            {
+                Ok(ColumnType::Decimal { precision, scale })
+            }
+            _ => Err(format!(
+                "`{written}` is not a type of column: a decimal has 1 to {DECIMAL256_MAX_PRECISION} digits, and at most as many of them behind the point, as in decimal(38,9)"
+            )),
+        }
+    }
+}
+
+impl fmt::Display for ColumnType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let ColumnType::Decimal { precision, scale } = self {
+            return write!(f, "decimal({precision},{scale})");
+        }
+        let name = PLAIN.iter().find(|(_, known)| known == self);
+        f.write_str(name.map_or("", |(name, _)| name))
+    }
+}
+
+impl From<Kind> for ColumnType {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Text => ColumnType::Text,
+            Kind::Json => ColumnType::Json,
+            Kind::Integer => ColumnType::Int64,
+            Kind::Float => ColumnType::Float64,
+            Kind::Boolean => ColumnType::Boolean,
+            Kind::Timestamp => ColumnType::Time,
+            Kind::TextList => ColumnType::TextList,
+        }
+    }
+}
+
+impl ColumnType {
+    /// The model's kind that the column is of; `None` for types that no model has.
+    pub fn kind(self) -> Option<Kind> {
+        Some(match self {
+            ColumnType::Text => Kind::Text,
+            ColumnType::Json => Kind::Json,
+            ColumnType::Int64 => Kind::Integer,
+            ColumnType::Float64 => Kind::Float,
+            ColumnType::Boolean => Kind::Boolean,
+            ColumnType::Time | ColumnType::Epoch(_) => Kind::Timestamp,
+            ColumnType::TextList => Kind::TextList,
+            ColumnType::UInt64 | ColumnType::Decimal { .. } => return None,
+        })
+    }
+
+    /// The column's field. Times are microseconds; only those counted in nanoseconds keep them.
+    pub fn field(self, name: &str) -> Field {
+        let data_type = match self {
+            ColumnType::UInt64 => DataType::UInt64,
+            ColumnType::Decimal { precision, scale } => {
+                // The scale is at most the precision, and that at most 76.
+                let points = i8::try_from(scale).unwrap_or(i8::MAX);
+                if precision <= DECIMAL128_MAX_PRECISION {
+                    DataType::Decimal128(precision, points)
+                } else {
+                    DataType::Decimal256(precision, points)
+                }
+            }
+            ColumnType::Epoch(TimeUnit::Nanosecond) => {
+                DataType::Timestamp(TimeUnit::Nanosecond, Some(Arc::from("UTC")))
+            }
+            other => {
+                let kind = other.kind().unwrap_or(Kind::Text);
+                return kind.field(name);
+            }
+        };
+        Field::new(name, data_type, true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_read_and_written_alike_and_listed() {
+        let decimals = [
+            "decimal(1,0)",
+            "decimal(38,9)",
+            "decimal(39,39)",
+            "decimal(76,0)",
+        ];
+        for name in PLAIN.iter().map(|(name, _)| *name).chain(decimals) {
+            let found: ColumnType = name.parse().expect(name);
+            assert_eq!(found.to_string(), name);
+            let listed = name.starts_with("decimal") || TYPE_NAMES.split(", ").any(|it| it == name);
+            assert!(listed, "{name}");
+        }
+        for (written, expect) in [
+            ("decimal( 38 , 9 )", "decimal(38,9)"),
+            ("decimal(5)", "decimal(5,0)"),
+        ] {
+            assert_eq!(
+                written.parse::<ColumnType>().map(|found| found.to_string()),
+                Ok(expect.to_owned())
+            );
+        }
+        for wrong in [
+            "",
+            "integer",
+            "TEXT",
+            "decimal",
+            "decimal()",
+            "decimal(0,0)",
+            "decimal(77,0)",
+            "decimal(5,6)",
+            "decimal(5,-1)",
+            "decimal(38,9",
+            "decimal(1,2,3)",
+            "timestamp(m)",
+        ] {
+            assert!(wrong.parse::<ColumnType>().is_err(), "{wrong}");
+        }
+    }
+}
