@@ -143,6 +143,8 @@ fn natively(job: &Job, endpoint: &str, runtime: &Runtime) -> Result<Measurement>
         format: None,
         time_column: TIME_COLUMN.into(),
         infer_rows: 0,
+        dialect: Default::default(),
+        columns: Default::default(),
     });
     let selection = Selection {
         interval,

@@ -1,5 +1,5 @@
-//! `cargo xtask fuzz`: inputs that libFuzzer makes up against what the plugin promises of any input, one target after
-//! the other. Needs a nightly compiler, so it is no part of `cargo xtask test`; changes nothing in the repository.
+//! `cargo xtask fuzz`: inputs that libFuzzer makes up against what the plugin and the readers of text files promise of
+//! any input, one target after the other. Needs a nightly compiler, so it is no part of `cargo xtask test`; changes nothing in the repository.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,14 +14,31 @@ use crate::workspace::Workspace;
 const TARGETS: &[(&str, u32)] = &[
     // A configuration with every field takes a few hundred.
     ("configuration", 4096),
+    // A few records; longer ones find nothing new.
+    ("csv", 512),
+    // A frame and its header.
+    ("frames", 1024),
     // Positions and values, or messages of their own: one of every kind of column is below 4 KiB.
     ("ipc", 8192),
+    // A few rows with a member of each kind.
+    ("json_lines", 512),
     // Strings are read eight bytes at a time, and brackets kept 64 to a word: some of each.
     ("json_text", 1024),
     // The longest key is 1,024 bytes.
     ("template", 2048),
     ("xml", 4096),
 ];
+/// Targets that are about the host; the others are about the plugin.
+const HOST_TARGETS: [&str; 3] = ["csv", "frames", "json_lines"];
+
+/// The package whose tests replay a target's corpus.
+fn package_of(target: &str) -> &'static str {
+    match HOST_TARGETS.contains(&target) {
+        true => "batch-export",
+        false => "s3-destination",
+    }
+}
+
 /// A minute finds what a small change has broken; what needs hours is for `--seconds`.
 const DEFAULT_SECONDS: u32 = 60;
 /// The same inputs in the same order for the same build, so that the gate judges a change and not the luck of the draw;
@@ -181,7 +198,8 @@ impl Fuzzer {
             say(format!(
                 "{target} ended with {status}. The input is in {artifacts}; to make a test of it, copy it to \
                  {committed} under a name that says what is wrong with it, and run\n\n    \
-                 cargo test --package s3-destination --test fuzz_corpus {target}",
+                 cargo test --package {package} --test fuzz_corpus {target}",
+                package = package_of(target),
                 artifacts = artifacts.display(),
                 committed = committed.display(),
             ));
