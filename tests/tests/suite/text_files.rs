@@ -54,8 +54,12 @@ async fn numbers_and_texts_arrive_as_they_are_written() {
     let scene = Scene::new().await;
     let time = "\"t\":\"2023-07-28T00:00:00Z\"";
     let rows = [
-        format!(r#"{{{time},"v":144126219108390099,"w":9007199254740993,"x":0.123456789012345678901,"y":1e400,"m":5,"d":1.10}}"#),
-        format!(r#"{{{time},"v":18446744073709551615,"w":1.5,"x":2,"y":1,"m":"null","d":12345678901234567.25}}"#),
+        format!(
+            r#"{{{time},"v":144126219108390099,"w":9007199254740993,"x":0.123456789012345678901,"y":1e400,"m":5,"d":1.10}}"#
+        ),
+        format!(
+            r#"{{{time},"v":18446744073709551615,"w":1.5,"x":2,"y":1,"m":"null","d":12345678901234567.25}}"#
+        ),
         format!(r#"{{{time},"v":0,"w":-1,"x":-0.5,"y":-1e-400,"m":"00123","d":"3"}}"#),
     ];
     let program = Program::new(&configuration(&scene, "JSONLines", "d = \"decimal(38,2)\""));
@@ -66,8 +70,12 @@ async fn numbers_and_texts_arrive_as_they_are_written() {
     let object = scene.store.object(BUCKET, &key).expect("an object");
     let time = "\"t\":\"2023-07-28T00:00:00+00:00\"";
     let expect = [
-        format!(r#"{{{time},"v":144126219108390099,"w":9007199254740993,"x":0.123456789012345678901,"y":1e400,"m":5,"d":1.10}}"#),
-        format!(r#"{{{time},"v":18446744073709551615,"w":1.5,"x":2,"y":1,"m":"null","d":12345678901234567.25}}"#),
+        format!(
+            r#"{{{time},"v":144126219108390099,"w":9007199254740993,"x":0.123456789012345678901,"y":1e400,"m":5,"d":1.10}}"#
+        ),
+        format!(
+            r#"{{{time},"v":18446744073709551615,"w":1.5,"x":2,"y":1,"m":"null","d":12345678901234567.25}}"#
+        ),
         format!(r#"{{{time},"v":0,"w":-1,"x":-0.5,"y":-1e-400,"m":"00123","d":3.00}}"#),
     ];
     let lines = String::from_utf8(object.bytes.to_vec()).expect("text");
