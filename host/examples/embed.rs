@@ -66,13 +66,13 @@ pub async fn export(component: &Path) -> Result<Landed, Box<dyn Error>> {
         },
     };
 
-    // Plan, then grant: what the plan asks for, as far as the operator's policy allows it.
+    // Plan, then grant: what the plan asks for, as far as the operator's policy allows it to this very run.
     let plan = plugin.plan(&configuration.to_string(), &run).await?;
     let operator = OperatorLists {
         allow_private: vec![store.address().to_string().parse()?],
         ..OperatorLists::default()
     };
-    let policy = Policy::for_destination(&configuration, &operator)?;
+    let policy = Policy::for_run(&configuration, &operator, &run)?;
     let capabilities = Capabilities {
         grants: Grants::decide(&plan.grants, &plan.signing, &policy)?,
         network,

@@ -295,6 +295,7 @@ fn in_words(text: &str) -> Option<u64> {
         "" | "s" => Some(number),
         "KiB" => Some(number << 10),
         "MiB" => Some(number << 20),
+        "TiB" => Some(number << 40),
         _ => None,
     }
 }

@@ -140,14 +140,14 @@ impl Scene {
         configuration
     }
 
-    /// What an operator who uses this store allows.
-    pub fn policy(&self, configuration: &Value) -> Result<Policy, String> {
+    /// What an operator who uses this store allows a run.
+    pub fn policy(&self, configuration: &Value, run: &Run) -> Result<Policy, String> {
         let rules = self.allow_private.iter();
         let lists = OperatorLists {
             allow: Vec::new(),
             allow_private: rules.map(|rule| rule.parse().expect("a rule")).collect(),
         };
-        Policy::for_destination(configuration, &lists).map_err(|error| error.to_string())
+        Policy::for_run(configuration, &lists, run).map_err(|error| error.to_string())
     }
 
     /// Plan, grant, configure, all messages, finish: a whole run.
@@ -262,7 +262,7 @@ impl Scene {
         log: &Arc<Mutex<Vec<(Level, String)>>>,
         limits: Limits,
     ) -> Result<Session, String> {
-        let policy = self.policy(configuration)?;
+        let policy = self.policy(configuration, run)?;
         let text = configuration.to_string();
         let plan = plugin
             .plan(&text, run)

@@ -51,7 +51,8 @@ impl Resolve for CheckedResolver {
         let host = name.as_str().to_owned();
         let ports = self.ports.get(&host).cloned().unwrap_or_default();
         let addresses = Arc::clone(&self.addresses);
-        let is_proxy = self.proxy_host.as_deref() == Some(host.as_str());
+        // A host that is granted as well is judged like any other: nobody says here what a connection is for.
+        let is_proxy = ports.is_empty() && self.proxy_host.as_deref() == Some(host.as_str());
         let asked = (self.lookup)(&host);
         Box::pin(async move {
             let found: Vec<SocketAddr> = asked.await?.into_iter().map(|a| (a, 0).into()).collect();
@@ -105,6 +106,26 @@ mod tests {
             let (allowed, _) = sort_addresses(&policy, "store", ports, found());
             assert_eq!(allowed.len(), expected, "{ports:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_proxys_name_goes_anywhere_unless_it_is_granted_too() {
+        let resolver = |ports: &[(&str, u16)]| CheckedResolver {
+            lookup: Arc::new(|_| Box::pin(async { Ok(vec![IpAddr::from([10, 0, 0, 1])]) })),
+            ports: ports
+                .iter()
+                .map(|(host, port)| ((*host).to_owned(), vec![*port]))
+                .collect(),
+            addresses: Arc::new(AddressPolicy::default()),
+            proxy_host: Some("proxy.internal".to_owned()),
+        };
+        let found = async |resolver: CheckedResolver| {
+            let name = "proxy.internal".parse().unwrap();
+            resolver.resolve(name).await.is_ok()
+        };
+        assert!(found(resolver(&[])).await);
+        assert!(found(resolver(&[("store", 9000)])).await);
+        assert!(!found(resolver(&[("proxy.internal", 9000)])).await);
     }
 
     #[tokio::test]

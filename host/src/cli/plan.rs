@@ -39,7 +39,7 @@ impl PlanCommand {
         let run = target.header(interval).run(target::attempt_id()?);
         let plan = target.plan(&run).await?;
         // A plan that the operator's policy refuses is no plan: said now rather than at the run.
-        target.grants(&plan)?;
+        target.grants(&run, &plan)?;
         if self.json {
             output::json(&Planned {
                 destination: &target.name,

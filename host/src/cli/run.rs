@@ -99,10 +99,16 @@ fn summary(report: &RunReport) -> String {
         )
         .collect();
     text.push_str(&output::table(&files));
-    if exported.rows_filtered > 0 {
-        let filtered = output::count(exported.rows_filtered);
+    // The source omits them all; a plugin that omits any has not proven its run, so the second count is zero.
+    let filtered = report
+        .source
+        .rows_of_other_events
+        .saturating_add(exported.rows_filtered);
+    if filtered > 0 {
         text.push_str(&format!(
-            "{filtered} rows left out by the destination's filters\n"
+            "{} of {} rows read were omitted by include_events and exclude_events\n",
+            output::count(filtered),
+            output::count(report.source.rows_read),
         ));
     }
     for (kind, times) in &exported.repairs {
@@ -126,6 +132,7 @@ fn summary(report: &RunReport) -> String {
 mod tests {
     use super::*;
     use crate::sandbox::contract::{ExportedFile, Interval, Recovery, Report};
+    use crate::source::Tally;
 
     #[test]
     fn a_run_is_summed_up_with_all_that_a_person_should_know() {
@@ -146,15 +153,19 @@ mod tests {
                     end_micros: 0,
                 },
             },
-            rows_supplied: 3_000,
+            rows_supplied: 2_000,
             batches: 1,
             bytes_supplied: 9_000,
             bytes_exported: 4_096,
-            source: Default::default(),
+            source: Tally {
+                rows_read: 3_000,
+                rows_of_other_events: 1_000,
+                ..Tally::default()
+            },
             report: Report {
-                rows_received: 3_000,
+                rows_received: 2_000,
                 rows_exported: 2_000,
-                rows_filtered: 1_000,
+                rows_filtered: 0,
                 bytes_encoded: 8_192,
                 files: vec![file("x/a-0.jsonl", 1_500), file("x/a-1.jsonl", 500)],
                 manifest_key: Some("x/a_manifest.json".to_owned()),
@@ -171,11 +182,11 @@ mod tests {
         };
         assert_eq!(
             summary(&report),
-            "archive: 2,000 rows in 2 files, 4.00 KiB (8.00 KiB before compression), in 2.0 s (1,500 rows/s)
+            "archive: 2,000 rows in 2 files, 4.00 KiB (8.00 KiB before compression), in 2.0 s (1,000 rows/s)
   x/a-0.jsonl        1,500 rows, 2.00 KiB
   x/a-1.jsonl        500 rows, 2.00 KiB
   x/a_manifest.json  manifest
-1,000 rows left out by the destination's filters
+1,000 of 3,000 rows read were omitted by include_events and exclude_events
 repaired JSON, lone surrogates replaced: 1,234
 aborted an upload of an earlier attempt: `x/a.jsonl` (id)
 warning: something

@@ -80,7 +80,7 @@ impl Validate {
                 let target = Target::new(&config, &Arc::clone(destination), &loaded)?;
                 let run = target.header(interval).run(target::attempt_id()?);
                 let plan = target.plan(&run).await?;
-                target.grants(&plan)
+                target.grants(&run, &plan)
             };
             match planned.await {
                 Ok(()) => {}

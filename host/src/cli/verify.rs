@@ -95,7 +95,22 @@ fn in_words(report: &VerifyReport) -> String {
         .collect();
     text.push_str(&output::table(&files));
     text.push_str(&match report.source_rows {
-        Some(rows) => format!("compared with the source's {} rows\n", output::count(rows)),
+        Some(rows) => {
+            let omitted = report
+                .source
+                .map_or(0, |source| source.rows_of_other_events);
+            let omitted = match omitted {
+                0 => String::new(),
+                omitted => format!(
+                    " ({} more were omitted by include_events and exclude_events)",
+                    output::count(omitted)
+                ),
+            };
+            format!(
+                "compared with the source's {} rows{omitted}\n",
+                output::count(rows)
+            )
+        }
         None => "not compared with the source as a whole\n".to_owned(),
     });
     for file in report.files.iter().filter(|file| !file.passed()) {
@@ -114,8 +129,16 @@ fn in_words(report: &VerifyReport) -> String {
     for fault in &report.faults {
         text.push_str(&format!("fault: {}\n", one_line(fault)));
     }
+    if report.further_faults > 0 {
+        let further = output::count(report.further_faults);
+        text.push_str(&format!("fault: {further} more of the run as a whole\n"));
+    }
     for note in &report.notes {
         text.push_str(&format!("note: {}\n", one_line(note)));
+    }
+    if report.further_notes > 0 {
+        let further = output::count(report.further_notes);
+        text.push_str(&format!("note: {further} more\n"));
     }
     text
 }
@@ -147,8 +170,11 @@ mod tests {
             rows: 1_500,
             bytes: 2_048,
             source_rows: Some(1_500),
+            source: None,
             faults: Vec::new(),
+            further_faults: 0,
             notes: Vec::new(),
+            further_notes: 0,
             seconds: 0.5,
             passed: true,
         };

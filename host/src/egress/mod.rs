@@ -2,6 +2,7 @@
 //! request. Opens no connection and resolves no name; `capability::http` asks here before a byte leaves.
 
 pub mod address;
+mod keys;
 pub mod policy;
 mod request;
 #[cfg(test)]
@@ -52,8 +53,11 @@ struct Allowed {
 enum Reach {
     /// Objects: paths with this beginning, and longer than the bucket's own.
     Objects { path_prefix: String, root: String },
-    /// The bucket's own path, and only to list open uploads whose keys begin with this.
-    OpenUploads { path: String, key_head: String },
+    /// The bucket's own path, and only to list open uploads whose keys begin with one of these.
+    OpenUploads {
+        path: String,
+        key_heads: Vec<String>,
+    },
 }
 
 /// A grant that the operator's policy does not cover, with the rule that refused it.
@@ -235,23 +239,17 @@ fn reach(
         return policy
             .places
             .iter()
-            .filter(|place| place.origin == written)
-            .filter_map(|place| place.bucket.as_ref())
-            .find(|bucket| bucket.is_at(&grant.path_prefix))
-            .map(|bucket| Reach::OpenUploads {
+            .find(|place| place.origin == written && place.lists_at(&grant.path_prefix))
+            .map(|_| Reach::OpenUploads {
                 path: grant.path_prefix.clone(),
-                key_head: bucket.key_head.clone(),
+                key_heads: policy.keys.heads().to_vec(),
             })
             .ok_or_else(|| "open uploads are listed in the configured bucket only".to_owned());
     }
     let place = find_place(origin, &grant.path_prefix, policy)?;
     Ok(Reach::Objects {
         path_prefix: grant.path_prefix.clone(),
-        root: place
-            .bucket
-            .as_ref()
-            .map(|bucket| bucket.root.clone())
-            .unwrap_or_default(),
+        root: place.bucket.clone().unwrap_or_default(),
     })
 }
 
@@ -273,28 +271,31 @@ fn find_place<'a>(
             summary(&policy.places)
         ));
     }
-    let asked = request::decoded(path_prefix);
     at_origin
         .iter()
-        .find(|p| asked.starts_with(&p.decoded_prefix))
+        .find(|p| p.covers(path_prefix))
         .copied()
         .ok_or_else(|| {
             let prefixes: Vec<String> = at_origin
                 .iter()
-                .map(|p| format!("`{}`", p.path_prefix))
+                .filter_map(|p| Some(format!("`{}`", p.path_prefixes.first()?)))
                 .collect();
             format!(
-                "at this address the policy allows only paths that begin with {} (the configured bucket and prefix)",
+                "at this address the policy allows only paths that begin with {} (this run's own keys in the configured bucket and prefix)",
                 prefixes.join(" or ")
             )
         })
 }
 
 fn summary(places: &[Place]) -> String {
+    let shown = |place: &Place| {
+        let path = place.path_prefixes.first().map_or("", String::as_str);
+        format!("{}{path}", place.origin)
+    };
     match places {
         [] => "nothing".to_owned(),
-        [one] => format!("{}{}", one.origin, one.path_prefix),
-        [one, rest @ ..] => format!("{}{} and {} more", one.origin, one.path_prefix, rest.len()),
+        [one] => shown(one),
+        [one, rest @ ..] => format!("{} and {} more", shown(one), rest.len()),
     }
 }
 

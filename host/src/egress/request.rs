@@ -55,6 +55,8 @@ impl Grants {
             target: without_query(head.url),
             rule,
         };
+        // Before anything looks into it.
+        let keys = query_keys(&url).map_err(refuse)?;
         let origin = origin_of(&url);
         let mut candidates: Vec<&Allowed> = self.allowed.iter().collect();
         // One criterion after the other, so that the message names the first that nothing met.
@@ -70,7 +72,6 @@ impl Grants {
         if candidates.is_empty() {
             return Err(refuse("no grant for this method on this path".to_owned()));
         }
-        let keys = query_keys(&url).map_err(refuse)?;
         candidates.retain(|a| a.query == keys);
         if candidates.is_empty() {
             let keys: Vec<String> = keys.into_iter().collect();
@@ -102,11 +103,16 @@ impl Reach {
             Reach::Objects { path_prefix, root } => {
                 url.path().starts_with(path_prefix) && url.path().len() > root.len()
             }
-            Reach::OpenUploads { path, key_head } => {
+            Reach::OpenUploads { path, key_heads } => {
+                let is_own = |value: &str| {
+                    key_heads
+                        .iter()
+                        .any(|head| value.starts_with(head.as_str()))
+                };
                 url.path() == path
                     && url
                         .query_pairs()
-                        .any(|(k, v)| k == vocabulary::LISTING_PREFIX && v.starts_with(key_head))
+                        .any(|(k, v)| k == vocabulary::LISTING_PREFIX && is_own(&v))
             }
         }
     }
@@ -186,22 +192,68 @@ pub(super) fn check_path(path: &str) -> Result<(), String> {
         ));
     }
     check_escapes(path)?;
-    // Decoded twice, because a server behind a proxy may do so; both kinds of slash divide, because some servers
-    // take them for the same.
-    let once = decoded(path);
-    let twice = decoded_bytes(&once);
-    for reading in [&once, &twice] {
-        let dots = reading
-            .split(|b| matches!(b, b'/' | b'\\'))
-            .any(|segment| matches!(segment, b"." | b".."));
-        if dots {
-            return Err("its path holds a `.` or `..` segment".to_owned());
+    let mut reading = decoded(path);
+    for _ in 0..DECODINGS_LIMIT {
+        check_reading(&reading)?;
+        let again = decoded_bytes(&reading);
+        if again == reading {
+            break;
         }
+        reading = again;
+    }
+    if decoded_bytes(&reading) != reading {
+        return Err(format!(
+            "its path is percent-encoded more than {DECODINGS_LIMIT} times over"
+        ));
     }
     if path.to_ascii_lowercase().contains("%2f") {
         return Err("its path holds an encoded slash (`%2F`)".to_owned());
     }
     Ok(())
+}
+
+/// How often a path may be decoded on its way: a proxy and a server behind it may each do so, and more than a few
+/// layers are no accident.
+const DECODINGS_LIMIT: usize = 8;
+
+/// What a path stands for must climb nowhere, however a server reads it.
+fn check_reading(reading: &[u8]) -> Result<(), String> {
+    // Both kinds of slash divide, because some servers take them for the same.
+    for segment in reading.split(|b| matches!(b, b'/' | b'\\')) {
+        if is_dots(segment) {
+            return Err(
+                "its path holds a `.` or `..` segment, or what some servers take for one"
+                    .to_owned(),
+            );
+        }
+    }
+    // Never in UTF-8: other spellings of characters that have shorter ones, such as C0 AE for a dot.
+    let is_overlong = |pair: &[u8]| {
+        matches!(
+            pair,
+            [0xc0 | 0xc1, _] | [0xe0, 0x80..=0x9f] | [0xf0, 0x80..=0x8f]
+        )
+    };
+    if reading.windows(2).any(is_overlong)
+        || reading.last().is_some_and(|b| matches!(b, 0xc0 | 0xc1))
+    {
+        return Err("its path holds overlong UTF-8".to_owned());
+    }
+    if reading.contains(&0) {
+        return Err("its path holds a zero byte (`%00`)".to_owned());
+    }
+    Ok(())
+}
+
+/// `.`, `..` and what is cut down to them: servlets end a segment's name at `;`, programs in C at a zero byte, Windows
+/// drops blanks and dots at its end.
+fn is_dots(segment: &[u8]) -> bool {
+    let name = segment
+        .split(|b| *b == b';' || b.is_ascii_control())
+        .next()
+        .unwrap_or_default();
+    let name = name.trim_ascii();
+    !name.is_empty() && name.iter().all(|b| matches!(b, b'.' | b' '))
 }
 
 /// Every `%` is followed by two hexadecimal digits.
@@ -248,8 +300,19 @@ fn decoded_bytes(path: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The query's keys, decoded; each at most once.
+/// The query's keys, decoded; each at most once. What servers divide or decode in different ways is refused.
 fn query_keys(url: &Url) -> Result<BTreeSet<String>, String> {
+    let query = url.query().unwrap_or_default();
+    if let Some(c) = query.chars().find(|c| matches!(c, ';' | '+')) {
+        return Err(format!(
+            "the query holds a bare `{c}`, which servers read in different ways; percent-encode it"
+        ));
+    }
+    check_escapes(query)
+        .map_err(|_| "the query holds a `%` without two hexadecimal digits after it".to_owned())?;
+    if decoded(query).contains(&0) {
+        return Err("the query holds a zero byte (`%00`)".to_owned());
+    }
     let mut keys = BTreeSet::new();
     for (key, _) in url.query_pairs() {
         if !keys.insert(key.to_string()) {

@@ -35,7 +35,7 @@ impl Occasion {
     fn in_words(self) -> &'static str {
         match self {
             Occasion::FirstUse => "the destination was tried before its first run",
-            Occasion::NoRows => "the interval has no rows, so the destination itself was tried",
+            Occasion::NoRows => "there are no rows to export, so the destination itself was tried",
         }
     }
 }
@@ -51,6 +51,7 @@ pub async fn check(
     let header = target.header(interval);
     let run = header.run(target::attempt_id()?);
     let plan = target.plan(&run).await?;
+    target.grants(&run, &plan)?;
     let access = target.access()?;
     let held = state.hold(&run.id)?;
     let trial = Trial {

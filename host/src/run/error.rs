@@ -78,6 +78,9 @@ pub enum Cause {
     Call(#[from] CallError),
     #[error("{0}")]
     Miscounted(String),
+    /// The plugin's plan is not one that the operator's configuration bears out.
+    #[error("{0}")]
+    Disbelieved(String),
     #[error(
         "{occasion}, and it does not work: {}; `batch-export check` repeats it",
         told(failing)
@@ -125,6 +128,7 @@ impl Cause {
                 ..
             }) => Class::Cancelled,
             Cause::Miscounted(_)
+            | Cause::Disbelieved(_)
             | Cause::Call(CallError::Failed(Failure::Defect(_)))
             | Cause::Call(CallError::Crashed {
                 cause: Crash::Panic(_) | Crash::Trap(_) | Crash::Lost,

@@ -3,6 +3,7 @@
 
 pub mod check;
 pub mod error;
+pub mod proof;
 pub mod state;
 pub mod stop;
 mod sweep;
@@ -18,7 +19,7 @@ use crate::config::CheckMode;
 use crate::interval::Interval;
 use crate::sandbox::Session;
 use crate::sandbox::contract::{Plan, Progress, Recovery, Report, Run};
-use crate::source::{EventFilter, Feed, Selection, Tally};
+use crate::source::{Feed, Selection, Tally};
 use check::{Occasion, Trial};
 use error::{Cause, RunError};
 use state::{Header, HeldRun, State};
@@ -78,6 +79,7 @@ pub async fn run(
     let header = target.header(interval);
     let run = header.run(target::attempt_id()?);
     let plan = unless_asked(stop, target.plan(&run)).await??;
+    target.grants(&run, &plan)?;
     let access = target.access()?;
     let held = state.hold(&run.id)?;
 
@@ -145,6 +147,7 @@ struct Done {
     snapshot: Snapshot,
     source: Tally,
     report: Report,
+    bytes_exported: u64,
     peak_guest_memory_bytes: usize,
     warnings: Vec<String>,
 }
@@ -179,7 +182,9 @@ impl Attempt<'_> {
         // However it ended, nothing is noted or sent any more when cleaning up begins.
         session.close().await;
         let (snapshot, source, report) = outcome?;
-        proven(&report, snapshot.rows_supplied)?;
+        let policy = self.target.policy(self.run)?;
+        let bytes_exported =
+            proof::of_report(&report, self.plan, &policy, &source, snapshot.rows_supplied)?;
         if automatic && !untried && snapshot.rows_supplied == 0 {
             warnings.extend(self.trial().unasked(Occasion::NoRows).await?);
         }
@@ -187,6 +192,7 @@ impl Attempt<'_> {
             snapshot,
             source,
             report,
+            bytes_exported,
             peak_guest_memory_bytes,
             warnings,
         })
@@ -200,10 +206,7 @@ impl Attempt<'_> {
     ) -> Result<(Snapshot, Tally, Report), Cause> {
         let selection = Selection {
             interval,
-            events: EventFilter::new(
-                self.plan.include_events.clone(),
-                self.plan.exclude_events.clone(),
-            ),
+            events: self.target.events()?,
         };
         let mut feed = Feed::start(self.target.source.clone(), selection).await?;
         session.configure(feed.schema().to_vec()).await?;
@@ -238,33 +241,6 @@ impl Attempt<'_> {
     }
 }
 
-/// The plugin's counts must add up to what the host supplied: a plugin that loses rows must not go unnoticed.
-fn proven(report: &Report, rows_supplied: u64) -> Result<(), Cause> {
-    let in_files: u64 = report.files.iter().map(|file| file.rows).sum();
-    let accounted = report.rows_exported.saturating_add(report.rows_filtered);
-    let doubt = if report.rows_received != rows_supplied {
-        format!(
-            "the plugin reported {} rows, {rows_supplied} were supplied",
-            report.rows_received
-        )
-    } else if accounted != report.rows_received {
-        format!(
-            "of {rows_supplied} rows, the plugin reported {} exported and {} filtered, which is {accounted}",
-            report.rows_exported, report.rows_filtered
-        )
-    } else if in_files != report.rows_exported {
-        format!(
-            "the plugin reported {} rows exported, but its files hold {in_files}",
-            report.rows_exported
-        )
-    } else {
-        return Ok(());
-    };
-    Err(Cause::Miscounted(format!(
-        "{doubt}; do not use the files of this run, and report this to the plugin's author"
-    )))
-}
-
 impl Done {
     fn into_report(
         self,
@@ -282,7 +258,7 @@ impl Done {
             rows_supplied: self.snapshot.rows_supplied,
             batches: self.snapshot.batches,
             bytes_supplied: self.snapshot.bytes_supplied,
-            bytes_exported: self.report.files.iter().map(|file| file.bytes).sum(),
+            bytes_exported: self.bytes_exported,
             source: self.source,
             report: self.report,
             seconds: elapsed.as_secs_f64(),
@@ -298,7 +274,7 @@ fn further_warnings(report: &Report, source: &Tally, recovery: &Recovery) -> Vec
     let mut warnings = Vec::new();
     if source.rows_without_time > 0 {
         warnings.push(format!(
-            "{} rows have no time in the source's time column and belong to no interval: left out",
+            "{} rows have no time in the source's time column, belong to no interval and were omitted",
             source.rows_without_time
         ));
     }
@@ -315,7 +291,7 @@ fn further_warnings(report: &Report, source: &Tally, recovery: &Recovery) -> Vec
         ));
     }
     if report.rows_received == 0 {
-        warnings.push("the interval has no rows: nothing was written".to_owned());
+        warnings.push(format!("nothing was written: {}", source.why_empty()));
     }
     let open = recovery.left_open.iter();
     warnings.extend(
@@ -346,44 +322,11 @@ async fn clean_up(sweep: &Sweep<'_>, held: HeldRun, cause: Cause) -> RunError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::contract::ExportedFile;
-
-    #[test]
-    fn a_report_that_does_not_add_up_is_a_failure() {
-        let report = |received, exported, filtered, in_files| Report {
-            rows_received: received,
-            rows_exported: exported,
-            rows_filtered: filtered,
-            files: vec![ExportedFile {
-                key: "k".to_owned(),
-                rows: in_files,
-                bytes: 1,
-                etag: String::new(),
-            }],
-            ..Report::default()
-        };
-        proven(&report(10, 7, 3, 7), 10).expect("it adds up");
-        for (report, expect) in [
-            (
-                report(9, 9, 0, 9),
-                "the plugin reported 9 rows, 10 were supplied; do not use the files of this run, and report this to the plugin's author",
-            ),
-            (
-                report(10, 7, 2, 7),
-                "of 10 rows, the plugin reported 7 exported and 2 filtered, which is 9; do not use the files of this run, and report this to the plugin's author",
-            ),
-            (
-                report(10, 10, 0, 9),
-                "the plugin reported 10 rows exported, but its files hold 9; do not use the files of this run, and report this to the plugin's author",
-            ),
-        ] {
-            assert_eq!(proven(&report, 10).expect_err(expect).to_string(), expect);
-        }
-    }
 
     #[test]
     fn what_a_good_run_left_out_or_left_open_is_a_warning() {
         let source = Tally {
+            rows_read: 3,
             rows_without_time: 3,
             surrogates_replaced: 2,
             numbers_rounded: 5,
@@ -396,10 +339,10 @@ mod tests {
         assert_eq!(
             further_warnings(&Report::default(), &source, &recovery),
             [
-                "3 rows have no time in the source's time column and belong to no interval: left out",
+                "3 rows have no time in the source's time column, belong to no interval and were omitted",
                 "in the texts of the source, 2 halves of surrogate pairs, which no text can hold, were replaced by U+FFFD",
                 "5 numbers of the source were rounded to the nearest 64-bit float, which their columns are to hold",
-                "the interval has no rows: nothing was written",
+                "nothing was written: the source read 3 rows: 3 without a time",
                 "an upload of an earlier attempt is still open: `x/a.jsonl`",
             ]
         );

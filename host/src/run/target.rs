@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 
 use super::Listener;
 use super::error::Cause;
+use super::proof;
 use super::state::{Header, Origin};
 use super::sweep;
 use crate::capability::Capabilities;
@@ -20,11 +21,11 @@ use crate::component::Component;
 use crate::config::{CheckMode, Config, Destination, Problem, Problems, near_miss};
 use crate::credentials::{Chain, ChainOptions, CredentialSettings, CredentialSource};
 use crate::egress::Grants;
-use crate::egress::policy::{Policy, PolicyError};
+use crate::egress::policy::{POLICY_FIELDS, Policy, PolicyError};
 use crate::interval::Interval;
 use crate::sandbox::contract::{self, Description, Failure, Plan, Run};
 use crate::sandbox::{CallError, CompileCache, Limits, Plugin, Sandbox, SandboxOptions, Session};
-use crate::source::SourceSettings;
+use crate::source::{EVENT_LISTS, EventFilter, SourceSettings};
 
 /// The host's own keys of a destination, for hints.
 const HOST_KEYS: [&str; 6] = [
@@ -97,6 +98,8 @@ pub struct Target {
     /// A JSON object without secrets.
     configuration: Arc<str>,
     public: Arc<Value>,
+    /// The fields that the host itself goes by, as the operator wrote them.
+    operator: Arc<Value>,
     destination: Arc<Destination>,
     properties: Arc<BTreeSet<String>>,
     file: Arc<Path>,
@@ -106,7 +109,6 @@ pub struct Target {
 
 /// What sessions need beyond the configuration.
 pub struct Access {
-    pub(crate) policy: Policy,
     pub(crate) network: Network,
     pub(crate) credentials: CredentialSource,
 }
@@ -147,6 +149,9 @@ impl Target {
             plugin: loaded.plugin.clone(),
             configuration: public.to_string().into(),
             public: Arc::new(public),
+            operator: Arc::new(operator_fields(
+                &destination.fields.open(&BTreeSet::new()).0,
+            )),
             destination: Arc::clone(destination),
             properties: Arc::new(properties),
             file: config.file.as_path().into(),
@@ -159,6 +164,7 @@ impl Target {
     pub(super) fn configured(&self, configuration: Value) -> Self {
         Self {
             configuration: configuration.to_string().into(),
+            operator: Arc::new(operator_fields(&configuration)),
             public: Arc::new(configuration),
             ..self.clone()
         }
@@ -232,11 +238,31 @@ impl Target {
         }
     }
 
-    /// Decides what sessions may reach and with which credentials. Sends nothing.
+    /// Which events the operator wants: from the configuration itself, never from what a plugin says.
+    pub fn events(&self) -> Result<EventFilter, Cause> {
+        EventFilter::of(&self.operator, &self.model).map_err(|error| {
+            let field = error.field;
+            let problem = Problem::new(
+                self.destination.fields.place(field),
+                format!("destinations.{}.{field}", self.name),
+                error.message,
+            );
+            match Problems::check(&self.file, vec![problem]) {
+                Err(error) => error.into(),
+                Ok(()) => Cause::Disbelieved(format!("{field} cannot be applied")),
+            }
+        })
+    }
+
+    /// Where one run may send and sign, by the operator's configuration alone.
+    pub fn policy(&self, run: &Run) -> Result<Policy, Cause> {
+        Policy::for_run(&self.operator, &self.destination.egress, run)
+            .map_err(|error| self.policy_problem(error))
+    }
+
+    /// Decides with which network and credentials sessions work. Sends nothing.
     pub fn access(&self) -> Result<Access, Cause> {
         let destination = &self.destination;
-        let policy = Policy::for_destination(&self.public, &destination.egress)
-            .map_err(|error| self.policy_problem(error))?;
         let network = Network::new(&destination.network)?;
         let credentials = match &destination.credentials {
             CredentialSettings::Keys(keys) => CredentialSource::Static(keys.clone()),
@@ -249,7 +275,6 @@ impl Target {
             }
         };
         Ok(Access {
-            policy,
             network,
             credentials,
         })
@@ -268,20 +293,19 @@ impl Target {
                         .to_owned(),
             }));
         }
-        let policy = Policy::for_destination(&earlier.public, &self.destination.egress)
-            .map_err(|error| self.policy_problem(error))?;
         Ok(Access {
-            policy,
             network: now.network.clone(),
             credentials: now.credentials.clone(),
         })
     }
 
-    /// Whether the operator's policy covers what a plan asks for. Neither reads certificates nor asks for credentials.
-    pub fn grants(&self, plan: &Plan) -> Result<(), Cause> {
-        let policy = Policy::for_destination(&self.public, &self.destination.egress)
-            .map_err(|error| self.policy_problem(error))?;
+    /// Whether a plan is one that this host carries out: the operator's policy covers what it asks for, its keys are
+    /// the run's own, and the event lists can be applied. Neither reads certificates nor asks for credentials.
+    pub fn grants(&self, run: &Run, plan: &Plan) -> Result<(), Cause> {
+        let policy = self.policy(run)?;
         Grants::decide(&plan.grants, &plan.signing, &policy)?;
+        proof::of_plan(plan, &policy)?;
+        self.events()?;
         Ok(())
     }
 
@@ -299,7 +323,7 @@ impl Target {
         }
     }
 
-    /// A fresh instance, granted what the plan asks for as far as the policy allows.
+    /// A fresh instance, granted what the plan asks for as far as the policy allows this very run.
     pub fn session(
         &self,
         run: &Run,
@@ -309,7 +333,7 @@ impl Target {
         listener: &Listener<'_>,
     ) -> Result<Session, Cause> {
         let capabilities = Capabilities {
-            grants: Grants::decide(&plan.grants, &plan.signing, &access.policy)?,
+            grants: Grants::decide(&plan.grants, &plan.signing, &self.policy(run)?)?,
             network: access.network.clone(),
             credentials: access.credentials.clone(),
             journal,
@@ -345,6 +369,19 @@ impl Target {
             end_micros: interval.end().0,
         }
     }
+}
+
+/// The fields that the host goes by. A plugin whose schema calls one of them a secret must not make it vanish, so they
+/// are taken from the file itself.
+fn operator_fields(all: &Value) -> Value {
+    all.as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(name, _)| {
+            POLICY_FIELDS.contains(&name.as_str()) || EVENT_LISTS.contains(&name.as_str())
+        })
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 /// Names of the fields that the schema marks `writeOnly`. The keys are none of them any more: the host took them out.

@@ -106,10 +106,6 @@ pub struct Plan {
     pub signing: Vec<SigningScope>,
     /// Model columns that must be present, with their Arrow type in words.
     pub required_columns: Vec<(String, String)>,
-    /// Event names to export; `None` is all.
-    pub include_events: Option<Vec<String>>,
-    /// Event names not to export.
-    pub exclude_events: Vec<String>,
 }
 
 /// Where a run stands.

@@ -1,5 +1,5 @@
 //! The bindings' types from and to the host's: the one place where a guest's words come in. What a person may read is
-//! made short and harmless here; what a machine goes by (grants, scopes, event names, the schema) stays as it is, and
+//! made short and harmless here; what a machine goes by (grants, scopes, the schema) stays as it is, and
 //! is judged where it is used.
 
 use super::bindings::batch_export::destination::types as wit;
@@ -159,8 +159,6 @@ impl From<export::RunPlan> for Plan {
                 .iter()
                 .map(|(column, kind)| (name(column), name(kind)))
                 .collect(),
-            include_events: p.include_events,
-            exclude_events: p.exclude_events,
         }
     }
 }

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 pub use error::SourceError;
 pub use feed::Feed;
-pub use select::{EventFilter, Selection};
+pub use select::{EVENT_LISTS, EventFilter, EventListError, Selection};
 
 use crate::model::Model;
 use files::FilesSettings;
@@ -39,7 +39,8 @@ pub trait Source: Send {
     fn tally(&self) -> Tally;
 }
 
-/// What a source read and left out. Rows left out here count as not supplied.
+/// What a source read and omitted. Rows omitted here count as not supplied; with those supplied they are all that was
+/// read, and a run that cannot show it fails.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
     pub files_read: u64,
@@ -48,7 +49,7 @@ pub struct Tally {
     pub rows_outside_interval: u64,
     /// Rows whose time column is null: they belong to no interval.
     pub rows_without_time: u64,
-    /// Rows left out by the destination's include and exclude lists.
+    /// Rows omitted by the destination's include and exclude lists.
     pub rows_of_other_events: u64,
     /// Halves of surrogate pairs in text, and in names, that became U+FFFD.
     pub surrogates_replaced: u64,
@@ -57,6 +58,40 @@ pub struct Tally {
     pub row_groups_read: u64,
     /// Parquet row groups that their statistics place outside the interval.
     pub row_groups_pruned: u64,
+}
+
+impl Tally {
+    /// Why there was nothing to export, with what was read and omitted.
+    pub fn why_empty(&self) -> String {
+        let omitted = [
+            (self.rows_outside_interval, "outside the interval"),
+            (self.rows_without_time, "without a time"),
+            (
+                self.rows_of_other_events,
+                "omitted by include_events and exclude_events",
+            ),
+        ];
+        let omitted: Vec<String> = omitted
+            .iter()
+            .filter(|(rows, _)| *rows > 0)
+            .map(|(rows, why)| format!("{rows} {why}"))
+            .collect();
+        match (self.rows_read, self.row_groups_pruned) {
+            (0, 0) => "the interval has no rows".to_owned(),
+            (0, groups) => format!(
+                "the interval has no rows ({groups} row groups of the files are outside it)"
+            ),
+            (read, _) => format!("the source read {read} rows: {}", omitted.join(", ")),
+        }
+    }
+
+    /// Rows read and not omitted, which the source must have handed on; `None` when its counts cannot be true.
+    pub fn rows_kept(&self) -> Option<u64> {
+        self.rows_read
+            .checked_sub(self.rows_outside_interval)?
+            .checked_sub(self.rows_without_time)?
+            .checked_sub(self.rows_of_other_events)
+    }
 }
 
 /// Opens a source. Reads headers and footers, and looks at rows of text files to find their columns: blocking.

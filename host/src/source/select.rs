@@ -10,8 +10,10 @@ use arrow::datatypes::{
     TimestampNanosecondType, TimestampSecondType,
 };
 use arrow::error::ArrowError;
+use serde_json::Value;
 
 use crate::interval::Interval;
+use crate::model::Model;
 
 /// The rows that a run wants.
 #[derive(Debug, Clone)]
@@ -21,13 +23,48 @@ pub struct Selection {
 }
 
 /// Include and exclude lists of event names; both apply.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EventFilter {
     include: Option<HashSet<String>>,
     exclude: HashSet<String>,
 }
 
+/// The two fields of a destination that say which events are exported. What they mean is the contract's, so the host
+/// reads them itself: a plugin's word about them could lose every row.
+pub const EVENT_LISTS: [&str; 2] = ["include_events", "exclude_events"];
+
+/// A list of events that cannot be obeyed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{field}`: {message}")]
+pub struct EventListError {
+    /// The field's name.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub message: String,
+}
+
 impl EventFilter {
+    /// The filter that the operator's configuration asks for. An empty list of included names is all, as if it were
+    /// not there; a list that could not be applied is an error, never ignored.
+    pub fn of(configuration: &Value, model: &str) -> Result<Self, EventListError> {
+        let [include, exclude] = EVENT_LISTS;
+        let included = names(configuration, include)?;
+        let excluded = names(configuration, exclude)?;
+        if model != Model::Events.name() {
+            let listed = [(include, &included), (exclude, &excluded)];
+            if let Some((field, _)) = listed.iter().find(|(_, names)| !names.is_empty()) {
+                return Err(EventListError {
+                    field,
+                    message: format!(
+                        "applies to the model events only, and this destination exports {model}; remove it"
+                    ),
+                });
+            }
+        }
+        let included = (!included.is_empty()).then_some(included);
+        Ok(Self::new(included, excluded))
+    }
+
     pub fn new(include: Option<Vec<String>>, exclude: Vec<String>) -> Self {
         Self {
             include: include.map(|names| names.into_iter().collect()),
@@ -109,6 +146,22 @@ impl Bounds {
     }
 }
 
+fn names(configuration: &Value, field: &'static str) -> Result<Vec<String>, EventListError> {
+    let wrong = || EventListError {
+        field,
+        message: "must be a list of event names, such as [\"$pageview\", \"signed up\"]".to_owned(),
+    };
+    match configuration.get(field) {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(list) => list
+            .as_array()
+            .ok_or_else(wrong)?
+            .iter()
+            .map(|name| name.as_str().map(str::to_owned).ok_or_else(wrong))
+            .collect(),
+    }
+}
+
 fn ceil_div(micros: i64, by: i64) -> i64 {
     micros.div_euclid(by) + i64::from(micros.rem_euclid(by) != 0)
 }
@@ -136,6 +189,7 @@ pub fn timestamps(times: &dyn Array, unit: TimeUnit) -> ScalarBuffer<i64> {
 mod tests {
     use super::*;
     use arrow::array::{StringViewArray, TimestampMillisecondArray};
+    use serde_json::json;
     use std::sync::Arc;
 
     fn interval(start: &str, end: &str) -> Interval {
@@ -183,6 +237,52 @@ mod tests {
         .mask(&times, TimeUnit::Millisecond);
         assert_eq!(masked.without_time, 1);
         assert_eq!(masked.mask, BooleanArray::from(vec![true, false, false]));
+    }
+
+    #[test]
+    fn the_operators_lists_are_read_from_the_configuration() {
+        let filter = |configuration: Value, model: &str| EventFilter::of(&configuration, model);
+        let list = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+        for (configuration, expect) in [
+            (json!({}), EventFilter::default()),
+            (json!({"include_events": []}), EventFilter::default()),
+            (
+                json!({"include_events": ["a", ""], "exclude_events": ["b"]}),
+                EventFilter::new(Some(list(&["a", ""])), list(&["b"])),
+            ),
+            (
+                json!({"exclude_events": ["b"]}),
+                EventFilter::new(None, list(&["b"])),
+            ),
+        ] {
+            assert_eq!(
+                filter(configuration.clone(), "events"),
+                Ok(expect),
+                "{configuration}"
+            );
+        }
+        for (configuration, model, field) in [
+            (json!({"include_events": "a"}), "events", "include_events"),
+            (json!({"include_events": [1]}), "events", "include_events"),
+            (
+                json!({"exclude_events": {"a": 1}}),
+                "events",
+                "exclude_events",
+            ),
+            (
+                json!({"exclude_events": ["a"]}),
+                "persons",
+                "exclude_events",
+            ),
+            (json!({"include_events": ["a"]}), "orders", "include_events"),
+        ] {
+            let error = filter(configuration.clone(), model).expect_err("refused");
+            assert_eq!(error.field, field, "{configuration}");
+        }
+        assert_eq!(
+            filter(json!({"include_events": []}), "persons"),
+            Ok(EventFilter::default())
+        );
     }
 
     #[test]

@@ -3,26 +3,19 @@
 
 use std::error::Error;
 use std::fs::File;
-use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, RecordBatch, StructArray};
-use arrow::array::{GenericListArray, OffsetSizeTrait};
-use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{
-    DataType, Date32Type, Date64Type, FieldRef, Schema, Time64MicrosecondType,
-    Time64NanosecondType, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType,
-};
-use arrow::error::ArrowError;
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::datatypes::Schema;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::expected::Rows;
-use super::report::{FileOutcome, shown};
+use super::report::{FileOutcome, quoted, shown};
+use super::stored::as_stored;
 use super::{Snapshot, Watch};
 use crate::source::SourceError;
 
 /// Rows decoded at once.
 const BATCH_ROWS: usize = 4_096;
-const DAY_MILLIS: i64 = 86_400_000;
 
 /// Reads a whole file. `Ok(false)` when it could not be read to its end: what follows it cannot be lined up.
 pub fn check(
@@ -146,7 +139,8 @@ fn compare_column(
     let stored = match as_stored(source, file.data_type()) {
         Ok(stored) => stored,
         Err(error) => {
-            outcome.fault(format!("the column `{name}` cannot be compared: {error}"));
+            let why = quoted(&error.to_string());
+            outcome.fault(format!("the column `{name}` cannot be compared: {why}"));
             return;
         }
     };
@@ -163,63 +157,4 @@ fn compare_column(
             ));
         }
     }
-}
-
-/// A source's column as a file stores it: finer times are floored, the rest is cast, and what does not fit is an error.
-fn as_stored(source: &ArrayRef, target: &DataType) -> Result<ArrayRef, ArrowError> {
-    use DataType::{Date32, Date64, LargeList, List, Struct, Time64, Timestamp};
-    use TimeUnit::{Microsecond, Nanosecond};
-    Ok(match (source.data_type(), target) {
-        (same, target) if same == target => Arc::clone(source),
-        (Timestamp(Nanosecond, _), Timestamp(Microsecond, zone)) => {
-            let micros: PrimitiveArray<TimestampMicrosecondType> = source
-                .as_primitive::<TimestampNanosecondType>()
-                .unary(|nanos| nanos.div_euclid(1_000));
-            Arc::new(micros.with_timezone_opt(zone.clone()))
-        }
-        // A timestamp without a zone is taken for UTC, which a cast that adds the zone does as well.
-        (Time64(Nanosecond), Time64(Microsecond)) => {
-            let micros: PrimitiveArray<Time64MicrosecondType> = source
-                .as_primitive::<Time64NanosecondType>()
-                .unary(|nanos| nanos.div_euclid(1_000));
-            Arc::new(micros)
-        }
-        (Date64, Date32) => {
-            let days: PrimitiveArray<Date32Type> = source
-                .as_primitive::<Date64Type>()
-                .unary(|millis| millis.div_euclid(DAY_MILLIS) as i32);
-            Arc::new(days)
-        }
-        (List(_), List(field)) => list::<i32>(source, field)?,
-        (LargeList(_), LargeList(field)) => list::<i64>(source, field)?,
-        (Struct(_), Struct(fields)) => {
-            let values = source.as_struct();
-            let columns = values
-                .columns()
-                .iter()
-                .zip(fields)
-                .map(|(column, field)| as_stored(column, field.data_type()))
-                .collect::<Result<_, _>>()?;
-            let nulls = values.nulls().cloned();
-            Arc::new(StructArray::try_new(fields.clone(), columns, nulls)?)
-        }
-        (_, target) => {
-            let options = CastOptions {
-                safe: false,
-                ..CastOptions::default()
-            };
-            cast_with_options(source, target, &options)?
-        }
-    })
-}
-
-fn list<O: OffsetSizeTrait>(source: &ArrayRef, field: &FieldRef) -> Result<ArrayRef, ArrowError> {
-    let list = source.as_list::<O>();
-    let values = as_stored(list.values(), field.data_type())?;
-    Ok(Arc::new(GenericListArray::<O>::try_new(
-        Arc::clone(field),
-        list.offsets().clone(),
-        values,
-        list.nulls().cloned(),
-    )?))
 }

@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::json::is_json;
 use crate::model::Model;
-use crate::source::{self, Selection, Source, SourceError, SourceSettings};
+use crate::source::{self, Selection, Source, SourceError, SourceSettings, Tally};
 
 /// The source's rows that no file has been found to hold yet.
 pub struct Rows {
@@ -61,6 +61,11 @@ impl Rows {
     /// Rows taken so far.
     pub fn taken(&self) -> u64 {
         self.taken
+    }
+
+    /// What the source read and omitted so far.
+    pub fn tally(&self) -> Tally {
+        self.source.tally()
     }
 
     /// At most so many of the next rows; `None` when there are no more. Blocking.

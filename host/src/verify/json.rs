@@ -38,6 +38,22 @@ impl<'a> Tokens<'a> {
         Tokens { rest: text }
     }
 
+    /// The text of one whole value, nested ones included.
+    fn value(&mut self) -> Option<&'a str> {
+        let begun = self.rest;
+        let mut open = 0_usize;
+        loop {
+            match self.next()? {
+                Token::Mark(b'{' | b'[') => open += 1,
+                Token::Mark(b'}' | b']') => open = open.checked_sub(1)?,
+                _ => {}
+            }
+            if open == 0 {
+                return begun.get(..begun.len() - self.rest.len());
+            }
+        }
+    }
+
     fn string(&mut self) -> Option<Token<'a>> {
         let bytes = self.rest.as_bytes();
         let mut end = 1;
@@ -160,17 +176,29 @@ pub fn same_document(source: &str, written: &str) -> bool {
 
 /// Whether a written JSON value is what row `row` of a column should be written as.
 pub fn same_value(field: &Field, column: &ArrayRef, row: usize, written: &str) -> bool {
-    if is_json(field) && column.is_valid(row) {
-        let text = match column.data_type() {
-            DataType::Utf8 => column.as_string::<i32>().value(row),
-            DataType::LargeUtf8 => column.as_string::<i64>().value(row),
-            DataType::Utf8View => column.as_string_view().value(row),
-            _ => return false,
-        };
-        return same_document(text, written);
-    }
     let mut tokens = Tokens::new(written);
-    same(column, row, &mut tokens) && tokens.rest.trim_ascii().is_empty()
+    same(field, column, row, &mut tokens) && tokens.rest.trim_ascii().is_empty()
+}
+
+/// A text of any make; `None` for a column of anything else.
+fn text_at(column: &ArrayRef, row: usize) -> Option<Cow<'_, str>> {
+    Some(match column.data_type() {
+        DataType::Utf8 => column.as_string::<i32>().value(row).into(),
+        DataType::LargeUtf8 => column.as_string::<i64>().value(row).into(),
+        DataType::Utf8View => column.as_string_view().value(row).into(),
+        DataType::Dictionary(_, _) => {
+            let value = entry(column, row)?;
+            text_at(&value, 0)?.into_owned().into()
+        }
+        _ => return None,
+    })
+}
+
+/// The value behind a dictionary's key, as an array of one.
+fn entry(column: &ArrayRef, row: usize) -> Option<ArrayRef> {
+    let dictionary = column.as_any_dictionary();
+    let key = dictionary.keys().slice(row, 1);
+    arrow::compute::take(dictionary.values(), &key, None).ok()
 }
 
 /// Whether a column holds JSON text, as its field says.
@@ -182,9 +210,16 @@ pub fn is_json(field: &Field) -> bool {
 }
 
 /// Takes the tokens of one value; whether they say what the column holds. Recursion follows the schema.
-fn same(column: &ArrayRef, row: usize, tokens: &mut Tokens<'_>) -> bool {
+fn same(field: &Field, column: &ArrayRef, row: usize, tokens: &mut Tokens<'_>) -> bool {
     if column.is_null(row) || column.data_type() == &DataType::Null {
         return tokens.next() == Some(Token::Word("null"));
+    }
+    if is_json(field)
+        && let Some(text) = text_at(column, row)
+    {
+        return tokens
+            .value()
+            .is_some_and(|written| same_document(&text, written));
     }
     match column.data_type() {
         DataType::Boolean => word(
@@ -232,16 +267,15 @@ fn same(column: &ArrayRef, row: usize, tokens: &mut Tokens<'_>) -> bool {
         DataType::LargeBinary => binary(tokens, column.as_binary::<i64>().value(row)),
         DataType::BinaryView => binary(tokens, column.as_binary_view().value(row)),
         DataType::FixedSizeBinary(_) => binary(tokens, column.as_fixed_size_binary().value(row)),
-        DataType::List(_) => items(&column.as_list::<i32>().value(row), tokens),
-        DataType::LargeList(_) => items(&column.as_list::<i64>().value(row), tokens),
-        DataType::FixedSizeList(_, _) => items(&column.as_fixed_size_list().value(row), tokens),
+        DataType::List(item) => items(item, &column.as_list::<i32>().value(row), tokens),
+        DataType::LargeList(item) => items(item, &column.as_list::<i64>().value(row), tokens),
+        DataType::FixedSizeList(item, _) => {
+            items(item, &column.as_fixed_size_list().value(row), tokens)
+        }
         DataType::Struct(_) => members(column, row, tokens),
         DataType::Map(_, _) => entries(column, row, tokens),
         DataType::Dictionary(_, _) => {
-            let dictionary = column.as_any_dictionary();
-            let key = dictionary.keys().slice(row, 1);
-            arrow::compute::take(dictionary.values(), &key, None)
-                .is_ok_and(|value| same(&value, 0, tokens))
+            entry(column, row).is_some_and(|value| same(field, &value, 0, tokens))
         }
         _ => moment(column, row).is_some_and(|written| text(tokens, &written)),
     }
@@ -342,10 +376,10 @@ fn mark(tokens: &mut Tokens<'_>, expect: u8) -> bool {
     tokens.next() == Some(Token::Mark(expect))
 }
 
-fn items(values: &ArrayRef, tokens: &mut Tokens<'_>) -> bool {
+fn items(field: &Field, values: &ArrayRef, tokens: &mut Tokens<'_>) -> bool {
     mark(tokens, b'[')
         && (0..values.len())
-            .all(|item| (item == 0 || mark(tokens, b',')) && same(values, item, tokens))
+            .all(|item| (item == 0 || mark(tokens, b',')) && same(field, values, item, tokens))
         && mark(tokens, b']')
 }
 
@@ -361,7 +395,7 @@ fn members(column: &ArrayRef, row: usize, tokens: &mut Tokens<'_>) -> bool {
                 (place == 0 || mark(tokens, b','))
                     && text(tokens, field.name())
                     && mark(tokens, b':')
-                    && same(values, row, tokens)
+                    && same(field, values, row, tokens)
             })
         && mark(tokens, b'}')
 }
@@ -369,20 +403,23 @@ fn members(column: &ArrayRef, row: usize, tokens: &mut Tokens<'_>) -> bool {
 /// A map is an object; keys that are no text are written as the text of their value.
 fn entries(column: &ArrayRef, row: usize, tokens: &mut Tokens<'_>) -> bool {
     let entries = column.as_map().value(row);
-    let (keys, values) = (entries.column(0), entries.column(1));
+    let ([key_field, value_field], [keys, values]) = (&entries.fields()[..], entries.columns())
+    else {
+        return false;
+    };
     mark(tokens, b'{')
         && (0..entries.len()).all(|entry| {
             (entry == 0 || mark(tokens, b','))
                 && match tokens.next() {
                     Some(Token::Text(key)) => {
                         let quoted = serde_json::Value::from(key.as_ref()).to_string();
-                        same(keys, entry, &mut Tokens::new(&quoted))
-                            || same(keys, entry, &mut Tokens::new(&key))
+                        same(key_field, keys, entry, &mut Tokens::new(&quoted))
+                            || same(key_field, keys, entry, &mut Tokens::new(&key))
                     }
                     _ => false,
                 }
                 && mark(tokens, b':')
-                && same(values, entry, tokens)
+                && same(value_field, values, entry, tokens)
         })
         && mark(tokens, b'}')
 }

@@ -1,11 +1,17 @@
 //! Which objects a run consists of: keys by number, and what its manifest says. Asks nobody.
 
-use serde::Deserialize;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::report::{FileOutcome, quoted};
 
-/// Bytes of a manifest at the most: 10,000 files in the detailed form take up some 10 MiB.
+/// Bytes of a manifest at most: 10,000 files in the detailed form take up some 10 MiB.
 pub const MANIFEST_LIMIT_BYTES: usize = 64 << 20;
+/// Files that a manifest may list: ten times what a run can write. Each is asked for.
+const MANIFEST_FILES_LIMIT: usize = 100_000;
 /// What stands for a file's number in a plan's second key.
 const NUMBER: &str = "{n}";
 
@@ -48,28 +54,51 @@ impl Layout {
         }
     }
 
-    /// What is wrong with a manifest's list.
-    pub fn misplaced(&self, files: &[String]) -> Vec<String> {
-        let mut faults = Vec::new();
-        for (index, found) in files.iter().enumerate() {
+    /// What is wrong with a manifest's list, one fault after the other.
+    pub fn misplaced<'a>(&'a self, files: &'a [String]) -> impl Iterator<Item = String> + 'a {
+        files.iter().enumerate().filter_map(|(index, found)| {
             let expect = self.key(index as u64);
-            if *found != expect {
-                faults.push(format!(
+            (*found != expect).then(|| {
+                format!(
                     "the manifest names {} where {expect} belongs",
                     quoted(found)
-                ));
-            }
-        }
-        faults
+                )
+            })
+        })
     }
 }
 
 /// A manifest of either form.
 #[derive(Debug, Deserialize)]
 pub struct Manifest {
+    #[serde(deserialize_with = "bounded")]
     pub files: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded")]
     file_details: Vec<Details>,
+}
+
+/// A list of at most [`MANIFEST_FILES_LIMIT`] entries: empty texts would make millions out of a few megabytes.
+fn bounded<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+    struct Bounded<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Bounded<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "a list of at most {MANIFEST_FILES_LIMIT} files")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+            let mut entries = Vec::new();
+            while let Some(entry) = list.next_element()? {
+                if entries.len() == MANIFEST_FILES_LIMIT {
+                    return Err(serde::de::Error::invalid_length(entries.len() + 1, &self));
+                }
+                entries.push(entry);
+            }
+            Ok(entries)
+        }
+    }
+    from.deserialize_seq(Bounded(PhantomData))
 }
 
 #[derive(Debug, Deserialize)]
@@ -81,14 +110,28 @@ struct Details {
 }
 
 impl Manifest {
+    /// Bytes that a file has, where the detailed form says so.
+    pub fn bytes_of(&self, index: u64, key: &str) -> Option<u64> {
+        self.details(index, key).map(|details| details.bytes)
+    }
+
+    /// Details stand in the order of the files; where they do not, they are found by their key.
+    fn details(&self, index: u64, key: &str) -> Option<&Details> {
+        let is_it = |details: &&Details| details.key == key;
+        let at = usize::try_from(index).ok()?;
+        self.file_details
+            .get(at)
+            .filter(is_it)
+            .or_else(|| self.file_details.iter().find(is_it))
+    }
+
     /// Where a file is not what the detailed form says.
-    pub fn differences(&self, file: &FileOutcome) -> Vec<String> {
-        let Some(details) = self
-            .file_details
-            .iter()
-            .find(|details| details.key == file.key)
-        else {
-            return Vec::new();
+    pub fn differences(&self, index: u64, file: &FileOutcome) -> Vec<String> {
+        let Some(details) = self.details(index, &file.key) else {
+            return match self.file_details.is_empty() {
+                true => Vec::new(),
+                false => vec!["the manifest lists it without its details".to_owned()],
+            };
         };
         let mut faults = Vec::new();
         let mut compare = |what: &str, listed: String, found: String| {
@@ -98,7 +141,7 @@ impl Manifest {
         };
         compare("rows", details.rows.to_string(), file.rows.to_string());
         compare("bytes", details.bytes.to_string(), file.bytes.to_string());
-        compare("ETag", details.etag.clone(), file.etag.clone());
+        compare("ETag", quoted(&details.etag), quoted(&file.etag));
         faults
     }
 }
@@ -123,13 +166,25 @@ mod tests {
     }
 
     #[test]
+    fn a_manifest_lists_a_bounded_number_of_files() {
+        let listing = |files: usize| format!("{{\"files\":[{}]}}", vec!["\"\""; files].join(","));
+        let parsed = |files| serde_json::from_str::<Manifest>(&listing(files));
+        assert!(parsed(MANIFEST_FILES_LIMIT).is_ok());
+        let error = parsed(MANIFEST_FILES_LIMIT + 1).expect_err("too many");
+        assert!(
+            error.to_string().contains("at most 100000 files"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn a_manifest_that_names_another_file_is_a_fault() {
         let layout = layout(&["a-0.jsonl", "a-{n}.jsonl"]);
         let good = ["a-0.jsonl".to_owned(), "a-1.jsonl".to_owned()];
-        assert_eq!(layout.misplaced(&good), Vec::<String>::new());
+        assert_eq!(layout.misplaced(&good).count(), 0);
         let bad = ["a-0.jsonl".to_owned(), "b-1.jsonl".to_owned()];
         assert_eq!(
-            layout.misplaced(&bad),
+            layout.misplaced(&bad).collect::<Vec<_>>(),
             ["the manifest names b-1.jsonl where a-1.jsonl belongs"]
         );
     }

@@ -1,5 +1,6 @@
-//! Reads a finished run back, independently of the plugin that wrote it: its manifest, every object, every row, and
-//! compares rows and values with the source. Changes nothing, in the store or here.
+//! Reads a finished run back: its manifest, every object, every row, and compares rows and values with the source.
+//! Bucket, prefix and event lists are the operator's; the plugin that wrote the run says which of its own keys there
+//! are, in which format and in parts of which size. Changes nothing, in the store or here.
 
 mod checksum;
 mod civil;
@@ -12,6 +13,7 @@ mod lines;
 pub mod report;
 mod sign;
 pub mod store;
+mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -26,10 +28,11 @@ use crate::interval::Interval;
 use crate::run::error::{Cause, Class};
 use crate::run::target::{self, Target};
 use crate::sandbox::contract::Plan;
-use crate::source::{EventFilter, Selection};
+use crate::source::Selection;
 use crate::terminal::one_line;
 use expected::Rows;
 use layout::{Layout, MANIFEST_LIMIT_BYTES, Manifest};
+use report::quoted;
 pub use report::{FileOutcome, VerifyReport};
 pub use store::StoreError;
 use store::{Answer, Store};
@@ -37,8 +40,11 @@ use store::{Answer, Store};
 /// Numbers beyond the last file that are looked at for what an earlier, longer run left: gaps are possible where
 /// somebody deleted some of it.
 const NUMBERS_AHEAD: u64 = 4;
-/// Files of one run that are looked for where no manifest says how many there are.
-const FILES_LIMIT: u64 = 100_000;
+/// Files of one run that are looked for where no manifest says how many there are. A run without a manifest begins a
+/// second file after 10,000 parts, so these hold many terabytes.
+const FILES_LIMIT: u64 = 1_000;
+/// Bytes of one object at most: what S3 takes (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>).
+const OBJECT_LIMIT_BYTES: u64 = 50 << 40;
 
 /// Why a run cannot be called good.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +118,8 @@ pub async fn verify(
     let begun = Instant::now();
     let run = target.header(interval).run(target::attempt_id()?);
     let plan = target.plan(&run).await?;
-    let store = Store::new(&plan, target.access()?)?;
+    target.grants(&run, &plan)?;
+    let store = Store::new(&plan, &target.policy(&run)?, target.access()?)?;
     let layout = Layout::new(&plan.keys);
     let rows = match compare {
         Compare::FilesOnly => None,
@@ -120,7 +127,7 @@ pub async fn verify(
             let settings = target.source.clone();
             let selection = Selection {
                 interval,
-                events: EventFilter::new(plan.include_events.clone(), plan.exclude_events.clone()),
+                events: target.events()?,
             };
             let model = target.model.clone();
             Some(blocking(move || Rows::open(&settings, selection, &model)).await??)
@@ -147,8 +154,11 @@ pub async fn verify(
             rows: 0,
             bytes: 0,
             source_rows: None,
+            source: None,
             faults: Vec::new(),
+            further_faults: 0,
             notes: Vec::new(),
+            further_notes: 0,
             seconds: 0.0,
             passed: false,
         },
@@ -158,6 +168,36 @@ pub async fn verify(
     report.seconds = begun.elapsed().as_secs_f64();
     report.passed = report.faults_found() == 0;
     Ok(report)
+}
+
+/// How many bytes of an object may come, and who said so.
+struct Allowed {
+    bytes: u64,
+    said: &'static str,
+}
+
+/// Where neither says how large a file is, or the two contradict each other, it is not downloaded.
+fn allowed_bytes(answer: &Answer, listed: Option<u64>) -> Result<Allowed, String> {
+    let stored = answer.head.bytes;
+    match (listed, stored) {
+        (Some(listed), Some(stored)) if listed != stored => Err(format!(
+            "the manifest says bytes {listed}, found {stored}; it was not read"
+        )),
+        (_, Some(stored)) if stored > OBJECT_LIMIT_BYTES => Err(format!(
+            "the store says {stored} bytes, which no object has; it was not read"
+        )),
+        (_, Some(bytes)) => Ok(Allowed {
+            bytes,
+            said: "the store announced",
+        }),
+        (Some(bytes), None) => Ok(Allowed {
+            bytes: bytes.min(OBJECT_LIMIT_BYTES),
+            said: "the manifest lists",
+        }),
+        (None, None) => {
+            Err("the store does not say how many bytes it has; it was not read".to_owned())
+        }
+    }
 }
 
 /// Runs what blocks on a thread for it.
@@ -195,22 +235,24 @@ impl Reading {
         let manifest = self.manifest().await?;
         let count = match &manifest {
             Some(manifest) => {
-                let faults = self.layout.misplaced(&manifest.files);
-                self.report.faults.extend(faults);
+                for fault in self.layout.misplaced(&manifest.files) {
+                    self.report.fault(fault);
+                }
                 manifest.files.len() as u64
             }
             None => self.count().await?,
         };
         for index in 0..count {
             let key = self.layout.key(index);
-            let mut outcome = self.file(&key).await?;
+            let listed = manifest.as_ref().and_then(|m| m.bytes_of(index, &key));
+            let mut outcome = self.file(&key, listed).await?;
             if let Some(manifest) = &manifest {
-                for fault in manifest.differences(&outcome) {
+                for fault in manifest.differences(index, &outcome) {
                     outcome.fault(fault);
                 }
             }
-            self.report.rows += outcome.rows;
-            self.report.bytes += outcome.bytes;
+            self.report.rows = self.report.rows.saturating_add(outcome.rows);
+            self.report.bytes = self.report.bytes.saturating_add(outcome.bytes);
             self.at = Snapshot {
                 files: index + 1,
                 rows: self.report.rows,
@@ -236,8 +278,9 @@ impl Reading {
         match serde_json::from_slice::<Manifest>(&bytes) {
             Ok(manifest) => Ok(Some(manifest)),
             Err(error) => {
-                let fault = format!("the manifest {key} cannot be read: {error}");
-                self.report.faults.push(fault);
+                let error = quoted(&error.to_string());
+                self.report
+                    .fault(format!("the manifest {key} cannot be read: {error}"));
                 Ok(None)
             }
         }
@@ -249,25 +292,42 @@ impl Reading {
         while count < FILES_LIMIT && self.store.head(&self.layout.key(count)).await?.is_some() {
             count += 1;
         }
+        if count == FILES_LIMIT {
+            self.report.fault(format!(
+                "more than {FILES_LIMIT} files are there and no manifest lists them; only {FILES_LIMIT} were looked at"
+            ));
+        }
         if count > 0
             && let Some(key) = &self.report.manifest_key
             && self.report.manifest.is_none()
         {
             let fault = format!("the manifest {key} is missing; the run was not finished");
-            self.report.faults.push(fault);
+            self.report.fault(fault);
         }
         Ok(count)
     }
 
-    /// Downloads and checks one file.
-    async fn file(&mut self, key: &str) -> Result<FileOutcome, VerifyError> {
+    /// Downloads and checks one file. `listed_bytes` are those that the manifest says it has.
+    async fn file(
+        &mut self,
+        key: &str,
+        listed_bytes: Option<u64>,
+    ) -> Result<FileOutcome, VerifyError> {
         let mut outcome = FileOutcome::new(key);
         let Some(answer) = self.store.get(key).await? else {
             outcome.fault("is missing".to_owned());
             self.stop_comparing(key);
             return Ok(outcome);
         };
-        let file = self.download(answer, &mut outcome).await?;
+        let limit = match allowed_bytes(&answer, listed_bytes) {
+            Ok(limit) => limit,
+            Err(fault) => {
+                outcome.fault(fault);
+                self.stop_comparing(key);
+                return Ok(outcome);
+            }
+        };
+        let file = self.download(answer, limit, &mut outcome).await?;
         let mut rows = self.rows.take();
         let mut first = std::mem::take(&mut self.first);
         let (watch, at) = (Arc::clone(&self.watch), self.at);
@@ -301,16 +361,17 @@ impl Reading {
     fn stop_comparing(&mut self, key: &str) {
         if self.rows.take().is_some() {
             self.compared = false;
-            self.report.notes.push(format!(
+            self.report.note(format!(
                 "rows after {key} were not compared with the source: they cannot be lined up"
             ));
         }
     }
 
-    /// Into a temporary file that vanishes by itself.
+    /// Into a temporary file that vanishes by itself, at most as many bytes as the store or the manifest said.
     async fn download(
         &mut self,
         mut answer: Answer,
+        limit: Allowed,
         outcome: &mut FileOutcome,
     ) -> Result<File, VerifyError> {
         let key = outcome.key.clone();
@@ -325,6 +386,14 @@ impl Reading {
         });
         outcome.etag = answer.head.etag.clone();
         while let Some(piece) = answer.next().await? {
+            if outcome.bytes.saturating_add(piece.len() as u64) > limit.bytes {
+                return Err(StoreError::TooLong {
+                    key: outcome.key.clone(),
+                    limit_bytes: limit.bytes,
+                    said: limit.said,
+                }
+                .into());
+            }
             // Into the system's cache: short enough not to hold up other tasks.
             file.write_all(&piece).map_err(&temporary)?;
             if let Some(checksum) = &mut checksum {
@@ -350,7 +419,7 @@ impl Reading {
                 Some(fault) => outcome.fault(format!("{algorithm}: {fault}")),
                 None => outcome.checksum = Some(algorithm),
             },
-            (Some((algorithm, _)), None) => self.report.notes.push(format!(
+            (Some((algorithm, _)), None) => self.report.note(format!(
                 "{}: checksums of kind {algorithm} are not known here and were not checked",
                 outcome.key
             )),
@@ -365,12 +434,12 @@ impl Reading {
             let key = self.layout.key(index);
             match self.store.head(&key).await {
                 Ok(None) => {}
-                Ok(Some(_)) => self.report.faults.push(format!(
+                Ok(Some(_)) => self.report.fault(format!(
                     "{key} is left over from another run of this interval; delete it, or run the interval again"
                 )),
                 // S3 answers so to credentials that may not list: a missing object cannot be told from a hidden one.
                 Err(StoreError::Refused { status: 403, .. }) => {
-                    self.report.notes.push(format!(
+                    self.report.note(format!(
                         "whether {key} and further files are left over cannot be told without s3:ListBucket"
                     ));
                     break;
@@ -384,25 +453,34 @@ impl Reading {
     async fn rest_of_source(&mut self, count: u64, has_manifest: bool) -> Result<(), VerifyError> {
         let Some(mut rows) = self.rows.take() else {
             if count == 0 && self.compared {
-                let fault = "no file of this run is there; if the interval has no rows, that is right (leave --no-source out to see)";
-                self.report.faults.push(fault.to_owned());
+                let fault = "no file of this run is there; if it has no rows to export, that is right (verify without --no-source to see)";
+                self.report.fault(fault.to_owned());
             }
             return Ok(());
         };
-        let (rest, all) = blocking(move || rows.rest().map(|rest| (rest, rows.taken()))).await??;
+        let (rest, all, tally) =
+            blocking(move || rows.rest().map(|rest| (rest, rows.taken(), rows.tally()))).await??;
         self.report.source_rows = Some(all);
+        self.report.source = Some(tally);
+        if tally.rows_kept() != Some(all) {
+            self.report.fault(format!(
+                "the source's counts do not add up: of {} rows read, {all} were handed on",
+                tally.rows_read
+            ));
+        }
         if rest > 0 {
             let fault = format!("{rest} of the source's {all} rows are in no file");
-            self.report.faults.push(fault);
+            self.report.fault(fault);
         } else if self.report.rows > all {
             let fault = format!(
                 "the files hold {} rows, the source has {all}",
                 self.report.rows
             );
-            self.report.faults.push(fault);
+            self.report.fault(fault);
         } else if count == 0 && !has_manifest {
-            let note = "the interval has no rows, and no file is there";
-            self.report.notes.push(note.to_owned());
+            let why = tally.why_empty();
+            self.report
+                .note(format!("no file is there, and none should be: {why}"));
         }
         Ok(())
     }

@@ -1,11 +1,15 @@
-//! What reading back found: per file and as a whole. Bounded, whatever is wrong with the files.
+//! What reading back found: per file and as a whole. Bounded in number and length, whatever is wrong with the files.
 
 use arrow::array::ArrayRef;
 use arrow::util::display::array_value_to_string;
 use serde::Serialize;
 
+use crate::source::Tally;
+
 /// Faults of one file that are kept; further ones are counted. A shifted row makes every row after it differ.
 const FAULTS_LIMIT: usize = 10;
+/// Faults, and notes, of a run as a whole that are kept; further ones are counted.
+const RUN_LINES_LIMIT: usize = 100;
 /// Characters of a value that a fault repeats.
 const QUOTED_CHARS: usize = 120;
 
@@ -65,22 +69,48 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// Rows that the source has for the interval; null when it was not read.
     pub source_rows: Option<u64>,
+    /// What the source read and omitted; null when it was not read to its end.
+    pub source: Option<Tally>,
     /// What is wrong with the run as a whole.
     pub faults: Vec<String>,
+    /// Faults of the run as a whole beyond those listed.
+    pub further_faults: u64,
     /// What a person should know though nothing is wrong.
     pub notes: Vec<String>,
+    /// Notes beyond those listed.
+    pub further_notes: u64,
     pub seconds: f64,
     pub passed: bool,
 }
 
 impl VerifyReport {
+    /// Something wrong with the run as a whole.
+    pub fn fault(&mut self, fault: String) {
+        keep(&mut self.faults, &mut self.further_faults, fault);
+    }
+
+    /// Something that a person should know.
+    pub fn note(&mut self, note: String) {
+        keep(&mut self.notes, &mut self.further_notes, note);
+    }
+
     /// Everything that is wrong.
     pub fn faults_found(&self) -> u64 {
         let in_files = self
             .files
             .iter()
-            .map(|file| file.faults.len() as u64 + file.further_faults);
-        in_files.sum::<u64>() + self.faults.len() as u64
+            .map(|file| (file.faults.len() as u64).saturating_add(file.further_faults));
+        in_files
+            .fold(self.faults.len() as u64, u64::saturating_add)
+            .saturating_add(self.further_faults)
+    }
+}
+
+fn keep(lines: &mut Vec<String>, further: &mut u64, line: String) {
+    if lines.len() < RUN_LINES_LIMIT {
+        lines.push(line);
+    } else {
+        *further = further.saturating_add(1);
     }
 }
 

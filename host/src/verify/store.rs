@@ -1,19 +1,25 @@
-//! A client that reads objects back: signed GET and HEAD within what the run's plan and the operator's policy allow.
-//! Never writes, lists or deletes.
+//! A client that reads objects back: signed GET and HEAD of the run's own keys, through the grants and the door that a
+//! plugin's requests go through. Takes no address from a plugin that the operator's policy does not have; never writes,
+//! lists or deletes.
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::Serialize;
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use url::Url;
 
 use super::VerifyError;
 use super::sign::{self, Unsigned};
+use crate::capability::http::{Http, Request, TransportError};
 use crate::capability::network::with_causes;
 use crate::capability::signer::{Refresh, Signer};
 use crate::egress::Grants;
+use crate::egress::policy::{Policy, Reading, encoded};
+use crate::limits::HttpLimits;
 use crate::run::target::Access;
-use crate::sandbox::contract::{Plan, SigningScope};
+use crate::sandbox::contract::Plan;
 
 /// Requests for one object, the first included: a store that is briefly busy is no fault of the export's.
 const ATTEMPTS: u32 = 4;
@@ -28,9 +34,11 @@ const REFUSAL_LIMIT_BYTES: usize = 512;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error(
-        "the plan grants no {0}, so there is no address to read from; verify cannot read what this plugin writes"
+        "the plan grants no HeadObject in the configured bucket, so there is no address to read from; verify cannot read what this plugin writes"
     )]
-    NoAddress(&'static str),
+    NoAddress,
+    #[error("cannot ask for {key}: {message}")]
+    NotSent { key: String, message: String },
     #[error("cannot sign the request for {key}: {message}")]
     Signing { key: String, message: String },
     #[error("no answer for {key}: {message}; verify again when the store can be reached")]
@@ -53,6 +61,14 @@ pub enum StoreError {
     },
     #[error("{key} is larger than {limit_bytes} bytes, which no manifest is")]
     TooLarge { key: String, limit_bytes: usize },
+    #[error(
+        "{key} went on after the {limit_bytes} bytes that {said}; the store contradicts itself"
+    )]
+    TooLong {
+        key: String,
+        limit_bytes: u64,
+        said: &'static str,
+    },
     #[error("cannot keep {key} in a temporary file: {source}; make room, or set TMPDIR")]
     Temporary { key: String, source: std::io::Error },
 }
@@ -87,13 +103,11 @@ pub struct ObjectHead {
 
 /// Reads objects of one run.
 pub struct Store {
-    client: reqwest::Client,
+    http: Http,
     signer: Mutex<Signer>,
-    scope: SigningScope,
-    /// Scheme, host and port.
-    origin: Url,
-    /// `/` or `/bucket/`
-    root: String,
+    reading: Reading,
+    /// Host and, unless it is the scheme's own, port.
+    host: String,
     asks_for_checksum: bool,
 }
 
@@ -101,25 +115,28 @@ pub struct Store {
 const CHECKSUM_HEADER: &str = "x-amz-checksum-";
 
 impl Store {
-    /// Where the plan writes, as far as the operator's policy allows.
-    pub fn new(plan: &Plan, access: Access) -> Result<Self, VerifyError> {
-        let grants = Grants::decide(&plan.grants, &plan.signing, &access.policy)?;
-        let none = || StoreError::NoAddress("HeadObject");
-        let grant = plan
-            .grants
-            .iter()
-            .find(|grant| grant.method == "HEAD")
-            .ok_or_else(none)?;
-        let key = plan.keys.first().ok_or_else(none)?;
-        let root = root_of(&grant.path_prefix, key).ok_or_else(none)?;
-        let origin = Url::parse(&grant.origin).map_err(|_| none())?;
-        let scope = plan.signing.first().cloned().ok_or_else(none)?;
+    /// The configured bucket at the address that the plan writes to, which the operator's policy must have.
+    pub fn new(plan: &Plan, policy: &Policy, access: Access) -> Result<Self, VerifyError> {
+        let grant = plan.grants.iter().find(|grant| grant.method == "HEAD");
+        let reading = grant
+            .and_then(|grant| policy.reading(&grant.origin))
+            .ok_or(StoreError::NoAddress)?;
+        let scopes = std::slice::from_ref(&reading.scope);
+        let grants = Grants::decide(&reading.grants, scopes, policy)?;
+        let origin = Url::parse(&reading.origin).map_err(|_| StoreError::NoAddress)?;
+        let http = Http::new(
+            &access.network,
+            grants.clone(),
+            HttpLimits::default(),
+            Handle::current(),
+            None,
+        )?;
+        let signer = Signer::new(access.credentials, grants, http.server_date());
         Ok(Store {
-            client: access.network.client(&grants)?,
-            signer: Mutex::new(Signer::new(access.credentials, grants, Default::default())),
-            scope,
-            origin,
-            root: root.to_owned(),
+            http,
+            signer: Mutex::new(signer),
+            host: origin.authority().to_owned(),
+            reading,
             asks_for_checksum: super::setting(plan, "checksum") != Some("none"),
         })
     }
@@ -168,18 +185,18 @@ impl Store {
             .signer
             .lock()
             .await
-            .scoped_key(&self.scope.service, &self.scope.region, refresh)
+            .scoped_key(
+                &self.reading.scope.service,
+                &self.reading.scope.region,
+                refresh,
+            )
             .await
             .map_err(|error| signing(error.to_string()))?;
-        let path = format!("{}{}", self.root, encoded(key));
-        let host = match (self.origin.host_str(), self.origin.port()) {
-            (Some(host), Some(port)) => format!("{host}:{port}"),
-            (host, _) => host.unwrap_or_default().to_owned(),
-        };
+        let path = format!("{}{}", self.reading.root, encoded(key));
         let checksum_mode = [("x-amz-checksum-mode", "ENABLED")];
         let unsigned = Unsigned {
             method,
-            host: &host,
+            host: &self.host,
             path: &path,
             headers: if self.asks_for_checksum {
                 &checksum_mode
@@ -187,27 +204,36 @@ impl Store {
                 &[]
             },
         };
-        let headers = sign::sign(&unsigned, &self.scope.region, &self.scope.service, &scoped)
+        let scope = &self.reading.scope;
+        let headers = sign::sign(&unsigned, &scope.region, &scope.service, &scoped)
             .ok_or_else(|| signing("the clock or the key is of no use".to_owned()))?;
-        let mut request = self.client.request(
-            if method == "HEAD" {
-                http::Method::HEAD
-            } else {
-                http::Method::GET
+        let request = Request {
+            method: match method {
+                "HEAD" => http::Method::HEAD,
+                _ => http::Method::GET,
             },
-            format!("{}{path}", self.origin.origin().ascii_serialization()),
-        );
-        for (name, value) in headers {
-            request = request.header(name, value);
-        }
-        let unreachable = |message| StoreError::Unreachable {
-            key: key.to_owned(),
-            message,
+            url: format!("{}{path}", self.reading.origin),
+            headers: headers
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+            body: Bytes::new(),
+            delay: Duration::ZERO,
+            timeout: SILENCE_LIMIT,
         };
-        let response = tokio::time::timeout(SILENCE_LIMIT, request.send())
-            .await
-            .map_err(|_| unreachable(silent()))?
-            .map_err(|error| unreachable(with_causes(&error)))?;
+        let key_of = || key.to_owned();
+        let response = self.http.open(request).await.map_err(|error| match error {
+            TransportError::Forbidden(message) | TransportError::Tls(message) => {
+                StoreError::NotSent {
+                    key: key_of(),
+                    message,
+                }
+            }
+            error => StoreError::Unreachable {
+                key: key_of(),
+                message: error.to_string(),
+            },
+        })?;
         let answer = Answer {
             head: head_of(&response),
             key: key.to_owned(),
@@ -306,45 +332,5 @@ fn head_of(response: &reqwest::Response) -> ObjectHead {
         bytes: text("content-length").and_then(|length| length.parse().ok()),
         etag: text("etag").unwrap_or_default().to_owned(),
         checksum,
-    }
-}
-
-/// Percent-encoded as in a canonical request: everything but unreserved characters and slashes.
-pub fn encoded(key: &str) -> String {
-    key.bytes()
-        .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
-                char::from(byte).to_string()
-            }
-            other => format!("%{other:02X}"),
-        })
-        .collect()
-}
-
-/// The path in front of keys: what a granted path begins with before the beginning of `key`.
-fn root_of<'a>(path_prefix: &'a str, key: &str) -> Option<&'a str> {
-    let key = encoded(key);
-    path_prefix
-        .match_indices('/')
-        .map(|(at, _)| path_prefix.split_at(at + 1))
-        .find(|(_, head)| !head.is_empty() && key.starts_with(head))
-        .map(|(root, _)| root)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_path_in_front_of_keys_follows_from_a_grant() {
-        for (path, key, expect) in [
-            ("/bucket/a/2023-01", "a/2023-01-02.jsonl", Some("/bucket/")),
-            ("/a/2023-01", "a/2023-01-02.jsonl", Some("/")),
-            ("/a/a/x", "a/x", Some("/a/")),
-            ("/b/%C3%BC%3A", "ü:1", Some("/b/")),
-            ("/bucket/other", "a/x", None),
-        ] {
-            assert_eq!(root_of(path, key), expect, "{path} {key}");
-        }
     }
 }

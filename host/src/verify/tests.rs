@@ -8,8 +8,8 @@ mod stores;
 use tempfile::TempDir;
 
 use super::*;
-use crate::source::SourceSettings;
 use crate::source::files::FilesSettings;
+use crate::source::{EventFilter, SourceSettings};
 
 /// The source of every test, and the same rows as a JSON Lines file holds them.
 const SOURCE: &str = r#"{"at":"2024-03-01T05:00:00Z","n":1,"s":"a"}

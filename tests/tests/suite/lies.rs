@@ -2,14 +2,14 @@
 
 use batch_export_tests::components;
 use batch_export_tests::program::{Printed, Program, configuration};
-use batch_export_tests::scene::Scene;
+use batch_export_tests::scene::{BUCKET, Scene};
 use devstore::{Fault, Operation, What};
 
 const ROWS: usize = 100;
 
 /// A configuration for the guest that does what `attack` says.
 fn attacking(scene: &Scene, attack: &str) -> String {
-    let fields = format!("attack = \"{attack}\"\nrows = {ROWS}");
+    let fields = format!("attack = \"{attack}\"\nrows = {ROWS}\nkey_style = \"compact\"");
     configuration(scene, "exports", ROWS, &fields)
 }
 
@@ -19,11 +19,15 @@ fn export(scene: &Scene, attack: &str) -> Printed {
 }
 
 fn run(program: &Program) -> Printed {
+    command(program, "run", &[])
+}
+
+fn command(program: &Program, command: &str, further: &[&str]) -> Printed {
     let guest = components::guest("hostile");
     let guest = guest.to_str().expect("UTF-8");
     let (start, end) = ("2023-07-28T00:00:00Z", "2023-07-28T01:00:00Z");
-    program.run(&[
-        "run",
+    let mut arguments = vec![
+        command,
         "--config",
         "exports.toml",
         "--component",
@@ -32,7 +36,9 @@ fn run(program: &Program) -> Printed {
         start,
         "--end",
         end,
-    ])
+    ];
+    arguments.extend(further);
+    program.run(&arguments)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,6 +51,12 @@ async fn a_report_that_does_not_match_what_was_supplied_is_a_failure() {
         ("lost-rows", "reported 0 rows, 100 were supplied"),
         ("rows-that-do-not-add-up", "105 exported"),
         ("no-files", "its files hold 0"),
+        ("filters-everything", "omitted 100 of 100 rows as filtered"),
+        ("overflowing-rows", "hold more than can be counted"),
+        ("overflowing-filter", "is more than can be counted"),
+        ("overflowing-bytes", "more bytes than can be counted"),
+        ("foreign-file", "is outside the keys of this run"),
+        ("foreign-manifest", "but planned none"),
     ] {
         let printed = export(&scene, attack);
         assert_eq!(printed.code, Some(4), "{attack}: {printed:?}");
@@ -53,6 +65,79 @@ async fn a_report_that_does_not_match_what_was_supplied_is_a_failure() {
             printed.stderr.contains("do not use the files"),
             "{printed:?}"
         );
+    }
+}
+
+/// Which rows are exported is the operator's to say: what the lists omit is counted and told, with this plugin as with
+/// any other, and a plugin whose schema calls a list a secret changes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn event_lists_are_the_operators_and_what_they_omit_is_told() {
+    let scene = Scene::new().await;
+    let configuration = attacking(&scene, "none").replace(
+        &format!("rows = {ROWS}\n"),
+        "rows = 0\nexclude_events = [\"$pageview\"]\n",
+    );
+    let program = Program::new(&configuration);
+    // The guest reports no rows; the host knows how many it supplied.
+    let printed = run(&program);
+    assert_eq!(printed.code, Some(4), "{printed:?}");
+    assert!(printed.stderr.contains("reported 0 rows, "), "{printed:?}");
+    assert!(
+        !printed.stderr.contains(" 100 were supplied"),
+        "{printed:?}"
+    );
+
+    // A list that cannot be applied is an error, though this plugin does not look at it.
+    let wrong = configuration.replace("[\"$pageview\"]", "\"$pageview\"");
+    program.configure(&wrong);
+    let printed = run(&program);
+    assert_eq!(printed.code, Some(2), "{printed:?}");
+    assert!(printed.stderr.contains("exclude_events"), "{printed:?}");
+}
+
+/// The host reads back with the operator's keys: it must not become the plugin's deputy.
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_reads_nothing_but_the_runs_own_keys() {
+    let scene = Scene::new().await;
+    let secret = "CANARY of another tenant";
+    for key in ["secret.json", "exports/secret.json"] {
+        let put = scene
+            .store
+            .put_object(BUCKET, key, secret.as_bytes().to_vec(), &[]);
+        put.await.expect("seeded");
+    }
+    for target in [
+        "other-bucket/secret.json",
+        "secret.json",
+        "exports/secret.json",
+        "exports/20230728T010000Z-20230728T020000Z.bin",
+        "exports/../secret.json",
+        "exports/20230728T000000Z-20230728T010000Z/../../secret.json",
+    ] {
+        for attack in ["verify-deputy", "verify-deputy-by-manifest"] {
+            let further = format!("other_origin = \"{target}\"\n");
+            let program = Program::new(&(attacking(&scene, attack) + &further));
+            let printed = command(&program, "verify", &["--no-source", "--json"]);
+            assert_eq!(printed.code, Some(4), "{attack} {target}: {printed:?}");
+            assert!(
+                printed.stderr.contains("names the key"),
+                "{target}: {printed:?}"
+            );
+            assert!(!printed.stdout.contains("CANARY"), "{target}: {printed:?}");
+        }
+    }
+    let asked = scene.store.requests();
+    assert!(asked.is_empty(), "{asked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_with_parts_of_nothing_is_refused() {
+    let scene = Scene::new().await;
+    let program = Program::new(&attacking(&scene, "parts-of-nothing"));
+    for verb in ["plan", "run", "verify"] {
+        let printed = command(&program, verb, &[]);
+        assert_eq!(printed.code, Some(4), "{verb}: {printed:?}");
+        assert!(printed.stderr.contains("parts of 0 bytes"), "{printed:?}");
     }
 }
 

@@ -25,3 +25,4 @@ mod text_files;
 mod tidy;
 mod unasked;
 mod verify;
+mod verify_types;

@@ -154,7 +154,7 @@ async fn an_empty_interval_writes_nothing_and_says_so() {
     let printed = program.start_export("00:30:30", "00:30:31", &[]).wait();
     assert_eq!(printed.code, Some(0), "{printed:?}");
     assert!(printed.stdout.contains("0 rows"), "{printed:?}");
-    let sentence = "the interval has no rows: nothing was written";
+    let sentence = "nothing was written: the interval has no rows";
     assert!(printed.stdout.contains(sentence), "{printed:?}");
     assert_eq!(scene.store.keys(BUCKET), Vec::<String>::new());
     assert_eq!(scene.store.open_uploads(), []);

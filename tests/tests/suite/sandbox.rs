@@ -36,13 +36,20 @@ fn hasty() -> Limits {
 const ROWS: u64 = 3;
 
 fn attack(scene: &Scene, name: &str) -> Value {
-    let further = json!({"attack": name, "rows": ROWS, "other_origin": "http://127.0.0.1:9"});
+    let further = json!({
+        "attack": name, "rows": ROWS, "other_origin": "http://127.0.0.1:9", "key_style": "compact",
+    });
     scene.configuration(&format!("{name}/"), further)
 }
 
 /// Not to be found by a fault that looks for the attack's name in keys.
 fn honest_prefix(name: &str) -> String {
     format!("honest-beside-{}/", name.replace('-', "_"))
+}
+
+/// The key of the one object that an honest guest writes.
+fn written_key(prefix: &str) -> String {
+    format!("{prefix}20230728T000000Z-20230728T010000Z.bin")
 }
 
 /// Run the attack beside an honest run, which must complete.
@@ -66,7 +73,7 @@ async fn attempt(scene: &Scene, name: &str, limits: Limits) -> Outcome {
     assert!(
         scene
             .store
-            .object(BUCKET, &format!("{}hostile.bin", honest_prefix(name)))
+            .object(BUCKET, &written_key(&honest_prefix(name)))
             .is_ok(),
         "the honest run's object beside `{name}`"
     );
@@ -107,7 +114,7 @@ async fn the_guest_is_honest_when_told_to_be() {
     assert_eq!(outcome.report().rows_exported, ROWS);
     assert_eq!(
         scene.store.keys(BUCKET),
-        ["honest-beside-none/hostile.bin", "none/hostile.bin"]
+        [written_key("honest-beside-none/"), written_key("none/")]
     );
 }
 
@@ -178,6 +185,16 @@ async fn a_plan_that_asks_for_too_much_is_refused_before_anything_runs() {
                 &["/another-bucket/", "configured bucket and prefix"],
             ),
             ("greedy-prefix", "plan", &["configured bucket and prefix"]),
+            (
+                "whole-bucket",
+                "plan",
+                &["paths that begin with", "this run's own keys"],
+            ),
+            (
+                "whole-folder",
+                "plan",
+                &["DELETE", "paths that begin with", "this run's own keys"],
+            ),
             ("greedy-region", "plan", &["other-region-1"]),
             ("greedy-service", "plan", &["iam"]),
             ("garbage-plan", "plan", &["plan asks for PutObject"]),
@@ -194,6 +211,33 @@ async fn a_plan_that_asks_for_too_much_is_refused_before_anything_runs() {
     .await;
 }
 
+/// Variables do not widen what a run may touch: the host writes them out itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prefix_of_variables_does_not_grant_the_whole_bucket() {
+    let scene = Scene::new().await;
+    for prefix in ["{table}/", "{table}", "{year}/{month}/", "", "/", "//"] {
+        for name in ["whole-bucket", "greedy-prefix"] {
+            let mut configuration = attack(&scene, name);
+            configuration["prefix"] = json!(prefix);
+            let outcome = scene
+                .run(
+                    &scene.hostile(),
+                    &configuration,
+                    &Messages::opaque(),
+                    tight(),
+                )
+                .await;
+            assert_eq!(outcome.step, "plan", "{prefix}");
+            assert!(
+                outcome.error().contains("this run's own keys"),
+                "{prefix}: {}",
+                outcome.error()
+            );
+        }
+    }
+    assert_eq!(scene.store.requests().len(), 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_no_grant_covers_does_not_leave() {
     let scene = Scene::new().await;
@@ -207,6 +251,9 @@ async fn a_request_that_no_grant_covers_does_not_leave() {
         "parent-path",
         "encoded-parent-path",
         "backslash-path",
+        "sibling-delete",
+        "sibling-read",
+        "sibling-write",
         "other-method",
         "delete",
         "file-url",

@@ -95,7 +95,7 @@ async fn an_interval_without_rows_is_no_hiding_place() {
     let printed = without_rows(&program);
     assert_eq!(printed.code, Some(1), "{printed:?}");
     for words in [
-        "the interval has no rows, so the destination itself was tried, and it does not work: write part: UploadPart",
+        "there are no rows to export, so the destination itself was tried, and it does not work: write part: UploadPart",
         "403 AccessDenied",
         "the credentials need s3:PutObject",
         "; `batch-export check` repeats it",

@@ -28,15 +28,41 @@ pub(super) struct Task {
 }
 
 impl Task {
+    /// Only to the answer's head.
+    pub(super) async fn open(self) -> Result<reqwest::Response, TransportError> {
+        self.teller.tell(self.leaving());
+        let answer = match tokio::time::timeout(self.timeout, self.begin()).await {
+            Ok(answer) => answer,
+            Err(_) => Err(TransportError::Timeout(format!(
+                "nothing came from {} for {} s",
+                self.host(),
+                self.timeout.as_secs_f64()
+            ))),
+        };
+        self.teller.tell(match &answer {
+            Ok(response) => EventKind::Answered {
+                status: response.status().as_u16(),
+            },
+            Err(error) => EventKind::Failed {
+                error: error.clone(),
+            },
+        });
+        answer
+    }
+
+    fn leaving(&self) -> EventKind {
+        EventKind::Sent {
+            method: self.method.clone(),
+            path: self.url.path().to_owned(),
+            body_bytes: self.body.len(),
+        }
+    }
+
     pub(super) async fn run(self) -> Result<Response, TransportError> {
         if !self.delay.is_zero() {
             tokio::time::sleep(self.delay).await;
         }
-        self.teller.tell(EventKind::Sent {
-            method: self.method.clone(),
-            path: self.url.path().to_owned(),
-            body_bytes: self.body.len(),
-        });
+        self.teller.tell(self.leaving());
         let answer = match tokio::time::timeout(self.timeout, self.exchange()).await {
             Ok(answer) => answer,
             Err(_) => Err(TransportError::Timeout(format!(
@@ -57,6 +83,11 @@ impl Task {
     }
 
     async fn exchange(&self) -> Result<Response, TransportError> {
+        let response = self.begin().await?;
+        self.read(response).await
+    }
+
+    async fn begin(&self) -> Result<reqwest::Response, TransportError> {
         let response = self
             .client
             .request(self.method.clone(), self.url.clone())
@@ -69,7 +100,7 @@ impl Task {
             return Err(proxy_wants_a_password());
         }
         remember_date(&self.server_date, response.headers());
-        self.read(response).await
+        Ok(response)
     }
 
     async fn read(&self, mut response: reqwest::Response) -> Result<Response, TransportError> {
@@ -165,7 +196,8 @@ fn classify(error: &reqwest::Error, host: &str) -> TransportError {
     TransportError::Interrupted(format!("no complete answer from {host}: {said}"))
 }
 
-/// What the HTTP client says when a proxy answers CONNECT with 407; it has no type for it.
+/// What the HTTP client says when a proxy answers CONNECT with 407; it has no type for it. Should an update say it in
+/// other words, `tests/tests/suite/proxies.rs::a_proxy_gets_its_user_and_password_and_the_store_does_not` fails.
 const TUNNEL_REFUSED: &str = "proxy authorization required";
 
 /// Only a proxy answers 407 (RFC 9110, section 15.5.8), and asking again changes nothing.

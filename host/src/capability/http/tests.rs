@@ -72,7 +72,7 @@ fn http_over(
         allow_private: allow_private.iter().map(|r| r.parse().unwrap()).collect(),
         ..OperatorLists::default()
     };
-    let policy = Policy::for_destination(&configuration, &lists).unwrap();
+    let policy = Policy::with_head(&configuration, &lists, "").unwrap();
     let grant = |method: &str| Grant {
         operation: "Probe".into(),
         method: method.into(),
@@ -191,16 +191,17 @@ async fn what_leaves_is_what_was_written() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_name_that_resolves_to_a_private_address_is_refused_after_resolution() {
     let server = Server::start("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
-    let host = "localhost";
+    // Known only once it is resolved, to this machine.
+    let host = "store.localhost";
     let http = http_to(host, server.port, &[], HttpLimits::default());
     match answer(http.send(put(host, server.port))).await {
         Err(TransportError::Forbidden(text)) => {
-            let line = format!("allow_private = [\"localhost:{}\"]", server.port);
+            let line = format!("allow_private = [\"store.localhost:{}\"]", server.port);
             assert!(text.contains(&line), "{text}");
         }
         other => panic!("{other:?}"),
     }
-    let named = format!("localhost:{}", server.port);
+    let named = format!("store.localhost:{}", server.port);
     let http = http_to(host, server.port, &[&named], HttpLimits::default());
     assert_eq!(
         answer(http.send(put(host, server.port)))

@@ -53,7 +53,7 @@ fn signer(server_date: ServerDate) -> Signer {
     let configuration = serde_json::json!({
         "bucket_name": "reports", "region": "eu-central-1", "prefix": "",
     });
-    let policy = Policy::for_destination(&configuration, &OperatorLists::default()).unwrap();
+    let policy = Policy::with_head(&configuration, &OperatorLists::default(), "").unwrap();
     let scope = SigningScope {
         service: "s3".into(),
         region: "eu-central-1".into(),

@@ -29,7 +29,7 @@ fn grant(method: &str, origin: &str, path: &str, query: &[&str], headers: &[&str
 }
 
 fn decide(configuration: &Value, lists: &OperatorLists, grant: Grant) -> Result<Grants, String> {
-    let policy = Policy::for_destination(configuration, lists).unwrap();
+    let policy = Policy::with_head(configuration, lists, "exports/").unwrap();
     Grants::decide(&[grant], &[], &policy).map_err(|e| e.to_string())
 }
 

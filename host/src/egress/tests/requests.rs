@@ -5,7 +5,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use super::*;
 
 fn granted() -> Grants {
-    let policy = Policy::for_destination(&configuration(), &OperatorLists::default()).unwrap();
+    let policy =
+        Policy::with_head(&configuration(), &OperatorLists::default(), "exports/").unwrap();
     let meta = &["content-type", "x-amz-meta-*"];
     let grants = [
         grant("PUT", STORE, "/reports/exports/", &[], meta),
@@ -178,5 +179,100 @@ fn requests_outside_the_grants_are_refused_by_the_first_rule_that_nothing_meets(
     for (method, url, headers, expected) in cases {
         let error = request(method, url, headers).expect_err(url);
         assert!(error.contains(expected), "{url}: {error}");
+    }
+}
+
+/// What some servers take for a way up, and readings of a query on which servers differ.
+#[test]
+fn spellings_that_servers_read_in_different_ways_are_refused() {
+    let dots = [
+        "..;",
+        "..;a=b",
+        "..%3B",
+        "..%3b/..",
+        "..%00",
+        "..%00a",
+        "..%20",
+        "..%20%20",
+        "%20..",
+        "..%09",
+        "...",
+        "....",
+        ". .",
+        ".;",
+        ".%20",
+        "%2e%2e;",
+        "%252e%252e",
+        "%25252e%25252e",
+        "%2525252525252e%2525252525252e",
+        "..%253B",
+        "..%2500",
+        "..%2520",
+        "%5c..%5c",
+        "%255c..%255c",
+        "a%5c..",
+        "%252f..%252f..",
+    ];
+    for segment in dots {
+        let path = format!("/reports/exports/{segment}/a");
+        let error = request(Method::PUT, &path, &[]).expect_err(segment);
+        assert!(
+            error.contains("segment")
+                || error.contains("normal form")
+                || error.contains("zero byte"),
+            "{segment}: {error}"
+        );
+    }
+    let others = [
+        ("%c0%ae%c0%ae", "overlong"),
+        ("%C0%AF", "overlong"),
+        ("%c1%9c", "overlong"),
+        ("%e0%80%ae", "overlong"),
+        ("%e0%80%af", "overlong"),
+        ("%f0%80%80%ae", "overlong"),
+        ("%25c0%25ae", "overlong"),
+        ("a%00b", "zero byte"),
+        ("a%2500b", "zero byte"),
+        ("%252525252525252525252e", "more than 8 times"),
+    ];
+    for (segment, expected) in others {
+        let path = format!("/reports/exports/{segment}/a");
+        let error = request(Method::PUT, &path, &[]).expect_err(segment);
+        assert!(error.contains(expected), "{segment}: {error}");
+    }
+    for query in [
+        "partNumber=1;acl&uploadId=x",
+        "partNumber=1&uploadId=x;acl",
+        "partNumber=1&uploadId=x;uploadId=y",
+        "partNumber=1&uploadId=x%00",
+        "partNumber=1&uploadId=x+y",
+        "partNumber=1&uploadId=%x",
+    ] {
+        let path = format!("/reports/exports/a?{query}");
+        request(Method::PUT, &path, &[]).expect_err(query);
+    }
+    for query in [
+        "prefix=exports%2F;prefix=&uploads",
+        "uploads&prefix=exports%2F;x",
+        "prefix=exports%2F&prefix=&uploads",
+        "prefix=exports%252F&uploads",
+        "prefix=+exports%2F&uploads",
+        "prefix=&uploads",
+    ] {
+        let path = format!("/reports?{query}");
+        request(Method::GET, &path, &[]).expect_err(query);
+    }
+    // What looks alike and is harmless.
+    for path in [
+        "/reports/exports/a..b",
+        "/reports/exports/.hidden",
+        "/reports/exports/..a",
+        "/reports/exports/a..",
+        "/reports/exports/a%3Bb%20c%2525d",
+        "/reports/exports/%C3%BC%E2%82%AC%F0%9F%98%80",
+        "/reports/exports/100%25",
+        "/reports/exports/a?partNumber=1&uploadId=x%3By%2Bz%2526",
+    ] {
+        request(Method::PUT, path, &[]).expect(path);
     }
 }

@@ -88,3 +88,34 @@ fn values_are_compared_by_their_type() {
     assert!(same_value(&field, &json, 0, r#"{"a":1}"#));
     assert!(!same_value(&field, &json, 0, r#""{\"a\": 1}""#));
 }
+
+/// Text that says of itself that it is JSON is written as JSON wherever it stands.
+#[test]
+fn json_inside_of_others_is_json() {
+    let json: ArrayRef = Arc::new(StringArray::from(vec![r#"{"a": [1, {}]}"#, "no json"]));
+    let inside = Arc::new(Kind::Json.field("j"));
+    let number: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+    let structs: ArrayRef = Arc::new(StructArray::from(vec![
+        (Arc::clone(&inside), Arc::clone(&json)),
+        (Arc::new(Kind::Integer.field("n")), number),
+    ]));
+    let offsets = arrow::buffer::OffsetBuffer::from_lengths([2]);
+    let lists: ArrayRef = Arc::new(ListArray::new(inside, offsets, json, None));
+    for (column, row, written, expect) in [
+        (&structs, 0, r#"{"j":{"a":[1,{}]},"n":1}"#, true),
+        (&structs, 0, r#"{"j":{"a":[1,{}]},"n":2}"#, false),
+        (&structs, 0, r#"{"j":{"a":[1]},"n":1}"#, false),
+        (&structs, 0, r#"{"j":"{\"a\": [1, {}]}","n":1}"#, false),
+        (&structs, 1, r#"{"j":"no json","n":2}"#, true),
+        (&structs, 1, r#"{"j":{"open":[,"n":2}"#, false),
+        (&lists, 0, r#"[{"a":[1,{}]},"no json"]"#, true),
+        (&lists, 0, r#"[{"a":[1,{}]},"no  json"]"#, false),
+    ] {
+        let field = Field::new("c", column.data_type().clone(), true);
+        assert_eq!(
+            same_value(&field, column, row, written),
+            expect,
+            "{written}"
+        );
+    }
+}

@@ -30,23 +30,30 @@ fn reading(endpoint: &str, rows: Option<Rows>) -> Reading {
         first: First::default(),
         watch: nobody_watches(),
         at: Snapshot::default(),
-        report: VerifyReport {
-            destination: "archive".to_owned(),
-            run_id: "r".to_owned(),
-            model: "own".to_owned(),
-            file_format: "JSONLines".to_owned(),
-            compression: "none".to_owned(),
-            manifest_key: plan.manifest_key,
-            manifest: None,
-            files: Vec::new(),
-            rows: 0,
-            bytes: 0,
-            source_rows: None,
-            faults: Vec::new(),
-            notes: Vec::new(),
-            seconds: 0.0,
-            passed: false,
-        },
+        report: reading_report(),
+    }
+}
+
+fn reading_report() -> VerifyReport {
+    VerifyReport {
+        destination: "archive".to_owned(),
+        run_id: "r".to_owned(),
+        model: "own".to_owned(),
+        file_format: "JSONLines".to_owned(),
+        compression: "none".to_owned(),
+        manifest_key: Some(MANIFEST.to_owned()),
+        manifest: None,
+        files: Vec::new(),
+        rows: 0,
+        bytes: 0,
+        source_rows: None,
+        source: None,
+        faults: Vec::new(),
+        further_faults: 0,
+        notes: Vec::new(),
+        further_notes: 0,
+        seconds: 0.0,
+        passed: false,
     }
 }
 
@@ -99,11 +106,38 @@ async fn runs_whose_pieces_do_not_fit_are_named() {
                 ),
             ],
             source: Some(SOURCE),
+            faults: &["the manifest says bytes 1, found 147; it was not read"],
+            notes: &[
+                "rows after x/a-0.jsonl were not compared with the source: they cannot be lined up",
+            ],
+        },
+        Case {
+            name: "a manifest that lists other rows",
+            objects: &[
+                ("x/a-0.jsonl", WRITTEN),
+                (
+                    MANIFEST,
+                    r#"{"files":["x/a-0.jsonl"],"file_details":[{"key":"x/a-0.jsonl","rows":4,"bytes":147,"etag":"e"}]}"#,
+                ),
+            ],
+            source: Some(SOURCE),
             faults: &[
                 "the manifest says rows 4, found 3",
-                "the manifest says bytes 1, found 147",
                 "the manifest says ETag e, found \"…",
             ],
+            notes: &[],
+        },
+        Case {
+            name: "a manifest with details of another file",
+            objects: &[
+                ("x/a-0.jsonl", WRITTEN),
+                (
+                    MANIFEST,
+                    r#"{"files":["x/a-0.jsonl"],"file_details":[{"key":"x/b","rows":3,"bytes":147,"etag":"e"}]}"#,
+                ),
+            ],
+            source: Some(SOURCE),
+            faults: &["the manifest lists it without its details"],
             notes: &[],
         },
         Case {
@@ -152,7 +186,7 @@ async fn runs_whose_pieces_do_not_fit_are_named() {
             objects: &[],
             source: None,
             faults: &[
-                "no file of this run is there; if the interval has no rows, that is right (leave --no-source out to see)",
+                "no file of this run is there; if it has no rows to export, that is right (verify without --no-source to see)",
             ],
             notes: &[],
         },
@@ -161,7 +195,9 @@ async fn runs_whose_pieces_do_not_fit_are_named() {
             objects: &[],
             source: Some(r#"{"at":"2020-01-01T00:00:00Z","n":1,"s":"a"}"#),
             faults: &[],
-            notes: &["the interval has no rows, and no file is there"],
+            notes: &[
+                "no file is there, and none should be: the source read 1 rows: 1 outside the interval",
+            ],
         },
     ];
     for case in cases {
@@ -218,11 +254,65 @@ async fn an_answer_that_is_not_what_its_head_says_is_told() {
     let (answer, _stream) = tokio::join!(reading.store.get("x/a-0.jsonl"), answering);
     let answer = answer.expect("an answer").expect("an object");
     let mut outcome = FileOutcome::new("x/a-0.jsonl");
-    let read = reading.download(answer, &mut outcome).await;
+    let allowed = allowed_bytes(&answer, None).expect("a length");
+    let read = reading.download(answer, allowed, &mut outcome).await;
     read.expect("read to its end");
     assert_eq!(outcome.faults, ["the store says 9 bytes, 3 came"]);
     assert_eq!(
         reading.report.notes,
         ["x/a-0.jsonl: checksums of kind crc7 are not known here and were not checked"]
     );
+}
+
+/// A store that goes on and on must not fill the disk: what comes is bounded by what it or the manifest said.
+#[tokio::test]
+async fn a_download_ends_where_store_or_manifest_said() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+    let answering = async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.expect("a request");
+            tokio::spawn(async move {
+                let mut read = [0; 4_096];
+                stream.read(&mut read).await.ok();
+                stream.write_all(head.as_bytes()).await.ok();
+                while stream.write_all(b"3\r\nabc\r\n").await.is_ok() {}
+            });
+        }
+    };
+    let server = tokio::spawn(answering);
+    let mut reading = reading(&endpoint, None);
+    let answer = async || {
+        let answer = reading.store.get("x/a-0.jsonl").await;
+        answer.expect("an answer").expect("an object")
+    };
+    let (unsaid, listed) = (answer().await, answer().await);
+    let fault = allowed_bytes(&unsaid, None).err().expect("nobody said");
+    assert_eq!(
+        fault,
+        "the store does not say how many bytes it has; it was not read"
+    );
+
+    let allowed = allowed_bytes(&listed, Some(1_000)).expect("the manifest said");
+    let mut outcome = FileOutcome::new("x/a-0.jsonl");
+    let ended = reading.download(listed, allowed, &mut outcome).await;
+    assert_eq!(
+        ended.expect_err("it went on").to_string(),
+        "x/a-0.jsonl went on after the 1000 bytes that the manifest lists; the store contradicts itself"
+    );
+    assert!(outcome.bytes <= 1_000);
+    server.abort();
+}
+
+#[test]
+fn faults_and_notes_of_a_run_are_bounded() {
+    let mut report = reading_report();
+    for number in 0..1_000 {
+        report.fault(format!("fault {number}"));
+        report.note(format!("note {number}"));
+    }
+    assert_eq!((report.faults.len(), report.further_faults), (100, 900));
+    assert_eq!((report.notes.len(), report.further_notes), (100, 900));
+    assert_eq!(report.faults_found(), 1_000);
 }

@@ -35,8 +35,6 @@ pub fn plan(endpoint: &str) -> Plan {
             region: "us-east-1".to_owned(),
         }],
         required_columns: Vec::new(),
-        include_events: None,
-        exclude_events: Vec::new(),
     }
 }
 
@@ -50,7 +48,6 @@ pub fn client(plan: &Plan, endpoint: &str) -> Result<Store, VerifyError> {
         allow_private: vec![loopback],
     };
     let access = Access {
-        policy: Policy::for_destination(&configuration, &lists).expect("a policy"),
         network: Network::new(&NetworkOptions::default()).expect("a network"),
         credentials: CredentialSource::Static(Credentials {
             access_key_id: "test-access-key".to_owned(),
@@ -59,7 +56,8 @@ pub fn client(plan: &Plan, endpoint: &str) -> Result<Store, VerifyError> {
             expires: None,
         }),
     };
-    Store::new(plan, access)
+    let policy = Policy::with_head(&configuration, &lists, "x/a").expect("a policy");
+    Store::new(plan, &policy, access)
 }
 
 pub async fn store() -> DevStore {
@@ -120,6 +118,32 @@ async fn what_a_store_does_wrong_is_said_with_the_way_out() {
     );
 }
 
+/// The host's own requests go through the same door as a plugin's: keys outside the run's own do not leave.
+#[tokio::test]
+async fn a_key_of_another_run_or_bucket_is_not_asked_for() {
+    let store = store().await;
+    let endpoint = store.endpoint();
+    let client = client(&plan(&endpoint), &endpoint).expect("a client");
+    for key in [
+        "y/secret.json",
+        "x/b",
+        "../other-bucket/secret.json",
+        "x/a/../../../other-bucket/secret.json",
+        "",
+    ] {
+        let error = match client.get(key).await {
+            Ok(_) => panic!("{key} was asked for"),
+            Err(error) => error,
+        };
+        assert!(
+            matches!(error, StoreError::NotSent { .. }),
+            "{key}: {error}"
+        );
+        assert!(!error.is_transient());
+    }
+    assert_eq!(store.requests().len(), 0);
+}
+
 #[tokio::test]
 async fn what_keeps_a_client_from_reading_is_said() {
     let endpoint = "http://127.0.0.1:9";
@@ -132,10 +156,34 @@ async fn what_keeps_a_client_from_reading_is_said() {
             .err()
             .expect("no address")
             .to_string(),
-        "the plan grants no HeadObject, so there is no address to read from; verify cannot read what this plugin writes"
+        "the plan grants no HeadObject in the configured bucket, so there is no address to read from; verify cannot read what this plugin writes"
+    );
+    let elsewhere = Plan {
+        grants: plan("http://store.example.com").grants,
+        ..plan(endpoint)
+    };
+    let error = client(&elsewhere, endpoint).err().expect("no address");
+    assert!(
+        error.to_string().contains("in the configured bucket"),
+        "{error}"
     );
     let key = || "x/a-0.jsonl".to_owned();
     let errors = [
+        (
+            StoreError::NotSent {
+                key: key(),
+                message: "no grant for this path".to_owned(),
+            },
+            "cannot ask for x/a-0.jsonl: no grant for this path",
+        ),
+        (
+            StoreError::TooLong {
+                key: key(),
+                limit_bytes: 7,
+                said: "the store announced",
+            },
+            "x/a-0.jsonl went on after the 7 bytes that the store announced; the store contradicts itself",
+        ),
         (
             StoreError::Unreachable {
                 key: key(),

@@ -10,7 +10,7 @@ use crate::bindings::batch_export::destination::journal::note;
 use crate::bindings::batch_export::destination::log::{Level, write};
 use crate::bindings::batch_export::destination::signer::{Refresh, scoped_key};
 use crate::bindings::batch_export::destination::types::Failure;
-use crate::bindings::exports::batch_export::destination::exporter::{Report, RunPlan};
+use crate::bindings::exports::batch_export::destination::exporter::{Grant, Report, RunPlan};
 use crate::configuration::Configuration;
 use crate::store::{self, Draft};
 
@@ -63,6 +63,35 @@ pub fn in_plan(configuration: &Configuration, mut plan: RunPlan) -> Result<RunPl
         "greedy-origin" => plan.grants[0].origin = configuration.other_origin.clone(),
         "greedy-bucket" => plan.grants[0].path_prefix = "/another-bucket/".into(),
         "greedy-prefix" => plan.grants[0].path_prefix = "/".into(),
+        "whole-bucket" => {
+            for grant in &mut plan.grants {
+                grant.path_prefix = format!("/{}/", configuration.bucket_name);
+            }
+            plan.grants.extend(further(&plan, &["GET", "DELETE"]));
+        }
+        // Every interval's files, its own among them.
+        "whole-folder" => {
+            let mut grants = further(&plan, &["DELETE"]);
+            for grant in &mut grants {
+                grant.path_prefix =
+                    format!("/{}/{}", configuration.bucket_name, configuration.prefix);
+            }
+            plan.grants.extend(grants);
+        }
+        "sibling-delete" | "sibling-read" | "sibling-write" => {
+            plan.grants.extend(further(&plan, &["GET", "DELETE"]));
+        }
+        // Where `verify` would go if it believed this.
+        "verify-deputy" => {
+            plan.keys = vec![configuration.other_origin.clone()];
+            plan.manifest_key = Some(configuration.other_origin.clone());
+            plan.grants.extend(further(&plan, &["GET", "HEAD"]));
+        }
+        "verify-deputy-by-manifest" => {
+            plan.manifest_key = Some(configuration.other_origin.clone());
+            plan.grants.extend(further(&plan, &["GET", "HEAD"]));
+        }
+        "parts-of-nothing" => plan.part_size_bytes = 0,
         "greedy-metadata" => plan.grants[0].origin = "http://169.254.169.254".into(),
         "greedy-region" => plan.signing[0].region = "other-region-1".into(),
         "greedy-service" => plan.signing[0].service = "iam".into(),
@@ -83,6 +112,17 @@ pub fn in_plan(configuration: &Configuration, mut plan: RunPlan) -> Result<RunPl
         _ => {}
     }
     Ok(plan)
+}
+
+/// Like the first grant, for other methods.
+fn further(plan: &RunPlan, methods: &[&str]) -> Vec<Grant> {
+    methods
+        .iter()
+        .map(|method| Grant {
+            method: (*method).into(),
+            ..plan.grants[0].clone()
+        })
+        .collect()
 }
 
 /// What goes wrong while rows come in.
@@ -202,6 +242,9 @@ fn forbidden_request(configuration: &Configuration, attack: &str) -> Option<Draf
             "{endpoint_url}/{bucket_name}/{prefix}%2e%2E/elsewhere/x"
         )),
         "backslash-path" => put(format!("{endpoint_url}/{bucket_name}/{prefix}..\\..\\x")),
+        "sibling-delete" => Draft::new(Method::Delete, configuration.sibling_url()),
+        "sibling-read" => Draft::new(Method::Get, configuration.sibling_url()),
+        "sibling-write" => put(configuration.sibling_url()),
         "other-method" => Draft::new(Method::Get, honest),
         "delete" => Draft::new(Method::Delete, honest),
         "file-url" => put("file:///etc/passwd".into()),
@@ -241,6 +284,33 @@ pub fn in_report(configuration: &Configuration, mut report: Report) -> Result<Re
         }
         "rows-that-do-not-add-up" => report.rows_exported += 5,
         "no-files" => report.files.clear(),
+        "filters-everything" => {
+            report.rows_filtered = report.rows_received;
+            report.rows_exported = 0;
+            report.files.clear();
+        }
+        // More rows than the counter holds: added up without a check, they are as many as were supplied.
+        "overflowing-rows" => {
+            let mut file = report.files[0].clone();
+            file.key.push('2');
+            file.rows = u64::MAX;
+            report.files[0].rows += 1;
+            report.files.push(file);
+        }
+        "overflowing-filter" => {
+            report.rows_exported = u64::MAX;
+            report.rows_filtered = report.rows_received + 1;
+        }
+        "overflowing-bytes" => {
+            let mut file = report.files[0].clone();
+            file.key.push('2');
+            file.rows = 1;
+            file.bytes = u64::MAX;
+            report.files[0].rows -= 1;
+            report.files.push(file);
+        }
+        "foreign-file" => report.files[0].key = "elsewhere/x".into(),
+        "foreign-manifest" => report.manifest_key = Some("elsewhere/x".into()),
         "huge-report" => report.warnings = vec!["w".repeat(MIB); 16],
         _ => {}
     }

@@ -43,23 +43,23 @@ impl Guest for Hostile {
         }
     }
 
-    fn plan(configuration: String, _run: Run) -> Result<RunPlan, Failure> {
-        let configuration = Configuration::parse(&configuration);
+    fn plan(configuration: String, run: Run) -> Result<RunPlan, Failure> {
+        let configuration = Configuration::parse(&configuration, &run);
         attack::everywhere(&configuration.attack, "plan");
         attack::in_plan(&configuration, honest_plan(&configuration))
     }
 
     fn check(
         configuration: String,
-        _run: Run,
+        run: Run,
         _depth: CheckDepth,
     ) -> Result<Vec<CheckStep>, Failure> {
-        attack::everywhere(&Configuration::parse(&configuration).attack, "check");
+        attack::everywhere(&Configuration::parse(&configuration, &run).attack, "check");
         Ok(Vec::new())
     }
 
-    fn configure(configuration: String, _run: Run, _schema: Vec<u8>) -> Result<(), Failure> {
-        let configuration = Configuration::parse(&configuration);
+    fn configure(configuration: String, run: Run, _schema: Vec<u8>) -> Result<(), Failure> {
+        let configuration = Configuration::parse(&configuration, &run);
         attack::everywhere(&configuration.attack, "configure");
         CONFIGURATION.set(configuration);
         Ok(())
@@ -83,8 +83,8 @@ impl Guest for Hostile {
         attack::in_report(&configuration, report)
     }
 
-    fn recover(configuration: String, _run: Run, notes: Vec<Vec<u8>>) -> Result<Recovery, Failure> {
-        let configuration = Configuration::parse(&configuration);
+    fn recover(configuration: String, run: Run, notes: Vec<Vec<u8>>) -> Result<Recovery, Failure> {
+        let configuration = Configuration::parse(&configuration, &run);
         attack::everywhere(&configuration.attack, "recover");
         let mut recovery = Recovery {
             aborted: Vec::new(),
@@ -102,13 +102,16 @@ impl Guest for Hostile {
     }
 }
 
-/// What an honest plugin asks for: its own prefix in its own bucket, and multipart uploads there.
+/// What an honest plugin asks for: its own run's keys in its own bucket, and multipart uploads there.
 fn honest_plan(configuration: &Configuration) -> RunPlan {
     let grant = |operation: &str, method: &str, query: &[&str]| Grant {
         operation: operation.into(),
         method: method.into(),
         origin: configuration.endpoint_url.clone(),
-        path_prefix: format!("/{}/{}", configuration.bucket_name, configuration.prefix),
+        path_prefix: format!(
+            "/{}/{}{}",
+            configuration.bucket_name, configuration.prefix, configuration.stem
+        ),
         query: query.iter().map(|key| key.to_string()).collect(),
         headers: ["authorization", "x-amz-content-sha256", "x-amz-date"]
             .map(str::to_owned)
@@ -130,8 +133,6 @@ fn honest_plan(configuration: &Configuration) -> RunPlan {
             region: configuration.region.clone(),
         }],
         required_columns: Vec::new(),
-        include_events: None,
-        exclude_events: Vec::new(),
     }
 }
 

@@ -118,7 +118,7 @@ fn canonical_query(query: &str) -> String {
 }
 
 /// `YYYYMMDD` and `YYYYMMDDTHHMMSSZ`, by the civil-from-days formula of the proleptic Gregorian calendar.
-fn calendar(timestamp: i64) -> (String, String) {
+pub fn calendar(timestamp: i64) -> (String, String) {
     let days = timestamp.div_euclid(86_400);
     let seconds = timestamp.rem_euclid(86_400);
     let shifted = days + 719_468;
