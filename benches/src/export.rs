@@ -13,7 +13,8 @@ use batch_export::component;
 use batch_export::config::Config;
 use batch_export::run::state::State;
 use batch_export::run::stop::Stop;
-use batch_export::run::target::{self, Target};
+use batch_export::run::loading;
+use batch_export::run::target::Target;
 use batch_export::run::{self, Listener};
 use batch_export::source::files::FilesSettings;
 use batch_export::source::{EventFilter, Feed, Selection, SourceSettings};
@@ -54,7 +55,7 @@ async fn through_component(job: &Job, endpoint: &str) -> Result<Measurement> {
     let destination = config.destination(None)?;
     let network = Network::new(&NetworkOptions::default())?;
     let component = component::open(Some(&job.component))?;
-    let loaded = target::load(&component, network, Some(&config.state_dir)).await?;
+    let loaded = loading::load(&component, network, &|line| eprintln!("{line}")).await?;
     let target = Target::new(&config, destination, &loaded)?;
     let listener = Listener {
         progress: &|_| {},

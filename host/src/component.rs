@@ -5,13 +5,15 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use crate::limits::COMPONENT_BYTES;
+
 #[cfg(bundled_component)]
 const BUNDLED: Option<&[u8]> = Some(include_bytes!(env!("BUNDLED_COMPONENT")));
 #[cfg(not(bundled_component))]
 const BUNDLED: Option<&[u8]> = None;
 
-/// The S3 destination has 5 MiB; a component that is larger than this would take minutes to compile.
-const MAX_COMPONENT_BYTES: u64 = 256 << 20;
+/// No more of a file is read than a component can have.
+const MAX_COMPONENT_BYTES: u64 = COMPONENT_BYTES as u64;
 
 /// Why there is no component.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +82,7 @@ mod tests {
             ),
             (
                 huge,
-                "the component huge.wasm is larger than 268435456 bytes; is it the right file?",
+                "the component huge.wasm is larger than 33554432 bytes; is it the right file?",
             ),
         ];
         for (path, expect) in cases {

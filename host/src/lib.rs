@@ -2,6 +2,7 @@
 //! access that the run needs. What the plugin does with rows is the plugin's; the two meet only in `wit/`.
 
 pub mod capability;
+pub mod child;
 pub mod cli;
 pub mod component;
 pub mod config;

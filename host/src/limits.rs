@@ -120,6 +120,31 @@ impl Limits {
     }
 }
 
+/// Bytes of a component: the S3 destination has 11 MiB, and compiling takes time and memory with its size.
+pub(crate) const COMPONENT_BYTES: usize = 32 * MIB;
+/// Modules and components in a component; the S3 destination has 5.
+pub(crate) const COMPONENT_PARTS: usize = 32;
+/// Functions of a component; the S3 destination has 13,168, and each costs the compiler half a millisecond.
+pub(crate) const COMPONENT_FUNCTIONS: usize = 40_000;
+/// Bytes of one function; the S3 destination's largest has 47,367.
+pub(crate) const FUNCTION_BYTES: usize = 256 * KIB;
+/// Variables of one function; the S3 destination has at most 114.
+pub(crate) const FUNCTION_LOCALS: u64 = 1_000;
+/// Parameters and results of one signature; the S3 destination has at most 24.
+pub(crate) const FUNCTION_SIGNATURE: usize = 128;
+/// Bytes of one function times its variables, by which compiling it grows; the S3 destination has at most 4 million.
+pub(crate) const FUNCTION_WORK: u64 = 32_000_000;
+/// The same over all functions; the S3 destination has 162 million.
+pub(crate) const COMPONENT_WORK: u64 = 1_000_000_000;
+/// Memory for compiling, on top of the program's own.
+pub(crate) const COMPILE_MEMORY_BYTES: u64 = 2 << 30;
+/// Time on processors for compiling anything at all.
+pub(crate) const COMPILE_BASE_SECONDS: u64 = 20;
+/// Time on processors for each MiB: five times what the S3 destination takes.
+pub(crate) const COMPILE_SECONDS_PER_MIB: u64 = 20;
+/// Time for compiling, however busy the machine is.
+pub(crate) const COMPILE_WALL_TIME: Duration = Duration::from_secs(900);
+
 /// Core instances of one session: a component made of one core module has three (module, shims, fixups).
 pub(crate) const CORE_INSTANCES: usize = 16;
 /// Tables of one session; a component made of one core module has two.

@@ -1,11 +1,16 @@
-//! The program `batch-export`: parse the command line, do it, and turn the outcome into an exit code. Decides nothing.
+//! The program `batch-export`: parse the command line, do it, and turn the outcome into an exit code; or do a child's
+//! job. Decides nothing.
 
 use std::process::ExitCode;
 
-use batch_export::cli;
+use batch_export::{child, cli};
 use clap::Parser;
 
 fn main() -> ExitCode {
+    if let Some(code) = child::answer() {
+        return code;
+    }
+    child::use_this_program();
     cli::tame_panics();
     let arguments = match cli::Arguments::try_parse() {
         Ok(arguments) => arguments,

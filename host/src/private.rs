@@ -82,8 +82,11 @@ pub fn is_private_folder(path: &Path) -> Result<(), PrivateError> {
     owners_only(&metadata)
 }
 
-/// Checks a folder and all that is in it, at most `limit` entries: for what is trusted without being read.
+/// Checks a folder and all that is in it, at most `limit` entries, and then closes it to others: for what is trusted
+/// without being read. Behind a folder that nobody else can enter, modes do not matter.
 pub fn whole_tree(path: &Path, limit: usize) -> Result<(), (PathBuf, PrivateError)> {
+    let at_root = |error: io::Error| (path.to_path_buf(), error.into());
+    let is_closed = is_closed(&fs::metadata(path).map_err(at_root)?);
     let mut waiting = vec![path.to_path_buf()];
     let mut seen = 0;
     while let Some(folder) = waiting.pop() {
@@ -101,6 +104,7 @@ pub fn whole_tree(path: &Path, limit: usize) -> Result<(), (PathBuf, PrivateErro
             };
             let checked = match metadata.is_symlink() {
                 true => Err(PrivateError::Link),
+                false if is_closed => owned(&metadata),
                 false => owners_only(&metadata),
             };
             checked.map_err(|error| (entry.path(), error))?;
@@ -109,7 +113,7 @@ pub fn whole_tree(path: &Path, limit: usize) -> Result<(), (PathBuf, PrivateErro
             }
         }
     }
-    Ok(())
+    narrow(path).map_err(at_root)
 }
 
 /// Opens a file of a private folder for reading: a regular file, neither a link nor something that blocks.
@@ -205,11 +209,21 @@ mod system {
         error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
     }
 
-    pub fn owners_only(metadata: &fs::Metadata) -> Result<(), PrivateError> {
+    pub fn owned(metadata: &fs::Metadata) -> Result<(), PrivateError> {
         let (owner, user) = (metadata.uid(), rustix::process::geteuid().as_raw());
-        if owner != user {
-            return Err(PrivateError::Foreign { owner, user });
+        match owner == user {
+            true => Ok(()),
+            false => Err(PrivateError::Foreign { owner, user }),
         }
+    }
+
+    /// Whether nobody but the owner can get at what is in a folder.
+    pub fn is_closed(metadata: &fs::Metadata) -> bool {
+        metadata.mode() & 0o777 == FOLDER_MODE
+    }
+
+    pub fn owners_only(metadata: &fs::Metadata) -> Result<(), PrivateError> {
+        owned(metadata)?;
         let mode = metadata.mode() & 0o777;
         match mode & WRITABLE_BY_OTHERS {
             0 => Ok(()),
@@ -223,8 +237,7 @@ mod system {
 
     /// Takes reading away from others, who may have been given it by an earlier version.
     pub fn narrow(folder: &Path) -> io::Result<()> {
-        let mode = fs::symlink_metadata(folder)?.mode() & 0o777;
-        if mode == FOLDER_MODE {
+        if is_closed(&fs::metadata(folder)?) {
             return Ok(());
         }
         fs::set_permissions(folder, fs::Permissions::from_mode(FOLDER_MODE))
@@ -249,6 +262,14 @@ mod system {
         false
     }
 
+    pub fn owned(_: &fs::Metadata) -> Result<(), PrivateError> {
+        Ok(())
+    }
+
+    pub fn is_closed(_: &fs::Metadata) -> bool {
+        true
+    }
+
     pub fn owners_only(_: &fs::Metadata) -> Result<(), PrivateError> {
         Ok(())
     }
@@ -263,10 +284,12 @@ mod system {
     }
 }
 
-use system::{builder, is_link, is_same, narrow, options, owners_only};
+use system::{builder, is_closed, is_link, is_same, narrow, options, owned, owners_only};
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
+    #![cfg(unix)]
+
     use super::*;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
@@ -384,7 +407,13 @@ mod tests {
         let code = deep.join("code");
         fs::write(&code, b"x").expect("a file");
         set_mode(&code, 0o644);
+        let open = || set_mode(outer.path(), 0o755);
+        open();
         whole_tree(outer.path(), 3).expect("good");
+        assert_eq!(mode(outer.path()), 0o700, "closed from now on");
+        set_mode(&code, 0o666);
+        whole_tree(outer.path(), 3).expect("nobody can get at it");
+        open();
         assert!(matches!(
             whole_tree(outer.path(), 2),
             Err((_, PrivateError::TooMany(2)))

@@ -60,8 +60,9 @@ const COMMANDS: [(&str, &str); 9] = [
 fn every_command_has_help_with_an_example_of_itself() {
     let folder = tempfile::tempdir().expect("a folder");
     let overview = text(&run(folder.path(), &["--help"]).stdout);
-    let codes = "\n\nExit codes: 0 done, 1 failed for good, 2 usage or configuration, 3 worth retrying, 130 interrupted.\n";
-    assert!(overview.ends_with(codes), "{overview}");
+    let codes = "Exit codes: 0 done, 1 failed for good, 2 usage or configuration, 3 worth retrying, 4 a defect of the plugin or of this program, 130 interrupted.";
+    let words: Vec<&str> = overview.split_whitespace().collect();
+    assert!(words.join(" ").ends_with(codes), "{overview}");
     for (command, example) in COMMANDS {
         assert!(
             overview.contains(&format!("\n  {command} ")),
@@ -272,5 +273,63 @@ fn completions_are_printed_for_a_shell() {
             script.contains("batch-export") && script.contains("validate"),
             "{shell}"
         );
+    }
+}
+
+/// A component that has the right export and compiles, but is no destination.
+const EMPTY: &str = r#"(component (instance $i) (export "batch-export:destination/exporter@0.1.0" (instance $i))
+    (core module (func (export "f") (result i32) (i32.const 7))))"#;
+
+fn inspect_empty(folder: &Path, cache: &str) -> (Option<i32>, String) {
+    fs::write(folder.join("empty.wasm"), wat::parse_str(EMPTY).expect("wat")).expect("a file");
+    let output = Command::new(env!("CARGO_BIN_EXE_batch-export"))
+        .args(["inspect", "empty.wasm"])
+        .current_dir(folder)
+        .env("NO_COLOR", "1")
+        .env("HOME", folder)
+        .env("XDG_CACHE_HOME", cache)
+        .output()
+        .expect("the program runs");
+    (output.status.code(), text(&output.stderr))
+}
+
+#[cfg(unix)]
+#[test]
+fn a_plugin_is_compiled_into_the_users_cache_with_a_line_for_who_waits() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let folder = tempfile::tempdir().expect("a folder");
+    let cache = folder.path().join("cache");
+    let kept = cache.join("batch-export");
+    let at = |path: &Path| path.display().to_string();
+    let refused = "error: cannot load empty.wasm: the component's interfaces differ";
+    // A relative path is ignored, as the specification wants.
+    for (named, kept) in [
+        (at(&cache), at(&kept)),
+        ("relative".to_owned(), at(&folder.path().join(".cache/batch-export"))),
+    ] {
+        let (code, stderr) = inspect_empty(folder.path(), &named);
+        let lines: Vec<&str> = stderr.lines().collect();
+        assert!(lines[0].starts_with("compiling empty.wasm, about "), "{stderr}");
+        assert!(lines[0].ends_with(&format!(" s the first time; kept in {kept}")), "{stderr}");
+        assert!(lines[1].starts_with(refused), "{stderr}");
+        assert_eq!((code, lines.len()), (Some(2), 2), "{stderr}");
+    }
+    let mode = |path: &Path| fs::metadata(path).expect("it is there").mode() & 0o777;
+    assert_eq!(mode(&kept), 0o700);
+    let compiled = kept.join("modules");
+    assert_eq!(mode(&compiled), 0o700, "the child wrote it for its owner only");
+
+    fs::set_permissions(&kept, fs::Permissions::from_mode(0o777)).expect("a mode");
+    for (cache, problem) in [
+        (at(&cache), "other users can write to it (its mode is 777); run `chmod go-w "),
+        ("/proc/none".to_owned(), "No such file or directory"),
+    ] {
+        let (code, stderr) = inspect_empty(folder.path(), &cache);
+        let lines: Vec<&str> = stderr.lines().collect();
+        assert!(lines[0].starts_with("warning: compiled plugins are not kept in "), "{stderr}");
+        assert!(lines[0].contains(problem), "{stderr}");
+        assert!(lines[1].ends_with(" s each time"), "{stderr}");
+        assert!(lines[2].starts_with(refused), "{stderr}");
+        assert_eq!((code, lines.len()), (Some(2), 3), "{stderr}");
     }
 }

@@ -72,12 +72,6 @@ impl Program {
             environment: Vec::new(),
         };
         program.configure(configuration);
-        // Each test has a folder of its own; compiling the component anew for each would take the suite's time.
-        let state = program.folder.path().join(".batch-export");
-        let compiled = components::guest("hostile").with_file_name("compiled");
-        std::fs::create_dir_all(&compiled).expect("a cache");
-        std::fs::create_dir(&state).expect("a folder");
-        std::os::unix::fs::symlink(compiled, state.join("compiled")).expect("a link");
         program
     }
 
@@ -109,6 +103,8 @@ impl Program {
         // Neither the user's own profiles nor the metadata of the machine that the tests run on.
         command
             .env("HOME", self.folder.path())
+            // Compiling the component again for each test would take the suite's time.
+            .env("XDG_CACHE_HOME", cache())
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .envs(self.environment.iter().map(|(name, value)| (name, value)));
         let mut child = command.spawn().expect("the program starts");
@@ -198,6 +194,11 @@ impl Drop for Running {
             self.child.wait().expect("a child");
         }
     }
+}
+
+/// What the program takes for the user's cache folder: one for all tests.
+pub fn cache() -> PathBuf {
+    components::guest("hostile").with_file_name("cache")
 }
 
 /// Reads a pipe on a thread of its own, so that a full one never blocks the program.

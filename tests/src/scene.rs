@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use arrow::array::RecordBatch;
 use batch_export::capability::Capabilities;
-use batch_export::capability::journal::MemoryJournal;
+use batch_export::capability::journal::{Journal, MemoryJournal};
 use batch_export::capability::log::Level;
 use batch_export::capability::network::{Network, NetworkOptions};
 use batch_export::credentials::{CredentialSource, Credentials, Secret};
@@ -22,7 +22,7 @@ use devstore::{DevStore, Options};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
-use crate::components;
+use crate::{components, program};
 use crate::rows::{HOUR_MICROS, START_MICROS};
 
 /// The store's default bucket, region and credentials.
@@ -88,7 +88,7 @@ impl Scene {
         let store = options.start().await.expect("the store starts");
         let network = Network::new(&NetworkOptions::default()).expect("a network");
         // Tests are processes of their own: without a cache each would compile the component anew.
-        let folder = components::guest("hostile").with_file_name("compiled");
+        let folder = program::cache().join("batch-export");
         let options = SandboxOptions {
             compile_cache: CompileCache::Folder(folder),
         };
@@ -177,7 +177,14 @@ impl Scene {
         let mut peak_memory_bytes = 0;
         let result = async {
             let session = self
-                .session(run, plugin, configuration, &journal, &log, limits)
+                .session(
+                    run,
+                    plugin,
+                    configuration,
+                    Box::new(journal.clone()),
+                    &log,
+                    limits,
+                )
                 .await?;
             let result = drive(&session, messages, &mut step).await;
             peak_memory_bytes = session.peak_memory_bytes();
@@ -235,14 +242,13 @@ impl Scene {
         configuration: &Value,
         notes: Vec<Vec<u8>>,
     ) -> Result<Recovery, String> {
-        let journal = MemoryJournal::default();
         let log = Arc::new(Mutex::new(Vec::new()));
         let session = self
             .session(
                 &run(),
                 plugin,
                 configuration,
-                &journal,
+                Box::new(MemoryJournal::default()),
                 &log,
                 Limits::default(),
             )
@@ -253,12 +259,13 @@ impl Scene {
             .map_err(|error| error.to_string())
     }
 
-    async fn session(
+    /// A fresh instance, granted what its plan asks for as far as this operator allows.
+    pub async fn session(
         &self,
         run: &Run,
         plugin: &Plugin,
         configuration: &Value,
-        journal: &MemoryJournal,
+        journal: Box<dyn Journal>,
         log: &Arc<Mutex<Vec<(Level, String)>>>,
         limits: Limits,
     ) -> Result<Session, String> {
@@ -275,7 +282,7 @@ impl Scene {
             grants,
             network: self.network.clone(),
             credentials: CredentialSource::Static(self.credentials.clone()),
-            journal: Box::new(journal.clone()),
+            journal,
             log: Arc::new(move |level, line: &str| {
                 lines
                     .lock()

@@ -10,7 +10,7 @@ use super::error::CommandError;
 use super::output;
 use crate::capability::network::{Network, NetworkOptions};
 use crate::component;
-use crate::run::target::{self, Loaded};
+use crate::run::loading::{self, Loaded};
 use crate::sandbox::contract::{Description, PACKAGE, VERSION};
 use crate::terminal::one_line;
 
@@ -53,7 +53,7 @@ impl Inspect {
     pub async fn execute(self) -> Result<(), CommandError> {
         let component = component::open(self.component.as_deref())?;
         let network = Network::new(&NetworkOptions::default())?;
-        let loaded = target::load(&component, network, None).await?;
+        let loaded = loading::load(&component, network, &output::note).await?;
         let description = &loaded.description;
         let inspected = Inspected {
             component: &component.name,

@@ -27,7 +27,8 @@ use crate::component;
 use crate::config::{Config, Destination};
 use crate::interval::Interval;
 use crate::run::error::Cause;
-use crate::run::target::{self, Loaded, Target};
+use crate::run::loading::{self, Loaded};
+use crate::run::target::Target;
 
 use error::CommandError;
 pub use output::{report, tame_panics, usage};
@@ -145,6 +146,6 @@ impl Chosen {
         let component = component::open(path)?;
         // The pure exports send nothing; each destination brings its own network for the rest.
         let network = Network::new(&NetworkOptions::default())?;
-        target::load(&component, network, Some(&config.state_dir)).await
+        loading::load(&component, network, &output::note).await
     }
 }

@@ -17,7 +17,8 @@ use crate::interval::{Interval, Moment};
 use crate::run::error::{Cause, Class, RunError};
 use crate::run::state::State;
 use crate::run::stop::Stop;
-use crate::run::target::{self, Loaded, Target};
+use crate::run::loading::{self, Loaded};
+use crate::run::target::Target;
 use crate::run::{self, Listener};
 use crate::verify::{self, Compare, VerifyError, VerifyReport, Watch};
 
@@ -176,7 +177,8 @@ pub async fn demo(options: &DemoOptions, audience: &Audience<'_>) -> Result<Demo
     let config = Config::load(&configuration)?;
     let component = component::open(config.component.as_deref())?;
     let network = Network::new(&NetworkOptions::default())?;
-    let loaded = target::load(&component, network, None).await?;
+    let tell = |line: &str| (audience.step)(line.to_owned());
+    let loaded = loading::load(&component, network, &tell).await?;
 
     let mut report = DemoReport {
         folder: None,

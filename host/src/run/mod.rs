@@ -3,6 +3,7 @@
 
 pub mod check;
 pub mod error;
+pub mod loading;
 pub mod proof;
 pub mod state;
 pub mod stop;

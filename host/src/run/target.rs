@@ -7,24 +7,23 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tokio::runtime::Handle;
 
 use super::Listener;
 use super::error::Cause;
+use super::loading::Loaded;
 use super::proof;
 use super::state::{Header, Origin};
 use super::sweep;
 use crate::capability::Capabilities;
 use crate::capability::journal::Journal;
 use crate::capability::network::Network;
-use crate::component::Component;
 use crate::config::{CheckMode, Config, Destination, Problem, Problems, near_miss};
 use crate::credentials::{Chain, ChainOptions, CredentialSettings, CredentialSource};
 use crate::egress::Grants;
 use crate::egress::policy::{POLICY_FIELDS, Policy, PolicyError};
 use crate::interval::Interval;
-use crate::sandbox::contract::{self, Description, Failure, Plan, Run};
-use crate::sandbox::{CallError, CompileCache, Limits, Plugin, Sandbox, SandboxOptions, Session};
+use crate::sandbox::contract::{self, Failure, Plan, Run};
+use crate::sandbox::{CallError, Limits, Plugin, Session};
 use crate::source::{EVENT_LISTS, EventFilter, SourceSettings};
 
 /// The host's own keys of a destination, for hints.
@@ -36,55 +35,6 @@ const HOST_KEYS: [&str; 6] = [
     "limits",
     "credentials",
 ];
-
-/// A plugin that is loaded, with what it says of itself.
-#[derive(Debug, Clone)]
-pub struct Loaded {
-    pub plugin: Plugin,
-    pub description: Description,
-    /// The configuration's JSON Schema.
-    pub schema: Value,
-}
-
-/// Compiles a component and asks it what it is.
-pub async fn load(
-    component: &Component,
-    network: Network,
-    state_dir: Option<&Path>,
-) -> Result<Loaded, Cause> {
-    let options = SandboxOptions {
-        compile_cache: match state_dir.map(absolute) {
-            Some(folder) => CompileCache::Folder(folder?.join("compiled")),
-            None => CompileCache::UserFolder,
-        },
-    };
-    let sandbox = Sandbox::new(&options, Handle::current(), network)?;
-    let plugin = sandbox
-        .load(&component.bytes)
-        .map_err(|error| Cause::Load {
-            component: component.name.clone(),
-            error,
-        })?;
-    let description = plugin.describe().await?;
-    let schema = serde_json::from_str(&description.configuration_schema).map_err(|error| {
-        Cause::Description {
-            component: component.name.clone(),
-            problem: error.to_string(),
-        }
-    })?;
-    Ok(Loaded {
-        plugin,
-        description,
-        schema,
-    })
-}
-
-fn absolute(folder: &Path) -> Result<std::path::PathBuf, Cause> {
-    std::path::absolute(folder).map_err(|source| Cause::State {
-        path: folder.to_path_buf(),
-        problem: source.into(),
-    })
-}
 
 /// What runs of one destination are made from. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -22,6 +22,33 @@ pub enum LoadError {
         "the component cannot be compiled: {0}; build it anew, the file may be damaged or cut short"
     )]
     Invalid(String),
+    /// It is built to keep a compiler busy, or is no plugin at all.
+    #[error(
+        "the component has {found} {what}, and the limit is {limit}: no plugin needs that many, and compiling it could take very long; build it with optimisation for size, or split it up"
+    )]
+    OverLimit {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much of it was found before the rest was not looked at.
+        found: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// Compiling it used up its time or memory.
+    #[error(
+        "the component was not compiled ({ended}): compiling it may take {seconds} s on one processor and {} MiB of memory, which is several times what a plugin needs; build it with optimisation for size", .memory_bytes >> 20
+    )]
+    TookTooMuch {
+        /// How the compiling process ended.
+        ended: String,
+        /// The limit.
+        seconds: u64,
+        /// The limit.
+        memory_bytes: u64,
+    },
+    /// No fault of the component's.
+    #[error("the compiler could not be run: {0}; try again, and report it if it comes back")]
+    Compiler(String),
     /// The right export of a contract version that this host does not speak.
     #[error(
         "the component implements contract {PACKAGE} {found}, this host supports {VERSION}; use a plugin built for {VERSION}, or a host that supports {found}"
@@ -63,9 +90,6 @@ fn list(names: &[String]) -> String {
 /// Why a sandbox could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
-    /// The compile cache's folder cannot be used.
-    #[error("the compile cache cannot be used: {0}; name another folder or switch the cache off")]
-    Cache(String),
     /// wasmtime refused its settings, or the machine lacks something that it needs.
     #[error("the WebAssembly engine cannot start on this machine: {0}")]
     Engine(String),

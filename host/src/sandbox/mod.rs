@@ -2,9 +2,12 @@
 //! imports allow and nothing else. Knows nothing of schedules, sources or S3.
 
 mod bindings;
+mod cache;
 mod clock;
+pub(crate) mod compile;
 pub mod contract;
 mod convert;
+mod examine;
 mod failed;
 mod imports;
 mod memory;
@@ -32,18 +35,21 @@ use imports::State;
 use session::Start;
 
 pub use crate::limits::{HttpLimits, Limits};
+pub(crate) use cache::CacheFolder;
+pub(crate) use compile::{compile_in_child, compile_key};
+pub(crate) use examine::examine;
 pub use failed::{CallError, Crash, LoadError, SandboxError};
 pub use session::{Canceller, Session};
 
 /// Where compiled components are kept between processes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum CompileCache {
-    /// The user's cache folder (`~/.cache/wasmtime` on Linux).
+    /// `batch-export` in the user's cache folder (`~/.cache` on Linux, or what `XDG_CACHE_HOME` says).
     #[default]
     UserFolder,
     /// This folder.
     Folder(PathBuf),
-    /// Nowhere: every start compiles anew.
+    /// Nowhere: every start compiles again.
     Off,
 }
 
@@ -60,6 +66,7 @@ pub struct Sandbox {
     engine: Engine,
     runtime: Handle,
     network: Network,
+    cache_problem: Option<Arc<str>>,
     _ticker: Arc<Ticker>,
 }
 
@@ -88,40 +95,32 @@ impl Sandbox {
         runtime: Handle,
         network: Network,
     ) -> Result<Self, SandboxError> {
-        let mut config = Config::new();
-        config
-            .wasm_component_model(true)
-            .wasm_simd(true)
-            .wasm_relaxed_simd(false)
-            .epoch_interruption(true)
-            .memory_init_cow(true)
-            .max_wasm_stack(GUEST_STACK_BYTES)
-            .cache(cache(&options.compile_cache)?);
-        let engine = Engine::new(&config).map_err(|e| SandboxError::Engine(format!("{e:#}")))?;
+        let (engine, cache_problem) = engine(&options.compile_cache)?;
         let ticker = Ticker::start(engine.clone())?;
         Ok(Sandbox {
             engine,
             runtime,
             network,
+            cache_problem: cache_problem.map(Arc::from),
             _ticker: Arc::new(ticker),
         })
     }
 
-    /// Compile and link a component. Takes seconds for a large one that the compile cache does not know yet.
+    /// Why compiled components are not kept, if they are not: in a sentence for a person. Nothing else is the matter.
+    pub fn cache_problem(&self) -> Option<&str> {
+        self.cache_problem.as_deref()
+    }
+
+    /// Compile and link a component. Takes seconds for a large one that the compile cache does not know yet, on the
+    /// calling thread; what is no plugin, and what would take much longer, is refused before.
     pub fn load(&self, bytes: &[u8]) -> Result<Plugin, LoadError> {
-        check_preamble(bytes)?;
+        examine(bytes)?;
         let component = Component::from_binary(&self.engine, bytes).map_err(|e| invalid(&e))?;
         let kind = component.component_type();
-        let exports: Vec<String> = kind
-            .exports(&self.engine)
-            .map(|(name, _)| name.to_owned())
-            .collect();
-        check_exports(exports)?;
         let imports: Vec<String> = kind
             .imports(&self.engine)
             .map(|(name, _)| name.to_owned())
             .collect();
-        check_imports(&imports)?;
         let mut linker: Linker<State> = Linker::new(&self.engine);
         let mismatch = |e: wasmtime::Error| LoadError::Mismatch(format!("{e:#}"));
         Destination::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)
@@ -198,18 +197,37 @@ impl Plugin {
     }
 }
 
-fn cache(wanted: &CompileCache) -> Result<Option<Cache>, SandboxError> {
-    let mut config = CacheConfig::new();
-    match wanted {
+/// The engine, and why it keeps nothing of what it compiles, if that is so.
+fn engine(wanted: &CompileCache) -> Result<(Engine, Option<String>), SandboxError> {
+    let (cache, problem) = match cache(wanted) {
+        Ok(cache) => (cache, None),
+        Err(problem) => (None, Some(problem)),
+    };
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        .wasm_simd(true)
+        .wasm_relaxed_simd(false)
+        .epoch_interruption(true)
+        .memory_init_cow(true)
+        .max_wasm_stack(GUEST_STACK_BYTES)
+        .cache(cache);
+    let engine = Engine::new(&config).map_err(|e| SandboxError::Engine(format!("{e:#}")))?;
+    Ok((engine, problem))
+}
+
+fn cache(wanted: &CompileCache) -> Result<Option<Cache>, String> {
+    let folder = match wanted {
         CompileCache::Off => return Ok(None),
-        CompileCache::UserFolder => {}
-        CompileCache::Folder(folder) => {
-            config.with_directory(folder);
-        }
-    }
+        CompileCache::UserFolder => CacheFolder::of_user()?,
+        CompileCache::Folder(folder) => CacheFolder::at(folder)?,
+    };
+    let absolute = std::path::absolute(folder.path()).map_err(|error| error.to_string())?;
+    let mut config = CacheConfig::new();
+    config.with_directory(absolute);
     Cache::new(config)
         .map(Some)
-        .map_err(|e| SandboxError::Cache(format!("{e:#}")))
+        .map_err(|error| format!("compiled plugins are not kept: {error:#}"))
 }
 
 /// The first eight bytes tell text, core modules and components apart (WebAssembly Core Specification, "Modules";

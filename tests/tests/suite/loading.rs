@@ -50,6 +50,52 @@ async fn what_is_no_destination_component_is_refused_in_a_sentence() {
     }
 }
 
+/// A section of a component that holds a core module: its number, its length, and the module.
+fn with_module(component: &[u8], text: &str) -> Vec<u8> {
+    let module = wat::parse_str(format!("(module {text})")).expect("a module");
+    let mut bytes = [component, &[1]].concat();
+    let mut length = module.len();
+    while length >= 0x80 {
+        bytes.push((length & 0x7f) as u8 | 0x80);
+        length >>= 7;
+    }
+    bytes.push(length as u8);
+    [bytes, module].concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bombs_in_the_shape_of_a_plugin_are_refused_before_they_are_compiled() {
+    let scene = Scene::new().await;
+    let plugin = std::fs::read(components::guest("hostile")).expect("a guest");
+    let variables = format!(
+        "(func (local {}) {})",
+        "i64 ".repeat(4_000),
+        (0..4_000)
+            .map(|n| format!("(local.set {n} (i64.add (local.get {}) (i64.const 1)))", (n * 7) % 4_000))
+            .collect::<String>()
+    );
+    let cases = [
+        ("variables", variables, "4000 variables in one function"),
+        ("functions", "(func (drop (i32.const 1)))".repeat(40_001), "functions, and the limit is 40000"),
+        ("modules", String::new(), "nested modules and components"),
+    ];
+    for (name, text, expect) in cases {
+        let mut bytes = with_module(&plugin, &text);
+        if name == "modules" {
+            for _ in 0..40 {
+                bytes = with_module(&bytes, "");
+            }
+        }
+        let error = scene.sandbox.load(&bytes).expect_err(name).to_string();
+        assert!(error.contains(expect), "{name}: {error}");
+    }
+    // One more module by itself is no harm.
+    scene
+        .sandbox
+        .load(&with_module(&plugin, "(func)"))
+        .expect("it is a plugin");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_loaded_component_says_what_it_is() {
     let scene = Scene::new().await;

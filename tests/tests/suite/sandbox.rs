@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use batch_export::capability::journal::{Journal, MemoryJournal};
 use batch_export::sandbox::Limits;
 use batch_export_tests::components;
-use batch_export_tests::scene::{BUCKET, Messages, Outcome, Scene};
+use batch_export_tests::scene::{BUCKET, Messages, Outcome, Scene, run};
 use devstore::{Fault, What};
 use serde_json::{Value, json};
 
@@ -410,6 +411,49 @@ async fn an_upload_left_open_by_a_trap_is_aborted_by_a_fresh_instance() {
         [open[0].upload_id.as_str()]
     );
     assert_eq!(scene.store.open_uploads(), []);
+}
+
+/// Takes a while for each note, as disks do.
+struct Slow(MemoryJournal);
+
+impl Journal for Slow {
+    fn note(&self, note: &[u8]) -> Result<(), String> {
+        std::thread::sleep(Duration::from_millis(1));
+        self.0.note(note)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_gone_takes_no_further_note() {
+    let scene = Scene::new().await;
+    for is_closed in [true, false] {
+        let notes = MemoryJournal::default();
+        let journal = Box::new(Slow(notes.clone()));
+        let (configuration, plugin) = (attack(&scene, "flood-notes"), scene.hostile());
+        let (log, limits) = (Arc::default(), Limits::default());
+        let session = scene
+            .session(&run(), &plugin, &configuration, journal, &log, limits)
+            .await
+            .expect("a session");
+        session.configure(&b"schema"[..]).await.expect("configured");
+        let noted = async {
+            while notes.notes().len() < 5 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::select! {
+            ended = session.encode_batch(&b"batch"[..]) => panic!("it ended too early: {ended:?}"),
+            () = noted => {}
+        }
+        match is_closed {
+            true => session.close().await,
+            false => drop(session),
+        }
+        let kept = notes.notes().len();
+        // Time for a hundred notes, if anybody still wrote them.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(notes.notes().len(), kept, "closed: {is_closed}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
