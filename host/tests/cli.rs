@@ -281,7 +281,11 @@ const EMPTY: &str = r#"(component (instance $i) (export "batch-export:destinatio
     (core module (func (export "f") (result i32) (i32.const 7))))"#;
 
 fn inspect_empty(folder: &Path, cache: &str) -> (Option<i32>, String) {
-    fs::write(folder.join("empty.wasm"), wat::parse_str(EMPTY).expect("wat")).expect("a file");
+    fs::write(
+        folder.join("empty.wasm"),
+        wat::parse_str(EMPTY).expect("wat"),
+    )
+    .expect("a file");
     let output = Command::new(env!("CARGO_BIN_EXE_batch-export"))
         .args(["inspect", "empty.wasm"])
         .current_dir(folder)
@@ -305,28 +309,47 @@ fn a_plugin_is_compiled_into_the_users_cache_with_a_line_for_who_waits() {
     // A relative path is ignored, as the specification wants.
     for (named, kept) in [
         (at(&cache), at(&kept)),
-        ("relative".to_owned(), at(&folder.path().join(".cache/batch-export"))),
+        (
+            "relative".to_owned(),
+            at(&folder.path().join(".cache/batch-export")),
+        ),
     ] {
         let (code, stderr) = inspect_empty(folder.path(), &named);
         let lines: Vec<&str> = stderr.lines().collect();
-        assert!(lines[0].starts_with("compiling empty.wasm, about "), "{stderr}");
-        assert!(lines[0].ends_with(&format!(" s the first time; kept in {kept}")), "{stderr}");
+        assert!(
+            lines[0].starts_with("compiling empty.wasm, about "),
+            "{stderr}"
+        );
+        assert!(
+            lines[0].ends_with(&format!(" s the first time; kept in {kept}")),
+            "{stderr}"
+        );
         assert!(lines[1].starts_with(refused), "{stderr}");
         assert_eq!((code, lines.len()), (Some(2), 2), "{stderr}");
     }
     let mode = |path: &Path| fs::metadata(path).expect("it is there").mode() & 0o777;
     assert_eq!(mode(&kept), 0o700);
     let compiled = kept.join("modules");
-    assert_eq!(mode(&compiled), 0o700, "the child wrote it for its owner only");
+    assert_eq!(
+        mode(&compiled),
+        0o700,
+        "the child wrote it for its owner only"
+    );
 
     fs::set_permissions(&kept, fs::Permissions::from_mode(0o777)).expect("a mode");
     for (cache, problem) in [
-        (at(&cache), "other users can write to it (its mode is 777); run `chmod go-w "),
+        (
+            at(&cache),
+            "other users can write to it (its mode is 777); run `chmod go-w ",
+        ),
         ("/proc/none".to_owned(), "No such file or directory"),
     ] {
         let (code, stderr) = inspect_empty(folder.path(), &cache);
         let lines: Vec<&str> = stderr.lines().collect();
-        assert!(lines[0].starts_with("warning: compiled plugins are not kept in "), "{stderr}");
+        assert!(
+            lines[0].starts_with("warning: compiled plugins are not kept in "),
+            "{stderr}"
+        );
         assert!(lines[0].contains(problem), "{stderr}");
         assert!(lines[1].ends_with(" s each time"), "{stderr}");
         assert!(lines[2].starts_with(refused), "{stderr}");

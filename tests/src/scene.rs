@@ -22,8 +22,8 @@ use devstore::{DevStore, Options};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
-use crate::{components, program};
 use crate::rows::{HOUR_MICROS, START_MICROS};
+use crate::{components, program};
 
 /// The store's default bucket, region and credentials.
 pub const BUCKET: &str = "test-bucket";

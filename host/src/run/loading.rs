@@ -30,7 +30,10 @@ pub struct Loaded {
 enum Place {
     Kept(CacheFolder),
     /// For this process only, because nothing can be kept: deleted when dropped.
-    Temporary { folder: CacheFolder, _made: TempDir },
+    Temporary {
+        folder: CacheFolder,
+        _made: TempDir,
+    },
     /// Nothing can be written at all.
     Nowhere,
 }
@@ -77,7 +80,11 @@ pub async fn load(
         Some(folder) => CompileCache::Folder(folder.path().to_path_buf()),
         None => CompileCache::Off,
     };
-    let sandbox = Sandbox::new(&SandboxOptions { compile_cache }, Handle::current(), network)?;
+    let sandbox = Sandbox::new(
+        &SandboxOptions { compile_cache },
+        Handle::current(),
+        network,
+    )?;
     let bytes: Arc<[u8]> = Arc::from(&*component.bytes);
     let key = compile_key(&sandbox, &bytes);
     let is_known = place.folder().is_some_and(|folder| folder.knows(&key));

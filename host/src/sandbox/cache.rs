@@ -93,7 +93,11 @@ fn user_folder() -> Option<PathBuf> {
             named("HOME").map(|home| home.join(".cache"))
         }
     };
-    Some(named("XDG_CACHE_HOME").or_else(platform)?.join("batch-export"))
+    Some(
+        named("XDG_CACHE_HOME")
+            .or_else(platform)?
+            .join("batch-export"),
+    )
 }
 
 #[cfg(test)]
@@ -117,14 +121,29 @@ mod tests {
             fs::set_permissions(at, fs::Permissions::from_mode(mode)).expect("a mode");
         };
         for (at, mode, expect) in [
-            (&path, 0o777, "other users can write to it (its mode is 777); run `chmod go-w"),
-            (&path, 0o720, "other users can write to it (its mode is 720); run `chmod go-w"),
-            (&code, 0o707, "other users can write to it (its mode is 707); run `chmod go-w"),
+            (
+                &path,
+                0o777,
+                "other users can write to it (its mode is 777); run `chmod go-w",
+            ),
+            (
+                &path,
+                0o720,
+                "other users can write to it (its mode is 720); run `chmod go-w",
+            ),
+            (
+                &code,
+                0o707,
+                "other users can write to it (its mode is 707); run `chmod go-w",
+            ),
         ] {
             set(&path, 0o755);
             set(at, mode);
             let error = CacheFolder::at(&path).expect_err(expect);
-            let begin = format!("compiled plugins are not kept in {}: {expect}", at.display());
+            let begin = format!(
+                "compiled plugins are not kept in {}: {expect}",
+                at.display()
+            );
             assert!(error.starts_with(&begin), "{error}");
             set(at, 0o700);
         }

@@ -29,7 +29,10 @@ const DONE: &str = "compiled";
 /// What the compiled form of a component depends on: its bytes, and compiler and settings of this program.
 pub(crate) fn compile_key(sandbox: &Sandbox, bytes: &[u8]) -> String {
     let mut hasher = DefaultHasher::new();
-    sandbox.engine.precompile_compatibility_hash().hash(&mut hasher);
+    sandbox
+        .engine
+        .precompile_compatibility_hash()
+        .hash(&mut hasher);
     format!("{}-{:016x}", hex(&Sha256::digest(bytes)), hasher.finish())
 }
 

@@ -159,7 +159,11 @@ mod tests {
     }
 
     fn function(locals: usize, nops: usize) -> String {
-        format!("(func (local {}) {})", "i64 ".repeat(locals), "nop ".repeat(nops))
+        format!(
+            "(func (local {}) {})",
+            "i64 ".repeat(locals),
+            "nop ".repeat(nops)
+        )
     }
 
     fn module(functions: &str) -> Vec<u8> {
@@ -170,15 +174,51 @@ mod tests {
     fn what_would_keep_a_compiler_busy_is_refused_unseen() {
         let nested = "(component ".repeat(40) + &")".repeat(40);
         let cases: [(&str, Vec<u8>, &str); 9] = [
-            ("variables", module(&function(1_001, 1)), "1001 variables in one function, and the limit is 1000"),
-            ("variables of no size in the file", many_locals(module("(func (local i32) (local i64) (local i32))")), "variables in one function, and the limit is 1000"),
-            ("a long function", module(&function(0, 300_000)), "bytes in one function, and the limit is 262144"),
-            ("both", module(&function(900, 100_000)), "bytes times variables in one function, and the limit is 32000000"),
-            ("many of both", module(&function(900, 30_000).repeat(40)), "bytes times variables over all functions, and the limit is 1000000000"),
-            ("many functions", module(&"(func)".repeat(40_001)), "40001 functions, and the limit is 40000"),
-            ("a wide signature", module(&format!("(type (func (param {})))", "i32 ".repeat(129))), "129 values in one signature, and the limit is 128"),
-            ("many modules", with(&"(core module)".repeat(40)), "33 nested modules and components, and the limit is 32"),
-            ("deep components", with(&nested), "33 nested modules and components, and the limit is 32"),
+            (
+                "variables",
+                module(&function(1_001, 1)),
+                "1001 variables in one function, and the limit is 1000",
+            ),
+            (
+                "variables of no size in the file",
+                many_locals(module("(func (local i32) (local i64) (local i32))")),
+                "variables in one function, and the limit is 1000",
+            ),
+            (
+                "a long function",
+                module(&function(0, 300_000)),
+                "bytes in one function, and the limit is 262144",
+            ),
+            (
+                "both",
+                module(&function(900, 100_000)),
+                "bytes times variables in one function, and the limit is 32000000",
+            ),
+            (
+                "many of both",
+                module(&function(900, 30_000).repeat(40)),
+                "bytes times variables over all functions, and the limit is 1000000000",
+            ),
+            (
+                "many functions",
+                module(&"(func)".repeat(40_001)),
+                "40001 functions, and the limit is 40000",
+            ),
+            (
+                "a wide signature",
+                module(&format!("(type (func (param {})))", "i32 ".repeat(129))),
+                "129 values in one signature, and the limit is 128",
+            ),
+            (
+                "many modules",
+                with(&"(core module)".repeat(40)),
+                "33 nested modules and components, and the limit is 32",
+            ),
+            (
+                "deep components",
+                with(&nested),
+                "33 nested modules and components, and the limit is 32",
+            ),
         ];
         for (name, bytes, expect) in cases {
             let error = examine(&bytes).expect_err(name).to_string();
@@ -187,7 +227,10 @@ mod tests {
         let mut large = with("");
         large.resize(COMPONENT_BYTES + 1, 0);
         let error = examine(&large).expect_err("large").to_string();
-        assert!(error.contains("33554433 bytes, and the limit is 33554432"), "{error}");
+        assert!(
+            error.contains("33554433 bytes, and the limit is 33554432"),
+            "{error}"
+        );
         let usual = module(&function(100, 40_000).repeat(3));
         examine(&usual).expect("within every limit");
     }
@@ -196,7 +239,9 @@ mod tests {
     fn many_locals(mut bytes: Vec<u8>) -> Vec<u8> {
         // Three groups of one become one group, with a count that takes five bytes.
         let groups = [3, 1, 0x7f, 1, 0x7e, 1, 0x7f];
-        let at = bytes.windows(groups.len()).position(|found| found == groups);
+        let at = bytes
+            .windows(groups.len())
+            .position(|found| found == groups);
         let at = at.expect("the groups");
         bytes[at..at + 7].copy_from_slice(&[1, 0xff, 0xff, 0xff, 0xff, 0x0f, 0x7f]);
         bytes
@@ -206,9 +251,17 @@ mod tests {
     fn what_it_is_comes_before_how_large_it_is() {
         let bomb = function(4_000, 1);
         let nobody = wat::parse_str(format!("(component (core module {bomb}))")).expect("wat");
-        assert!(matches!(examine(&nobody), Err(LoadError::NoExporter { .. })));
-        let greedy = with(&format!(r#"(import "wasi:cli/stdin@0.2.0" (instance)) (core module {bomb})"#));
-        assert!(matches!(examine(&greedy), Err(LoadError::ExtraImports { .. })));
+        assert!(matches!(
+            examine(&nobody),
+            Err(LoadError::NoExporter { .. })
+        ));
+        let greedy = with(&format!(
+            r#"(import "wasi:cli/stdin@0.2.0" (instance)) (core module {bomb})"#
+        ));
+        assert!(matches!(
+            examine(&greedy),
+            Err(LoadError::ExtraImports { .. })
+        ));
         let inner = r#"(component (import "a" (func)) (export "b" (func 0)))"#;
         examine(&with(inner)).expect("names inside are nobody's business");
     }
@@ -216,7 +269,9 @@ mod tests {
     #[test]
     fn names_are_bounded_in_number_and_length() {
         let long = "x".repeat(5_000);
-        let many: String = (0..1_000).map(|n| format!(r#"(import "n{n}" (func))"#)).collect();
+        let many: String = (0..1_000)
+            .map(|n| format!(r#"(import "n{n}" (func))"#))
+            .collect();
         let bytes = with(&format!(r#"(import "{long}" (func)) {many}"#));
         let error = examine(&bytes).expect_err("imports").to_string();
         assert!(error.len() < 10_000, "{} bytes", error.len());

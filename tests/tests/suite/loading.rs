@@ -71,12 +71,19 @@ async fn bombs_in_the_shape_of_a_plugin_are_refused_before_they_are_compiled() {
         "(func (local {}) {})",
         "i64 ".repeat(4_000),
         (0..4_000)
-            .map(|n| format!("(local.set {n} (i64.add (local.get {}) (i64.const 1)))", (n * 7) % 4_000))
+            .map(|n| format!(
+                "(local.set {n} (i64.add (local.get {}) (i64.const 1)))",
+                (n * 7) % 4_000
+            ))
             .collect::<String>()
     );
     let cases = [
         ("variables", variables, "4000 variables in one function"),
-        ("functions", "(func (drop (i32.const 1)))".repeat(40_001), "functions, and the limit is 40000"),
+        (
+            "functions",
+            "(func (drop (i32.const 1)))".repeat(40_001),
+            "functions, and the limit is 40000",
+        ),
         ("modules", String::new(), "nested modules and components"),
     ];
     for (name, text, expect) in cases {
