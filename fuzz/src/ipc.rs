@@ -10,7 +10,9 @@ use arrow::array::RecordBatch;
 use arrow::ipc::writer::StreamWriter;
 use bytes::Bytes;
 use parquet::file::metadata::ParquetMetaDataReader;
-use s3_destination::encode::{Block, BlockLimits, EncodeError, FileEncoder, Layout, Rechunker};
+use s3_destination::encode::{
+    Block, BlockLimits, EncodeError, FileEncoder, Layout, Meaning, Rechunker,
+};
 use s3_destination::failure::Failure;
 use s3_destination::ipc::Decoder;
 use s3_destination::settings::{Format, JsonLinesCodec, ParquetCodec};
@@ -92,9 +94,14 @@ impl Export {
     /// In the order in which a run does it.
     fn run(&self, schema: Vec<u8>, rows: Vec<u8>) -> Result<(), Failure> {
         let mut decoder = Decoder::new(schema)?;
-        let is_json = decoder.schema().fields().iter();
-        let is_json: Vec<bool> = is_json.map(|field| field.name() == "json").collect();
-        let layout = Layout::new(decoder.schema(), self.format, self.limit_bytes, &is_json)?;
+        let columns = decoder.schema().fields().iter();
+        let meanings: Vec<Meaning> = columns
+            .map(|field| match field.name().as_str() {
+                "json" => Meaning::Json,
+                _ => Meaning::Own,
+            })
+            .collect();
+        let layout = Layout::new(decoder.schema(), self.format, self.limit_bytes, &meanings)?;
         let batch = decoder.batch(rows)?;
         if batch.num_rows() > MAX_ROWS {
             return Ok(());

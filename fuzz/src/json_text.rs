@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
-use s3_destination::encode::{BlockLimits, FileEncoder, Layout, Rechunker, Repairs};
+use s3_destination::encode::{BlockLimits, FileEncoder, Layout, Meaning, Rechunker, Repairs};
 use s3_destination::settings::{Format, JsonLinesCodec};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -53,7 +53,7 @@ fn written(text: &str) -> (String, Repairs) {
     let column: ArrayRef = Arc::new(StringArray::from(vec![text]));
     let batch = RecordBatch::try_from_iter([("c", column)]).expect("a batch");
     let format = Format::JsonLines(JsonLinesCodec::None);
-    let layout = Layout::new(&batch.schema(), format, None, &[true]).expect("a layout");
+    let layout = Layout::new(&batch.schema(), format, None, &[Meaning::Json]).expect("a layout");
     let mut rechunker = Rechunker::new(&layout, BlockLimits::of_export(MAX_ROW_BYTES));
     assert!(rechunker.push(&batch).expect("a row").is_empty());
     let block = rechunker.finish().expect("a block").expect("one row");

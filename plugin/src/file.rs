@@ -2,26 +2,27 @@
 //! full. Knows no requests and no Arrow IPC, and never holds a file as a whole.
 
 use arrow::array::{Array, AsArray};
-use arrow::compute::{cast, max, min};
-use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
+use arrow::compute::{max, min};
+use arrow::datatypes::{
+    ArrowTimestampType, DataType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType,
+};
 
-use crate::encode::{Block, FileEncoder, Finished, Layout, Repairs};
+use crate::encode::{self, Block, FileEncoder, Finished, Layout, OUTPUT_CHUNK_BYTES, Repairs};
 use crate::failure::Failure;
 use crate::imports::Imports;
 use crate::key::KeyNames;
 use crate::settings::Format;
 use crate::upload::Uploads;
 
-/// Bytes that an encoder gathers before they go to the upload: enough that calls do not matter, little beside a part.
-const OUTPUT_CHUNK_BYTES: usize = 64 * 1024;
-
 /// What a file holds, known once its last byte was handed to the upload.
 #[derive(Debug, Clone)]
 pub struct WrittenFile {
     pub key: String,
     pub rows: u64,
-    /// Least and greatest value of the time column, in microseconds since 1970.
-    pub times_micros: Option<(i64, i64)>,
+    /// Least and greatest value of the time column, in microseconds since 1970; more than 64 bits where its unit is
+    /// coarser.
+    pub times_micros: Option<(i128, i128)>,
 }
 
 /// What all files of the run held.
@@ -50,7 +51,7 @@ pub struct Files {
 struct OpenFile {
     encoder: FileEncoder,
     key: String,
-    times_micros: Option<(i64, i64)>,
+    times_micros: Option<(i128, i128)>,
 }
 
 impl Files {
@@ -83,14 +84,14 @@ impl Files {
             let taken = written.map_err(|error| error.counted_from(block.first_row))?;
             if let Some(column) = self.time_column {
                 let times = block.rows.column(column).slice(row, taken);
-                file.times_micros = widest(file.times_micros, bounds(&times)?);
+                file.times_micros = widest(file.times_micros, bounds(&times));
             }
             row += taken;
             let full = file.encoder.is_full();
             if full || file.encoder.output_len() >= OUTPUT_CHUNK_BYTES {
                 self.hand_over(&file.encoder.take_output(), uploads)?;
             }
-            // Checked after every block: what a block adds is far below what `parts_exhausted` keeps free.
+            // Checked after every step: what a step adds is far below what `parts_exhausted` keeps free.
             if full || uploads.parts_exhausted() {
                 self.end(file, uploads)?;
             } else {
@@ -168,15 +169,28 @@ impl Files {
     }
 }
 
-/// Least and greatest of a column of times; `None` when all are null.
-fn bounds(times: &dyn Array) -> Result<Option<(i64, i64)>, Failure> {
-    let micros = cast(times, &DataType::Timestamp(TimeUnit::Microsecond, None))
-        .map_err(|error| Failure::Data(format!("the time column cannot be read: {error}")))?;
-    let micros = micros.as_primitive::<TimestampMicrosecondType>();
-    Ok(min(micros).zip(max(micros)))
+/// Least and greatest of a column of times, as files show them; `None` when all are null.
+fn bounds(times: &dyn Array) -> Option<(i128, i128)> {
+    match times.data_type() {
+        DataType::Timestamp(TimeUnit::Second, _) => bounds_of::<TimestampSecondType>(times),
+        DataType::Timestamp(TimeUnit::Millisecond, _) => {
+            bounds_of::<TimestampMillisecondType>(times)
+        }
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            bounds_of::<TimestampMicrosecondType>(times)
+        }
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => bounds_of::<TimestampNanosecondType>(times),
+        _ => None,
+    }
 }
 
-fn widest(a: Option<(i64, i64)>, b: Option<(i64, i64)>) -> Option<(i64, i64)> {
+fn bounds_of<T: ArrowTimestampType>(times: &dyn Array) -> Option<(i128, i128)> {
+    let times = times.as_primitive::<T>();
+    let micros = |value: i64| encode::micros(value, T::UNIT);
+    min(times).map(micros).zip(max(times).map(micros))
+}
+
+fn widest(a: Option<(i128, i128)>, b: Option<(i128, i128)>) -> Option<(i128, i128)> {
     match (a, b) {
         (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
         (a, b) => a.or(b),

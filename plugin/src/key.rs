@@ -8,16 +8,21 @@ use chrono::{DateTime, Datelike, Timelike, Utc};
 use crate::config::{failure, nearest, shown};
 use crate::failure::{Failure, Problem};
 use crate::settings::{
-    Format, Interval, JsonLinesCodec, KeyStyle, ManifestStyle, ParquetCodec, ParquetExtension, Run,
-    Settings,
+    Format, Interval, JsonLinesCodec, KeyStyle, ManifestName, ManifestWhen, ParquetCodec,
+    ParquetExtension, Run, Settings,
 };
 
 /// Longest key in bytes of UTF-8. <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
 pub const MAX_KEY_BYTES: usize = 1024;
 /// Years that four digits can say, and Python's `datetime` (which readers of keys use) too.
 const YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
-/// Stands for the start of an interval that has none.
+/// Stands for the start of an interval that has none, and for each part of it.
 const NO_START: &str = "START";
+/// In front of a file's name, it hides the file from programs that read whole folders (Spark, pyarrow, Hive, Trino).
+const HIDDEN: &str = "_";
+/// The largest number of a data file: what [`KeyNames::data`] takes. Every key is checked with it, so that no run finds
+/// out in its middle that a number has one digit too many.
+const MAX_FILE_INDEX: u32 = u32::MAX;
 
 /// A parsed prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,24 +38,50 @@ enum Piece {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Variable {
+    Start(Part),
+    End(Part),
+    Table,
+    DataIntervalStart,
+    DataIntervalEnd,
+}
+
+/// A part of a moment, in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
     Year,
     Month,
     Day,
     Hour,
     Minute,
     Second,
-    Table,
-    DataIntervalStart,
-    DataIntervalEnd,
+}
+
+impl Part {
+    fn of(self, time: DateTime<Utc>) -> String {
+        match self {
+            Part::Year => format!("{:04}", time.year()),
+            Part::Month => format!("{:02}", time.month()),
+            Part::Day => format!("{:02}", time.day()),
+            Part::Hour => format!("{:02}", time.hour()),
+            Part::Minute => format!("{:02}", time.minute()),
+            Part::Second => format!("{:02}", time.second()),
+        }
+    }
 }
 
 const VARIABLES: &[(&str, Variable)] = &[
-    ("year", Variable::Year),
-    ("month", Variable::Month),
-    ("day", Variable::Day),
-    ("hour", Variable::Hour),
-    ("minute", Variable::Minute),
-    ("second", Variable::Second),
+    ("year", Variable::End(Part::Year)),
+    ("month", Variable::End(Part::Month)),
+    ("day", Variable::End(Part::Day)),
+    ("hour", Variable::End(Part::Hour)),
+    ("minute", Variable::End(Part::Minute)),
+    ("second", Variable::End(Part::Second)),
+    ("start_year", Variable::Start(Part::Year)),
+    ("start_month", Variable::Start(Part::Month)),
+    ("start_day", Variable::Start(Part::Day)),
+    ("start_hour", Variable::Start(Part::Hour)),
+    ("start_minute", Variable::Start(Part::Minute)),
+    ("start_second", Variable::Start(Part::Second)),
     ("table", Variable::Table),
     ("data_interval_start", Variable::DataIntervalStart),
     ("data_interval_end", Variable::DataIntervalEnd),
@@ -180,12 +211,12 @@ fn check_path(path: &str) -> Result<(), String> {
 /// The keys of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyNames {
-    /// Folder and `<start>-<end>`: every key of the run begins with it.
+    /// Folder and `<start>-<end>`: what every data key of the run begins with.
     stem: String,
     /// `.jsonl.gz`
     extension: String,
     splitting: bool,
-    writes_manifest: bool,
+    manifest: Option<String>,
 }
 
 impl KeyNames {
@@ -194,25 +225,25 @@ impl KeyNames {
     pub fn new(settings: &Settings, run: &Run) -> Result<KeyNames, Failure> {
         let (start, end) = times(&run.interval)?;
         let style = settings.key_style;
-        let start = start.map_or_else(|| NO_START.to_owned(), |start| written(start, style));
+        let start_written =
+            start.map_or_else(|| NO_START.to_owned(), |start| written(start, style));
         let end_written = written(end, style);
-        let folder = settings.prefix.render(|variable| match variable {
-            Variable::Year => format!("{:04}", end.year()),
-            Variable::Month => format!("{:02}", end.month()),
-            Variable::Day => format!("{:02}", end.day()),
-            Variable::Hour => format!("{:02}", end.hour()),
-            Variable::Minute => format!("{:02}", end.minute()),
-            Variable::Second => format!("{:02}", end.second()),
+        let rendered = settings.prefix.render(|variable| match variable {
+            Variable::Start(part) => {
+                start.map_or_else(|| NO_START.to_owned(), |time| part.of(time))
+            }
+            Variable::End(part) => part.of(end),
             Variable::Table => run.model.clone(),
-            Variable::DataIntervalStart => start.clone(),
+            Variable::DataIntervalStart => start_written.clone(),
             Variable::DataIntervalEnd => end_written.clone(),
         });
-        let name = format!("{start}-{end_written}");
         // Exactly one `/` between prefix and name, none in front; those inside the prefix stay.
-        let stem = match folder.trim_matches('/') {
-            "" => name,
-            folder => format!("{folder}/{name}"),
+        let folder = match rendered.trim_matches('/') {
+            "" => String::new(),
+            folder => format!("{folder}/"),
         };
+        let name = format!("{start_written}-{end_written}");
+        let stem = format!("{folder}{name}");
         check_path(&stem).map_err(|message| {
             failure(
                 "prefix",
@@ -220,31 +251,51 @@ impl KeyNames {
                 None,
             )
         })?;
+        let splitting = settings.max_file_size_bytes.is_some();
+        let hidden = match settings.manifest_name {
+            ManifestName::Visible => "",
+            ManifestName::Hidden => HIDDEN,
+        };
+        let manifest = match settings.manifest_when {
+            ManifestWhen::Split if !splitting => None,
+            ManifestWhen::Split | ManifestWhen::Rows | ManifestWhen::Always => {
+                Some(format!("{folder}{hidden}{name}_manifest.json"))
+            }
+        };
         let names = KeyNames {
             stem,
             extension: extension(settings.format, settings.parquet_extension),
-            splitting: settings.max_file_size_bytes.is_some(),
-            writes_manifest: settings.max_file_size_bytes.is_some()
-                || settings.manifest == ManifestStyle::Detailed,
+            splitting,
+            manifest,
         };
-        names.data(0)?;
-        if let Some(manifest) = names.manifest() {
-            fitting(manifest)?;
-        }
+        names.check_lengths()?;
         Ok(names)
+    }
+
+    /// Every key that the run, its check or its recovery can come to use.
+    fn check_lengths(&self) -> Result<(), Failure> {
+        let longest = [self.probe(), self.unchecked_data(MAX_FILE_INDEX)];
+        let keys = longest.into_iter().chain(self.manifest());
+        match keys.max_by_key(String::len) {
+            Some(key) => fitting(key).map(|_| ()),
+            None => Ok(()),
+        }
     }
 
     /// Key of the data file `index`, counted from 0. With splitting on every name has its number; without, only those
     /// after the first (an unlimited file that reached the last part of its upload goes on in a next one).
-    /// A number that makes the key too long is a [`Failure::Config`]; index 0 has been checked.
     pub fn data(&self, index: u32) -> Result<String, Failure> {
+        fitting(self.unchecked_data(index))
+    }
+
+    fn unchecked_data(&self, index: u32) -> String {
         let KeyNames {
             stem, extension, ..
         } = self;
-        fitting(match (self.splitting, index) {
+        match (self.splitting, index) {
             (false, 0) => format!("{stem}{extension}"),
             (_, index) => format!("{stem}-{index}{extension}"),
-        })
+        }
     }
 
     /// With splitting on, all data files at once, their number as `{n}`.
@@ -255,16 +306,15 @@ impl KeyNames {
 
     /// Key of the manifest, if the settings ask for one.
     pub fn manifest(&self) -> Option<String> {
-        self.writes_manifest
-            .then(|| format!("{}_manifest.json", self.stem))
+        self.manifest.clone()
     }
 
-    /// What every key of the run begins with.
+    /// What every key of the run begins with, that of a hidden manifest aside.
     pub fn stem(&self) -> &str {
         &self.stem
     }
 
-    /// Key of the object that `check` writes, reads and deletes; no longer than that of any file.
+    /// Key of the object that `check` writes, reads and deletes.
     pub fn probe(&self) -> String {
         format!("{}_check", self.stem)
     }
@@ -277,8 +327,13 @@ fn fitting(key: String) -> Result<String, Failure> {
     let beginning: String = key.chars().take(60).collect();
     Err(failure(
         "prefix",
-        format!("gives the key `{beginning}…` of {} bytes", key.len()),
-        Some(format!("keys of at most {MAX_KEY_BYTES} bytes of UTF-8")),
+        format!(
+            "gives keys that begin with `{beginning}…` and have up to {} bytes",
+            key.len()
+        ),
+        Some(format!(
+            "keys of at most {MAX_KEY_BYTES} bytes of UTF-8, the file's number included; use a shorter prefix"
+        )),
     ))
 }
 

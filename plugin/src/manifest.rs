@@ -27,7 +27,7 @@ pub struct ManifestFile {
     pub checksum: Option<ObjectChecksum>,
     /// First and last moment of the model's time column, in microseconds since 1970; absent without such a column or
     /// when it has only nulls.
-    pub times_micros: Option<(i64, i64)>,
+    pub times_micros: Option<(i128, i128)>,
 }
 
 /// `{"files": ["<full key>", …]}` and nothing else.
@@ -86,8 +86,9 @@ fn details(file: &ManifestFile) -> Details<'_> {
 }
 
 /// Times outside the years that ISO texts can say stand as microseconds since 1970.
-fn moment(micros: i64) -> String {
-    key::iso(micros).unwrap_or_else(|| format!("{micros} µs since 1970-01-01T00:00:00+00:00"))
+fn moment(micros: i128) -> String {
+    let iso = i64::try_from(micros).ok().and_then(key::iso);
+    iso.unwrap_or_else(|| format!("{micros} µs since 1970-01-01T00:00:00+00:00"))
 }
 
 /// Fields are written in this order.

@@ -2,11 +2,9 @@
 
 use arrow::datatypes::{DataType, Field, Schema};
 
+use crate::encode::{Meaning, is_text, is_uuid};
 use crate::failure::Failure;
 
-/// The Arrow extension that marks a text column as JSON.
-/// <https://arrow.apache.org/docs/format/CanonicalExtensions.html#json>
-const JSON_EXTENSION: &str = "arrow.json";
 /// Where models without a table of their own keep the time of arrival.
 const ARRIVAL_COLUMN: &str = "_inserted_at";
 /// Names of UTC that sources write.
@@ -39,9 +37,11 @@ impl Kind {
         }
     }
 
-    fn takes(self, data_type: &DataType) -> bool {
+    fn takes(self, field: &Field) -> bool {
+        let data_type = field.data_type();
         match self {
-            Kind::Text | Kind::Json => is_text(data_type),
+            Kind::Text => is_text(data_type) || is_uuid(field),
+            Kind::Json => is_text(data_type),
             Kind::TextList => match data_type {
                 DataType::List(item)
                 | DataType::LargeList(item)
@@ -171,7 +171,7 @@ pub fn check_schema(model: &str, schema: &Schema) -> Result<(), Failure> {
     for (name, kind) in required(model).map_or(&[][..], |model| model.columns) {
         match schema.column_with_name(name) {
             None => wrong.push(format!("`{name}` is missing ({})", kind.in_words())),
-            Some((_, field)) if !kind.takes(field.data_type()) => wrong.push(format!(
+            Some((_, field)) if !kind.takes(field) => wrong.push(format!(
                 "`{name}` is {}, not {}",
                 field.data_type(),
                 kind.in_words()
@@ -209,11 +209,18 @@ pub fn check_schema(model: &str, schema: &Schema) -> Result<(), Failure> {
     }
 }
 
-/// Whether a column is written as JSON: the model says so, or its Arrow extension does. Only text can be.
-pub fn is_json(model: &str, field: &Field) -> bool {
-    let by_model = required(model)
-        .is_some_and(|model| model.columns.contains(&(field.name().as_str(), Kind::Json)));
-    (by_model || field.extension_type_name() == Some(JSON_EXTENSION)) && is_text(field.data_type())
+/// What the model makes of each of the schema's columns.
+pub fn meanings(model: &str, schema: &Schema) -> Vec<Meaning> {
+    let columns = required(model).map_or(&[][..], |model| model.columns);
+    let meaning = |field: &Field| {
+        let column = columns.iter().find(|(name, _)| name == field.name());
+        match column {
+            Some((_, Kind::Json)) => Meaning::Json,
+            Some((_, Kind::Text)) => Meaning::Text,
+            _ => Meaning::Own,
+        }
+    };
+    schema.fields().iter().map(|field| meaning(field)).collect()
 }
 
 /// Index of the column whose first and last value a detailed manifest tells; `None` where there is none.
@@ -223,17 +230,6 @@ pub fn time_column(model: &str, schema: &Schema) -> Option<usize> {
         .column_with_name(name)
         .filter(|(_, field)| is_utc_timestamp(field.data_type()))
         .map(|(index, _)| index)
-}
-
-fn is_text(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
-        DataType::Dictionary(_, values) => matches!(
-            values.as_ref(),
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
-        ),
-        _ => false,
-    }
 }
 
 fn is_utc_timestamp(data_type: &DataType) -> bool {

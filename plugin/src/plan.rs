@@ -7,11 +7,14 @@ use crate::config::fields::{
 use crate::config::{self, limits};
 use crate::failure::Failure;
 use crate::key::KeyNames;
+use crate::manifest;
 use crate::models;
 use crate::s3::checksum::{Checksum, ObjectChecksum};
 use crate::s3::client::REQUESTS_IN_FLIGHT;
 use crate::s3::request::{Operation, Target, Unsigned};
-use crate::settings::{Encryption, KeyStyle, MIB, ManifestStyle, PayloadSigning, Run, Settings};
+use crate::settings::{
+    Encryption, KeyStyle, MIB, ManifestStyle, ManifestWhen, PayloadSigning, Run, Settings,
+};
 
 /// The plugin's short name.
 pub const PLUGIN_NAME: &str = "s3";
@@ -205,7 +208,7 @@ fn operations(settings: &Settings, names: &KeyNames) -> Vec<Operation> {
     // What stands in for values that only a run knows; grants keep names alone.
     let upload_id = String::new;
     let content_type = settings.format.content_type();
-    vec![
+    let mut operations = vec![
         Operation::PutObject {
             key: key(),
             content_type,
@@ -237,7 +240,22 @@ fn operations(settings: &Settings, names: &KeyNames) -> Vec<Operation> {
         Operation::DeleteObject { key: key() },
         // Reading is for `check` alone: exported rows cannot be read back by a plugin.
         Operation::GetObject { key: names.probe() },
-    ]
+    ];
+    // A hidden manifest is the one object whose key does not begin as the others do.
+    if let Some(key) = names
+        .manifest()
+        .filter(|key| !key.starts_with(names.stem()))
+    {
+        operations.extend([
+            Operation::PutObject {
+                key: key.clone(),
+                content_type: manifest::CONTENT_TYPE,
+            },
+            Operation::HeadObject { key: key.clone() },
+            Operation::DeleteObject { key },
+        ]);
+    }
+    operations
 }
 
 /// What the configuration came to, for a person.
@@ -267,7 +285,11 @@ fn decided(settings: &Settings) -> Vec<(String, String)> {
             "max_file_size_bytes",
             settings.max_file_size_bytes.map(|bytes| bytes.to_string()),
         ),
-        ("manifest", Some(manifest(settings).to_owned())),
+        ("manifest", Some(manifest_in_words(settings).to_owned())),
+        (
+            "manifest_when",
+            (settings.manifest_when == ManifestWhen::Always).then(|| "always".to_owned()),
+        ),
         ("key_style", Some(key_style(settings.key_style).to_owned())),
         ("encryption", Some(encryption(&object.encryption))),
         (
@@ -315,11 +337,12 @@ fn addressing(settings: &Settings) -> &'static str {
     }
 }
 
-fn manifest(settings: &Settings) -> &'static str {
-    match (settings.manifest, settings.max_file_size_bytes) {
-        (ManifestStyle::Detailed, _) => "detailed",
-        (ManifestStyle::Simple, Some(_)) => "simple",
-        (ManifestStyle::Simple, None) => "none (one file)",
+fn manifest_in_words(settings: &Settings) -> &'static str {
+    let splitting = settings.max_file_size_bytes.is_some();
+    match (settings.manifest_when, settings.manifest) {
+        (ManifestWhen::Split, _) if !splitting => "none (one file)",
+        (_, ManifestStyle::Simple) => "simple",
+        (_, ManifestStyle::Detailed) => "detailed",
     }
 }
 

@@ -12,7 +12,7 @@ use crate::manifest::{self, ManifestFile};
 use crate::models;
 use crate::s3::client::Client;
 use crate::s3::request::Target;
-use crate::settings::{ManifestStyle, Run, Settings};
+use crate::settings::{ManifestStyle, ManifestWhen, Run, Settings};
 use crate::upload::{Limits, StoredFile, Uploads};
 
 use std::rc::Rc;
@@ -94,16 +94,11 @@ impl<I: Imports> Export<I> {
         let decoder = Decoder::new(schema)?;
         let schema = decoder.schema();
         models::check_schema(&run.model, schema)?;
-        let json_columns: Vec<bool> = schema
-            .fields()
-            .iter()
-            .map(|field| models::is_json(&run.model, field))
-            .collect();
         let layout = Layout::new(
             schema,
             settings.format,
             settings.max_file_size_bytes,
-            &json_columns,
+            &models::meanings(&run.model, schema),
         )?;
         let filter = EventFilter::new(
             schema,
@@ -191,7 +186,10 @@ impl<I: Imports> Export<I> {
         let mut warnings = Vec::new();
         let manifest_key = if stored.is_empty() {
             self.note_objects_without_rows(&mut warnings);
-            None
+            match self.settings.manifest_when {
+                ManifestWhen::Always => self.write_manifest(&stored)?,
+                ManifestWhen::Split | ManifestWhen::Rows => None,
+            }
         } else {
             self.remove_leftovers(&mut warnings);
             self.write_manifest(&stored)?

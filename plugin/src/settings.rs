@@ -25,6 +25,8 @@ pub struct Settings {
     pub part_size_bytes: usize,
     pub parquet_extension: ParquetExtension,
     pub manifest: ManifestStyle,
+    pub manifest_name: ManifestName,
+    pub manifest_when: ManifestWhen,
     pub object: ObjectSettings,
     pub payload_signing: PayloadSigning,
     /// Export only these events; `None` is all.
@@ -144,10 +146,30 @@ pub enum KeyStyle {
 /// What the manifest holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ManifestStyle {
-    /// `{"files": […]}`, and only when splitting is on.
+    /// `{"files": […]}`
     Simple,
-    /// Everything known, always.
+    /// Everything known.
     Detailed,
+}
+
+/// How the manifest's name begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ManifestName {
+    /// As the data files' names.
+    Visible,
+    /// With `_`: programs that read a folder as one table skip it.
+    Hidden,
+}
+
+/// Which runs write a manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ManifestWhen {
+    /// Those with rows, where splitting is on.
+    Split,
+    /// Those with rows.
+    Rows,
+    /// All, so that "no rows" can be told from "not run".
+    Always,
 }
 
 /// Whether requests carry the hash of their body.

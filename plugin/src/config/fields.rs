@@ -1,6 +1,7 @@
 //! The one table of configuration fields: the parser and the JSON Schema are both made from it. Decides nothing.
 
 use super::limits;
+use super::regions::USUAL_REGIONS;
 
 /// One field of the configuration.
 #[derive(Debug)]
@@ -87,10 +88,12 @@ pub const PREFIX: Field = Field {
     required: true,
     title: "Prefix",
     description: "The folder of the files, empty or `/` for the bucket's root. Variables: `{year}` `{month}` `{day}` \
-                  `{hour}` `{minute}` `{second}` (UTC, of the interval's end), `{table}` (the model), \
+                  `{hour}` `{minute}` `{second}` (UTC, of the interval's **end**: the last hour of a day has the next \
+                  day's date), `{start_year}` to `{start_second}` (the same of its start), `{table}` (the model), \
                   `{data_interval_start}`, `{data_interval_end}`. `{{` and `}}` are literal braces.",
     examples: &[
         Literal::Text("{year}-{month}-{day}_{table}/"),
+        Literal::Text("{table}/{start_year}-{start_month}-{start_day}/"),
         Literal::Text(""),
     ],
     ..OPTIONAL
@@ -144,7 +147,8 @@ pub const MAX_FILE_SIZE_MB: Field = Field {
     },
     default: Some(Literal::Whole(0)),
     title: "Maximum file size (MiB)",
-    description: "Begin a new file once one holds this many MiB, after compression. 0 writes one file.",
+    description: "Begin a new file once one holds this many MiB, after compression. 0 writes one file. \
+                  At most 3,840 for Parquet.",
     examples: &[Literal::Whole(256)],
     ..OPTIONAL
 };
@@ -265,18 +269,44 @@ pub const PARQUET_EXTENSION: Field = Field {
 pub const MANIFEST: Field = Field {
     name: "manifest",
     kind: Kind::Choice(&[
-        choice(
-            "simple",
-            "`{\"files\": […]}`, only when `max_file_size_mb` is set.",
-        ),
-        choice(
-            "detailed",
-            "Also rows, sizes, checksums, times and schema; always written.",
-        ),
+        choice("simple", "`{\"files\": […]}`"),
+        choice("detailed", "Also rows, sizes, checksums, times and schema."),
     ]),
     default: Some(Literal::Text("simple")),
     title: "Manifest",
-    description: "What the manifest holds, which is written last.",
+    description: "What the manifest holds, which is written last. `manifest_when` says whether there is one.",
+    ..OPTIONAL
+};
+pub const MANIFEST_WHEN: Field = Field {
+    name: "manifest_when",
+    kind: Kind::Choice(&[
+        choice(
+            "auto",
+            "A `simple` one when `max_file_size_mb` is set and there are rows, a `detailed` one when there are rows.",
+        ),
+        choice("rows", "Whenever there are rows."),
+        choice(
+            "always",
+            "After every run that succeeds; it names no files when there were no rows.",
+        ),
+    ]),
+    default: Some(Literal::Text("auto")),
+    title: "When to write a manifest",
+    description: "Which runs write a manifest. With `always`, no manifest means that the interval was not exported.",
+    ..OPTIONAL
+};
+pub const MANIFEST_NAME: Field = Field {
+    name: "manifest_name",
+    kind: Kind::Choice(&[
+        choice("visible", "`<start>-<end>_manifest.json`"),
+        choice(
+            "hidden",
+            "`_<start>-<end>_manifest.json`, which Spark, pyarrow and others skip when they read the folder.",
+        ),
+    ]),
+    default: Some(Literal::Text("visible")),
+    title: "Manifest name",
+    description: "How the manifest's name begins. It lies next to the data files either way.",
     ..OPTIONAL
 };
 pub const CHECKSUM: Field = Field {
@@ -435,6 +465,8 @@ pub const FIELDS: &[&Field] = &[
     &USE_FIPS,
     &PARQUET_EXTENSION,
     &MANIFEST,
+    &MANIFEST_WHEN,
+    &MANIFEST_NAME,
     &CHECKSUM,
     &PAYLOAD_SIGNING,
     &KEY_STYLE,
@@ -449,45 +481,3 @@ pub const FIELDS: &[&Field] = &[
 
 /// Compressions of JSON Lines; Parquet takes every choice of [`COMPRESSION`].
 pub const JSON_LINES_COMPRESSIONS: &[&str] = &["none", "gzip", "brotli", "zstd"];
-
-/// Regions to choose from, `auto` for Cloudflare R2; others are taken too.
-/// <https://docs.aws.amazon.com/general/latest/gr/s3.html>
-const USUAL_REGIONS: &[Literal] = &[
-    Literal::Text("us-east-1"),
-    Literal::Text("us-east-2"),
-    Literal::Text("us-west-1"),
-    Literal::Text("us-west-2"),
-    Literal::Text("ca-central-1"),
-    Literal::Text("ca-west-1"),
-    Literal::Text("mx-central-1"),
-    Literal::Text("sa-east-1"),
-    Literal::Text("eu-central-1"),
-    Literal::Text("eu-central-2"),
-    Literal::Text("eu-north-1"),
-    Literal::Text("eu-south-1"),
-    Literal::Text("eu-south-2"),
-    Literal::Text("eu-west-1"),
-    Literal::Text("eu-west-2"),
-    Literal::Text("eu-west-3"),
-    Literal::Text("af-south-1"),
-    Literal::Text("il-central-1"),
-    Literal::Text("me-central-1"),
-    Literal::Text("me-south-1"),
-    Literal::Text("ap-east-1"),
-    Literal::Text("ap-northeast-1"),
-    Literal::Text("ap-northeast-2"),
-    Literal::Text("ap-northeast-3"),
-    Literal::Text("ap-south-1"),
-    Literal::Text("ap-south-2"),
-    Literal::Text("ap-southeast-1"),
-    Literal::Text("ap-southeast-2"),
-    Literal::Text("ap-southeast-3"),
-    Literal::Text("ap-southeast-4"),
-    Literal::Text("ap-southeast-5"),
-    Literal::Text("ap-southeast-7"),
-    Literal::Text("us-gov-east-1"),
-    Literal::Text("us-gov-west-1"),
-    Literal::Text("cn-north-1"),
-    Literal::Text("cn-northwest-1"),
-    Literal::Text("auto"),
-];

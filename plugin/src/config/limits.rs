@@ -1,5 +1,6 @@
 //! The limits a configuration is held to, each with its reason, and the part size that follows from them.
 
+use crate::encode::PARQUET_MAX_FILE_BYTES;
 use crate::settings::MIB;
 
 /// Largest configuration document: far above any list of event names, far below what would strain the guest.
@@ -20,6 +21,9 @@ pub const OVERSHOOT_ROOM_MB: u64 = 512;
 /// Largest `max_file_size_mb`: 312 GiB.
 pub const MAX_FILE_SIZE_MB: i64 =
     ((MAX_PART_SIZE_BYTES / MIB) as u64 * MAX_PARTS - OVERSHOOT_ROOM_MB) as i64;
+
+/// Largest `max_file_size_mb` of Parquet: what the guest's writer can count to, 3.75 GiB.
+pub const MAX_PARQUET_FILE_SIZE_MB: u64 = PARQUET_MAX_FILE_BYTES / MIB as u64;
 
 /// Largest `max_row_mb`: a row is held whole, as it came and as it is written.
 pub const MAX_ROW_MB: i64 = 64;

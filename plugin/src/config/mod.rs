@@ -2,7 +2,9 @@
 //! never repeats a secret, and sends nothing.
 
 pub mod fields;
+mod format;
 pub mod limits;
+mod regions;
 mod rules;
 mod schema;
 mod values;

@@ -3,40 +3,16 @@
 use std::num::NonZeroU64;
 
 use super::fields::{self, Field};
+use super::format::{format, max_file_size_mb};
 use super::limits;
 use super::values::{Values, shown};
 use crate::key::Template;
 use crate::models;
 use crate::s3::endpoint::{Endpoint, Location};
 use crate::settings::{
-    ChecksumAlgorithm, Encryption, Format, JsonLinesCodec, KeyStyle, MIB, ManifestStyle,
-    ObjectSettings, ParquetCodec, ParquetExtension, PayloadSigning, Settings,
+    ChecksumAlgorithm, Encryption, KeyStyle, MIB, ManifestName, ManifestStyle, ManifestWhen,
+    ObjectSettings, ParquetExtension, PayloadSigning, Settings,
 };
-
-/// Levels of gzip (<https://www.zlib.net/manual.html>).
-const GZIP_LEVELS: Levels = Levels {
-    min: 0,
-    max: 9,
-    default: 6,
-};
-/// Levels of brotli (RFC 7932's reference encoder).
-const BROTLI_LEVELS: Levels = Levels {
-    min: 0,
-    max: 11,
-    default: 5,
-};
-/// Levels of zstd; the default is the fastest, as compression is where the time goes.
-const ZSTD_LEVELS: Levels = Levels {
-    min: 1,
-    max: 22,
-    default: 1,
-};
-
-struct Levels {
-    min: i64,
-    max: i64,
-    default: u32,
-}
 
 /// Decide the settings; problems go to `values`. `None` only together with a problem.
 pub fn decide(values: &mut Values, model: Option<&str>) -> Option<Settings> {
@@ -47,9 +23,11 @@ pub fn decide(values: &mut Values, model: Option<&str>) -> Option<Settings> {
     credentials(values);
     event_lists(values, model);
     let endpoint = endpoint?;
-    let max_file_size_mb = values
-        .whole(&fields::MAX_FILE_SIZE_MB)
-        .map_or(0, i64::unsigned_abs);
+    let max_file_size_mb = max_file_size_mb(values, format);
+    let manifest = match values.choice(&fields::MANIFEST) {
+        "detailed" => ManifestStyle::Detailed,
+        _ => ManifestStyle::Simple,
+    };
     Some(Settings {
         bucket: values.text(&fields::BUCKET_NAME)?.to_owned(),
         region: values.text(&fields::REGION)?.to_owned(),
@@ -65,9 +43,15 @@ pub fn decide(values: &mut Values, model: Option<&str>) -> Option<Settings> {
             "plain" => ParquetExtension::Plain,
             _ => ParquetExtension::WithCodec,
         },
-        manifest: match values.choice(&fields::MANIFEST) {
-            "detailed" => ManifestStyle::Detailed,
-            _ => ManifestStyle::Simple,
+        manifest,
+        manifest_name: match values.choice(&fields::MANIFEST_NAME) {
+            "hidden" => ManifestName::Hidden,
+            _ => ManifestName::Visible,
+        },
+        manifest_when: match (values.choice(&fields::MANIFEST_WHEN), manifest) {
+            ("always", _) => ManifestWhen::Always,
+            ("rows", _) | (_, ManifestStyle::Detailed) => ManifestWhen::Rows,
+            (_, ManifestStyle::Simple) => ManifestWhen::Split,
         },
         payload_signing: match values.choice(&fields::PAYLOAD_SIGNING) {
             "signed" => PayloadSigning::Signed,
@@ -192,77 +176,6 @@ fn region_name(region: &str, on_aws: bool) -> Result<(), Wrong> {
 fn prefix(values: &mut Values) -> Option<Template> {
     let template = Template::parse(values.text(&fields::PREFIX)?);
     template.map_err(|problem| values.extend([problem])).ok()
-}
-
-fn format(values: &mut Values) -> Format {
-    let compression = values.choice(&fields::COMPRESSION).to_owned();
-    let parquet = values.choice(&fields::FILE_FORMAT) == "Parquet";
-    if !parquet && !fields::JSON_LINES_COMPRESSIONS.contains(&compression.as_str()) {
-        values.problem(
-            &fields::COMPRESSION,
-            &format!("`{compression}` does not go with JSONLines"),
-            Some("`none`, `gzip`, `brotli` or `zstd`; or `file_format` `Parquet`"),
-        );
-    }
-    match compression.as_str() {
-        "gzip" => {
-            let level = level(values, &GZIP_LEVELS);
-            match parquet {
-                true => Format::Parquet(ParquetCodec::Gzip(level)),
-                false => Format::JsonLines(JsonLinesCodec::Gzip(level)),
-            }
-        }
-        "brotli" => {
-            let level = level(values, &BROTLI_LEVELS);
-            match parquet {
-                true => Format::Parquet(ParquetCodec::Brotli(level)),
-                false => Format::JsonLines(JsonLinesCodec::Brotli(level)),
-            }
-        }
-        "zstd" => {
-            let level = level(values, &ZSTD_LEVELS).cast_signed();
-            match parquet {
-                true => Format::Parquet(ParquetCodec::Zstd(level)),
-                false => Format::JsonLines(JsonLinesCodec::Zstd(level)),
-            }
-        }
-        without_levels => {
-            if values.is_given(&fields::COMPRESSION_LEVEL) {
-                values.problem(
-                    &fields::COMPRESSION_LEVEL,
-                    &format!("compression `{without_levels}` has no levels"),
-                    Some("leave it out, or compress with zstd, gzip or brotli"),
-                );
-            }
-            match (parquet, without_levels) {
-                (true, "lz4") => Format::Parquet(ParquetCodec::Lz4),
-                (true, "snappy") => Format::Parquet(ParquetCodec::Snappy),
-                (true, _) => Format::Parquet(ParquetCodec::None),
-                (false, _) => Format::JsonLines(JsonLinesCodec::None),
-            }
-        }
-    }
-}
-
-fn level(values: &mut Values, levels: &Levels) -> u32 {
-    let Some(level) = values.whole(&fields::COMPRESSION_LEVEL) else {
-        return levels.default;
-    };
-    match u32::try_from(level) {
-        Ok(level) if (levels.min..=levels.max).contains(&i64::from(level)) => level,
-        _ => {
-            let compression = values.choice(&fields::COMPRESSION).to_owned();
-            values.problem(
-                &fields::COMPRESSION_LEVEL,
-                &format!("{compression} has no level `{level}`"),
-                Some(&format!(
-                    "{} to {} for {compression}",
-                    levels.min, levels.max
-                )),
-            );
-            levels.default
-        }
-    }
 }
 
 fn object(values: &mut Values, endpoint: Option<&Endpoint>) -> ObjectSettings {

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::fields::{self, FIELDS, Field, JSON_LINES_COMPRESSIONS, Kind, Literal};
+use super::limits;
 
 /// The schema of the configuration object.
 pub fn json_schema() -> Value {
@@ -33,6 +34,10 @@ pub fn json_schema() -> Value {
             {
                 "if": { "not": has(&fields::FILE_FORMAT, "Parquet") },
                 "then": { "properties": { fields::COMPRESSION.name: one_of(JSON_LINES_COMPRESSIONS) } },
+            },
+            {
+                "if": has(&fields::FILE_FORMAT, "Parquet"),
+                "then": { "properties": { fields::MAX_FILE_SIZE_MB.name: { "maximum": limits::MAX_PARQUET_FILE_SIZE_MB } } },
             },
             {
                 "if": has(&fields::ENCRYPTION, "aws:kms"),

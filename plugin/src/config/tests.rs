@@ -278,7 +278,7 @@ fn schema_and_parser_agree() {
         properties["max_file_size_mb"],
         json!({
             "title": "Maximum file size (MiB)",
-            "description": "Begin a new file once one holds this many MiB, after compression. 0 writes one file.",
+            "description": "Begin a new file once one holds this many MiB, after compression. 0 writes one file. At most 3,840 for Parquet.",
             "type": ["integer", "null"], "minimum": 0, "maximum": 319_488, "default": 0, "examples": [256],
         })
     );
@@ -289,6 +289,35 @@ fn schema_and_parser_agree() {
             "description": "Secret access key that belongs to the access key id. The host keeps it.",
             "type": ["string", "null"], "writeOnly": true,
         })
+    );
+}
+
+/// What Parquet cannot do is refused, by the parser and by the schema.
+#[test]
+fn parquet_files_end_before_4_gib() {
+    for (format, mb, taken) in [
+        ("Parquet", 3_840, true),
+        ("Parquet", 3_841, false),
+        ("JSONLines", 3_841, true),
+        ("JSONLines", 319_488, true),
+    ] {
+        let more = json!({"file_format": format, "max_file_size_mb": mb});
+        assert_eq!(parse(&document(more)).is_ok(), taken, "{format} {mb}");
+    }
+    let error = parse(&document(
+        json!({"file_format": "Parquet", "max_file_size_mb": 4_000}),
+    ));
+    assert_eq!(
+        error.unwrap_err(),
+        failure(
+            "max_file_size_mb",
+            "`4000` is larger than a Parquet file can get".to_owned(),
+            Some("0 to 3840 for Parquet (0 writes files as large as they can get)".to_owned()),
+        )
+    );
+    assert_eq!(
+        json_schema()["allOf"][1]["then"]["properties"]["max_file_size_mb"]["maximum"],
+        3_840
     );
 }
 

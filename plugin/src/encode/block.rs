@@ -2,10 +2,10 @@
 //! on how the host batched them. Never reorders, drops or changes a row (types aside, see `convert`).
 
 use arrow::compute::concat_batches;
-use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 
-use super::{EncodeError, Layout, convert, row_size};
+use super::convert::{self, Target};
+use super::{EncodeError, Layout, row_size};
 
 /// How large a block and a row may be.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +34,7 @@ impl BlockLimits {
     }
 }
 
-/// Consecutive rows, converted to [`Layout::block_schema`].
+/// Consecutive rows, with the types that files hold.
 #[derive(Debug, Clone)]
 pub struct Block {
     /// Number of the first row in the run, from 0, without filtered rows.
@@ -48,7 +48,7 @@ pub struct Block {
 #[derive(Debug)]
 pub struct Rechunker {
     limits: BlockLimits,
-    target: SchemaRef,
+    target: Target,
     pending: Vec<RecordBatch>,
     pending_rows: usize,
     pending_bytes: u64,
@@ -61,7 +61,7 @@ impl Rechunker {
     pub fn new(layout: &Layout, limits: BlockLimits) -> Self {
         Rechunker {
             limits,
-            target: layout.block_schema().clone(),
+            target: layout.target().clone(),
             pending: Vec::new(),
             pending_rows: 0,
             pending_bytes: 0,
@@ -128,12 +128,12 @@ impl Rechunker {
         let mut row = self.first_row;
         for slice in self.pending.drain(..) {
             let rows = slice.num_rows() as u64;
-            converted.push(convert::to_schema(&slice, &self.target, row)?);
+            converted.push(convert::to_target(&slice, &self.target, row)?);
             row += rows;
         }
         let rows = match converted.len() {
             1 => converted.remove(0),
-            _ => concat_batches(&self.target, &converted)?,
+            _ => concat_batches(&self.target.schema, &converted)?,
         };
         let first_row = std::mem::replace(&mut self.first_row, row);
         self.pending_rows = 0;

@@ -4,6 +4,7 @@
 use std::io::{self, Write};
 
 use brotli::CompressorWriter;
+use brotli::enc::BrotliEncoderParams;
 use flate2::write::GzEncoder;
 use flate2::{Compression, GzBuilder};
 use zstd::stream::raw::CParameter;
@@ -12,7 +13,10 @@ use zstd::stream::write::Encoder as ZstdEncoder;
 use crate::settings::JsonLinesCodec;
 
 /// The brotli window, 2^20 bytes: the encoder's tables are several times as large, and a guest is small.
-const BROTLI_WINDOW_LOG: u32 = 20;
+const BROTLI_WINDOW_LOG: i32 = 20;
+/// How much text brotli is told to expect: that of a large file, whatever comes. It chooses its tables by it, and takes
+/// the first write for all there is where it is told nothing: at level 5 files were 69 % larger for that.
+const BROTLI_EXPECTED_BYTES: usize = 1 << 30;
 /// Bytes that brotli hands on at a time.
 const BROTLI_BUFFER_BYTES: usize = 64 << 10;
 
@@ -53,12 +57,19 @@ impl Stream {
                     .operating_system(255)
                     .write(Vec::new(), Compression::new(level)),
             ),
-            JsonLinesCodec::Brotli(level) => Encoder::Brotli(Box::new(CompressorWriter::new(
-                Vec::new(),
-                BROTLI_BUFFER_BYTES,
-                level,
-                BROTLI_WINDOW_LOG,
-            ))),
+            JsonLinesCodec::Brotli(level) => {
+                let parameters = BrotliEncoderParams {
+                    quality: level.cast_signed(),
+                    lgwin: BROTLI_WINDOW_LOG,
+                    size_hint: BROTLI_EXPECTED_BYTES,
+                    ..BrotliEncoderParams::default()
+                };
+                Encoder::Brotli(Box::new(CompressorWriter::with_params(
+                    Vec::new(),
+                    BROTLI_BUFFER_BYTES,
+                    &parameters,
+                )))
+            }
             JsonLinesCodec::Zstd(level) => {
                 let mut encoder = ZstdEncoder::new(Vec::new(), level)?;
                 encoder.include_checksum(true)?;

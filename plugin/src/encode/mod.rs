@@ -11,10 +11,13 @@ mod convert;
 mod filter;
 mod json_text;
 mod jsonl;
+mod logical;
+mod normal;
 mod parquet;
 mod row_size;
 #[cfg(test)]
 mod tests;
+mod types;
 
 use std::num::NonZeroU64;
 
@@ -24,15 +27,21 @@ use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 
 pub use block::{Block, BlockLimits, Rechunker};
+pub use convert::micros;
 pub use filter::EventFilter;
 pub use json_text::Repairs;
 pub use jsonl::overshoot_bytes as json_lines_overshoot_bytes;
 pub use parquet::{
     MAX_FILE_BYTES as PARQUET_MAX_FILE_BYTES, overshoot_bytes as parquet_overshoot_bytes,
 };
+pub use types::{Meaning, is_text, is_uuid};
 
+use self::convert::Target;
 use crate::failure::Failure;
 use crate::settings::Format;
+
+/// Output that an encoder gathers before it should be taken: enough that calls do not matter, little next to a part.
+pub const OUTPUT_CHUNK_BYTES: usize = 64 << 10;
 
 /// Why rows cannot become a file. All but the last three are the supplied data's fault.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +57,16 @@ pub enum EncodeError {
     },
     #[error("the schema has no columns: there is nothing to export")]
     NoColumns,
+    /// Found when a run is configured, as [`EncodeError::UnsupportedColumn`].
+    #[error(
+        "the schema has {columns} columns (fields of nested columns counted), and a Parquet file with this compression \
+         takes at most {most}: the writer keeps buffers for each of them, and so does zstd; {remedy}"
+    )]
+    TooManyColumns {
+        columns: usize,
+        most: usize,
+        remedy: &'static str,
+    },
     #[error(
         "row {row} (counted from 0 in this run, without filtered rows) holds {bytes} bytes, more than the limit of \
          {limit_bytes}; raise `max_row_mb` or shorten the row in the source"
@@ -109,7 +128,7 @@ impl From<EncodeError> for Failure {
 /// What every file of a run has in common, prepared once: column encoders, writer properties, limits.
 #[derive(Debug, Clone)]
 pub struct Layout {
-    block_schema: SchemaRef,
+    target: Target,
     limit_bytes: Option<NonZeroU64>,
     kind: Kind,
 }
@@ -121,42 +140,50 @@ enum Kind {
 }
 
 impl Layout {
-    /// Decide how rows of `schema` become files. `json_columns` says for each column (missing ones: no) whether its
-    /// text is JSON; a field whose Arrow extension is `arrow.json` is JSON as well. `limit_bytes` closes a file once
-    /// it holds that many bytes.
+    /// Decide how rows of `schema` become files. `meanings` says what the model makes of each column (the rest are
+    /// their own). `limit_bytes` closes a file once it holds that many bytes.
     ///
     /// # Errors
-    /// A column of a type that the format cannot hold, named with its type.
+    /// A column of a type that the format cannot hold, named with its type; or more columns than it can.
     pub fn new(
         schema: &Schema,
         format: Format,
         limit_bytes: Option<NonZeroU64>,
-        json_columns: &[bool],
+        meanings: &[Meaning],
     ) -> Result<Self, EncodeError> {
         check_schema(schema, format)?;
-        let json = convert::json_columns(schema, json_columns);
-        let (block_schema, kind) = match format {
+        let meanings = types::meanings(schema, meanings);
+        let (schema, kind) = match format {
             Format::JsonLines(codec) => {
-                let block_schema = convert::json_lines_schema(schema);
-                let plan = jsonl::Plan::new(&block_schema, &json, codec)?;
-                (block_schema, Kind::JsonLines(plan))
+                let schema = types::json_lines_schema(schema);
+                let plan = jsonl::Plan::new(&schema, &meanings, codec)?;
+                (schema, Kind::JsonLines(plan))
             }
             Format::Parquet(codec) => {
-                let block_schema = convert::parquet_schema(schema);
-                let plan = parquet::Plan::new(&block_schema, &json, codec)?;
-                (block_schema, Kind::Parquet(Box::new(plan)))
+                let schema = types::parquet_schema(schema, &meanings);
+                let plan = parquet::Plan::new(&schema, &meanings, codec)?;
+                (schema, Kind::Parquet(Box::new(plan)))
             }
         };
+        let target = Target {
+            schema,
+            bounds_decimals: matches!(kind, Kind::Parquet(_)),
+        };
         Ok(Layout {
-            block_schema,
+            target,
             limit_bytes,
             kind,
         })
     }
 
-    /// The schema of the blocks that the encoders take: what [`Rechunker`] converts to.
-    pub fn block_schema(&self) -> &SchemaRef {
-        &self.block_schema
+    /// What [`Rechunker`] converts rows to, for the encoders to take.
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The schema of the blocks that the encoders take.
+    fn block_schema(&self) -> &SchemaRef {
+        &self.target.schema
     }
 }
 
@@ -165,7 +192,7 @@ impl Layout {
 /// # Errors
 /// The first column that cannot be exported, with its type and the reason; or that there are no columns.
 pub fn check_schema(schema: &Schema, format: Format) -> Result<(), EncodeError> {
-    convert::check_schema(schema, format)
+    types::check_schema(schema, format)
 }
 
 /// One open file.
@@ -205,7 +232,7 @@ impl FileEncoder {
                 limit_bytes,
             )?)),
             Kind::Parquet(plan) => {
-                let schema = layout.block_schema.clone();
+                let schema = layout.block_schema().clone();
                 Inner::Parquet(Box::new(parquet::ParquetEncoder::new(
                     plan,
                     schema,
@@ -216,8 +243,9 @@ impl FileEncoder {
         Ok(FileEncoder { rows: 0, inner })
     }
 
-    /// Take rows of `block` from `from_row` on, until the block is used up or the file is full; returns how many were
-    /// taken. The rest belongs to the next file. `block` has [`Layout::block_schema`].
+    /// Take rows of `block` from `from_row` on, until the block is used up, the file is full or
+    /// [`OUTPUT_CHUNK_BYTES`] of output should be taken; returns how many were taken. Where the file is full the rest
+    /// belongs to the next file. `block` has the schema that [`Rechunker`] gives it.
     ///
     /// # Errors
     /// The Parquet writer or the codec failed.

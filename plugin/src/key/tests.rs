@@ -43,6 +43,10 @@ fn prefixes() {
         ("{year}-{month}-{day}_{table}/", "2023-07-28_events/"),
         ("{hour}/{minute}/{second}", "01/00/00/"),
         (
+            "{start_year}-{start_month}-{start_day}/{start_hour}{start_minute}{start_second}",
+            "2023-07-28/000000/",
+        ),
+        (
             "{data_interval_start}/{data_interval_end}",
             "2023-07-28T00:00:00+00:00/2023-07-28T01:00:00+00:00/",
         ),
@@ -159,8 +163,8 @@ fn times_in_names() {
 
 #[test]
 fn refused_prefixes() {
-    let known = "`{year}`, `{month}`, `{day}`, `{hour}`, `{minute}`, `{second}`, `{table}`, \
-                 `{data_interval_start}`, `{data_interval_end}`; `{{` and `}}` for literal braces";
+    let known = "`{year}`, `{month}`, `{day}`, `{hour}`, `{minute}`, `{second}`, `{start_year}`, `{start_month}`, \
+                 `{start_day}`, `{start_hour}`, `{start_minute}`, `{start_second}`, `{table}`, `{data_interval_start}`, `{data_interval_end}`; `{{` and `}}` for literal braces";
     let folders = "printable text, folders with names";
     let cases = [
         (
@@ -237,34 +241,106 @@ fn refused_prefixes() {
     );
 }
 
+/// The hour before midnight: its end is the next day's, its start is its own.
+#[test]
+fn parts_of_the_start_and_of_the_end() {
+    let midnight = END + 23 * HOUR;
+    let run = |start_micros| Run {
+        interval: Interval {
+            start_micros,
+            end_micros: midnight,
+        },
+        ..run()
+    };
+    let prefix = "{year}/{month}/{day}/{hour}|{start_year}/{start_month}/{start_day}/{start_hour}";
+    let settings = settings(prefix, "");
+    let names = KeyNames::new(&settings, &run(Some(midnight - HOUR))).unwrap();
+    assert!(names.stem().starts_with("2023/07/29/00|2023/07/28/23/"));
+    let names = KeyNames::new(&settings, &run(None)).unwrap();
+    assert!(
+        names
+            .stem()
+            .starts_with("2023/07/29/00|START/START/START/START/")
+    );
+}
+
+#[test]
+fn when_and_how_a_manifest_is_named() {
+    let visible = Some(format!("a/{ISO}_manifest.json"));
+    let hidden = Some(format!("a/_{ISO}_manifest.json"));
+    let split = r#""max_file_size_mb":1"#;
+    let cases = [
+        (r#""manifest_when":"auto""#.to_owned(), None),
+        (r#""manifest_when":"rows""#.to_owned(), visible.clone()),
+        (r#""manifest_when":"always""#.to_owned(), visible.clone()),
+        (r#""manifest":"detailed""#.to_owned(), visible.clone()),
+        (split.to_owned(), visible),
+        (
+            format!(r#"{split},"manifest_name":"hidden""#),
+            hidden.clone(),
+        ),
+        (
+            r#""manifest_when":"always","manifest_name":"hidden""#.to_owned(),
+            hidden,
+        ),
+        (r#""manifest_name":"hidden""#.to_owned(), None),
+    ];
+    for (more, manifest) in cases {
+        let names = KeyNames::new(&settings("a", &format!(",{more}")), &run()).unwrap();
+        assert_eq!(names.manifest(), manifest, "{more}");
+    }
+    let root = KeyNames::new(
+        &settings("", r#","manifest_when":"rows","manifest_name":"hidden""#),
+        &run(),
+    );
+    assert_eq!(
+        root.unwrap().manifest(),
+        Some(format!("_{ISO}_manifest.json"))
+    );
+}
+
+/// The largest number that a file can have is part of it: a run finds nothing out in its middle.
 #[test]
 fn keys_end_at_1024_bytes_of_utf8() {
-    let name = ISO.len() + ".jsonl".len() + 1;
-    let fits = "é".repeat((1024 - name) / 2) + &"x".repeat((1024 - name) % 2);
-    let names = KeyNames::new(&settings(&fits, ""), &run()).unwrap();
-    assert_eq!(names.data(0).unwrap().len(), 1024);
-    assert!(names.probe().len() <= 1024);
-    let cut: String = format!("{fits}/{ISO}").chars().take(60).collect();
-    let too_long = |bytes: usize, cut: &str| {
-        config::failure(
-            "prefix",
-            format!("gives the key `{cut}…` of {bytes} bytes"),
-            Some("keys of at most 1024 bytes of UTF-8".to_owned()),
-        )
-    };
-    assert_eq!(names.data(1).unwrap_err(), too_long(1026, &cut));
-    let over = format!("x{fits}");
-    let cut: String = over.chars().take(60).collect();
-    assert_eq!(
-        KeyNames::new(&settings(&over, ""), &run()).unwrap_err(),
-        too_long(1025, &cut)
-    );
-    // The manifest's name is longer than the file's.
-    let cut: String = fits.chars().take(60).collect();
-    assert_eq!(
-        KeyNames::new(&settings(&fits, r#","manifest":"detailed""#), &run()).unwrap_err(),
-        too_long(1024 - ".jsonl".len() + "_manifest.json".len(), &cut)
-    );
+    let number = "-4294967295".len();
+    for (more, longest) in [
+        ("", number + ".jsonl".len()),
+        (r#","max_file_size_mb":1"#, number + ".jsonl".len()),
+        (
+            r#","file_format":"Parquet","compression":"zstd""#,
+            number + ".parquet.zst".len(),
+        ),
+        (
+            r#","file_format":"Parquet","compression":"lz4","manifest":"detailed","manifest_name":"hidden""#,
+            number + ".parquet.lz4".len(),
+        ),
+        (
+            r#","manifest_when":"always","manifest_name":"hidden","key_style":"iso","compression":"none""#,
+            (number + ".jsonl".len()).max("__manifest.json".len()),
+        ),
+    ] {
+        let room = 1024 - 1 - ISO.len() - longest;
+        let fits = "é".repeat(room / 2) + &"x".repeat(room % 2);
+        let names = KeyNames::new(&settings(&fits, more), &run()).unwrap();
+        assert!(names.data(u32::MAX).unwrap().len() <= 1024, "{more}");
+        assert!(names.probe().len() <= 1024, "{more}");
+        let manifest = names.manifest().map_or(0, |key| key.len());
+        assert!(manifest <= 1024, "{more}");
+        let over = format!("x{fits}");
+        let cut: String = over.chars().take(60).collect();
+        assert_eq!(
+            KeyNames::new(&settings(&over, more), &run()).unwrap_err(),
+            config::failure(
+                "prefix",
+                format!("gives keys that begin with `{cut}…` and have up to 1025 bytes"),
+                Some(
+                    "keys of at most 1024 bytes of UTF-8, the file's number included; use a shorter prefix"
+                        .to_owned()
+                ),
+            ),
+            "{more}"
+        );
+    }
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn detailed_tells_everything() {
                 algorithm: ChecksumAlgorithm::Crc64Nvme,
                 text: "AAAA".to_owned(),
             }),
-            times_micros: Some((-1, i64::MAX)),
+            times_micros: Some((-1, i128::from(i64::MAX))),
         },
         ManifestFile {
             key: "a-1.jsonl".to_owned(),

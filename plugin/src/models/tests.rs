@@ -99,7 +99,8 @@ fn kinds_take_every_form_of_their_type() {
         (Kind::Boolean, DataType::Int8, false),
     ];
     for (kind, data_type, taken) in cases {
-        assert_eq!(kind.takes(&data_type), taken, "{kind:?} {data_type}");
+        let field = Field::new("c", data_type, true);
+        assert_eq!(kind.takes(&field), taken, "{kind:?} {field:?}");
     }
 }
 
@@ -142,24 +143,41 @@ fn unknown_models_pass_as_they_are() {
 }
 
 #[test]
-fn json_by_model_and_by_extension() {
-    let tagged = |data_type| {
-        Field::new("payload", data_type, true)
-            .with_metadata([("ARROW:extension:name", "arrow.json")])
-    };
-    let plain = |name: &str| Field::new(name, DataType::Utf8, true);
+fn what_models_make_of_columns() {
     let cases = [
-        ("events", plain("properties"), true),
-        ("events", plain("person_properties"), true),
-        ("events", plain("event"), false),
-        ("persons", plain("properties"), true),
-        ("sessions", plain("properties"), false),
-        ("invoices", tagged(DataType::LargeUtf8), true),
-        ("events", tagged(DataType::Utf8View), true),
-        ("events", tagged(DataType::Int64), false),
+        ("events", "properties", Meaning::Json),
+        ("events", "person_properties", Meaning::Json),
+        ("events", "uuid", Meaning::Text),
+        ("events", "timestamp", Meaning::Own),
+        ("events", "extra", Meaning::Own),
+        ("persons", "properties", Meaning::Json),
+        ("sessions", "properties", Meaning::Own),
+        ("sessions", "urls", Meaning::Own),
+        ("invoices", "properties", Meaning::Own),
     ];
-    for (model, field, json) in cases {
-        assert_eq!(is_json(model, &field), json, "{model} {field:?}");
+    for (model, name, meaning) in cases {
+        let schema = Schema::new(vec![Field::new(name, DataType::Utf8, true)]);
+        assert_eq!(meanings(model, &schema), [meaning], "{model} {name}");
+    }
+}
+
+#[test]
+fn a_uuid_will_do_where_text_is_wanted() {
+    let bytes = DataType::FixedSizeBinary(16);
+    let uuid = |data_type: &DataType| {
+        Field::new("uuid", data_type.clone(), true)
+            .with_metadata([("ARROW:extension:name".to_owned(), "arrow.uuid".to_owned())])
+    };
+    let keyed = DataType::Dictionary(Box::new(DataType::Int32), Box::new(bytes.clone()));
+    let cases = [
+        (Kind::Text, uuid(&bytes), true),
+        (Kind::Text, uuid(&keyed), true),
+        (Kind::Text, uuid(&DataType::FixedSizeBinary(4)), false),
+        (Kind::Text, Field::new("uuid", bytes.clone(), true), false),
+        (Kind::Json, uuid(&bytes), false),
+    ];
+    for (kind, field, takes) in cases {
+        assert_eq!(kind.takes(&field), takes, "{kind:?} {field:?}");
     }
 }
 

@@ -167,6 +167,24 @@ fn a_plan_with_every_option() {
     }
 }
 
+/// A hidden manifest is asked for by its own key, as its name does not begin as the files' do.
+#[test]
+fn a_hidden_manifest_has_grants_of_its_own() {
+    let plan = planned(json!({"manifest_when": "always", "manifest_name": "hidden"}));
+    let key = format!("a b/events/_{STEM}_manifest.json");
+    assert_eq!(plan.manifest_key, Some(key));
+    let path = STEM_PATH.replace("/events/", "/events/_") + "_manifest.json";
+    let own: Vec<&str> = plan
+        .grants
+        .iter()
+        .filter(|grant| grant.path_prefix == path)
+        .map(|grant| grant.operation.as_str())
+        .collect();
+    assert_eq!(own, ["PutObject", "HeadObject", "DeleteObject"]);
+    let visible = planned(json!({"manifest_when": "always"}));
+    assert_eq!(visible.grants.len() + own.len(), plan.grants.len());
+}
+
 #[test]
 fn decided_settings_for_a_person() {
     let text = |plan: &Plan| -> Vec<String> {
@@ -197,6 +215,14 @@ fn decided_settings_for_a_person() {
         "encryption": "aws:kms", "kms_key_id": "k", "checksum": "none", "tags": {"a": "b", "c": "d"},
         "if_none_match": true,
     })));
+    for (more, expected) in [
+        (json!({"manifest_when": "rows"}), "manifest=simple"),
+        (json!({"manifest_when": "always"}), "manifest=simple"),
+        (json!({"manifest_when": "always"}), "manifest_when=always"),
+    ] {
+        let lines = text(&planned(more));
+        assert!(lines.iter().any(|line| line == expected), "{lines:?}");
+    }
     for line in [
         "compression_level=1",
         "max_file_size_bytes=1048576",

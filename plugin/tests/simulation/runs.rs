@@ -10,8 +10,9 @@ use s3_destination::imports::NoteError;
 use s3_destination::key::KeyNames;
 use s3_destination::recover::recover;
 use s3_destination::run::{Export, Report};
-use s3_destination::settings::{Run, Settings};
+use s3_destination::settings::{ManifestName, ManifestStyle, ManifestWhen, Run, Settings};
 use s3_destination::upload::Limits;
+use serde_json::Value;
 
 use crate::disasters::scene;
 use crate::simulated::{Host, World, no_faults, run, settings};
@@ -101,6 +102,34 @@ fn a_run_without_rows_tells_of_an_earlier_one_with_some() {
     assert!(log.len() == 1 && log[0].starts_with(unknown), "{log:?}");
 }
 
+/// With `always`, a manifest that names no file says that the interval was exported and had no rows.
+#[test]
+fn a_run_without_rows_writes_a_manifest_where_it_always_does() {
+    for (style, when, written) in [
+        (ManifestStyle::Simple, ManifestWhen::Split, false),
+        (ManifestStyle::Detailed, ManifestWhen::Rows, false),
+        (ManifestStyle::Simple, ManifestWhen::Always, true),
+        (ManifestStyle::Detailed, ManifestWhen::Always, true),
+    ] {
+        for name in [ManifestName::Visible, ManifestName::Hidden] {
+            let mut settings = settings("");
+            settings.manifest = style;
+            settings.manifest_when = when;
+            settings.manifest_name = name;
+            let (world, keys) = after(&settings, 0);
+            let report = exported(&world, &settings, 0, LIMITS);
+            assert_eq!(report.files, []);
+            assert_eq!(report.manifest_key, keys.manifest().filter(|_| written));
+            let Some(key) = report.manifest_key else {
+                continue;
+            };
+            let store = world.store.borrow();
+            let manifest: Value = serde_json::from_slice(&store.objects[&key].bytes).unwrap();
+            assert_eq!(manifest["files"], Value::Array(vec![]), "{key}");
+        }
+    }
+}
+
 #[test]
 fn an_unsplit_export_that_outgrows_a_file_says_so() {
     let mut settings = settings("");
@@ -109,7 +138,7 @@ fn an_unsplit_export_that_outgrows_a_file_says_so() {
     assert_eq!(
         exported(&world, &settings, 12_000, LIMITS).warnings,
         [
-            "the export outgrew the largest file that this format and the store allow and went on in 2 files; set max_file_size_mb to choose their size"
+            "the export outgrew the largest file that this format and the store allow and went on in 3 files; set max_file_size_mb to choose their size"
         ]
     );
 }

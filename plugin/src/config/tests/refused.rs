@@ -85,7 +85,7 @@ fn refused_values() {
         ("storage_class", json!(""), "`` is no storage class".into(), CLASS),
         ("expected_bucket_owner", json!("123"), "`123` is no AWS account id".into(), "12 digits, as text"),
         ("endpoint_url", json!(false), "`false` is true or false, not text".into(), "text"),
-        ("prefix", json!("{x}"), "has the unknown variable `{x}`".into(), "`{year}`, `{month}`, `{day}`, `{hour}`, `{minute}`, `{second}`, `{table}`, `{data_interval_start}`, `{data_interval_end}`; `{{` and `}}` for literal braces"),
+        ("prefix", json!("{x}"), "has the unknown variable `{x}`".into(), "`{year}`, `{month}`, `{day}`, `{hour}`, `{minute}`, `{second}`, `{start_year}`, `{start_month}`, `{start_day}`, `{start_hour}`, `{start_minute}`, `{start_second}`, `{table}`, `{data_interval_start}`, `{data_interval_end}`; `{{` and `}}` for literal braces"),
         ("kms_key_id", json!("a b"), "`a b` is neither id nor ARN of a KMS key".into(), KEYS),
     ];
     for (field, value, message, allowed) in cases {

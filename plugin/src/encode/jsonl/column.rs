@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Field};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 
-use super::super::{EncodeError, Repairs, convert, json_text};
+use super::super::{EncodeError, Repairs, json_text, types};
 use super::number;
 use super::scalar::Scalar;
 
@@ -17,7 +17,7 @@ use super::scalar::Scalar;
 #[derive(Debug)]
 pub struct Column {
     /// What stands before the value: an opening brace or a comma, the escaped key and a colon.
-    prefix: Vec<u8>,
+    pub(super) prefix: Vec<u8>,
     pub(super) kind: Kind,
 }
 
@@ -62,20 +62,19 @@ impl Kind {
         Ok(match field.data_type() {
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View if json => Kind::Json,
             DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
-                Kind::List(Box::new(Kind::of(item, convert::is_json(item))?))
+                Kind::List(Box::new(Kind::of(item, types::is_json(item))?))
             }
             DataType::Struct(fields) => {
                 let columns = fields
                     .iter()
                     .enumerate()
-                    .map(|(index, field)| Column::new(index, field, convert::is_json(field)));
+                    .map(|(index, field)| Column::new(index, field, types::is_json(field)));
                 Kind::Struct(columns.collect::<Result<_, _>>()?)
             }
             DataType::Map(entries, _) => match entries.data_type() {
-                DataType::Struct(fields) if fields.len() == 2 => Kind::Map(Box::new(Kind::of(
-                    &fields[1],
-                    convert::is_json(&fields[1]),
-                )?)),
+                DataType::Struct(fields) if fields.len() == 2 => {
+                    Kind::Map(Box::new(Kind::of(&fields[1], types::is_json(&fields[1]))?))
+                }
                 _ => return Err(unsupported(field.name(), field.data_type())),
             },
             _ => Kind::Plain,

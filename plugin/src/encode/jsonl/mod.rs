@@ -14,7 +14,8 @@ use arrow::record_batch::RecordBatch;
 
 use self::column::{Column, Scratch};
 use super::codec::{FLUSH_BYTES, Stream, bound_bytes};
-use super::{EncodeError, Finished};
+use super::types::{self, Meaning};
+use super::{EncodeError, Finished, OUTPUT_CHUNK_BYTES};
 use crate::settings::JsonLinesCodec;
 
 /// Text is handed to the codec once there is this much, at the end of a row: small enough to stay in the cache
@@ -36,18 +37,23 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Encoders for the columns of blocks of `schema`; `json` says which columns are JSON text.
+    /// Encoders for the columns of blocks of `schema`; `meanings` says what the model makes of each.
     ///
     /// # Errors
     /// A column's type is none that JSON Lines can hold.
-    pub fn new(schema: &Schema, json: &[bool], codec: JsonLinesCodec) -> Result<Self, EncodeError> {
-        let fields = schema.fields().iter().zip(json).enumerate();
-        let columns = fields.map(|(index, (field, json))| Column::new(index, field, *json));
+    pub fn new(
+        schema: &Schema,
+        meanings: &[Meaning],
+        codec: JsonLinesCodec,
+    ) -> Result<Self, EncodeError> {
+        let fields = schema.fields().iter().zip(meanings).enumerate();
+        let columns = fields.map(|(index, (field, meaning))| {
+            let is_json = *meaning == Meaning::Json || types::is_json(field);
+            Column::new(index, field, is_json)
+        });
         let columns: Arc<[Column]> = columns.collect::<Result<_, _>>()?;
         Ok(Plan {
-            measures_every_row: columns
-                .iter()
-                .any(|column| text_size::repeats_keys(&column.kind)),
+            measures_every_row: text_size::keys_outweigh(&columns, TEXT_BUFFER_BYTES),
             columns,
             codec,
         })
@@ -121,7 +127,8 @@ impl LinesEncoder {
         })
     }
 
-    /// Take rows until the block is used up or the file is full.
+    /// Take rows until the block is used up, the file is full, or there is so much output that it should be taken: a
+    /// block's text can be many times as large as the block.
     ///
     /// # Errors
     /// The codec failed, the block has another schema, or a row's text would be larger than [`MAX_ROW_TEXT_BYTES`].
@@ -129,9 +136,6 @@ impl LinesEncoder {
         let columns = Arc::clone(&self.columns);
         let bound = column::bind(&columns, block)?;
         for row in from_row..block.num_rows() {
-            if self.full {
-                return Ok(row - from_row);
-            }
             // A block that is one row may hold a large one.
             let text_bytes = match self.measures_every_row || block.num_rows() == 1 {
                 true => measured(&bound, row)?,
@@ -162,6 +166,9 @@ impl LinesEncoder {
                 self.full = self
                     .limit_bytes
                     .is_some_and(|limit| self.text_bytes >= limit);
+            }
+            if self.full || self.stream.output_len() >= OUTPUT_CHUNK_BYTES {
+                return Ok(row + 1 - from_row);
             }
         }
         Ok(block.num_rows() - from_row)

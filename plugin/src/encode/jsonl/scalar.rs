@@ -4,9 +4,17 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::*;
 
+use super::super::convert::MILLIS_PER_DAY;
 use super::{number, time};
 
-const MILLIS_PER_DAY: i64 = 86_400_000;
+/// `false`, `null`
+const BOOLEAN_BYTES: u64 = 5;
+/// `-9223372036854775808`, `18446744073709551615`
+const INTEGER_BYTES: u64 = 20;
+/// What the writer of floats reserves: 17 digits, sign, point, exponent.
+const FLOAT_BYTES: u64 = 32;
+/// `"-292277022657-01-27T08:29:52.000000+00:00"`, and the same with longer years where the unit is days.
+const MOMENT_BYTES: u64 = 48;
 
 /// The values of an array, by how they are written.
 pub enum Scalar<'a> {
@@ -83,6 +91,32 @@ impl<'a> Scalar<'a> {
         })
     }
 
+    /// The most text that any of the values has.
+    pub fn most_bytes(&self) -> u64 {
+        match self {
+            Scalar::Null | Scalar::Boolean(_) => BOOLEAN_BYTES,
+            Scalar::Int8(_)
+            | Scalar::Int16(_)
+            | Scalar::Int32(_)
+            | Scalar::Int64(_)
+            | Scalar::UInt8(_)
+            | Scalar::UInt16(_)
+            | Scalar::UInt32(_)
+            | Scalar::UInt64(_) => INTEGER_BYTES,
+            Scalar::Float16(_) | Scalar::Float32(_) | Scalar::Float64(_) => FLOAT_BYTES,
+            Scalar::Decimal32(_, _, scale) => decimal_bytes(10, *scale),
+            Scalar::Decimal64(_, _, scale) => decimal_bytes(19, *scale),
+            Scalar::Decimal128(_, _, scale) => decimal_bytes(39, *scale),
+            Scalar::Decimal256(_, _, scale) => decimal_bytes(77, *scale),
+            Scalar::Timestamp(_, _)
+            | Scalar::Date32(_)
+            | Scalar::Date64(_)
+            | Scalar::Time32(_, _)
+            | Scalar::TimeMicros(_)
+            | Scalar::TimeNanos(_) => MOMENT_BYTES,
+        }
+    }
+
     /// Append the value of a row.
     pub fn write(&self, row: usize, out: &mut Vec<u8>) {
         match self {
@@ -122,6 +156,17 @@ impl<'a> Scalar<'a> {
             Scalar::TimeNanos(values) => time::write_time(values[row].div_euclid(1000), out),
         }
     }
+}
+
+/// The most text of a decimal of so many digits (those of its width: a value may have more than its precision): all of
+/// them, or with the zeros that a scale beyond them adds, behind them or in front; sign, a zero and a point.
+fn decimal_bytes(digits: u64, scale: i8) -> u64 {
+    let scale_digits = u64::from(scale.unsigned_abs());
+    let figures = match scale < 0 {
+        true => digits + scale_digits,
+        false => digits.max(scale_digits),
+    };
+    figures + 3
 }
 
 /// Units finer than a microsecond are floored to it.

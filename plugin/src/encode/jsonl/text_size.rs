@@ -1,11 +1,9 @@
 //! How much text a row becomes, before it is written: escapes and repeated keys can make it many times as large as the
 //! row, and memory that is not there ends the plugin rather than the run. Writes nothing.
 
-use super::column::{Bound, Kind, Nullable, Values};
+use super::column::{Bound, Column, Kind, Nullable, Values};
 use crate::encode::json_text;
 
-/// The most text of any number, truth value or moment: a 256-bit decimal with its sign, point and 76 zeros.
-const SCALAR_BYTES: u64 = 160;
 /// Quotes around a text, brackets around a list, or `null`, and the comma after it.
 const PUNCTUATION_BYTES: u64 = 5;
 
@@ -36,13 +34,29 @@ fn value(array: &Nullable<'_>, row: usize) -> u64 {
             // A key that is no text is written as a text: its quotes are escaped.
             .map(|entry| 2 * value(&entries.0, entry) + value(&entries.1, entry))
             .sum(),
-        Values::Scalar(_) => SCALAR_BYTES,
+        Values::Scalar(values) => values.most_bytes(),
     };
     text + PUNCTUATION_BYTES
 }
 
-/// Whether keys of the schema stand in the text once for each element of a list: then a small row can be a long text.
-pub fn repeats_keys(kind: &Kind) -> bool {
+/// Whether keys can make a row's text large while the row is small: because they are longer than `limit_bytes` in all,
+/// or stand in the text once for each element of a list.
+pub fn keys_outweigh(columns: &[Column], limit_bytes: usize) -> bool {
+    key_bytes(columns) > limit_bytes || columns.iter().any(|column| repeats_keys(&column.kind))
+}
+
+fn key_bytes(columns: &[Column]) -> usize {
+    let own = |column: &Column| {
+        column.prefix.len()
+            + match &column.kind {
+                Kind::Struct(columns) => key_bytes(columns),
+                _ => 0,
+            }
+    };
+    columns.iter().map(own).sum()
+}
+
+fn repeats_keys(kind: &Kind) -> bool {
     match kind {
         Kind::Json | Kind::Plain => false,
         Kind::List(item) | Kind::Map(item) => has_keys(item),

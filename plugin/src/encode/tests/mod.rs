@@ -1,10 +1,13 @@
 //! What the encoders promise, checked from outside: batches in, files out, read back by other decoders.
 
+mod columns;
+mod extensions;
 mod json_text;
 mod lines;
 mod parquet_files;
 mod same_bytes;
 mod split;
+mod wide;
 
 use std::io::Read;
 use std::num::NonZeroU64;
@@ -58,7 +61,14 @@ pub fn export(
     limits: BlockLimits,
 ) -> Result<Vec<File>, EncodeError> {
     let limit_bytes = limit_bytes.and_then(NonZeroU64::new);
-    let layout = Layout::new(&batches[0].schema(), format, limit_bytes, json_columns)?;
+    let meanings: Vec<Meaning> = json_columns
+        .iter()
+        .map(|json| match json {
+            true => Meaning::Json,
+            false => Meaning::Own,
+        })
+        .collect();
+    let layout = Layout::new(&batches[0].schema(), format, limit_bytes, &meanings)?;
     let mut rechunker = Rechunker::new(&layout, limits);
     let mut blocks = Vec::new();
     for batch in batches {

@@ -2,78 +2,24 @@
 
 use std::sync::Arc;
 
-use arrow::array::*;
-use arrow::datatypes::*;
+use arrow::array::{StringArray, UInt32Array};
 use proptest::prelude::*;
 
+use super::columns::{Draw, KINDS, column};
 use super::*;
 
-/// A column of `rows` values (nulls among them) of a kind, drawn from `seed`.
-fn column(kind: usize, rows: usize, seed: u64) -> ArrayRef {
-    let draw = |row: usize| {
-        let mixed = (seed ^ row as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        mixed ^ (mixed >> 29)
-    };
-    let some = |row: usize| (!draw(row).is_multiple_of(5)).then(|| draw(row) >> 8);
-    let text = |row: usize| some(row).map(|n| "\u{e9}\"x".repeat(n as usize % 40));
-    let all = || 0..rows;
-    match kind % 9 {
-        0 => Arc::new(
-            all()
-                .map(some)
-                .map(|n| n.map(|n| n as i64))
-                .collect::<Int64Array>(),
-        ),
-        1 => Arc::new(all().map(text).collect::<StringArray>()),
-        2 => Arc::new(all().map(text).collect::<StringViewArray>()),
-        3 => {
-            let texts: Vec<_> = all().map(text).collect();
-            let dictionary = texts.iter().map(Option::as_deref);
-            Arc::new(dictionary.collect::<DictionaryArray<Int16Type>>())
-        }
-        4 => Arc::new(
-            all()
-                .map(some)
-                .map(|n| n.map(|n| n as f64 / 7.0))
-                .collect::<Float64Array>(),
-        ),
-        5 => Arc::new(
-            all()
-                .map(some)
-                .map(|n| n.map(|n| n % 2 == 0))
-                .collect::<BooleanArray>(),
-        ),
-        6 => Arc::new(
-            all()
-                .map(some)
-                .map(|n| n.map(|n| n as i64))
-                .collect::<TimestampNanosecondArray>(),
-        ),
-        7 => {
-            let lists = all().map(|row| {
-                some(row).map(|n| (0..n % 5).map(move |m| (m != 2).then_some(m as i32)))
-            });
-            Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>(lists))
-        }
-        _ => {
-            let fields = Fields::from(vec![
-                Field::new("a", DataType::Utf8, true),
-                Field::new("b", DataType::Int64, true),
-            ]);
-            let columns = vec![column(1, rows, seed ^ 1), column(0, rows, seed ^ 2)];
-            let nulls = all().map(|row| some(row).is_some()).collect::<Vec<_>>();
-            Arc::new(StructArray::new(fields, columns, Some(nulls.into())))
-        }
-    }
-}
+/// Nulls among the values, as many as catch whatever treats them in another way.
+const OFTEN_NULL: u64 = 5;
+/// A null in some blocks and none in others.
+const SELDOM_NULL: u64 = 9_000;
 
-fn batch_of(kinds: &[usize], rows: usize, seed: u64) -> RecordBatch {
+fn batch_of(kinds: &[usize], draw: Draw) -> RecordBatch {
     let columns = kinds.iter().enumerate().map(|(index, kind)| {
-        (
-            format!("c{index}"),
-            column(*kind, rows, seed.wrapping_add(index as u64 * 77)),
-            true,
-        )
+        let draw = Draw {
+            seed: draw.seed.wrapping_add(index as u64 * 77),
+            ..draw
+        };
+        (format!("c{index}"), column(*kind, draw), true)
     });
     RecordBatch::try_from_iter_with_nullable(columns).unwrap()
 }
@@ -107,7 +53,7 @@ proptest! {
 
     #[test]
     fn batch_boundaries_leave_no_trace(
-        kinds in prop::collection::vec(0..9_usize, 1..6),
+        kinds in prop::collection::vec(0..KINDS, 1..6),
         rows in 1..400_usize,
         seed in any::<u64>(),
         cuts in prop::collection::vec(any::<u16>().prop_map(usize::from), 0..12),
@@ -117,7 +63,7 @@ proptest! {
         (max_rows, max_bytes) in (1..100_usize, 1..5_000_u64),
     ) {
         let limits = BlockLimits { max_rows, max_bytes, max_row_bytes: 1 << 20 };
-        let batch = batch_of(&kinds, rows, seed);
+        let batch = batch_of(&kinds, Draw { rows, seed, null_one_in: OFTEN_NULL });
         let whole = export(std::slice::from_ref(&batch), format, limit, &json, limits).unwrap();
         let pieces = cut(&batch, cuts);
         let cut = export(&pieces, format, limit, &json, limits).unwrap();
@@ -133,11 +79,11 @@ proptest! {
 
     #[test]
     fn random_rows_read_back(
-        kinds in prop::collection::vec(0..9_usize, 1..6),
+        kinds in prop::collection::vec(0..KINDS, 1..6),
         rows in 1..200_usize,
         seed in any::<u64>(),
     ) {
-        let batch = batch_of(&kinds, rows, seed);
+        let batch = batch_of(&kinds, Draw { rows, seed, null_one_in: OFTEN_NULL });
         let file = one_file(std::slice::from_ref(&batch), Format::Parquet(ParquetCodec::Zstd(1)), &[]);
         let (read, _) = parquet_files::read(&file.bytes);
         // The same text from what was read as from what was written: one comparison for all types.
@@ -146,6 +92,76 @@ proptest! {
         for line in String::from_utf8(lines(&batch)).unwrap().lines() {
             let row: serde_json::Value = serde_json::from_str(line).unwrap();
             prop_assert_eq!(row.as_object().unwrap().len(), kinds.len());
+        }
+    }
+}
+
+/// The cuts of a file into so many of equal size, and of others that a seed draws.
+fn cuts_of(rows: usize, seed: u64) -> Vec<Vec<usize>> {
+    let equal = |pieces: usize| (1..pieces).map(|piece| piece * rows / pieces).collect();
+    let mut state = seed;
+    let random = (0..17)
+        .map(|_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            state as usize >> 16
+        })
+        .collect();
+    vec![equal(2), equal(100), random]
+}
+
+/// With the limits of an export: pages that fill up, dictionaries that overflow, blocks with and without a null.
+#[test]
+fn every_type_gives_the_same_pages_from_1_2_100_and_random_batches() {
+    let rows = 45_000;
+    for kind in 0..KINDS {
+        for null_one_in in [SELDOM_NULL, 700] {
+            let seed = 0x5EED_0000 + kind as u64;
+            let draw = Draw {
+                rows,
+                seed,
+                null_one_in,
+            };
+            let batch = batch_of(&[kind], draw);
+            let format = Format::Parquet(ParquetCodec::None);
+            let whole = one_file(std::slice::from_ref(&batch), format, &[]);
+            for cuts in cuts_of(rows, seed) {
+                let pieces = cut(&batch, cuts.clone());
+                let again = one_file(&pieces, format, &[]);
+                assert!(
+                    whole.bytes == again.bytes,
+                    "{draw:?}, {}: {} bytes whole, {} cut at {cuts:?}",
+                    batch.schema().field(0).data_type(),
+                    whole.bytes.len(),
+                    again.bytes.len(),
+                );
+            }
+        }
+    }
+}
+
+/// All columns at once, in every format: blocks end by their bytes, files by their limit.
+#[test]
+fn wide_rows_give_the_same_files_from_1_2_100_and_random_batches() {
+    let rows = 6_000;
+    let kinds: Vec<usize> = (0..KINDS).collect();
+    for format in every_format() {
+        let seed = 0x0DD_5EED;
+        let draw = Draw {
+            rows,
+            seed,
+            null_one_in: 1_500,
+        };
+        let batch = batch_of(&kinds, draw);
+        let files = |batches: &[RecordBatch]| -> Vec<Vec<u8>> {
+            let files = export(batches, format, Some(1 << 20), &[], limits()).unwrap();
+            files.into_iter().map(|file| file.bytes).collect()
+        };
+        let whole = files(std::slice::from_ref(&batch));
+        for cuts in cuts_of(rows, seed) {
+            let again = files(&cut(&batch, cuts.clone()));
+            assert!(whole == again, "{format:?}, {draw:?}, cut at {cuts:?}");
         }
     }
 }

@@ -1,0 +1,121 @@
+//! Rules of format, codec, level and file size. Reads no document.
+
+use super::fields;
+use super::limits;
+use super::values::Values;
+use crate::settings::{Format, JsonLinesCodec, ParquetCodec};
+
+/// Levels of gzip (<https://www.zlib.net/manual.html>).
+const GZIP_LEVELS: Levels = Levels {
+    min: 0,
+    max: 9,
+    default: 6,
+};
+/// Levels of brotli (RFC 7932's reference encoder).
+const BROTLI_LEVELS: Levels = Levels {
+    min: 0,
+    max: 11,
+    default: 5,
+};
+/// Levels of zstd; the default is the fastest, as compression is where the time goes.
+const ZSTD_LEVELS: Levels = Levels {
+    min: 1,
+    max: 22,
+    default: 1,
+};
+
+struct Levels {
+    min: i64,
+    max: i64,
+    default: u32,
+}
+
+/// The format, with its codec and level.
+pub fn format(values: &mut Values) -> Format {
+    let compression = values.choice(&fields::COMPRESSION).to_owned();
+    let parquet = values.choice(&fields::FILE_FORMAT) == "Parquet";
+    if !parquet && !fields::JSON_LINES_COMPRESSIONS.contains(&compression.as_str()) {
+        values.problem(
+            &fields::COMPRESSION,
+            &format!("`{compression}` does not go with JSONLines"),
+            Some("`none`, `gzip`, `brotli` or `zstd`; or `file_format` `Parquet`"),
+        );
+    }
+    match compression.as_str() {
+        "gzip" => {
+            let level = level(values, &GZIP_LEVELS);
+            match parquet {
+                true => Format::Parquet(ParquetCodec::Gzip(level)),
+                false => Format::JsonLines(JsonLinesCodec::Gzip(level)),
+            }
+        }
+        "brotli" => {
+            let level = level(values, &BROTLI_LEVELS);
+            match parquet {
+                true => Format::Parquet(ParquetCodec::Brotli(level)),
+                false => Format::JsonLines(JsonLinesCodec::Brotli(level)),
+            }
+        }
+        "zstd" => {
+            let level = level(values, &ZSTD_LEVELS).cast_signed();
+            match parquet {
+                true => Format::Parquet(ParquetCodec::Zstd(level)),
+                false => Format::JsonLines(JsonLinesCodec::Zstd(level)),
+            }
+        }
+        without_levels => {
+            if values.is_given(&fields::COMPRESSION_LEVEL) {
+                values.problem(
+                    &fields::COMPRESSION_LEVEL,
+                    &format!("compression `{without_levels}` has no levels"),
+                    Some("leave it out, or compress with zstd, gzip or brotli"),
+                );
+            }
+            match (parquet, without_levels) {
+                (true, "lz4") => Format::Parquet(ParquetCodec::Lz4),
+                (true, "snappy") => Format::Parquet(ParquetCodec::Snappy),
+                (true, _) => Format::Parquet(ParquetCodec::None),
+                (false, _) => Format::JsonLines(JsonLinesCodec::None),
+            }
+        }
+    }
+}
+
+/// A Parquet file ends before 4 GiB whatever is asked, and a limit that cannot be kept is better refused than ignored.
+pub fn max_file_size_mb(values: &mut Values, format: Format) -> u64 {
+    let asked = values
+        .whole(&fields::MAX_FILE_SIZE_MB)
+        .map_or(0, i64::unsigned_abs);
+    if matches!(format, Format::Parquet(_)) && asked > limits::MAX_PARQUET_FILE_SIZE_MB {
+        values.problem(
+            &fields::MAX_FILE_SIZE_MB,
+            &format!("`{asked}` is larger than a Parquet file can get"),
+            Some(&format!(
+                "0 to {} for Parquet (0 writes files as large as they can get)",
+                limits::MAX_PARQUET_FILE_SIZE_MB
+            )),
+        );
+    }
+    asked
+}
+
+fn level(values: &mut Values, levels: &Levels) -> u32 {
+    let Some(level) = values.whole(&fields::COMPRESSION_LEVEL) else {
+        return levels.default;
+    };
+    match u32::try_from(level) {
+        Ok(level) if (levels.min..=levels.max).contains(&i64::from(level)) => level,
+        _ => {
+            let compression = values.choice(&fields::COMPRESSION).to_owned();
+            values.problem(
+                &fields::COMPRESSION_LEVEL,
+                &format!("{compression} has no level `{level}`"),
+                Some(&format!(
+                    "{} to {} for {compression}",
+                    levels.min, levels.max
+                )),
+            );
+            levels.default
+        }
+    }
+}

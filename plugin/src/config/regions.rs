@@ -1,0 +1,45 @@
+//! The regions that forms offer. Any other is taken as well.
+
+use super::fields::Literal;
+
+/// Regions to choose from, `auto` for Cloudflare R2; others are taken too.
+/// <https://docs.aws.amazon.com/general/latest/gr/s3.html>
+pub const USUAL_REGIONS: &[Literal] = &[
+    Literal::Text("us-east-1"),
+    Literal::Text("us-east-2"),
+    Literal::Text("us-west-1"),
+    Literal::Text("us-west-2"),
+    Literal::Text("ca-central-1"),
+    Literal::Text("ca-west-1"),
+    Literal::Text("mx-central-1"),
+    Literal::Text("sa-east-1"),
+    Literal::Text("eu-central-1"),
+    Literal::Text("eu-central-2"),
+    Literal::Text("eu-north-1"),
+    Literal::Text("eu-south-1"),
+    Literal::Text("eu-south-2"),
+    Literal::Text("eu-west-1"),
+    Literal::Text("eu-west-2"),
+    Literal::Text("eu-west-3"),
+    Literal::Text("af-south-1"),
+    Literal::Text("il-central-1"),
+    Literal::Text("me-central-1"),
+    Literal::Text("me-south-1"),
+    Literal::Text("ap-east-1"),
+    Literal::Text("ap-northeast-1"),
+    Literal::Text("ap-northeast-2"),
+    Literal::Text("ap-northeast-3"),
+    Literal::Text("ap-south-1"),
+    Literal::Text("ap-south-2"),
+    Literal::Text("ap-southeast-1"),
+    Literal::Text("ap-southeast-2"),
+    Literal::Text("ap-southeast-3"),
+    Literal::Text("ap-southeast-4"),
+    Literal::Text("ap-southeast-5"),
+    Literal::Text("ap-southeast-7"),
+    Literal::Text("us-gov-east-1"),
+    Literal::Text("us-gov-west-1"),
+    Literal::Text("cn-north-1"),
+    Literal::Text("cn-northwest-1"),
+    Literal::Text("auto"),
+];
