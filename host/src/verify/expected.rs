@@ -8,7 +8,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
-use super::json::is_json;
+use super::json::{is_json, is_uuid};
 use crate::model::Model;
 use crate::source::{self, Selection, Source, SourceError, SourceSettings, Tally};
 
@@ -115,10 +115,14 @@ fn written_field(field: &Field, is_json: bool) -> Field {
         DataType::Dictionary(_, values) => values.as_ref().clone(),
         other => other.clone(),
     };
-    let metadata = match is_json {
-        true => HashMap::from([("ARROW:extension:name".to_owned(), "arrow.json".to_owned())]),
-        false => HashMap::new(),
+    let extension = match is_json {
+        true => Some("arrow.json"),
+        false => is_uuid(field).then_some("arrow.uuid"),
     };
+    let metadata: HashMap<String, String> = extension
+        .map(|name| ("ARROW:extension:name".to_owned(), name.to_owned()))
+        .into_iter()
+        .collect();
     Field::new(field.name(), data_type, true).with_metadata(metadata)
 }
 

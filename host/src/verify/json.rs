@@ -203,10 +203,33 @@ fn entry(column: &ArrayRef, row: usize) -> Option<ArrayRef> {
 
 /// Whether a column holds JSON text, as its field says.
 pub fn is_json(field: &Field) -> bool {
+    has_extension(field, "arrow.json")
+}
+
+/// Whether a column holds UUIDs, as its field says: 16 bytes that are written as text.
+pub fn is_uuid(field: &Field) -> bool {
+    has_extension(field, "arrow.uuid")
+}
+
+fn has_extension(field: &Field, name: &str) -> bool {
     field
         .metadata()
         .get("ARROW:extension:name")
-        .is_some_and(|name| name == "arrow.json")
+        .is_some_and(|found| found == name)
+}
+
+/// `0189a3f2-5c4b-7d10-8a1e-0123456789ab`
+pub fn uuid_text(uuid: &[u8]) -> String {
+    let digits: String = uuid.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut rest = digits.as_str();
+    let mut groups = Vec::new();
+    for length in [8, 4, 4, 4] {
+        let (group, after) = rest.split_at(length.min(rest.len()));
+        groups.push(group);
+        rest = after;
+    }
+    groups.push(rest);
+    groups.join("-")
 }
 
 /// Takes the tokens of one value; whether they say what the column holds. Recursion follows the schema.
@@ -266,6 +289,9 @@ fn same(field: &Field, column: &ArrayRef, row: usize, tokens: &mut Tokens<'_>) -
         DataType::Binary => binary(tokens, column.as_binary::<i32>().value(row)),
         DataType::LargeBinary => binary(tokens, column.as_binary::<i64>().value(row)),
         DataType::BinaryView => binary(tokens, column.as_binary_view().value(row)),
+        DataType::FixedSizeBinary(_) if is_uuid(field) => {
+            text(tokens, &uuid_text(column.as_fixed_size_binary().value(row)))
+        }
         DataType::FixedSizeBinary(_) => binary(tokens, column.as_fixed_size_binary().value(row)),
         DataType::List(item) => items(item, &column.as_list::<i32>().value(row), tokens),
         DataType::LargeList(item) => items(item, &column.as_list::<i64>().value(row), tokens),

@@ -137,6 +137,7 @@ pub async fn verify(
         store,
         layout,
         part_size_bytes: plan.part_size_bytes,
+        always_has_manifest: setting(&plan, "manifest_when") == Some("always"),
         rows,
         compared: true,
         first: First::default(),
@@ -221,6 +222,8 @@ struct Reading {
     store: Store,
     layout: Layout,
     part_size_bytes: u64,
+    /// Whether a run without rows writes a manifest too.
+    always_has_manifest: bool,
     /// The source, until a file could not be read to its end: what follows cannot be lined up.
     rows: Option<Rows>,
     compared: bool,
@@ -297,12 +300,18 @@ impl Reading {
                 "more than {FILES_LIMIT} files are there and no manifest lists them; only {FILES_LIMIT} were looked at"
             ));
         }
-        if count > 0
-            && let Some(key) = &self.report.manifest_key
+        if let Some(key) = &self.report.manifest_key
             && self.report.manifest.is_none()
         {
-            let fault = format!("the manifest {key} is missing; the run was not finished");
-            self.report.fault(fault);
+            let meaning = match count {
+                0 if self.always_has_manifest => Some("the interval was not exported"),
+                0 => None,
+                _ => Some("the run was not finished"),
+            };
+            if let Some(meaning) = meaning {
+                let fault = format!("the manifest {key} is missing; {meaning}");
+                self.report.fault(fault);
+            }
         }
         Ok(count)
     }
@@ -452,7 +461,7 @@ impl Reading {
 
     async fn rest_of_source(&mut self, count: u64, has_manifest: bool) -> Result<(), VerifyError> {
         let Some(mut rows) = self.rows.take() else {
-            if count == 0 && self.compared {
+            if count == 0 && self.compared && !has_manifest {
                 let fault = "no file of this run is there; if it has no rows to export, that is right (verify without --no-source to see)";
                 self.report.fault(fault.to_owned());
             }

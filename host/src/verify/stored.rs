@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, GenericListArray, Int32Array, Int64Array, MapArray, OffsetSizeTrait,
-    StructArray, make_array, new_null_array,
+    StringArray, StructArray, make_array, new_null_array,
 };
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::compute::{CastOptions, cast, cast_with_options, take};
 use arrow::datatypes::{DataType, FieldRef, TimeUnit};
 use arrow::error::ArrowError;
+
+use super::json::uuid_text;
 
 const SECONDS_A_DAY: i128 = 86_400;
 
@@ -18,8 +20,8 @@ const SECONDS_A_DAY: i128 = 86_400;
 /// is a pair of types that no export gives.
 pub fn as_stored(source: &ArrayRef, target: &DataType) -> Result<ArrayRef, ArrowError> {
     use DataType::{
-        Decimal32, Decimal64, Decimal128, Decimal256, Dictionary, FixedSizeList, Float16, Float32,
-        LargeList, List, Map, Null, Struct,
+        Decimal32, Decimal64, Decimal128, Decimal256, Dictionary, FixedSizeBinary, FixedSizeList,
+        Float16, Float32, LargeList, List, Map, Null, Struct, Utf8,
     };
     let found = source.data_type();
     if found == target {
@@ -31,6 +33,12 @@ pub fn as_stored(source: &ArrayRef, target: &DataType) -> Result<ArrayRef, Arrow
             as_stored(&take(dictionary.values(), dictionary.keys(), None)?, target)
         }
         (Null, _) => Ok(new_null_array(target, source.len())),
+        // A UUID where the model wants text.
+        (FixedSizeBinary(16), Utf8) => {
+            let texts = source.as_fixed_size_binary().iter();
+            let texts = texts.map(|uuid| uuid.map(uuid_text));
+            Ok(Arc::new(texts.collect::<StringArray>()))
+        }
         (List(_) | LargeList(_) | FixedSizeList(_, _), List(field)) => list::<i32>(source, field),
         (List(_) | LargeList(_) | FixedSizeList(_, _), LargeList(field)) => {
             list::<i64>(source, field)

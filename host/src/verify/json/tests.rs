@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Float32Array, Float64Array, Int64Array, ListArray, StringArray, StructArray,
-    TimestampMicrosecondArray, TimestampNanosecondArray,
+    FixedSizeBinaryArray, Float32Array, Float64Array, Int64Array, ListArray, StringArray,
+    StructArray, TimestampMicrosecondArray, TimestampNanosecondArray,
 };
 
 use super::*;
@@ -118,4 +118,26 @@ fn json_inside_of_others_is_json() {
             "{written}"
         );
     }
+}
+
+#[test]
+fn uuids_are_text_where_the_field_says_so() {
+    const TEXT: &str = "0189a3f2-5c4b-7d10-8a1e-0123456789ab";
+    let bytes = 0x0189_a3f2_5c4b_7d10_8a1e_0123_4567_89ab_u128.to_be_bytes();
+    assert_eq!(uuid_text(&bytes), TEXT);
+    let uuids: ArrayRef = Arc::new(
+        FixedSizeBinaryArray::try_from_iter([bytes].into_iter()).expect("values of one length"),
+    );
+    let plain = Field::new("c", uuids.data_type().clone(), true);
+    let marked = plain
+        .clone()
+        .with_metadata([("ARROW:extension:name".to_owned(), "arrow.uuid".to_owned())]);
+    let written = format!("\"{TEXT}\"");
+    assert!(same_value(&marked, &uuids, 0, &written));
+    assert!(!same_value(&marked, &uuids, 0, &written.to_uppercase()));
+    assert!(!same_value(&plain, &uuids, 0, &written));
+    let structs: ArrayRef = Arc::new(StructArray::from(vec![(Arc::new(marked), uuids)]));
+    let field = Field::new("s", structs.data_type().clone(), true);
+    let written = format!(r#"{{"c":{written}}}"#);
+    assert!(same_value(&field, &structs, 0, &written));
 }

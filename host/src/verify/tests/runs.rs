@@ -25,6 +25,7 @@ fn reading(endpoint: &str, rows: Option<Rows>) -> Reading {
         store: client(&plan, endpoint).expect("a client"),
         layout: Layout::new(&plan.keys),
         part_size_bytes: plan.part_size_bytes,
+        always_has_manifest: false,
         rows,
         compared: true,
         first: First::default(),
@@ -68,6 +69,43 @@ async fn read(store: &DevStore, source: Option<&str>) -> VerifyReport {
 fn faults(report: &VerifyReport) -> Vec<String> {
     let in_files = report.files.iter().flat_map(|file| file.faults.clone());
     report.faults.iter().cloned().chain(in_files).collect()
+}
+
+/// A manifest that names no file says that the interval had no rows; where one is always written, its absence says that
+/// the interval was not exported.
+#[tokio::test]
+async fn an_empty_manifest_tells_no_rows_from_not_run() {
+    const NO_ROWS: &str = r#"{"at":"2020-01-01T00:00:00Z","n":1,"s":"a"}"#;
+    const NOT_RUN: &str =
+        "the manifest x/a_manifest.json is missing; the interval was not exported";
+    for (manifest, source, expected) in [
+        (true, Some(NO_ROWS), &[][..]),
+        (true, None, &[][..]),
+        (
+            true,
+            Some(SOURCE),
+            &["3 of the source's 3 rows are in no file"][..],
+        ),
+        (false, Some(NO_ROWS), &[NOT_RUN][..]),
+    ] {
+        let store = store().await;
+        if manifest {
+            let bytes = br#"{"files": []}"#.to_vec();
+            store
+                .put_object(BUCKET, MANIFEST, bytes, &[])
+                .await
+                .expect("seeded");
+        }
+        let opened = source.map(rows_of);
+        let (_folder, rows) =
+            opened.map_or((None, None), |(folder, rows)| (Some(folder), Some(rows)));
+        let mut reading = Reading {
+            always_has_manifest: true,
+            ..reading(&store.endpoint(), rows)
+        };
+        reading.read().await.expect("the store can be read");
+        assert_faults(&faults(&reading.report), expected, "an empty manifest");
+    }
 }
 
 const FILES: &str = r#"{"files":["x/a-0.jsonl"]}"#;
