@@ -1,6 +1,7 @@
 //! `bench`: speed and memory of an export through the component, beside a native build of the same code in the same
 //! run. Prints medians and ratios; judges nothing and is never a test.
 
+mod codecs;
 mod costs;
 mod export;
 mod faults;
@@ -56,6 +57,8 @@ enum Command {
     Speed,
     /// What signing and checksums take of the CPU: the same bytes with and without them.
     Costs,
+    /// Size and speed of every codec and level on events like real ones.
+    Codecs,
     /// Requests repeated and bytes sent in vain, by the share of requests that the store lets fail.
     Faults,
     /// One export in a process of its own; the other commands start it.
@@ -97,12 +100,14 @@ fn run(arguments: Arguments) -> Result<()> {
         None => true,
         Some(Command::Speed) => name == "speed",
         Some(Command::Costs) => name == "costs",
+        Some(Command::Codecs) => name == "codecs",
         Some(Command::Faults) => name == "faults",
         Some(Command::Child { .. } | Command::Store { .. }) => false,
     };
-    let parts: [(&str, Part); 3] = [
+    let parts: [(&str, Part); 4] = [
         ("speed", speed::run),
         ("costs", costs::run),
+        ("codecs", codecs::run),
         ("faults", faults::run),
     ];
     for (name, part) in parts {

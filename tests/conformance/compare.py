@@ -5,6 +5,7 @@ import datetime
 import decimal
 import json
 import math
+import uuid
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,6 +27,8 @@ def plain_type(kind):
         return pa.string()
     if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
         return pa.binary()
+    if pa.types.is_decimal(kind):
+        return pa.decimal256(76, kind.scale)
     if pa.types.is_map(kind):
         return pa.map_(plain_type(kind.key_type), plain_type(kind.item_type))
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
@@ -41,6 +44,11 @@ def comparable(column, kind=None):
     """A column in the plain type of `kind`, which must hold all its values; timestamps as the integers they are."""
     kind = plain_type(kind or column.type)
     column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if isinstance(column.type, pa.BaseExtensionType):
+        column = column.storage
+    if pa.types.is_fixed_size_binary(kind) and kind.byte_width == 16 and pa.types.is_string(plain_type(column.type)):
+        # A reader's own type for UUIDs, shown as text.
+        column = pa.array([None if text is None else uuid.UUID(text).bytes for text in column.to_pylist()], kind)
     if pa.types.is_dictionary(column.type):
         column = pc.cast(column, column.type.value_type)
     if pa.types.is_timestamp(kind):
@@ -144,6 +152,8 @@ def json_cells(field, column):
     values = comparable(column, field.type).to_pylist()
     if (field.metadata or {}).get(b"ARROW:extension:name") == b"arrow.json":
         return [None if value is None else nested_json(value) for value in values]
+    if (field.metadata or {}).get(b"ARROW:extension:name") == b"arrow.uuid":
+        return [None if value is None else str(uuid.UUID(bytes=value)) for value in values]
     if pa.types.is_timestamp(field.type):
         return [None if value is None else iso(value) for value in values]
     return [_json_cell(plain_type(field.type), value) for value in values]

@@ -20,6 +20,7 @@ FILLING_BYTES = 600
 
 UTC = pa.timestamp("us", "UTC")
 JSON_MARK = {"ARROW:extension:name": "arrow.json", "ARROW:extension:metadata": ""}
+UUID_MARK = {"ARROW:extension:name": "arrow.uuid", "ARROW:extension:metadata": ""}
 
 
 def micros(text):
@@ -61,6 +62,15 @@ JSON_TEXTS = [
     '{"nan":NaN}',
     '{"quote":"\\"","slash":"\\/","nul":"\\u0000","emoji":"😀"}',
     "[" * 200 + "1" + "]" * 200,
+]
+# Valid ones: a Parquet column of the logical type JSON holds no others.
+JSON_DOCUMENTS = [
+    "{}",
+    "[]",
+    '"text"',
+    "7",
+    '{"big":1234567890123456789012345678901234567890,"price":1.10}',
+    '{"a":1,"b":{"a":[1,null,"😀"]}}',
 ]
 TIMES = [
     None,
@@ -137,9 +147,16 @@ def _decimals(digits, scale):
     return [None, decimal.Decimal(0).scaleb(-scale), largest, largest.copy_negate(), small]
 
 
+def _many(count, of):
+    """More different values than a dictionary holds, so that they are written as they are."""
+    source = random.Random(count)
+    return [None] + [of(source) for _ in range(count)]
+
+
 def _types():
     """A model of our own: the Arrow types that the models do not have."""
     time = datetime.time
+    cents = decimal.Context(prec=38)
     return {
         "int8": (pa.int8(), [None, -128, 127]),
         "int16": (pa.int16(), [None, -(2**15), 2**15 - 1]),
@@ -153,6 +170,14 @@ def _types():
         "decimal9": (pa.decimal128(9, 2), _decimals(9, 2)),
         "decimal18": (pa.decimal128(18, 4), _decimals(18, 4)),
         "decimal38": (pa.decimal128(38, 10), _decimals(38, 10)),
+        "decimal76": (pa.decimal256(50, 2), _decimals(50, 2)),
+        "decimals": (
+            pa.decimal128(30, 2),
+            _many(7_000, lambda source: decimal.Decimal(source.randrange(10**29)).scaleb(-2, cents)),
+        ),
+        "fixed": (pa.binary(20), _many(7_000, lambda source: source.randbytes(20))),
+        "uuid": (pa.binary(16), _many(7_000, lambda source: source.randbytes(16))),
+        "json": (pa.string(), [None, *JSON_DOCUMENTS]),
         "date": (pa.date32(), _dates()),
         "time_ms": (pa.time32("ms"), [None, time(0), time(23, 59, 59, 999_000), time(13, 30)]),
         "time_us": (pa.time64("us"), [None, time(0), time(23, 59, 59, 999_999), time(13, 30)]),
@@ -206,7 +231,8 @@ def _model(columns):
 
 def tables(session_columns):
     """Each model's table. The order of the sessions' columns is the program's own to say."""
-    types = {name: (*described, None) for name, described in _types().items()}
+    marks = {"uuid": UUID_MARK, "json": JSON_MARK}
+    types = {name: (*described, marks.get(name)) for name, described in _types().items()}
     types["filling"] = (pa.string(), TEXTS, None)
     types["_inserted_at"] = (UTC, TIMES, None)
     kinds = dict.fromkeys(_SESSION_TEXTS_BEFORE + _SESSION_TEXTS, "text")
