@@ -312,8 +312,6 @@ impl From<Plan> for wit::RunPlan {
                 })
                 .collect(),
             required_columns: plan.required_columns,
-            include_events: plan.include_events,
-            exclude_events: plan.exclude_events,
         }
     }
 }

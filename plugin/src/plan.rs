@@ -97,8 +97,6 @@ pub struct Plan {
     pub signing: Vec<SigningScope>,
     /// Name and Arrow type in words.
     pub required_columns: Vec<(String, String)>,
-    pub include_events: Option<Vec<String>>,
-    pub exclude_events: Vec<String>,
 }
 
 /// Describe the plugin.
@@ -161,8 +159,6 @@ pub fn plan(settings: &Settings, run: &Run) -> Result<Plan, Failure> {
             .iter()
             .map(|(name, kind)| ((*name).to_owned(), kind.in_words().to_owned()))
             .collect(),
-        include_events: settings.include_events.clone(),
-        exclude_events: settings.exclude_events.clone(),
     })
 }
 
