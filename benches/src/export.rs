@@ -151,7 +151,8 @@ fn natively(job: &Job, endpoint: &str, runtime: &Runtime) -> Result<Measurement>
         interval,
         events: EventFilter::default(),
     };
-    let mut feed = runtime.block_on(Feed::start(source, selection))?;
+    let memory_bytes = batch_export::limits::Limits::default().source_memory_bytes;
+    let mut feed = runtime.block_on(Feed::start(source, selection, memory_bytes))?;
     let mut export = Export::with_limits(imports, settings, run, feed.schema().to_vec(), limits)
         .map_err(failed)?;
     let (mut supplied_bytes, mut supplied_rows) = (0, 0);

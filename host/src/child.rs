@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::limits::COMPONENT_BYTES;
 use crate::sandbox::compile;
+use crate::source::remote;
 
 /// First argument of a child, which nobody types by chance.
 const COMMAND: &str = "child-process";
@@ -31,11 +32,18 @@ struct Task {
     file_bytes: u64,
 }
 
-const TASKS: [Task; 1] = [Task {
-    name: compile::TASK,
-    perform: compile::serve,
-    file_bytes: 512 << 20,
-}];
+const TASKS: [Task; 2] = [
+    Task {
+        name: compile::TASK,
+        perform: compile::serve,
+        file_bytes: 512 << 20,
+    },
+    Task {
+        name: remote::TASK,
+        perform: remote::serve,
+        file_bytes: 0,
+    },
+];
 
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
+const GIB: u64 = 1 << 30;
 
 /// Limits of one run. `Default` is what the host uses unless its operator says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,9 @@ pub struct Limits {
     /// run was seen to take is hours, and a plugin that waits and computes within its limits call after call has no
     /// other end.
     pub run_time: Duration,
+    /// Memory of the process that reads files, beyond what the program itself takes. The largest row and the largest
+    /// batch of an Arrow file fit several times; usual files take a tenth.
+    pub source_memory_bytes: u64,
     /// Limits of the `http` capability.
     pub http: HttpLimits,
     /// Lines of log kept; further ones are counted and dropped. A healthy run writes tens.
@@ -69,6 +73,7 @@ impl Default for Limits {
             compute_time_per_call: Duration::from_secs(120),
             waiting_time_per_call: Duration::from_secs(30 * 60),
             run_time: Duration::from_secs(24 * 60 * 60),
+            source_memory_bytes: 2 * GIB,
             http: HttpLimits::default(),
             log_lines: 10_000,
             log_line_bytes: 8 * KIB,

@@ -5,6 +5,12 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
+/// Where Arrow keeps the name and the settings of an extension type, and the two that mean something here.
+pub const EXTENSION_NAME: &str = "ARROW:extension:name";
+pub const EXTENSION_METADATA: &str = "ARROW:extension:metadata";
+pub const JSON_EXTENSION: &str = "arrow.json";
+pub const UUID_EXTENSION: &str = "arrow.uuid";
+
 /// The models whose columns are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Model {
@@ -72,8 +78,8 @@ impl Kind {
         let field = Field::new(name, self.data_type(), true);
         match self {
             Kind::Json => field.with_metadata(HashMap::from([
-                ("ARROW:extension:name".to_owned(), "arrow.json".to_owned()),
-                ("ARROW:extension:metadata".to_owned(), String::new()),
+                (EXTENSION_NAME.to_owned(), JSON_EXTENSION.to_owned()),
+                (EXTENSION_METADATA.to_owned(), String::new()),
             ])),
             _ => field,
         }
@@ -94,8 +100,8 @@ impl Kind {
     pub fn of(field: &Field) -> Option<Self> {
         let json = field
             .metadata()
-            .get("ARROW:extension:name")
-            .is_some_and(|name| name == "arrow.json");
+            .get(EXTENSION_NAME)
+            .is_some_and(|name| name == JSON_EXTENSION);
         [
             if json { Kind::Json } else { Kind::Text },
             Kind::Integer,

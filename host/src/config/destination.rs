@@ -19,7 +19,7 @@ use crate::egress::policy::OperatorLists;
 use crate::model::{Kind, Model};
 use crate::sandbox::Limits;
 use crate::source::SourceSettings;
-use crate::source::files::{ColumnType, Dialect, FilesSettings, TYPE_NAMES, TextFormat};
+use crate::source::files::{ColumnType, Dialect, FilesSettings, TYPE_NAMES, TextFormat, discover};
 
 /// A destination, decided but for the plugin's fields.
 #[derive(Debug)]
@@ -269,7 +269,12 @@ fn read_files(
     model: Option<&str>,
     section: &mut Section<'_>,
 ) -> Option<SourceSettings> {
-    let path = section.text("path").map(|(_, path)| path);
+    let path = section.text("path").map(|(at, path)| {
+        if let Err(problem) = discover::check(&path) {
+            section.problem(at, "path", problem);
+        }
+        path
+    });
     if path.is_none() {
         section.missing(
             "path",
@@ -280,9 +285,13 @@ fn read_files(
         "format",
         &[("jsonl", TextFormat::JsonLines), ("csv", TextFormat::Csv)],
     );
-    let time_column = section
-        .text("time_column")
-        .map_or_else(|| "_inserted_at".to_owned(), |(_, name)| name);
+    let time_column = section.text("time_column").map(|(at, name)| {
+        if let Some(problem) = no_time(model, &name) {
+            section.problem(at, "time_column", problem);
+        }
+        name
+    });
+    let time_column = time_column.unwrap_or_else(|| "_inserted_at".to_owned());
     let infer_rows = section
         .integer("infer_rows", 0..=u64::MAX)
         .unwrap_or(DEFAULT_INFER_ROWS);
@@ -354,6 +363,26 @@ fn read_columns(model: Option<&str>, section: &mut Section<'_>) -> BTreeMap<Stri
     columns
 }
 
+/// What is wrong with a time column that the model has: whatever the files hold, it will not be a time.
+fn no_time(model: Option<&str>, name: &str) -> Option<String> {
+    let schema = Model::named(model?)?.schema();
+    let kind = Kind::of(schema.field_with_name(name).ok()?)?;
+    if kind == Kind::Timestamp {
+        return None;
+    }
+    let times: Vec<String> = schema
+        .fields()
+        .iter()
+        .filter(|field| Kind::of(field) == Some(Kind::Timestamp))
+        .map(|field| format!("`{}`", field.name()))
+        .collect();
+    Some(format!(
+        "the model's column `{name}` holds {}, not times; its timestamps are {}",
+        kind.in_words(),
+        times.join(", ")
+    ))
+}
+
 fn read_egress(folder: &Path, destination: &mut Section<'_>) -> (OperatorLists, NetworkOptions) {
     let Some(mut section) = destination.section("egress") else {
         return (OperatorLists::default(), NetworkOptions::default());
@@ -395,6 +424,9 @@ fn read_limits(destination: &mut Section<'_>) -> Limits {
     // The upper bounds are wasm's 4 GiB, an hour, a day and a month: beyond them a wrong unit is likelier than a wish.
     if let Some(mib) = section.integer("guest_memory_mb", 16..=4096) {
         limits.guest_memory_bytes = usize::try_from(mib * MIB).unwrap_or(usize::MAX);
+    }
+    if let Some(mib) = section.integer("source_memory_mb", 256..=1_048_576) {
+        limits.source_memory_bytes = mib * MIB;
     }
     if let Some(seconds) = section.integer("compute_time_s", 1..=3600) {
         limits.compute_time_per_call = Duration::from_secs(seconds);

@@ -180,7 +180,7 @@ external_id = "42"
             "19:17: destinations.b.egress.allow_private: expected an array of strings, found a string",
             "20:9: destinations.b.egress.proxy: is not a proxy; write it like http://proxy.example.com:3128",
             "22:19: destinations.b.limits.guest_memory_mb: expected an integer, found a string",
-            "23:1: destinations.b.limits.computing_time_s: is not known here; did you mean `compute_time_s`?; allowed: guest_memory_mb, compute_time_s, waiting_time_s, request_time_s, requests_in_flight",
+            "23:1: destinations.b.limits.computing_time_s: is not known here; did you mean `compute_time_s`?; allowed: guest_memory_mb, source_memory_mb, compute_time_s, waiting_time_s, run_time_s, request_time_s, requests_in_flight",
             "24:17: destinations.b.credentials.external_id: means nothing without role_arn; set that, or remove it",
             "24:17: destinations.b.credentials.source: is missing; write source = \"host\" to sign with this machine's own credentials",
         ]
@@ -610,3 +610,5 @@ fn nothing_that_a_variable_held_is_repeated() {
         assert_eq!(fields.redacted(field, said), expect);
     }
 }
+
+mod source;

@@ -20,6 +20,7 @@ use crate::config::CheckMode;
 use crate::interval::Interval;
 use crate::sandbox::Session;
 use crate::sandbox::contract::{Plan, Progress, Recovery, Report, Run};
+use crate::source::feed::Summary;
 use crate::source::{Feed, Selection, Tally};
 use check::{Occasion, Trial};
 use error::{Cause, RunError};
@@ -185,13 +186,14 @@ impl Attempt<'_> {
         let (snapshot, source, report) = outcome?;
         let policy = self.target.policy(self.run)?;
         let bytes_exported =
-            proof::of_report(&report, self.plan, &policy, &source, snapshot.rows_supplied)?;
+            proof::of_report(&report, self.plan, &policy, &source.tally, snapshot.rows_supplied)?;
+        warnings.extend(source.warnings);
         if automatic && !untried && snapshot.rows_supplied == 0 {
             warnings.extend(self.trial().unasked(Occasion::NoRows).await?);
         }
         Ok(Done {
             snapshot,
-            source,
+            source: source.tally,
             report,
             bytes_exported,
             peak_guest_memory_bytes,
@@ -204,16 +206,18 @@ impl Attempt<'_> {
         &self,
         session: &Session,
         interval: Interval,
-    ) -> Result<(Snapshot, Tally, Report), Cause> {
+    ) -> Result<(Snapshot, Summary, Report), Cause> {
         let selection = Selection {
             interval,
             events: self.target.events()?,
         };
-        let mut feed = Feed::start(self.target.source.clone(), selection).await?;
+        let memory_bytes = self.target.limits.source_memory_bytes;
+        let mut feed = Feed::start(self.target.source.clone(), selection, memory_bytes).await?;
         session.configure(feed.schema().to_vec()).await?;
         let snapshot = self.supply(session, &mut feed).await?;
         let report = session.finish(snapshot.rows_supplied).await?;
-        Ok((snapshot, feed.tally().unwrap_or_default(), report))
+        let summary = feed.summary().cloned().unwrap_or_default();
+        Ok((snapshot, summary, report))
     }
 
     fn trial(&self) -> Trial<'_> {

@@ -1,7 +1,7 @@
 //! Why a source has no (more) rows, each with the file, the cause and the way out.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::model::Model;
 
@@ -10,21 +10,41 @@ use crate::model::Model;
 pub enum SourceError {
     #[error("there is no file or folder {}; check the source's `path` (relative paths start at the configuration's folder)", .0.display())]
     NotFound(PathBuf),
-    #[error("`{pattern}` matches no file; check the source's `path`")]
-    NothingMatches { pattern: String },
-    #[error("the folder {} holds no file that can be read; expected names ending in {expected}, or a glob in `path`", folder.display())]
+    #[error("`{pattern}` matches no file below {}{skipped}; check the source's `path`", place.display())]
+    NothingMatches {
+        pattern: String,
+        place: PathBuf,
+        /// What was met and not taken, for the end of a sentence.
+        skipped: String,
+    },
+    #[error("the folder {} holds no file that can be read{skipped}; expected names ending in {expected}, or a glob in `path`", folder.display())]
     EmptyFolder {
         folder: PathBuf,
         expected: &'static str,
+        skipped: String,
     },
-    #[error("`{pattern}` is no glob: {cause}; put a literal `[` or `*` into brackets")]
+    #[error("`{pattern}` is not a valid glob: {cause}; put a literal `[` or `*` into brackets")]
     BadGlob { pattern: String, cause: String },
-    #[error("{} holds more than {limit} files; narrow the source's `path`", place.display())]
-    TooManyFiles { place: PathBuf, limit: usize },
+    #[error("the source's `path` is `{path}`: {cause}")]
+    BadPath { path: String, cause: String },
+    #[error("{} holds more than {limit} {what}; narrow the source's `path`", place.display())]
+    TooMany {
+        place: PathBuf,
+        what: &'static str,
+        limit: usize,
+    },
+    #[error("{} is {what} and not a file; remove it, or write a `path` that does not take it", path.display())]
+    NotAFile { path: PathBuf, what: &'static str },
     #[error("cannot read {}: {source}", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
     #[error("{} is damaged or cut short: {cause}; write it anew, or take it out of the source's `path`", path.display())]
     Damaged { path: PathBuf, cause: String },
+    #[error("{} cannot be read, though nothing is wrong with it: {cause}", path.display())]
+    Foreign { path: PathBuf, cause: String },
+    #[error("{} takes too much memory: {cause}", path.display())]
+    TooLarge { path: PathBuf, cause: String },
+    #[error("{} cannot be read: the reader failed unexpectedly ({cause}); the file is most likely damaged: write it anew, or report this with the file", path.display())]
+    Panicked { path: PathBuf, cause: String },
     #[error("cannot tell what {} holds; name it .parquet, .arrow, .jsonl or .csv, or set the source's `format`", path.display())]
     UnknownFormat { path: PathBuf },
     #[error("{} is {content} inside {packing} compression, which cannot be read in place; decompress it first", path.display())]
@@ -79,6 +99,14 @@ pub enum SourceError {
         column: String,
         cause: String,
     },
+    #[error("{}, row {row}, column `{column}`: {cause}", path.display())]
+    BadValue {
+        path: PathBuf,
+        /// From 1, in the file.
+        row: u64,
+        column: String,
+        cause: String,
+    },
     #[error(
         "row {row} of the interval takes {bytes} bytes, more than the {limit_bytes} that one batch may have; leave it out or shorten it"
     )]
@@ -95,6 +123,22 @@ pub enum SourceError {
     Died,
     #[error("no thread for reading the source can be started: {0}")]
     Thread(io::Error),
+    #[error("the process that reads the source's files cannot be started: {0}")]
+    Child(io::Error),
+    #[error("the process that reads the source's files ended unexpectedly ({how}){}; most likely this needs more memory than the {limit_mib} MiB that it may take: set `source_memory_mb` in the destination's `limits` higher if you trust the file, or take it out of the source's `path`", at(path.as_deref()))]
+    ChildEnded {
+        path: Option<PathBuf>,
+        how: String,
+        is_transient: bool,
+        limit_mib: u64,
+    },
+    /// What the process that reads the files said.
+    #[error("{message}")]
+    Told { message: String, is_transient: bool },
+}
+
+fn at(path: Option<&Path>) -> String {
+    path.map_or_else(String::new, |path| format!(" at {}", path.display()))
 }
 
 /// Names that a message lists at most.
@@ -126,9 +170,17 @@ impl SourceError {
         match self {
             SourceError::Unreadable { source, .. } => !matches!(
                 source.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+                io::ErrorKind::NotFound
+                    | io::ErrorKind::PermissionDenied
+                    | io::ErrorKind::NotADirectory
+                    | io::ErrorKind::IsADirectory
+                    | io::ErrorKind::InvalidInput
+                    | io::ErrorKind::InvalidFilename
+                    | io::ErrorKind::Unsupported
             ),
-            SourceError::Thread(_) => true,
+            SourceError::Thread(_) | SourceError::Child(_) => true,
+            SourceError::ChildEnded { is_transient, .. }
+            | SourceError::Told { is_transient, .. } => *is_transient,
             _ => false,
         }
     }
@@ -143,8 +195,9 @@ mod tests {
         let broken = || arrow::error::ArrowError::SchemaError("no such type".to_owned());
         let cases = [
             (
-                SourceError::TooManyFiles {
+                SourceError::TooMany {
                     place: PathBuf::from("events"),
+                    what: "files",
                     limit: 100_000,
                 },
                 "events holds more than 100000 files; narrow the source's `path`",
@@ -173,6 +226,29 @@ mod tests {
                 SourceError::Thread(io::Error::other("too many threads")),
                 "no thread for reading the source can be started: too many threads",
                 true,
+            ),
+            (
+                SourceError::Child(io::Error::other("too many processes")),
+                "the process that reads the source's files cannot be started: too many processes",
+                true,
+            ),
+            (
+                SourceError::ChildEnded {
+                    path: Some(PathBuf::from("in/a.arrow")),
+                    how: "signal: 6 (SIGABRT)".to_owned(),
+                    is_transient: false,
+                    limit_mib: 2048,
+                },
+                "the process that reads the source's files ended unexpectedly (signal: 6 (SIGABRT)) at in/a.arrow; most likely this needs more memory than the 2048 MiB that it may take: set `source_memory_mb` in the destination's `limits` higher if you trust the file, or take it out of the source's `path`",
+                false,
+            ),
+            (
+                SourceError::Unreadable {
+                    path: PathBuf::from("in/e.jsonl/"),
+                    source: io::Error::from(io::ErrorKind::NotADirectory),
+                },
+                "cannot read in/e.jsonl/: not a directory",
+                false,
             ),
         ];
         for (error, expect, is_transient) in cases {

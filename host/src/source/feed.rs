@@ -1,21 +1,26 @@
 //! A source on a thread of its own: its batches as Arrow IPC messages through a bounded channel. Never changes a row;
 //! only cuts batches so that a message stays small.
 
+use std::path::Path;
 use std::thread;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
+use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::{Selection, Source, SourceError, SourceSettings, Tally};
+use super::remote::Remote;
+use super::{Selection, SourceError, SourceSettings, Tally};
+use crate::child::{self, Running};
 
 /// A message aims at this size. Measured, crossing into the guest costs 55-76 µs/MiB at 8 MiB and ten times that at
 /// 64 MiB; below 8 MiB nothing is gained but memory, and each message is held by source, queue and guest at once.
 const MESSAGE_BYTES: usize = 4 << 20;
 /// No message is larger: one row of the largest size that a destination can be configured for, and room around it.
-const MAX_MESSAGE_BYTES: usize = 160 << 20;
+pub(super) const MAX_MESSAGE_BYTES: usize = 160 << 20;
 /// Messages waiting between source and sandbox: one being taken, one ready. More only costs memory.
 const MESSAGES_WAITING: usize = 1;
 
@@ -26,42 +31,62 @@ pub struct Message {
     pub rows: u64,
 }
 
-/// An open source that reads ahead. Dropping it stops the thread at its next batch.
+/// What a source says once it is read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    pub tally: Tally,
+    pub warnings: Vec<String>,
+}
+
+/// What comes out of a source, in this order.
+pub enum Item {
+    Schema(Vec<u8>),
+    Batch(Message),
+    End(Summary),
+}
+
+/// An open source that reads ahead. Dropping it stops the thread at its next batch, and a child process at once.
 pub struct Feed {
     schema: Vec<u8>,
     items: mpsc::Receiver<Result<Item, SourceError>>,
-    tally: Option<Tally>,
-}
-
-enum Item {
-    Schema(Vec<u8>),
-    Batch(Message),
-    End(Tally),
+    child: Option<Running>,
+    summary: Option<Summary>,
 }
 
 impl Feed {
-    /// Opens the source on its thread and waits for its schema.
+    /// Opens the source and waits for its schema. Files are read in a child process that may take `memory_bytes`,
+    /// where the program offers one (see [`child`]), and in this process otherwise.
     pub async fn start(
         settings: SourceSettings,
         selection: Selection,
+        memory_bytes: u64,
     ) -> Result<Self, SourceError> {
         let (sender, mut items) = mpsc::channel(MESSAGES_WAITING);
-        thread::Builder::new()
-            .name("source".into())
-            .spawn(move || {
-                let read =
-                    super::open(&settings, selection).and_then(|source| send_all(source, &sender));
-                if let Err(error) = read {
-                    // Nobody listens any more when the run ended before its source.
+        let mut running = None;
+        let work: Box<dyn FnOnce() + Send> = match &settings {
+            SourceSettings::Files(files) if child::is_available() => {
+                let remote = Remote::start(files, &selection, memory_bytes)?;
+                running = Some(remote.running());
+                Box::new(move || forward(remote, &sender))
+            }
+            _ => Box::new(move || {
+                // A receiver that is gone is a run that ended before its source.
+                let mut take = |item| sender.blocking_send(Ok(item)).is_ok();
+                if let Err(error) = produce(&settings, selection, &mut |_| {}, &mut take) {
                     sender.blocking_send(Err(error)).ok();
                 }
-            })
+            }),
+        };
+        thread::Builder::new()
+            .name("source".into())
+            .spawn(work)
             .map_err(SourceError::Thread)?;
         match items.recv().await {
             Some(Ok(Item::Schema(schema))) => Ok(Self {
                 schema,
                 items,
-                tally: None,
+                child: running,
+                summary: None,
             }),
             Some(Err(error)) => Err(error),
             // A thread that panicked sends nothing; the schema always comes first.
@@ -76,13 +101,13 @@ impl Feed {
 
     /// The next message; `None` when every row was handed out.
     pub async fn next(&mut self) -> Result<Option<Message>, SourceError> {
-        if self.tally.is_some() {
+        if self.summary.is_some() {
             return Ok(None);
         }
         match self.items.recv().await {
             Some(Ok(Item::Batch(message))) => Ok(Some(message)),
-            Some(Ok(Item::End(tally))) => {
-                self.tally = Some(tally);
+            Some(Ok(Item::End(summary))) => {
+                self.summary = Some(summary);
                 Ok(None)
             }
             Some(Err(error)) => Err(error),
@@ -90,35 +115,60 @@ impl Feed {
         }
     }
 
-    /// What was read and left out; known at the end.
-    pub fn tally(&self) -> Option<Tally> {
-        self.tally
+    /// What was read, and what was not; known at the end.
+    pub fn summary(&self) -> Option<&Summary> {
+        self.summary.as_ref()
     }
 }
 
-/// Reads to the end, or until nobody listens.
-fn send_all(
-    mut source: Box<dyn Source>,
-    sender: &mpsc::Sender<Result<Item, SourceError>>,
+impl Drop for Feed {
+    fn drop(&mut self) {
+        if let Some(child) = &self.child {
+            child.kill();
+        }
+    }
+}
+
+/// Hands on what a child says, until it has said all or nobody listens.
+fn forward(mut remote: Remote, sender: &mpsc::Sender<Result<Item, SourceError>>) {
+    loop {
+        let item = remote.next();
+        let is_last = !matches!(item, Ok(Item::Schema(_) | Item::Batch(_)));
+        if sender.blocking_send(item).is_err() || is_last {
+            return;
+        }
+    }
+}
+
+/// Reads a source to its end, or until `take` wants no more. `reading` is told of each file before it is looked at.
+pub(super) fn produce(
+    settings: &SourceSettings,
+    selection: Selection,
+    reading: &mut (dyn FnMut(&Path) + Send),
+    take: &mut dyn FnMut(Item) -> bool,
 ) -> Result<(), SourceError> {
+    let mut source = super::open_watched(settings, selection, reading)?;
     let mut stream = Stream::new(&source.schema())?;
-    let schema = Item::Schema(stream.schema.clone());
-    if sender.blocking_send(Ok(schema)).is_err() {
+    if !take(Item::Schema(stream.schema.clone())) {
         return Ok(());
     }
     while let Some(batch) = source.next_batch()? {
-        if sender.is_closed() {
-            return Ok(());
-        }
         for piece in pieces(batch)? {
-            let message = stream.message(&piece)?;
-            if sender.blocking_send(Ok(Item::Batch(message))).is_err() {
+            if !take(Item::Batch(stream.message(&piece)?)) {
                 return Ok(());
             }
         }
     }
-    sender.blocking_send(Ok(Item::End(source.tally()))).ok();
+    take(Item::End(Summary {
+        tally: source.tally(),
+        warnings: source.warnings(),
+    }));
     Ok(())
+}
+
+/// The columns that a schema message tells of.
+pub(super) fn read_schema(message: &[u8]) -> Result<SchemaRef, ArrowError> {
+    StreamReader::try_new(message, None).map(|reader| reader.schema())
 }
 
 /// An IPC stream whose bytes are taken after every batch.
@@ -160,11 +210,12 @@ impl Stream {
         self.writer.get_mut().reserve(bytes + bytes / 8);
         self.writer.write(batch).map_err(SourceError::Encode)?;
         let rows = batch.num_rows() as u64;
+        let bytes = std::mem::take(self.writer.get_mut());
+        if bytes.len() > MAX_MESSAGE_BYTES {
+            return Err(limit(bytes.len()));
+        }
         self.rows += rows;
-        Ok(Message {
-            bytes: std::mem::take(self.writer.get_mut()),
-            rows,
-        })
+        Ok(Message { bytes, rows })
     }
 }
 
@@ -215,7 +266,7 @@ fn compacted(batch: RecordBatch) -> Result<RecordBatch, SourceError> {
     RecordBatch::try_new(batch.schema(), columns).map_err(SourceError::Encode)
 }
 
-fn batch_bytes(batch: &RecordBatch) -> Result<usize, ArrowError> {
+pub(super) fn batch_bytes(batch: &RecordBatch) -> Result<usize, ArrowError> {
     batch
         .columns()
         .iter()
@@ -260,7 +311,6 @@ mod tests {
     use super::*;
     use arrow::array::{ListArray, StringArray, StringViewArray, UInt32Array};
     use arrow::datatypes::Int32Type;
-    use arrow::ipc::reader::StreamReader;
     use std::sync::Arc;
 
     fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {

@@ -4,19 +4,24 @@
 mod error;
 pub mod feed;
 pub mod files;
+pub mod remote;
 pub mod sample;
 mod select;
 
+use std::path::Path;
+
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use error::SourceError;
 pub use feed::Feed;
 pub use select::{EVENT_LISTS, EventFilter, EventListError, Selection};
 
+use crate::child;
 use crate::model::Model;
 use files::FilesSettings;
+use remote::{Remote, RemoteSource};
 
 /// A source that can be opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,13 +42,24 @@ pub trait Source: Send {
 
     /// What was read and left out so far.
     fn tally(&self) -> Tally;
+
+    /// What a person should know of what was not read.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// What a source read and omitted. Rows omitted here count as not supplied; with those supplied they are all that was
 /// read, and a run that cannot show it fails.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     pub files_read: u64,
+    /// Files of a folder whose names do not say that they hold rows.
+    pub files_of_other_names: u64,
+    /// Files and folders whose names begin with `.` or `_`.
+    pub files_hidden: u64,
+    /// Further names of files and folders that were read under another.
+    pub files_repeated: u64,
     /// Rows looked at one by one; those of pruned row groups are not.
     pub rows_read: u64,
     pub rows_outside_interval: u64,
@@ -58,6 +74,8 @@ pub struct Tally {
     pub row_groups_read: u64,
     /// Parquet row groups that their statistics place outside the interval.
     pub row_groups_pruned: u64,
+    /// Rows in those row groups, which nobody looked at.
+    pub rows_pruned: u64,
 }
 
 impl Tally {
@@ -95,15 +113,41 @@ impl Tally {
 }
 
 /// Opens a source. Reads headers and footers, and looks at rows of text files to find their columns: blocking.
-pub fn open(
+pub fn open<'a>(
     settings: &SourceSettings,
     selection: Selection,
+) -> Result<Box<dyn Source + 'a>, SourceError> {
+    open_watched(settings, selection, |_| {})
+}
+
+/// The same, with files read in a child process that may take `memory_bytes`, where the program offers one.
+pub fn open_apart(
+    settings: &SourceSettings,
+    selection: Selection,
+    memory_bytes: u64,
 ) -> Result<Box<dyn Source>, SourceError> {
+    match settings {
+        SourceSettings::Files(files) if child::is_available() => {
+            let remote = Remote::start(files, &selection, memory_bytes)?;
+            Ok(Box::new(RemoteSource::open(remote)?))
+        }
+        _ => open(settings, selection),
+    }
+}
+
+/// The same in this process; `reading` is told of each file before it is looked at.
+fn open_watched<'a>(
+    settings: &SourceSettings,
+    selection: Selection,
+    reading: impl FnMut(&Path) + Send + 'a,
+) -> Result<Box<dyn Source + 'a>, SourceError> {
     Ok(match settings {
         SourceSettings::Sample {
             model,
             rows_per_hour,
         } => Box::new(sample::Sample::new(*model, *rows_per_hour, selection)),
-        SourceSettings::Files(settings) => Box::new(files::Files::open(settings, selection)?),
+        SourceSettings::Files(settings) => {
+            Box::new(files::Files::open_watched(settings, selection, reading)?)
+        }
     })
 }

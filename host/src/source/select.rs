@@ -10,20 +10,21 @@ use arrow::datatypes::{
     TimestampNanosecondType, TimestampSecondType,
 };
 use arrow::error::ArrowError;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::interval::Interval;
 use crate::model::Model;
 
 /// The rows that a run wants.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Selection {
     pub interval: Interval,
     pub events: EventFilter,
 }
 
 /// Include and exclude lists of event names; both apply.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventFilter {
     include: Option<HashSet<String>>,
     exclude: HashSet<String>,
@@ -96,8 +97,8 @@ impl EventFilter {
 /// An interval in the unit of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    start: Option<i64>,
-    end: i64,
+    start: Option<i128>,
+    end: i128,
 }
 
 /// A mask, and how many rows had no time.
@@ -113,8 +114,9 @@ impl Bounds {
         let convert = |micros: i64| match unit {
             TimeUnit::Second => ceil_div(micros, 1_000_000),
             TimeUnit::Millisecond => ceil_div(micros, 1_000),
-            TimeUnit::Microsecond => micros,
-            TimeUnit::Nanosecond => micros.saturating_mul(1_000),
+            TimeUnit::Microsecond => i128::from(micros),
+            // The years 1 to 9999 are more nanoseconds than 64 bits count.
+            TimeUnit::Nanosecond => i128::from(micros) * 1_000,
         };
         Self {
             start: interval.start().map(|start| convert(start.0)),
@@ -123,12 +125,13 @@ impl Bounds {
     }
 
     pub fn contains(&self, time: i64) -> bool {
+        let time = i128::from(time);
         self.start.is_none_or(|start| time >= start) && time < self.end
     }
 
     /// Whether no time from `min` to `max` is inside.
     pub fn excludes(&self, min: i64, max: i64) -> bool {
-        self.start.is_some_and(|start| max < start) || min >= self.end
+        self.start.is_some_and(|start| i128::from(max) < start) || i128::from(min) >= self.end
     }
 
     /// One bit for each value; null times are in no interval.
@@ -162,8 +165,8 @@ fn names(configuration: &Value, field: &'static str) -> Result<Vec<String>, Even
     }
 }
 
-fn ceil_div(micros: i64, by: i64) -> i64 {
-    micros.div_euclid(by) + i64::from(micros.rem_euclid(by) != 0)
+fn ceil_div(micros: i64, by: i64) -> i128 {
+    i128::from(micros.div_euclid(by)) + i128::from(micros.rem_euclid(by) != 0)
 }
 
 /// The numbers in a timestamp column of that unit.
@@ -225,6 +228,20 @@ mod tests {
             [-3, -2, -1, 0].map(|second| bounds.contains(second)),
             [false, false, true, false]
         );
+    }
+
+    #[test]
+    fn the_last_nanosecond_that_can_be_written_is_in_an_interval_that_ends_later() {
+        let late = Bounds::new(
+            &interval("2262-01-01T00:00:00Z", "2300-01-01T00:00:00Z"),
+            TimeUnit::Nanosecond,
+        );
+        assert!(late.contains(i64::MAX) && !late.contains(i64::MIN));
+        let early = Bounds::new(
+            &interval("1600-01-01T00:00:00Z", "1700-01-01T00:00:00Z"),
+            TimeUnit::Nanosecond,
+        );
+        assert!(early.contains(i64::MIN) && !early.contains(i64::MAX));
     }
 
     #[test]

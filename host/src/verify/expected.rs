@@ -28,8 +28,9 @@ impl Rows {
         settings: &SourceSettings,
         selection: Selection,
         model: &str,
+        memory_bytes: u64,
     ) -> Result<Self, SourceError> {
-        let source = source::open(settings, selection)?;
+        let source = source::open_apart(settings, selection, memory_bytes)?;
         let known = Model::named(model).map(Model::schema);
         let fields: Vec<Field> = source
             .schema()

@@ -130,7 +130,9 @@ pub async fn verify(
                 events: target.events()?,
             };
             let model = target.model.clone();
-            Some(blocking(move || Rows::open(&settings, selection, &model)).await??)
+            let memory_bytes = target.limits.source_memory_bytes;
+            let open = move || Rows::open(&settings, selection, &model, memory_bytes);
+            Some(blocking(open).await??)
         }
     };
     let mut reading = Reading {

@@ -201,6 +201,7 @@ fn defaults_of_limits_are_the_hosts() {
     let limits = Limits::default();
     for (key, default) in [
         ("guest_memory_mb", limits.guest_memory_bytes as u64 >> 20),
+        ("source_memory_mb", limits.source_memory_bytes >> 20),
         ("compute_time_s", limits.compute_time_per_call.as_secs()),
         ("waiting_time_s", limits.waiting_time_per_call.as_secs()),
         ("run_time_s", limits.run_time.as_secs()),

@@ -10,7 +10,7 @@ use super::opened::Opened;
 use super::quotes::{Misquoted, Quotes};
 
 /// How CSV is written, where it is not as usual.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Dialect {
     /// What stands between fields; a comma, or a tab in files named .tsv, unless configured.
     pub delimiter: Option<u8>,

@@ -1,17 +1,13 @@
 //! Which files a `path` means: one file, a folder with everything below it, or a glob; always in the order of their
-//! names. Looks at names only.
+//! names, each file once. Says what it met and did not take. Looks at names and kinds only, and opens no file.
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::super::SourceError;
-
-/// Every file is opened before the first row, so that a wrong one fails the run early: a hundred thousand headers
-/// are minutes.
-const MAX_FILES: usize = 100_000;
-/// Folders inside folders; a link that points upwards would have no end.
-const MAX_DEPTH: usize = 32;
+use super::keys::{self, Key};
+use super::walk::{self, Part, Walk};
 
 /// Names that a folder is searched for; packing endings may follow.
 const ENDINGS: [&str; 9] = [
@@ -19,13 +15,167 @@ const ENDINGS: [&str; 9] = [
 ];
 const PACKING_ENDINGS: [&str; 7] = [".gz", ".zst", ".lz4", ".br", ".sz", ".snappy", ".gzip"];
 const EXPECTED: &str = ".parquet, .arrow, .feather, .ipc, .jsonl, .ndjson, .csv or .tsv";
+/// Globs that the braces of one `path` may stand for: each is a walk of its own.
+const MAX_ALTERNATIVES: usize = 1_000;
+/// Names that a warning repeats.
+const NAMES_SHOWN: usize = 3;
+
+/// A file to be read.
+#[derive(Debug)]
+pub struct FoundFile {
+    pub path: PathBuf,
+    /// Columns that its folders' names hold.
+    pub keys: Vec<Key>,
+}
+
+/// Names of one kind that were not taken: how many, and the first of them.
+#[derive(Debug, Default)]
+pub struct Names {
+    pub count: u64,
+    first: Vec<PathBuf>,
+}
+
+impl Names {
+    pub fn add(&mut self, path: PathBuf) {
+        self.count += 1;
+        if self.first.len() < NAMES_SHOWN {
+            self.first.push(path);
+        }
+    }
+
+    fn shown(&self, base: &Path) -> String {
+        let names: Vec<String> = self
+            .first
+            .iter()
+            .map(|path| path.strip_prefix(base).unwrap_or(path).display().to_string())
+            .collect();
+        match self.count - names.len() as u64 {
+            0 => names.join(", "),
+            more => format!("{} and {more} more", names.join(", ")),
+        }
+    }
+}
+
+/// What was met and not taken.
+#[derive(Debug, Default)]
+pub struct Skipped {
+    /// Names that begin with `.` or `_`, as everywhere where folders are tables.
+    pub hidden: Names,
+    /// Files of a folder whose names do not say that they hold rows.
+    pub other_names: Names,
+    /// Further names of what is read already.
+    pub repeated: Names,
+}
+
+impl Skipped {
+    /// A sentence for each kind.
+    pub fn warnings(&self, base: &Path) -> Vec<String> {
+        let told = [
+            (
+                &self.other_names,
+                "of the folder's files were not read, because their names do not say what they hold",
+                "; to read them, take them with a glob in the source's `path`, or rename them",
+            ),
+            (
+                &self.hidden,
+                "files or folders were not read, because their names begin with `.` or `_`",
+                "",
+            ),
+            (
+                &self.repeated,
+                "further names lead to files or folders that are read under another name, and were not read again",
+                "",
+            ),
+        ];
+        told.into_iter()
+            .filter(|(names, _, _)| names.count > 0)
+            .map(|(names, what, remedy)| {
+                format!("{} {what}: {}{remedy}", names.count, names.shown(base))
+            })
+            .collect()
+    }
+
+    /// The same for the end of a sentence that says that nothing was found.
+    fn aside(&self, base: &Path) -> String {
+        let told = [
+            (&self.hidden, "hidden by a leading `.` or `_`"),
+            (&self.other_names, "of other names"),
+        ];
+        let told: Vec<String> = told
+            .into_iter()
+            .filter(|(names, _)| names.count > 0)
+            .map(|(names, what)| format!("{} {what}: {}", names.count, names.shown(base)))
+            .collect();
+        match told.is_empty() {
+            true => String::new(),
+            false => format!(" (but {})", told.join("; ")),
+        }
+    }
+}
+
+/// What is wrong with a `path` whatever the disk holds.
+pub fn check(path: &str) -> Result<(), String> {
+    if let Some((scheme, _)) = path.split_once("://") {
+        return Err(format!(
+            "files are read from this machine only, not from `{scheme}://`; copy them here, and name a file, a folder or a glob"
+        ));
+    }
+    if path == "~" || path.starts_with("~/") {
+        return Err(
+            "`~` is not replaced by a home folder; write the whole path of the folder".to_owned(),
+        );
+    }
+    if path.is_empty() {
+        return Err("it is empty; name a file, a folder or a glob".to_owned());
+    }
+    if path.contains('\0') {
+        return Err("it contains a NUL character, which no file's name does".to_owned());
+    }
+    alternatives(path).map(|_| ())
+}
 
 /// The files of `path`, which starts at `base` if it is relative.
-pub fn files(base: &Path, path: &str) -> Result<Vec<PathBuf>, SourceError> {
+pub fn files(base: &Path, path: &str) -> Result<(Vec<FoundFile>, Skipped), SourceError> {
+    let bad = |cause| SourceError::BadPath {
+        path: path.to_owned(),
+        cause,
+    };
+    check(path).map_err(bad)?;
+    let mut walk = Walk::new(base);
+    // A name that happens to hold a brace or a bracket.
+    if fs::symlink_metadata(base.join(path)).is_ok() {
+        take(&mut walk, base, path)?;
+    } else {
+        for alternative in alternatives(path).map_err(bad)? {
+            take(&mut walk, base, &alternative)?;
+        }
+    }
+    let (mut paths, skipped) = walk.found()?;
+    if paths.is_empty() {
+        return Err(nothing(base, path, &skipped));
+    }
+    paths.sort();
+    let mut files = Vec::with_capacity(paths.len());
+    for path in paths {
+        let keys = keys::of(path.strip_prefix(base).unwrap_or(&path));
+        if let Some(name) = keys::doubled(&keys) {
+            return Err(SourceError::BadColumn {
+                cause: "two of its folders' names hold it".to_owned(),
+                column: name.to_owned(),
+                path,
+            });
+        }
+        files.push(FoundFile { path, keys });
+    }
+    Ok((files, skipped))
+}
+
+/// Takes what one path without braces means.
+fn take(walk: &mut Walk, base: &Path, path: &str) -> Result<(), SourceError> {
     let literal = base.join(path);
     match fs::metadata(&literal) {
-        Ok(found) if found.is_dir() => return folder(&literal),
-        Ok(_) => return Ok(vec![literal]),
+        Ok(found) if found.is_dir() => return walk.below(&literal, &[Part::Any, Part::Data]),
+        Ok(_) => return walk.file(literal),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(source) => {
             return Err(SourceError::Unreadable {
@@ -34,90 +184,100 @@ pub fn files(base: &Path, path: &str) -> Result<Vec<PathBuf>, SourceError> {
             });
         }
     }
-    if path.contains(['*', '?', '[']) {
-        matching(base, path)
-    } else {
-        Err(SourceError::NotFound(literal))
-    }
-}
-
-fn matching(base: &Path, path: &str) -> Result<Vec<PathBuf>, SourceError> {
-    let pattern = if Path::new(path).is_absolute() || base.as_os_str().is_empty() {
-        path.to_owned()
-    } else {
-        let base = glob::Pattern::escape(&base.to_string_lossy());
-        format!("{}/{path}", base.trim_end_matches('/'))
-    };
-    let bad = |cause: String| SourceError::BadGlob {
+    let (head, parts) = walk::parse(path).map_err(|cause| SourceError::BadGlob {
         pattern: path.to_owned(),
         cause,
-    };
-    let mut files = Vec::new();
-    for found in glob::glob(&pattern).map_err(|error| bad(error.msg.to_owned()))? {
-        let found = found.map_err(|error| SourceError::Unreadable {
-            path: error.path().to_path_buf(),
-            source: error.into(),
-        })?;
-        if found.is_file() {
-            files.push(found);
-        }
-        limited(base, &files)?;
+    })?;
+    if parts.is_empty() {
+        return Err(SourceError::NotFound(literal));
     }
-    if files.is_empty() {
-        return Err(SourceError::NothingMatches {
-            pattern: path.to_owned(),
-        });
-    }
-    files.sort();
-    Ok(files)
-}
-
-fn folder(root: &Path) -> Result<Vec<PathBuf>, SourceError> {
-    let mut files = Vec::new();
-    let mut folders = vec![(root.to_path_buf(), 0)];
-    while let Some((folder, depth)) = folders.pop() {
-        let unreadable = |source| SourceError::Unreadable {
-            path: folder.clone(),
+    match fs::metadata(base.join(&head)) {
+        Ok(_) => walk.below(&base.join(head), &parts),
+        // Nothing can match below a folder that is not there.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(SourceError::Unreadable {
+            path: base.join(head),
             source,
-        };
-        for entry in fs::read_dir(&folder).map_err(unreadable)? {
-            let path = entry.map_err(unreadable)?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            // Hidden and half-written files, as everywhere where folders are tables.
-            if name.starts_with(['.', '_']) {
-                continue;
-            }
-            if path.is_dir() {
-                if depth < MAX_DEPTH {
-                    folders.push((path, depth + 1));
-                }
-            } else if is_data(&name) {
-                files.push(path);
-            }
-        }
-        limited(root, &files)?;
+        }),
     }
-    if files.is_empty() {
-        return Err(SourceError::EmptyFolder {
-            folder: root.to_path_buf(),
+}
+
+fn nothing(base: &Path, path: &str, skipped: &Skipped) -> SourceError {
+    let literal = base.join(path);
+    if literal.is_dir() {
+        return SourceError::EmptyFolder {
+            folder: literal,
             expected: EXPECTED,
-        });
+            skipped: skipped.aside(base),
+        };
     }
-    files.sort();
-    Ok(files)
+    let head = walk::parse(path).map_or_else(|_| PathBuf::new(), |(head, _)| head);
+    let place = match head.as_os_str().is_empty() {
+        true => base.to_path_buf(),
+        false => base.join(head),
+    };
+    let place = std::path::absolute(&place).unwrap_or(place);
+    SourceError::NothingMatches {
+        pattern: path.to_owned(),
+        place,
+        skipped: skipped.aside(base),
+    }
 }
 
-fn limited(place: &Path, files: &[PathBuf]) -> Result<(), SourceError> {
-    if files.len() > MAX_FILES {
-        return Err(SourceError::TooManyFiles {
-            place: place.to_path_buf(),
-            limit: MAX_FILES,
-        });
+/// `a{b,c}` stands for `ab` and `ac`, as in a shell.
+fn alternatives(path: &str) -> Result<Vec<String>, String> {
+    let mut done = Vec::new();
+    let mut open = vec![path.to_owned()];
+    while let Some(path) = open.pop() {
+        let Some((before, choices, after)) = first_braces(&path)? else {
+            done.push(path);
+            continue;
+        };
+        open.extend(
+            choices
+                .into_iter()
+                .rev()
+                .map(|choice| format!("{before}{choice}{after}")),
+        );
+        if open.len() + done.len() > MAX_ALTERNATIVES {
+            return Err(format!(
+                "its braces stand for more than {MAX_ALTERNATIVES} globs; use `*`"
+            ));
+        }
     }
-    Ok(())
+    Ok(done)
 }
 
-fn is_data(name: &str) -> bool {
+/// What stands before, between and behind the first braces that hold a comma.
+type Braces<'a> = (&'a str, Vec<&'a str>, &'a str);
+
+fn first_braces(path: &str) -> Result<Option<Braces<'_>>, String> {
+    let Some(start) = path.find('{') else {
+        return Ok(None);
+    };
+    let (mut depth, mut cuts) = (0_usize, vec![start]);
+    for (at, character) in path[start..].char_indices() {
+        match character {
+            '{' => depth += 1,
+            ',' if depth == 1 => cuts.push(start + at),
+            '}' if depth == 1 => {
+                let end = start + at;
+                cuts.push(end);
+                let choices = cuts.windows(2).map(|cut| &path[cut[0] + 1..cut[1]]);
+                return Ok(Some((&path[..start], choices.collect(), &path[end + 1..])));
+            }
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    Err(format!(
+        "the brace `{}` is never closed; write it like `{{a,b}}`",
+        &path[start..]
+    ))
+}
+
+/// Whether a name says that its file holds rows.
+pub fn is_data(name: &str) -> bool {
     ENDINGS
         .iter()
         .any(|ending| unpacked_name(name).ends_with(ending))

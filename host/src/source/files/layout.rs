@@ -5,17 +5,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch};
-use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 
 use super::super::SourceError;
-use super::super::error::quoted;
 use super::FilesSettings;
 use super::opened::Opened;
 use super::plan::{self, Plan};
 use super::types::ColumnType;
+use super::{convert, keys, time_column};
 use crate::model::{Kind, Model};
 
 /// The columns of the run.
@@ -34,7 +33,7 @@ pub struct Layout {
 /// How one file's columns become the run's.
 #[derive(Debug)]
 pub struct Projection {
-    path: PathBuf,
+    pub path: PathBuf,
     /// Index in the file of each of the run's columns.
     columns: Vec<usize>,
     /// Index in the file of the time column.
@@ -56,31 +55,39 @@ impl Projection {
 impl Layout {
     /// The model's columns in its order, then those that the first file has beyond them.
     pub fn decide(settings: &FilesSettings, files: &[Opened]) -> Result<Self, SourceError> {
-        let text = plan::decide(settings, files)?;
-        let of_text = text.as_ref().map(|plan| &plan.schema);
-        let known = files
-            .iter()
-            .find_map(|file| Some((file, file.schema.as_ref().or(of_text)?)));
-        let (first, schema) = match (known, files) {
-            (Some((first, schema)), _) => (first, Arc::clone(schema)),
-            // Nothing but empty text files: no rows, and nothing wrong.
-            (None, [first, ..]) => (first, empty_schema(settings)),
-            (None, []) => {
-                return Err(SourceError::NothingMatches {
-                    pattern: settings.path.clone(),
-                });
-            }
-        };
-        let wanted = wanted_columns(&settings.model, &schema);
-        let layout = Self {
-            schema: Arc::new(Schema::new(wanted)),
-            text,
+        let mut layout = Self {
+            schema: Arc::new(Schema::empty()),
+            text: plan::decide(settings, files)?,
             declared: settings.columns.clone(),
-            first: first.path.clone(),
+            first: PathBuf::new(),
             model: settings.model.clone(),
             time_column: settings.time_column.clone(),
         };
+        let first = files.iter().find(|file| !layout.is_empty(file));
+        let wanted = match first {
+            Some(first) => {
+                layout.first = first.path.clone();
+                wanted_columns(&settings.model, &layout.columns(first))
+            }
+            // Files without a row: nothing to export, and nothing wrong.
+            None => match Model::named(&settings.model) {
+                Some(model) => model.schema().fields().iter().cloned().collect(),
+                None => vec![Arc::new(Kind::Timestamp.field(&settings.time_column))],
+            },
+        };
+        layout.schema = Arc::new(Schema::new(wanted));
         Ok(layout)
+    }
+
+    /// A file's columns, and behind them those of its folders' names.
+    fn columns(&self, file: &Opened) -> SchemaRef {
+        // A text file is read with the schema that all text files have in common.
+        let of_text = self.text.as_ref().map(|plan| &plan.schema);
+        let schema = file.schema.as_ref().or(of_text);
+        match schema {
+            Some(schema) => keys::with(schema, &file.keys, &self.time_column),
+            None => Arc::new(Schema::empty()),
+        }
     }
 
     pub fn schema(&self) -> SchemaRef {
@@ -99,12 +106,9 @@ impl Layout {
 
     /// Checks a file's columns: every problem at once.
     pub fn projection(&self, file: &Opened) -> Result<Projection, SourceError> {
-        // A text file is read with the columns that all text files have together.
-        let empty = Arc::new(Schema::empty());
-        let of_text = self.text.as_ref().map(|plan| &plan.schema);
-        let schema = file.schema.as_ref().or(of_text).unwrap_or(&empty);
-        self.check_model(file, schema)?;
-        self.check_extra(file, schema)?;
+        let schema = self.columns(file);
+        self.check_model(file, &schema)?;
+        self.check_extra(file, &schema)?;
         let columns = self
             .schema
             .fields()
@@ -112,8 +116,8 @@ impl Layout {
             .filter_map(|field| schema.index_of(field.name()).ok())
             .collect();
         let time = schema.index_of(&self.time_column).unwrap_or_default();
-        let time_unit = match schema.field(time).data_type() {
-            DataType::Timestamp(unit, _) => *unit,
+        let time_unit = match schema.fields().get(time).map(|field| field.data_type()) {
+            Some(DataType::Timestamp(unit, _)) => *unit,
             _ => TimeUnit::Microsecond,
         };
         Ok(Projection {
@@ -141,7 +145,7 @@ impl Layout {
                     wanted.name(),
                     kind.in_words()
                 )),
-                Some((_, found)) if !is_made_like(kind, found.data_type()) => {
+                Some((_, found)) if !is_made_like(kind, found) => {
                     problems.push(format!(
                         "column `{}` is {}, expected {}",
                         wanted.name(),
@@ -152,36 +156,11 @@ impl Layout {
                 Some(_) => {}
             }
         }
-        let is_models = |name: &str| {
-            model
-                .as_ref()
-                .is_some_and(|model| model.column_with_name(name).is_some())
-        };
-        match schema.column_with_name(&self.time_column) {
-            None if !is_models(&self.time_column) => problems.push(format!(
-                "the time column `{}` is missing (the source's `time_column` names another); the columns found are {}",
-                self.time_column,
-                found_columns(schema)
-            )),
-            Some((_, found))
-                if !matches!(found.data_type(), DataType::Timestamp(..))
-                    && !is_models(&self.time_column) =>
-            {
-                problems.push(format!(
-                    "the time column `{}` is {}, expected a timestamp (the source's `time_column` names another)",
-                    self.time_column,
-                    found.data_type()
-                ));
-            }
-            // A null column of the model passes as every kind, but cannot select rows.
-            Some((_, found)) if *found.data_type() == DataType::Null => {
-                problems.push(format!(
-                    "the time column `{}` is all null",
-                    self.time_column
-                ));
-            }
-            _ => {}
-        }
+        problems.extend(time_column::problem(
+            &self.time_column,
+            schema,
+            model.as_deref(),
+        ));
         for (index, field) in schema.fields().iter().enumerate() {
             if schema
                 .index_of(field.name())
@@ -213,7 +192,7 @@ impl Layout {
                 ));
             };
             let fits = match declared.kind() {
-                Some(kind) => is_made_like(kind, found.data_type()),
+                Some(kind) => is_made_like(kind, found),
                 None => found.data_type() == declared.field(name).data_type(),
             };
             (!fits).then(|| {
@@ -232,7 +211,7 @@ impl Layout {
         for wanted in self.schema.fields() {
             match schema.column_with_name(wanted.name()) {
                 None => problems.push(format!("column `{}` is missing", wanted.name())),
-                Some((_, found)) if !is_arranged(found.data_type(), wanted.data_type()) => {
+                Some((_, found)) if !is_arranged(found, wanted) => {
                     problems.push(format!(
                         "column `{}` is {}, there {}",
                         wanted.name(),
@@ -258,69 +237,29 @@ impl Layout {
         })
     }
 
-    /// A file's batch with the run's columns.
+    /// A file's batch with the run's columns. `row` tells which row of the file one of the batch is.
     pub fn arrange(
         &self,
         batch: &RecordBatch,
         projection: &Projection,
+        row: impl Fn(usize) -> u64,
     ) -> Result<RecordBatch, SourceError> {
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(projection.columns.len());
         for (field, index) in self.schema.fields().iter().zip(&projection.columns) {
             let column = batch.column(*index);
-            if column.data_type() == field.data_type() {
-                columns.push(column.clone());
-                continue;
-            }
-            let column =
-                cast(column, field.data_type()).map_err(|cause| SourceError::BadColumn {
+            let converted = convert::to(column, field.data_type());
+            columns.push(converted.map_err(|cause| {
+                let at = convert::first_failing(column, field.data_type());
+                SourceError::BadValue {
                     path: projection.path.clone(),
+                    row: row(at) + 1,
                     column: field.name().clone(),
                     cause: cause.to_string(),
-                })?;
-            columns.push(column);
+                }
+            })?);
         }
         RecordBatch::try_new(self.schema.clone(), columns).map_err(|cause| projection.broken(cause))
     }
-}
-
-/// The same values in another make; one that does not fit is an error, not a null.
-fn cast(column: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, ArrowError> {
-    let options = CastOptions {
-        safe: false,
-        ..CastOptions::default()
-    };
-    match (column.data_type(), wanted) {
-        // Times without a zone are UTC. Arrow would look the zone up in a database that it is built without.
-        (DataType::Timestamp(_, None), DataType::Timestamp(TimeUnit::Microsecond, Some(zone))) => {
-            let naive = DataType::Timestamp(TimeUnit::Microsecond, None);
-            let times = cast_with_options(column, &naive, &options)?;
-            let times = times.as_primitive::<TimestampMicrosecondType>().clone();
-            Ok(Arc::new(times.with_timezone(Arc::clone(zone))))
-        }
-        _ => cast_with_options(column, wanted, &options),
-    }
-}
-
-/// The columns of no rows at all.
-fn empty_schema(settings: &FilesSettings) -> SchemaRef {
-    let time = Kind::Timestamp.field(&settings.time_column);
-    Model::named(&settings.model).map_or_else(|| Arc::new(Schema::new(vec![time])), Model::schema)
-}
-
-/// The names of a file's columns, and what they tell about its delimiter.
-fn found_columns(schema: &Schema) -> String {
-    let names: Vec<String> = schema
-        .fields()
-        .iter()
-        .map(|field| field.name().clone())
-        .collect();
-    let hint = match names.as_slice() {
-        [only] if only.contains([';', '\t', '|', ',']) => {
-            " (a single one: the source's `delimiter` may be another)"
-        }
-        _ => "",
-    };
-    format!("{}{hint}", quoted(&names))
 }
 
 /// The model's columns as the model has them, then the others as the file has them.
@@ -350,16 +289,19 @@ fn plain(field: &Field) -> Field {
     Field::new(field.name(), field.data_type().clone(), true).with_metadata(marks)
 }
 
-/// Whether a column of that type holds that kind of thing.
-fn is_made_like(kind: Kind, found: &DataType) -> bool {
+/// Whether a column holds that kind of thing.
+fn is_made_like(kind: Kind, found: &Field) -> bool {
+    let made = found.data_type();
     match kind {
-        _ if *found == DataType::Null => true,
-        Kind::Text | Kind::Json => is_text(found),
-        Kind::Integer => found.is_integer(),
-        Kind::Float => found.is_floating(),
-        Kind::Boolean => *found == DataType::Boolean,
-        Kind::Timestamp => matches!(found, DataType::Timestamp(..)),
-        Kind::TextList => match found {
+        _ if *made == DataType::Null => true,
+        Kind::Text | Kind::Json if is_text(made) => true,
+        Kind::Text => convert::is_uuid(found),
+        Kind::Json => false,
+        Kind::Integer => made.is_integer(),
+        Kind::Float => made.is_floating(),
+        Kind::Boolean => *made == DataType::Boolean,
+        Kind::Timestamp => matches!(made, DataType::Timestamp(..)),
+        Kind::TextList => match made {
             DataType::List(item) | DataType::LargeList(item) => is_text(item.data_type()),
             _ => false,
         },
@@ -375,8 +317,7 @@ fn is_text(found: &DataType) -> bool {
 }
 
 /// Whether a column can stand where the first file's stands: the model's kinds by kind, the others by type.
-fn is_arranged(found: &DataType, wanted: &DataType) -> bool {
-    let by_kind = Kind::of(&Field::new("", wanted.clone(), true))
-        .is_some_and(|kind| is_made_like(kind, found));
-    by_kind || found.equals_datatype(wanted)
+fn is_arranged(found: &Field, wanted: &Field) -> bool {
+    let by_kind = Kind::of(wanted).is_some_and(|kind| is_made_like(kind, found));
+    by_kind || found.data_type().equals_datatype(wanted.data_type())
 }

@@ -5,17 +5,18 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::PathBuf;
 
-use ::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use ::parquet::arrow::arrow_reader::ArrowReaderMetadata;
+use ::parquet::errors::ParquetError;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
-use arrow::ipc::reader::{FileReader, StreamReader};
 
 use super::super::SourceError;
 use super::csv_rows::Dialect;
 use super::discover::unpacked_name;
 use super::frames::{Codec, Frames};
 use super::input::Input;
-use super::{Batches, TextFormat, signature};
+use super::keys::Key;
+use super::{Batches, TextFormat, ipc, parquet, signature, walk};
 
 /// What a file holds once it is unpacked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub struct Opened {
     pub dialect: Dialect,
     /// Columns of files that carry a schema; text files have none.
     pub schema: Option<SchemaRef>,
+    /// Columns that the file's folders hold.
+    pub keys: Vec<Key>,
 }
 
 /// Enough for every magic number and the first characters of text.
@@ -56,6 +59,7 @@ impl Opened {
             codec: None,
             dialect,
             schema: None,
+            keys: Vec::new(),
             path,
         };
         opened.codec = opened.detect_codec()?;
@@ -129,7 +133,10 @@ impl Opened {
         match self.content {
             Content::Parquet => Ok(Some(self.parquet_metadata()?.1.schema().clone())),
             Content::ArrowFile => Ok(Some(self.arrow_file()?.schema())),
-            Content::ArrowStream => Ok(Some(self.arrow_stream()?.schema())),
+            Content::ArrowStream => {
+                let stream = ipc::Batches::of_stream(self.describer(), self.unpacked()?)?;
+                Ok(Some(stream.schema()))
+            }
             Content::JsonLines | Content::Csv => Ok(None),
         }
     }
@@ -141,14 +148,26 @@ impl Opened {
         self.dialect.delimiter.unwrap_or_else(usual)
     }
 
+    /// Opens it, unless something else than a file has taken its place meanwhile.
     pub fn file(&self) -> Result<File, SourceError> {
-        File::open(&self.path).map_err(|source| match source.kind() {
+        let unreadable = |source: io::Error| match source.kind() {
             io::ErrorKind::NotFound => SourceError::NotFound(self.path.clone()),
             _ => SourceError::Unreadable {
                 path: self.path.clone(),
                 source,
             },
-        })
+        };
+        let mut options = File::options();
+        options.read(true);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+            // Opening a pipe would wait for its other end.
+            options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+        }
+        let file = options.open(&self.path).map_err(unreadable)?;
+        walk::regular(&self.path, &file.metadata().map_err(unreadable)?)?;
+        Ok(file)
     }
 
     /// Its bytes from the start to the end, decompressed.
@@ -190,33 +209,20 @@ impl Opened {
 
     pub fn parquet_metadata(&self) -> Result<(File, ArrowReaderMetadata), SourceError> {
         let file = self.seekable("Parquet")?;
-        let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
-            .map_err(|error| self.damaged(error))?;
+        let metadata = parquet::metadata(&file).map_err(|error| self.parquet_error(error))?;
         Ok((file, metadata))
-    }
-
-    fn arrow_file(&self) -> Result<FileReader<BufReader<File>>, SourceError> {
-        let file = BufReader::new(self.seekable("an Arrow file")?);
-        FileReader::try_new(file, None).map_err(|error| self.arrow_error(error))
-    }
-
-    fn arrow_stream(&self) -> Result<StreamReader<Box<dyn Read + Send>>, SourceError> {
-        StreamReader::try_new(self.unpacked()?, None).map_err(|error| self.arrow_error(error))
     }
 
     /// Batches of an Arrow file or stream.
     pub fn arrow_batches(&self) -> Result<Batches, SourceError> {
-        let describe = self.describer();
         Ok(match self.content {
-            Content::ArrowFile => Box::new(
-                self.arrow_file()?
-                    .map(move |batch| batch.map_err(|error| describe.arrow_error(error))),
-            ),
-            _ => Box::new(
-                self.arrow_stream()?
-                    .map(move |batch| batch.map_err(|error| describe.arrow_error(error))),
-            ),
+            Content::ArrowFile => Box::new(self.arrow_file()?.load()?),
+            _ => Box::new(ipc::Batches::of_stream(self.describer(), self.unpacked()?)?),
         })
+    }
+
+    fn arrow_file(&self) -> Result<ipc::Batches, SourceError> {
+        ipc::Batches::of_file(self.describer(), self.seekable("an Arrow file")?)
     }
 
     /// A copy that outlives the borrow, to describe errors with.
@@ -227,6 +233,7 @@ impl Opened {
             codec: self.codec,
             dialect: self.dialect,
             schema: None,
+            keys: Vec::new(),
         }
     }
 
@@ -245,6 +252,7 @@ impl Opened {
     pub fn arrow_error(&self, error: ArrowError) -> SourceError {
         match error {
             ArrowError::IoError(_, error) => self.read_error(error),
+            ArrowError::NotYetImplemented(cause) => self.unsupported(cause),
             error => self.damaged(error),
         }
     }
@@ -256,6 +264,21 @@ impl Opened {
             what,
             read,
             counted,
+        }
+    }
+
+    pub fn parquet_error(&self, error: ParquetError) -> SourceError {
+        match error {
+            ParquetError::NYI(cause) => self.unsupported(cause),
+            error => self.damaged(error),
+        }
+    }
+
+    /// What is right in itself, and not for this program.
+    pub fn unsupported(&self, cause: impl ToString) -> SourceError {
+        SourceError::Foreign {
+            path: self.path.clone(),
+            cause: cause.to_string().replace('\n', " "),
         }
     }
 

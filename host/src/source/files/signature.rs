@@ -12,7 +12,7 @@ pub struct Unsupported {
 const RECOMPRESS: &str = "decompress it, or compress it with gzip, zstd, lz4 or brotli";
 
 /// Bytes that tell a format for certain, and where they are.
-const SIGNATURES: [(usize, &[u8], &str, &str); 8] = [
+const SIGNATURES: [(usize, &[u8], &str, &str); 13] = [
     (
         0,
         b"\xff\x06\x00\x00sNaPpY",
@@ -31,6 +31,26 @@ const SIGNATURES: [(usize, &[u8], &str, &str); 8] = [
     (0, b"\xff\xfe", "text in UTF-16", "convert it to UTF-8"),
     (0, b"\xfe\xff", "text in UTF-16", "convert it to UTF-8"),
     (0, b"Obj\x01", "an Avro file", "convert it to Parquet"),
+    (
+        0,
+        b"FEA1",
+        "a Feather file of version 1",
+        "write it as Feather version 2, Arrow or Parquet",
+    ),
+    (0, b"PARE", "an encrypted Parquet file", "decrypt it"),
+    (0, b"ORC", "an ORC file", "convert it to Parquet"),
+    (
+        0,
+        b"7z\xbc\xaf\x27\x1c",
+        "a 7z archive",
+        "extract its files",
+    ),
+    (
+        0,
+        b"SQLite format 3\x00",
+        "an SQLite database",
+        "export its table",
+    ),
 ];
 
 /// Names of a form of snappy that has no signature.

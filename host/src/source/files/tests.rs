@@ -461,5 +461,8 @@ fn a_model_of_the_users_own_has_the_columns_of_its_files() {
 mod bad;
 mod compressed;
 mod csv_files;
+mod discovery;
+mod hostile;
 mod json_files;
 mod numbers;
+mod types;

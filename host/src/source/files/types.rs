@@ -11,7 +11,8 @@ use arrow::datatypes::{DataType, Field, TimeUnit};
 use crate::model::Kind;
 
 /// What a column of a text file holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum ColumnType {
     Text,
     Json,
@@ -47,6 +48,20 @@ const PLAIN: [(&str, ColumnType); 12] = [
     ("timestamp(ns)", ColumnType::Epoch(TimeUnit::Nanosecond)),
     ("list(text)", ColumnType::TextList),
 ];
+
+impl From<ColumnType> for String {
+    fn from(column: ColumnType) -> Self {
+        column.to_string()
+    }
+}
+
+impl TryFrom<String> for ColumnType {
+    type Error = String;
+
+    fn try_from(written: String) -> Result<Self, Self::Error> {
+        written.parse()
+    }
+}
 
 impl FromStr for ColumnType {
     type Err = String;

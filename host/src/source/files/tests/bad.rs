@@ -6,6 +6,10 @@ use super::*;
 fn paths_that_lead_nowhere() {
     let folder = folder();
     put(&folder, "empty/readme.txt", "nothing");
+    let nothing = format!(
+        "`*.parquet` matches no file below {}; check the source's `path`",
+        folder.path().display()
+    );
     for (path, expect) in [
         (
             "none",
@@ -13,15 +17,15 @@ fn paths_that_lead_nowhere() {
         ),
         (
             "*.parquet",
-            "`*.parquet` matches no file; check the source's `path`",
+            nothing.as_str(),
         ),
         (
             "a[",
-            "`a[` is no glob: invalid range pattern; put a literal `[` or `*` into brackets",
+            "`a[` is not a valid glob: invalid range pattern; put a literal `[` or `*` into brackets",
         ),
         (
             "empty",
-            "the folder empty holds no file that can be read; expected names ending in .parquet, .arrow, .feather, .ipc, .jsonl, .ndjson, .csv or .tsv, or a glob in `path`",
+            "the folder empty holds no file that can be read (but 1 of other names: empty/readme.txt); expected names ending in .parquet, .arrow, .feather, .ipc, .jsonl, .ndjson, .csv or .tsv, or a glob in `path`",
         ),
         (
             "empty/readme.txt",
@@ -214,7 +218,7 @@ fn rows_without_end_and_columns_without_number_are_given_up() {
         ),
         (
             "text.parquet",
-            "text.parquet does not fit the model `own`: the time column `at` is Utf8, expected a timestamp (the source's `time_column` names another); rename, add or convert the columns",
+            "text.parquet does not fit the model `own`: the time column `at` is Utf8, expected a timestamp (the source's `time_column` names another); the columns found are `at`; rename, add or convert the columns",
         ),
     ] {
         let settings = FilesSettings {
@@ -298,7 +302,7 @@ fn values_that_do_not_fit_are_errors_and_not_nulls() {
     settings.model = "persons".to_owned();
     let text = error(&settings);
     assert!(
-        text.starts_with("a.parquet, column `team_id`: ") && text.contains("18446744073709551615"),
+        text.starts_with("a.parquet, row 1, column `team_id`: ") && text.contains("18446744073709551615"),
         "{text}"
     );
 }

@@ -1,0 +1,413 @@
+//! Arrow IPC files and streams, message by message: every length that a file declares is checked against the file and
+//! against a limit before memory is taken for it. Decodes nothing itself.
+
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::sync::Arc;
+use std::vec;
+
+use arrow::array::RecordBatch;
+use arrow::buffer::Buffer;
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use arrow::ipc::convert::try_fb_to_schema;
+use arrow::ipc::reader::{FileDecoder, read_footer_length};
+use arrow::ipc::{self, Block, MessageHeader};
+
+use super::super::SourceError;
+use super::opened::Opened;
+
+/// Bytes of one record batch or dictionary, as it lies in the file and as it is in memory. Usual writers stay below a
+/// hundredth of it, and both must fit into what the reading process may take.
+const MAX_BATCH_BYTES: u64 = 1 << 30;
+/// Bytes of the header of a message, and of a file's footer: columns' names and places.
+const MAX_HEADER_BYTES: usize = 64 << 20;
+/// What a message begins with.
+const CONTINUATION: [u8; 4] = [0xff; 4];
+/// Magic number and length behind a footer.
+const TRAILER_BYTES: usize = 10;
+/// In front of the length of a compressed buffer's data; as a length, that it is not compressed.
+const LENGTH_BYTES: usize = 8;
+const NOT_COMPRESSED: i64 = -1;
+
+/// Record batches of one file or stream, in order.
+pub struct Batches {
+    file: Opened,
+    decoder: FileDecoder,
+    schema: SchemaRef,
+    messages: Messages,
+}
+
+enum Messages {
+    /// A file says where its messages are.
+    File {
+        reader: BufReader<File>,
+        dictionaries: Vec<Block>,
+        batches: vec::IntoIter<Block>,
+    },
+    /// A stream's messages follow each other.
+    Stream(Box<dyn Read + Send>),
+}
+
+impl Batches {
+    /// Reads the footer of a file.
+    pub fn of_file(describe: Opened, file: File) -> Result<Self, SourceError> {
+        let bytes = file
+            .metadata()
+            .map_err(|error| describe.read_error(error))?
+            .len();
+        let mut reader = BufReader::new(file);
+        let footer = footer_bytes(&describe, &mut reader, bytes)?;
+        let footer = ipc::root_as_footer(&footer)
+            .map_err(|error| describe.damaged(format!("its footer cannot be read: {error}")))?;
+        let (Some(schema), Some(batches)) = (footer.schema(), footer.recordBatches()) else {
+            return Err(describe.damaged("its footer has no columns or no list of batches"));
+        };
+        let schema = read_schema(&describe, schema)?;
+        let dictionaries: Vec<Block> = footer.dictionaries().iter().flatten().copied().collect();
+        let batches: Vec<Block> = batches.iter().copied().collect();
+        for block in dictionaries.iter().chain(&batches) {
+            check_block(&describe, block, bytes)?;
+        }
+        Ok(Self {
+            decoder: FileDecoder::new(Arc::clone(&schema), footer.version()),
+            schema,
+            file: describe,
+            messages: Messages::File {
+                reader,
+                dictionaries,
+                batches: batches.into_iter(),
+            },
+        })
+    }
+
+    /// Reads the first message of a stream.
+    pub fn of_stream(
+        describe: Opened,
+        mut reader: Box<dyn Read + Send>,
+    ) -> Result<Self, SourceError> {
+        let Some((block, bytes)) = next_message(&describe, &mut reader)? else {
+            return Err(describe.damaged("it is empty"));
+        };
+        let message = message(&describe, &bytes)?;
+        let Some(schema) = message.header_as_schema() else {
+            return Err(describe.damaged("its first message does not tell its columns"));
+        };
+        if block.bodyLength() != 0 {
+            return Err(describe.damaged("its first message has a body"));
+        }
+        let schema = read_schema(&describe, schema)?;
+        Ok(Self {
+            decoder: FileDecoder::new(Arc::clone(&schema), message.version()),
+            schema,
+            file: describe,
+            messages: Messages::Stream(reader),
+        })
+    }
+
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    /// Reads a file's dictionaries, which its batches need.
+    pub fn load(mut self) -> Result<Self, SourceError> {
+        if let Messages::File {
+            reader,
+            dictionaries,
+            ..
+        } = &mut self.messages
+        {
+            for block in std::mem::take(dictionaries) {
+                let bytes = block_bytes(&self.file, reader, &block)?;
+                self.decoder
+                    .read_dictionary(&block, &checked(&self.file, &block, bytes)?)
+                    .map_err(|error| self.file.arrow_error(error))?;
+            }
+        }
+        Ok(self)
+    }
+
+    fn next_batch(&mut self) -> Result<Option<RecordBatch>, SourceError> {
+        loop {
+            let (block, bytes) = match &mut self.messages {
+                Messages::File {
+                    reader, batches, ..
+                } => match batches.next() {
+                    Some(block) => (block, block_bytes(&self.file, reader, &block)?),
+                    None => return Ok(None),
+                },
+                Messages::Stream(reader) => match next_message(&self.file, reader)? {
+                    Some(message) => message,
+                    None => return Ok(None),
+                },
+            };
+            let kind = message(&self.file, &bytes)?.header_type();
+            let bytes = checked(&self.file, &block, bytes)?;
+            let decoded = match kind {
+                MessageHeader::DictionaryBatch => {
+                    self.decoder.read_dictionary(&block, &bytes).map(|()| None)
+                }
+                _ => self.decoder.read_record_batch(&block, &bytes),
+            };
+            if let Some(batch) = decoded.map_err(|error| self.file.arrow_error(error))? {
+                return Ok(Some(batch));
+            }
+        }
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch, SourceError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_batch().transpose()
+    }
+}
+
+fn footer_bytes(
+    describe: &Opened,
+    reader: &mut BufReader<File>,
+    file_bytes: u64,
+) -> Result<Vec<u8>, SourceError> {
+    let failed = |error| describe.read_error(error);
+    let mut trailer = [0; TRAILER_BYTES];
+    reader
+        .seek(SeekFrom::End(-(TRAILER_BYTES as i64)))
+        .map_err(failed)?;
+    reader.read_exact(&mut trailer).map_err(failed)?;
+    let length = read_footer_length(trailer).map_err(|error| describe.arrow_error(error))?;
+    let behind = (length + TRAILER_BYTES) as u64;
+    if behind > file_bytes || length > MAX_HEADER_BYTES {
+        return Err(describe.damaged(format!("its footer would have {length} bytes")));
+    }
+    reader
+        .seek(SeekFrom::Start(file_bytes - behind))
+        .map_err(failed)?;
+    let mut footer = vec![0; length];
+    reader.read_exact(&mut footer).map_err(failed)?;
+    Ok(footer)
+}
+
+/// A message lies inside the file and takes no more than the limit.
+fn check_block(describe: &Opened, block: &Block, file_bytes: u64) -> Result<(), SourceError> {
+    let outside = || describe.damaged("its footer tells of a batch that is not in the file");
+    let [at, header, body] = [
+        block.offset(),
+        i64::from(block.metaDataLength()),
+        block.bodyLength(),
+    ]
+    .map(u64::try_from);
+    let (Ok(at), Ok(header), Ok(body)) = (at, header, body) else {
+        return Err(outside());
+    };
+    let end = at
+        .checked_add(header)
+        .and_then(|end| end.checked_add(body))
+        .filter(|end| *end <= file_bytes);
+    if end.is_none() || header < LENGTH_BYTES as u64 || header > MAX_HEADER_BYTES as u64 {
+        return Err(outside());
+    }
+    check_size(describe, body, "takes")
+}
+
+fn check_size(describe: &Opened, bytes: u64, takes: &str) -> Result<(), SourceError> {
+    if bytes > MAX_BATCH_BYTES {
+        return Err(SourceError::TooLarge {
+            path: describe.path.clone(),
+            cause: format!(
+                "one of its record batches {takes} {bytes} bytes, more than the {MAX_BATCH_BYTES} that are read at once; write it with smaller batches"
+            ),
+        });
+    }
+    Ok(())
+}
+
+fn block_bytes(
+    describe: &Opened,
+    reader: &mut BufReader<File>,
+    block: &Block,
+) -> Result<Vec<u8>, SourceError> {
+    // Both were checked when the footer was read.
+    let length = i64::from(block.metaDataLength()).saturating_add(block.bodyLength());
+    let at = block.offset().unsigned_abs();
+    reader
+        .seek(SeekFrom::Start(at))
+        .map_err(|error| describe.read_error(error))?;
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+    reader
+        .read_exact(&mut bytes)
+        .map_err(|error| describe.read_error(error))?;
+    Ok(bytes)
+}
+
+/// The next message of a stream as a block at its own beginning; `None` at the end.
+fn next_message(
+    describe: &Opened,
+    reader: &mut Box<dyn Read + Send>,
+) -> Result<Option<(Block, Vec<u8>)>, SourceError> {
+    let early = || describe.damaged("it ends in the middle of a message");
+    let mut bytes = Vec::new();
+    let mut take = |bytes: &mut Vec<u8>, length: usize| {
+        let read = reader
+            .as_mut()
+            .take(length as u64)
+            // Grows with what arrives, so a length alone takes no memory.
+            .read_to_end(bytes)
+            .map_err(|error| describe.read_error(error))?;
+        Ok::<bool, SourceError>(read == length)
+    };
+    if !take(&mut bytes, LENGTH_BYTES)? {
+        // A stream may also end without saying so.
+        return match bytes.is_empty() {
+            true => Ok(None),
+            false => Err(early()),
+        };
+    }
+    let [c0, c1, c2, c3, l0, l1, l2, l3] = bytes[..] else {
+        return Err(early());
+    };
+    if [c0, c1, c2, c3] != CONTINUATION {
+        return Err(describe.damaged("a message in it does not begin as one"));
+    }
+    let header = match usize::try_from(i32::from_le_bytes([l0, l1, l2, l3])) {
+        Ok(0) => {
+            // A second stream behind the first would be lost without a word.
+            return match take(&mut bytes, 1)? {
+                true => Err(describe.damaged("something follows the end of its stream")),
+                false => Ok(None),
+            };
+        }
+        Ok(length) if length <= MAX_HEADER_BYTES => length,
+        _ => return Err(describe.damaged("a message in it has a header of impossible length")),
+    };
+    if !take(&mut bytes, header)? {
+        return Err(early());
+    }
+    let body = message(describe, &bytes)?.bodyLength();
+    let Ok(length) = u64::try_from(body) else {
+        return Err(describe.damaged("a message in it has a body of negative length"));
+    };
+    check_size(describe, length, "takes")?;
+    let prefix = bytes.len();
+    if !take(&mut bytes, length as usize)? {
+        return Err(early());
+    }
+    let prefix = i32::try_from(prefix).map_err(|_| early())?;
+    Ok(Some((Block::new(0, prefix, body), bytes)))
+}
+
+fn message<'a>(describe: &Opened, bytes: &'a [u8]) -> Result<ipc::Message<'a>, SourceError> {
+    let start = match bytes.starts_with(&CONTINUATION) {
+        true => LENGTH_BYTES,
+        false => LENGTH_BYTES / 2,
+    };
+    bytes
+        .get(start..)
+        .and_then(|bytes| ipc::root_as_message(bytes).ok())
+        .ok_or_else(|| describe.damaged("a message in it has a header that cannot be read"))
+}
+
+/// A message whose compressed buffers do not claim to become more than the limit.
+fn checked(describe: &Opened, block: &Block, bytes: Vec<u8>) -> Result<Buffer, SourceError> {
+    let header = message(describe, &bytes)?;
+    let batch = match header.header_type() {
+        MessageHeader::RecordBatch => header.header_as_record_batch(),
+        MessageHeader::DictionaryBatch => header
+            .header_as_dictionary_batch()
+            .and_then(|dictionary| dictionary.data()),
+        _ => None,
+    };
+    let Some(batch) = batch.filter(|batch| batch.compression().is_some()) else {
+        return Ok(Buffer::from_vec(bytes));
+    };
+    let body = usize::try_from(block.metaDataLength())
+        .ok()
+        .and_then(|start| bytes.get(start..))
+        .unwrap_or_default();
+    let mut declared = 0_u64;
+    for buffer in batch.buffers().iter().flatten() {
+        let length = usize::try_from(buffer.offset())
+            .ok()
+            .and_then(|start| body.get(start..)?.first_chunk::<LENGTH_BYTES>());
+        let Some(length) = length.filter(|_| buffer.length() > 0) else {
+            // An empty buffer, or one outside the message, which the decoder refuses.
+            continue;
+        };
+        match i64::from_le_bytes(*length) {
+            NOT_COMPRESSED => {}
+            length => {
+                let length = u64::try_from(length)
+                    .map_err(|_| describe.damaged("a buffer in it has a negative length"))?;
+                declared = declared.saturating_add(length);
+                check_size(describe, declared, "declares")?;
+            }
+        }
+    }
+    Ok(Buffer::from_vec(bytes))
+}
+
+fn read_schema(describe: &Opened, schema: ipc::Schema<'_>) -> Result<SchemaRef, SourceError> {
+    if schema.endianness() != ipc::Endianness::Little {
+        return Err(describe.unsupported("it was written on a big-endian machine"));
+    }
+    match try_fb_to_schema(schema) {
+        Ok(schema) => Ok(Arc::new(schema)),
+        Err(error) => Err(foreign_column(schema)
+            .map(|cause| describe.unsupported(cause))
+            .unwrap_or_else(|| unreadable_schema(describe, error))),
+    }
+}
+
+fn unreadable_schema(describe: &Opened, error: ArrowError) -> SourceError {
+    match error {
+        ArrowError::ParseError(cause) => describe.unsupported(format!(
+            "one of its columns has a type that is not known here ({cause}); convert the column"
+        )),
+        error => describe.arrow_error(error),
+    }
+}
+
+/// Integers wider than 64 bits, as Polars writes them.
+fn foreign_column(schema: ipc::Schema<'_>) -> Option<String> {
+    schema.fields()?.iter().find_map(|field| {
+        let integer = field.type_as_int()?;
+        let bits = integer.bitWidth();
+        (!matches!(bits, 8 | 16 | 32 | 64)).then(|| {
+            format!(
+                "its column `{}` holds integers of {bits} bits, which Arrow does not know; convert the column to 64 bits, a decimal or text",
+                field.name().unwrap_or_default()
+            )
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_outside_the_file_are_refused_by_their_numbers() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.csv");
+        std::fs::write(&path, "a\n").expect("a file");
+        let describe = Opened::open(path, None, Default::default()).expect("a file");
+        check_block(&describe, &Block::new(8, 64, 100), 200).expect("inside");
+        for block in [
+            Block::new(-8, 64, 100),
+            Block::new(8, -1, 100),
+            Block::new(8, 64, -100),
+            Block::new(8, 64, 129),
+            Block::new(i64::MAX, 64, i64::MAX),
+            Block::new(8, 4, 100),
+        ] {
+            check_block(&describe, &block, 200).expect_err("outside");
+        }
+        let error = check_block(&describe, &Block::new(8, 64, 1 << 31), u64::MAX)
+            .expect_err("too large")
+            .to_string();
+        assert_eq!(
+            error.replace(&format!("{}/", folder.path().display()), ""),
+            "a.csv takes too much memory: one of its record batches takes 2147483648 bytes, more than the 1073741824 that are read at once; write it with smaller batches"
+        );
+    }
+}

@@ -1,0 +1,248 @@
+//! Columns that folders' names hold, as Hive writes them: `dt=2026-01-01/country=DE/`. A column that is in the file
+//! as well must say the same in every row. Never guesses a type: what a folder says is text, or the time column's time.
+
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, BooleanArray, RecordBatch, Scalar, StringArray, TimestampMicrosecondArray,
+};
+use arrow::compute::{CastOptions, cast_with_options, kernels::cmp};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
+use percent_encoding::percent_decode_str;
+
+use super::super::SourceError;
+use crate::interval::Moment;
+use crate::model::Kind;
+
+/// What Hive and Spark write for null.
+const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// A column whose value is the same in all rows of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    pub name: String,
+    pub value: Option<String>,
+}
+
+/// The keys in the folders of a path, in their order.
+pub fn of(path: &Path) -> Vec<Key> {
+    let folders = path.parent().unwrap_or(Path::new(""));
+    folders
+        .components()
+        .filter_map(|component| match component {
+            Component::Normal(name) => key(name.to_str()?),
+            _ => None,
+        })
+        .collect()
+}
+
+fn key(folder: &str) -> Option<Key> {
+    let (name, value) = folder.split_once('=')?;
+    if name.is_empty() {
+        return None;
+    }
+    Some(Key {
+        name: decoded(name),
+        value: (value != NULL).then(|| decoded(value)),
+    })
+}
+
+/// What is not UTF-8 once it is decoded stays as it was written.
+fn decoded(text: &str) -> String {
+    percent_decode_str(text)
+        .decode_utf8()
+        .map_or_else(|_| text.to_owned(), |text| text.into_owned())
+}
+
+/// A key that two folders of one path hold.
+pub fn doubled(keys: &[Key]) -> Option<&str> {
+    let names = || keys.iter().map(|key| key.name.as_str());
+    names()
+        .enumerate()
+        .find(|(index, name)| names().take(*index).any(|before| before == *name))
+        .map(|(_, name)| name)
+}
+
+/// A file's columns and, behind them, the keys that are none of them.
+pub fn with(schema: &SchemaRef, keys: &[Key], time_column: &str) -> SchemaRef {
+    let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
+    for key in keys {
+        if schema.column_with_name(&key.name).is_none() {
+            fields.push(Arc::new(kind(key, time_column).field(&key.name)));
+        }
+    }
+    Arc::new(Schema::new(fields))
+}
+
+fn kind(key: &Key, time_column: &str) -> Kind {
+    match key.name == time_column {
+        true => Kind::Timestamp,
+        false => Kind::Text,
+    }
+}
+
+/// Gives a file's batches the columns of [`with`].
+pub struct Keyed {
+    keys: Vec<Key>,
+    kinds: Vec<Kind>,
+    path: PathBuf,
+}
+
+impl Keyed {
+    pub fn new(keys: Vec<Key>, path: &Path, time_column: &str) -> Self {
+        Self {
+            kinds: keys.iter().map(|key| kind(key, time_column)).collect(),
+            keys,
+            path: path.to_path_buf(),
+        }
+    }
+
+    /// `row` tells which row of the file one of the batch is.
+    pub fn apply(
+        &self,
+        batch: RecordBatch,
+        row: impl Fn(usize) -> u64,
+    ) -> Result<RecordBatch, SourceError> {
+        if self.keys.is_empty() {
+            return Ok(batch);
+        }
+        let schema = batch.schema();
+        let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
+        let mut columns = batch.columns().to_vec();
+        for (key, kind) in self.keys.iter().zip(&self.kinds) {
+            if let Some(column) = batch.column_by_name(&key.name) {
+                self.compare(key, column, &row)?;
+                continue;
+            }
+            fields.push(Arc::new(kind.field(&key.name)));
+            columns.push(self.constant(key, *kind, batch.num_rows())?);
+        }
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|cause| {
+            SourceError::Damaged {
+                path: self.path.clone(),
+                cause: cause.to_string(),
+            }
+        })
+    }
+
+    fn constant(&self, key: &Key, kind: Kind, rows: usize) -> Result<ArrayRef, SourceError> {
+        let value = key.value.as_deref();
+        if kind != Kind::Timestamp {
+            return Ok(Arc::new(StringArray::from(vec![value; rows])));
+        }
+        let time = value.map(Moment::parse).transpose();
+        let time = time.map_err(|cause| self.bad(key, format!("in its folder's name: {cause}")))?;
+        let times = TimestampMicrosecondArray::from(vec![time.map(|time| time.0); rows]);
+        Ok(Arc::new(times.with_timezone("UTC")))
+    }
+
+    /// A file that says something else than its folder is read as neither.
+    fn compare(
+        &self,
+        key: &Key,
+        column: &ArrayRef,
+        row: impl Fn(usize) -> u64,
+    ) -> Result<(), SourceError> {
+        let differs = differing(key.value.as_deref(), column).map_err(|cause| {
+            self.bad(
+                key,
+                format!("cannot be compared with its folder's name: {cause}"),
+            )
+        })?;
+        let Some(at) = (0..differs.len()).find(|at| differs.value(*at)) else {
+            return Ok(());
+        };
+        Err(SourceError::BadValue {
+            path: self.path.clone(),
+            row: row(at) + 1,
+            column: key.name.clone(),
+            cause: format!(
+                "the file holds another value than its folder's name, {}; move the file, or rename the column",
+                key.value
+                    .as_deref()
+                    .map_or("null".to_owned(), |value| format!("`{value}`")),
+            ),
+        })
+    }
+
+    fn bad(&self, key: &Key, cause: String) -> SourceError {
+        SourceError::BadColumn {
+            path: self.path.clone(),
+            column: key.name.clone(),
+            cause,
+        }
+    }
+}
+
+/// One bit for each row that is not `value`.
+fn differing(value: Option<&str>, column: &ArrayRef) -> Result<BooleanArray, ArrowError> {
+    let Some(value) = value else {
+        return arrow::compute::is_not_null(column);
+    };
+    let options = CastOptions {
+        safe: false,
+        ..CastOptions::default()
+    };
+    let column = match column.data_type() {
+        DataType::Dictionary(_, values) => cast_with_options(column, values, &options)?,
+        _ => Arc::clone(column),
+    };
+    let expected: ArrayRef = Arc::new(StringArray::from(vec![value]));
+    let expected = cast_with_options(&expected, column.data_type(), &options)?;
+    cmp::distinct(&column, &Scalar::new(expected))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Date32Array, Int32Array};
+
+    fn pairs(path: &str) -> Vec<(String, Option<String>)> {
+        let keys = of(Path::new(path)).into_iter();
+        keys.map(|key| (key.name, key.value)).collect()
+    }
+
+    #[test]
+    fn folders_names_are_split_and_decoded() {
+        let some = |name: &str, value: &str| (name.to_owned(), Some(value.to_owned()));
+        for (path, expect) in [
+            ("in/a.parquet", vec![]),
+            (
+                "in/dt=2026-01-01/country=DE/part=0.parquet",
+                vec![some("dt", "2026-01-01"), some("country", "DE")],
+            ),
+            (
+                "t%C3%A4g=a%2Fb%20c/x.csv",
+                vec![some("täg", "a/b c")],
+            ),
+            ("a=b=c/=d/e/x", vec![some("a", "b=c")]),
+            ("a=/x", vec![some("a", "")]),
+            ("a=%FF%zz/x", vec![some("a", "%FF%zz")]),
+            (
+                "a=__HIVE_DEFAULT_PARTITION__/x",
+                vec![("a".to_owned(), None)],
+            ),
+        ] {
+            assert_eq!(pairs(path), expect, "{path}");
+        }
+        assert_eq!(doubled(&of(Path::new("a=1/b=2/a=3/x"))), Some("a"));
+        assert_eq!(doubled(&of(Path::new("a=1/b=2/x"))), None);
+    }
+
+    #[test]
+    fn a_column_of_any_type_is_compared_by_value() {
+        let days: ArrayRef = Arc::new(Date32Array::from(vec![Some(0), Some(1), None]));
+        let numbers: ArrayRef = Arc::new(Int32Array::from(vec![Some(1), Some(2), None]));
+        for (value, column, expect) in [
+            (Some("1970-01-01"), &days, [false, true, true]),
+            (Some("01"), &numbers, [false, true, true]),
+            (None, &numbers, [true, true, false]),
+        ] {
+            let found = differing(value, column).expect("comparable");
+            assert_eq!(found, BooleanArray::from(expect.to_vec()), "{value:?}");
+        }
+        differing(Some("x"), &numbers).expect_err("no number");
+    }
+}

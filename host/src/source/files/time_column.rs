@@ -1,0 +1,65 @@
+//! Whether rows can be chosen by the time column that the source names, and which columns would do. Reads no values.
+
+use arrow::datatypes::{DataType, Schema};
+
+use super::super::error::quoted;
+use crate::model::Kind;
+
+/// What is wrong with the time column, with the columns that are there.
+pub fn problem(name: &str, schema: &Schema, model: Option<&Schema>) -> Option<String> {
+    let of_model = model.and_then(|model| model.field_with_name(name).ok());
+    let should_be_time = of_model.is_some_and(|field| Kind::of(field) == Some(Kind::Timestamp));
+    match schema.field_with_name(name).map(|field| field.data_type()) {
+        Ok(DataType::Timestamp(..)) => None,
+        // A null column of the model passes as every kind, but cannot select rows.
+        Ok(DataType::Null) => Some(format!("the time column `{name}` is all null")),
+        // Said as a column of the model.
+        Ok(_) | Err(_) if should_be_time => None,
+        Ok(found) => Some(format!(
+            "the time column `{name}` is {found}, expected a timestamp (the source's `time_column` names another); {}",
+            others(schema)
+        )),
+        Err(_) => Some(format!(
+            "the time column `{name}` is missing (the source's `time_column` names another); {}{}",
+            nested(name, schema),
+            others(schema)
+        )),
+    }
+}
+
+/// `a.b` is what other programs call a member of a struct.
+fn nested(name: &str, schema: &Schema) -> String {
+    let is_struct = |name: &str| {
+        schema
+            .field_with_name(name)
+            .is_ok_and(|field| matches!(field.data_type(), DataType::Struct(_)))
+    };
+    match name.split_once('.') {
+        Some((column, _)) if is_struct(column) => {
+            format!("a column inside `{column}` cannot be one; ")
+        }
+        _ => String::new(),
+    }
+}
+
+fn others(schema: &Schema) -> String {
+    let names = |wanted: fn(&DataType) -> bool| -> Vec<String> {
+        let fields = schema.fields().iter();
+        fields
+            .filter(|field| wanted(field.data_type()))
+            .map(|field| field.name().clone())
+            .collect()
+    };
+    let times = names(|made| matches!(made, DataType::Timestamp(..)));
+    if !times.is_empty() {
+        return format!("the timestamps here are {}", quoted(&times));
+    }
+    let all = names(|_| true);
+    let hint = match all.as_slice() {
+        [only] if only.contains([';', '\t', '|', ',']) => {
+            " (a single one: the source's `delimiter` may be another)"
+        }
+        _ => "",
+    };
+    format!("the columns found are {}{hint}", quoted(&all))
+}
