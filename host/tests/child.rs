@@ -111,7 +111,10 @@ async fn rows_tally_and_warnings_are_those_of_this_process() {
     assert!(found.len() > 2, "{}", found.len());
     let found = arrow::compute::concat_batches(&schema, &found).expect("rows");
     assert_eq!(found, expect);
-    assert_eq!((there.tally(), there.warnings()), (here.tally(), here.warnings()));
+    assert_eq!(
+        (there.tally(), there.warnings()),
+        (here.tally(), here.warnings())
+    );
     assert_eq!(there.warnings().len(), 1);
 
     let (mut feed, _) = started(settings).await;
@@ -121,7 +124,10 @@ async fn rows_tally_and_warnings_are_those_of_this_process() {
     }
     assert_eq!(rows, 30_000);
     let summary = feed.summary().expect("the end");
-    assert_eq!((summary.tally, &summary.warnings), (here.tally(), &here.warnings()));
+    assert_eq!(
+        (summary.tally, &summary.warnings),
+        (here.tally(), &here.warnings())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,8 +137,12 @@ async fn errors_come_over_with_their_words_and_their_class() {
     fs::write(folder.path().join("a.parquet"), "PAR1 and no more, PAR1").expect("a file");
     for path in ["a.parquet", "none"] {
         let settings = settings(folder.path(), path);
-        let here = open(&settings, selection()).map(|_| ()).expect_err("an error");
-        let there = Feed::start(settings, selection(), 512 * MIB).await.map(|_| ());
+        let here = open(&settings, selection())
+            .map(|_| ())
+            .expect_err("an error");
+        let there = Feed::start(settings, selection(), 512 * MIB)
+            .await
+            .map(|_| ());
         let there = there.expect_err("an error");
         assert_eq!(there.to_string(), here.to_string());
         assert_eq!(there.is_transient(), here.is_transient());
@@ -145,24 +155,39 @@ async fn a_file_that_takes_too_much_ends_its_reader_and_nothing_else() {
     let folder = tempfile::tempdir().expect("a folder");
     // Half a gigabyte of one row as a few hundred kilobytes of gzip.
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    std::io::Write::write_all(&mut packed, b"{\"t\":\"2024-03-01T05:00:00Z\",\"s\":\"").expect("gzip");
+    std::io::Write::write_all(&mut packed, b"{\"t\":\"2024-03-01T05:00:00Z\",\"s\":\"")
+        .expect("gzip");
     for _ in 0..120 {
         std::io::Write::write_all(&mut packed, &vec![b'x'; 1 << 20]).expect("gzip");
     }
     std::io::Write::write_all(&mut packed, b"\"}\n").expect("gzip");
-    fs::write(folder.path().join("bomb.jsonl.gz"), packed.finish().expect("gzip")).expect("a file");
+    fs::write(
+        folder.path().join("bomb.jsonl.gz"),
+        packed.finish().expect("gzip"),
+    )
+    .expect("a file");
     let texts = (0..20_000).map(|n| format!("{n} {}", "y".repeat(1_000)));
     arrow_file(folder.path(), "good.arrow", texts.collect());
 
     let (mut good, _) = started(settings(folder.path(), "good.arrow")).await;
     let first = good.next().await.expect("a message").expect("rows").rows;
-    let bomb = Feed::start(settings(folder.path(), "bomb.jsonl.gz"), selection(), 64 * MIB).await;
+    let bomb = Feed::start(
+        settings(folder.path(), "bomb.jsonl.gz"),
+        selection(),
+        64 * MIB,
+    )
+    .await;
     let outcome = match bomb {
         Ok(mut feed) => feed.next().await.map(|_| ()),
         Err(error) => Err(error),
     };
     let error = outcome.expect_err("too much");
-    let SourceError::ChildEnded { limit_mib: 64, is_transient: false, .. } = &error else {
+    let SourceError::ChildEnded {
+        limit_mib: 64,
+        is_transient: false,
+        ..
+    } = &error
+    else {
         panic!("{error}");
     };
     let text = error.to_string();

@@ -185,8 +185,13 @@ impl Attempt<'_> {
         session.close().await;
         let (snapshot, source, report) = outcome?;
         let policy = self.target.policy(self.run)?;
-        let bytes_exported =
-            proof::of_report(&report, self.plan, &policy, &source.tally, snapshot.rows_supplied)?;
+        let bytes_exported = proof::of_report(
+            &report,
+            self.plan,
+            &policy,
+            &source.tally,
+            snapshot.rows_supplied,
+        )?;
         warnings.extend(source.warnings);
         if automatic && !untried && snapshot.rows_supplied == 0 {
             warnings.extend(self.trial().unasked(Occasion::NoRows).await?);

@@ -10,11 +10,31 @@ fn a_path_and_a_time_column_that_can_never_do_are_problems() {
         )
     };
     for (path, time_column, expect) in [
-        ("s3://bucket/in", "timestamp", "path: files are read from this machine only"),
-        ("~/in/*.parquet", "timestamp", "path: `~` is not replaced by a home folder"),
-        ("in/{a,b", "timestamp", "path: the brace `{a,b` is never closed"),
-        ("in", "event", "time_column: the model's column `event` holds text, not times; its timestamps are `timestamp`, `created_at`, `_inserted_at`"),
-        ("in", "properties", "time_column: the model's column `properties` holds JSON text, not times"),
+        (
+            "s3://bucket/in",
+            "timestamp",
+            "path: files are read from this machine only",
+        ),
+        (
+            "~/in/*.parquet",
+            "timestamp",
+            "path: `~` is not replaced by a home folder",
+        ),
+        (
+            "in/{a,b",
+            "timestamp",
+            "path: the brace `{a,b` is never closed",
+        ),
+        (
+            "in",
+            "event",
+            "time_column: the model's column `event` holds text, not times; its timestamps are `timestamp`, `created_at`, `_inserted_at`",
+        ),
+        (
+            "in",
+            "properties",
+            "time_column: the model's column `properties` holds JSON text, not times",
+        ),
     ] {
         let found = problems(&text(path, time_column));
         assert!(

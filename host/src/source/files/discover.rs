@@ -47,7 +47,12 @@ impl Names {
         let names: Vec<String> = self
             .first
             .iter()
-            .map(|path| path.strip_prefix(base).unwrap_or(path).display().to_string())
+            .map(|path| {
+                path.strip_prefix(base)
+                    .unwrap_or(path)
+                    .display()
+                    .to_string()
+            })
             .collect();
         match self.count - names.len() as u64 {
             0 => names.join(", "),

@@ -140,12 +140,8 @@ where
     let mut before = 0_u64;
     loop {
         let (mut values, mut defined, mut repeats) = (Vec::new(), Vec::new(), Vec::new());
-        let (records, _, levels) = reader.read_records(
-            RECORDS,
-            Some(&mut defined),
-            Some(&mut repeats),
-            &mut values,
-        )?;
+        let (records, _, levels) =
+            reader.read_records(RECORDS, Some(&mut defined), Some(&mut repeats), &mut values)?;
         if records == 0 && levels == 0 {
             return Ok(None);
         }
@@ -156,7 +152,13 @@ where
             let level = there.nth(wrong).unwrap_or(wrong);
             let row = match repeated {
                 0 => level,
-                _ => repeats[..=level].iter().filter(|level| **level == 0).count() - 1,
+                _ => {
+                    repeats[..=level]
+                        .iter()
+                        .filter(|level| **level == 0)
+                        .count()
+                        - 1
+                }
             };
             return Ok(Some((before + row as u64, values[wrong].to_string())));
         }

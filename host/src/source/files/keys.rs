@@ -213,10 +213,7 @@ mod tests {
                 "in/dt=2026-01-01/country=DE/part=0.parquet",
                 vec![some("dt", "2026-01-01"), some("country", "DE")],
             ),
-            (
-                "t%C3%A4g=a%2Fb%20c/x.csv",
-                vec![some("täg", "a/b c")],
-            ),
+            ("t%C3%A4g=a%2Fb%20c/x.csv", vec![some("täg", "a/b c")]),
             ("a=b=c/=d/e/x", vec![some("a", "b=c")]),
             ("a=/x", vec![some("a", "")]),
             ("a=%FF%zz/x", vec![some("a", "%FF%zz")]),

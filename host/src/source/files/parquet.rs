@@ -304,8 +304,7 @@ impl Batches {
         if column.num_values() <= 0 {
             return Ok(0);
         }
-        let mut pages =
-            SerializedPageReader::new(Arc::clone(&self.handle), column, rows, None)?;
+        let mut pages = SerializedPageReader::new(Arc::clone(&self.handle), column, rows, None)?;
         if !pages.peek_next_page()?.is_some_and(|page| page.is_dict) {
             return Ok(0);
         }

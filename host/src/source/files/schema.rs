@@ -17,7 +17,11 @@ pub fn as_read(metadata: &ArrowReaderMetadata) -> Option<SchemaRef> {
         columns: metadata.parquet_schema(),
         next: 0,
     };
-    let fields: Vec<FieldRef> = found.fields().iter().map(|field| leaves.field(field)).collect();
+    let fields: Vec<FieldRef> = found
+        .fields()
+        .iter()
+        .map(|field| leaves.field(field))
+        .collect();
     let wanted = Schema::new_with_metadata(fields, found.metadata().clone());
     // The walk met each column once, or its numbers mean nothing.
     (leaves.next == leaves.columns.num_columns() && wanted != **found).then(|| Arc::new(wanted))

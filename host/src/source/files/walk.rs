@@ -1,8 +1,8 @@
 //! Walks through folders by the parts of a glob. Each file and folder is met once, by what it is and not by its name:
 //! links and further names of a file add no rows, and circles end. Opens no file.
 
-use std::collections::hash_map::{Entry, HashMap};
 use std::collections::VecDeque;
+use std::collections::hash_map::{Entry, HashMap};
 use std::fs::{self, FileType, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -162,10 +162,7 @@ impl Walk {
         // Parts of another glob have other numbers.
         self.folders.clear();
         self.waiting.push_back((root.to_path_buf(), 0));
-        while let Some((folder, at)) = self
-            .waiting
-            .pop_front()
-            .or_else(|| self.linked.pop_front())
+        while let Some((folder, at)) = self.waiting.pop_front().or_else(|| self.linked.pop_front())
         {
             if self.enter(&folder, at)? {
                 self.list(&folder, parts, at)?;
@@ -253,7 +250,11 @@ impl Walk {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let is_link = kind.is_symlink();
         // A link that leads nowhere is a file that cannot be read.
-        let is_folder = if is_link { path.is_dir() } else { kind.is_dir() };
+        let is_folder = if is_link {
+            path.is_dir()
+        } else {
+            kind.is_dir()
+        };
         let (mut hidden, mut other, mut taken) = (false, false, false);
         for at in active {
             let part = &parts[at];

@@ -15,10 +15,7 @@ fn paths_that_lead_nowhere() {
             "none",
             "there is no file or folder none; check the source's `path` (relative paths start at the configuration's folder)",
         ),
-        (
-            "*.parquet",
-            nothing.as_str(),
-        ),
+        ("*.parquet", nothing.as_str()),
         (
             "a[",
             "`a[` is not a valid glob: invalid range pattern; put a literal `[` or `*` into brackets",
@@ -302,7 +299,8 @@ fn values_that_do_not_fit_are_errors_and_not_nulls() {
     settings.model = "persons".to_owned();
     let text = error(&settings);
     assert!(
-        text.starts_with("a.parquet, row 1, column `team_id`: ") && text.contains("18446744073709551615"),
+        text.starts_with("a.parquet, row 1, column `team_id`: ")
+            && text.contains("18446744073709551615"),
         "{text}"
     );
 }

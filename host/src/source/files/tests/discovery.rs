@@ -55,9 +55,9 @@ fn a_file_is_read_once_however_many_names_lead_to_it() {
         assert_eq!(tally.files_read, 3, "{path}");
         assert!(tally.files_repeated >= 5, "{path}: {tally:?}");
         assert!(
-            warnings
-                .iter()
-                .any(|text| text.contains("further names lead to files or folders that are read under another name")),
+            warnings.iter().any(|text| text.contains(
+                "further names lead to files or folders that are read under another name"
+            )),
             "{warnings:?}"
         );
     }
@@ -157,7 +157,11 @@ fn hidden_names_are_skipped_by_globs_as_by_folders_and_said() {
         assert!(tally.files_hidden > 0, "{path}");
     }
     // Whoever names them means them.
-    for path in ["in/_temporary", "in/_*/**/*.jsonl", "in/_temporary/0/*/*.jsonl"] {
+    for path in [
+        "in/_temporary",
+        "in/_*/**/*.jsonl",
+        "in/_temporary/0/*/*.jsonl",
+    ] {
         let (numbers, tally, _) = found(&own(&folder, path));
         assert_eq!((numbers, tally.files_hidden), (vec![2], 0), "{path}");
     }
@@ -294,7 +298,11 @@ fn a_key_that_the_file_holds_too_must_be_the_same() {
     put(&folder, "good/k=07/a.jsonl", row("7").repeat(3));
     put(&folder, "text/k=x/a.jsonl", row("\"x\""));
     put(&folder, "bad/k=7/a.jsonl", [row("7"), row("8")].concat());
-    put(&folder, "null/k=7/a.jsonl", [row("7"), row("null")].concat());
+    put(
+        &folder,
+        "null/k=7/a.jsonl",
+        [row("7"), row("null")].concat(),
+    );
     put(&folder, "kind/k=x/a.jsonl", row("7"));
     put(&folder, "twice/k=1/k=2/a.jsonl", row("1"));
     assert_eq!(found(&own(&folder, "good")).0, [1, 1, 1]);
@@ -323,7 +331,10 @@ fn a_key_that_the_file_holds_too_must_be_the_same() {
     let rows = sample(Model::Events, START, END);
     put(&folder, "events/event=x/a.parquet", parquet(&rows, 1_000));
     let text = error(&settings(folder.path(), "events"));
-    assert!(text.contains("column `event`: the file holds another value"), "{text}");
+    assert!(
+        text.contains("column `event`: the file holds another value"),
+        "{text}"
+    );
     put(&folder, "more/region=eu/a.parquet", parquet(&rows, 1_000));
     let (read, _) = read(&settings(folder.path(), "more"));
     assert_eq!(read.num_rows(), rows.num_rows());
@@ -333,14 +344,24 @@ fn a_key_that_the_file_holds_too_must_be_the_same() {
 #[test]
 fn the_time_may_be_the_folders() {
     let folder = folder();
-    put(&folder, "in/t=2024-03-01T05%3A30%3A00Z/a.jsonl", "{\"n\":1}\n{\"n\":2}\n");
-    put(&folder, "in/t=2024-03-01T06%3A00%3A00Z/a.jsonl", "{\"n\":3}\n");
+    put(
+        &folder,
+        "in/t=2024-03-01T05%3A30%3A00Z/a.jsonl",
+        "{\"n\":1}\n{\"n\":2}\n",
+    );
+    put(
+        &folder,
+        "in/t=2024-03-01T06%3A00%3A00Z/a.jsonl",
+        "{\"n\":3}\n",
+    );
     let (numbers, tally, _) = found(&own(&folder, "in"));
     assert_eq!((numbers, tally.rows_outside_interval), (vec![1, 2], 1));
     put(&folder, "in/t=later/a.jsonl", "{\"n\":4}\n");
     let text = error(&own(&folder, "in"));
     assert!(
-        text.starts_with("in/t=later/a.jsonl, column `t`: in its folder's name: `later` is not a time"),
+        text.starts_with(
+            "in/t=later/a.jsonl, column `t`: in its folder's name: `later` is not a time"
+        ),
         "{text}"
     );
 }

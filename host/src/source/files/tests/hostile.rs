@@ -47,29 +47,49 @@ fn an_arrow_buffer_that_declares_too_much_is_refused_before_memory_is_taken() {
             .expect("options")
     };
     let file = {
-        let mut writer =
-            FileWriter::try_new_with_options(Vec::new(), &rows.schema(), options()).expect("a writer");
+        let mut writer = FileWriter::try_new_with_options(Vec::new(), &rows.schema(), options())
+            .expect("a writer");
         writer.write(&rows).expect("rows");
         writer.into_inner().expect("a file")
     };
     let folder = folder();
     let stream = arrow_stream(&rows, Some(CompressionType::LZ4_FRAME));
-    for (name, bytes) in [("a.arrow", file), ("a.arrows", stream.clone()), ("z.arrows.gz", stream)] {
+    for (name, bytes) in [
+        ("a.arrow", file),
+        ("a.arrows", stream.clone()),
+        ("z.arrows.gz", stream),
+    ] {
         for (declared, expect) in [
-            (1 << 46, "takes too much memory: one of its record batches declares 7036874417"),
-            (i64::MAX, "takes too much memory: one of its record batches declares 92233720368547"),
+            (
+                1 << 46,
+                "takes too much memory: one of its record batches declares 7036874417",
+            ),
+            (
+                i64::MAX,
+                "takes too much memory: one of its record batches declares 92233720368547",
+            ),
             (-2, "a buffer in it has a negative length"),
-            ((1 << 30) + 1, "more than the 1073741824 that are read at once; write it with smaller batches"),
+            (
+                (1 << 30) + 1,
+                "more than the 1073741824 that are read at once; write it with smaller batches",
+            ),
             // Within the limit, and not what is in it.
             (100_001, "is damaged or cut short"),
         ] {
             let bytes = declaring(bytes.clone(), 100_000, declared);
-            put(&folder, name, match name.ends_with(".gz") {
-                true => gzip(&bytes),
-                false => bytes,
-            });
+            put(
+                &folder,
+                name,
+                match name.ends_with(".gz") {
+                    true => gzip(&bytes),
+                    false => bytes,
+                },
+            );
             let text = error(&own(&folder, name));
-            assert!(text.starts_with(name) && text.contains(expect), "{declared}: {text}");
+            assert!(
+                text.starts_with(name) && text.contains(expect),
+                "{declared}: {text}"
+            );
         }
     }
 }
@@ -86,11 +106,18 @@ fn lengths_in_an_arrow_file_that_lie_are_errors() {
     let mut header = stream.clone();
     header[4..8].copy_from_slice(&i32::MAX.to_le_bytes());
     put(&folder, "header.arrows", header);
-    put(&folder, "two.arrows", [stream.clone(), stream.clone()].concat());
+    put(
+        &folder,
+        "two.arrows",
+        [stream.clone(), stream.clone()].concat(),
+    );
     put(&folder, "cut.arrows", &stream[..stream.len() - 20]);
     for (name, expect) in [
         ("footer.arrow", "its footer would have 2147483647 bytes"),
-        ("header.arrows", "a message in it has a header of impossible length"),
+        (
+            "header.arrows",
+            "a message in it has a header of impossible length",
+        ),
         ("two.arrows", "something follows the end of its stream"),
         ("cut.arrows", "it ends in the middle of a message"),
     ] {
@@ -117,10 +144,11 @@ fn every_flipped_byte_of_an_arrow_file_is_rows_or_an_error() {
                 bytes[at] ^= random.u8(1..);
             }
             put(&folder, name, bytes);
-            let outcome = Files::open(&own(&folder, name), selection(START, END)).and_then(|mut files| {
-                while files.next_batch()?.is_some() {}
-                Ok(())
-            });
+            let outcome =
+                Files::open(&own(&folder, name), selection(START, END)).and_then(|mut files| {
+                    while files.next_batch()?.is_some() {}
+                    Ok(())
+                });
             // It came back, and an error names the file.
             if let Err(error) = outcome {
                 assert!(error.to_string().contains(name), "seed {seed}: {error}");
@@ -173,7 +201,9 @@ fn a_value_that_repeats_thousands_of_times_does_not_take_gigabytes() {
 #[test]
 fn ordinary_rows_come_in_large_batches() {
     let folder = folder();
-    let texts = (0..100_000).map(|n| format!("value {}", n % 1_000)).collect();
+    let texts = (0..100_000)
+        .map(|n| format!("value {}", n % 1_000))
+        .collect();
     put(&folder, "a.parquet", parquet(&rows_with(texts), 50_000));
     let (_, rows, batches) = largest(&own(&folder, "a.parquet"));
     assert_eq!(rows, 100_000);
@@ -184,10 +214,22 @@ fn ordinary_rows_come_in_large_batches() {
 fn files_of_other_kinds_are_not_called_damaged() {
     let folder = folder();
     for (name, bytes, what) in [
-        ("v1.feather", &b"FEA1\0\0\0\0 and so on"[..], "a Feather file of version 1"),
-        ("a.jsonl.sz", b"\xff\x06\x00\x00sNaPpY and so on", "compressed with framed snappy"),
+        (
+            "v1.feather",
+            &b"FEA1\0\0\0\0 and so on"[..],
+            "a Feather file of version 1",
+        ),
+        (
+            "a.jsonl.sz",
+            b"\xff\x06\x00\x00sNaPpY and so on",
+            "compressed with framed snappy",
+        ),
         ("a.csv", b"PK\x03\x04 and so on", "a ZIP archive"),
-        ("a.parquet", b"PARE and so on PARE", "an encrypted Parquet file"),
+        (
+            "a.parquet",
+            b"PARE and so on PARE",
+            "an encrypted Parquet file",
+        ),
     ] {
         put(&folder, name, bytes);
         let text = error(&own(&folder, name));
@@ -200,7 +242,10 @@ fn files_of_other_kinds_are_not_called_damaged() {
 fn integers_of_128_bits_name_their_column() {
     let folder = folder();
     let wide = RecordBatch::try_from_iter([
-        ("t", Arc::new(TimestampMicrosecondArray::from(vec![FIVE])) as ArrayRef),
+        (
+            "t",
+            Arc::new(TimestampMicrosecondArray::from(vec![FIVE])) as ArrayRef,
+        ),
         ("wide", Arc::new(Int64Array::from(vec![1])) as ArrayRef),
     ])
     .expect("rows");

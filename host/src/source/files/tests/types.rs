@@ -137,7 +137,10 @@ fn times_of_96_bits_choose_rows_by_what_they_are() {
     let (read, tally) = read(&own(&folder, "a.parquet"));
     let numbers = read.column(1).as_primitive::<arrow::datatypes::Int32Type>();
     assert_eq!(numbers.values().to_vec(), [1, 3]);
-    assert_eq!((tally.rows_outside_interval, tally.rows_without_time), (2, 1));
+    assert_eq!(
+        (tally.rows_outside_interval, tally.rows_without_time),
+        (2, 1)
+    );
 }
 
 #[test]
@@ -254,7 +257,10 @@ fn uuid_and_json_stay_what_they_are() {
     let (found, _) = read(&own(&folder, "a.parquet"));
     let schema = found.schema();
     let marks: Vec<_> = schema.fields().iter().map(|field| mark(field)).collect();
-    assert_eq!(marks, [None, Some("arrow.uuid"), Some("arrow.json"), None, None]);
+    assert_eq!(
+        marks,
+        [None, Some("arrow.uuid"), Some("arrow.json"), None, None]
+    );
     let DataType::Struct(inner) = schema.field(4).data_type() else {
         panic!("a struct");
     };
@@ -306,10 +312,16 @@ fn a_time_column_that_is_none_names_the_timestamps_there_are() {
     let more: Vec<(&str, ArrayRef)> = vec![
         ("day", Arc::new(Date32Array::from(vec![1]))),
         ("n", Arc::new(Int64Array::from(vec![1]))),
-        ("s", Arc::new(arrow::array::StructArray::from(RecordBatch::try_from_iter([(
-            "t",
-            Arc::new(TimestampMicrosecondArray::from(vec![FIVE])) as ArrayRef,
-        )]).expect("a struct")))),
+        (
+            "s",
+            Arc::new(arrow::array::StructArray::from(
+                RecordBatch::try_from_iter([(
+                    "t",
+                    Arc::new(TimestampMicrosecondArray::from(vec![FIVE])) as ArrayRef,
+                )])
+                .expect("a struct"),
+            )),
+        ),
         ("nothing", Arc::new(arrow::array::NullArray::new(1))),
         ("at", Arc::new(TimestampMicrosecondArray::from(vec![FIVE]))),
     ];
@@ -319,14 +331,68 @@ fn a_time_column_that_is_none_names_the_timestamps_there_are() {
     let one = "the timestamps here are `at`";
     let three = "the timestamps here are `timestamp`, `created_at`, `_inserted_at`";
     for (file, model, column, expect) in [
-        ("own", "own", "day", format!("the time column `day` is Date32, expected a timestamp (the source's `time_column` names another); {one}")),
-        ("own", "own", "n", format!("the time column `n` is Int64, expected a timestamp (the source's `time_column` names another); {one}")),
-        ("own", "own", "x", format!("the time column `x` is missing (the source's `time_column` names another); {one}")),
-        ("own", "own", "s.t", format!("the time column `s.t` is missing (the source's `time_column` names another); a column inside `s` cannot be one; {one}")),
-        ("own", "own", "nothing", "the time column `nothing` is all null".to_owned()),
-        ("events", "events", "event", format!("the time column `event` is Utf8, expected a timestamp (the source's `time_column` names another); {three}")),
-        ("events", "events", "properties", format!("the time column `properties` is Utf8, expected a timestamp (the source's `time_column` names another); {three}")),
-        ("events", "events", "x", format!("the time column `x` is missing (the source's `time_column` names another); {three}")),
+        (
+            "own",
+            "own",
+            "day",
+            format!(
+                "the time column `day` is Date32, expected a timestamp (the source's `time_column` names another); {one}"
+            ),
+        ),
+        (
+            "own",
+            "own",
+            "n",
+            format!(
+                "the time column `n` is Int64, expected a timestamp (the source's `time_column` names another); {one}"
+            ),
+        ),
+        (
+            "own",
+            "own",
+            "x",
+            format!(
+                "the time column `x` is missing (the source's `time_column` names another); {one}"
+            ),
+        ),
+        (
+            "own",
+            "own",
+            "s.t",
+            format!(
+                "the time column `s.t` is missing (the source's `time_column` names another); a column inside `s` cannot be one; {one}"
+            ),
+        ),
+        (
+            "own",
+            "own",
+            "nothing",
+            "the time column `nothing` is all null".to_owned(),
+        ),
+        (
+            "events",
+            "events",
+            "event",
+            format!(
+                "the time column `event` is Utf8, expected a timestamp (the source's `time_column` names another); {three}"
+            ),
+        ),
+        (
+            "events",
+            "events",
+            "properties",
+            format!(
+                "the time column `properties` is Utf8, expected a timestamp (the source's `time_column` names another); {three}"
+            ),
+        ),
+        (
+            "events",
+            "events",
+            "x",
+            format!(
+                "the time column `x` is missing (the source's `time_column` names another); {three}"
+            ),
+        ),
     ] {
         let settings = FilesSettings {
             model: model.to_owned(),
