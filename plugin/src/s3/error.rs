@@ -133,6 +133,8 @@ impl S3Error {
             Cause::Answer(answer) => self.remedy_for(answer),
             Cause::Malformed { .. } => Some(NOT_S3.into()),
             Cause::Transport(TransportError::TooLarge(_)) => Some(NOT_S3.into()),
+            // The host says by itself when the other end speaks no TLS at all.
+            Cause::Transport(TransportError::Tls(text)) if text.contains("plain HTTP") => None,
             Cause::Transport(TransportError::Tls(_)) => Some(
                 "check that the certificate is valid for this host name (a bucket name with dots needs path-style \
                  addressing) and that its CA is trusted"
@@ -169,6 +171,10 @@ impl S3Error {
         if code.is_some_and(|code| code.starts_with("KMS.")) {
             return Some(KMS.into());
         }
+        let is_page = code.is_none() && !answer.message.is_empty();
+        if is_page && (400..500).contains(&answer.status) && answer.status != 407 {
+            return Some(NOT_S3.into());
+        }
         if code == Some("AccessDenied") || (code.is_none() && answer.status == 403) {
             let action = self.operation.permission();
             let text = if answer.message.to_ascii_lowercase().contains("kms") {
@@ -181,6 +187,7 @@ impl S3Error {
             return Some(text);
         }
         match answer.status {
+            307 => Some(REDIRECTED_FOR_NOW.into()),
             300..=399 => Some(
                 "the store redirects, and redirects are not followed: set region and endpoint_url to where the \
                  bucket is"
@@ -273,6 +280,9 @@ const NOT_S3: &str =
 const KMS: &str = "the credentials need kms:GenerateDataKey and kms:Decrypt on the key, and it must be enabled and in \
                    the bucket's region: check kms_key_id";
 
+const REDIRECTED_FOR_NOW: &str = "the bucket is reached at another endpoint for now, as in the first hours of a new one: \
+                                  run again later, or set region and endpoint_url to where it is";
+
 /// Codes whose remedy is always the same.
 const REMEDIES: &[(&str, &str)] = &[
     ("NoSuchBucket", "check bucket_name, region and endpoint_url"),
@@ -314,7 +324,7 @@ const REMEDIES: &[(&str, &str)] = &[
     ),
     (
         "TemporaryRedirect",
-        "the bucket is reached at another endpoint for now: try again later or check region",
+        REDIRECTED_FOR_NOW,
     ),
     (
         "AuthorizationHeaderMalformed",

@@ -93,6 +93,11 @@ pub fn decide(cause: &Cause) -> Decision {
 }
 
 fn decide_answer(answer: &ErrorAnswer) -> Decision {
+    // A redirect for now: a later run finds the bucket in its place. One that names a region is for a person.
+    let is_redirect = matches!(answer.code.as_deref(), None | Some("TemporaryRedirect"));
+    if answer.status == 307 && is_redirect && answer.region.is_none() {
+        return GiveUp;
+    }
     let decision = answer
         .code
         .as_deref()
@@ -203,6 +208,11 @@ mod tests {
             (403, "", Refuse),
             (404, "", Refuse),
             (301, "", Refuse),
+            (302, "", Refuse),
+            (308, "", Refuse),
+            (307, "", GiveUp),
+            (307, "TemporaryRedirect", GiveUp),
+            (307, "AccessDenied", Refuse),
             (501, "", Refuse),
             (507, "", GiveUp),
             (418, "Teapot", Refuse),
@@ -232,6 +242,15 @@ mod tests {
         for (status, code, expected) in table {
             assert_eq!(decide(&answer(*status, code)), *expected, "{status} {code}");
         }
+    }
+
+    #[test]
+    fn a_redirect_for_now_that_names_a_region_is_for_a_person() {
+        let Cause::Answer(mut moved) = answer(307, "TemporaryRedirect") else {
+            panic!("another cause");
+        };
+        moved.region = Some("eu-west-3".to_owned());
+        assert_eq!(decide(&Cause::Answer(moved)), Refuse);
     }
 
     #[test]
