@@ -1,6 +1,7 @@
 //! The program `batch-export`: parse the command line, do it, and turn the outcome into an exit code; or do a child's
 //! job. Decides nothing.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use batch_export::{child, cli};
@@ -16,8 +17,10 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return cli::usage(&error),
     };
-    match cli::execute(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => cli::report(&error),
+    match catch_unwind(AssertUnwindSafe(|| cli::execute(arguments))) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => cli::report(&error),
+        // What happened was said already, by the hook.
+        Err(_) => ExitCode::from(cli::DEFECT),
     }
 }

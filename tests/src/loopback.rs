@@ -84,7 +84,7 @@ impl Server {
         self.seen.lock().expect("the list").clone()
     }
 
-    pub(crate) async fn serve<F, A>(answer: F) -> Self
+    pub async fn serve<F, A>(answer: F) -> Self
     where
         F: Fn(TcpStream, Vec<u8>) -> A + Send + Sync + 'static,
         A: Future<Output = ()> + Send + 'static,

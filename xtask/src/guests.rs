@@ -31,7 +31,7 @@ pub fn build(workspace: &Workspace, toolchain: &Toolchain) -> Result<()> {
 
     let core = component::build_core(workspace, toolchain, HOSTILE)?;
     let hostile = component::encode(&fs::read(core)?)?;
-    for attack in ["loop", "trap"] {
+    for attack in ["loop", "trap", "evil"] {
         save(
             &format!("describe-{attack}.wasm"),
             &with_describe_attack(&hostile, attack)?,

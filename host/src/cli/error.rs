@@ -6,6 +6,9 @@ use crate::demo::DemoError;
 use crate::run::error::{Class, RunError};
 use crate::verify::VerifyError;
 
+/// The exit code of a defect, of the plugin's or of this program's own.
+pub const DEFECT: u8 = 4;
+
 /// A command that did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
@@ -45,7 +48,7 @@ impl CommandError {
             Class::Failed => 1,
             Class::Configuration => 2,
             Class::Retryable => 3,
-            Class::Defect => 4,
+            Class::Defect => DEFECT,
             // 128 + SIGINT, as shells count.
             Class::Cancelled => 130,
         }

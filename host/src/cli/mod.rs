@@ -30,6 +30,7 @@ use crate::run::error::Cause;
 use crate::run::loading::{self, Loaded};
 use crate::run::target::Target;
 
+pub use error::DEFECT;
 use error::CommandError;
 pub use output::{report, tame_panics, usage};
 

@@ -2,6 +2,7 @@
 //! credentials that sessions get. Runs nothing but the plugin's pure exports.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ const HOST_KEYS: [&str; 6] = [
 ];
 
 /// What runs of one destination are made from. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Target {
     pub name: String,
     pub model: String,
@@ -55,6 +56,17 @@ pub struct Target {
     file: Arc<Path>,
     /// Names of all destinations in the file.
     destinations: Arc<BTreeSet<String>>,
+}
+
+/// Without the values of fields: variables may have put secrets into any of them.
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target")
+            .field("name", &self.name)
+            .field("model", &self.model)
+            .field("fields", &self.destination.fields)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What sessions need beyond the configuration.

@@ -21,6 +21,7 @@ mod renewal;
 mod rerun;
 mod sandbox;
 mod splitting;
+mod terminal;
 mod text_files;
 mod tidy;
 mod unasked;
