@@ -44,9 +44,12 @@ pub struct HttpLimits {
     pub payload_bytes: usize,
     /// Bytes held in all payloads at once, those of requests under way included: a window of eight 32 MiB parts.
     pub payloads_held_bytes: usize,
+    /// Bytes held in all answers at once, from their first byte until the guest takes them: eight of the largest. An
+    /// honest plugin takes each as it comes.
+    pub answers_held_bytes: usize,
     /// Requests under way at once. More would not be faster to one store.
     pub in_flight: usize,
-    /// Exchanges the guest holds at once, answered ones included. Bounds the answers kept in memory.
+    /// Exchanges the guest holds at once, answered ones included, with its payloads: handles are small, but not free.
     pub exchanges_open: usize,
     /// Requests of one session: ten thousand parts, each repeated many times over.
     pub requests: u64,
@@ -88,6 +91,7 @@ impl Default for HttpLimits {
         HttpLimits {
             payload_bytes: 64 * MIB,
             payloads_held_bytes: 256 * MIB,
+            answers_held_bytes: 64 * MIB,
             in_flight: 32,
             exchanges_open: 256,
             requests: 200_000,
@@ -113,6 +117,7 @@ impl Limits {
             http: HttpLimits {
                 payload_bytes: 0,
                 payloads_held_bytes: 0,
+                answers_held_bytes: 0,
                 in_flight: 0,
                 exchanges_open: 1,
                 requests: 0,
@@ -149,6 +154,11 @@ pub(crate) const COMPILE_BASE_SECONDS: u64 = 20;
 pub(crate) const COMPILE_SECONDS_PER_MIB: u64 = 20;
 /// Time for compiling, however busy the machine is.
 pub(crate) const COMPILE_WALL_TIME: Duration = Duration::from_secs(900);
+
+/// Guest memory, payloads and answers of all sessions of a sandbox together. More than one run can take at the largest
+/// settings that a configuration may have (4,096 MiB of guest memory and 320 MiB in payloads and answers), and enough
+/// for some thirty usual runs at once.
+pub const MEMORY_BYTES: usize = 6 << 30;
 
 /// Core instances of one session: a component made of one core module has three (module, shims, fixups).
 pub(crate) const CORE_INSTANCES: usize = 16;

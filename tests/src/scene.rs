@@ -52,6 +52,8 @@ pub struct Outcome {
     pub notes: Vec<Vec<u8>>,
     pub log: Vec<(Level, String)>,
     pub peak_memory_bytes: usize,
+    /// Most bytes that the host held in answers at once.
+    pub peak_answers_bytes: usize,
 }
 
 impl Outcome {
@@ -91,6 +93,7 @@ impl Scene {
         let folder = program::cache().join("batch-export");
         let options = SandboxOptions {
             compile_cache: CompileCache::Folder(folder),
+            ..SandboxOptions::default()
         };
         let sandbox =
             Sandbox::new(&options, Handle::current(), network.clone()).expect("a sandbox");
@@ -175,6 +178,7 @@ impl Scene {
         let log = Arc::new(Mutex::new(Vec::new()));
         let mut step = "plan";
         let mut peak_memory_bytes = 0;
+        let mut peak_answers_bytes = 0;
         let result = async {
             let session = self
                 .session(
@@ -188,6 +192,7 @@ impl Scene {
                 .await?;
             let result = drive(&session, messages, &mut step).await;
             peak_memory_bytes = session.peak_memory_bytes();
+            peak_answers_bytes = session.traffic().answers().peak_bytes();
             result
         }
         .await;
@@ -198,6 +203,7 @@ impl Scene {
             notes: journal.notes(),
             log,
             peak_memory_bytes,
+            peak_answers_bytes,
         }
     }
 

@@ -23,7 +23,8 @@ const RESPONSE_HEADERS_LIMIT: usize = 128;
 /// Where a machine or its cloud keeps credentials: nothing that a proxy could reach, or should be told of.
 const METADATA_ADDRESSES: &str = "localhost,127.0.0.0/8,::1,169.254.0.0/16,fe80::/10,fd00:ec2::/32";
 
-/// TLS and proxy settings. Nothing is taken from the environment.
+/// TLS and proxy settings. Of the environment, only the variables count that say where the system's certificates are
+/// (`SSL_CERT_FILE`, `SSL_CERT_DIR`), as with OpenSSL, Go and curl; those of proxies have no effect.
 #[derive(Debug, Clone, Default)]
 pub struct NetworkOptions {
     /// PEM file with certificates to trust besides the system's.
@@ -45,6 +46,11 @@ pub enum NetworkError {
         /// What is wrong.
         message: String,
     },
+    /// The variables that say where the system's certificates are.
+    #[error(
+        "{0}; correct the variable or unset it (it replaces the system's own certificates; `ca_file` adds to them)"
+    )]
+    SystemCertificates(String),
     /// The proxy's URL; it is not repeated because it may hold a password.
     #[error(
         "the proxy's URL cannot be used: {0}; write for example \"http://proxy.internal:3128\""
@@ -59,6 +65,8 @@ pub enum NetworkError {
 #[derive(Clone)]
 pub struct Network {
     tls: Arc<rustls::ClientConfig>,
+    /// What to say when a certificate is not trusted: whether all that should be trusted was read.
+    certificates_note: Arc<str>,
     proxy: Option<Proxy>,
     lookup: Lookup,
 }
@@ -79,11 +87,18 @@ impl Network {
             .proxy
             .as_ref()
             .map(|url| proxy(url.expose(), no_proxy));
+        let (roots, note) = system_certificates()?;
         Ok(Network {
-            tls: Arc::new(tls(options.ca_file.as_deref())?),
+            tls: Arc::new(tls(roots, options.ca_file.as_deref())?),
+            certificates_note: note.into(),
             proxy: proxy.transpose()?,
             lookup: system_lookup(),
         })
+    }
+
+    /// What to add to the message that a certificate is not trusted.
+    pub(crate) fn certificates_note(&self) -> Arc<str> {
+        Arc::clone(&self.certificates_note)
     }
 
     /// The same network with other answers to its questions for names.
@@ -159,11 +174,63 @@ fn proxy(url: &str, no_proxy: String) -> Result<Proxy, NetworkError> {
     })
 }
 
-/// The system's roots and those of the CA file. A system without roots is not an error: plain http needs none, and
-/// https then fails with a certificate error.
-fn tls(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, NetworkError> {
+/// Variables that replace the system's certificates.
+const CERTIFICATE_VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+
+/// The system's roots, or those that the environment names, and what to say when a certificate is not trusted. What a
+/// person named must be there; a system without roots is not an error: plain http needs none, and https says so then.
+fn system_certificates() -> Result<(rustls::RootCertStore, String), NetworkError> {
+    let refused = |what: String| Err(NetworkError::SystemCertificates(what));
+    let mut named = Vec::new();
+    for name in CERTIFICATE_VARIABLES {
+        let Some(value) = std::env::var_os(name) else {
+            continue;
+        };
+        if value.is_empty() {
+            return refused(format!("the environment variable {name} is set, but empty"));
+        }
+        named.push(name);
+        if name == "SSL_CERT_FILE"
+            && let Err(error) = std::fs::File::open(&value)
+        {
+            let path = Path::new(&value).display();
+            return refused(format!(
+                "{name} names {path}, which cannot be read ({error})"
+            ));
+        }
+    }
+    let loaded = rustls_native_certs::load_native_certs();
+    let failed = loaded.errors.first().map(ToString::to_string);
     let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let (_, unusable) = roots.add_parsable_certificates(loaded.certs);
+    let reason = failed.unwrap_or_else(|| match unusable {
+        0 => "there are none".to_owned(),
+        unusable => format!("{unusable} of them cannot be used"),
+    });
+    if roots.is_empty() && !named.is_empty() {
+        return refused(format!(
+            "no certificate can be read from {}: {reason}",
+            named.join(" and ")
+        ));
+    }
+    let note = if roots.is_empty() {
+        format!(
+            "; this machine has no certificates to trust ({reason}): install its package `ca-certificates`, or name a \
+             file by SSL_CERT_FILE"
+        )
+    } else if loaded.errors.len() + unusable > 0 {
+        format!("; not all of this machine's certificates could be read: {reason}")
+    } else {
+        String::new()
+    };
+    Ok((roots, note))
+}
+
+/// TLS that trusts these roots and those of the CA file.
+fn tls(
+    mut roots: rustls::RootCertStore,
+    ca_file: Option<&Path>,
+) -> Result<rustls::ClientConfig, NetworkError> {
     if let Some(path) = ca_file {
         let wrong = |message: String| NetworkError::CaFile {
             path: path.to_owned(),
@@ -214,6 +281,16 @@ mod tests {
             Ok(_) => panic!("accepted: {options:?}"),
             Err(error) => error.to_string(),
         }
+    }
+
+    #[test]
+    fn settings_can_be_printed_without_the_proxys_password() {
+        let options = NetworkOptions {
+            proxy: Some(Secret::new("http://user:canary@proxy:3128")),
+            ..NetworkOptions::default()
+        };
+        let printed = format!("{options:?}");
+        assert!(!printed.contains("canary"), "{printed}");
     }
 
     #[test]

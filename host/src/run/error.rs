@@ -117,7 +117,7 @@ impl Cause {
             Cause::Busy { .. }
             | Cause::Call(CallError::Failed(Failure::Unavailable { .. }))
             | Cause::Call(CallError::Crashed {
-                cause: Crash::WaitingTime { .. },
+                cause: Crash::WaitingTime { .. } | Crash::Crowded { .. },
                 ..
             }) => Class::Retryable,
             Cause::Unready { class, .. } => *class,

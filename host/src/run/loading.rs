@@ -81,7 +81,10 @@ pub async fn load(
         None => CompileCache::Off,
     };
     let sandbox = Sandbox::new(
-        &SandboxOptions { compile_cache },
+        &SandboxOptions {
+            compile_cache,
+            ..SandboxOptions::default()
+        },
         Handle::current(),
         network,
     )?;

@@ -22,6 +22,8 @@ pub(super) enum Stop {
     WaitingTime { limit: Duration },
     #[error("{0}")]
     OverLimit(String),
+    #[error("no room in memory")]
+    Crowded,
 }
 
 /// One session's clocks.

@@ -127,6 +127,14 @@ pub enum Crash {
         /// The limit.
         limit_bytes: usize,
     },
+    /// All runs of this host together hold as much memory as they may.
+    #[error(
+        "found no room in memory: all runs of this host together hold the {limit_bytes} bytes that they may (`memory_bytes`); run it again when fewer run"
+    )]
+    Crowded {
+        /// What they may hold.
+        limit_bytes: usize,
+    },
     /// It computed for longer than allowed.
     #[error("computed for longer than {} s in one call (raise `compute_time_s` if the plugin is honest and the machine slow)", .limit.as_secs_f64())]
     ComputeTime {

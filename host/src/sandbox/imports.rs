@@ -13,7 +13,7 @@ use super::bindings::batch_export::destination::{http, journal, log, signer, typ
 use super::clock::{Clock, Stop};
 use super::memory::Memory;
 use super::session::NoteGate;
-use crate::capability::http::{Exchange, Http, Payload, Request, TransportError};
+use crate::capability::http::{Exchange, Http, Payload, PayloadRefused, Request, TransportError};
 use crate::capability::journal::Journal;
 use crate::capability::log::{Level, Log};
 use crate::capability::signer::{Refresh, Signer, SignerError};
@@ -101,10 +101,12 @@ impl http::Host for State {
 
 impl http::HostPayload for State {
     fn new(&mut self, bytes: Vec<u8>) -> Result<Resource<Payload>> {
-        let payload = self
-            .http
-            .payload(bytes)
-            .map_err(|text| Error::new(Stop::OverLimit(text)))?;
+        let payload = self.http.payload(bytes).map_err(|refused| {
+            Error::new(match refused {
+                PayloadRefused::OverLimit(text) => Stop::OverLimit(text),
+                PayloadRefused::Crowded => Stop::Crowded,
+            })
+        })?;
         self.push(payload)
     }
 

@@ -25,9 +25,10 @@ use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Cache, CacheConfig, Config, Engine};
 
 use crate::capability::Capabilities;
+use crate::capability::http::budget::Budget;
 use crate::capability::log::{self, LogSink};
 use crate::capability::network::Network;
-use crate::limits::GUEST_STACK_BYTES;
+use crate::limits::{GUEST_STACK_BYTES, MEMORY_BYTES};
 use bindings::{Destination, DestinationPre};
 use clock::TICK;
 use contract::{Description, Interval, PACKAGE, Plan, Run, VERSION};
@@ -54,10 +55,21 @@ pub enum CompileCache {
 }
 
 /// How a sandbox is made.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct SandboxOptions {
     /// Where compiled components are kept.
     pub compile_cache: CompileCache,
+    /// What all sessions may hold together: guest memory, payloads and answers.
+    pub memory_bytes: usize,
+}
+
+impl Default for SandboxOptions {
+    fn default() -> Self {
+        SandboxOptions {
+            compile_cache: CompileCache::default(),
+            memory_bytes: MEMORY_BYTES,
+        }
+    }
 }
 
 /// One engine for all plugins and sessions. Cheap to clone; the last clone stops the clock thread.
@@ -67,6 +79,7 @@ pub struct Sandbox {
     runtime: Handle,
     network: Network,
     cache_problem: Option<Arc<str>>,
+    memory: Arc<Budget>,
     _ticker: Arc<Ticker>,
 }
 
@@ -102,6 +115,7 @@ impl Sandbox {
             runtime,
             network,
             cache_problem: cache_problem.map(Arc::from),
+            memory: Budget::new(options.memory_bytes),
             _ticker: Arc::new(ticker),
         })
     }
@@ -188,6 +202,7 @@ impl Plugin {
             configuration: configuration.into(),
             capabilities,
             limits,
+            memory: Arc::clone(&self.sandbox.memory),
         })
     }
 

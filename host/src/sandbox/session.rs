@@ -22,6 +22,7 @@ use super::failed::{CallError, Crash};
 use super::imports::State;
 use super::memory::Memory;
 use crate::capability::Capabilities;
+use crate::capability::http::budget::Budget;
 use crate::capability::http::{Http, Traffic};
 use crate::capability::log::Log;
 use crate::capability::signer::Signer;
@@ -66,6 +67,8 @@ pub(super) struct Start<'a> {
     pub(super) configuration: Arc<str>,
     pub(super) capabilities: Capabilities,
     pub(super) limits: Limits,
+    /// What all sessions may hold together.
+    pub(super) memory: Arc<Budget>,
 }
 
 /// The guest on its own thread.
@@ -91,10 +94,11 @@ impl Session {
             given.grants.clone(),
             limits.http.clone(),
             start.runtime.clone(),
+            Arc::clone(&start.memory),
             given.observer,
         )
         .map_err(|e| could_not_start(e.to_string()))?;
-        let memory = Memory::new(limits.guest_memory_bytes);
+        let memory = Memory::new(limits.guest_memory_bytes, &start.memory);
         let (peak_memory_bytes, traffic) = (memory.peak_bytes(), http.traffic());
         let notes = NoteGate::default();
         let mut table = ResourceTable::new();
@@ -379,6 +383,14 @@ fn explain(error: &wasmtime::Error, hostcall_limit_bytes: usize, state: &mut Sta
             Stop::ComputeTime { limit } => Crash::ComputeTime { limit },
             Stop::WaitingTime { limit } => Crash::WaitingTime { limit },
             Stop::OverLimit(text) => Crash::OverLimit(text),
+            Stop::Crowded => Crash::Crowded {
+                limit_bytes: state.memory.all_bytes(),
+            },
+        };
+    }
+    if state.memory.is_crowded() {
+        return Crash::Crowded {
+            limit_bytes: state.memory.all_bytes(),
         };
     }
     if let Some((wanted_bytes, limit_bytes)) = state.memory.refused() {

@@ -7,6 +7,7 @@ fn sandbox(runtime: &tokio::runtime::Runtime) -> Sandbox {
     let network = Network::new(&NetworkOptions::default()).unwrap();
     let options = SandboxOptions {
         compile_cache: CompileCache::Off,
+        ..SandboxOptions::default()
     };
     Sandbox::new(&options, runtime.handle().clone(), network).unwrap()
 }

@@ -12,12 +12,13 @@ use url::Url;
 
 use super::VerifyError;
 use super::sign::{self, Unsigned};
+use crate::capability::http::budget::Budget;
 use crate::capability::http::{Http, Request, TransportError};
 use crate::capability::network::with_causes;
 use crate::capability::signer::{Refresh, Signer};
 use crate::egress::Grants;
 use crate::egress::policy::{Policy, Reading, encoded};
-use crate::limits::HttpLimits;
+use crate::limits::{HttpLimits, MEMORY_BYTES};
 use crate::run::target::Access;
 use crate::sandbox::contract::Plan;
 
@@ -129,6 +130,8 @@ impl Store {
             grants.clone(),
             HttpLimits::default(),
             Handle::current(),
+            // Answers are read piece by piece into a file, so hardly anything is held.
+            Budget::new(MEMORY_BYTES),
             None,
         )?;
         let signer = Signer::new(access.credentials, grants, http.server_date());

@@ -280,8 +280,8 @@ const NOT_S3: &str =
 const KMS: &str = "the credentials need kms:GenerateDataKey and kms:Decrypt on the key, and it must be enabled and in \
                    the bucket's region: check kms_key_id";
 
-const REDIRECTED_FOR_NOW: &str = "the bucket is reached at another endpoint for now, as in the first hours of a new one: \
-                                  run again later, or set region and endpoint_url to where it is";
+const REDIRECTED_FOR_NOW: &str = "the bucket is reached at another endpoint for now, as in the first hours of a new one, and \
+                                  redirects are not followed: run again later, or set region and endpoint_url to where it is";
 
 /// Codes whose remedy is always the same.
 const REMEDIES: &[(&str, &str)] = &[
@@ -322,10 +322,7 @@ const REMEDIES: &[(&str, &str)] = &[
         "PermanentRedirect",
         "the bucket is reached at another endpoint: check region and endpoint_url",
     ),
-    (
-        "TemporaryRedirect",
-        REDIRECTED_FOR_NOW,
-    ),
+    ("TemporaryRedirect", REDIRECTED_FOR_NOW),
     (
         "AuthorizationHeaderMalformed",
         "check region: the store expects signatures for another one",

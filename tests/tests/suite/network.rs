@@ -152,6 +152,46 @@ async fn a_private_authority_is_trusted_once_its_file_is_named() {
     assert_eq!(scene.store.keys(BUCKET).len(), 2, "a file and its manifest");
 }
 
+/// Variables that say where the system's certificates are count, as with other tools; what they name must be there.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_systems_certificates_are_where_the_environment_says() {
+    let scene = with_tls().await;
+    let mut program = Program::new(&small(&scene, ""));
+    let folder = program.folder.path().to_owned();
+    let pem = scene.store.ca_pem().expect("an authority");
+    std::fs::create_dir(folder.join("authorities")).expect("a folder");
+    std::fs::write(folder.join("authorities/one.pem"), pem).expect("written");
+    std::fs::write(folder.join("empty.pem"), "no certificate").expect("written");
+    for (name, value, code, words) in [
+        ("SSL_CERT_FILE", "authorities/one.pem", 0, ""),
+        ("SSL_CERT_DIR", "authorities", 0, ""),
+        (
+            "SSL_CERT_FILE",
+            "gone.pem",
+            2,
+            "SSL_CERT_FILE names gone.pem, which cannot be read",
+        ),
+        (
+            "SSL_CERT_FILE",
+            "empty.pem",
+            2,
+            "no certificate can be read from SSL_CERT_FILE",
+        ),
+        (
+            "SSL_CERT_DIR",
+            "gone",
+            2,
+            "no certificate can be read from SSL_CERT_DIR",
+        ),
+        ("SSL_CERT_FILE", "", 2, "SSL_CERT_FILE is set, but empty"),
+    ] {
+        program.environment = vec![(name.to_owned(), value.to_owned())];
+        let printed = program.export(&[]);
+        assert_eq!(printed.code, Some(code), "{name}={value}: {printed:?}");
+        assert!(printed.stderr.contains(words), "{words}: {printed:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proxy_carries_a_whole_run() {
     let scene = Scene::new().await;

@@ -334,6 +334,37 @@ async fn floods_end_at_their_limits() {
     );
 }
 
+/// 250 answers of nearly 8 MiB, none taken: what the host holds is counted, and the process grows by little more.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_are_never_taken_stay_within_their_budget() {
+    const PROCESS_MAY_GROW_KIB: u64 = 700 << 10;
+    let scene = Scene::new().await;
+    // Everything that a session takes in any case is there before it is measured.
+    attempt(&scene, "none", tight()).await.report();
+    let before_kib = peak_resident_kib();
+    let limits = Limits::default();
+    let outcome = attempt(&scene, "hoard-answers", limits.clone()).await;
+    let error = outcome.error();
+    for words in ["contained", "answers_held_bytes"] {
+        assert!(error.contains(words), "{words}: {error}");
+    }
+    let budget = limits.http.answers_held_bytes;
+    let peak = outcome.peak_answers_bytes;
+    assert!((budget / 2..=budget).contains(&peak), "{peak} of {budget}");
+    let grown_kib = peak_resident_kib() - before_kib;
+    assert!(grown_kib < PROCESS_MAY_GROW_KIB, "{grown_kib} KiB");
+}
+
+/// The most memory that this process ever held, as Linux counts it; elsewhere the host's own count has to do.
+fn peak_resident_kib() -> u64 {
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else {
+        return 0;
+    };
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    number.expect("a peak").parse().expect("a number")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn log_lines_are_bounded_in_number_and_length_and_cannot_move_a_terminal() {
     let scene = Scene::new().await;

@@ -2,12 +2,14 @@
 //! what goes wrong into the contract's cases. Follows nothing and repeats nothing.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode, header};
 use url::Url;
 
+use super::budget::{Exceeded, Held, Holding};
 use super::{EventKind, InFlight, Response, ServerDate, Teller, TransportError, remember_date};
 use crate::capability::network::with_causes;
 use crate::egress::address::AddressRefused;
@@ -22,6 +24,9 @@ pub(super) struct Task {
     pub(super) timeout: Duration,
     pub(super) body_limit_bytes: usize,
     pub(super) header_limit_bytes: usize,
+    /// What the answer takes, from its first byte until the guest has taken it.
+    pub(super) holding: Holding,
+    pub(super) certificates_note: Arc<str>,
     pub(super) server_date: ServerDate,
     pub(super) teller: Teller,
     pub(super) _slot: InFlight,
@@ -58,7 +63,7 @@ impl Task {
         }
     }
 
-    pub(super) async fn run(self) -> Result<Response, TransportError> {
+    pub(super) async fn run(mut self) -> Result<Response, TransportError> {
         if !self.delay.is_zero() {
             tokio::time::sleep(self.delay).await;
         }
@@ -82,7 +87,7 @@ impl Task {
         answer
     }
 
-    async fn exchange(&self) -> Result<Response, TransportError> {
+    async fn exchange(&mut self) -> Result<Response, TransportError> {
         let response = self.begin().await?;
         self.read(response).await
     }
@@ -95,7 +100,7 @@ impl Task {
             .body(self.body.clone())
             .send()
             .await
-            .map_err(|e| classify(&e, &self.host()))?;
+            .map_err(|e| self.classify(&e))?;
         if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
             return Err(proxy_wants_a_password());
         }
@@ -103,7 +108,7 @@ impl Task {
         Ok(response)
     }
 
-    async fn read(&self, mut response: reqwest::Response) -> Result<Response, TransportError> {
+    async fn read(&mut self, mut response: reqwest::Response) -> Result<Response, TransportError> {
         let status = response.status();
         let header_bytes: usize = response
             .headers()
@@ -116,6 +121,7 @@ impl Task {
                 self.header_limit_bytes
             )));
         }
+        self.hold(header_bytes)?;
         if has_body(&self.method, status) && !announces_its_end(response.headers()) {
             return Err(TransportError::Interrupted(format!(
                 "the answer from {} (status {status}) announces no length, so it cannot be told from one cut short",
@@ -130,30 +136,70 @@ impl Task {
                 Some((n.as_str().to_owned(), value.to_owned()))
             })
             .collect();
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|e| classify(&e, &self.host()))?
-        {
-            if body.len() + chunk.len() > self.body_limit_bytes {
-                return Err(TransportError::TooLarge(format!(
-                    "the answer from {} is larger than {} bytes",
-                    self.host(),
-                    self.body_limit_bytes
-                )));
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = self.body(&mut response).await?;
         Ok(Response {
             status: status.as_u16(),
             headers,
-            body: body.freeze(),
+            body: Bytes::from_owner(Held {
+                bytes: body.freeze(),
+                _holding: self.holding.take(),
+            }),
         })
+    }
+
+    async fn body(&mut self, response: &mut reqwest::Response) -> Result<BytesMut, TransportError> {
+        // Room for all of it at once where its length is known: growing would take up to twice as much.
+        let announced = response
+            .content_length()
+            .map_or(0, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        self.fits(announced)?;
+        self.hold(announced)?;
+        let mut body = BytesMut::with_capacity(announced);
+        while let Some(chunk) = response.chunk().await.map_err(|e| self.classify(&e))? {
+            let size = body.len() + chunk.len();
+            self.fits(size)?;
+            if size > announced {
+                self.hold(size - body.len().max(announced))?;
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    fn fits(&self, body_bytes: usize) -> Result<(), TransportError> {
+        if body_bytes <= self.body_limit_bytes {
+            return Ok(());
+        }
+        Err(TransportError::TooLarge(format!(
+            "the answer from {} is larger than {} bytes",
+            self.host(),
+            self.body_limit_bytes
+        )))
+    }
+
+    /// Counts further bytes of the answer.
+    fn hold(&mut self, bytes: usize) -> Result<(), TransportError> {
+        match self.holding.grow(bytes) {
+            Ok(()) => Ok(()),
+            Err(Exceeded::Session) => Err(TransportError::TooLarge(format!(
+                "the answers that the plugin holds without taking them leave no room for the one from {} \
+                 (`answers_held_bytes`)",
+                self.host()
+            ))),
+            // Others take the room for now, so it is worth asking again.
+            Err(Exceeded::Process) => Err(TransportError::Interrupted(format!(
+                "the runs of this host leave no room in memory for the answer from {} (`memory_bytes`)",
+                self.host()
+            ))),
+        }
     }
 
     fn host(&self) -> String {
         self.url.authority().to_owned()
+    }
+
+    fn classify(&self, error: &reqwest::Error) -> TransportError {
+        classify(error, &self.host(), &self.certificates_note)
     }
 }
 
@@ -169,7 +215,7 @@ fn announces_its_end(headers: &HeaderMap) -> bool {
     headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING)
 }
 
-fn classify(error: &reqwest::Error, host: &str) -> TransportError {
+fn classify(error: &reqwest::Error, host: &str, certificates_note: &str) -> TransportError {
     if let Some(refused) = find_cause::<AddressRefused>(error) {
         return TransportError::Forbidden(refused.to_string());
     }
@@ -177,10 +223,18 @@ fn classify(error: &reqwest::Error, host: &str) -> TransportError {
     // The case says what failed, so the text need not.
     if let Some(cause) = find_cause::<rustls::Error>(error) {
         let remedy = match cause {
-            rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => {
-                "; the file of a private authority is named by `ca_file`"
+            rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
+                return TransportError::Tls(format!(
+                    "{host}: the server speaks plain HTTP; use http:// instead of https://, or the port where it \
+                     speaks TLS"
+                ));
             }
-            _ => "",
+            rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => {
+                format!(
+                    "; the file of a private authority is named by `ca_file`{certificates_note}"
+                )
+            }
+            _ => String::new(),
         };
         return TransportError::Tls(format!("{host}: {said}{remedy}"));
     }

@@ -1,6 +1,7 @@
 //! The `http` capability: payloads, exchanges and the window of requests under way, each inside its limit. Every
 //! request is checked against the run's grants here, before anything is spawned.
 
+pub mod budget;
 mod carry;
 mod headers;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use tokio::task::JoinHandle;
 use super::network::{Network, NetworkError};
 use crate::egress::{Grants, RequestHead};
 use crate::limits::HttpLimits;
+use budget::{Budget, Exceeded, Held, Holding};
 
 /// A request as the guest writes it.
 #[derive(Debug)]
@@ -109,16 +111,33 @@ pub enum EventKind {
 pub type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
 
 /// What a session has sent so far. Shared: readable while the session runs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Traffic {
     requests: AtomicU64,
     body_bytes_sent: AtomicU64,
     in_flight: AtomicUsize,
-    payloads_held_bytes: AtomicUsize,
+    payloads: Arc<Budget>,
+    answers: Arc<Budget>,
     events: AtomicU64,
 }
 
 impl Traffic {
+    fn within(limits: &HttpLimits) -> Self {
+        Traffic {
+            requests: AtomicU64::new(0),
+            body_bytes_sent: AtomicU64::new(0),
+            in_flight: AtomicUsize::new(0),
+            payloads: Budget::new(limits.payloads_held_bytes),
+            answers: Budget::new(limits.answers_held_bytes),
+            events: AtomicU64::new(0),
+        }
+    }
+
+    /// What the session holds in answers, and the most that it ever did.
+    pub fn answers(&self) -> &Budget {
+        &self.answers
+    }
+
     /// Requests that the guest made, refused ones included.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
@@ -143,24 +162,13 @@ impl Payload {
     }
 }
 
-/// Bytes that count against the session's limit until their last user lets go: the guest, a request, a connection.
-struct Held {
-    bytes: Vec<u8>,
-    traffic: Arc<Traffic>,
-}
-
-impl AsRef<[u8]> for Held {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.traffic
-            .payloads_held_bytes
-            .fetch_sub(self.bytes.len(), Ordering::Relaxed);
-    }
+/// Why a payload is not taken; the contract has no answer for either, so the instance ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PayloadRefused {
+    /// It would be more than the session may hold.
+    OverLimit(String),
+    /// It would be more than all sessions of this host may hold: another time there is room.
+    Crowded,
 }
 
 /// A request under way. Dropping it cancels it.
@@ -223,6 +231,9 @@ pub(crate) struct Http {
     grants: Grants,
     limits: HttpLimits,
     runtime: Handle,
+    certificates_note: Arc<str>,
+    /// What all sessions may hold together.
+    memory: Arc<Budget>,
     traffic: Arc<Traffic>,
     server_date: ServerDate,
     observer: Option<Observer>,
@@ -234,14 +245,17 @@ impl Http {
         grants: Grants,
         limits: HttpLimits,
         runtime: Handle,
+        memory: Arc<Budget>,
         observer: Option<Observer>,
     ) -> Result<Self, NetworkError> {
         Ok(Http {
             client: network.client(&grants)?,
+            certificates_note: network.certificates_note(),
             grants,
+            traffic: Arc::new(Traffic::within(&limits)),
             limits,
             runtime,
-            traffic: Arc::default(),
+            memory,
             server_date: Arc::default(),
             observer,
         })
@@ -256,31 +270,28 @@ impl Http {
     }
 
     /// Take bytes over without a further copy. The error is a trap's text: the contract has no other answer.
-    pub(crate) fn payload(&self, bytes: Vec<u8>) -> Result<Payload, String> {
+    pub(crate) fn payload(&self, bytes: Vec<u8>) -> Result<Payload, PayloadRefused> {
         let limit = self.limits.payload_bytes;
         if bytes.len() > limit {
-            return Err(format!(
+            return Err(PayloadRefused::OverLimit(format!(
                 "a payload of {} bytes, the limit is {limit} (`payload_bytes`)",
                 bytes.len()
-            ));
+            )));
         }
-        let held = Held {
-            traffic: Arc::clone(&self.traffic),
-            bytes,
-        };
-        let size = held.bytes.len();
-        let before = self
-            .traffic
-            .payloads_held_bytes
-            .fetch_add(size, Ordering::Relaxed);
-        let limit = self.limits.payloads_held_bytes;
-        if before.saturating_add(size) > limit {
-            return Err(format!(
-                "payloads of {} bytes held at once, the limit is {limit} (`payloads_held_bytes`)",
-                before.saturating_add(size)
-            ));
+        let payloads = &self.traffic.payloads;
+        let mut holding = Holding::none(payloads, &self.memory);
+        match holding.grow(bytes.len()) {
+            Ok(()) => Ok(Payload(Bytes::from_owner(Held {
+                bytes,
+                _holding: holding,
+            }))),
+            Err(Exceeded::Session) => Err(PayloadRefused::OverLimit(format!(
+                "payloads of {} bytes held at once, the limit is {} (`payloads_held_bytes`)",
+                payloads.held_bytes().saturating_add(bytes.len()),
+                payloads.limit_bytes()
+            ))),
+            Err(Exceeded::Process) => Err(PayloadRefused::Crowded),
         }
-        Ok(Payload(Bytes::from_owner(held)))
     }
 
     /// Start a request; a refusal is its answer.
@@ -341,6 +352,8 @@ impl Http {
             timeout: request.timeout.min(limits.timeout),
             body_limit_bytes: limits.response_body_bytes,
             header_limit_bytes: limits.response_header_bytes,
+            holding: Holding::none(&self.traffic.answers, &self.memory),
+            certificates_note: Arc::clone(&self.certificates_note),
             server_date: self.server_date(),
             teller: Teller {
                 number,

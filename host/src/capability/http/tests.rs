@@ -82,7 +82,15 @@ fn http_over(
         headers: vec!["range".into()],
     };
     let grants = Grants::decide(&[grant("PUT"), grant("HEAD")], &[], &policy).unwrap();
-    Http::new(network, grants, limits, Handle::current(), None).unwrap()
+    Http::new(
+        network,
+        grants,
+        limits,
+        Handle::current(),
+        Budget::new(1 << 30),
+        None,
+    )
+    .unwrap()
 }
 
 fn put(host: &str, port: u16) -> Request {
@@ -262,16 +270,15 @@ async fn payloads_and_requests_are_bounded_and_an_answer_is_taken_once() {
         ..HttpLimits::default()
     };
     let http = http_to(LOCAL, 1, &[LOCAL], limits);
-    assert!(
-        http.payload(vec![0; 11])
-            .unwrap_err()
-            .contains("`payload_bytes`")
-    );
+    let refused = |bytes: usize, words: &str| match http.payload(vec![0; bytes]) {
+        Err(PayloadRefused::OverLimit(text)) => assert!(text.contains(words), "{text}"),
+        other => panic!("{words}: {other:?}"),
+    };
+    refused(11, "`payload_bytes`");
     let first = http.payload(vec![0; 10]).unwrap();
-    assert!(
-        http.payload(vec![0; 10])
-            .unwrap_err()
-            .contains("`payloads_held_bytes`")
+    refused(
+        10,
+        "payloads of 20 bytes held at once, the limit is 15 (`payloads_held_bytes`)",
     );
     let body = first.bytes();
     drop(first);
@@ -299,4 +306,115 @@ fn jitter_adds_up_to_a_quarter() {
         let delay = with_jitter(Duration::from_secs(4));
         assert!((4.0..=5.0).contains(&delay.as_secs_f64()), "{delay:?}");
     }
+}
+
+/// Answers count from their first byte until they are taken or dropped, headers too; the one that has no room is the
+/// one that fails, by name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_are_not_taken_have_a_budget() {
+    let body = "x".repeat(100);
+    let known = format!("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{body}");
+    let chunked =
+        format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n64\r\n{body}\r\n0\r\n\r\n");
+    for reply in [known, chunked] {
+        let server = Server::start(reply.clone()).await;
+        let limits = HttpLimits {
+            answers_held_bytes: 300,
+            ..HttpLimits::default()
+        };
+        let http = http_to(LOCAL, server.port, &[LOCAL], limits);
+        let mut hoard = Vec::new();
+        for _ in 0..3 {
+            let mut exchange = http.send(put(LOCAL, server.port));
+            poll_fn(|context| exchange.poll_ready(context)).await;
+            hoard.push(exchange);
+        }
+        let answers = http.traffic.answers();
+        assert!((200..=300).contains(&answers.held_bytes()), "{answers:?}");
+        let refused = hoard.pop().expect("the third").take().unwrap_err();
+        assert_eq!(class(&refused), "too-large");
+        assert!(
+            refused.to_string().contains("`answers_held_bytes`"),
+            "{refused}"
+        );
+        let taken = hoard.pop().expect("the second").take().expect("an answer");
+        assert_eq!(taken.body, body.as_bytes());
+        drop(taken);
+        let again = answer(http.send(put(LOCAL, server.port))).await;
+        assert_eq!(again.expect("there is room again").status, 200);
+        drop(hoard);
+        assert_eq!(http.traffic.answers().held_bytes(), 0);
+        assert!(http.traffic.answers().peak_bytes() <= 300);
+    }
+}
+
+/// What all sessions hold together is bounded as well; whoever finds no room may ask again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_share_one_budget() {
+    let reply = format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{}",
+        "x".repeat(100)
+    );
+    let server = Server::start(reply).await;
+    let mut http = http_to(LOCAL, server.port, &[LOCAL], HttpLimits::default());
+    http.memory = Budget::new(250);
+    let payload = http.payload(vec![0; 200]).expect("room");
+    assert_eq!(
+        http.payload(vec![0; 51]).unwrap_err(),
+        PayloadRefused::Crowded
+    );
+    let refused = answer(http.send(put(LOCAL, server.port)))
+        .await
+        .unwrap_err();
+    assert_eq!(class(&refused), "interrupted");
+    assert!(refused.to_string().contains("`memory_bytes`"), "{refused}");
+    drop(payload);
+    answer(http.send(put(LOCAL, server.port)))
+        .await
+        .expect("room again");
+    assert_eq!(http.memory.held_bytes(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_of_plain_http_behind_https_is_named() {
+    let server = Server::start("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await;
+    let origin = format!("https://{LOCAL}:{}", server.port);
+    let grant = Grant {
+        operation: "PutObject".into(),
+        method: "PUT".into(),
+        origin: origin.clone(),
+        path_prefix: "/b/".into(),
+        query: vec![],
+        headers: vec![],
+    };
+    let configuration = serde_json::json!({
+        "bucket_name": "b", "region": "r", "prefix": "", "endpoint_url": origin,
+    });
+    let lists = OperatorLists {
+        allow: Vec::new(),
+        allow_private: vec![LOCAL.parse().unwrap()],
+    };
+    let policy = Policy::with_head(&configuration, &lists, "").unwrap();
+    let http = Http::new(
+        &Network::new(&NetworkOptions::default()).unwrap(),
+        Grants::decide(&[grant], &[], &policy).unwrap(),
+        HttpLimits::default(),
+        Handle::current(),
+        Budget::new(1 << 30),
+        None,
+    )
+    .unwrap();
+    let refused = answer(http.send(Request {
+        url: format!("{origin}/b/key"),
+        ..put(LOCAL, server.port)
+    }))
+    .await
+    .unwrap_err();
+    assert_eq!(class(&refused), "tls");
+    assert!(
+        refused
+            .to_string()
+            .contains("speaks plain HTTP; use http://"),
+        "{refused}"
+    );
 }

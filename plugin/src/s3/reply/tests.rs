@@ -296,7 +296,7 @@ fn errors_say_everything_and_the_way_out() {
 /// Not worth repeating now, but a later run may find the bucket in its place.
 #[test]
 fn a_redirect_for_now_may_be_over_at_the_next_run() {
-    let way_out = "the bucket is reached at another endpoint for now, as in the first hours of a new one: run again later, or set region and endpoint_url to where it is";
+    let way_out = "the bucket is reached at another endpoint for now, as in the first hours of a new one, and redirects are not followed: run again later, or set region and endpoint_url to where it is";
     for (body, said) in [
         ("", "307"),
         (
@@ -304,12 +304,22 @@ fn a_redirect_for_now_may_be_over_at_the_next_run() {
             "307 TemporaryRedirect: Please re-send.",
         ),
     ] {
-        let error = error(&put(), read(&put(), None, &response(307, &[], body)).unwrap_err());
+        let error = error(
+            &put(),
+            read(&put(), None, &response(307, &[], body)).unwrap_err(),
+        );
         assert_eq!(
             error.to_string(),
-            format!("PutObject of `folder/file` in bucket `bucket` failed: {said} (1 attempt); {way_out}")
+            format!(
+                "PutObject of `folder/file` in bucket `bucket` failed: {said} (1 attempt); {way_out}"
+            )
         );
-        assert_eq!(error.class, Class::Unavailable { retry_after_ms: None });
+        assert_eq!(
+            error.class,
+            Class::Unavailable {
+                retry_after_ms: None
+            }
+        );
     }
 }
 
@@ -342,7 +352,10 @@ fn transport_errors_say_the_way_out() {
     assert_eq!(error.class, Class::Refused);
     let plain = "h: the server speaks plain HTTP; use http://".to_owned();
     let error = self::error(&put(), Cause::Transport(TransportError::Tls(plain)));
-    assert!(error.to_string().ends_with("use http:// (1 attempt)"), "{error}");
+    assert!(
+        error.to_string().ends_with("use http:// (1 attempt)"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -19,6 +19,11 @@ const MIB: usize = 1 << 20;
 /// the test rather than hanging it.
 const FLOOD: usize = 30_000;
 
+/// What clears a terminal, fakes a line and turns the direction of what stands beside it.
+pub const EVIL: &str = "\u{1b}[2Jevil\n\u{202e}forged\u{9b}31m";
+/// Answers that are hoarded, each nearly as large as one may be.
+const HOARDED: usize = 250;
+
 /// `loop`, `trap`, `panic`, `overflow` and `memory`, in any export: `loop-in-plan`, or bare for any.
 pub fn everywhere(attack: &str, export: &str) {
     let attack = match attack.split_once("-in-") {
@@ -100,6 +105,14 @@ pub fn in_plan(configuration: &Configuration, mut plan: RunPlan) -> Result<RunPl
             plan.grants[0].method = "STEAL\r\nX: y".into();
             plan.grants[0].path_prefix = "..\n\u{1b}[2J".into();
         }
+        "evil-plan" => plan.grants[0].operation = EVIL.into(),
+        // The one attack that must be able to read.
+        "hoard-answers" => {
+            let mut grant = plan.grants[0].clone();
+            grant.operation = "GetObject".into();
+            grant.method = "GET".into();
+            plan.grants.push(grant);
+        }
         "long-plan" => plan.grants = vec![plan.grants[0].clone(); 1_000],
         "huge-plan" => plan.keys = vec!["k".repeat(MIB); 16],
         "request-in-plan" => {
@@ -179,6 +192,7 @@ pub fn in_batch(configuration: &Configuration) -> Result<(), Failure> {
                 payloads.len()
             )));
         }
+        "hoard-answers" => return Err(hoard_answers(configuration)),
         "huge-payload" => {
             drop(Payload::new(&vec![0; 100 * MIB]));
             return Err(Failure::Data("ESCAPED: 100 MiB in one payload".into()));
@@ -210,6 +224,30 @@ pub fn in_batch(configuration: &Configuration) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Ask for a large object again and again, wait until each answer is there, and take none of them before the last.
+fn hoard_answers(configuration: &Configuration) -> Failure {
+    let mut draft = Draft::new(Method::Put, configuration.url());
+    draft.body = vec![b'a'; 8 * MIB - (64 << 10)];
+    if let Err(why) = store::call(configuration, draft) {
+        return Failure::Refused(format!("no object to hoard: {why:?}"));
+    }
+    let mut hoard = Vec::new();
+    for _ in 0..HOARDED {
+        let draft = Draft::new(Method::Get, configuration.url());
+        match store::start(configuration, draft) {
+            Ok(exchange) => {
+                wait_any(&[&exchange]);
+                hoard.push(exchange);
+            }
+            Err(why) => return Failure::Refused(format!("contained: {why:?}")),
+        }
+    }
+    match hoard.iter().find_map(|exchange| exchange.wait().err()) {
+        Some(why) => Failure::Refused(format!("contained: {why:?}")),
+        None => Failure::Data(format!("ESCAPED: {HOARDED} answers of 8 MiB held at once")),
+    }
 }
 
 /// Requests that no grant covers, or that are none; signed, so that only the host can stop them.

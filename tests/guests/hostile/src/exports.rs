@@ -15,7 +15,7 @@ use crate::store::{self, Draft};
 
 pub struct Hostile;
 
-/// `describe` gets no configuration: the test machinery writes one of `loop`, `trap` or `none` over these bytes in the
+/// `describe` gets no configuration: the test machinery writes one of `loop`, `trap`, `evil` or `none` over these bytes in the
 /// finished component.
 static DESCRIBE_ATTACK: [u8; 24] = *b"describe-attack=none....";
 
@@ -27,15 +27,23 @@ impl Guest for Hostile {
     fn describe() -> Description {
         // A copy through a volatile read: the compiler must not know the bytes.
         let mode = std::hint::black_box(&DESCRIBE_ATTACK);
-        attack::everywhere(&String::from_utf8_lossy(&mode[16..20]), "describe");
+        let mode = String::from_utf8_lossy(&mode[16..20]);
+        attack::everywhere(&mode, "describe");
+        // Told where nobody shortens it: in the names of formats and in the schema.
+        let evil = if mode == "evil" { attack::EVIL } else { "" };
+        let property = serde_json::json!({ evil: { "type": evil, "default": evil } });
+        let schema = match evil {
+            "" => serde_json::json!({ "type": "object" }),
+            _ => serde_json::json!({ "type": "object", "properties": property }),
+        };
         Description {
             name: "hostile".into(),
             version: "0.0.1".into(),
             summary: "Misbehaves as its configuration says".into(),
-            configuration_schema: r#"{"type":"object"}"#.into(),
+            configuration_schema: schema.to_string(),
             formats: vec![Format {
-                name: "bytes".into(),
-                compressions: Vec::new(),
+                name: format!("bytes{evil}"),
+                compressions: vec![format!("none{evil}")],
             }],
             memory_limit_bytes: 64 << 20,
             requests_in_flight: 4,

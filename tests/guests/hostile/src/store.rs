@@ -5,7 +5,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
 use crate::bindings::batch_export::destination::http::{
-    Method, Payload, Request, Response, TransportError, send,
+    Exchange, Method, Payload, Request, Response, TransportError, send,
 };
 use crate::bindings::batch_export::destination::signer::{Refresh, scoped_key};
 use crate::configuration::Configuration;
@@ -40,6 +40,11 @@ impl Draft {
 
 /// Sign, send and wait.
 pub fn call(configuration: &Configuration, draft: Draft) -> Result<Response, TransportError> {
+    start(configuration, draft)?.wait()
+}
+
+/// Sign and send.
+pub fn start(configuration: &Configuration, draft: Draft) -> Result<Exchange, TransportError> {
     let headers = sign(configuration, &draft).map_err(TransportError::Forbidden)?;
     let payload = Payload::new(&draft.body);
     let request = Request {
@@ -50,7 +55,7 @@ pub fn call(configuration: &Configuration, draft: Draft) -> Result<Response, Tra
         delay_ms: 0,
         timeout_ms: TIMEOUT_MS,
     };
-    send(&request).wait()
+    Ok(send(&request))
 }
 
 /// The headers of a signed request.
