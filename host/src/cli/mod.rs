@@ -30,8 +30,8 @@ use crate::run::error::Cause;
 use crate::run::loading::{self, Loaded};
 use crate::run::target::Target;
 
-pub use error::DEFECT;
 use error::CommandError;
+pub use error::DEFECT;
 pub use output::{report, tame_panics, usage};
 
 /// Exports batches of rows to destinations that run as sandboxed WebAssembly components.

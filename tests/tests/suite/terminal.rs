@@ -35,8 +35,7 @@ fn guest(name: &str) -> String {
 /// The scene's destination, fed by files.
 fn from_files(scene: &Scene, path: &str) -> String {
     let text = configuration(scene, "exports", 1, "").replace("\"events\"", "\"orders\"");
-    let source =
-        format!("source = {{ type = \"files\", path = \"{path}\", infer_rows = 1 }}\n");
+    let source = format!("source = {{ type = \"files\", path = \"{path}\", infer_rows = 1 }}\n");
     let lines = text.lines().map(|line| match line.starts_with("source") {
         true => source.clone(),
         false => format!("{line}\n"),
