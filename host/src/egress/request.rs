@@ -248,11 +248,15 @@ fn check_reading(reading: &[u8]) -> Result<(), String> {
 /// `.`, `..` and what is cut down to them: servlets end a segment's name at `;`, programs in C at a zero byte, Windows
 /// drops blanks and dots at its end.
 fn is_dots(segment: &[u8]) -> bool {
-    let name = segment
+    let is_blank = |b: &u8| *b == b' ' || b.is_ascii_control();
+    let begins = segment
+        .iter()
+        .position(|b| !is_blank(b))
+        .unwrap_or_default();
+    let name = segment[begins..]
         .split(|b| *b == b';' || b.is_ascii_control())
         .next()
         .unwrap_or_default();
-    let name = name.trim_ascii();
     !name.is_empty() && name.iter().all(|b| matches!(b, b'.' | b' '))
 }
 

@@ -251,7 +251,7 @@ impl Reading {
             let key = self.layout.key(index);
             let listed = manifest.as_ref().and_then(|m| m.bytes_of(index, &key));
             let mut outcome = self.file(&key, listed).await?;
-            if let Some(manifest) = &manifest {
+            if let Some(manifest) = manifest.as_ref().filter(|_| !outcome.unread) {
                 for fault in manifest.differences(index, &outcome) {
                     outcome.fault(fault);
                 }
@@ -334,6 +334,7 @@ impl Reading {
             Ok(limit) => limit,
             Err(fault) => {
                 outcome.fault(fault);
+                outcome.unread = true;
                 self.stop_comparing(key);
                 return Ok(outcome);
             }

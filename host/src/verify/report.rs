@@ -30,6 +30,9 @@ pub struct FileOutcome {
     pub faults: Vec<String>,
     /// Faults beyond those listed.
     pub further_faults: u64,
+    /// It was not downloaded, so nothing else about it can be compared.
+    #[serde(skip)]
+    pub unread: bool,
 }
 
 impl FileOutcome {

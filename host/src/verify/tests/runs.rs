@@ -343,6 +343,45 @@ async fn a_download_ends_where_store_or_manifest_said() {
     server.abort();
 }
 
+/// A store that has whatever it is asked for must not be asked for ever, and what was not looked at is a fault.
+#[tokio::test]
+async fn a_store_that_has_every_file_is_asked_a_bounded_number_of_times() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    let asked = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let counted = Arc::clone(&asked);
+    let server = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.expect("a request");
+            let asked = Arc::clone(&counted);
+            tokio::spawn(async move {
+                let mut read = [0; 4_096];
+                while stream.read(&mut read).await.is_ok_and(|read| read > 0) {
+                    asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+                    if stream.write_all(answer).await.is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    let mut reading = reading(&endpoint, None);
+    reading.read().await.expect("it can be read");
+    server.abort();
+    let report = reading.report;
+    let expect =
+        "more than 1000 files are there and no manifest lists them; only 1000 were looked at";
+    assert!(
+        report.faults.iter().any(|fault| fault == expect),
+        "{:?}",
+        report.faults
+    );
+    assert_eq!(report.files.len(), 1_000);
+    let asked = asked.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(asked < 2_100, "{asked} requests");
+}
+
 #[test]
 fn faults_and_notes_of_a_run_are_bounded() {
     let mut report = reading_report();
