@@ -8,6 +8,7 @@ mod docs;
 mod embed;
 mod end_to_end;
 mod faults;
+mod grants;
 mod imports;
 mod interrupted;
 mod leftovers;
