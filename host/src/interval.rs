@@ -4,6 +4,7 @@
 use std::fmt;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat};
+use serde::Serialize;
 
 /// A moment in microseconds since the Unix epoch, UTC.
 #[derive(
@@ -30,7 +31,7 @@ pub enum IntervalError {
     )]
     Empty(Moment),
     #[error(
-        "the interval is inverted: it starts at {start} but ends before, at {end}; swap the two"
+        "the interval ends before it starts: it starts at {start} and ends at {end}; swap the two"
     )]
     Inverted { start: Moment, end: Moment },
     #[error("the end must be a time, not `{0}`: only the start can be left open")]
@@ -138,6 +139,18 @@ impl Interval {
         }
     }
 
+    /// Every moment that there is.
+    pub fn always() -> Self {
+        Interval {
+            start: None,
+            end: Moment(i64::MAX),
+        }
+    }
+
+    pub fn contains(&self, moment: Moment) -> bool {
+        self.start.is_none_or(|start| moment >= start) && moment < self.end
+    }
+
     /// Reads both ends; `START` or `beginning` leaves the start open.
     pub fn parse(start: &str, end: &str) -> Result<Self, IntervalError> {
         if is_open(end) {
@@ -159,6 +172,29 @@ impl Interval {
     /// First moment that no longer belongs to it.
     pub fn end(&self) -> Moment {
         self.end
+    }
+}
+
+/// An interval in JSON, as ISO 8601; an open start is null.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Ends {
+    start: Option<String>,
+    end: String,
+}
+
+impl Ends {
+    /// From microseconds since the epoch.
+    pub fn of(start_micros: Option<i64>, end_micros: i64) -> Self {
+        Ends {
+            start: start_micros.map(|start| Moment(start).to_string()),
+            end: Moment(end_micros).to_string(),
+        }
+    }
+}
+
+impl From<Interval> for Ends {
+    fn from(interval: Interval) -> Self {
+        Ends::of(interval.start.map(|start| start.0), interval.end.0)
     }
 }
 
@@ -236,7 +272,7 @@ mod tests {
             (
                 "2023-07-28T02:00Z",
                 "2023-07-28T01:00Z",
-                "the interval is inverted: it starts at 2023-07-28T02:00:00+00:00 but ends before, at 2023-07-28T01:00:00+00:00; swap the two",
+                "the interval ends before it starts: it starts at 2023-07-28T02:00:00+00:00 and ends at 2023-07-28T01:00:00+00:00; swap the two",
             ),
             (
                 "2023-07-28",

@@ -27,7 +27,7 @@ const COMMANDS: [(&str, &str); 9] = [
     ),
     (
         "run",
-        "\n  batch-export run --config exports.toml --start 2023-07-28T00:00:00Z --end 2023-07-28T01:00:00Z",
+        "\n  batch-export run --config exports.toml --start 2023-07-28T00:00:00Z --end 2023-07-28T01:00:00Z\n  batch-export run --last hour --quiet",
     ),
     (
         "verify",
@@ -123,7 +123,7 @@ fn failures_are_one_message_with_the_right_exit_code() {
             2,
             "error: the configuration has 2 problems:\n  \
              half.toml:5:9: destinations.archive.sorce: the environment variable NOT_SET_ANYWHERE is not set; set it, or write the value here\n  \
-             half.toml:8:8: destinations.archive.source.type: `sampel` is not one of the choices; did you mean `sample`?; allowed: sample, files\n",
+             half.toml:8:8: destinations.archive.source.type: `sampel` is not a valid value; did you mean `sample`?; allowed: sample, files\n",
         ),
         (
             &[
@@ -151,7 +151,7 @@ fn failures_are_one_message_with_the_right_exit_code() {
                 "2024-01-01",
             ],
             2,
-            "error: the interval is inverted: it starts at 2024-01-02T00:00:00+00:00 but ends before, at 2024-01-01T00:00:00+00:00; swap the two\n",
+            "error: --end is before --start: 2024-01-01T00:00:00+00:00 is earlier than 2024-01-02T00:00:00+00:00; swap the two\n",
         ),
         (
             &[
@@ -210,7 +210,7 @@ fn failures_are_one_message_with_the_right_exit_code() {
 fn usage_errors_exit_with_2_and_name_the_argument() {
     let folder = tempfile::tempdir().expect("a folder");
     let cases: [(&[&str], &str); 4] = [
-        (&["run"], "--config <FILE>"),
+        (&["run"], "--start <TIME>"),
         (&["runn"], "unrecognized subcommand 'runn'"),
         (
             &["schema", "event"],
@@ -237,11 +237,11 @@ fn schemas_are_shown_in_words_and_as_json() {
     );
     let json = run(folder.path(), &["schema", "sessions", "--json"]).stdout;
     let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
-    assert_eq!(json["columns"][6]["name"], "urls");
-    assert_eq!(json["columns"][6]["kind"], "list of text");
+    assert_eq!(json["models"][0]["columns"][6]["name"], "urls");
+    assert_eq!(json["models"][0]["columns"][6]["kind"], "list of text");
     let all = run(folder.path(), &["schema", "--json"]).stdout;
     let all: serde_json::Value = serde_json::from_slice(&all).expect("JSON");
-    assert_eq!(all.as_array().map(Vec::len), Some(3));
+    assert_eq!(all["models"].as_array().map(Vec::len), Some(3));
 }
 
 #[test]

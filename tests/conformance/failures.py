@@ -87,7 +87,7 @@ def skewed_clock(stage: Stage):
 def check(stage: Stage):
     config = stage.program.configure({stage.store.word: stage.table("check/")}, "check")
     outcome = stage.program.call("check", config, "--destination", stage.store.word, "--json")
-    steps = outcome.report()
+    steps = outcome.report()["steps"]
     failed = [step["name"] for step in steps if step["outcome"] != "passed"]
     if failed or stage.keys("check/") or stage.open_uploads():
         raise AssertionError(f"not passed: {failed}; left: {stage.keys('check/')}, {stage.open_uploads()}")

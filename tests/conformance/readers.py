@@ -287,7 +287,7 @@ def main():
     begun = time.monotonic()
     program = Program(given.program, given.component, given.folder / "runs", given.state)
     session_columns = [
-        column["name"] for column in program.call("schema", None, "sessions", "--json").document()["columns"]
+        column["name"] for column in program.call("schema", None, "sessions", "--json").document()["models"][0]["columns"]
     ]
     sources = rows.write(given.folder / "source", session_columns)
     readings_seen = []

@@ -100,6 +100,7 @@ impl Program {
                 command.env_remove(name);
             }
         }
+        command.env_remove("BATCH_EXPORT_CONFIG");
         // Neither the user's own profiles nor the metadata of the machine that the tests run on.
         command
             .env("HOME", self.folder.path())

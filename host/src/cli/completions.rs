@@ -1,10 +1,13 @@
 //! `completions`: prints what a shell needs to complete this program's arguments.
 
+use std::process::ExitCode;
+
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use super::error::CommandError;
-use super::{Arguments, output};
+use super::about::About;
+use super::output::{self, Answer, Form};
+use super::{Arguments, Clock};
 
 /// Print a shell's completion script.
 #[derive(Debug, Args)]
@@ -17,7 +20,7 @@ pub struct Completions {
 }
 
 impl Completions {
-    pub fn execute(self) -> Result<(), CommandError> {
+    pub fn execute(self, clock: Clock) -> ExitCode {
         let mut script = Vec::new();
         clap_complete::generate(
             self.shell,
@@ -25,6 +28,8 @@ impl Completions {
             "batch-export",
             &mut script,
         );
-        output::verbatim(&String::from_utf8_lossy(&script))
+        let script = String::from_utf8_lossy(&script).into_owned();
+        let outcome = output::verbatim(&script).map(|()| Answer::new((), String::new()));
+        output::show(Form::Text, clock(), &About::default(), outcome)
     }
 }

@@ -1,24 +1,27 @@
 //! `demo`: a whole export and its proof, without a bucket, an account or a configuration.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
 
+use super::Clock;
+use super::about::About;
 use super::error::CommandError;
-use super::output;
+use super::output::{self, Answer, Form};
 use super::progress::Progress;
 use super::signals::stop_on_signals;
-use super::verify::watch;
+use super::verify::{errors, verdict, watch};
+use super::words::{self, Object};
 use crate::capability::log::Level;
-use crate::demo::{self, Audience, DemoOptions, DemoReport};
+use crate::demo::{self, Audience, DemoOptions, DemoReport, Listed};
 use crate::run::Listener;
-use crate::terminal::one_line;
 
 /// Characters of a manifest that are shown.
 const MANIFEST_CHARS: usize = 400;
 
-/// Export sample events to a store on this machine and read them back; needs nothing.
+/// Export sample events to a store on this machine and read them back; no account needed.
 #[derive(Debug, Args)]
 #[command(
     name = "demo",
@@ -29,7 +32,7 @@ pub struct DemoCommand {
     /// deleted at the end.
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
-    /// Events an hour.
+    /// Events per hour.
     #[arg(long, default_value_t = 80_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     rows: u64,
     /// Hours to export.
@@ -41,13 +44,19 @@ pub struct DemoCommand {
     /// Print what was done as JSON.
     #[arg(long)]
     json: bool,
-    /// A component to load instead of the bundled one.
+    /// A plugin (WebAssembly component) to load instead of the built-in one.
     #[arg(long, value_name = "FILE")]
     component: Option<PathBuf>,
 }
 
 impl DemoCommand {
-    pub async fn execute(self) -> Result<(), CommandError> {
+    pub async fn execute(self, clock: Clock) -> ExitCode {
+        let form = Form::new(self.json, false);
+        let outcome = self.demo().await;
+        output::show(form, clock(), &About::default(), outcome)
+    }
+
+    async fn demo(self) -> Result<Answer<DemoReport>, CommandError> {
         let options = DemoOptions {
             folder: self.folder,
             component: self.component,
@@ -81,41 +90,34 @@ impl DemoCommand {
         let outcome = progress.during(demo::demo(&options, &audience)).await;
         progress.end();
         let report = outcome?;
-        if self.json {
-            output::json(&report)?;
-        } else {
-            output::lines(&in_words(&report))?;
-        }
-        match report.passed {
-            true => Ok(()),
-            false => {
-                let faults = report
-                    .verified
-                    .iter()
-                    .map(|verified| verified.faults_found());
-                Err(CommandError::Faults(faults.sum()))
-            }
-        }
+        let failed = || report.verified.iter().filter(|run| !run.passed);
+        let failure = match failed().map(|run| run.faults_found()).sum() {
+            0 => None,
+            faults => Some(CommandError::Faults(faults)),
+        };
+        Ok(Answer {
+            text: in_words(&report),
+            warnings: Vec::new(),
+            errors: failed().flat_map(errors).collect(),
+            failure,
+            json: report,
+        })
     }
 }
 
 fn in_words(report: &DemoReport) -> String {
     let mut text = String::from("\nin the bucket\n");
-    let objects: Vec<_> = report
-        .objects
-        .iter()
-        .map(|object| {
-            let mut size = format!("{:>11}", output::bytes(object.bytes));
-            if let Some(rows) = object.rows {
-                size.push_str(&format!("  {:>9} rows", output::count(rows)));
-            }
-            if object.parts > 1 {
-                size.push_str(&format!("  in {} parts", object.parts));
-            }
-            (object.key.clone(), size)
-        })
-        .collect();
-    text.push_str(&output::table(&objects));
+    for run in &report.verified {
+        let is_of_run = |key: &String| {
+            run.manifest_key.as_ref() == Some(key) || run.files.iter().any(|file| file.key == *key)
+        };
+        let objects = report
+            .objects
+            .iter()
+            .filter(|object| is_of_run(&object.key));
+        let objects: Vec<Object> = objects.map(shown).collect();
+        text.push_str(&words::objects("", &objects));
+    }
     if let Some((key, manifest)) = report
         .verified
         .iter()
@@ -130,18 +132,21 @@ fn in_words(report: &DemoReport) -> String {
         text.push_str(&format!("manifest {key}\n{shown}{more}\n"));
     }
     text.push_str("totals\n");
-    text.push_str(&output::table(&totals(report)));
-    for run in report.verified.iter().filter(|run| !run.passed) {
-        let faults = run.files.iter().flat_map(|file| &file.faults);
-        for fault in run.faults.iter().chain(faults) {
-            text.push_str(&format!(
-                "fault: {}: {}\n",
-                run.destination,
-                one_line(fault)
-            ));
-        }
-    }
+    text.push_str(&words::table(&totals(report)));
     text + &onwards(report)
+}
+
+/// An object with its numbers.
+fn shown(object: &Listed) -> Object {
+    let rows = object.rows.map(|rows| words::counted(rows, "row"));
+    let parts = match object.parts {
+        0 | 1 => String::new(),
+        parts => format!("{parts} parts"),
+    };
+    Object {
+        cells: vec![rows.unwrap_or_default(), words::bytes(object.bytes), parts],
+        key: object.key.clone(),
+    }
 }
 
 fn totals(report: &DemoReport) -> Vec<(String, String)> {
@@ -160,25 +165,25 @@ fn totals(report: &DemoReport) -> Vec<(String, String)> {
         rows.push((
             format!("exported to {name}"),
             format!(
-                "{} rows, {} of {}, {:.1} s, {} rows/s, {}/s before compression",
-                output::count(exported),
-                output::bytes(runs().map(|run| run.bytes).sum()),
-                output::files(runs().map(|run| run.files).sum()),
+                "{}, {} in {}, {:.1} s, {} rows/s, {}/s before compression",
+                words::counted(exported, "row"),
+                words::bytes(runs().map(|run| run.bytes).sum()),
+                words::counted(runs().map(|run| run.files).sum(), "file"),
                 seconds,
-                output::count((exported as f64 / seconds) as u64),
-                output::bytes((before as f64 / seconds) as u64),
+                words::count((exported as f64 / seconds) as u64),
+                words::bytes((before as f64 / seconds) as u64),
             ),
         ));
         let read = || report.verified.iter().filter(|run| run.destination == name);
         let outcome = match read().all(|run| run.passed) {
             true => "every row and value equals the source's",
-            false => "FAULTY",
+            false => verdict(false),
         };
         rows.push((
             format!("read back from {name}"),
             format!(
-                "{} rows, {:.1} s: {outcome}",
-                output::count(read().map(|run| run.rows).sum()),
+                "{}, {:.1} s: {outcome}",
+                words::counted(read().map(|run| run.rows).sum(), "row"),
                 read().map(|run| run.seconds).sum::<f64>(),
             ),
         ));

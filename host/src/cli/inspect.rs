@@ -1,24 +1,27 @@
-//! `inspect`: says what a component is and wants, before anybody trusts it with anything.
+//! `inspect`: says what a plugin is and wants, before anybody trusts it with anything.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::about::About;
 use super::error::CommandError;
-use super::output;
+use super::output::{self, Answer, Form};
+use super::{Clock, words};
 use crate::capability::network::{Network, NetworkOptions};
 use crate::component;
-use crate::run::loading::{self, Loaded};
-use crate::sandbox::contract::{Description, PACKAGE, VERSION};
+use crate::run::loading;
+use crate::sandbox::contract::{Description, Format, PACKAGE, VERSION};
 use crate::terminal::one_line;
 
-/// Show what a component is: version, imports, formats, configuration fields, digest.
+/// Show what a plugin is: version, imports, formats, configuration fields, digest.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  batch-export inspect dist/s3_destination.wasm --json")]
 pub struct Inspect {
-    /// The component; left out, the bundled one.
+    /// The plugin (WebAssembly component); default: the built-in one.
     component: Option<PathBuf>,
     /// Print everything as JSON, the configuration's JSON Schema included.
     #[arg(long)]
@@ -26,79 +29,85 @@ pub struct Inspect {
 }
 
 #[derive(Serialize)]
-struct Inspected<'a> {
-    component: &'a str,
+struct Inspected {
+    component: String,
     bytes: usize,
-    sha256: &'a str,
+    sha256: String,
     contract: String,
-    imports: &'a [String],
+    imports: Vec<String>,
     exports: [String; 1],
-    description: Described<'a>,
-    configuration_schema: &'a Value,
+    description: Described,
+    configuration_schema: Value,
 }
 
-/// The description without the schema's text, which stands beside it as JSON.
+/// The description without the schema's text, which is next to it as JSON.
 #[derive(Serialize)]
-struct Described<'a> {
-    name: &'a str,
-    version: &'a str,
-    summary: &'a str,
-    formats: &'a [crate::sandbox::contract::Format],
+struct Described {
+    name: String,
+    version: String,
+    summary: String,
+    formats: Vec<Format>,
     memory_limit_bytes: u64,
     requests_in_flight: u32,
     payload_limit_bytes: u64,
 }
 
 impl Inspect {
-    pub async fn execute(self) -> Result<(), CommandError> {
+    pub async fn execute(self, clock: Clock) -> ExitCode {
+        let outcome = self.inspect().await;
+        output::show(
+            Form::new(self.json, false),
+            clock(),
+            &About::default(),
+            outcome,
+        )
+    }
+
+    async fn inspect(&self) -> Result<Answer<Inspected>, CommandError> {
         let component = component::open(self.component.as_deref())?;
         let network = Network::new(&NetworkOptions::default())?;
         let loaded = loading::load(&component, network, &output::note).await?;
-        let description = &loaded.description;
         let inspected = Inspected {
-            component: &component.name,
+            component: component.name.clone(),
             bytes: component.bytes.len(),
-            sha256: loaded.plugin.digest(),
+            sha256: loaded.plugin.digest().to_owned(),
             contract: format!("{PACKAGE}@{VERSION}"),
-            imports: loaded.plugin.imports(),
+            imports: loaded.plugin.imports().to_vec(),
             exports: [format!("{PACKAGE}/exporter@{VERSION}")],
-            description: described(description),
-            configuration_schema: &loaded.schema,
+            description: described(loaded.description),
+            configuration_schema: loaded.schema,
         };
-        if self.json {
-            output::json(&inspected)
-        } else {
-            output::lines(&in_words(&inspected, &loaded))
-        }
+        let text = in_words(&inspected);
+        Ok(Answer::new(inspected, text))
     }
 }
 
-fn described(description: &Description) -> Described<'_> {
+fn described(description: Description) -> Described {
     Described {
-        name: &description.name,
-        version: &description.version,
-        summary: &description.summary,
-        formats: &description.formats,
+        name: description.name,
+        version: description.version,
+        summary: description.summary,
+        formats: description.formats,
         memory_limit_bytes: description.memory_limit_bytes,
         requests_in_flight: description.requests_in_flight,
         payload_limit_bytes: description.payload_limit_bytes,
     }
 }
 
-fn in_words(inspected: &Inspected<'_>, loaded: &Loaded) -> String {
+fn in_words(inspected: &Inspected) -> String {
     let Inspected { description, .. } = inspected;
     let mut text = format!(
         "{} {}: {}\n",
         description.name, description.version, description.summary
     );
     let mut rows = vec![
-        ("component".to_owned(), inspected.component.to_owned()),
-        ("size".to_owned(), output::bytes(inspected.bytes as u64)),
-        ("sha256".to_owned(), inspected.sha256.to_owned()),
+        ("plugin".to_owned(), inspected.component.clone()),
+        ("size".to_owned(), words::bytes(inspected.bytes as u64)),
+        ("sha256".to_owned(), inspected.sha256.clone()),
         ("contract".to_owned(), inspected.contract.clone()),
         (
             "memory".to_owned(),
-            format!("at most {}", output::bytes(description.memory_limit_bytes)),
+            format!("at most {}", words::bytes(description.memory_limit_bytes)),
         ),
         (
             "requests in flight".to_owned(),
@@ -111,9 +120,9 @@ fn in_words(inspected: &Inspected<'_>, loaded: &Loaded) -> String {
             format.compressions.join(", "),
         )
     }));
-    text.push_str(&output::table(&rows));
+    text.push_str(&words::table(&rows));
     text.push_str("imports\n");
-    for import in inspected.imports {
+    for import in &inspected.imports {
         text.push_str(&format!("  {}\n", one_line(import)));
     }
     text.push_str("exports\n");
@@ -121,7 +130,7 @@ fn in_words(inspected: &Inspected<'_>, loaded: &Loaded) -> String {
         text.push_str(&format!("  {export}\n"));
     }
     text.push_str("configuration\n");
-    text + &output::table(&fields(&loaded.schema))
+    text + &words::table(&fields(&inspected.configuration_schema))
 }
 
 /// A line for each field: type or choices, default, whether it is required or secret, and its title.

@@ -1,11 +1,14 @@
 //! The command line: arguments, one module per command, and how outcomes are shown. Knows nothing that a command's
 //! library call does not.
 
+mod about;
 mod check;
 mod completions;
 mod demo;
 mod error;
+mod findings;
 mod inspect;
+mod message;
 mod output;
 mod plan;
 mod progress;
@@ -13,28 +16,34 @@ mod requests;
 mod run;
 mod schema;
 mod signals;
+mod span;
+mod survey;
 mod validate;
 mod verify;
+mod words;
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::capability::network::{Network, NetworkOptions};
 use crate::component;
-use crate::config::{Config, Destination};
-use crate::interval::Interval;
+use crate::config::{Config, ConfigError, Destination};
+use crate::interval::Moment;
 use crate::run::error::Cause;
 use crate::run::loading::{self, Loaded};
 use crate::run::target::Target;
 
+use about::About;
 use error::CommandError;
 pub use error::DEFECT;
-pub use output::{report, tame_panics, usage};
+use output::{Answer, Form};
 
-/// Exports batches of rows to destinations that run as sandboxed WebAssembly components.
+/// Exports rows of an interval to S3, through destinations that run as sandboxed WebAssembly plugins.
 #[derive(Debug, Parser)]
 #[command(
     name = "batch-export",
@@ -66,70 +75,121 @@ enum Command {
 /// Time for threads of the runtime that are in the middle of something when the command is done.
 const SHUTDOWN_TIME: Duration = Duration::from_millis(200);
 
-/// Does what the command line asks for.
-pub fn execute(arguments: Arguments) -> Result<(), CommandError> {
-    match arguments.command {
-        Command::Schema(command) => command.execute(),
-        Command::Completions(command) => command.execute(),
-        Command::Demo(command) => on_runtime(command.execute()),
-        Command::Run(command) => on_runtime(command.execute()),
-        Command::Verify(command) => on_runtime(command.execute()),
-        Command::Plan(command) => on_runtime(command.execute()),
-        Command::Check(command) => on_runtime(command.execute()),
-        Command::Validate(command) => on_runtime(command.execute()),
-        Command::Inspect(command) => on_runtime(command.execute()),
+/// Tells what time it is; handed in, so that what depends on it can be tested.
+type Clock = fn() -> Moment;
+
+/// Does what the command line asks for, and answers the process's exit code.
+pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    output::tame_panics();
+    let arguments: Vec<OsString> = arguments.collect();
+    match Arguments::try_parse_from(&arguments) {
+        Ok(parsed) => execute(parsed.command, system_clock),
+        Err(error) => {
+            // `--help` and `--version` are answers, not errors.
+            if error.use_stderr() && arguments.iter().any(|argument| argument == "--json") {
+                let usage = CommandError::Usage(in_one_line(&error));
+                output::show_as_json(system_clock(), &usage);
+            }
+            output::usage(&error)
+        }
     }
 }
 
-/// Requests go on beside the guest's own thread, so the runtime has more than one.
-fn on_runtime(command: impl Future<Output = Result<(), CommandError>>) -> Result<(), CommandError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(CommandError::Runtime)?;
-    let outcome = runtime.block_on(command);
-    // What still resolves a name or reads a file then has nobody who waits for it.
-    runtime.shutdown_timeout(SHUTDOWN_TIME);
-    outcome
+fn execute(command: Command, clock: Clock) -> ExitCode {
+    match command {
+        Command::Schema(command) => command.execute(clock),
+        Command::Completions(command) => command.execute(clock),
+        Command::Demo(command) => on_runtime(command.execute(clock), clock),
+        Command::Run(command) => on_runtime(command.execute(clock), clock),
+        Command::Verify(command) => on_runtime(command.execute(clock), clock),
+        Command::Plan(command) => on_runtime(command.execute(clock), clock),
+        Command::Check(command) => on_runtime(command.execute(clock), clock),
+        Command::Validate(command) => on_runtime(command.execute(clock), clock),
+        Command::Inspect(command) => on_runtime(command.execute(clock), clock),
+    }
 }
 
-/// Which configuration file, destination and component.
+/// Requests go on next to the guest's own thread, so the runtime has more than one.
+fn on_runtime(command: impl Future<Output = ExitCode>, clock: Clock) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => {
+            let code = runtime.block_on(command);
+            // What still resolves a name or reads a file then has nobody who waits for it.
+            runtime.shutdown_timeout(SHUTDOWN_TIME);
+            code
+        }
+        Err(error) => {
+            let outcome: Result<Answer<()>, _> = Err(CommandError::Runtime(error));
+            output::show(Form::Text, clock(), &About::default(), outcome)
+        }
+    }
+}
+
+/// What is wrong with the arguments, without the usage.
+fn in_one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let first = text.split("\n\n").next().unwrap_or_default();
+    let first = first.strip_prefix("error: ").unwrap_or(first);
+    let words: Vec<&str> = first.split_whitespace().collect();
+    words.join(" ")
+}
+
+fn system_clock() -> Moment {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let micros = since.map_or(0, |since| since.as_micros());
+    Moment(i64::try_from(micros).unwrap_or(i64::MAX))
+}
+
+/// Where lines for people who wait go.
+type Tell = fn(&str);
+
+/// Who waits for a command: nobody where it was asked to be quiet.
+fn told(quiet: bool) -> Tell {
+    match quiet {
+        true => |_| {},
+        false => output::note,
+    }
+}
+
+/// The file that is read when none is named.
+const DEFAULT_CONFIG: &str = "batch-export.toml";
+
+/// Which configuration file, destination and plugin.
 #[derive(Debug, Args)]
 struct Chosen {
-    /// The configuration file.
+    /// The configuration file; default: `batch-export.toml` in the current folder.
     #[arg(long, value_name = "FILE", env = "BATCH_EXPORT_CONFIG")]
-    config: PathBuf,
-    /// The destination in it; may be left out when there is only one.
+    config: Option<PathBuf>,
+    /// The destination in it; may be omitted when there is only one.
     #[arg(long, value_name = "NAME")]
     destination: Option<String>,
-    /// A component to load instead of the configured or bundled one.
+    /// A plugin (WebAssembly component) to load instead of the configured or built-in one.
     #[arg(long, value_name = "FILE")]
     component: Option<PathBuf>,
 }
 
-/// The interval, half-open.
-#[derive(Debug, Args)]
-struct Span {
-    /// First moment of the interval, ISO 8601; `START` or `beginning` leaves it open.
-    #[arg(long, value_name = "TIME")]
-    start: String,
-    /// First moment after the interval, ISO 8601.
-    #[arg(long, value_name = "TIME")]
-    end: String,
-}
-
-impl Span {
-    fn interval(&self) -> Result<Interval, Cause> {
-        Ok(Interval::parse(&self.start, &self.end)?)
-    }
-}
-
 impl Chosen {
-    /// Reads the configuration, chooses the destination and loads the component.
-    async fn target(&self) -> Result<(Config, Target), Cause> {
-        let config = Config::load(&self.config)?;
+    fn file(&self) -> &Path {
+        self.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG))
+    }
+
+    fn config(&self) -> Result<Config, Cause> {
+        let file = self.file();
+        if self.config.is_none() && !file.exists() {
+            return Err(ConfigError::NoDefault(DEFAULT_CONFIG).into());
+        }
+        Ok(Config::load(file)?)
+    }
+
+    /// Reads the configuration, chooses the destination and loads the plugin; `tell` is given lines for who waits.
+    async fn target(&self, about: &mut About, tell: Tell) -> Result<(Config, Target), Cause> {
+        let config = self.config()?;
         let destination = Arc::clone(config.destination(self.destination.as_deref())?);
-        let loaded = self.load(&config).await?;
+        about.learn(&destination);
+        let loaded = self.load(&config, tell).await?;
         let target = Target::new(&config, &destination, &loaded)?;
         Ok((config, target))
     }
@@ -142,11 +202,11 @@ impl Chosen {
         }
     }
 
-    async fn load(&self, config: &Config) -> Result<Loaded, Cause> {
+    async fn load(&self, config: &Config, tell: Tell) -> Result<Loaded, Cause> {
         let path = self.component.as_deref().or(config.component.as_deref());
         let component = component::open(path)?;
         // The pure exports send nothing; each destination brings its own network for the rest.
         let network = Network::new(&NetworkOptions::default())?;
-        loading::load(&component, network, &output::note).await
+        loading::load(&component, network, &tell).await
     }
 }

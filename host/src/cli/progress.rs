@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::output;
 use super::requests::Requests;
+use super::{output, words};
 use crate::capability::http::Observer;
 use crate::run::Snapshot;
 use crate::terminal::one_line;
@@ -90,11 +90,11 @@ impl Progress {
         let seconds = self.begun.elapsed().as_secs_f64().max(0.001);
         let rate = (snapshot.rows_supplied as f64 / seconds) as u64;
         self.message(format!(
-            "{} rows, {} written, {}, {} rows/s",
-            output::count(snapshot.rows_supplied),
-            output::bytes(snapshot.destination.bytes),
-            output::files(snapshot.destination.files.into()),
-            output::count(rate),
+            "{}, {} written, {} begun, {} rows/s",
+            words::counted(snapshot.rows_supplied, "row"),
+            words::bytes(snapshot.destination.bytes),
+            words::counted(snapshot.destination.files.into(), "file"),
+            words::count(rate),
         ));
     }
 

@@ -1,14 +1,20 @@
 //! `run`: exports one interval now.
 
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
 
+use super::about::About;
 use super::error::CommandError;
+use super::output::{self, Answer, Form};
 use super::progress::Progress;
 use super::signals::stop_on_signals;
-use super::{Chosen, Span, output};
+use super::span::Span;
+use super::words::{self, Object};
+use super::{Chosen, Clock, survey, told};
 use crate::capability::log::Level;
+use crate::interval::{Interval, Moment};
 use crate::run::state::State;
 use crate::run::{self, Listener, RunReport};
 use crate::terminal::one_line;
@@ -16,25 +22,42 @@ use crate::terminal::one_line;
 /// Export one interval to a destination.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  batch-export run --config exports.toml --start 2023-07-28T00:00:00Z --end 2023-07-28T01:00:00Z"
+    after_help = "Example:\n  batch-export run --config exports.toml --start 2023-07-28T00:00:00Z --end 2023-07-28T01:00:00Z\n  batch-export run --last hour --quiet"
 )]
 pub struct Run {
     #[command(flatten)]
     chosen: Chosen,
     #[command(flatten)]
     span: Span,
-    /// Print the report as JSON.
+    /// Print the report as JSON, also when the run fails.
     #[arg(long)]
     json: bool,
-    /// Show neither progress nor the plugin's log lines.
+    /// Print nothing when all is well; warnings and errors still go to standard error.
     #[arg(long, short)]
     quiet: bool,
 }
 
 impl Run {
-    pub async fn execute(self) -> Result<(), CommandError> {
-        let interval = self.span.interval()?;
-        let (config, target) = self.chosen.target().await?;
+    pub async fn execute(self, clock: Clock) -> ExitCode {
+        let form = Form::new(self.json, self.quiet);
+        let mut about = About::default();
+        let outcome = match self.span.ended(clock()) {
+            Ok(interval) => {
+                about = About::new(Some(interval));
+                self.run(interval, &mut about, clock).await
+            }
+            Err(error) => Err(error.into()),
+        };
+        output::show(form, clock(), &about, outcome)
+    }
+
+    async fn run(
+        self,
+        interval: Interval,
+        about: &mut About,
+        clock: Clock,
+    ) -> Result<Answer<RunReport>, CommandError> {
+        let (config, target) = self.chosen.target(about, told(self.quiet)).await?;
         let progress = Arc::new(Progress::new(self.quiet));
         let quiet = self.quiet;
         let lines = Arc::clone(&progress);
@@ -57,48 +80,71 @@ impl Run {
         let run = run::run(&target, &state, interval, &listener, &stop);
         let outcome = progress.during(run).await;
         progress.end();
-        let report = outcome?;
-        if self.json {
-            output::json(&report)?;
-        } else {
-            output::lines(&summary(&report))?;
+        let mut report = outcome?;
+        if has_no_rows(&report) {
+            report
+                .warnings
+                .extend(survey::glance(&target.source, &target.limits).await);
         }
-        Ok(())
+        Ok(Answer {
+            warnings: report.warnings.clone(),
+            text: summary(about, &report, clock()),
+            json: report,
+            errors: Vec::new(),
+            failure: None,
+        })
     }
 }
 
-fn summary(report: &RunReport) -> String {
+/// Whether the source had nothing for the interval, whatever the event lists.
+fn has_no_rows(report: &RunReport) -> bool {
+    report.rows_supplied == 0 && report.source.rows_of_other_events == 0
+}
+
+fn summary(about: &About, report: &RunReport, finished: Moment) -> String {
     let exported = &report.report;
     let rate = (report.rows_supplied as f64 / report.seconds.max(0.001)) as u64;
-    let mut text = format!(
-        "{}: {} rows in {}, {} ({} before compression), in {:.1} s ({} rows/s)\n",
-        report.destination,
-        output::count(exported.rows_exported),
-        output::files(exported.files.len() as u64),
-        output::bytes(report.bytes_exported),
-        output::bytes(exported.bytes_encoded),
-        report.seconds,
-        output::count(rate),
-    );
-    let files: Vec<_> = exported
-        .files
-        .iter()
-        .map(|file| {
-            let size = format!(
-                "{} rows, {}",
-                output::count(file.rows),
-                output::bytes(file.bytes)
-            );
-            (file.key.clone(), size)
-        })
-        .chain(
-            exported
-                .manifest_key
-                .iter()
-                .map(|key| (key.clone(), "manifest".to_owned())),
-        )
-        .collect();
-    text.push_str(&output::table(&files));
+    let mut text = match exported.files.len() as u64 {
+        0 => format!(
+            "{}: no files were written: {}\n",
+            report.destination,
+            report.source.why_empty()
+        ),
+        files => format!(
+            "{}: {} in {}, {} ({} before compression)\n",
+            report.destination,
+            words::counted(exported.rows_exported, "row"),
+            words::counted(files, "file"),
+            words::bytes(report.bytes_exported),
+            words::bytes(exported.bytes_encoded),
+        ),
+    };
+    let mut facts = Vec::new();
+    if let Some(interval) = about.interval {
+        facts.push(("interval".to_owned(), interval.to_string()));
+    }
+    facts.push((
+        "finished".to_owned(),
+        format!(
+            "{finished}, after {:.1} s ({} rows/s)",
+            report.seconds,
+            words::count(rate)
+        ),
+    ));
+    facts.push(("bucket".to_owned(), about.bucket_in_words()));
+    text.push_str(&words::table(&facts));
+    let manifest = exported.manifest_key.iter().map(|key| Object {
+        cells: vec![String::new(), "manifest".to_owned()],
+        key: key.clone(),
+    });
+    let files = exported.files.iter().map(|file| Object {
+        cells: vec![words::counted(file.rows, "row"), words::bytes(file.bytes)],
+        key: file.key.clone(),
+    });
+    let objects: Vec<Object> = files.chain(manifest).collect();
+    if !objects.is_empty() {
+        text.push_str(&words::objects(&about.place(), &objects));
+    }
     // The source omits them all; a plugin that omits any has not proven its run, so the second count is zero.
     let filtered = report
         .source
@@ -106,24 +152,26 @@ fn summary(report: &RunReport) -> String {
         .saturating_add(exported.rows_filtered);
     if filtered > 0 {
         text.push_str(&format!(
-            "{} of {} rows read were omitted by include_events and exclude_events\n",
-            output::count(filtered),
-            output::count(report.source.rows_read),
+            "{} of {} read were omitted by include_events and exclude_events\n",
+            words::count(filtered),
+            words::counted(report.source.rows_read, "row"),
         ));
     }
     for (kind, times) in &exported.repairs {
         text.push_str(&format!(
             "repaired JSON, {kind}: {}\n",
-            output::count(*times)
+            words::count(*times)
         ));
     }
-    for upload in &report.recovery.aborted {
+    let aborted = &report.recovery.aborted;
+    if !aborted.is_empty() {
         text.push_str(&format!(
-            "aborted an upload of an earlier attempt: {upload}\n"
+            "cleaned up {} from an earlier run\n",
+            words::counted(aborted.len() as u64, "unfinished upload")
         ));
-    }
-    for warning in &report.warnings {
-        text.push_str(&format!("warning: {}\n", one_line(warning)));
+        for upload in aborted {
+            text.push_str(&format!("  {}\n", one_line(upload)));
+        }
     }
     text
 }
@@ -131,66 +179,94 @@ fn summary(report: &RunReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::contract::{ExportedFile, Interval, Recovery, Report};
-    use crate::source::Tally;
+    use crate::sandbox::contract::{self, ExportedFile, Recovery, Report};
+
+    fn report(report: Report) -> RunReport {
+        RunReport {
+            destination: "archive".to_owned(),
+            run: contract::Run {
+                id: "r".to_owned(),
+                attempt: "1".to_owned(),
+                model: "events".to_owned(),
+                interval: contract::Interval {
+                    start_micros: None,
+                    end_micros: 0,
+                },
+            },
+            rows_supplied: report.rows_received,
+            batches: 1,
+            bytes_supplied: 9_000,
+            bytes_exported: 4_096,
+            source: Default::default(),
+            report,
+            seconds: 2.0,
+            peak_guest_memory_bytes: 0,
+            recovery: Recovery::default(),
+            warnings: Vec::new(),
+        }
+    }
+
+    fn about() -> About {
+        About {
+            destination: Some("archive".to_owned()),
+            bucket: Some("exports".to_owned()),
+            ..About::new(Interval::parse("2026-01-01", "2026-01-01T01:00Z").ok())
+        }
+    }
 
     #[test]
-    fn a_run_is_summed_up_with_all_that_a_person_should_know() {
+    fn a_run_is_summed_up_with_all_that_a_log_needs() {
         let file = |key: &str, rows| ExportedFile {
             key: key.to_owned(),
             rows,
             bytes: 2_048,
             etag: String::new(),
         };
-        let report = RunReport {
-            destination: "archive".to_owned(),
-            run: crate::sandbox::contract::Run {
-                id: "r".to_owned(),
-                attempt: "1".to_owned(),
-                model: "events".to_owned(),
-                interval: Interval {
-                    start_micros: None,
-                    end_micros: 0,
-                },
-            },
-            rows_supplied: 2_000,
-            batches: 1,
-            bytes_supplied: 9_000,
-            bytes_exported: 4_096,
-            source: Tally {
-                rows_read: 3_000,
-                rows_of_other_events: 1_000,
-                ..Tally::default()
-            },
-            report: Report {
-                rows_received: 2_000,
-                rows_exported: 2_000,
-                rows_filtered: 0,
-                bytes_encoded: 8_192,
-                files: vec![file("x/a-0.jsonl", 1_500), file("x/a-1.jsonl", 500)],
-                manifest_key: Some("x/a_manifest.json".to_owned()),
-                repairs: vec![("lone surrogates replaced".to_owned(), 1_234)],
-                ..Report::default()
-            },
-            seconds: 2.0,
-            peak_guest_memory_bytes: 0,
-            recovery: Recovery {
-                aborted: vec!["`x/a.jsonl` (id)".to_owned()],
-                left_open: Vec::new(),
-            },
-            warnings: vec!["something".to_owned()],
-        };
+        let mut report = report(Report {
+            rows_received: 1_501,
+            rows_exported: 1_501,
+            bytes_encoded: 8_192,
+            files: vec![file("x/a-0.jsonl", 1_500), file("x/a-1.jsonl", 1)],
+            manifest_key: Some("x/a_manifest.json".to_owned()),
+            repairs: vec![("lone surrogates replaced".to_owned(), 1_234)],
+            ..Report::default()
+        });
+        report.source.rows_read = 3_000;
+        report.source.rows_of_other_events = 1_499;
+        report.recovery.aborted = vec!["`x/a.jsonl` (id)".to_owned()];
         assert_eq!(
-            summary(&report),
-            "archive: 2,000 rows in 2 files, 4.00 KiB (8.00 KiB before compression), in 2.0 s (1,000 rows/s)
-  x/a-0.jsonl        1,500 rows, 2.00 KiB
-  x/a-1.jsonl        500 rows, 2.00 KiB
-  x/a_manifest.json  manifest
-1,000 of 3,000 rows read were omitted by include_events and exclude_events
+            summary(&about(), &report, Moment(1_800_000_000_000_000)),
+            "archive: 1,501 rows in 2 files, 4.00 KiB (8.00 KiB before compression)
+  interval  2026-01-01T00:00:00+00:00 to 2026-01-01T01:00:00+00:00
+  finished  2027-01-15T08:00:00+00:00, after 2.0 s (750 rows/s)
+  bucket    exports at AWS
+  s3://exports/x/
+    1,500 rows  2.00 KiB  a-0.jsonl
+         1 row  2.00 KiB  a-1.jsonl
+                manifest  a_manifest.json
+1,499 of 3,000 rows read were omitted by include_events and exclude_events
 repaired JSON, lone surrogates replaced: 1,234
-aborted an upload of an earlier attempt: `x/a.jsonl` (id)
-warning: something
+cleaned up 1 unfinished upload from an earlier run
+  `x/a.jsonl` (id)
 "
         );
+    }
+
+    #[test]
+    fn a_run_without_rows_says_so() {
+        assert_eq!(
+            summary(&about(), &report(Report::default()), Moment(0)),
+            "archive: no files were written: the interval has no rows
+  interval  2026-01-01T00:00:00+00:00 to 2026-01-01T01:00:00+00:00
+  finished  1970-01-01T00:00:00+00:00, after 2.0 s (0 rows/s)
+  bucket    exports at AWS
+"
+        );
+        let mut filtered = report(Report::default());
+        filtered.source.rows_read = 7;
+        filtered.source.rows_of_other_events = 7;
+        let text = summary(&about(), &filtered, Moment(0));
+        let expect = "archive: no files were written: the source read 7 rows: 7 omitted by include_events and exclude_events\n";
+        assert!(text.starts_with(expect), "{text}");
     }
 }

@@ -1,10 +1,13 @@
 //! `schema`: lists the columns of the models.
 
+use std::process::ExitCode;
+
 use clap::Args;
 use serde::Serialize;
 
-use super::error::CommandError;
-use super::output;
+use super::about::About;
+use super::output::{self, Answer, Form};
+use super::{Clock, words};
 use crate::model::{Kind, Model};
 
 /// Show the columns of a model.
@@ -14,7 +17,7 @@ use crate::model::{Kind, Model};
     after_help = "Example:\n  batch-export schema events --json"
 )]
 pub struct SchemaCommand {
-    /// The model; left out, all of them.
+    /// The model; default: all of them.
     #[arg(value_parser = ["events", "persons", "sessions"])]
     model: Option<String>,
     /// Print the columns as JSON.
@@ -38,21 +41,26 @@ struct ColumnJson {
     arrow: String,
 }
 
+#[derive(Serialize)]
+struct Models {
+    models: Vec<ModelJson>,
+}
+
 impl SchemaCommand {
-    pub fn execute(self) -> Result<(), CommandError> {
+    pub fn execute(self, clock: Clock) -> ExitCode {
         let chosen = self.model.as_deref().and_then(Model::named);
         let models: Vec<ModelJson> = match chosen {
             Some(model) => vec![described(model)],
             None => Model::ALL.map(described).into(),
         };
-        if self.json {
-            return match models.as_slice() {
-                [only] => output::json(only),
-                all => output::json(&all),
-            };
-        }
         let text: Vec<String> = models.iter().map(in_words).collect();
-        output::lines(&text.join("\n"))
+        let outcome = Ok(Answer::new(Models { models }, text.join("\n")));
+        output::show(
+            Form::new(self.json, false),
+            clock(),
+            &About::default(),
+            outcome,
+        )
     }
 }
 
@@ -83,6 +91,6 @@ fn in_words(model: &ModelJson) -> String {
         "{}: {}\n{}",
         model.model,
         model.summary,
-        output::table(&rows)
+        words::table(&rows)
     )
 }

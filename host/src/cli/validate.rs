@@ -1,16 +1,23 @@
 //! `validate`: reports everything wrong with a configuration at once; sends nothing.
 
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
 
+use super::about::About;
 use super::error::CommandError;
-use super::{Chosen, output};
-use crate::config::{Config, ConfigError, Problem, Problems};
+use super::findings::{Finding, Findings, of_cause};
+use super::output::{self, Answer, Form};
+use super::progress::Progress;
+use super::{Chosen, Clock, survey};
+use crate::config::{Config, Destination};
 use crate::interval::{Interval, Moment};
-use crate::run::error::Cause;
+use crate::run::error::{Cause, Class};
+use crate::run::loading::Loaded;
 use crate::run::target::{self, Target};
+use crate::source::survey::Survey;
 
 /// Check a configuration file, the destination's own fields included; sends nothing.
 #[derive(Debug, Args)]
@@ -18,25 +25,33 @@ use crate::run::target::{self, Target};
 pub struct Validate {
     #[command(flatten)]
     chosen: Chosen,
+    /// Read the sources too: their columns and the times of their rows.
+    #[arg(long)]
+    source: bool,
     /// Print the outcome as JSON.
     #[arg(long)]
     json: bool,
 }
 
+/// What is said of a file: either it is valid, or something is wrong with it.
+enum Verdict {
+    Valid(Vec<Described>),
+    Invalid(Findings),
+}
+
+/// A destination that is valid.
 #[derive(Serialize)]
-struct Outcome {
-    valid: bool,
-    destinations: Vec<String>,
-    problems: Vec<ProblemJson>,
+struct Described {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<Survey>,
 }
 
 #[derive(Serialize)]
-struct ProblemJson {
-    line: usize,
-    column: usize,
-    field: String,
-    message: String,
-    allowed: Option<String>,
+struct Outcome {
+    valid: bool,
+    destinations: Vec<Described>,
+    problems: Vec<Finding>,
 }
 
 /// Any interval will do: an hour whose key is long.
@@ -44,63 +59,118 @@ const SAMPLE_HOUR: (Moment, Moment) =
     (Moment(1_690_502_400_000_000), Moment(1_690_506_000_000_000));
 
 impl Validate {
-    pub async fn execute(self) -> Result<(), CommandError> {
-        let outcome = self.validate().await;
-        if self.json {
-            let (destinations, problems) = match &outcome {
-                Ok(destinations) => (destinations.clone(), Vec::new()),
-                Err(Cause::Config(ConfigError::Invalid(problems))) => {
-                    (Vec::new(), problems.list().iter().map(as_json).collect())
-                }
-                Err(_) => (Vec::new(), Vec::new()),
-            };
-            output::json(&Outcome {
-                valid: outcome.is_ok(),
-                destinations,
-                problems,
-            })?;
-        }
-        let valid = outcome?;
-        if self.json {
-            return Ok(());
-        }
-        output::lines(&format!("valid: {}", valid.join(", ")))
+    pub async fn execute(self, clock: Clock) -> ExitCode {
+        let outcome = self.verdict().await.map(answer);
+        output::show(
+            Form::new(self.json, false),
+            clock(),
+            &About::default(),
+            outcome,
+        )
     }
 
-    async fn validate(&self) -> Result<Vec<String>, Cause> {
-        let config = Config::load(&self.chosen.config)?;
-        let chosen = self.chosen.destinations(&config)?;
-        let loaded = self.chosen.load(&config).await?;
-        let interval = Interval::new(Some(SAMPLE_HOUR.0), SAMPLE_HOUR.1)?;
-        let mut problems: Vec<Problem> = Vec::new();
-        let mut names = Vec::new();
+    async fn verdict(&self) -> Result<Verdict, CommandError> {
+        let file = self.chosen.file();
+        let whole = |cause: Cause| Verdict::Invalid(Findings::of_whole(file, &cause));
+        let config = match self.chosen.config() {
+            Ok(config) => config,
+            Err(cause) => return Ok(whole(cause)),
+        };
+        let chosen = match self.chosen.destinations(&config) {
+            Ok(chosen) => chosen,
+            Err(cause) => return Ok(whole(cause)),
+        };
+        let loaded = match self.chosen.load(&config, output::note).await {
+            Ok(loaded) => loaded,
+            Err(cause) => return Ok(whole(cause)),
+        };
+        let mut class = Class::Configuration;
+        let mut found = Vec::new();
+        let mut valid = Vec::new();
         for destination in chosen {
-            names.push(destination.name.clone());
-            let planned = async {
-                let target = Target::new(&config, &Arc::clone(destination), &loaded)?;
-                let run = target.header(interval).run(target::attempt_id()?);
-                let plan = target.plan(&run).await?;
-                target.grants(&run, &plan)
-            };
-            match planned.await {
-                Ok(()) => {}
-                Err(Cause::Config(ConfigError::Invalid(found))) => {
-                    problems.extend_from_slice(found.list());
+            match self.described(&config, destination, &loaded).await? {
+                Ok(described) => valid.push(described),
+                Err(cause) => {
+                    found.extend(of_cause(Some(destination), &cause));
+                    if class == Class::Configuration {
+                        class = cause.class();
+                    }
                 }
-                Err(other) => return Err(other),
             }
         }
-        Problems::check(&config.file, problems)?;
-        Ok(names)
+        Ok(match Findings::new(file, found, class) {
+            Some(findings) => Verdict::Invalid(findings),
+            None => Verdict::Valid(valid),
+        })
+    }
+
+    /// Everything that can be told of a destination without sending a request.
+    async fn described(
+        &self,
+        config: &Config,
+        destination: &Arc<Destination>,
+        loaded: &Loaded,
+    ) -> Result<Result<Described, Cause>, CommandError> {
+        if let Err(cause) = planned(config, destination, loaded).await {
+            return Ok(Err(cause));
+        }
+        let mut described = Described {
+            name: destination.name.clone(),
+            source: None,
+        };
+        if self.source {
+            let progress = Arc::new(Progress::new(self.json));
+            let found =
+                survey::whole(&destination.source, &destination.limits, None, &progress).await;
+            progress.end();
+            match found? {
+                Ok(survey) => described.source = Some(survey),
+                Err(error) => return Ok(Err(error.into())),
+            }
+        }
+        Ok(Ok(described))
     }
 }
 
-fn as_json(problem: &Problem) -> ProblemJson {
-    ProblemJson {
-        line: problem.at.line,
-        column: problem.at.column,
-        field: problem.field.clone(),
-        message: problem.message.clone(),
-        allowed: problem.allowed.clone(),
+async fn planned(
+    config: &Config,
+    destination: &Arc<Destination>,
+    loaded: &Loaded,
+) -> Result<(), Cause> {
+    let target = Target::new(config, destination, loaded)?;
+    let interval = Interval::new(Some(SAMPLE_HOUR.0), SAMPLE_HOUR.1)?;
+    let run = target.header(interval).run(target::attempt_id()?);
+    let plan = target.plan(&run).await?;
+    target.grants(&run, &plan)
+}
+
+fn answer(verdict: Verdict) -> Answer<Outcome> {
+    match verdict {
+        Verdict::Valid(destinations) => {
+            let names: Vec<&str> = destinations.iter().map(|d| d.name.as_str()).collect();
+            let mut text = format!("valid: {}\n", names.join(", "));
+            for Described { name, source } in &destinations {
+                if let Some(source) = source {
+                    text.push_str(&format!("\n{name}\n{}", survey::in_words(source)));
+                }
+            }
+            let json = Outcome {
+                valid: true,
+                destinations,
+                problems: Vec::new(),
+            };
+            Answer::new(json, text)
+        }
+        Verdict::Invalid(findings) => {
+            let json = Outcome {
+                valid: false,
+                destinations: Vec::new(),
+                problems: findings.list().cloned().collect(),
+            };
+            Answer {
+                failure: Some(CommandError::Invalid(findings)),
+                ..Answer::new(json, String::new())
+            }
+        }
     }
 }

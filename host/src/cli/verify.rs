@@ -1,12 +1,18 @@
 //! `verify`: reads a finished run back and compares it with its source.
 
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
 
+use super::about::About;
 use super::error::CommandError;
+use super::output::{self, Answer, Form};
 use super::progress::Progress;
-use super::{Chosen, Span, output};
+use super::span::Span;
+use super::words::{self, Object};
+use super::{Chosen, Clock, told};
+use crate::interval::{Interval, Moment};
 use crate::terminal::one_line;
 use crate::verify::{self, Compare, VerifyReport, Watch};
 
@@ -26,15 +32,32 @@ pub struct Verify {
     /// Print the findings as JSON.
     #[arg(long)]
     json: bool,
-    /// Show no progress.
+    /// Print nothing when all is well; errors still go to standard error.
     #[arg(long, short)]
     quiet: bool,
 }
 
 impl Verify {
-    pub async fn execute(self) -> Result<(), CommandError> {
-        let interval = self.span.interval()?;
-        let (_, target) = self.chosen.target().await?;
+    pub async fn execute(self, clock: Clock) -> ExitCode {
+        let form = Form::new(self.json, self.quiet);
+        let mut about = About::default();
+        let outcome = match self.span.ended(clock()) {
+            Ok(interval) => {
+                about = About::new(Some(interval));
+                self.verify(interval, &mut about, clock).await
+            }
+            Err(error) => Err(error.into()),
+        };
+        output::show(form, clock(), &about, outcome)
+    }
+
+    async fn verify(
+        self,
+        interval: Interval,
+        about: &mut About,
+        clock: Clock,
+    ) -> Result<Answer<VerifyReport>, CommandError> {
+        let (_, target) = self.chosen.target(about, told(self.quiet)).await?;
         let compare = match self.no_source {
             true => Compare::FilesOnly,
             false => Compare::WithSource,
@@ -43,15 +66,18 @@ impl Verify {
         let outcome = verify::verify(&target, interval, compare, watch(&progress)).await;
         progress.end();
         let report = outcome?;
-        if self.json {
-            output::json(&report)?;
-        } else {
-            output::lines(&in_words(&report))?;
-        }
-        match report.passed {
-            true => Ok(()),
-            false => Err(CommandError::Faults(report.faults_found())),
-        }
+        let errors = errors(&report);
+        let failure = match report.passed {
+            true => None,
+            false => Some(CommandError::Faults(report.faults_found())),
+        };
+        Ok(Answer {
+            text: in_words(about, &report, clock()),
+            json: report,
+            warnings: Vec::new(),
+            errors,
+            failure,
+        })
     }
 }
 
@@ -60,85 +86,104 @@ pub fn watch(progress: &Arc<Progress>) -> Watch {
     let progress = Arc::clone(progress);
     Arc::new(move |at: verify::Snapshot| {
         progress.message(format!(
-            "reading back: {}, {} rows, {}",
-            output::files(at.files),
-            output::count(at.rows),
-            output::bytes(at.bytes)
+            "reading back: {}, {}, {}",
+            words::counted(at.files, "file"),
+            words::counted(at.rows, "row"),
+            words::bytes(at.bytes)
         ));
     })
 }
 
-fn in_words(report: &VerifyReport) -> String {
-    let head = if report.passed { "good" } else { "FAULTY" };
+/// The word for an outcome.
+pub fn verdict(passed: bool) -> &'static str {
+    match passed {
+        true => "OK",
+        false => "MISMATCH",
+    }
+}
+
+/// What is wrong, file by file, then as a whole.
+pub fn errors(report: &VerifyReport) -> Vec<String> {
+    let mut errors = Vec::new();
+    for file in &report.files {
+        errors.extend(
+            file.faults
+                .iter()
+                .map(|fault| format!("{}: {fault}", file.key)),
+        );
+        if file.further_faults > 0 {
+            let further = words::counted(file.further_faults, "further error");
+            errors.push(format!("{}: {further}", file.key));
+        }
+    }
+    errors.extend(report.faults.iter().cloned());
+    if report.further_faults > 0 {
+        let further = words::counted(report.further_faults, "further error");
+        errors.push(format!("{further} of the run as a whole"));
+    }
+    errors
+}
+
+fn in_words(about: &About, report: &VerifyReport, finished: Moment) -> String {
     let mut text = format!(
-        "{}: {head}, {} rows in {} ({}, {}), {}, in {:.1} s\n",
+        "{}: {}, {} in {} ({}, {}), {}\n",
         report.destination,
-        output::count(report.rows),
-        output::files(report.files.len() as u64),
+        verdict(report.passed),
+        words::counted(report.rows, "row"),
+        words::counted(report.files.len() as u64, "file"),
         report.file_format,
         report.compression,
-        output::bytes(report.bytes),
-        report.seconds,
+        words::bytes(report.bytes),
     );
-    let files: Vec<_> = report
-        .files
-        .iter()
-        .map(|file| {
-            let size = format!(
-                "{} rows, {}, {}",
-                output::count(file.rows),
-                output::bytes(file.bytes),
-                if file.passed() { "good" } else { "FAULTY" }
-            );
-            (file.key.clone(), size)
-        })
-        .collect();
-    text.push_str(&output::table(&files));
-    text.push_str(&match report.source_rows {
+    let mut facts = Vec::new();
+    if let Some(interval) = about.interval {
+        facts.push(("interval".to_owned(), interval.to_string()));
+    }
+    let took = format!("{finished}, after {:.1} s", report.seconds);
+    facts.push(("finished".to_owned(), took));
+    facts.push(("bucket".to_owned(), about.bucket_in_words()));
+    let compared = match report.source_rows {
         Some(rows) => {
-            let omitted = report
+            let source = report
                 .source
                 .map_or(0, |source| source.rows_of_other_events);
-            let omitted = match omitted {
+            let omitted = match source {
                 0 => String::new(),
                 omitted => format!(
                     " ({} more were omitted by include_events and exclude_events)",
-                    output::count(omitted)
+                    words::count(omitted)
                 ),
             };
             format!(
-                "compared with the source's {} rows{omitted}\n",
-                output::count(rows)
+                "compared with the source's {}{omitted}",
+                words::counted(rows, "row")
             )
         }
-        None => "not compared with the source as a whole\n".to_owned(),
-    });
-    for file in report.files.iter().filter(|file| !file.passed()) {
-        for fault in &file.faults {
-            text.push_str(&format!(
-                "fault: {}: {}\n",
-                one_line(&file.key),
-                one_line(fault)
-            ));
-        }
-        if file.further_faults > 0 {
-            let further = output::count(file.further_faults);
-            text.push_str(&format!("fault: {}: {further} more\n", one_line(&file.key)));
-        }
-    }
-    for fault in &report.faults {
-        text.push_str(&format!("fault: {}\n", one_line(fault)));
-    }
-    if report.further_faults > 0 {
-        let further = output::count(report.further_faults);
-        text.push_str(&format!("fault: {further} more of the run as a whole\n"));
+        None => "not compared with the source as a whole".to_owned(),
+    };
+    facts.push(("source".to_owned(), compared));
+    text.push_str(&words::table(&facts));
+    let objects: Vec<Object> = report
+        .files
+        .iter()
+        .map(|file| Object {
+            cells: vec![
+                words::counted(file.rows, "row"),
+                words::bytes(file.bytes),
+                verdict(file.passed()).to_owned(),
+            ],
+            key: file.key.clone(),
+        })
+        .collect();
+    if !objects.is_empty() {
+        text.push_str(&words::objects(&about.place(), &objects));
     }
     for note in &report.notes {
         text.push_str(&format!("note: {}\n", one_line(note)));
     }
     if report.further_notes > 0 {
-        let further = output::count(report.further_notes);
-        text.push_str(&format!("note: {further} more\n"));
+        let further = words::counted(report.further_notes, "further note");
+        text.push_str(&format!("note: {further}\n"));
     }
     text
 }
@@ -150,10 +195,11 @@ mod tests {
 
     #[test]
     fn what_was_found_is_said_file_by_file() {
-        let mut bad = FileOutcome::new("x/a-1.jsonl");
-        for row in 1..=12 {
-            bad.fault(format!("row {row} is wrong"));
-        }
+        let about = About {
+            bucket: Some("exports".to_owned()),
+            endpoint_url: Some("http://127.0.0.1:9000".to_owned()),
+            ..About::new(Interval::parse("2026-01-01", "2026-01-01T01:00Z").ok())
+        };
         let mut report = VerifyReport {
             destination: "archive".to_owned(),
             run_id: "r".to_owned(),
@@ -164,12 +210,12 @@ mod tests {
             manifest: None,
             files: vec![FileOutcome {
                 bytes: 2_048,
-                rows: 1_500,
+                rows: 1,
                 ..FileOutcome::new("x/a-0.jsonl")
             }],
-            rows: 1_500,
+            rows: 1,
             bytes: 2_048,
-            source_rows: Some(1_500),
+            source_rows: Some(1),
             source: None,
             faults: Vec::new(),
             further_faults: 0,
@@ -179,32 +225,40 @@ mod tests {
             passed: true,
         };
         assert_eq!(
-            in_words(&report),
-            "archive: good, 1,500 rows in 1 file (JSONLines, gzip), 2.00 KiB, in 0.5 s
-  x/a-0.jsonl  1,500 rows, 2.00 KiB, good
-compared with the source's 1,500 rows
+            in_words(&about, &report, Moment(1_800_000_000_000_000)),
+            "archive: OK, 1 row in 1 file (JSONLines, gzip), 2.00 KiB
+  interval  2026-01-01T00:00:00+00:00 to 2026-01-01T01:00:00+00:00
+  finished  2027-01-15T08:00:00+00:00, after 0.5 s
+  bucket    exports at http://127.0.0.1:9000
+  source    compared with the source's 1 row
+  s3://exports/x/
+    1 row  2.00 KiB  OK  a-0.jsonl
 "
         );
-        report.files[0] = bad;
+        let mut bad = FileOutcome::new("x/a-1.jsonl");
+        for row in 1..=12 {
+            bad.fault(format!("row {row} is wrong"));
+        }
+        report.files = vec![bad];
         report.source_rows = None;
         report.passed = false;
         report.faults.push("the run is wrong".to_owned());
         report.notes.push("this is known".to_owned());
-        let rows: String = (1..=10)
-            .map(|row| format!("fault: x/a-1.jsonl: row {row} is wrong\n"))
+        let text = in_words(&about, &report, Moment(0));
+        for words in [
+            "archive: MISMATCH, 1 row in 1 file",
+            "\n  source    not compared with the source as a whole\n",
+            "\n    0 rows  0 B  MISMATCH  a-1.jsonl\n",
+            "\nnote: this is known\n",
+        ] {
+            assert!(text.contains(words), "{words} in\n{text}");
+        }
+        let mut expect: Vec<String> = (1..=10)
+            .map(|row| format!("x/a-1.jsonl: row {row} is wrong"))
             .collect();
-        assert_eq!(
-            in_words(&report),
-            format!(
-                "archive: FAULTY, 1,500 rows in 1 file (JSONLines, gzip), 2.00 KiB, in 0.5 s
-  x/a-1.jsonl  0 rows, 0 B, FAULTY
-not compared with the source as a whole
-{rows}fault: x/a-1.jsonl: 2 more
-fault: the run is wrong
-note: this is known
-"
-            )
-        );
+        expect.push("x/a-1.jsonl: 2 further errors".to_owned());
+        expect.push("the run is wrong".to_owned());
+        assert_eq!(errors(&report), expect);
         assert_eq!(report.faults_found(), 13);
     }
 }

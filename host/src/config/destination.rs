@@ -28,6 +28,8 @@ pub struct Destination {
     /// `events`, `persons`, `sessions`, or a name whose columns only the source knows.
     pub model: String,
     pub source: SourceSettings,
+    /// Where the source's table begins in the file.
+    pub source_at: Place,
     pub check: CheckMode,
     /// What the operator allows beyond the destination's own bucket.
     pub egress: OperatorLists,
@@ -62,6 +64,14 @@ impl fmt::Debug for Fields {
 }
 
 impl Fields {
+    /// A field's text; the plugin's keys are among them, so it is for naming a place only.
+    pub fn text(&self, field: &str) -> Option<&str> {
+        match &self.table.get(field)?.node.value {
+            Value::Text(text) => Some(text.value()),
+            _ => None,
+        }
+    }
+
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.table.entries.iter().map(|entry| entry.key.as_str())
     }
@@ -158,17 +168,8 @@ pub fn read(folder: &Path, name: String, mut section: Section<'_>) -> Option<Des
             ),
         );
     }
-    let model = section.parsed("model", |text| {
-        is_name(text, MODEL_BYTES)
-            .then(|| text.to_owned())
-            .ok_or_else(|| format!("`{text}` is no model's name; use events, persons or sessions, or with a files source another name of letters, digits, `-` and `_`"))
-    });
-    if model.is_none() {
-        section.missing(
-            "model",
-            "name what is exported: events, persons or sessions",
-        );
-    }
+    let model = read_model(&mut section);
+    let source_at = section.place("source").unwrap_or(at);
     let source = read_source(folder, model.as_deref(), &mut section);
     let check = section.choice(
         "check",
@@ -188,6 +189,7 @@ pub fn read(folder: &Path, name: String, mut section: Section<'_>) -> Option<Des
         name,
         model: model?,
         source: source?,
+        source_at,
         check: check.unwrap_or_default(),
         egress,
         network,
@@ -195,6 +197,59 @@ pub fn read(folder: &Path, name: String, mut section: Section<'_>) -> Option<Des
         credentials: credentials?,
         fields,
     })
+}
+
+/// The model's name: one of those that are known, or one that can hardly be meant to be one of them.
+fn read_model(section: &mut Section<'_>) -> Option<String> {
+    let custom = section.flag("custom_model");
+    let insisted = custom.is_some_and(|(_, insisted)| insisted);
+    let model = section.parsed("model", |text| {
+        if !is_name(text, MODEL_BYTES) {
+            return Err(format!(
+                "`{text}` is not a valid model name; use events, persons or sessions, or with a files source another name of letters, digits, `-` and `_`"
+            ));
+        }
+        match known_model_meant(text).filter(|_| !insisted) {
+            Some(near) => Err(format!(
+                "`{text}` is not a known model; did you mean `{near}`? (if it is a model of your own, add custom_model = true)"
+            )),
+            None => Ok(text.to_owned()),
+        }
+    });
+    if model.is_none() {
+        section.missing(
+            "model",
+            "name what is exported: events, persons or sessions",
+        );
+    }
+    if let (Some((at, true)), Some(known)) = (custom, model.as_deref().and_then(Model::named)) {
+        section.problem(
+            at,
+            "custom_model",
+            format!(
+                "`{}` is a known model; remove this, or choose another name",
+                known.name()
+            ),
+        );
+    }
+    model
+}
+
+/// Changes of a letter after which a name still looks like the known one: a plural forgotten, letters swapped.
+const SLIPS: usize = 2;
+
+/// The known model that a name is nearly, but not quite.
+fn known_model_meant(text: &str) -> Option<&'static str> {
+    let lower = text.to_ascii_lowercase();
+    Model::ALL
+        .into_iter()
+        .map(Model::name)
+        .filter(|known| *known != text)
+        .map(|known| (strsim::damerau_levenshtein(&lower, known), known))
+        .filter(|(slips, _)| *slips <= SLIPS)
+        .min()
+        .map(|(_, known)| known)
+        .filter(|_| Model::named(text).is_none())
 }
 
 fn is_name(text: &str, limit: usize) -> bool {
@@ -410,7 +465,7 @@ fn proxy(text: &str) -> Result<Secret, String> {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
             Ok(Secret::new(text))
         }
-        _ => Err("is not a proxy; write it like http://proxy.example.com:3128".to_owned()),
+        _ => Err("not a valid proxy URL; write it like http://proxy.example.com:3128".to_owned()),
     }
 }
 

@@ -4,7 +4,7 @@
 //! ```toml
 //! state_dir = ".batch-export"        # notes of open uploads and the compile cache; this is the default
 //!
-//! [component]                        # left out: the component built into this program
+//! [component]                        # default: the plugin built into this program
 //! path = "dist/s3_destination.wasm"
 //!
 //! [destinations.archive]             # the plugin's own fields, as its schema says, and `model`
@@ -44,7 +44,7 @@ use tree::Table;
 /// A configuration is written by a person; a larger file is another file.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// Where notes and the compile cache are kept, beside the configuration, unless `state_dir` says otherwise.
+/// Where notes and the compile cache are kept, next to the configuration, unless `state_dir` says otherwise.
 const DEFAULT_STATE_DIR: &str = ".batch-export";
 
 /// A whole configuration file. Paths in it are relative to its folder.
@@ -131,10 +131,7 @@ fn read(file: &Path, table: Table, problems: &mut Vec<Problem>) -> Config {
     let component = root.section("component").and_then(|mut section| {
         let path = section.text("path").map(|(_, path)| folder.join(path));
         if path.is_none() {
-            section.missing(
-                "path",
-                "name the component's file, or leave [component] out",
-            );
+            section.missing("path", "name the plugin's file, or omit [component]");
         }
         section.finish();
         path
@@ -157,7 +154,7 @@ fn read(file: &Path, table: Table, problems: &mut Vec<Problem>) -> Config {
         root.problem(
             at,
             "destinations",
-            "is missing; describe at least one in a table such as [destinations.archive]",
+            "missing; describe at least one in a table such as [destinations.archive]",
         );
     }
     root.finish();

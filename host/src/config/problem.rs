@@ -72,6 +72,10 @@ pub enum ConfigError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error(
+        "there is no {0} in the current folder, which is the default when neither --config nor BATCH_EXPORT_CONFIG names a file; name one with --config"
+    )]
+    NoDefault(&'static str),
     #[error("the configuration {} is larger than {limit_bytes} bytes; is it the right file?", path.display())]
     TooLarge { path: PathBuf, limit_bytes: u64 },
     #[error("the configuration {} is not UTF-8 text; save it as UTF-8", path.display())]

@@ -149,11 +149,23 @@ impl<'a> Section<'a> {
         let problem = Problem::new(
             at,
             join(&self.path, key),
-            format!("`{}` is not one of the choices{hint}", text.shown()),
+            format!("`{}` is not a valid value{hint}", text.shown()),
         )
         .allowed(names.join(", "));
         self.problems.push(problem);
         None
+    }
+
+    /// A flag and its place.
+    pub fn flag(&mut self, key: &'static str) -> Option<(Place, bool)> {
+        let node = self.take(key)?.node;
+        match node.value {
+            Value::Boolean(flag) => Some((node.at, flag)),
+            _ => {
+                self.mistyped(&node, key, "true or false");
+                None
+            }
+        }
     }
 
     pub fn integer(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
@@ -266,7 +278,7 @@ impl<'a> Section<'a> {
         if self.found.contains(&key) {
             return;
         }
-        let message = format!("is missing; {hint}");
+        let message = format!("missing; {hint}");
         self.problem(self.at, key, message);
     }
 
@@ -287,7 +299,7 @@ impl<'a> Section<'a> {
             let problem = Problem::new(
                 entry.key_at,
                 join(&self.path, &entry.key),
-                format!("is not known here{hint}"),
+                format!("unknown key{hint}"),
             )
             .allowed(self.asked.join(", "));
             self.problems.push(problem);

@@ -195,7 +195,7 @@ impl Walk<'_> {
             DeValue::Float(float) => match float.as_str().parse() {
                 Ok(float) => Value::Float(float),
                 Err(_) => {
-                    let message = format!("{} is no number", float.as_str());
+                    let message = format!("{} is not a number", float.as_str());
                     self.problems.push(Problem::new(at, path, message));
                     Value::Broken
                 }
@@ -247,7 +247,7 @@ fn substituted(
         let inside = &rest[dollar + 2..];
         let Some(close) = inside.find('}') else {
             return Err(
-                "`${` is never closed; write `${env:NAME}`, or `$${` for the characters themselves"
+                "`${` is not closed; write `${env:NAME}`, or `$${` for the characters themselves"
                     .into(),
             );
         };
@@ -257,7 +257,7 @@ fn substituted(
             .filter(|name| !name.is_empty())
         else {
             return Err(format!(
-                "`${{{reference}}}` is no substitution; write `${{env:NAME}}`, or `$${{` for the characters themselves"
+                "`${{{reference}}}` is not a valid substitution; write `${{env:NAME}}`, or `$${{` for the characters themselves"
             ));
         };
         let found = Zeroizing::new(variable(name).ok_or_else(|| {

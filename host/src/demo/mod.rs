@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::capability::network::{Network, NetworkOptions};
 use crate::component;
 use crate::config::Config;
-use crate::interval::{Interval, Moment};
+use crate::interval::{Ends, Interval, Moment};
 use crate::run::error::{Cause, Class, RunError};
 use crate::run::loading::{self, Loaded};
 use crate::run::state::State;
@@ -79,7 +79,7 @@ pub struct DemoOptions {
 #[derive(Debug, Serialize)]
 pub struct Exported {
     pub destination: String,
-    pub interval: String,
+    pub interval: Ends,
     pub rows: u64,
     pub files: u64,
     pub bytes: u64,
@@ -223,7 +223,7 @@ async fn export(
         let done = run::run(&target, &state, interval, &audience.listener, audience.stop).await?;
         report.exported.push(Exported {
             destination: name.to_owned(),
-            interval: interval.to_string(),
+            interval: interval.into(),
             rows: done.report.rows_exported,
             files: done.report.files.len() as u64,
             bytes: done.bytes_exported,

@@ -156,37 +156,47 @@ pub struct AddressRefused {
     guard: Guard,
 }
 
-impl fmt::Display for AddressRefused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl AddressRefused {
+    /// The whole message, where the configuration's table is known that the remedy belongs into.
+    pub fn with_remedy_in(&self, table: &str) -> String {
+        self.told(&format!("[{table}]"))
+    }
+
+    fn told(&self, place: &str) -> String {
         let (host, port) = (&self.host, self.port);
-        if host.trim_matches(['[', ']']) == self.address.to_string() {
-            write!(f, "the address {host} is not public ({})", self.kind)?;
+        let found = if host.trim_matches(['[', ']']) == self.address.to_string() {
+            format!("the address {host} is not public ({})", self.kind)
         } else {
-            write!(
-                f,
+            format!(
                 "`{host}` resolves to {}, which is not public ({})",
                 self.address, self.kind
-            )?;
-        }
-        if self.meant != self.address {
-            write!(f, ", by the IPv4 address {} inside it", self.meant)?;
-        }
-        match self.guard {
-            Guard::Named => write!(
-                f,
-                "; if it is meant, add under [destinations.NAME.egress]: allow_private = [\"{host}:{port}\"]"
-            ),
+            )
+        };
+        let inside = match self.meant == self.address {
+            true => String::new(),
+            false => format!(", by the IPv4 address {} inside it", self.meant),
+        };
+        let remedy = match self.guard {
+            Guard::Named => {
+                format!("to allow it, add to {place}: allow_private = [\"{host}:{port}\"]")
+            }
             Guard::ByBlock | Guard::ByAddress => {
                 let address = match self.meant {
                     IpAddr::V4(address) => address.to_string(),
                     IpAddr::V6(address) => format!("[{address}]"),
                 };
-                write!(
-                    f,
-                    "; a name never allows such an address; if it is meant, add it by itself under [destinations.NAME.egress]: allow_private = [\"{address}:{port}\"]"
+                format!(
+                    "a name never allows such an address; to allow it, add it by itself to {place}: allow_private = [\"{address}:{port}\"]"
                 )
             }
-        }
+        };
+        format!("{found}{inside}; {remedy}")
+    }
+}
+
+impl fmt::Display for AddressRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.told("the destination's `egress` table"))
     }
 }
 

@@ -16,7 +16,7 @@ use url::Url;
 
 use crate::sandbox::contract::{Grant, SigningScope};
 use crate::terminal::is_harmful;
-use address::AddressPolicy;
+use address::{AddressPolicy, AddressRefused};
 use policy::{Place, Policy};
 use request::origin_of;
 pub use request::{RequestHead, RequestRefused};
@@ -75,6 +75,9 @@ pub enum GrantRefused {
         /// The rule that refused it, with the way out where there is one.
         rule: String,
     },
+    /// The configured endpoint is an address that is not public.
+    #[error(transparent)]
+    Address(#[from] AddressRefused),
     /// The plan wants to sign where it has no business.
     #[error(
         "the plugin's plan asks to sign for service `{service}` in region `{region}`: the configuration allows {allowed}"
@@ -214,10 +217,7 @@ fn decide_one(grant: &Grant, policy: &Policy) -> Result<Allowed, GrantRefused> {
     let origin = request::parse_origin(&grant.origin).map_err(refuse)?;
     request::check_path(&grant.path_prefix).map_err(refuse)?;
     let reach = reach(grant, &origin, &query, policy).map_err(refuse)?;
-    policy
-        .addresses
-        .check_literal(&origin)
-        .map_err(|e| refuse(e.to_string()))?;
+    policy.addresses.check_literal(&origin)?;
     Ok(Allowed {
         operation: grant.operation.clone(),
         method,

@@ -12,12 +12,12 @@ pub mod target;
 
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::capability::http::Observer;
 use crate::capability::log::LogSink;
 use crate::config::CheckMode;
-use crate::interval::Interval;
+use crate::interval::{Ends, Interval};
 use crate::sandbox::Session;
 use crate::sandbox::contract::{Plan, Progress, Recovery, Report, Run};
 use crate::source::feed::Summary;
@@ -50,6 +50,7 @@ pub struct Listener<'a> {
 #[derive(Debug, Clone, Serialize)]
 pub struct RunReport {
     pub destination: String,
+    #[serde(flatten, serialize_with = "identity")]
     pub run: Run,
     /// Rows handed to the plugin: the report's `rows_received` is proven to be the same.
     pub rows_supplied: u64,
@@ -66,6 +67,24 @@ pub struct RunReport {
     /// What was cleaned up of earlier attempts before this one.
     pub recovery: Recovery,
     pub warnings: Vec<String>,
+}
+
+/// A run in JSON: its ids, its model, and its interval as ISO 8601.
+fn identity<S: Serializer>(run: &Run, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Identity<'a> {
+        run_id: &'a str,
+        attempt_id: &'a str,
+        model: &'a str,
+        interval: Ends,
+    }
+    Identity {
+        run_id: &run.id,
+        attempt_id: &run.attempt,
+        model: &run.model,
+        interval: Ends::of(run.interval.start_micros, run.interval.end_micros),
+    }
+    .serialize(serializer)
 }
 
 /// Runs one interval. When `stop` asks it to end, what is open is cleaned up before this returns, as far as that goes

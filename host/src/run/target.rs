@@ -28,8 +28,9 @@ use crate::sandbox::{CallError, Limits, Plugin, Session};
 use crate::source::{EVENT_LISTS, EventFilter, SourceSettings};
 
 /// The host's own keys of a destination, for hints.
-const HOST_KEYS: [&str; 6] = [
+const HOST_KEYS: [&str; 7] = [
     "model",
+    "custom_model",
     "source",
     "check",
     "egress",

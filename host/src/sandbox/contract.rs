@@ -1,7 +1,7 @@
 //! The contract's nouns as plain host types. Decides nothing; `convert` makes them from what a guest says, short and
 //! harmless.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// The package that exporter components implement.
 pub const PACKAGE: &str = "batch-export:destination";
@@ -148,13 +148,20 @@ pub struct Report {
     /// Key of the manifest, if one was written.
     pub manifest_key: Option<String>,
     /// Repairs made to JSON columns, by kind.
+    #[serde(serialize_with = "by_name")]
     pub repairs: Vec<(String, u64)>,
     /// Requests made, the repeated ones included.
     pub requests: u64,
     /// How many of them were repetitions.
     pub retries: u64,
-    /// What a person should know though the run succeeded.
+    /// Warnings for the operator; the host prints them with its own.
+    #[serde(skip)]
     pub warnings: Vec<String>,
+}
+
+/// Pairs as one JSON object.
+fn by_name<S: Serializer>(pairs: &[(String, u64)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
 }
 
 /// How far `check` goes.

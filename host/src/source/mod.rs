@@ -7,6 +7,7 @@ pub mod files;
 pub mod remote;
 pub mod sample;
 mod select;
+pub mod survey;
 
 use std::path::Path;
 

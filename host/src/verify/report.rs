@@ -2,7 +2,7 @@
 
 use arrow::array::ArrayRef;
 use arrow::util::display::array_value_to_string;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::source::Tally;
 
@@ -65,7 +65,8 @@ pub struct VerifyReport {
     pub file_format: String,
     pub compression: String,
     pub manifest_key: Option<String>,
-    /// As it stands in the store; null when none is written.
+    /// As it is in the store; null when none is written. In JSON the document itself, or the text when it is not JSON.
+    #[serde(serialize_with = "document")]
     pub manifest: Option<String>,
     pub files: Vec<FileOutcome>,
     pub rows: u64,
@@ -84,6 +85,13 @@ pub struct VerifyReport {
     pub further_notes: u64,
     pub seconds: f64,
     pub passed: bool,
+}
+
+fn document<S: Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    let document = |text: &String| {
+        serde_json::from_str(text).unwrap_or_else(|_| serde_json::Value::from(text.as_str()))
+    };
+    text.as_ref().map(document).serialize(serializer)
 }
 
 impl VerifyReport {

@@ -23,7 +23,7 @@ fn check(program: &Program) -> Printed {
 fn steps(printed: &Printed) -> (Vec<String>, Value) {
     let steps: Value = serde_json::from_str(&printed.stdout)
         .unwrap_or_else(|error| panic!("{error}: {printed:?}"));
-    let list = steps.as_array().expect("steps").iter();
+    let list = steps["steps"].as_array().expect("steps").iter();
     let words = |step: &Value, field: &str| step[field].as_str().expect("text").to_owned();
     let details = list
         .clone()

@@ -10,12 +10,13 @@ use batch_export_tests::program::Program;
 use serde_json::Value;
 
 /// The README and the pages for users, by path from the repository's root.
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     "README.md",
     "docs/commands.md",
     "docs/configuration.md",
     "docs/embedding.md",
     "docs/plugin-authors.md",
+    "docs/scheduling.md",
     "docs/sources.md",
     "docs/stores.md",
 ];
@@ -76,9 +77,8 @@ fn every_example_validates() {
     assert!(validated > 10, "only {validated} examples were found");
 }
 
-#[test]
-fn every_command_and_option_exists() {
-    let program = Program::new("");
+/// Every call of the program in the pages' shell examples, with the page.
+fn calls() -> BTreeSet<(&'static str, String)> {
     let mut calls = BTreeSet::new();
     for name in PAGES {
         let text = page(name);
@@ -90,6 +90,49 @@ fn every_command_and_option_exists() {
             }
         }
     }
+    calls
+}
+
+/// The README's file under the name that commands read by default, with a sample in place of its files.
+const BY_DEFAULT: &str = r#"[destinations.archive]
+model = "events"
+bucket_name = "my-exports"
+region = "eu-central-1"
+prefix = "{table}/{year}/{month}/{day}/"
+source = { type = "sample", rows_per_hour = 10 }
+"#;
+
+#[test]
+fn commands_that_send_nothing_do_what_the_pages_say() {
+    let program = Program::new("");
+    fs::write(program.folder.path().join("batch-export.toml"), BY_DEFAULT).expect("written");
+    let component = components::destination();
+    let component = component.to_str().expect("UTF-8");
+    let mut wrong = Vec::new();
+    let mut ran = 0;
+    for (name, call) in calls() {
+        let mut words: Vec<&str> = call.split_whitespace().collect();
+        let alone = ["schema", "completions"].contains(&words[0]);
+        if !alone && !["validate", "plan"].contains(&words[0]) {
+            continue;
+        }
+        if !alone {
+            words.extend(["--component", component]);
+        }
+        let printed = program.run(&words);
+        if printed.code != Some(0) || printed.stdout.is_empty() {
+            wrong.push(format!("{name}: {call}: {printed:?}"));
+        }
+        ran += 1;
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+    assert!(ran >= 6, "only {ran} calls were run");
+}
+
+#[test]
+fn every_command_and_option_exists() {
+    let program = Program::new("");
+    let calls = calls();
     assert!(calls.len() > 8, "only {} calls were found", calls.len());
     let mut wrong = Vec::new();
     for (name, call) in calls {

@@ -84,10 +84,10 @@ async fn notes_stay_where_the_rules_of_today_do_not_reach() {
     program.configure(&moved);
     let printed = later(&program);
     assert_eq!(printed.code, Some(0), "{printed:?}");
-    assert!(printed.stdout.contains("is still open"), "{printed:?}");
-    assert!(!printed.stdout.contains("aborted"), "{printed:?}");
+    assert!(printed.stderr.contains("is still open"), "{printed:?}");
+    assert!(!printed.stdout.contains("cleaned up"), "{printed:?}");
     assert!(
-        printed.stdout.contains("its notes are kept in"),
+        printed.stderr.contains("its notes are kept in"),
         "{printed:?}"
     );
     assert_eq!(scene.store.open_uploads().len(), 1);
@@ -96,7 +96,10 @@ async fn notes_stay_where_the_rules_of_today_do_not_reach() {
     // Back in the file, it is cleaned up.
     program.configure(&archive(&scene));
     let printed = later(&program);
-    assert!(printed.stdout.contains("aborted an upload"), "{printed:?}");
+    assert!(
+        printed.stdout.contains("cleaned up 1 unfinished upload"),
+        "{printed:?}"
+    );
     assert_eq!(scene.store.open_uploads(), []);
     assert_eq!(program.runs_kept(), Vec::<String>::new());
 }
@@ -111,8 +114,8 @@ async fn notes_of_a_destination_that_was_renamed_are_named_with_every_run() {
         let printed = later(&program);
         assert_eq!(printed.code, Some(0), "{printed:?}");
         let said = "an earlier run of the destination `archive` may have left uploads open, and exports.toml has no such destination";
-        assert!(printed.stdout.contains(said), "{printed:?}");
-        assert!(printed.stdout.contains("runs/archive-"), "{printed:?}");
+        assert!(printed.stderr.contains(said), "{printed:?}");
+        assert!(printed.stderr.contains("runs/archive-"), "{printed:?}");
         assert_eq!(scene.store.open_uploads().len(), 1);
     }
 }
@@ -137,7 +140,7 @@ async fn what_stands_in_the_state_folder_deletes_nothing_outside_it() {
     assert_eq!(printed.code, Some(0), "{printed:?}");
     assert!(
         printed
-            .stdout
+            .stderr
             .contains("runs/link is not the folder of a run"),
         "{printed:?}"
     );
@@ -157,7 +160,7 @@ async fn notes_that_cannot_be_read_are_named_and_kept() {
     let printed = later(&program);
     assert_eq!(printed.code, Some(0), "{printed:?}");
     assert!(
-        printed.stdout.contains("tells of, which cannot be used"),
+        printed.stderr.contains("tells of, which cannot be used"),
         "{printed:?}"
     );
     assert!(notes.exists());

@@ -166,7 +166,7 @@ async fn what_cannot_be_cleaned_up_is_told_and_stays_noted_until_it_can() {
     let printed = run(&program);
     assert_eq!(printed.code, Some(0), "{printed:?}");
     let told = "warning: an upload of an earlier attempt is still open: ";
-    assert!(printed.stdout.contains(told), "{printed:?}");
+    assert!(printed.stderr.contains(told), "{printed:?}");
     assert_eq!(scene.store.open_uploads().len(), 1);
     assert_eq!(program.runs_kept().len(), 1, "its notes are kept");
 
@@ -176,7 +176,7 @@ async fn what_cannot_be_cleaned_up_is_told_and_stays_noted_until_it_can() {
     assert!(
         printed
             .stdout
-            .contains("\naborted an upload of an earlier attempt: "),
+            .contains("\ncleaned up 1 unfinished upload from an earlier run\n  "),
         "{printed:?}"
     );
     assert_eq!(scene.store.open_uploads(), []);

@@ -1,5 +1,6 @@
 //! The one integration binary: everything that goes through the real component, and the rules of the house.
 
+mod answers;
 mod check;
 mod cli;
 mod credentials;

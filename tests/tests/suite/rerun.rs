@@ -153,9 +153,10 @@ async fn an_empty_interval_writes_nothing_and_says_so() {
     // One row an hour: a second of it has none.
     let printed = program.start_export("00:30:30", "00:30:31", &[]).wait();
     assert_eq!(printed.code, Some(0), "{printed:?}");
-    assert!(printed.stdout.contains("0 rows"), "{printed:?}");
-    let sentence = "nothing was written: the interval has no rows";
+    let sentence = "no files were written: the interval has no rows";
     assert!(printed.stdout.contains(sentence), "{printed:?}");
+    let sentence = "warning: nothing was written: the interval has no rows";
+    assert!(printed.stderr.contains(sentence), "{printed:?}");
     assert_eq!(scene.store.keys(BUCKET), Vec::<String>::new());
     assert_eq!(scene.store.open_uploads(), []);
 }

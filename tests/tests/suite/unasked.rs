@@ -60,7 +60,7 @@ async fn a_destination_is_tried_before_its_first_run_and_when_its_settings_chang
         program.configure(&settings);
         let printed = with_rows(&program);
         assert_eq!(printed.code, Some(0), "{printed:?}");
-        assert!(!printed.stdout.contains("warning"), "{printed:?}");
+        assert!(!printed.stderr.contains("warning"), "{printed:?}");
         let operations = asked(&scene);
         assert_eq!(operations.starts_with(&FULL), tried, "{operations:?}");
     }
@@ -83,7 +83,9 @@ async fn an_interval_without_rows_is_no_hiding_place() {
     let printed = without_rows(&program);
     assert_eq!(printed.code, Some(0), "{printed:?}");
     assert!(
-        printed.stdout.contains("nothing was written"),
+        printed
+            .stderr
+            .contains("warning: nothing was written: the interval has no rows"),
         "{printed:?}"
     );
     assert_eq!(asked(&scene), [&LOOK[..], &TRACELESS].concat());
@@ -156,12 +158,12 @@ async fn credentials_that_may_only_write_get_a_warning_once_and_leave_nothing_in
     let printed = with_rows(&program);
     assert_eq!(printed.code, Some(0), "{printed:?}");
     let words = "warning: the destination was tried before its first run: delete: the credentials may not delete";
-    assert!(printed.stdout.contains(words), "{printed:?}");
+    assert!(printed.stderr.contains(words), "{printed:?}");
     let keys = scene.store.keys(BUCKET);
     assert_eq!(keys.len(), 2, "a file and the probe: {keys:?}");
     let printed = without_rows(&program);
     assert_eq!(printed.code, Some(0), "{printed:?}");
-    assert!(!printed.stdout.contains("was tried"), "{printed:?}");
+    assert!(!printed.stderr.contains("was tried"), "{printed:?}");
     assert_eq!(scene.store.keys(BUCKET), keys);
 }
 

@@ -158,7 +158,7 @@ fn metadata_and_link_local_addresses_need_an_entry_of_their_own() {
     let refused = policy.check("store", 9000, "169.254.169.254".parse().unwrap());
     assert_eq!(
         refused.unwrap_err().to_string(),
-        "`store` resolves to 169.254.169.254, which is not public (the cloud's instance metadata); a name never allows such an address; if it is meant, add it by itself under [destinations.NAME.egress]: allow_private = [\"169.254.169.254:9000\"]"
+        "`store` resolves to 169.254.169.254, which is not public (the cloud's instance metadata); a name never allows such an address; to allow it, add it by itself to the destination's `egress` table: allow_private = [\"169.254.169.254:9000\"]"
     );
 }
 
