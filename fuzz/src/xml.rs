@@ -85,10 +85,7 @@ fn operations(sent: Option<&Checksum>) -> Vec<Operation> {
             key: key(),
             upload_id: upload_id(),
             bytes: 5,
-            checksum: sent.map(|sent| ObjectChecksum {
-                algorithm: sent.algorithm(),
-                text: sent.base64(),
-            }),
+            checksum: sent.map(ObjectChecksum::of_body),
         },
         Operation::AbortMultipartUpload {
             key: key(),

@@ -33,7 +33,8 @@ pub struct Limits {
     pub log_line_bytes: usize,
     /// Bytes of one note; the contract's own number.
     pub note_bytes: usize,
-    /// Notes of one session: one or two for each upload, so this is ten thousand files.
+    /// Notes of one session: two for each of the 20,000 files that a run of the S3 destination can have, and half as
+    /// many again for uploads that had to be begun twice.
     pub notes: usize,
 }
 
@@ -51,7 +52,7 @@ pub struct HttpLimits {
     pub in_flight: usize,
     /// Exchanges the guest holds at once, answered ones included, with its payloads: handles are small, but not free.
     pub exchanges_open: usize,
-    /// Requests of one session: ten thousand parts, each repeated many times over.
+    /// Requests of one session: 16 TiB in parts of 8 MiB. Ends a plugin that never stops asking.
     pub requests: u64,
     /// Bytes of one answer's body: S3's answers to writes are small; read-back of a probe or manifest is not a part.
     pub response_body_bytes: usize,
@@ -81,7 +82,7 @@ impl Default for Limits {
             log_lines: 10_000,
             log_line_bytes: 8 * KIB,
             note_bytes: 4 * KIB,
-            notes: 20_000,
+            notes: 60_000,
         }
     }
 }
@@ -94,7 +95,7 @@ impl Default for HttpLimits {
             answers_held_bytes: 64 * MIB,
             in_flight: 32,
             exchanges_open: 256,
-            requests: 200_000,
+            requests: 2_000_000,
             response_body_bytes: 8 * MIB,
             response_header_bytes: 64 * KIB,
             url_bytes: 8 * KIB,

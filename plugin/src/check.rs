@@ -11,8 +11,7 @@ use crate::s3::error::{Cause, S3Error};
 use crate::s3::reply::Reply;
 use crate::s3::request::{Operation, Target};
 use crate::settings::{Run, Settings};
-use crate::upload::notes::Note;
-use crate::upload::{LeftOpen, Limits, UploadError, Uploads, proof, sweep};
+use crate::upload::{LeftOpen, Limits, Seen, UploadError, Uploads};
 
 /// A check tells soon that something is wrong rather than wait for it to pass.
 const MAX_ATTEMPTS: u32 = 3;
@@ -84,6 +83,15 @@ struct Probe<I: Imports> {
 
 type Verdict = (Outcome, String);
 
+/// Whether the probe object is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Written {
+    Not,
+    Now,
+    /// Under this key something is there already, and `if_none_match` keeps it.
+    Before,
+}
+
 impl<I: Imports> Probe<I> {
     fn run(mut self) -> Vec<Step> {
         let reach = self.reach();
@@ -97,10 +105,9 @@ impl<I: Imports> Probe<I> {
             [reach, skipped(), skipped(), begin, part, abort, skipped()]
         } else {
             let (write, written) = self.write();
-            let read = if written {
-                self.read()
-            } else {
-                skipped("nothing was written")
+            let read = match written {
+                Written::Not => skipped("nothing was written"),
+                Written::Now | Written::Before => self.read(),
             };
             let [begin, part, abort] = self.upload();
             let delete = self.delete(written);
@@ -120,7 +127,7 @@ impl<I: Imports> Probe<I> {
     /// it).
     fn reach(&mut self) -> Verdict {
         let origin = self.uploads.client.target().endpoint.origin();
-        match self.uploads.exists(&self.key) {
+        match self.uploads.look(&self.key) {
             Ok(_) => passed(&format!("{origin} answers")),
             Err(error) => match error.cause.as_ref() {
                 Cause::Answer(answer) if answer.status == 403 => passed(&format!(
@@ -136,25 +143,24 @@ impl<I: Imports> Probe<I> {
         }
     }
 
-    /// Also whether the object may be there.
-    fn write(&mut self) -> (Verdict, bool) {
+    /// Also what may be there to read and to delete.
+    fn write(&mut self) -> (Verdict, Written) {
         match self.uploads.put(&self.key, CONTENT_TYPE, PROBE.to_vec()) {
-            Ok(stored) => (passed(&format!("wrote `{}`", stored.key)), true),
+            Ok(stored) => (passed(&format!("wrote `{}`", stored.key)), Written::Now),
             // Only an earlier check's probe has this key: the store keeps it, as `if_none_match` asks.
             Err(error) if is_kept(&error) => (
                 passed(&format!("`{}` is there from an earlier check", self.key)),
-                true,
+                Written::Before,
             ),
             Err(error) => {
                 let written = match &error {
-                    UploadError::Store(error) => error.doubtful,
-                    UploadError::Unproven { .. } | UploadError::Unencrypted { .. } => true,
-                    _ => false,
+                    UploadError::Store(error) if error.doubtful => Written::Now,
+                    UploadError::Unproven { .. } => Written::Now,
+                    error if error.condemned_key().is_some() => Written::Now,
+                    _ => Written::Not,
                 };
-                (
-                    (outcome(&Failure::from(error.clone())), error.to_string()),
-                    written,
-                )
+                let verdict = (outcome(&Failure::from(error.clone())), error.to_string());
+                (verdict, written)
             }
         }
     }
@@ -180,6 +186,9 @@ impl<I: Imports> Probe<I> {
                     PROBE.len()
                 ),
             ),
+            Err(error) if error.is_archived() => skipped(
+                "objects of this storage class must be restored before they can be read; a run does not read them",
+            ),
             Err(error) if error.is_forbidden() => skipped(
                 "the credentials may not read (s3:GetObject); a run does not need it, but cannot tell then whether \
                  an upload whose answer was lost is complete, and starts over",
@@ -191,41 +200,23 @@ impl<I: Imports> Probe<I> {
     /// Begin an upload, send a part and abort it, noted like a run's, so that `recover` finds it after a crash.
     fn upload(&mut self) -> [Verdict; 3] {
         let nothing = || skipped("no upload was begun");
-        let key = self.key.clone();
-        if let Err(error) = self.uploads.note(Note::Begun { key: key.clone() }) {
-            let verdict = (outcome(&Failure::from(error.clone())), error.to_string());
-            return [verdict, nothing(), nothing()];
-        }
-        let operation = Operation::CreateMultipartUpload {
-            key: key.clone(),
-            content_type: CONTENT_TYPE,
+        let (upload, begun) = self.uploads.create(&self.key, CONTENT_TYPE);
+        let upload_id = upload.map(|upload| upload.upload_id().to_owned());
+        let begin = match (&upload_id, begun) {
+            (_, Err(error)) => (outcome(&Failure::from(error.clone())), error.to_string()),
+            (Some(id), Ok(())) => passed(&format!("began upload `{id}`")),
+            (None, Ok(())) => nothing(),
         };
-        let answer = self.uploads.client.call(operation, Vec::new());
-        let encrypted = match &answer.result {
-            Ok(reply) => proof::confirms_encryption(&key, reply, self.uploads.client.target()),
-            Err(_) => Ok(true),
-        };
-        let upload_id = answer.result.map(Reply::into_upload_id);
-        let begin = match (&upload_id, encrypted) {
-            (Ok(id), Ok(_)) => passed(&format!("began upload `{id}`")),
-            (Ok(_), Err(error)) => (Outcome::Failed, error.to_string()),
-            (Err(error), _) => failed(error),
-        };
-        let part = match &upload_id {
-            Ok(id) => self.part(id),
-            Err(_) => nothing(),
-        };
+        let part = upload_id
+            .as_deref()
+            .map_or_else(nothing, |id| self.part(id));
         let mut left_open: Vec<LeftOpen> = Vec::new();
-        if let Ok(id) = &upload_id {
-            left_open.extend(sweep::abort(&mut self.uploads.client, &key, id).err());
+        if let Some(id) = &upload_id {
+            left_open.extend(self.uploads.abort_upload(&self.key, id).err());
         }
-        if answer.doubtful {
-            left_open.extend(sweep::sweep(&mut self.uploads.client, &key, &[]).1);
-        }
+        left_open.extend(self.uploads.sweep_in_doubt());
+        self.uploads.tell_closed();
         let left: Vec<String> = left_open.iter().map(LeftOpen::to_string).collect();
-        if left.is_empty() {
-            self.uploads.note_or_log(Note::Settled { key });
-        }
         let abort = match (&upload_id, left.is_empty()) {
             (_, false) => (
                 Outcome::Failed,
@@ -235,8 +226,8 @@ impl<I: Imports> Probe<I> {
                     left.join("; ")
                 ),
             ),
-            (Ok(_), true) => passed("aborted it"),
-            (Err(_), true) => nothing(),
+            (Some(_), true) => passed("aborted it"),
+            (None, true) => nothing(),
         };
         [begin, part, abort]
     }
@@ -253,9 +244,15 @@ impl<I: Imports> Probe<I> {
         }
     }
 
-    fn delete(&mut self, written: bool) -> Verdict {
-        if !written {
-            return skipped("nothing was written");
+    fn delete(&mut self, written: Written) -> Verdict {
+        match written {
+            Written::Now => {}
+            Written::Not => return skipped("nothing was written"),
+            // Nothing is deleted that does not carry the mark of a run of this destination and interval.
+            Written::Before => match self.uploads.look(&self.key) {
+                Ok(Seen::Ours(_)) => {}
+                _ => return skipped("it is not known that this check's own probe is there"),
+            },
         }
         match self.uploads.delete(&self.key) {
             Ok(()) => passed("deleted it"),

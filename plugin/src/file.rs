@@ -15,6 +15,10 @@ use crate::key::KeyNames;
 use crate::settings::Format;
 use crate::upload::Uploads;
 
+/// Most files of one run. The report of that many, with keys of 1,024 bytes, and the detailed manifest stay below what a
+/// host takes at once (64 MiB), and the notes of their uploads below what it keeps.
+pub const MAX_FILES: u32 = 20_000;
+
 /// What a file holds, known once its last byte was handed to the upload.
 #[derive(Debug, Clone)]
 pub struct WrittenFile {
@@ -125,11 +129,15 @@ impl Files {
     }
 
     fn begin<I: Imports>(&self, uploads: &mut Uploads<I>) -> Result<OpenFile, Failure> {
-        let index = u32::try_from(self.written.len()).map_err(|_| {
-            Failure::Data(
-                "the run needs more files than can be numbered; raise max_file_size_mb".into(),
-            )
-        })?;
+        let index = u32::try_from(self.written.len())
+            .ok()
+            .filter(|index| *index < MAX_FILES)
+            .ok_or_else(|| {
+                Failure::Refused(format!(
+                    "the run needs more than {MAX_FILES} files (limit MAX_FILES): raise max_file_size_mb, or export \
+                     shorter intervals"
+                ))
+            })?;
         let key = self.keys.data(index)?;
         uploads.open(key.clone(), self.content_type)?;
         Ok(OpenFile {

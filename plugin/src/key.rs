@@ -309,6 +309,21 @@ impl KeyNames {
         self.manifest.clone()
     }
 
+    /// Keys that runs of this interval have under other settings: another format, codec, splitting or manifest. Those
+    /// too long for a store are omitted.
+    pub fn siblings(&self) -> Vec<String> {
+        let KeyNames { stem, .. } = self;
+        let mine = self.data(0).unwrap_or_default();
+        let files = EXTENSIONS
+            .iter()
+            .flat_map(|end| [format!("{stem}{end}"), format!("{stem}-0{end}")]);
+        let manifest = (!self.writes_manifest).then(|| format!("{stem}_manifest.json"));
+        files
+            .chain(manifest)
+            .filter(|key| *key != mine && key.len() <= MAX_KEY_BYTES)
+            .collect()
+    }
+
     /// What every key of the run begins with, that of a hidden manifest aside.
     pub fn stem(&self) -> &str {
         &self.stem
@@ -404,6 +419,20 @@ fn written(time: DateTime<Utc>, style: KeyStyle) -> String {
         }
     }
 }
+
+/// Every end that [`extension`] gives a data file.
+const EXTENSIONS: [&str; 10] = [
+    ".jsonl",
+    ".jsonl.gz",
+    ".jsonl.br",
+    ".jsonl.zst",
+    ".parquet",
+    ".parquet.gz",
+    ".parquet.br",
+    ".parquet.zst",
+    ".parquet.lz4",
+    ".parquet.sz",
+];
 
 fn extension(format: Format, parquet: ParquetExtension) -> String {
     let (base, codec) = match format {

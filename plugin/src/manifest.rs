@@ -77,8 +77,8 @@ fn details(file: &ManifestFile) -> Details<'_> {
         bytes: file.bytes,
         etag: &file.etag,
         checksum: file.checksum.as_ref().map(|checksum| Checksum {
-            algorithm: checksum.algorithm.name(),
-            value: &checksum.text,
+            algorithm: checksum.algorithm().name(),
+            value: checksum.text(),
         }),
         min_timestamp: file.times_micros.map(|(min, _)| moment(min)),
         max_timestamp: file.times_micros.map(|(_, max)| moment(max)),

@@ -222,10 +222,10 @@ fn operations(settings: &Settings, names: &KeyNames) -> Vec<Operation> {
             key: key(),
             upload_id: upload_id(),
             bytes: 0,
-            checksum: settings.object.checksum.map(|algorithm| ObjectChecksum {
-                algorithm,
-                text: String::new(),
-            }),
+            checksum: settings
+                .object
+                .checksum
+                .and_then(|algorithm| ObjectChecksum::of_parts(&[&Checksum::of(algorithm, &[])])),
         },
         Operation::AbortMultipartUpload {
             key: key(),

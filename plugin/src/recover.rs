@@ -7,7 +7,8 @@ use crate::imports::{Imports, Level};
 use crate::s3::client::Client;
 use crate::s3::request::Target;
 use crate::settings::{Run, Settings};
-use crate::upload::notes::{Note, Open};
+use crate::upload::notes::{Note, Open, with_closed};
+use crate::upload::sweep::Gone;
 use crate::upload::{LeftOpen, sweep};
 
 /// What was cleaned up: the contract's `recovery`.
@@ -39,7 +40,8 @@ pub fn recover<I: Imports>(
     }
     for (upload_id, key) in open.uploads {
         match sweep::abort(&mut client, &key, &upload_id) {
-            Ok(()) => recovery.gone(&client, key, upload_id),
+            Ok(Gone::Aborted) => recovery.gone(&client, key, upload_id),
+            Ok(Gone::Before) => note(&client, &Note::Closed { upload_id }),
             Err(left) => recovery.left_open.push(left.to_string()),
         }
     }
@@ -62,13 +64,16 @@ impl Recovery {
     fn gone<I: Imports>(&mut self, client: &Client<I>, key: String, upload_id: String) {
         self.aborted
             .push(format!("upload `{upload_id}` of `{key}`"));
-        note(client, &Note::Closed { key, upload_id });
+        note(client, &Note::Closed { upload_id });
     }
 }
 
 /// Spares a further recovery some work, so a failure is only logged.
 fn note<I: Imports>(client: &Client<I>, note: &Note) {
-    if let Err(error) = client.imports().note(&note.to_bytes()) {
+    if let Err(error) = client
+        .imports()
+        .note(&with_closed(Some(note), &mut Vec::new()))
+    {
         client.imports().log(
             Level::Warn,
             &format!("a note about a finished upload could not be kept: {error}"),

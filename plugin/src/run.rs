@@ -185,49 +185,41 @@ impl<I: Imports> Export<I> {
         self.prove_files(&stored)?;
         let mut warnings = Vec::new();
         let manifest_key = if stored.is_empty() {
-            self.note_objects_without_rows(&mut warnings);
+            self.report_objects_without_rows(&mut warnings);
             match self.settings.manifest_when {
                 ManifestWhen::Always => self.write_manifest(&stored)?,
                 ManifestWhen::Split | ManifestWhen::Rows => None,
             }
         } else {
-            self.remove_leftovers(&mut warnings);
+            self.clear_leftovers(&mut warnings);
             self.write_manifest(&stored)?
         };
         Ok(self.report(stored, manifest_key, warnings))
     }
 
-    /// Files with higher numbers than this run's can only be an earlier attempt's.
-    fn remove_leftovers(&mut self, warnings: &mut Vec<String>) {
-        let splitting = self.settings.max_file_size_bytes.is_some();
-        let begun = self.files.begun();
-        if !splitting && begun <= 1 {
-            // One unnumbered file: only an export beyond the largest object ever has a second.
-            return;
-        }
-        let keys = (begun..).map_while(|index| self.keys.data(index).ok());
-        let leftovers = self.uploads.remove_leftovers(keys);
+    /// Files with higher numbers than this run's can only be a longer attempt's; what it wrote under other names stays.
+    fn clear_leftovers(&mut self, warnings: &mut Vec<String>) {
+        let next_keys = (self.files.begun()..).map_while(|index| self.keys.data(index).ok());
+        let leftovers = self.uploads.remove_leftovers(next_keys);
         for key in leftovers.deleted {
             self.uploads.imports().log(
                 Level::Info,
                 &format!("deleted `{key}`, which an earlier attempt with more files had left"),
             );
         }
-        warnings.extend(leftovers.warning);
+        warnings.extend(leftovers.warnings);
+        if !leftovers.is_blind {
+            warnings.extend(self.uploads.older_objects(self.keys.siblings()));
+        }
     }
 
     /// A run without rows writes nothing; what an earlier attempt with rows wrote stays, and is worth a word.
-    fn note_objects_without_rows(&mut self, warnings: &mut Vec<String>) {
+    fn report_objects_without_rows(&mut self, warnings: &mut Vec<String>) {
         let Ok(key) = self.keys.data(0) else { return };
-        match self.uploads.exists(&key) {
-            Ok(true) => warnings.push(format!(
-                "this run had no rows, but `{key}` exists: an earlier attempt had some, and its objects stay"
-            )),
-            Ok(false) => {}
-            Err(error) => self.uploads.imports().log(
-                Level::Info,
-                &format!("whether an earlier attempt left objects could not be found out: {error}"),
-            ),
+        let leftovers = self.uploads.objects_without_rows(&key);
+        warnings.extend(leftovers.warnings);
+        if !leftovers.is_blind {
+            warnings.extend(self.uploads.older_objects(self.keys.siblings()));
         }
     }
 
@@ -345,10 +337,10 @@ impl<I: Imports> Export<I> {
     fn give_up_unless<T>(&mut self, result: Result<T, Failure>) -> Result<T, Failure> {
         result.map_err(|failure| {
             self.rechunker = None;
-            let left_open = self.uploads.abort_all();
-            left_open.iter().fold(failure, |failure, left| {
-                failure.with_remark(&left.to_string())
-            })
+            let remarks = self.uploads.abort_all();
+            remarks
+                .iter()
+                .fold(failure, |failure, remark| failure.with_remark(remark))
         })
     }
 }

@@ -12,8 +12,8 @@ use crate::private;
 
 /// Longest note that is read back: what a limit ever allowed, and a bound on what a damaged length can ask for.
 const NOTE_LIMIT_BYTES: usize = 1 << 20;
-/// Largest journal that is read back: 20,000 notes of 4 KiB.
-const FILE_LIMIT_BYTES: u64 = 128 << 20;
+/// Largest journal that is read back: 60,000 notes of 4 KiB.
+const FILE_LIMIT_BYTES: u64 = 256 << 20;
 /// Bytes of SHA-256 kept with each note: enough to tell a torn note from a whole one.
 const CHECK_BYTES: usize = 8;
 /// Length (little-endian) and check before each note.

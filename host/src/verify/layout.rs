@@ -107,6 +107,14 @@ struct Details {
     rows: u64,
     bytes: u64,
     etag: String,
+    #[serde(default)]
+    checksum: Option<Listed>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Listed {
+    algorithm: String,
+    value: String,
 }
 
 impl Manifest {
@@ -142,6 +150,22 @@ impl Manifest {
         compare("rows", details.rows.to_string(), file.rows.to_string());
         compare("bytes", details.bytes.to_string(), file.bytes.to_string());
         compare("ETag", quoted(&details.etag), quoted(&file.etag));
+        match (&details.checksum, &file.computed) {
+            (None, _) => {}
+            (Some(listed), Some(computed))
+                if computed.algorithm.eq_ignore_ascii_case(&listed.algorithm) =>
+            {
+                compare(
+                    "checksum",
+                    quoted(&listed.value),
+                    computed.right().to_owned(),
+                );
+            }
+            (Some(listed), _) => faults.push(format!(
+                "the manifest's checksum of kind {} cannot be compared",
+                quoted(&listed.algorithm)
+            )),
+        }
         faults
     }
 }
@@ -153,6 +177,41 @@ mod tests {
     fn layout(keys: &[&str]) -> Layout {
         let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
         Layout::new(&keys)
+    }
+
+    /// The SHA-256 of one PUT is that of its bytes: what is made of parts, and what cannot be compared, is a fault.
+    #[test]
+    fn a_manifest_with_another_checksum_is_a_fault() {
+        let mut running = crate::verify::checksum::Running::new("sha256", 9).expect("known");
+        running.update(b"123456789");
+        let mut file = FileOutcome {
+            computed: Some(running.finish()),
+            ..FileOutcome::new("a.jsonl")
+        };
+        let right = "FeKw08M4keuw8e9gnsQZQgwg4yDOlMZfvIwzEkSOsiU=";
+        let says = |algorithm: &str, value: &str| -> Manifest {
+            let text = format!(
+                r#"{{"files": ["a.jsonl"], "file_details": [{{"key": "a.jsonl", "rows": 0, "bytes": 0, "etag": "",
+                   "checksum": {{"algorithm": "{algorithm}", "value": "{value}"}}}}]}}"#
+            );
+            serde_json::from_str(&text).expect("a manifest")
+        };
+        assert_eq!(
+            says("SHA256", right).differences(0, &file),
+            Vec::<String>::new()
+        );
+        let composite = "wLVe5LKs7xQXfGhz3Fz5PZLmVdQ=-1";
+        assert_eq!(
+            says("SHA256", composite).differences(0, &file),
+            [format!(
+                "the manifest says checksum {composite}, found {right}"
+            )]
+        );
+        let unknown = ["the manifest's checksum of kind CRC32 cannot be compared"];
+        assert_eq!(says("CRC32", "AAAAAA==").differences(0, &file), unknown);
+        file.computed = None;
+        let unknown = ["the manifest's checksum of kind SHA256 cannot be compared"];
+        assert_eq!(says("SHA256", right).differences(0, &file), unknown);
     }
 
     #[test]

@@ -140,6 +140,9 @@ pub async fn verify(
         layout,
         part_size_bytes: plan.part_size_bytes,
         always_has_manifest: setting(&plan, "manifest_when") == Some("always"),
+        checksum: setting(&plan, "checksum")
+            .filter(|name| *name != "none")
+            .map(str::to_ascii_lowercase),
         rows,
         compared: true,
         first: First::default(),
@@ -212,6 +215,26 @@ async fn blocking<T: Send + 'static>(
         .map_err(|_| VerifyError::Died)
 }
 
+/// The store must show the checksum that the bytes have: one that is missing or of another kind proves nothing.
+fn compare_checksum(
+    shown: &[(String, String)],
+    computed: checksum::Computed,
+    outcome: &mut FileOutcome,
+) {
+    let algorithm = computed.algorithm.clone();
+    match shown.iter().find(|(name, _)| *name == algorithm) {
+        Some((_, value)) => match computed.fault(value) {
+            Some(fault) => outcome.fault(format!("{algorithm}: {fault}")),
+            None => outcome.checksum = Some(algorithm),
+        },
+        None => outcome.fault(format!(
+            "the store shows no {algorithm} of it, which the destination asks for, so its bytes cannot be compared; \
+             set checksum = \"none\" if the store keeps none"
+        )),
+    }
+    outcome.computed = Some(computed);
+}
+
 /// What the first file has, and every further one should have.
 #[derive(Default)]
 struct First {
@@ -226,6 +249,8 @@ struct Reading {
     part_size_bytes: u64,
     /// Whether a run without rows writes a manifest too.
     always_has_manifest: bool,
+    /// The algorithm that the destination asks for, in lower case.
+    checksum: Option<String>,
     /// The source, until a file could not be read to its end: what follows cannot be lined up.
     rows: Option<Rows>,
     compared: bool,
@@ -392,10 +417,13 @@ impl Reading {
             source,
         };
         let mut file = tempfile::tempfile().map_err(&temporary)?;
-        let known = answer.head.checksum.clone();
-        let mut checksum = known.as_ref().and_then(|(algorithm, value)| {
-            checksum::Expected::new(algorithm, value, self.part_size_bytes)
-        });
+        let shown = answer.head.checksums.clone();
+        let part_size_bytes = self.part_size_bytes;
+        let running = |algorithm: &String| checksum::Running::new(algorithm, part_size_bytes);
+        let mut running = match &self.checksum {
+            Some(asked) => running(asked),
+            None => shown.iter().find_map(|(algorithm, _)| running(algorithm)),
+        };
         outcome.etag = answer.head.etag.clone();
         while let Some(piece) = answer.next().await? {
             if outcome.bytes.saturating_add(piece.len() as u64) > limit.bytes {
@@ -408,8 +436,8 @@ impl Reading {
             }
             // Into the system's cache: short enough not to hold up other tasks.
             file.write_all(&piece).map_err(&temporary)?;
-            if let Some(checksum) = &mut checksum {
-                checksum.update(&piece);
+            if let Some(running) = &mut running {
+                running.update(&piece);
             }
             outcome.bytes += piece.len() as u64;
             (self.watch)(Snapshot {
@@ -426,16 +454,16 @@ impl Reading {
                 outcome.bytes
             ));
         }
-        match (known, checksum) {
-            (Some((algorithm, _)), Some(checksum)) => match checksum.fault() {
-                Some(fault) => outcome.fault(format!("{algorithm}: {fault}")),
-                None => outcome.checksum = Some(algorithm),
-            },
-            (Some((algorithm, _)), None) => self.report.note(format!(
-                "{}: checksums of kind {algorithm} are not known here and were not checked",
-                outcome.key
-            )),
-            (None, _) => {}
+        match running.map(checksum::Running::finish) {
+            Some(computed) => compare_checksum(&shown, computed, outcome),
+            None => {
+                for (algorithm, _) in &shown {
+                    self.report.note(format!(
+                        "{}: checksums of kind {algorithm} are not known here and were not checked",
+                        outcome.key
+                    ));
+                }
+            }
         }
         Ok(file)
     }

@@ -4,6 +4,7 @@ use arrow::array::ArrayRef;
 use arrow::util::display::array_value_to_string;
 use serde::{Serialize, Serializer};
 
+use super::checksum::Computed;
 use crate::source::Tally;
 
 /// Faults of one file that are kept; further ones are counted. A shifted row makes every row after it differ.
@@ -27,6 +28,9 @@ pub struct FileOutcome {
     pub etag: String,
     /// The algorithm of the store's checksum that its bytes were found to have.
     pub checksum: Option<String>,
+    /// What its bytes come to, for the manifest's word to be compared with.
+    #[serde(skip)]
+    pub(crate) computed: Option<Computed>,
     pub faults: Vec<String>,
     /// Faults beyond those listed.
     pub further_faults: u64,

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use reqwest::header::{HeaderName, HeaderValue};
 use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
@@ -98,8 +99,8 @@ impl StoreError {
 pub struct ObjectHead {
     pub bytes: Option<u64>,
     pub etag: String,
-    /// Name of the algorithm as in the header, and the header's value.
-    pub checksum: Option<(String, String)>,
+    /// Names of algorithms as in the headers, and the headers' values: some stores keep several.
+    pub checksums: Vec<(String, String)>,
 }
 
 /// Reads objects of one run.
@@ -325,15 +326,15 @@ impl Answer {
 fn head_of(response: &reqwest::Response) -> ObjectHead {
     let headers = response.headers();
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let checksum = headers.iter().find_map(|(name, value)| {
+    let checksum = |(name, value): (&HeaderName, &HeaderValue)| {
         let algorithm = name.as_str().strip_prefix(CHECKSUM_HEADER)?;
         let value = value.to_str().ok()?;
         let is_value = !matches!(algorithm, "type" | "algorithm" | "mode");
         is_value.then(|| (algorithm.to_owned(), value.to_owned()))
-    });
+    };
     ObjectHead {
         bytes: text("content-length").and_then(|length| length.parse().ok()),
         etag: text("etag").unwrap_or_default().to_owned(),
-        checksum,
+        checksums: headers.iter().filter_map(checksum).collect(),
     }
 }

@@ -3,6 +3,7 @@
 use arrow::datatypes::{DataType, Field, TimeUnit};
 
 use super::*;
+use crate::s3::checksum::Checksum;
 use crate::settings::{ChecksumAlgorithm, Interval};
 
 fn text(bytes: Vec<u8>) -> String {
@@ -54,10 +55,10 @@ fn detailed_tells_everything() {
             rows: 2,
             bytes: 100,
             etag: "\"e\"".to_owned(),
-            checksum: Some(ObjectChecksum {
-                algorithm: ChecksumAlgorithm::Crc64Nvme,
-                text: "AAAA".to_owned(),
-            }),
+            checksum: Some(ObjectChecksum::of_body(&Checksum::of(
+                ChecksumAlgorithm::Crc64Nvme,
+                b"123456789",
+            ))),
             times_micros: Some((-1, i128::from(i64::MAX))),
         },
         ManifestFile {
@@ -107,7 +108,7 @@ fn detailed_tells_everything() {
       "etag": "\"e\"",
       "checksum": {{
         "algorithm": "CRC64NVME",
-        "value": "AAAA"
+        "value": "rosUhgp5mIg="
       }},
       "min_timestamp": "1969-12-31T23:59:59.999999+00:00",
       "max_timestamp": "9223372036854775807 µs since 1970-01-01T00:00:00+00:00"

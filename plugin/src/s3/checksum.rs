@@ -10,6 +10,14 @@ use sha2::{Digest, Sha256};
 use crate::settings::ChecksumAlgorithm;
 
 impl ChecksumAlgorithm {
+    /// All that there are.
+    pub const ALL: [ChecksumAlgorithm; 4] = [
+        ChecksumAlgorithm::Crc64Nvme,
+        ChecksumAlgorithm::Crc32c,
+        ChecksumAlgorithm::Crc32,
+        ChecksumAlgorithm::Sha256,
+    ];
+
     /// The header that carries the value.
     pub fn header(self) -> &'static str {
         match self {
@@ -59,7 +67,7 @@ impl ChecksumAlgorithm {
     }
 }
 
-/// The checksum of one body.
+/// The checksum of one body: of a PUT or of a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checksum {
     algorithm: ChecksumAlgorithm,
@@ -92,52 +100,104 @@ impl Checksum {
         self.algorithm
     }
 
-    /// As it stands in headers and documents: base64 of the big-endian value.
+    /// As it stands in headers and documents.
     pub fn base64(&self) -> String {
+        STANDARD.encode(self.raw())
+    }
+
+    /// The big-endian value.
+    fn raw(&self) -> Vec<u8> {
         match (&self.value, self.algorithm) {
-            (Value::Crc(value), ChecksumAlgorithm::Crc64Nvme) => {
-                STANDARD.encode(value.to_be_bytes())
-            }
-            (Value::Crc(value), _) => STANDARD.encode((*value as u32).to_be_bytes()),
-            (Value::Sha256(value), _) => STANDARD.encode(value),
+            (Value::Crc(value), ChecksumAlgorithm::Crc64Nvme) => value.to_be_bytes().to_vec(),
+            (Value::Crc(value), _) => (*value as u32).to_be_bytes().to_vec(),
+            (Value::Sha256(value), _) => value.to_vec(),
         }
     }
 }
 
-/// The checksum of a multipart object.
+/// The checksum of an object, made of the checksums of its bodies, so that it can only be of the kind that S3 computes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectChecksum {
-    pub algorithm: ChecksumAlgorithm,
-    /// As S3 shows it: base64, for a composite one with `-<parts>` behind.
-    pub text: String,
+    algorithm: ChecksumAlgorithm,
+    /// Of all its bytes, in base64. The SHA-256s of parts do not give it.
+    whole: Option<String>,
+    /// Of the checksums of its parts, with their number: what S3 shows for SHA-256, and stores that know no other
+    /// kind for any algorithm.
+    composite: String,
 }
 
-/// The object's checksum from its parts', in order; `None` without parts, or where a part has none.
-pub fn of_object<'a>(
-    parts: impl IntoIterator<Item = Option<&'a Checksum>>,
-) -> Option<ObjectChecksum> {
-    let parts: Vec<&Checksum> = parts.into_iter().collect::<Option<_>>()?;
-    let algorithm = parts.first()?.algorithm;
-    let text = match algorithm.crc() {
-        Some(crc) => {
-            let combined = parts
+impl ObjectChecksum {
+    /// Of an object that one request wrote.
+    pub fn of_body(body: &Checksum) -> Self {
+        ObjectChecksum {
+            algorithm: body.algorithm,
+            whole: Some(body.base64()),
+            composite: composite(body.algorithm, std::slice::from_ref(&body)),
+        }
+    }
+
+    /// Of an object that a multipart upload wrote, from its parts in order; `None` without parts.
+    pub fn of_parts(parts: &[&Checksum]) -> Option<Self> {
+        let (first, rest) = parts.split_first()?;
+        let whole = first.algorithm.crc().map(|crc| {
+            let whole = rest
                 .iter()
-                .copied()
-                .cloned()
-                .reduce(|whole, part| combine(crc, whole, &part))?;
-            combined.base64()
+                .fold((*first).clone(), |whole, part| combine(crc, whole, part));
+            whole.base64()
+        });
+        Some(ObjectChecksum {
+            algorithm: first.algorithm,
+            whole,
+            composite: composite(first.algorithm, parts),
+        })
+    }
+
+    /// Which one it is.
+    pub fn algorithm(&self) -> ChecksumAlgorithm {
+        self.algorithm
+    }
+
+    /// As S3 shows it: base64, for a composite one with `-<parts>` at the end.
+    pub fn text(&self) -> &str {
+        self.whole.as_deref().unwrap_or(&self.composite)
+    }
+
+    /// Of all the object's bytes, where that is known.
+    pub fn whole(&self) -> Option<&str> {
+        self.whole.as_deref()
+    }
+
+    /// What the store's checksum of the object, of the same algorithm, says of its bytes.
+    pub fn compare(&self, reported: &str) -> Comparison {
+        let ours = match reported.contains('-') {
+            true => Some(self.composite.as_str()),
+            false => self.whole(),
+        };
+        match ours {
+            Some(ours) if ours == reported => Comparison::Same,
+            Some(_) => Comparison::Other("its checksum is another".into()),
+            None => Comparison::Unknown(format!(
+                "the store shows a {} of the whole object, which cannot be compared with those of the parts",
+                self.algorithm.name()
+            )),
         }
-        None => {
-            let mut hash = Sha256::new();
-            for part in &parts {
-                if let Value::Sha256(value) = &part.value {
-                    hash.update(value);
-                }
-            }
-            format!("{}-{}", STANDARD.encode(hash.finalize()), parts.len())
-        }
-    };
-    Some(ObjectChecksum { algorithm, text })
+    }
+}
+
+/// What a store's word about an object says of its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Comparison {
+    Same,
+    /// Why they are others.
+    Other(String),
+    /// Why it cannot be known: never a proof.
+    Unknown(String),
+}
+
+/// The checksum of the parts' checksums.
+fn composite(algorithm: ChecksumAlgorithm, parts: &[&Checksum]) -> String {
+    let raw: Vec<u8> = parts.iter().flat_map(|part| part.raw()).collect();
+    format!("{}-{}", Checksum::of(algorithm, &raw).base64(), parts.len())
 }
 
 fn combine(crc: CrcAlgorithm, whole: Checksum, part: &Checksum) -> Checksum {
@@ -157,13 +217,6 @@ fn combine(crc: CrcAlgorithm, whole: Checksum, part: &Checksum) -> Checksum {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const ALL: [ChecksumAlgorithm; 4] = [
-        ChecksumAlgorithm::Crc64Nvme,
-        ChecksumAlgorithm::Crc32c,
-        ChecksumAlgorithm::Crc32,
-        ChecksumAlgorithm::Sha256,
-    ];
 
     /// Check values of the CRC catalogue (for "123456789") and FIPS 180's SHA-256 of "abc", in base64.
     #[test]
@@ -203,22 +256,43 @@ mod tests {
         }
     }
 
+    fn of(algorithm: ChecksumAlgorithm, bodies: &[&[u8]]) -> Vec<Checksum> {
+        bodies
+            .iter()
+            .map(|body| Checksum::of(algorithm, body))
+            .collect()
+    }
+
+    /// What S3 shows: the value of the bytes themselves, but for the SHA-256 of several parts.
+    #[test]
+    fn an_object_of_one_put_has_the_checksum_of_its_bytes() {
+        for algorithm in ChecksumAlgorithm::ALL {
+            let body = Checksum::of(algorithm, b"123456789");
+            let object = ObjectChecksum::of_body(&body);
+            assert_eq!(object.text(), body.base64(), "{algorithm:?}");
+            assert_eq!(object.whole(), Some(object.text()), "{algorithm:?}");
+        }
+        // FIPS 180's SHA-256 of "abc".
+        let abc = Checksum::of(ChecksumAlgorithm::Sha256, b"abc");
+        assert_eq!(
+            ObjectChecksum::of_body(&abc).text(),
+            "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0="
+        );
+    }
+
     /// The parts' CRCs combine into the CRC of the whole, wherever the cuts are.
     #[test]
     fn parts_combine_into_the_whole() {
         let body: Vec<u8> = (0..10_000_u32).flat_map(u32::to_le_bytes).collect();
-        for algorithm in ALL
+        for algorithm in ChecksumAlgorithm::ALL
             .into_iter()
             .filter(|a| a.multipart_type() == "FULL_OBJECT")
         {
             for part_size in [1_000, 4_096, 39_999, 40_000, 50_000] {
-                let parts: Vec<Checksum> = body
-                    .chunks(part_size)
-                    .map(|part| Checksum::of(algorithm, part))
-                    .collect();
-                let whole = of_object(parts.iter().map(Some)).unwrap();
+                let parts = of(algorithm, &body.chunks(part_size).collect::<Vec<_>>());
+                let whole = ObjectChecksum::of_parts(&parts.iter().collect::<Vec<_>>()).unwrap();
                 assert_eq!(
-                    whole.text,
+                    whole.text(),
                     Checksum::of(algorithm, &body).base64(),
                     "{algorithm:?} {part_size}"
                 );
@@ -228,23 +302,50 @@ mod tests {
 
     #[test]
     fn sha256_of_parts_is_composite() {
-        let parts =
-            [b"abc".as_slice(), b"def"].map(|part| Checksum::of(ChecksumAlgorithm::Sha256, part));
+        let parts = of(ChecksumAlgorithm::Sha256, &[b"abc", b"def"]);
         let digests: Vec<u8> = [b"abc".as_slice(), b"def"]
             .iter()
             .flat_map(Sha256::digest)
             .collect();
-        let whole = of_object(parts.iter().map(Some)).unwrap();
-        assert_eq!(
-            whole.text,
-            format!("{}-2", STANDARD.encode(Sha256::digest(&digests)))
-        );
+        let object = ObjectChecksum::of_parts(&[&parts[0], &parts[1]]).unwrap();
+        let composite = format!("{}-2", STANDARD.encode(Sha256::digest(&digests)));
+        assert_eq!((object.text(), object.whole()), (composite.as_str(), None));
     }
 
     #[test]
-    fn no_parts_or_a_part_without_checksum_has_none() {
-        assert_eq!(of_object([]), None);
-        let part = Checksum::of(ChecksumAlgorithm::Crc32, b"x");
-        assert_eq!(of_object([Some(&part), None]), None);
+    fn without_parts_there_is_none() {
+        assert_eq!(ObjectChecksum::of_parts(&[]), None);
+    }
+
+    /// Whatever kind the store shows, it is the same, another, or told to be unknown: never taken for the same.
+    #[test]
+    fn every_kind_is_compared_or_told_to_be_unknown() {
+        for algorithm in ChecksumAlgorithm::ALL {
+            let parts = of(algorithm, &[b"abc", b"def"]);
+            let others = of(algorithm, &[b"abc", b"DEF"]);
+            let in_parts = ObjectChecksum::of_parts(&[&parts[0], &parts[1]]).unwrap();
+            let as_one = ObjectChecksum::of_body(&Checksum::of(algorithm, b"abcdef"));
+            let other = ObjectChecksum::of_parts(&[&others[0], &others[1]]).unwrap();
+            for (ours, theirs, same) in [
+                (&in_parts, &in_parts, true),
+                (&as_one, &as_one, true),
+                (&in_parts, &other, false),
+                (&as_one, &other, false),
+            ] {
+                let composite = ours.compare(&theirs.composite);
+                assert_eq!(composite == Comparison::Same, same, "{algorithm:?}");
+                if let Some(whole) = &theirs.whole {
+                    let whole = ours.compare(whole);
+                    assert_eq!(whole == Comparison::Same, same, "{algorithm:?}");
+                }
+            }
+            // The same bytes in other parts: a composite of them cannot be ours.
+            assert_ne!(as_one.compare(&in_parts.composite), Comparison::Same);
+            let whole = in_parts.compare(as_one.text());
+            match algorithm.crc() {
+                Some(_) => assert_eq!(whole, Comparison::Same),
+                None => assert!(matches!(whole, Comparison::Unknown(_)), "{whole:?}"),
+            }
+        }
     }
 }

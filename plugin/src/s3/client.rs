@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::imports::{Imports, Refresh, Request, Response, ScopedKey, SignerError, TransportError};
-use crate::s3::checksum::Checksum;
 use crate::s3::error::{Cause, Class, S3Error};
+use crate::s3::fingerprint::Fingerprint;
 use crate::s3::reply::{self, Reply};
 use crate::s3::request::{Operation, Target, Unsigned};
 use crate::s3::retry::{self, Decision};
@@ -15,9 +15,9 @@ use crate::settings::PayloadSigning;
 
 /// Requests in flight at once: enough to keep a link busy while a part is encoded, and four payloads of host memory.
 pub const REQUESTS_IN_FLIGHT: usize = 4;
-/// Longest time for one request: a part of 32 MiB over a line of 1 Mbit/s, or the minutes that S3 may take to
-/// complete an upload of many parts.
-const REQUEST_TIMEOUT_MS: u32 = 300_000;
+/// Longest time for one request: four parts of 32 MiB that share a line of 2 Mbit/s, or the minutes that S3 may take
+/// to complete an upload of many parts.
+const REQUEST_TIMEOUT_MS: u32 = 600_000;
 
 /// A request that was started; its answer is had once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,7 +30,7 @@ pub struct Answer {
     /// An attempt whose answer was lost or an error may have been carried out all the same.
     pub doubtful: bool,
     /// Of the data that it carried.
-    pub checksum: Option<Checksum>,
+    pub fingerprint: Fingerprint,
 }
 
 /// How many requests were made.
@@ -49,6 +49,8 @@ pub struct Client<I: Imports> {
     answers: BTreeMap<Ticket, Answer>,
     next_ticket: u64,
     counts: Counts,
+    taken: u64,
+    saw_damage: bool,
     max_attempts: u32,
 }
 
@@ -63,7 +65,7 @@ struct Job<I: Imports> {
     operation: Operation,
     payload: Option<I::Payload>,
     payload_hash: PayloadHash,
-    checksum: Option<Checksum>,
+    fingerprint: Fingerprint,
     attempts: u32,
     refreshed: bool,
     clock_corrected: bool,
@@ -82,6 +84,8 @@ impl<I: Imports> Client<I> {
             answers: BTreeMap::new(),
             next_ticket: 0,
             counts: Counts::default(),
+            taken: 0,
+            saw_damage: false,
             max_attempts: retry::MAX_ATTEMPTS,
         }
     }
@@ -115,9 +119,9 @@ impl<I: Imports> Client<I> {
         }
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
-        let checksum = match self.target.object.checksum {
-            Some(algorithm) if operation.carries_data() => Some(Checksum::of(algorithm, &body)),
-            _ => None,
+        let fingerprint = match operation.carries_data() {
+            true => Fingerprint::of(&self.target.object, &body),
+            false => Fingerprint::None,
         };
         // `unsigned` saves hashing the data; other bodies are small documents and stay signed.
         let payload_hash = match self.target.payload_signing {
@@ -129,7 +133,7 @@ impl<I: Imports> Client<I> {
             operation,
             payload,
             payload_hash,
-            checksum,
+            fingerprint,
             attempts: 0,
             refreshed: false,
             clock_corrected: false,
@@ -142,7 +146,19 @@ impl<I: Imports> Client<I> {
 
     /// Take the answer if it is there already; never waits.
     pub fn take(&mut self, ticket: Ticket) -> Option<Answer> {
-        self.answers.remove(&ticket)
+        let answer = self.answers.remove(&ticket);
+        self.taken += u64::from(answer.is_some());
+        answer
+    }
+
+    /// Answers taken so far.
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Whether an answer, repeated since or not, told that the store keeps other bytes than it was sent.
+    pub fn saw_damage(&self) -> bool {
+        self.saw_damage
     }
 
     /// Wait until some request in flight has an answer, and repeat or file it. False when nothing is in flight.
@@ -181,14 +197,19 @@ impl<I: Imports> Client<I> {
     /// Start a request and wait for its answer.
     pub fn call(&mut self, operation: Operation, body: Vec<u8>) -> Answer {
         let ticket = self.start(operation.clone(), body);
+        self.answer(&operation, ticket)
+    }
+
+    /// Wait for the answer to an operation; one that was taken before is a defect.
+    pub fn answer(&mut self, operation: &Operation, ticket: Ticket) -> Answer {
         match self.wait(ticket) {
             Some(answer) => answer,
             None => {
                 let cause = Cause::Defect("its answer was taken twice".into());
                 Answer {
-                    result: Err(self.error(&operation, cause, 0, Decision::Refuse, true)),
+                    result: Err(self.error(operation, cause, 0, Decision::Refuse, true)),
                     doubtful: true,
-                    checksum: None,
+                    fingerprint: Fingerprint::None,
                 }
             }
         }
@@ -207,7 +228,7 @@ impl<I: Imports> Client<I> {
         outcome: Result<Response, TransportError>,
     ) {
         let read = match &outcome {
-            Ok(response) => reply::read(&job.operation, job.checksum.as_ref(), response),
+            Ok(response) => reply::read(&job.operation, job.fingerprint.checksum(), response),
             Err(error) => Err(Cause::Transport(error.clone())),
         };
         let cause = match read {
@@ -215,6 +236,7 @@ impl<I: Imports> Client<I> {
             Err(cause) => cause,
         };
         job.doubtful |= cause.may_have_taken_effect();
+        self.saw_damage |= matches!(cause, Cause::Damaged { .. });
         let mut decision = retry::decide(&cause);
         let refresh = match decision {
             Decision::Refuse | Decision::GiveUp => None,
@@ -254,14 +276,14 @@ impl<I: Imports> Client<I> {
         let answer = Answer {
             result,
             doubtful: job.doubtful,
-            checksum: job.checksum,
+            fingerprint: job.fingerprint,
         };
         self.answers.insert(ticket, answer);
     }
 
     /// Sign and send; what cannot be signed is filed as failed.
     fn send(&mut self, ticket: Ticket, mut job: Job<I>, delay_ms: u32, refresh: Refresh) {
-        let unsigned = Unsigned::new(&self.target, &job.operation, job.checksum.as_ref());
+        let unsigned = Unsigned::new(&self.target, &job.operation, job.fingerprint.checksum());
         let signed = self
             .key(&job, refresh)
             .map_err(Cause::Signer)

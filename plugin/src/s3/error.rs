@@ -17,6 +17,8 @@ pub enum Cause {
     Answer(ErrorAnswer),
     /// The store answered success, but not in the form that the operation has.
     Malformed { status: u16, what: String },
+    /// The store answered success, with another checksum than that of the bytes sent.
+    Damaged { status: u16 },
     /// There is no answer.
     Transport(TransportError),
     /// There is no key to sign with.
@@ -49,7 +51,7 @@ impl Cause {
     pub fn may_have_taken_effect(&self) -> bool {
         match self {
             Cause::Answer(answer) => !(300..500).contains(&answer.status),
-            Cause::Malformed { .. } => true,
+            Cause::Malformed { .. } | Cause::Damaged { .. } => true,
             Cause::Transport(TransportError::Timeout(_) | TransportError::Interrupted(_)) => true,
             Cause::Transport(TransportError::TooLarge(_)) => true,
             Cause::Transport(_) | Cause::Signer(_) | Cause::Defect(_) => false,
@@ -93,7 +95,7 @@ impl S3Error {
     pub fn status(&self) -> Option<u16> {
         match self.cause.as_ref() {
             Cause::Answer(answer) => Some(answer.status),
-            Cause::Malformed { status, .. } => Some(*status),
+            Cause::Malformed { status, .. } | Cause::Damaged { status } => Some(*status),
             Cause::Transport(_) | Cause::Signer(_) | Cause::Defect(_) => None,
         }
     }
@@ -122,6 +124,16 @@ impl S3Error {
         }
     }
 
+    /// Whether the store said that it keeps other bytes than were sent.
+    pub fn is_damaged(&self) -> bool {
+        matches!(*self.cause, Cause::Damaged { .. })
+    }
+
+    /// Whether the store keeps the object where it must be restored from before it can be read.
+    pub fn is_archived(&self) -> bool {
+        self.code() == Some("InvalidObjectState")
+    }
+
     /// Whether `If-None-Match` found an object.
     pub fn is_precondition_failed(&self) -> bool {
         self.code() == Some("PreconditionFailed") || self.status() == Some(412)
@@ -132,6 +144,7 @@ impl S3Error {
         match self.cause.as_ref() {
             Cause::Answer(answer) => self.remedy_for(answer),
             Cause::Malformed { .. } => Some(NOT_S3.into()),
+            Cause::Damaged { .. } => Some(DAMAGED.into()),
             Cause::Transport(TransportError::TooLarge(_)) => Some(NOT_S3.into()),
             // The host says by itself when the other end speaks no TLS at all.
             Cause::Transport(TransportError::Tls(text)) if text.contains("plain HTTP") => None,
@@ -240,6 +253,10 @@ impl fmt::Display for S3Error {
             Cause::Malformed { status, what } => {
                 write!(f, "{status}, but the answer is not S3's: {what}")?;
             }
+            Cause::Damaged { status } => write!(
+                f,
+                "{status}, but the store's checksum is another than that of the bytes sent"
+            )?,
             Cause::Transport(error) => fmt_transport(error, f)?,
             Cause::Signer(error) => fmt_signer(error, f)?,
             Cause::Defect(text) => f.write_str(text)?,
@@ -277,6 +294,7 @@ fn fmt_signer(error: &SignerError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 const NOT_S3: &str =
     "something other than an S3 store (a proxy, a web page) seems to answer: check endpoint_url";
+const DAMAGED: &str = "something between here and the store changes what passes, or the store keeps other bytes than it gets";
 const KMS: &str = "the credentials need kms:GenerateDataKey and kms:Decrypt on the key, and it must be enabled and in \
                    the bucket's region: check kms_key_id";
 

@@ -5,6 +5,7 @@ pub mod checksum;
 pub mod client;
 pub mod endpoint;
 pub mod error;
+pub mod fingerprint;
 pub mod reply;
 pub mod request;
 pub mod retry;

@@ -1,10 +1,13 @@
 //! What S3 answered, in types. Answers are untrusted: bounded, never assumed to be XML, and a success counts only
 //! when it has what the operation promises.
 
+use crate::config::limits::MAX_KMS_KEY_ID_BYTES;
 use crate::imports::Response;
 use crate::s3::checksum::Checksum;
 use crate::s3::error::{Cause, ErrorAnswer, MESSAGE_LIMIT_CHARS};
-use crate::s3::request::{ATTEMPT_HEADER, ENCRYPTION_HEADER, Operation, RUN_HEADER};
+use crate::s3::request::{
+    ATTEMPT_HEADER, ENCRYPTION_HEADER, ENCRYPTION_KEY_HEADER, Operation, RUN_HEADER,
+};
 use crate::s3::xml::{self, Element};
 use crate::settings::ChecksumAlgorithm;
 use crate::upload::notes::MAX_UPLOAD_ID_BYTES;
@@ -22,13 +25,13 @@ pub enum Reply {
         /// The store's checksum, base64, perhaps with `-<parts>`.
         checksum: Option<String>,
         /// How the store says that it encrypts the object.
-        encryption: Option<String>,
+        encryption: ServerSide,
     },
     /// An upload is open.
     Created {
         upload_id: String,
         /// How the store says that it will encrypt the object.
-        encryption: Option<String>,
+        encryption: ServerSide,
     },
     /// What HEAD says of an object.
     Head(ObjectHead),
@@ -48,7 +51,31 @@ pub struct ObjectHead {
     /// Who wrote it, where it was this plugin.
     pub run_id: Option<String>,
     pub attempt: Option<String>,
-    pub checksum: Option<String>,
+    /// The store's checksums of it: some keep several.
+    pub checksums: Vec<(ChecksumAlgorithm, String)>,
+    pub encryption: ServerSide,
+}
+
+impl ObjectHead {
+    /// Whether this run, in whatever attempt, wrote it.
+    pub fn is_of(&self, run_id: &str) -> bool {
+        self.run_id.as_deref() == Some(run_id)
+    }
+
+    /// The store's checksum of this algorithm.
+    pub fn checksum(&self, algorithm: ChecksumAlgorithm) -> Option<&str> {
+        let found = self.checksums.iter().find(|(other, _)| *other == algorithm);
+        found.map(|(_, text)| text.as_str())
+    }
+}
+
+/// What the store says of server-side encryption.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServerSide {
+    /// `AES256`, `aws:kms`; absent where it says nothing.
+    pub algorithm: Option<String>,
+    /// The KMS key, mostly as an ARN.
+    pub key_id: Option<String>,
 }
 
 /// An open upload.
@@ -102,12 +129,13 @@ impl Reply {
         }
     }
 
-    pub fn encryption(&self) -> Option<&str> {
+    pub fn encryption(&self) -> Option<&ServerSide> {
         match self {
             Reply::Stored { encryption, .. } | Reply::Created { encryption, .. } => {
-                encryption.as_deref()
+                Some(encryption)
             }
-            _ => None,
+            Reply::Head(head) => Some(&head.encryption),
+            Reply::Body(_) | Reply::Uploads(_) | Reply::Done => None,
         }
     }
 }
@@ -125,7 +153,7 @@ pub fn read(
         status: response.status,
         what,
     };
-    let encryption = response.header(ENCRYPTION_HEADER).and_then(name);
+    let encryption = server_side(response);
     match operation {
         Operation::PutObject { .. } | Operation::UploadPart { .. } => {
             let etag = response
@@ -138,9 +166,9 @@ pub fn read(
             if let (Some(sent), Some(stored)) = (sent, &checksum)
                 && sent.base64() != *stored
             {
-                return Err(malformed(
-                    "its checksum is another than that of the bytes sent".into(),
-                ));
+                return Err(Cause::Damaged {
+                    status: response.status,
+                });
             }
             Ok(Reply::Stored {
                 etag,
@@ -166,7 +194,7 @@ pub fn read(
                 .ok_or_else(|| malformed("it has no ETag".into()))?;
             let checksum = checksum
                 .as_ref()
-                .and_then(|ours| root.child_text(ours.algorithm.element()))
+                .and_then(|ours| root.child_text(ours.algorithm().element()))
                 .and_then(name);
             Ok(Reply::Stored {
                 etag,
@@ -224,22 +252,29 @@ fn listed(root: &Element) -> Vec<ListedUpload> {
     uploads.collect()
 }
 
+fn server_side(response: &Response) -> ServerSide {
+    // The key's id may be as long as the one in the configuration, and is compared as a whole.
+    let key_id = response
+        .header(ENCRYPTION_KEY_HEADER)
+        .filter(|id| id.len() <= MAX_KMS_KEY_ID_BYTES && !id.is_empty());
+    ServerSide {
+        algorithm: response.header(ENCRYPTION_HEADER).and_then(name),
+        key_id: key_id.map(|id| clean(id, MAX_KMS_KEY_ID_BYTES)),
+    }
+}
+
 fn head(response: &Response) -> Option<ObjectHead> {
-    let checksums = [
-        ChecksumAlgorithm::Crc64Nvme,
-        ChecksumAlgorithm::Crc32c,
-        ChecksumAlgorithm::Crc32,
-        ChecksumAlgorithm::Sha256,
-    ];
+    let checksum = |algorithm: &ChecksumAlgorithm| {
+        let text = response.header(algorithm.header()).and_then(name)?;
+        Some((*algorithm, text))
+    };
     Some(ObjectHead {
         bytes: response.header("content-length")?.trim().parse().ok()?,
         etag: response.header("etag").and_then(name)?,
         run_id: response.header(RUN_HEADER).and_then(name),
         attempt: response.header(ATTEMPT_HEADER).and_then(name),
-        checksum: checksums
-            .iter()
-            .find_map(|algorithm| response.header(algorithm.header()))
-            .and_then(name),
+        checksums: ChecksumAlgorithm::ALL.iter().filter_map(checksum).collect(),
+        encryption: server_side(response),
     })
 }
 

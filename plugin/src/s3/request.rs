@@ -14,6 +14,8 @@ pub const ATTEMPT_HEADER: &str = "x-amz-meta-batch-export-attempt";
 
 /// Asks for server-side encryption, and in an answer says that it is done.
 pub const ENCRYPTION_HEADER: &str = "x-amz-server-side-encryption";
+/// Names the KMS key to encrypt with, and in an answer the one that was used.
+pub const ENCRYPTION_KEY_HEADER: &str = "x-amz-server-side-encryption-aws-kms-key-id";
 
 /// What the plugin asks of S3.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -270,11 +272,11 @@ fn headers(
             headers.add("content-type", "application/xml");
             headers.forbid_overwriting(target);
             if let Some(checksum) = checksum {
-                headers.add("x-amz-checksum-type", checksum.algorithm.multipart_type());
+                headers.add("x-amz-checksum-type", checksum.algorithm().multipart_type());
                 headers.add("x-amz-mp-object-size", &bytes.to_string());
                 // A composite checksum is compared with the answer instead: stores differ in the form they take.
-                if checksum.algorithm.multipart_type() == "FULL_OBJECT" {
-                    headers.add(checksum.algorithm.header(), &checksum.text);
+                if let Some(whole) = checksum.whole() {
+                    headers.add(checksum.algorithm().header(), whole);
                 }
             }
         }
@@ -302,7 +304,7 @@ impl Headers {
         match &object.encryption {
             Encryption::BucketDefault | Encryption::Aes256 => {}
             Encryption::Kms { key_id } => {
-                self.add("x-amz-server-side-encryption-aws-kms-key-id", key_id);
+                self.add(ENCRYPTION_KEY_HEADER, key_id);
             }
         }
         if let Some(class) = &object.storage_class {

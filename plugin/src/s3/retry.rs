@@ -76,7 +76,7 @@ const CODES: &[(&str, Decision)] = &[
 pub fn decide(cause: &Cause) -> Decision {
     match cause {
         Cause::Answer(answer) => decide_answer(answer),
-        Cause::Malformed { .. } => Retry,
+        Cause::Malformed { .. } | Cause::Damaged { .. } => Retry,
         Cause::Transport(error) => match error {
             TransportError::Connect(_)
             | TransportError::Timeout(_)
@@ -107,6 +107,10 @@ fn decide_answer(answer: &ErrorAnswer) -> Decision {
         (Some(decision), _) => decision,
         // A code that says what a person must do, even where a gateway put a 500 on it.
         (None, Some(code)) if code.starts_with("KMS.") || PERMANENT.contains(&code) => Refuse,
+        // HEAD has no room for a code: S3 answers so to credentials that expired.
+        (None, None) if answer.status == 400 && answer.message.is_empty() => RefreshCredentials,
+        // Of the conflicts without a code, that of two operations at once passes.
+        (None, None) if answer.status == 409 => Retry,
         (None, _) => decide_status(answer.status),
     };
     match answer.retry_after_ms {
@@ -203,8 +207,10 @@ mod tests {
             (503, "", Retry),
             (504, "", Retry),
             (522, "", Retry),
-            (400, "", Refuse),
+            (400, "", RefreshCredentials),
             (401, "", Refuse),
+            (409, "", Retry),
+            (409, "SomethingNew", Refuse),
             (403, "", Refuse),
             (404, "", Refuse),
             (301, "", Refuse),
@@ -273,10 +279,18 @@ mod tests {
                 },
                 Retry,
             ),
+            (Cause::Damaged { status: 200 }, Retry),
+            (Cause::Defect(text()), Refuse),
         ];
         for (cause, expected) in table {
             assert_eq!(decide(&cause), expected, "{cause:?}");
         }
+    }
+
+    #[test]
+    fn a_defect_is_a_class_of_its_own() {
+        let cause = Cause::Defect("why".to_owned());
+        assert_eq!(class(decide(&cause), &cause), Class::Defect);
     }
 
     #[test]

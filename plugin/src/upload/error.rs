@@ -23,11 +23,14 @@ pub enum UploadError {
     /// The completeness proof failed: parts or bytes are missing. Nothing was completed.
     #[error("`{key}` was not completed: {what}")]
     Incomplete { key: String, what: String },
-    /// The store's checksum of the whole object is another than ours.
+    /// What this attempt wrote is stored, and is not what was sent.
+    #[error("`{key}` arrived damaged: {why}")]
+    Corrupt { key: String, why: String },
+    /// The store answered a checksum that says nothing of the bytes sent.
     #[error(
-        "`{key}` arrived damaged: the store computed another checksum than the one of the bytes sent"
+        "whether `{key}` arrived undamaged cannot be told: {why}; set checksum to another algorithm, or to none"
     )]
-    Corrupt { key: String },
+    Incomparable { key: String, why: String },
     /// The store took the settings of encryption and did not follow them.
     #[error(
         "`{key}` is not encrypted: encryption = \"{asked}\" was asked for, and the store's answer {}; set up \
@@ -38,6 +41,16 @@ pub enum UploadError {
         key: String,
         asked: &'static str,
         answered: Option<String>,
+    },
+    /// The store encrypted with another key than it was asked to.
+    #[error(
+        "`{key}` is encrypted with the key `{answered}`, and kms_key_id asks for `{asked}`: check kms_key_id and the \
+         store's settings"
+    )]
+    OtherEncryptionKey {
+        key: String,
+        asked: String,
+        answered: String,
     },
     /// `if_none_match` forbids overwriting, and the object that is there is not this run's.
     #[error(
@@ -58,13 +71,36 @@ pub enum UploadError {
     Misuse { key: String, what: String },
 }
 
+impl UploadError {
+    /// The key under which this attempt may have left an object that nobody should read: damaged, or not encrypted as
+    /// asked.
+    pub fn condemned_key(&self) -> Option<&str> {
+        match self {
+            UploadError::Corrupt { key, .. }
+            | UploadError::Incomparable { key, .. }
+            | UploadError::Unencrypted { key, .. }
+            | UploadError::OtherEncryptionKey { key, .. } => Some(key),
+            UploadError::Store(error) if error.is_damaged() => Some(&error.key),
+            UploadError::Store(_)
+            | UploadError::Journal(_)
+            | UploadError::TooManyParts { .. }
+            | UploadError::Incomplete { .. }
+            | UploadError::Occupied { .. }
+            | UploadError::Unproven { .. }
+            | UploadError::Misuse { .. } => None,
+        }
+    }
+}
+
 impl From<UploadError> for Failure {
     fn from(error: UploadError) -> Self {
         let message = error.to_string();
         let retry_after_ms = match &error {
             UploadError::Store(inner) => return inner.clone().into_failure(),
             UploadError::TooManyParts { .. }
+            | UploadError::Incomparable { .. }
             | UploadError::Unencrypted { .. }
+            | UploadError::OtherEncryptionKey { .. }
             | UploadError::Occupied { .. } => {
                 return Failure::Refused(message);
             }

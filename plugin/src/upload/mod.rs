@@ -3,6 +3,7 @@
 
 mod closing;
 mod error;
+mod leftovers;
 mod multipart;
 pub mod notes;
 mod objects;
@@ -17,10 +18,11 @@ use crate::s3::client::{Client, Counts};
 use crate::s3::request::Operation;
 
 pub use error::UploadError;
-pub use objects::Leftovers;
+pub use leftovers::Leftovers;
+pub use objects::Seen;
 pub use sweep::LeftOpen;
 
-use closing::{ClosingFile, Step};
+use closing::{ClosingFile, Step, Write};
 use multipart::Multipart;
 use notes::Note;
 
@@ -80,6 +82,10 @@ pub struct Uploads<I: Imports> {
     files_opened: u64,
     /// Keys under which a repeated CreateMultipartUpload may have left an upload of unknown id.
     in_doubt: BTreeSet<String>,
+    /// Uploads that are no more, to be told with the next note.
+    closed: Vec<String>,
+    /// Keys under which this attempt may have left an object that nobody should read.
+    condemned: BTreeSet<String>,
     warnings: Vec<String>,
 }
 
@@ -105,6 +111,8 @@ impl<I: Imports> Uploads<I> {
             stored: BTreeMap::new(),
             files_opened: 0,
             in_doubt: BTreeSet::new(),
+            closed: Vec::new(),
+            condemned: BTreeSet::new(),
             warnings: Vec::new(),
         }
     }
@@ -197,7 +205,7 @@ impl<I: Imports> Uploads<I> {
     /// The open file has all its bytes: send what is left of it and finish it while the next is written.
     pub fn close(&mut self) -> Result<(), UploadError> {
         let mut file = self.take_open("no file is open to be closed")?;
-        let (step, checksum) = if file.upload.is_some() {
+        let step = if file.upload.is_some() {
             let sent = if file.buffer.is_empty() {
                 Ok(())
             } else {
@@ -207,23 +215,16 @@ impl<I: Imports> Uploads<I> {
                 self.open = Some(file);
                 return sent;
             }
-            (Step::Parts, None)
+            Step::Parts
         } else {
             let body = std::mem::take(&mut file.buffer);
             let operation = Operation::PutObject {
                 key: file.key.clone(),
                 content_type: file.content_type,
             };
-            (Step::Put(self.client.start(operation, body)), None)
+            self.look_then(Write { operation, body })
         };
-        self.closing.push(ClosingFile {
-            index: file.index,
-            key: file.key,
-            bytes: file.bytes,
-            checksum,
-            upload: file.upload,
-            step,
-        });
+        self.closing.push(ClosingFile::new(file, step));
         self.advance()
     }
 
@@ -239,23 +240,25 @@ impl<I: Imports> Uploads<I> {
         let left_open = self.sweep_in_doubt();
         self.warnings
             .extend(left_open.iter().map(LeftOpen::to_string));
+        self.tell_closed();
         Ok(std::mem::take(&mut self.stored).into_values().collect())
     }
 
-    /// Give up every file that is not stored; returns what could not be cleaned up.
-    pub fn abort_all(&mut self) -> Vec<LeftOpen> {
+    /// Give up every file that is not stored, and delete what is stored and should not be read; returns what could not
+    /// be cleaned up, and which objects were deleted.
+    pub fn abort_all(&mut self) -> Vec<String> {
         let open = self
             .open
             .take()
             .and_then(|file| Some((file.key, file.upload?)));
         let mut uploads: Vec<(String, Multipart)> = open.into_iter().collect();
         for file in std::mem::take(&mut self.closing) {
-            if let Step::Put(ticket)
-            | Step::Look { ticket, .. }
-            | Step::Complete(ticket)
-            | Step::Prove { ticket, .. } = file.step
-            {
+            if let Some(ticket) = file.step.ticket() {
                 self.client.cancel(ticket);
+            }
+            // A store that damaged one object may have damaged the others that it has not answered for.
+            if file.upload.is_none() && self.client.saw_damage() {
+                self.condemned.insert(file.key.clone());
             }
             uploads.extend(file.upload.map(|upload| (file.key, upload)));
         }
@@ -267,7 +270,11 @@ impl<I: Imports> Uploads<I> {
             left_open.extend(self.abort_upload(&key, upload.upload_id()).err());
         }
         left_open.extend(self.sweep_in_doubt());
-        left_open
+        self.tell_closed();
+        let mut remarks = self.take_warnings();
+        remarks.extend(left_open.iter().map(LeftOpen::to_string));
+        remarks.extend(self.delete_condemned());
+        remarks
     }
 
     fn take_open(&mut self, what: &str) -> Result<OpenFile, UploadError> {
@@ -301,49 +308,71 @@ impl<I: Imports> Uploads<I> {
         self.advance()
     }
 
-    /// Note first, then create, then note the id: at no moment can a crash leave an upload that no note tells of.
     fn begin_upload(&mut self, file: &mut OpenFile) -> Result<(), UploadError> {
-        let key = file.key.clone();
-        self.note(Note::Begun { key: key.clone() })?;
+        let (upload, begun) = self.create(&file.key, file.content_type);
+        // From here on `abort_all` knows of it, even if what followed failed.
+        file.upload = upload;
+        self.condemn_after(&begun);
+        begun
+    }
+
+    /// Note first, then create, then note the id: at no moment can a crash leave an upload that no note tells of. An
+    /// upload that exists is returned even when something about it is wrong.
+    pub(crate) fn create(
+        &mut self,
+        key: &str,
+        content_type: &'static str,
+    ) -> (Option<Multipart>, Result<(), UploadError>) {
+        let begun = Note::Begun {
+            key: key.to_owned(),
+        };
+        if let Err(error) = self.note(&begun) {
+            return (None, Err(error));
+        }
         let operation = Operation::CreateMultipartUpload {
-            key: key.clone(),
-            content_type: file.content_type,
+            key: key.to_owned(),
+            content_type,
         };
         let answer = self.client.call(operation, Vec::new());
         let (upload_id, encrypted) = match answer.result {
             Ok(reply) => {
-                let encrypted = proof::confirms_encryption(&key, &reply, self.client.target());
+                let encrypted = proof::confirms_encryption(key, &reply, self.client.target());
                 (reply.into_upload_id(), encrypted)
             }
             Err(error) => {
                 if answer.doubtful {
-                    self.in_doubt.insert(key);
+                    self.in_doubt.insert(key.to_owned());
                 } else {
-                    self.note_or_log(Note::Settled { key });
+                    self.note_or_log(&Note::Settled {
+                        key: key.to_owned(),
+                    });
                 }
-                return Err(error.into());
+                return (None, Err(error.into()));
             }
         };
-        // From here on `abort_all` knows of it, even if the note fails.
-        let is_encrypted = encrypted == Ok(true);
-        file.upload = Some(Multipart::new(upload_id.clone(), is_encrypted));
-        self.note(Note::Opened {
-            key: key.clone(),
+        let upload = Multipart::new(upload_id.clone(), encrypted == Ok(true));
+        let opened = Note::Opened {
+            key: key.to_owned(),
             upload_id,
-        })?;
+        };
+        let mut noted = self.note(&opened);
         if answer.doubtful {
             // An earlier attempt may have created another upload, whose id nobody knows.
-            self.note(Note::Begun { key: key.clone() })?;
-            self.in_doubt.insert(key);
+            noted = noted.and_then(|()| self.note(&begun));
+            self.in_doubt.insert(key.to_owned());
         }
-        encrypted.map(|_| ())
+        (Some(upload), noted.and(encrypted.map(|_| ())))
     }
 
     /// Wait until at most `count` closed files are unfinished.
     fn finish_down_to(&mut self, count: usize) -> Result<(), UploadError> {
         self.advance()?;
         while self.closing.len() > count {
-            if !self.client.progress() {
+            let waited = self.client.progress();
+            // Answers may have come in while another request was waited for.
+            let taken = self.client.taken();
+            self.advance()?;
+            if !waited && self.client.taken() == taken && self.closing.len() > count {
                 let key = self
                     .closing
                     .first()
@@ -354,7 +383,6 @@ impl<I: Imports> Uploads<I> {
                     what: "nothing is under way that would finish it".into(),
                 });
             }
-            self.advance()?;
         }
         Ok(())
     }
@@ -372,7 +400,9 @@ impl<I: Imports> Uploads<I> {
         }
         let mut position = 0;
         while position < self.closing.len() {
-            match self.advance_closing(position)? {
+            let advanced = self.advance_closing(position);
+            self.condemn_after(&advanced);
+            match advanced? {
                 Some(stored) => {
                     let file = self.closing.remove(position);
                     self.stored.insert(file.index, stored);
@@ -383,13 +413,28 @@ impl<I: Imports> Uploads<I> {
         Ok(())
     }
 
-    pub(crate) fn note(&self, note: Note) -> Result<(), UploadError> {
-        Ok(self.imports().note(&note.to_bytes())?)
+    /// Keep a note, and with it which uploads are no more.
+    pub(crate) fn note(&mut self, note: &Note) -> Result<(), UploadError> {
+        let bytes = notes::with_closed(Some(note), &mut self.closed);
+        Ok(self.imports().note(&bytes)?)
     }
 
     /// For notes that only spare `recover` some work.
-    pub(crate) fn note_or_log(&self, note: Note) {
-        if let Err(error) = self.imports().note(&note.to_bytes()) {
+    pub(crate) fn note_or_log(&mut self, note: &Note) {
+        let bytes = notes::with_closed(Some(note), &mut self.closed);
+        self.keep_or_log(&bytes);
+    }
+
+    /// Note the uploads that are no more, where no other note will take them along.
+    pub(crate) fn tell_closed(&mut self) {
+        while !self.closed.is_empty() {
+            let bytes = notes::with_closed(None, &mut self.closed);
+            self.keep_or_log(&bytes);
+        }
+    }
+
+    fn keep_or_log(&self, note: &[u8]) {
+        if let Err(error) = self.imports().note(note) {
             self.imports().log(
                 Level::Warn,
                 &format!("a note about a finished upload could not be kept: {error}"),

@@ -2,8 +2,8 @@
 //! no requests.
 
 use crate::imports::Imports;
-use crate::s3::checksum::Checksum;
 use crate::s3::client::{Client, Ticket};
+use crate::s3::fingerprint::{Fingerprint, ObjectFingerprint};
 use crate::s3::request::CompletedPart;
 use crate::upload::{UploadError, proof};
 
@@ -26,7 +26,7 @@ enum Part {
     },
     Acknowledged {
         etag: String,
-        checksum: Option<Checksum>,
+        fingerprint: Fingerprint,
         bytes: u64,
     },
 }
@@ -86,7 +86,7 @@ impl Multipart {
             let etag = reply.into_etag();
             *part = Part::Acknowledged {
                 etag,
-                checksum: answer.checksum,
+                fingerprint: answer.fingerprint,
                 bytes,
             };
             self.unanswered -= 1;
@@ -102,6 +102,14 @@ impl Multipart {
     /// Whether every part that was sent is acknowledged.
     pub fn is_acknowledged(&self) -> bool {
         self.unanswered == 0
+    }
+
+    /// Of the object that the acknowledged parts make.
+    pub fn fingerprint(&self) -> ObjectFingerprint {
+        ObjectFingerprint::of_parts(self.parts.iter().filter_map(|part| match part {
+            Part::Acknowledged { fingerprint, .. } => Some(fingerprint),
+            Part::UnderWay { .. } => None,
+        }))
     }
 
     /// The parts to complete the object of, proven to be all: 1 to n, each with an ETag, and together as many bytes
@@ -120,7 +128,7 @@ impl Multipart {
         for (number, part) in (1..).zip(&self.parts) {
             let Part::Acknowledged {
                 etag,
-                checksum,
+                fingerprint,
                 bytes,
             } = part
             else {
@@ -133,7 +141,7 @@ impl Multipart {
             completed.push(CompletedPart {
                 number,
                 etag: etag.clone(),
-                checksum: checksum.clone(),
+                checksum: fingerprint.checksum().cloned(),
             });
         }
         if completed.is_empty() {
@@ -155,7 +163,7 @@ mod tests {
     fn acknowledged(etag: &str, bytes: u64) -> Part {
         Part::Acknowledged {
             etag: etag.into(),
-            checksum: None,
+            fingerprint: Fingerprint::None,
             bytes,
         }
     }

@@ -7,8 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// key of 1,024 bytes a note stays under the contract's 4 KiB.
 pub const MAX_UPLOAD_ID_BYTES: usize = 2_048;
 
-/// One note. Its form is three lines: the word, the upload id (empty where none), and the key, which comes last
-/// because only it may hold line breaks.
+/// Longest note: the contract's own number.
+const MAX_NOTE_BYTES: usize = 4_096;
+
+/// What one note says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
     /// An upload of this key may exist from now on, under an id that is not known.
@@ -16,36 +18,55 @@ pub enum Note {
     /// The upload has this id; parts follow.
     Opened { key: String, upload_id: String },
     /// The upload is no more: completed or aborted.
-    Closed { key: String, upload_id: String },
+    Closed { upload_id: String },
     /// No upload of unknown id is left under this key.
     Settled { key: String },
 }
 
-impl Note {
-    /// The bytes to keep.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let (word, upload_id, key) = match self {
-            Note::Begun { key } => ("begun", "", key),
-            Note::Opened { key, upload_id } => ("opened", upload_id.as_str(), key),
-            Note::Closed { key, upload_id } => ("closed", upload_id.as_str(), key),
-            Note::Settled { key } => ("settled", "", key),
-        };
-        format!("{word}\n{upload_id}\n{key}").into_bytes()
+/// A note's bytes, and with them as many closed uploads as fit in front of it: that an upload is closed need not be
+/// kept at once, and a host counts notes. Each closed upload is two lines, the word and its id; then comes the word of
+/// what else is noted, the id (empty where none), and the key, which comes last because only it may hold line breaks.
+pub fn with_closed(note: Option<&Note>, closed: &mut Vec<String>) -> Vec<u8> {
+    let last = match note {
+        Some(Note::Begun { key }) => format!("begun\n\n{key}"),
+        Some(Note::Opened { key, upload_id }) => format!("opened\n{upload_id}\n{key}"),
+        Some(Note::Closed { upload_id }) => format!("closed\n{upload_id}\n"),
+        Some(Note::Settled { key }) => format!("settled\n\n{key}"),
+        None => String::new(),
+    };
+    let mut text = String::new();
+    while let Some(upload_id) = closed.last()
+        && let line = format!("closed\n{upload_id}\n")
+        && text.len() + line.len() + last.len() <= MAX_NOTE_BYTES
+    {
+        text.push_str(&line);
+        closed.pop();
     }
+    text.push_str(&last);
+    text.into_bytes()
+}
 
-    /// A kept note; `None` when this is none (a damaged journal, or another version's).
-    pub fn parse(bytes: &[u8]) -> Option<Note> {
-        let mut lines = std::str::from_utf8(bytes).ok()?.splitn(3, '\n');
-        let (word, upload_id, key) = (lines.next()?, lines.next()?, lines.next()?);
-        let (key, id) = (key.to_owned(), upload_id.to_owned());
-        match (word, upload_id.is_empty()) {
-            ("begun", true) => Some(Note::Begun { key }),
-            ("opened", false) => Some(Note::Opened { key, upload_id: id }),
-            ("closed", false) => Some(Note::Closed { key, upload_id: id }),
-            ("settled", true) => Some(Note::Settled { key }),
-            _ => None,
-        }
+/// What a kept note says; `None` when it is none (a damaged journal, or another version's).
+pub fn parse(bytes: &[u8]) -> Option<Vec<Note>> {
+    let mut rest = std::str::from_utf8(bytes).ok()?;
+    let mut notes = Vec::new();
+    while !rest.is_empty() {
+        let (word, after) = rest.split_once('\n')?;
+        let (upload_id, after) = after.split_once('\n')?;
+        let (key, id) = (after.to_owned(), upload_id.to_owned());
+        rest = "";
+        notes.push(match (word, upload_id.is_empty()) {
+            ("begun", true) => Note::Begun { key },
+            ("opened", false) => Note::Opened { key, upload_id: id },
+            ("closed", false) => {
+                rest = after;
+                Note::Closed { upload_id: id }
+            }
+            ("settled", true) => Note::Settled { key },
+            _ => return None,
+        });
     }
+    Some(notes).filter(|notes| !notes.is_empty())
 }
 
 /// What the notes of an instance say is still open.
@@ -64,24 +85,30 @@ impl Open {
     pub fn after<'a>(notes: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut open = Open::default();
         for bytes in notes {
-            match Note::parse(bytes) {
-                Some(Note::Begun { key }) => {
-                    open.in_doubt.insert(key);
-                }
-                Some(Note::Opened { key, upload_id }) => {
-                    open.in_doubt.remove(&key);
-                    open.uploads.insert(upload_id, key);
-                }
-                Some(Note::Closed { upload_id, .. }) => {
-                    open.uploads.remove(&upload_id);
-                }
-                Some(Note::Settled { key }) => {
-                    open.in_doubt.remove(&key);
-                }
+            match parse(bytes) {
+                Some(notes) => notes.into_iter().for_each(|note| open.follow(note)),
                 None => open.unreadable += 1,
             }
         }
         open
+    }
+
+    fn follow(&mut self, note: Note) {
+        match note {
+            Note::Begun { key } => {
+                self.in_doubt.insert(key);
+            }
+            Note::Opened { key, upload_id } => {
+                self.in_doubt.remove(&key);
+                self.uploads.insert(upload_id, key);
+            }
+            Note::Closed { upload_id } => {
+                self.uploads.remove(&upload_id);
+            }
+            Note::Settled { key } => {
+                self.in_doubt.remove(&key);
+            }
+        }
     }
 }
 
@@ -105,11 +132,13 @@ mod tests {
             upload_id: id.into(),
         }
     }
-    fn closed(key: &str, id: &str) -> Note {
+    fn closed(id: &str) -> Note {
         Note::Closed {
-            key: key.into(),
             upload_id: id.into(),
         }
+    }
+    fn bytes(note: &Note) -> Vec<u8> {
+        with_closed(Some(note), &mut Vec::new())
     }
     fn settled(key: &str) -> Note {
         Note::Settled { key: key.into() }
@@ -118,13 +147,8 @@ mod tests {
     #[test]
     fn every_note_reads_back_even_with_line_breaks_in_the_key() {
         for key in ["a/b", "", "line\nbreak\n", "ключ 🗝"] {
-            for note in [
-                begun(key),
-                opened(key, "id"),
-                closed(key, "id"),
-                settled(key),
-            ] {
-                assert_eq!(Note::parse(&note.to_bytes()), Some(note));
+            for note in [begun(key), opened(key, "id"), closed("id"), settled(key)] {
+                assert_eq!(parse(&bytes(&note)), Some(vec![note]));
             }
         }
     }
@@ -132,7 +156,27 @@ mod tests {
     #[test]
     fn the_longest_note_fits_the_contract() {
         let note = opened(&"k".repeat(1_024), &"i".repeat(MAX_UPLOAD_ID_BYTES));
-        assert!(note.to_bytes().len() <= 4_096);
+        assert!(bytes(&note).len() <= MAX_NOTE_BYTES);
+    }
+
+    /// However long ids and key are, every closed upload is told in the end, and no note is too long.
+    #[test]
+    fn closed_uploads_go_along_with_the_next_note_as_far_as_it_has_room() {
+        for id_bytes in [1, 130, MAX_UPLOAD_ID_BYTES - 9] {
+            let id = |n: usize| format!("{n}{}", "i".repeat(id_bytes));
+            let mut ids: Vec<String> = (0..5).map(id).collect();
+            let last = begun(&"k\n".repeat(512));
+            let mut told = Vec::new();
+            let mut note = Some(&last);
+            while note.is_some() || !ids.is_empty() {
+                let kept = with_closed(note.take(), &mut ids);
+                assert!(kept.len() <= MAX_NOTE_BYTES);
+                told.extend(parse(&kept).expect("a note"));
+            }
+            assert!(told.contains(&last));
+            let closed = (0..5).filter(|n| told.contains(&closed(&id(*n))));
+            assert_eq!((closed.count(), told.len()), (5, 6));
+        }
     }
 
     #[test]
@@ -141,11 +185,7 @@ mod tests {
             (vec![], &[], &[]),
             (vec![begun("a")], &[], &["a"]),
             (vec![begun("a"), opened("a", "1")], &[("1", "a")], &[]),
-            (
-                vec![begun("a"), opened("a", "1"), closed("a", "1")],
-                &[],
-                &[],
-            ),
+            (vec![begun("a"), opened("a", "1"), closed("1")], &[], &[]),
             (vec![begun("a"), settled("a")], &[], &[]),
             (
                 vec![begun("a"), opened("a", "1"), begun("a")],
@@ -158,16 +198,16 @@ mod tests {
                     opened("a", "1"),
                     begun("b"),
                     opened("b", "2"),
-                    closed("a", "1"),
+                    closed("1"),
                 ],
                 &[("2", "b")],
                 &[],
             ),
-            (vec![closed("a", "1")], &[], &[]),
+            (vec![closed("1")], &[], &[]),
         ];
         for (notes, uploads, in_doubt) in table {
-            let bytes: Vec<Vec<u8>> = notes.iter().map(Note::to_bytes).collect();
-            let open = Open::after(bytes.iter().map(Vec::as_slice));
+            let kept: Vec<Vec<u8>> = notes.iter().map(bytes).collect();
+            let open = Open::after(kept.iter().map(Vec::as_slice));
             let found: Vec<(&str, &str)> = open
                 .uploads
                 .iter()
@@ -184,13 +224,15 @@ mod tests {
 
     #[test]
     fn unreadable_notes_are_counted_and_never_panic() {
-        let notes: [&[u8]; 6] = [
+        let notes: [&[u8]; 8] = [
             b"",
             b"opened",
             b"opened\n\nkey",
             b"begun\nid\nkey",
             b"\xff\xfe\n\n",
             b"new\n\nkey",
+            b"closed\n\n",
+            b"closed\nid\nkey",
         ];
         assert_eq!(Open::after(notes).unreadable, notes.len());
     }

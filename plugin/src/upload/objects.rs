@@ -1,22 +1,23 @@
-//! Single objects beside the data files: the manifest, and what an earlier attempt left. Never deletes a key that
-//! it was not given.
+//! Single objects besides the data files: the manifest, and objects that should not be there. Never deletes a key that it
+//! was not given, nor an object without this run's mark.
 
 use crate::imports::Imports;
-use crate::s3::checksum::of_object;
+use crate::s3::client::Ticket;
 use crate::s3::error::S3Error;
+use crate::s3::fingerprint::{Fingerprint, ObjectFingerprint};
+use crate::s3::reply::{ObjectHead, Reply};
 use crate::s3::request::Operation;
 use crate::upload::proof::{self, Expected, Question};
 use crate::upload::{StoredFile, UploadError, Uploads};
 
-/// Most leftovers that one run deletes: a run that shrank from more files than this is reported instead.
-pub const MAX_LEFTOVERS: usize = 10_000;
-
-/// What became of an earlier attempt's files.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Leftovers {
-    pub deleted: Vec<String>,
-    /// Why the search ended early, in a sentence for the report.
-    pub warning: Option<String>,
+/// What stands under a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    Nothing,
+    /// An object that carries this run's mark: one of its attempts wrote it.
+    Ours(ObjectHead),
+    /// Somebody else's object.
+    Foreign,
 }
 
 impl<I: Imports> Uploads<I> {
@@ -27,112 +28,176 @@ impl<I: Imports> Uploads<I> {
         content_type: &'static str,
         body: Vec<u8>,
     ) -> Result<StoredFile, UploadError> {
+        let stored = self.try_put(key, content_type, body);
+        self.condemn_after(&stored);
+        if stored.is_err() && self.client.saw_damage() {
+            self.condemned.insert(key.to_owned());
+        }
+        stored
+    }
+
+    fn try_put(
+        &mut self,
+        key: &str,
+        content_type: &'static str,
+        body: Vec<u8>,
+    ) -> Result<StoredFile, UploadError> {
         let bytes = body.len() as u64;
-        let operation = Operation::PutObject {
-            key: key.to_owned(),
-            content_type,
+        let fingerprint = Fingerprint::of(&self.client.target().object, &body);
+        let fingerprint = ObjectFingerprint::of_body(&fingerprint);
+        let found = match self.client.target().object.if_none_match {
+            true => free_or_head(self.head(key))?,
+            false => None,
         };
-        let answer = self.client.call(operation, body);
-        let checksum = of_object([answer.checksum.as_ref()]);
-        let etag = match answer.result {
-            Ok(reply) => {
-                proof::encrypted(key, &reply, self.client.target())?;
-                reply.into_etag()
-            }
-            Err(error) => {
-                let Some(question) = Question::left_by(&error, answer.doubtful, false) else {
-                    return Err(error.into());
+        let etag = match found {
+            Some(head) => proof::recognise(key, head, &self.expecting(bytes, &fingerprint))?.etag,
+            None => {
+                let operation = Operation::PutObject {
+                    key: key.to_owned(),
+                    content_type,
                 };
-                let head = self
-                    .client
-                    .call(
-                        Operation::HeadObject {
-                            key: key.to_owned(),
-                        },
-                        Vec::new(),
-                    )
-                    .result;
-                let expected = Expected {
-                    target: self.client.target(),
-                    bytes,
-                    checksum: checksum.as_ref(),
-                };
-                proof::judge(question, &error, head, &expected)?.etag
+                let answer = self.client.call(operation, body);
+                match answer.result {
+                    Ok(reply) => {
+                        proof::encrypted(key, &reply, self.client.target())?;
+                        reply.into_etag()
+                    }
+                    Err(error) => {
+                        let Some(question) = Question::left_by(&error, answer.doubtful, false)
+                        else {
+                            return Err(error.into());
+                        };
+                        let head = self.head(key);
+                        let expected = self.expecting(bytes, &fingerprint);
+                        proof::judge(question, &error, head, &expected)?.etag
+                    }
+                }
             }
         };
         Ok(StoredFile {
             key: key.to_owned(),
             bytes,
             etag,
-            checksum,
+            checksum: fingerprint.checksum().cloned(),
         })
     }
 
-    /// Whether an object is there.
-    pub fn exists(&mut self, key: &str) -> Result<bool, S3Error> {
-        match self
-            .client
-            .call(
-                Operation::HeadObject {
-                    key: key.to_owned(),
-                },
-                Vec::new(),
-            )
-            .result
-        {
-            Ok(_) => Ok(true),
-            Err(error) if error.is_not_found() => Ok(false),
+    fn expecting<'a>(&'a self, bytes: u64, fingerprint: &'a ObjectFingerprint) -> Expected<'a> {
+        Expected {
+            target: self.client.target(),
+            bytes,
+            fingerprint,
+            is_encrypted: false,
+        }
+    }
+
+    fn head(&mut self, key: &str) -> Result<Reply, S3Error> {
+        let operation = Operation::HeadObject {
+            key: key.to_owned(),
+        };
+        self.client.call(operation, Vec::new()).result
+    }
+
+    /// What stands under a key.
+    pub fn look(&mut self, key: &str) -> Result<Seen, S3Error> {
+        let answer = self.head(key);
+        self.seen(answer)
+    }
+
+    /// What stands under each of some keys, looked at side by side. Ends with the first that cannot be told.
+    pub fn look_at_all(&mut self, keys: Vec<String>) -> Result<Vec<(String, Seen)>, S3Error> {
+        let looks: Vec<(Operation, Ticket)> = keys
+            .into_iter()
+            .map(|key| {
+                let operation = Operation::HeadObject { key };
+                let ticket = self.client.start(operation.clone(), Vec::new());
+                (operation, ticket)
+            })
+            .collect();
+        let mut all_seen = Vec::with_capacity(looks.len());
+        let mut looks = looks.into_iter();
+        while let Some((operation, ticket)) = looks.next() {
+            let answer = self.client.answer(&operation, ticket).result;
+            match self.seen(answer) {
+                Ok(seen) => all_seen.push((operation.key().to_owned(), seen)),
+                Err(error) => {
+                    looks.for_each(|(_, ticket)| self.client.cancel(ticket));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(all_seen)
+    }
+
+    fn seen(&self, answer: Result<Reply, S3Error>) -> Result<Seen, S3Error> {
+        match answer {
+            Ok(reply) => {
+                let head = reply.into_head();
+                match head.is_of(&self.client.target().run_id) {
+                    true => Ok(Seen::Ours(head)),
+                    false => Ok(Seen::Foreign),
+                }
+            }
+            Err(error) if error.is_not_found() => Ok(Seen::Nothing),
             Err(error) => Err(error),
         }
     }
 
     /// Delete an object; one that is not there is deleted.
     pub fn delete(&mut self, key: &str) -> Result<(), S3Error> {
-        match self
-            .client
-            .call(
-                Operation::DeleteObject {
-                    key: key.to_owned(),
-                },
-                Vec::new(),
-            )
-            .result
-        {
+        let operation = Operation::DeleteObject {
+            key: key.to_owned(),
+        };
+        match self.client.call(operation, Vec::new()).result {
             Ok(_) => Ok(()),
             Err(error) if error.is_not_found() => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// Delete the files that an earlier attempt left under the keys that would come next, up to the first that is
-    /// not there. What the credentials do not allow is reported and harms nobody: readers go by the manifest.
-    pub fn remove_leftovers(&mut self, next_keys: impl IntoIterator<Item = String>) -> Leftovers {
-        let mut leftovers = Leftovers::default();
-        for key in next_keys {
-            if leftovers.deleted.len() == MAX_LEFTOVERS {
-                leftovers.warning = Some(format!(
-                    "{MAX_LEFTOVERS} files of an earlier attempt were deleted, and there may be more from `{key}` on"
-                ));
-                break;
-            }
-            match self.exists(&key) {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
-                    leftovers.warning = Some(format!(
-                        "whether an earlier attempt left `{key}` could not be found out: {error}"
-                    ));
-                    break;
-                }
-            }
-            if let Err(error) = self.delete(&key) {
-                leftovers.warning = Some(format!(
-                    "an earlier attempt's file `{key}` stays beside this run's: {error}"
-                ));
-                break;
-            }
-            leftovers.deleted.push(key);
+    /// Keep in mind what a write left behind that nobody should read, for [`Uploads::abort_all`].
+    pub(super) fn condemn_after<T>(&mut self, outcome: &Result<T, UploadError>) {
+        if let Err(error) = outcome
+            && let Some(key) = error.condemned_key()
+        {
+            self.condemned.insert(key.to_owned());
         }
-        leftovers
+    }
+
+    /// Delete what this attempt wrote and nobody should read. Each remark names an object that is gone, or that stays
+    /// and why. What another attempt or program wrote in the meantime is left alone.
+    pub(super) fn delete_condemned(&mut self) -> Vec<String> {
+        let mut remarks = Vec::new();
+        for key in std::mem::take(&mut self.condemned) {
+            let attempt = self.client.target().attempt.clone();
+            let stays = |why: &dyn std::fmt::Display| {
+                format!("`{key}` may still be in the store, do not use it: {why}")
+            };
+            match self.look(&key) {
+                Ok(Seen::Ours(head)) if head.attempt.as_deref() == Some(attempt.as_str()) => {
+                    remarks.push(match self.delete(&key) {
+                        Ok(()) => format!("`{key}` was deleted again"),
+                        Err(error) => stays(&error),
+                    });
+                }
+                // Nothing of this attempt's is there.
+                Ok(Seen::Nothing | Seen::Ours(_)) => {}
+                Ok(Seen::Foreign) => {
+                    remarks.push(stays(&"the object there does not carry this run's mark"));
+                }
+                Err(error) => remarks.push(stays(&error)),
+            }
+        }
+        remarks
+    }
+}
+
+/// Where nothing may be overwritten, a key is free when the store says that nothing is there, or that the credentials
+/// may not look: then the condition that the write carries has to do. Any other error tells nothing, and stands.
+pub(super) fn free_or_head(looked: Result<Reply, S3Error>) -> Result<Option<Reply>, S3Error> {
+    match looked {
+        Ok(head) => Ok(Some(head)),
+        Err(error) if error.is_not_found() || error.is_forbidden() => Ok(None),
+        Err(error) => Err(error),
     }
 }

@@ -37,19 +37,42 @@ impl fmt::Display for LeftOpen {
     }
 }
 
-/// Abort an upload. One that is no more is aborted.
+/// How an upload came to be no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gone {
+    /// This abort ended it.
+    Aborted,
+    /// It was completed or aborted before.
+    Before,
+}
+
+/// Abort an upload, and once more where that ended it: a part that was under way is stored after the abort, and stays
+/// until the next one.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html>
 pub fn abort<I: Imports>(
     client: &mut Client<I>,
     key: &str,
     upload_id: &str,
-) -> Result<(), LeftOpen> {
+) -> Result<Gone, LeftOpen> {
+    let gone = abort_once(client, key, upload_id)?;
+    if gone == Gone::Aborted {
+        abort_once(client, key, upload_id)?;
+    }
+    Ok(gone)
+}
+
+fn abort_once<I: Imports>(
+    client: &mut Client<I>,
+    key: &str,
+    upload_id: &str,
+) -> Result<Gone, LeftOpen> {
     let operation = Operation::AbortMultipartUpload {
         key: key.to_owned(),
         upload_id: upload_id.to_owned(),
     };
     match client.call(operation, Vec::new()).result {
-        Ok(_) => Ok(()),
-        Err(error) if error.is_not_found() => Ok(()),
+        Ok(_) => Ok(Gone::Aborted),
+        Err(error) if error.is_not_found() => Ok(Gone::Before),
         Err(error) => Err(LeftOpen {
             key: key.to_owned(),
             upload_id: Some(upload_id.to_owned()),
@@ -104,7 +127,7 @@ pub fn sweep<I: Imports>(
     let mut left_open = Vec::new();
     for upload_id in found.into_iter().filter(|id| !keep.contains(&id.as_str())) {
         match abort(client, key, &upload_id) {
-            Ok(()) => gone.push(upload_id),
+            Ok(_) => gone.push(upload_id),
             Err(left) => left_open.push(left),
         }
     }
@@ -113,17 +136,14 @@ pub fn sweep<I: Imports>(
 
 impl<I: Imports> Uploads<I> {
     /// Abort an upload and note that it is gone.
-    pub(super) fn abort_upload(&mut self, key: &str, upload_id: &str) -> Result<(), LeftOpen> {
+    pub(crate) fn abort_upload(&mut self, key: &str, upload_id: &str) -> Result<(), LeftOpen> {
         abort(&mut self.client, key, upload_id)?;
-        self.note_or_log(Note::Closed {
-            key: key.to_owned(),
-            upload_id: upload_id.to_owned(),
-        });
+        self.closed.push(upload_id.to_owned());
         Ok(())
     }
 
     /// Clean up under the keys where a repeated CreateMultipartUpload may have left an upload of unknown id.
-    pub(super) fn sweep_in_doubt(&mut self) -> Vec<LeftOpen> {
+    pub(crate) fn sweep_in_doubt(&mut self) -> Vec<LeftOpen> {
         let keep: Vec<String> = self
             .closing
             .iter()
@@ -136,7 +156,7 @@ impl<I: Imports> Uploads<I> {
         for key in std::mem::take(&mut self.in_doubt) {
             let (_, left_open) = sweep(&mut self.client, &key, &keep);
             if left_open.is_empty() {
-                self.note_or_log(Note::Settled { key });
+                self.note_or_log(&Note::Settled { key });
             }
             all_left_open.extend(left_open);
         }

@@ -71,11 +71,7 @@ impl Scene {
     }
 
     pub fn abort_all(&mut self) -> Vec<String> {
-        self.uploads
-            .abort_all()
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        self.uploads.abort_all()
     }
 }
 
@@ -147,8 +143,10 @@ fn a_store_that_does_not_encrypt_as_asked_is_refused() {
                 )
             );
             assert!(matches!(Failure::from(error), Failure::Refused(_)));
-            assert_eq!(scene.abort_all(), Vec::<String>::new());
             assert_eq!(*scene.world.arrived.borrow(), expected);
+            let deleted = format!("`{}` was deleted again", scene.key(0));
+            assert_eq!(scene.abort_all(), [deleted]);
+            assert_eq!(scene.stored(0), None);
         }
     }
 }
@@ -452,45 +450,6 @@ fn without_a_note_nothing_is_begun() {
         let failure = Failure::from(scene.export(&[&four_parts()]).unwrap_err());
         assert_eq!(failure, expected);
         assert_eq!(scene.world.count("CreateMultipartUpload"), 0);
-    }
-}
-
-#[test]
-fn a_rerun_with_fewer_files_deletes_the_rest() {
-    let mut scene = scene("", no_faults());
-    scene.export(&[b"a", b"b", b"c", b"d"]).unwrap();
-    let mut second = uploads(&scene.world, &scene.settings, &run("attempt-2"));
-    let next = || (2..).map(|index| scene.keys.data(index).unwrap());
-    let leftovers = second.remove_leftovers(next());
-    assert_eq!(leftovers.deleted, [scene.key(2), scene.key(3)]);
-    assert_eq!(leftovers.warning, None);
-    assert_eq!(
-        scene
-            .world
-            .store
-            .borrow()
-            .objects
-            .keys()
-            .collect::<Vec<_>>(),
-        [&scene.key(0), &scene.key(1)]
-    );
-}
-
-#[test]
-fn leftovers_that_may_not_be_deleted_are_reported() {
-    for operation in ["HeadObject", "DeleteObject"] {
-        let mut scene = scene("", no_faults());
-        scene.export(&[b"a", b"b"]).unwrap();
-        scene.world.denied.borrow_mut().insert(operation);
-        let leftovers = scene
-            .uploads
-            .remove_leftovers([scene.keys.data(1).unwrap()]);
-        assert_eq!(leftovers.deleted, Vec::<String>::new());
-        let warning = leftovers.warning.unwrap();
-        assert!(
-            warning.contains(&scene.key(1)) && warning.contains("403 AccessDenied"),
-            "{warning}"
-        );
     }
 }
 

@@ -1,8 +1,10 @@
 //! The plugin's upload path against a simulated store whose every answer can be delayed, lost, repeated, cut or
 //! replaced. Deterministic: a seed decides everything, and no test waits for anything but the simulator.
 
+mod condemned;
 mod conditional;
 mod disasters;
+mod leftovers;
 mod probe;
 mod runs;
 mod seeds;

@@ -11,7 +11,10 @@ use s3_destination::recover::recover;
 use s3_destination::settings::{Run, Settings};
 use s3_destination::upload::{StoredFile, Uploads};
 
-use crate::simulated::{Fault, Faults, Host, LIMITS, Random, World, run, settings, uploads};
+use crate::simulated::{
+    Fault, Faults, Host, LIMITS, Random, World, no_faults, run, settings, uploads,
+};
+use crate::store::{Checksums, Ignored};
 
 /// Runs as many seeds as the issue asks for; `SIMULATION_SEEDS` gives another number (`10000`) or one seed (`=77`).
 #[test]
@@ -49,11 +52,152 @@ enum Outcome {
     Killed,
 }
 
+/// What stands in the store before the run.
+struct Before {
+    /// Written by somebody else, and to stay whatever happens.
+    foreign: Vec<(String, Vec<u8>)>,
+    /// Keys after the run's own that an earlier attempt of the run wrote.
+    leftovers: Vec<String>,
+    /// Something stands under a key of the run, and is not what the run writes.
+    is_occupied: bool,
+}
+
 fn simulate(seed: u64) -> Outcome {
     let mut random = Random::new(seed ^ 0x5eed);
     let settings = random_settings(&mut random);
     let run = run("attempt-1");
-    let world = World::new(seed, &settings, &run, random_faults(&mut random));
+    let world = World::new(seed, &settings, &run, no_faults());
+    let supplied = random_files(&mut random, &settings, &run);
+    let before = random_past(&mut random, &world, &settings, &supplied);
+    random_adversities(&mut random, &world, &settings, &before);
+    let killed_at = (random.below(5) == 0).then(|| random.below(400));
+
+    let mut instance = uploads(&world, &settings, &run);
+    let result = export(&mut instance, &supplied, &mut random, killed_at);
+    assert!(
+        world.most_payloads.get() <= 4,
+        "{} payloads at once",
+        world.most_payloads.get()
+    );
+    let outcome = match result {
+        Ok(None) => {
+            drop(instance);
+            recovered(&world, &settings);
+            Outcome::Killed
+        }
+        Ok(Some(stored)) => {
+            assert!(!before.is_occupied, "something was overwritten or ignored");
+            let keys = KeyNames::new(&settings, &run).unwrap();
+            let next = (supplied.len() as u32..).map_while(|index| keys.data(index).ok());
+            let leftovers = instance.remove_leftovers(next);
+            let mut warnings = instance.take_warnings();
+            warnings.extend(leftovers.warnings);
+            drop(instance);
+            check_stored(&world, &supplied, &stored, &before, &warnings);
+            check_open(&world, &warnings);
+            Outcome::Stored
+        }
+        Err(failure) => {
+            let remarks = instance.abort_all();
+            drop(instance);
+            check_class(&failure, &before);
+            check_open(&world, &remarks);
+            check_damaged(&world, &supplied, &remarks);
+            recovered(&world, &settings);
+            Outcome::Failed
+        }
+    };
+    check_untouched(&world, &settings, &before);
+    outcome
+}
+
+/// Other people's objects are as they were, and with `if_none_match` nothing but this attempt's own is deleted.
+fn check_untouched(world: &World, settings: &Settings, before: &Before) {
+    let store = world.store.borrow();
+    for (key, bytes) in &before.foreign {
+        let object = store.objects.get(key).map(|object| &object.bytes);
+        assert!(object == Some(bytes), "`{key}` was somebody else's");
+    }
+    if settings.object.if_none_match {
+        for key in &before.leftovers {
+            assert!(store.objects.contains_key(key), "`{key}` was deleted");
+        }
+    }
+}
+
+/// What stands in the store before the run: an earlier attempt's files, more or fewer, and somebody else's.
+fn random_past(
+    random: &mut Random,
+    world: &Rc<World>,
+    settings: &Settings,
+    supplied: &[(String, Vec<u8>)],
+) -> Before {
+    let mut before = Before {
+        foreign: Vec::new(),
+        leftovers: Vec::new(),
+        is_occupied: false,
+    };
+    let conditional = settings.object.if_none_match;
+    let names = KeyNames::new(settings, &run("attempt-0")).unwrap();
+    let count = supplied.len() as u32;
+    let mut earlier = uploads(world, settings, &run("attempt-0"));
+    let mut write = |key: &str, bytes: &[u8]| {
+        earlier
+            .open(key.to_owned(), "application/x-ndjson")
+            .unwrap();
+        earlier.write(bytes).unwrap();
+        earlier.close().unwrap();
+    };
+    if random.below(3) == 0 {
+        // With `if_none_match` an earlier attempt's files are the same, or the run is refused.
+        let same = random.below(4) != 0;
+        for (key, bytes) in supplied.iter().take(random.below(4) as usize) {
+            match conditional && same {
+                true => write(key, bytes),
+                false => {
+                    let other: Vec<u8> = bytes.iter().map(|byte| byte ^ 1).collect();
+                    write(key, &other);
+                    before.is_occupied |= conditional;
+                }
+            }
+        }
+    }
+    let mut next = count;
+    if random.below(3) == 0 {
+        for _ in 0..1 + random.below(3) {
+            let key = names.data(next).unwrap();
+            write(&key, b"an earlier attempt had more");
+            before.leftovers.push(key);
+            next += 1;
+        }
+    }
+    earlier.settle().unwrap();
+    drop(earlier);
+    let mut foreign = |index: u32| {
+        let key = names.data(index).unwrap();
+        let bytes = b"somebody else's".to_vec();
+        world.store.borrow_mut().place(&key, &bytes);
+        before.foreign.push((key, bytes));
+    };
+    if random.below(4) == 0 {
+        foreign(next);
+    }
+    if conditional && count > 0 && random.below(4) == 0 {
+        foreign(random.below(count.into()) as u32);
+        before.is_occupied = true;
+    }
+    world.notes.borrow_mut().clear();
+    world.arrived.borrow_mut().clear();
+    before
+}
+
+fn random_adversities(
+    random: &mut Random,
+    world: &Rc<World>,
+    settings: &Settings,
+    before: &Before,
+) {
+    world.set_faults(random_faults(random));
     if random.below(8) == 0 {
         world
             .skew_s
@@ -72,44 +216,57 @@ fn simulate(seed: u64) -> Outcome {
         world.denied.borrow_mut().insert(random.pick(&denied));
     }
     if random.below(10) == 0 {
-        let denied = ["HeadObject", "AbortMultipartUpload", "ListMultipartUploads"];
+        let denied = [
+            "HeadObject",
+            "AbortMultipartUpload",
+            "ListMultipartUploads",
+            "DeleteObject",
+        ];
         world.denied.borrow_mut().insert(random.pick(&denied));
     }
-    let supplied = random_files(&mut random, &settings, &run);
-    let killed_at = (random.below(5) == 0).then(|| random.below(400));
+    let mut store = world.store.borrow_mut();
+    // Without the right to look, the condition is all that there is. A clock that is wrong looks like that on HEAD.
+    let may_look = !world.denied.borrow().contains("HeadObject") && world.skew_s.get() == 0;
+    if may_look && random.below(4) == 0 {
+        store.ignores_condition = random.pick(&[Ignored::Complete, Ignored::Always]);
+    }
+    store.checksums = match settings.object.if_none_match && !before.is_occupied {
+        true => random.pick(&[Checksums::AsAsked, Checksums::Several]),
+        false => random.pick(&[
+            Checksums::AsAsked,
+            Checksums::Composite,
+            Checksums::Several,
+            Checksums::Silent,
+        ]),
+    };
+    let tells = !matches!(store.checksums, Checksums::Silent);
+    store.damages = tells && settings.object.checksum.is_some() && random.below(30) == 0;
+    if store.damages {
+        // Of what nobody is told, nobody can say that it is damaged.
+        world.denied.borrow_mut().clear();
+        world.set_faults(no_faults());
+    }
+}
 
-    let mut instance = uploads(&world, &settings, &run);
-    let result = export(&mut instance, &supplied, &mut random, killed_at);
-    assert!(
-        world.most_payloads.get() <= 4,
-        "{} payloads at once",
-        world.most_payloads.get()
-    );
-    match result {
-        Ok(None) => {
-            drop(instance);
-            recovered(&world, &settings);
-            Outcome::Killed
-        }
-        Ok(Some(stored)) => {
-            let warnings = instance.take_warnings();
-            drop(instance);
-            check_stored(&world, &supplied, &stored);
-            check_open(&world, &warnings);
-            Outcome::Stored
-        }
-        Err(failure) => {
-            let left_open: Vec<String> = instance
-                .abort_all()
-                .iter()
-                .map(ToString::to_string)
-                .collect();
-            drop(instance);
-            check_class(&failure);
-            check_open(&world, &left_open);
-            recovered(&world, &settings);
-            Outcome::Failed
-        }
+/// An object of this attempt whose bytes are not those supplied is named: nobody may take it for good.
+fn check_damaged(world: &World, supplied: &[(String, Vec<u8>)], remarks: &[String]) {
+    let store = world.store.borrow();
+    for (key, bytes) in supplied {
+        let Some(object) = store.objects.get(key) else {
+            continue;
+        };
+        let mark = ("x-amz-meta-batch-export-attempt", "attempt-1");
+        let is_own = object
+            .headers
+            .iter()
+            .any(|(name, value)| (name.as_str(), value.as_str()) == mark);
+        let is_named = remarks
+            .iter()
+            .any(|remark| remark.contains(&format!("`{key}`")));
+        assert!(
+            !is_own || object.bytes == *bytes || is_named,
+            "`{key}` is damaged and nobody says so: {remarks:?}"
+        );
     }
 }
 
@@ -139,23 +296,44 @@ fn export<I: Imports>(
     Ok(Some(uploads.settle()?))
 }
 
-fn check_stored(world: &World, supplied: &[(String, Vec<u8>)], stored: &[StoredFile]) {
+fn check_stored(
+    world: &World,
+    supplied: &[(String, Vec<u8>)],
+    stored: &[StoredFile],
+    before: &Before,
+    warnings: &[String],
+) {
     let store = world.store.borrow();
     let keys: Vec<&String> = supplied.iter().map(|(key, _)| key).collect();
-    assert_eq!(
-        store.objects.keys().collect::<Vec<_>>(),
-        keys,
-        "the objects in the store"
-    );
     assert_eq!(
         stored.iter().map(|file| &file.key).collect::<Vec<_>>(),
         keys,
         "the files reported"
     );
+    let is_foreign = |key: &String| before.foreign.iter().any(|(other, _)| other == key);
+    for key in store.objects.keys() {
+        let is_known = keys.contains(&key) || is_foreign(key);
+        assert!(
+            is_known || (before.leftovers.contains(key) && !warnings.is_empty()),
+            "`{key}` is left and nobody says so"
+        );
+    }
     for ((key, bytes), file) in supplied.iter().zip(stored) {
         let object = &store.objects[key];
         assert!(object.bytes == *bytes, "`{key}` holds other bytes");
         assert_eq!(file.bytes, bytes.len() as u64);
+        let algorithm = file.checksum.as_ref().map(|checksum| checksum.algorithm());
+        let shown = algorithm.and_then(|algorithm| {
+            let header = object
+                .headers
+                .iter()
+                .find(|(name, _)| name == algorithm.header());
+            header.map(|(_, value)| value.as_str())
+        });
+        if let Some(shown) = shown.filter(|_| store.checksums != Checksums::Composite) {
+            let reported = file.checksum.as_ref().map(|checksum| checksum.text());
+            assert_eq!(reported, Some(shown), "the checksum of `{key}`");
+        }
     }
 }
 
@@ -173,10 +351,12 @@ fn check_open(world: &World, messages: &[String]) {
 }
 
 /// A person is called for what only a person can change, and for nothing else.
-fn check_class(failure: &Failure) {
+fn check_class(failure: &Failure, before: &Before) {
     match failure {
         Failure::Refused(message) => assert!(
-            message.contains("AccessDenied") || message.contains("the credentials may not read it"),
+            message.contains("AccessDenied")
+                || message.contains("the credentials may not read it")
+                || (before.is_occupied && message.contains("exists already")),
             "refused: {message}"
         ),
         Failure::Unavailable { message, .. } => {
@@ -229,16 +409,22 @@ fn random_files(random: &mut Random, settings: &Settings, run: &Run) -> Vec<(Str
 }
 
 fn random_settings(random: &mut Random) -> Settings {
-    settings(random.pick(&[
-        "",
+    let mut fields = vec![random.pick(&[
+        r#""checksum": "none""#,
         r#""checksum": "crc64nvme""#,
-        r#""checksum": "crc32c", "payload_signing": "signed""#,
-        r#""checksum": "crc32", "encryption": "AES256""#,
-        r#""checksum": "sha256", "storage_class": "STANDARD_IA""#,
-        r#""encryption": "aws:kms", "kms_key_id": "key-1", "payload_signing": "unsigned""#,
-        r#""if_none_match": true, "checksum": "crc64nvme""#,
-        r#""expected_bucket_owner": "123456789012", "metadata": {"team": "blue sky"}, "tags": {"a b": "c+d=e"}"#,
-    ]))
+        r#""checksum": "crc32c""#,
+        r#""checksum": "crc32""#,
+        r#""checksum": "sha256""#,
+    ])];
+    fields.extend(random.pick(&[
+        None,
+        Some(r#""payload_signing": "signed", "encryption": "AES256""#),
+        Some(r#""storage_class": "STANDARD_IA""#),
+        Some(r#""encryption": "aws:kms", "kms_key_id": "key-1", "payload_signing": "unsigned""#),
+        Some(r#""expected_bucket_owner": "123456789012", "metadata": {"team": "blue sky"}, "tags": {"a b": "c+d=e"}"#),
+    ]));
+    fields.extend((random.below(3) == 0).then_some(r#""if_none_match": true"#));
+    settings(&fields.join(", "))
 }
 
 fn random_faults(random: &mut Random) -> Faults {
@@ -288,8 +474,12 @@ fn random_faults(random: &mut Random) -> Faults {
         // Nobody between may repeat a POST by himself (RFC 9110, section 9.2.2), and an upload created twice behind
         // the plugin's back could only be found by listing after every run.
         let repeats_create = operation == "CreateMultipartUpload" && fault == Fault::Twice;
+        // A request without a body is not timed out for sending one, and HEAD could not say so.
+        let times_out = operation == "HeadObject" && fault == Fault::Error(400, "RequestTimeout");
         Some(if repeats_create {
             Fault::AnswerLost
+        } else if times_out {
+            Fault::Error(503, "SlowDown")
         } else {
             fault
         })

@@ -234,7 +234,23 @@ impl World {
             *count += 1;
             *count
         };
-        let Some(fault) = (self.faults.borrow_mut())(operation, count) else {
+        let fault = (self.faults.borrow_mut())(operation, count);
+        let mut answer = self.answer_with(request, fault);
+        if operation == "HeadObject"
+            && let Ok(response) = &mut answer
+        {
+            // HEAD has no body, and so no code and no message.
+            response.body.clear();
+        }
+        answer
+    }
+
+    fn answer_with(
+        &self,
+        request: &Arrived,
+        fault: Option<Fault>,
+    ) -> Result<Response, TransportError> {
+        let Some(fault) = fault else {
             return Ok(self.handle(request));
         };
         let page = |status| {
@@ -329,9 +345,15 @@ impl Drop for Exchange {
             request: Some(request),
             ..
         }) = flight
-            && self.1.rng.borrow_mut().below(2) == 0
         {
-            self.1.handle(&request);
+            match self.1.rng.borrow_mut().below(3) {
+                0 => drop(self.1.handle(&request)),
+                1 if request.operation() == "UploadPart" => {
+                    let id = request.query("uploadId");
+                    self.1.store.borrow_mut().late_parts.insert(id);
+                }
+                _ => {}
+            }
         }
     }
 }

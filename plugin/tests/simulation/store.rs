@@ -1,14 +1,12 @@
 //! A strict S3 in memory: what requests do once they have arrived. Faults are somebody else's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 use s3_destination::imports::Response;
 use url::Url;
-
-use crate::verify::sha256_hex;
 
 pub struct Arrived {
     pub method: &'static str,
@@ -23,6 +21,15 @@ impl Arrived {
             .iter()
             .find(|(other, _)| other == name)
             .map(|(_, value)| value.as_str())
+    }
+
+    /// The value of a key of the query; empty where there is none.
+    pub fn query(&self, name: &str) -> String {
+        let url = Url::parse(&self.url).unwrap();
+        let found = url.query_pairs().find(|(key, _)| key == name);
+        found
+            .map(|(_, value)| value.into_owned())
+            .unwrap_or_default()
     }
 
     /// Names as in S3's documentation.
@@ -51,9 +58,12 @@ pub struct Object {
     pub headers: Vec<(String, String)>,
 }
 
+#[derive(Clone)]
 pub struct Upload {
     pub key: String,
     headers: Vec<(String, String)>,
+    /// Header of the checksum asked for.
+    checksum: Option<&'static str>,
     parts: BTreeMap<u32, (Vec<u8>, String)>,
 }
 
@@ -70,8 +80,38 @@ pub struct Store {
     pub ignores_encryption: bool,
     /// Says that it encrypts an upload in the answers to its parts only.
     pub says_encryption_late: bool,
-    /// Completes an upload over an object whatever `If-None-Match` says, as some stores do.
-    pub ignores_condition_of_complete: bool,
+    /// Writes over an object whatever `If-None-Match` says, as some stores do.
+    pub ignores_condition: Ignored,
+    /// Which checksums it shows of objects.
+    pub checksums: Checksums,
+    /// Encrypts with this key, whatever it was asked for.
+    pub other_key: Option<String>,
+    /// Keeps other bytes than it gets, and shows the checksums of what it keeps.
+    pub damages: bool,
+    /// Uploads with a part that is on its way, and brings them back once they are aborted.
+    pub late_parts: BTreeSet<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ignored {
+    #[default]
+    Never,
+    /// When an upload completes.
+    Complete,
+    Always,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Checksums {
+    /// As they were asked for.
+    #[default]
+    AsAsked,
+    /// Of the parts' checksums, for every algorithm.
+    Composite,
+    /// None at all: checksums are not looked at.
+    Silent,
+    /// Besides the one asked for, one that nobody asked for.
+    Several,
 }
 
 pub fn xml(status: u16, body: String) -> Response {
@@ -148,11 +188,16 @@ impl Store {
             ),
             "CompleteMultipartUpload" => self.complete(&key, &upload_id, request),
             "AbortMultipartUpload" => match self.uploads.remove(&upload_id) {
-                Some(_) => Response {
-                    status: 204,
-                    headers: vec![],
-                    body: vec![],
-                },
+                Some(upload) => {
+                    if self.late_parts.remove(&upload_id) {
+                        self.uploads.insert(upload_id, upload);
+                    }
+                    Response {
+                        status: 204,
+                        headers: vec![],
+                        body: vec![],
+                    }
+                }
                 None => error(404, "NoSuchUpload"),
             },
             "ListMultipartUploads" => self.list(&query["prefix"]),
@@ -173,6 +218,9 @@ impl Store {
                 None => error(404, "NoSuchKey"),
                 Some(object) => {
                     let mut headers = object.headers.clone();
+                    if request.header("x-amz-checksum-mode").is_none() {
+                        headers.retain(|(name, _)| !name.starts_with("x-amz-checksum-"));
+                    }
                     headers.push(("content-length".into(), object.bytes.len().to_string()));
                     headers.push(("etag".into(), object.etag.clone()));
                     let body = if operation == "HeadObject" {
@@ -190,40 +238,78 @@ impl Store {
         }
     }
 
-    /// The data's checksum as sent; an error where it is not that of the bytes.
-    fn verified(request: &Arrived) -> Result<Vec<(String, String)>, Response> {
+    /// The data's checksum as kept; an error where what was sent is not that of the bytes.
+    fn verified(&self, request: &Arrived) -> Result<Vec<(String, String)>, Response> {
         let mut stored = Vec::new();
         for (header, algorithm) in CHECKSUMS {
             if let Some(sent) = request.header(header) {
                 if sent != checksum(algorithm, &request.body) {
                     return Err(error(400, "BadDigest"));
                 }
-                stored.push((header.to_owned(), sent.to_owned()));
+                let kept = checksum(algorithm, &self.kept(&request.body));
+                stored.push((header.to_owned(), kept));
             }
+        }
+        match self.checksums {
+            Checksums::Silent => stored.clear(),
+            Checksums::Several => {
+                let crc64 = checksum(CHECKSUMS[0].1, &self.kept(&request.body));
+                stored.retain(|(name, _)| name != CHECKSUMS[0].0);
+                stored.insert(0, (CHECKSUMS[0].0.to_owned(), crc64));
+            }
+            Checksums::AsAsked | Checksums::Composite => {}
         }
         Ok(stored)
     }
 
+    /// What becomes of bytes in this store.
+    fn kept(&self, body: &[u8]) -> Vec<u8> {
+        let mut kept = body.to_vec();
+        if self.damages
+            && let Some(first) = kept.first_mut()
+        {
+            *first ^= 1;
+        }
+        kept
+    }
+
+    /// An object that somebody else put there.
+    pub fn place(&mut self, key: &str, bytes: &[u8]) {
+        let object = Object {
+            bytes: bytes.to_vec(),
+            etag: format!("\"{}\"", md5_hex(bytes)),
+            headers: Vec::new(),
+        };
+        self.objects.insert(key.to_owned(), object);
+    }
+
     fn is_occupied(&self, key: &str, request: &Arrived) -> bool {
-        request.header("if-none-match") == Some("*") && self.objects.contains_key(key)
+        let ignored = match self.ignores_condition {
+            Ignored::Never => false,
+            Ignored::Complete => request.operation() == "CompleteMultipartUpload",
+            Ignored::Always => true,
+        };
+        !ignored && request.header("if-none-match") == Some("*") && self.objects.contains_key(key)
     }
 
     fn put(&mut self, key: String, request: &Arrived) -> Response {
         if self.is_occupied(&key, request) {
             return error(412, "PreconditionFailed");
         }
-        let mut headers = match Self::verified(request) {
+        let mut headers = match self.verified(request) {
             Ok(headers) => headers,
             Err(response) => return response,
         };
         let answer = [headers.clone(), self.encryption(request)].concat();
+        headers.extend(self.encryption(request));
         headers.extend(metadata(request));
-        let etag = format!("\"{}\"", &sha256_hex(&request.body)[..32]);
+        let bytes = self.kept(&request.body);
+        let etag = format!("\"{}\"", md5_hex(&bytes));
         self.written.push(key.clone());
         self.objects.insert(
             key,
             Object {
-                bytes: request.body.clone(),
+                bytes,
                 etag: etag.clone(),
                 headers,
             },
@@ -238,7 +324,11 @@ impl Store {
             id.clone(),
             Upload {
                 key,
-                headers: metadata(request),
+                headers: [metadata(request), self.encryption(request)].concat(),
+                checksum: CHECKSUMS.iter().map(|(header, _)| *header).find(|header| {
+                    let name = request.header("x-amz-checksum-algorithm");
+                    name.is_some_and(|name| header.ends_with(&name.to_lowercase()))
+                }),
                 parts: BTreeMap::new(),
             },
         );
@@ -259,24 +349,35 @@ impl Store {
     fn encryption(&self, request: &Arrived) -> Vec<(String, String)> {
         let name = "x-amz-server-side-encryption";
         let asked = request.header(name).filter(|_| !self.ignores_encryption);
-        let header = |value: &str| (name.to_owned(), value.to_owned());
-        asked.map(header).into_iter().collect()
+        let key_name = "x-amz-server-side-encryption-aws-kms-key-id";
+        let key = request
+            .header(key_name)
+            .filter(|_| asked.is_some())
+            .map(|id| {
+                let id = self.other_key.as_deref().unwrap_or(id);
+                format!("arn:aws:kms:eu-test-1:111122223333:key/{id}")
+            });
+        let named = |name: &str, value: String| (name.to_owned(), value);
+        asked
+            .map(|asked| named(name, asked.to_owned()))
+            .into_iter()
+            .chain(key.map(|key| named(key_name, key)))
+            .collect()
     }
 
     fn part(&mut self, key: &str, id: &str, number: u32, request: &Arrived) -> Response {
         assert!((1..=10_000).contains(&number));
-        let checksums = match Self::verified(request) {
+        let checksums = match self.verified(request) {
             Ok(checksums) => checksums,
             Err(response) => return response,
         };
+        let bytes = self.kept(&request.body);
         let Some(upload) = self.uploads.get_mut(id) else {
             return error(404, "NoSuchUpload");
         };
         assert_eq!(upload.key, key);
-        let etag = format!("\"{}\"", &sha256_hex(&request.body)[..32]);
-        upload
-            .parts
-            .insert(number, (request.body.clone(), etag.clone()));
+        let etag = format!("\"{}\"", md5_hex(&bytes));
+        upload.parts.insert(number, (bytes, etag.clone()));
         let mut headers = [checksums, vec![("etag".into(), etag)]].concat();
         if self.says_encryption_late {
             headers.push(("x-amz-server-side-encryption".into(), "AES256".into()));
@@ -288,7 +389,7 @@ impl Store {
         if !self.uploads.contains_key(id) {
             return error(404, "NoSuchUpload");
         }
-        if self.is_occupied(key, request) && !self.ignores_condition_of_complete {
+        if self.is_occupied(key, request) {
             return error(412, "PreconditionFailed");
         }
         let upload = &self.uploads[id];
@@ -299,6 +400,7 @@ impl Store {
             rest.split_once(&format!("</{tag}>")).unwrap().0.to_owned()
         };
         let mut bytes = Vec::new();
+        let mut parts: Vec<&[u8]> = Vec::new();
         let mut sizes = Vec::new();
         for (number, part) in (1..).zip(body.split("<Part>").skip(1)) {
             assert_eq!(
@@ -310,6 +412,7 @@ impl Store {
             match upload.parts.get(&number) {
                 Some((data, stored)) if *stored == etag => {
                     bytes.extend_from_slice(data);
+                    parts.push(data);
                     sizes.push(data.len());
                 }
                 _ => return error(400, "InvalidPart"),
@@ -327,13 +430,15 @@ impl Store {
                 if sent != checksum(algorithm, &bytes) {
                     return error(400, "BadDigest");
                 }
-                headers.push((header.to_owned(), sent.to_owned()));
             }
         }
+        let shown = self.shown_checksums(upload.checksum, &bytes, &parts);
+        headers.extend(shown.iter().cloned());
         if let Some(size) = request.header("x-amz-mp-object-size") {
             assert_eq!(size, bytes.len().to_string());
         }
-        let etag = format!("\"{}-{}\"", &sha256_hex(&bytes)[..32], sizes.len());
+        let digests: Vec<u8> = parts.iter().flat_map(|part| md5(part)).collect();
+        let etag = format!("\"{}-{}\"", md5_hex(&digests), sizes.len());
         self.uploads.remove(id);
         self.written.push(key.to_owned());
         self.objects.insert(
@@ -345,12 +450,49 @@ impl Store {
             },
         );
         let etag = etag.replace('"', "&quot;");
+        let shown: String = shown
+            .iter()
+            .map(|(header, value)| {
+                let name = header.trim_start_matches("x-amz-checksum-").to_uppercase();
+                format!("<Checksum{name}>{value}</Checksum{name}>")
+            })
+            .collect();
         xml(
             200,
             format!(
-                "<CompleteMultipartUploadResult><ETag>{etag}</ETag></CompleteMultipartUploadResult>"
+                "<CompleteMultipartUploadResult><ETag>{etag}</ETag>{shown}</CompleteMultipartUploadResult>"
             ),
         )
+    }
+
+    /// What the store shows of an object made of these parts: S3 knows the whole object's CRC, and of SHA-256 only that
+    /// of the parts' values.
+    fn shown_checksums(
+        &self,
+        asked: Option<&'static str>,
+        bytes: &[u8],
+        parts: &[&[u8]],
+    ) -> Vec<(String, String)> {
+        let mut shown = Vec::new();
+        for (header, algorithm) in CHECKSUMS {
+            let is_extra = self.checksums == Checksums::Several && header == CHECKSUMS[0].0;
+            if self.checksums == Checksums::Silent || !(asked == Some(header) || is_extra) {
+                continue;
+            }
+            let is_composite = algorithm.is_none() || self.checksums == Checksums::Composite;
+            let value = match is_composite {
+                false => checksum(algorithm, bytes),
+                true => {
+                    let raw: Vec<u8> = parts
+                        .iter()
+                        .flat_map(|part| STANDARD.decode(checksum(algorithm, part)).unwrap())
+                        .collect();
+                    format!("{}-{}", checksum(algorithm, &raw), parts.len())
+                }
+            };
+            shown.push((header.to_owned(), value));
+        }
+        shown
     }
 
     fn list(&self, prefix: &str) -> Response {
@@ -371,6 +513,18 @@ impl Store {
             format!("<ListMultipartUploadsResult>{uploads}</ListMultipartUploadsResult>"),
         )
     }
+}
+
+fn md5(bytes: &[u8]) -> [u8; 16] {
+    use md5::Digest;
+    md5::Md5::digest(bytes).into()
+}
+
+fn md5_hex(bytes: &[u8]) -> String {
+    md5(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn metadata(request: &Arrived) -> Vec<(String, String)> {

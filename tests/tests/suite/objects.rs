@@ -153,13 +153,23 @@ async fn every_checksum_and_signature_of_the_payload_is_accepted_by_a_store_that
                 "checksum": checksum,
                 "payload_signing": payload_signing,
                 "max_file_size_mb": 18,
+                "manifest": "detailed",
             });
             let configuration = scene.configuration("exports/", further);
             let batches = rebatched(&batch, &[8_000]);
             let outcome = scene.export("attempt-1", &configuration, &batches).await;
-            assert_eq!(outcome.report().rows_exported, 40_000);
+            let report = outcome.report();
+            assert_eq!(report.rows_exported, 40_000);
             let objects = scene.store.objects(BUCKET);
             assert!(objects.iter().any(|o| !o.part_sizes_bytes.is_empty()));
+            let manifest = scene.bytes(report.manifest_key.as_deref().expect("a manifest"));
+            let manifest: Value = serde_json::from_slice(&manifest).expect("JSON");
+            for file in manifest["file_details"].as_array().expect("files") {
+                let object = objects.iter().find(|o| file["key"] == o.key.as_str());
+                let kept = object.expect("an object").checksum.clone();
+                let kept = kept.map_or(Value::Null, |(_, value)| Value::from(value));
+                assert_eq!(file["checksum"]["value"], kept, "{checksum}: {file}");
+            }
             for object in objects {
                 let found = object.checksum.map(|(header, _)| header);
                 let expected = match checksum {

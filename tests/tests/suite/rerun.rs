@@ -169,6 +169,10 @@ async fn never_overwriting_proves_an_equal_rerun_and_refuses_another() {
         json!({"if_none_match": true, "file_format": "Parquet", "manifest": "detailed"}),
         // In parts: the store refuses only once they are all there.
         json!({"if_none_match": true, "max_file_size_mb": 12}),
+        json!({"if_none_match": true, "max_file_size_mb": 12, "checksum": "crc64nvme"}),
+        json!({"if_none_match": true, "max_file_size_mb": 12, "checksum": "crc32c"}),
+        json!({"if_none_match": true, "max_file_size_mb": 12, "checksum": "crc32"}),
+        json!({"if_none_match": true, "max_file_size_mb": 12, "checksum": "sha256"}),
     ] {
         let prefix = format!("never-{}/", further.as_object().expect("an object").len());
         let prefix = format!("{prefix}{}/", scene.store.keys(BUCKET).len());

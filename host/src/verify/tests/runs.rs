@@ -26,6 +26,7 @@ fn reading(endpoint: &str, rows: Option<Rows>) -> Reading {
         layout: Layout::new(&plan.keys),
         part_size_bytes: plan.part_size_bytes,
         always_has_manifest: false,
+        checksum: None,
         rows,
         compared: true,
         first: First::default(),

@@ -1,0 +1,136 @@
+//! What earlier attempts of this run left: files that a longer attempt had more of are deleted, and all else that the
+//! run cannot replace is reported. Deletes nothing that does not carry this run's mark, and with `if_none_match` nothing.
+
+use crate::file::MAX_FILES;
+use crate::imports::Imports;
+use crate::s3::error::S3Error;
+use crate::upload::Uploads;
+use crate::upload::objects::Seen;
+
+/// Most leftovers that one run looks at: an earlier attempt has no more files.
+pub const MAX_LEFTOVERS: usize = MAX_FILES as usize;
+/// Most keys that one warning names.
+const MAX_NAMED: usize = 5;
+
+/// What became of an earlier attempt's files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Leftovers {
+    pub deleted: Vec<String>,
+    /// What stays and why, in sentences for the report.
+    pub warnings: Vec<String>,
+    /// The store did not say what is there: further questions would be answered alike.
+    pub is_blind: bool,
+}
+
+impl<I: Imports> Uploads<I> {
+    /// Delete the files that a longer attempt left under the keys that would come next, up to the first that is not
+    /// there. What the credentials do not allow is reported and harms nobody who goes by the manifest.
+    pub fn remove_leftovers(&mut self, next_keys: impl IntoIterator<Item = String>) -> Leftovers {
+        let mut leftovers = Leftovers::default();
+        let (mut ours, mut foreign) = (Vec::new(), Vec::new());
+        for key in next_keys {
+            if ours.len() + foreign.len() == MAX_LEFTOVERS {
+                leftovers.warnings.push(format!(
+                    "whether there are objects of earlier attempts from `{key}` on was not looked at: {MAX_LEFTOVERS} \
+                     were found before it"
+                ));
+                break;
+            }
+            match self.look(&key) {
+                Ok(Seen::Nothing) => break,
+                Ok(Seen::Ours(_)) => ours.push(key),
+                Ok(Seen::Foreign) => foreign.push(key),
+                Err(error) => {
+                    leftovers.is_blind = true;
+                    leftovers.warnings.push(unknown(&key, &error));
+                    break;
+                }
+            }
+        }
+        if !foreign.is_empty() {
+            leftovers.warnings.push(format!(
+                "{}: numbered like this run's next files, but not written by this run, so not deleted; who reads the \
+                 whole folder reads that too",
+                named(&foreign)
+            ));
+        }
+        if self.client.target().object.if_none_match && !ours.is_empty() {
+            leftovers.warnings.push(format!(
+                "{}: left by an earlier attempt with more files, and not deleted because if_none_match is set",
+                named(&ours)
+            ));
+            return leftovers;
+        }
+        // From the last on: what an interruption leaves stays without a gap, where the next run finds it.
+        while let Some(key) = ours.pop() {
+            if let Err(error) = self.delete(&key) {
+                leftovers.warnings.push(format!(
+                    "an earlier attempt's file `{key}` stays next to this run's: {error}"
+                ));
+                break;
+            }
+            leftovers.deleted.push(key);
+        }
+        leftovers
+    }
+
+    /// Report what earlier attempts of this run wrote under keys that this one does not write.
+    pub fn older_objects(&mut self, keys: Vec<String>) -> Vec<String> {
+        let first = keys.first().cloned().unwrap_or_default();
+        match self.look_at_all(keys) {
+            Ok(seen) => {
+                let ours: Vec<String> = seen
+                    .into_iter()
+                    .filter(|(_, seen)| matches!(seen, Seen::Ours(_)))
+                    .map(|(key, _)| key)
+                    .collect();
+                match ours.is_empty() {
+                    true => Vec::new(),
+                    false => vec![format!(
+                        "{}: left by an earlier attempt of this run with another format, compression, splitting or \
+                         manifest; delete what is not needed any more, or who reads the whole folder reads rows twice",
+                        named(&ours)
+                    )],
+                }
+            }
+            Err(error) => vec![unknown(&first, &error)],
+        }
+    }
+
+    /// Report what stands under the key of the first file, where this run has no rows and writes none.
+    pub fn objects_without_rows(&mut self, key: &str) -> Leftovers {
+        let mut leftovers = Leftovers::default();
+        match self.look(key) {
+            Ok(Seen::Nothing) => {}
+            Ok(Seen::Ours(_)) => leftovers.warnings.push(format!(
+                "this run had no rows, but `{key}` exists: an earlier attempt had some, and its objects stay"
+            )),
+            Ok(Seen::Foreign) => leftovers.warnings.push(format!(
+                "this run had no rows, but `{key}` exists, which this run did not write"
+            )),
+            Err(error) => {
+                leftovers.is_blind = true;
+                leftovers.warnings.push(unknown(key, &error));
+            }
+        }
+        leftovers
+    }
+}
+
+fn unknown(key: &str, error: &S3Error) -> String {
+    format!(
+        "whether an earlier attempt left `{key}` or further objects could not be found out: {error}"
+    )
+}
+
+fn named(keys: &[String]) -> String {
+    let names: Vec<String> = keys
+        .iter()
+        .take(MAX_NAMED)
+        .map(|key| format!("`{key}`"))
+        .collect();
+    match keys.len().saturating_sub(MAX_NAMED) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
+}

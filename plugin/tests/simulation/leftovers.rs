@@ -1,0 +1,171 @@
+//! What earlier attempts and other programs left: only what carries this run's mark is deleted, and the rest is told.
+
+use s3_destination::settings::Settings;
+
+use crate::disasters::{Scene, scene};
+use crate::runs::{LIMITS, after, exported};
+use crate::simulated::{no_faults, run, settings, uploads};
+
+fn keys(scene: &Scene) -> Vec<String> {
+    scene.world.store.borrow().objects.keys().cloned().collect()
+}
+
+#[test]
+fn a_rerun_with_fewer_files_deletes_the_rest_from_the_last_on() {
+    let mut scene = scene("", no_faults());
+    scene.export(&[b"a", b"b", b"c", b"d"]).unwrap();
+    let mut second = uploads(&scene.world, &scene.settings, &run("attempt-2"));
+    let next = || (2..).map(|index| scene.keys.data(index).unwrap());
+    let leftovers = second.remove_leftovers(next());
+    assert_eq!(leftovers.deleted, [scene.key(3), scene.key(2)]);
+    assert_eq!(leftovers.warnings, Vec::<String>::new());
+    assert_eq!(keys(&scene), [scene.key(0), scene.key(1)]);
+}
+
+/// What stays after an interruption has no gap before it, so the next run finds it.
+#[test]
+fn leftovers_that_could_not_be_deleted_at_once_are_found_again() {
+    let mut scene = scene("", no_faults());
+    scene.export(&[b"a", b"b", b"c", b"d"]).unwrap();
+    let next = |scene: &Scene| [1, 2, 3, 4].map(|index| scene.keys.data(index).unwrap());
+    scene.world.set_faults(Box::new(|operation, count| {
+        let fault = crate::simulated::Fault::Error(403, "AccessDenied");
+        (operation == "DeleteObject" && count == 2).then_some(fault)
+    }));
+    let leftovers = scene.uploads.remove_leftovers(next(&scene));
+    assert_eq!(leftovers.deleted, [scene.key(3)]);
+    assert_eq!(leftovers.warnings.len(), 1, "{:?}", leftovers.warnings);
+    let leftovers = scene.uploads.remove_leftovers(next(&scene));
+    assert_eq!(leftovers.deleted, [scene.key(2), scene.key(1)]);
+    assert_eq!(keys(&scene), [scene.key(0)]);
+}
+
+#[test]
+fn somebody_elses_object_under_a_next_key_stays_and_is_named() {
+    for fields in ["", r#""if_none_match": true"#] {
+        let mut scene = scene(fields, no_faults());
+        scene.export(&[b"a"]).unwrap();
+        let foreign = scene.key(1);
+        scene.world.store.borrow_mut().place(&foreign, b"theirs");
+        let leftovers = scene
+            .uploads
+            .remove_leftovers([foreign.clone(), scene.key(2)]);
+        assert_eq!(leftovers.deleted, Vec::<String>::new());
+        assert_eq!(leftovers.warnings.len(), 1, "{:?}", leftovers.warnings);
+        let warning = &leftovers.warnings[0];
+        let told = format!(
+            "`{foreign}`: numbered like this run's next files, but not written by this run"
+        );
+        assert!(warning.starts_with(&told), "{warning}");
+        assert_eq!(scene.stored(1), Some(b"theirs".to_vec()));
+        assert_eq!(scene.world.count("DeleteObject"), 0);
+    }
+}
+
+/// Behind somebody else's object this run's own are found.
+#[test]
+fn leftovers_behind_somebody_elses_object_are_deleted() {
+    let mut scene = scene("", no_faults());
+    scene.export(&[b"a", b"b", b"c"]).unwrap();
+    let foreign = scene.key(1);
+    scene.world.store.borrow_mut().place(&foreign, b"theirs");
+    let next = [1, 2, 3].map(|index| scene.keys.data(index).unwrap());
+    let leftovers = scene.uploads.remove_leftovers(next);
+    assert_eq!(leftovers.deleted, [scene.key(2)]);
+    assert_eq!(keys(&scene), [scene.key(0), foreign]);
+}
+
+#[test]
+fn with_if_none_match_leftovers_stay_and_are_named() {
+    let mut scene = scene(r#""if_none_match": true"#, no_faults());
+    scene.export(&[b"a", b"b"]).unwrap();
+    let leftovers = scene
+        .uploads
+        .remove_leftovers([scene.keys.data(1).unwrap(), scene.key(2)]);
+    assert_eq!(leftovers.deleted, Vec::<String>::new());
+    assert_eq!(
+        leftovers.warnings,
+        [format!(
+            "`{}`: left by an earlier attempt with more files, and not deleted because if_none_match is set",
+            scene.key(1)
+        )]
+    );
+    assert_eq!(scene.world.count("DeleteObject"), 0);
+}
+
+#[test]
+fn leftovers_that_may_not_be_looked_at_or_deleted_are_reported() {
+    for (operation, said) in [
+        ("HeadObject", "failed: 403"),
+        ("DeleteObject", "403 AccessDenied"),
+    ] {
+        let mut scene = scene("", no_faults());
+        scene.export(&[b"a", b"b"]).unwrap();
+        scene.world.denied.borrow_mut().insert(operation);
+        let leftovers = scene
+            .uploads
+            .remove_leftovers([scene.keys.data(1).unwrap(), scene.keys.data(2).unwrap()]);
+        assert_eq!(leftovers.deleted, Vec::<String>::new());
+        let warning = leftovers.warnings.join("\n");
+        assert!(
+            warning.contains(&scene.key(1)) && warning.contains(said),
+            "{warning}"
+        );
+    }
+}
+
+fn unsplit() -> Settings {
+    let mut settings = settings("");
+    settings.max_file_size_bytes = None;
+    settings
+}
+
+#[test]
+fn an_unsplit_run_that_shrinks_to_one_file_deletes_the_second() {
+    let settings = unsplit();
+    let (world, keys) = after(&settings, 2);
+    let report = exported(&world, &settings, 5, LIMITS);
+    assert_eq!((report.files.len(), report.warnings), (1, Vec::new()));
+    let left: Vec<String> = world.store.borrow().objects.keys().cloned().collect();
+    assert_eq!(left, [keys.data(0).unwrap()]);
+}
+
+/// Another format, codec or splitting has other keys: what an earlier attempt left under them is named and stays.
+#[test]
+fn what_an_earlier_attempt_wrote_with_other_settings_is_named() {
+    for (earlier, rows) in [
+        (settings(r#""compression": "zstd""#), 5),
+        (
+            settings(r#""file_format": "Parquet", "compression": "snappy""#),
+            5,
+        ),
+        (unsplit(), 5),
+        (settings(r#""compression": "gzip""#), 0),
+    ] {
+        let (world, keys) = after(&earlier, 1);
+        let key = keys.data(0).unwrap();
+        let report = exported(&world, &settings(""), rows, LIMITS);
+        assert_eq!(report.warnings.len(), 1, "{:?}", report.warnings);
+        let told = format!("`{key}`: left by an earlier attempt of this run with another format");
+        assert!(
+            report.warnings[0].starts_with(&told),
+            "{:?}",
+            report.warnings
+        );
+        assert!(world.store.borrow().objects.contains_key(&key));
+        assert_eq!(world.count("DeleteObject"), 0);
+    }
+}
+
+/// Two destinations may write one folder in two formats: the other's files are no leftovers.
+#[test]
+fn files_of_another_run_in_another_format_are_nobodys_business() {
+    let (world, keys) = after(&settings(""), 0);
+    let stem = keys.stem();
+    world
+        .store
+        .borrow_mut()
+        .place(&format!("{stem}-0.parquet"), b"theirs");
+    let report = exported(&world, &settings(""), 5, LIMITS);
+    assert_eq!(report.warnings, Vec::<String>::new());
+}
