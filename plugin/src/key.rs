@@ -317,7 +317,7 @@ impl KeyNames {
         let files = EXTENSIONS
             .iter()
             .flat_map(|end| [format!("{stem}{end}"), format!("{stem}-0{end}")]);
-        let manifest = (!self.writes_manifest).then(|| format!("{stem}_manifest.json"));
+        let manifest = Some(format!("{stem}_manifest.json")).filter(|_| self.manifest.is_none());
         files
             .chain(manifest)
             .filter(|key| *key != mine && key.len() <= MAX_KEY_BYTES)
