@@ -129,6 +129,7 @@ impl Cause {
             }) => Class::Cancelled,
             Cause::Miscounted(_)
             | Cause::Disbelieved(_)
+            | Cause::Source(SourceError::Miscounted { .. })
             | Cause::Call(CallError::Failed(Failure::Defect(_)))
             | Cause::Call(CallError::Crashed {
                 cause: Crash::Panic(_) | Crash::Trap(_) | Crash::Lost,
@@ -224,6 +225,16 @@ mod tests {
             (
                 Cause::Miscounted("the rows do not add up".to_owned()),
                 "the rows do not add up",
+                Class::Defect,
+            ),
+            (
+                Cause::Source(SourceError::Miscounted {
+                    path: PathBuf::from("a.csv"),
+                    what: "records",
+                    read: 9,
+                    counted: 10,
+                }),
+                "a.csv: 9 records were read, and a count of its bytes finds 10; rows may be lost, so nothing of this run can be relied on: report it with the file",
                 Class::Defect,
             ),
             (

@@ -140,7 +140,7 @@ impl Column {
             (ColumnType::Text, Origin::Declared) => self.append_raw(raw),
             (ColumnType::Text, _) => Err(self.expected("text", raw)),
             (ColumnType::Time, _) if is_string => self.append_unquoted(raw),
-            (ColumnType::Time, _) => Err(self.expected_time(raw)),
+            (ColumnType::Time, _) => Err(expected_time(raw)),
             // Numbers in quotes are how others keep them exact.
             (_, Origin::Declared) if is_string => self.append_unquoted(raw),
             _ => self.append_written(raw),
@@ -256,17 +256,6 @@ impl Column {
         format!("expected {what}, found {}", quoted(raw))
     }
 
-    fn expected_time(&self, raw: &str) -> String {
-        let found = quoted(raw);
-        match number::float(raw) {
-            Some((number, _)) => format!(
-                "expected a time such as \"2026-01-01T00:00:00Z\", found the number {found}; if it counts from 1970, give the column the type `{}` in the source's `columns`",
-                likely_epoch(number)
-            ),
-            None => format!("expected a time such as \"2026-01-01T00:00:00Z\", found {found}"),
-        }
-    }
-
     /// What can be done about a value that does not fit what the rows before had.
     fn with_way_out(&self, cause: String) -> String {
         if self.make.origin != Origin::Found {
@@ -290,6 +279,17 @@ impl Column {
             Values::Nanos(builder) => Arc::new(builder.finish()),
             Values::TextList(builder) => Arc::new(builder.finish()),
         }
+    }
+}
+
+fn expected_time(raw: &str) -> String {
+    let found = quoted(raw);
+    match number::float(raw) {
+        Some((number, _)) => format!(
+            "expected a time such as \"2026-01-01T00:00:00Z\", found the number {found}; if it counts from 1970, give the column the type `{}` in the source's `columns`",
+            likely_epoch(number)
+        ),
+        None => format!("expected a time such as \"2026-01-01T00:00:00Z\", found {found}"),
     }
 }
 
@@ -330,7 +330,10 @@ fn misfit(raw: &str, is: ColumnType, cause: &str) -> String {
 fn time(text: &str) -> Result<i64, String> {
     Moment::parse(text)
         .map(|moment| moment.0)
-        .map_err(|error| error.to_string())
+        .map_err(|error| match number::float(text) {
+            Some(_) => expected_time(text),
+            None => error.to_string(),
+        })
 }
 
 /// Digits behind the point that a count in this unit has as one of microseconds.

@@ -140,6 +140,11 @@ fn times_as_numbers_are_read_where_the_column_says_so() {
                 "a.jsonl, line 1: column `t`: expected a time such as \"2026-01-01T00:00:00Z\", found the number `{number}`; if it counts from 1970, give the column the type `{is}` in the source's `columns`"
             )
         );
+        settings.path = "b.csv".to_owned();
+        assert!(
+            error(&settings).contains(&format!("give the column the type `{is}`")),
+            "{is}"
+        );
         settings.path = ".".to_owned();
         settings
             .columns
