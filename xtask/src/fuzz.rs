@@ -60,7 +60,9 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     } = chosen(arguments)?;
     let triple = nightly_triple()?;
     let folder = workspace.target.join("fuzz");
-    say("building the fuzz targets, and the whole host for its readers (a first build takes up to half an hour on two cores)");
+    say(
+        "building the fuzz targets, and the whole host for its readers (a first build takes up to half an hour on two cores)",
+    );
     build(workspace, &ensure_cargo_fuzz(workspace)?, &folder)?;
     let fuzzer = Fuzzer {
         programs: folder.join(triple).join("release"),
