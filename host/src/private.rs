@@ -286,10 +286,9 @@ mod system {
 
 use system::{builder, is_closed, is_link, is_same, narrow, options, owned, owners_only};
 
+#[cfg(unix)]
 #[cfg(test)]
 mod tests {
-    #![cfg(unix)]
-
     use super::*;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 

@@ -356,3 +356,33 @@ fn a_plugin_is_compiled_into_the_users_cache_with_a_line_for_who_waits() {
         assert_eq!((code, lines.len()), (Some(2), 3), "{stderr}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn what_compiles_has_little_memory_and_says_nothing_when_that_runs_out() {
+    use std::io::Write;
+    use std::process::Stdio;
+    let functions = "(func (result i32) (i32.const 7))".repeat(5_000);
+    let large = wat::parse_str(format!("(component (core module {functions}))")).expect("wat");
+    let folder = tempfile::tempdir().expect("a folder");
+    let cache = folder.path().display().to_string();
+    let length = u32::try_from(cache.len()).expect("a short path");
+    let job = [&length.to_le_bytes()[..], cache.as_bytes(), &large].concat();
+    for (memory_bytes, answer) in [(1_u64 << 31, "compiled"), (8 << 20, "")] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_batch-export"))
+            .args(["child-process", "compile", &memory_bytes.to_string()])
+            .env("RAYON_NUM_THREADS", "2")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a child");
+        let mut input = child.stdin.take().expect("a pipe");
+        // A child that is gone already does not take it.
+        input.write_all(&job).ok();
+        drop(input);
+        let output = child.wait_with_output().expect("its end");
+        assert_eq!(text(&output.stdout), answer, "{memory_bytes}");
+        assert_eq!(output.status.success(), answer == "compiled", "{output:?}");
+    }
+}

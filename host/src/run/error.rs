@@ -171,14 +171,24 @@ impl<C: Into<Cause>> From<C> for RunError {
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.cause)?;
-        if !self.recovery.left_open.is_empty() {
-            write!(
+        if self.recovery.left_open.is_empty() {
+            return Ok(());
+        }
+        // A plugin that could not clean up itself has said so already.
+        let cause = self.cause.to_string();
+        let left_open = self.recovery.left_open.iter();
+        let unsaid: Vec<&str> = left_open
+            .map(String::as_str)
+            .filter(|upload| !cause.contains(upload))
+            .collect();
+        match unsaid.as_slice() {
+            [] => f.write_str("\nwhat is left open is aborted at the next start, or by hand"),
+            uploads => write!(
                 f,
                 "\nleft open, aborted at the next start or by hand: {}",
-                self.recovery.left_open.join(", ")
-            )?;
+                uploads.join(", ")
+            ),
         }
-        Ok(())
     }
 }
 
@@ -267,6 +277,12 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "interrupted\nleft open, aborted at the next start or by hand: a, b"
+        );
+        let mut said = RunError::from(Cause::Miscounted("no answer; a is left open".to_owned()));
+        said.recovery.left_open = vec!["a is left open".to_owned()];
+        assert_eq!(
+            said.to_string(),
+            "no answer; a is left open\nwhat is left open is aborted at the next start, or by hand"
         );
     }
 }

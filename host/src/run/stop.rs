@@ -52,6 +52,11 @@ impl Stop {
         stop().1
     }
 
+    /// Whether the run was asked to end.
+    pub fn is_asked(&self) -> bool {
+        *self.0.borrow() != Asked::Not
+    }
+
     /// When the run was asked to end; waits until it is.
     pub async fn asked(&self) -> Instant {
         self.until(|asked| match asked {
@@ -92,7 +97,9 @@ mod tests {
     async fn the_first_time_asks_for_order_and_the_second_for_haste() {
         let (stopper, stop) = stop();
         assert!(!ready(stop.asked()).await && !ready(stop.asked_at_once()).await);
+        assert!(!stop.is_asked());
         stopper.ask();
+        assert!(stop.is_asked());
         assert!(ready(stop.asked()).await && !ready(stop.asked_at_once()).await);
         let since = stop.asked().await;
         stopper.ask();

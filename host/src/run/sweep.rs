@@ -77,7 +77,7 @@ impl Sweep<'_> {
         if left.more {
             said.add("there are more earlier runs than one run looks at".to_owned());
         }
-        let mut waiting = 0_usize;
+        let (mut waiting, mut unnamed) = (0_usize, 0_usize);
         for id in left.ids.iter().filter(|id| id.as_str() != besides) {
             let owner = state.owner_of(id)?;
             match &owner {
@@ -101,14 +101,21 @@ impl Sweep<'_> {
                 said.add(self.without_destination(name, &held));
                 continue;
             }
-            if begun.elapsed() > SWEEP_TIME {
+            if begun.elapsed() > SWEEP_TIME || self.stop.is_asked() {
                 waiting += 1;
                 continue;
             }
             self.one(&held, recovery).await?;
+            unnamed += recovery.left_open.len().saturating_sub(MAX_REPORTED);
+            recovery.left_open.truncate(MAX_REPORTED);
             if let Err(error) = held.clear_if_empty() {
                 said.add(error.to_string());
             }
+        }
+        if unnamed > 0 {
+            said.add(format!(
+                "{unnamed} more uploads of earlier runs may still be open; their notes are kept"
+            ));
         }
         if waiting > 0 {
             said.add(format!(

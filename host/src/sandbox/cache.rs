@@ -100,10 +100,9 @@ fn user_folder() -> Option<PathBuf> {
     )
 }
 
+#[cfg(unix)]
 #[cfg(test)]
 mod tests {
-    #![cfg(unix)]
-
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 

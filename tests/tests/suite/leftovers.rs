@@ -210,3 +210,51 @@ async fn a_state_folder_that_cannot_be_used_is_named_with_its_setting() {
         assert_eq!(scene.store.keys(BUCKET), Vec::<String>::new());
     }
 }
+
+#[test]
+fn a_demo_leaves_nothing_behind_unless_it_is_asked_to() {
+    let mut program = Program::new("");
+    let temporary = program.folder.path().join("temporary");
+    fs::create_dir(&temporary).expect("a folder");
+    let path = temporary.display().to_string();
+    program.environment = vec![("TMPDIR".to_owned(), path)];
+    let component = batch_export_tests::components::destination();
+    let component = component.to_str().expect("UTF-8");
+    let demo = |further: &[&str]| {
+        let arguments = ["demo", "--rows", "100", "--hours", "1", "--component", component];
+        let printed = program.run(&[&arguments, further].concat());
+        assert_eq!(printed.code, Some(0), "{printed:?}");
+        let left = fs::read_dir(&temporary).expect("a list").count();
+        (printed.stdout, left)
+    };
+    let (said, left) = demo(&[]);
+    assert_eq!(left, 0, "{said}");
+    assert!(said.contains(" demo --folder demo\n"), "{said}");
+    let (json, left) = demo(&["--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((left, &json["folder"]), (0, &serde_json::Value::Null));
+    let (said, left) = demo(&["--keep"]);
+    assert_eq!(left, 1, "{said}");
+    assert!(said.contains("the files are in "), "{said}");
+    // A demo that fails cleans up as well.
+    let printed = program.run(&["demo", "--component", "exports.toml"]);
+    assert_eq!(printed.code, Some(2), "{printed:?}");
+    assert_eq!(fs::read_dir(&temporary).expect("a list").count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_open_is_said_once() {
+    let scene = scene().await;
+    let program = Program::new(&archive(&scene));
+    let refused = |operation| Fault::on(operation, What::Status(403, "AccessDenied".to_owned()));
+    scene.store.set_faults(vec![
+        refused(Operation::UploadPart),
+        refused(Operation::AbortMultipartUpload),
+    ]);
+    let printed = program.export(&[]);
+    assert_eq!(printed.code, Some(1), "{printed:?}");
+    let told = printed.stderr.matches("is left open: ").count();
+    assert_eq!(told, 1, "{printed:?}");
+    let end = "what is left open is aborted at the next start, or by hand\n";
+    assert!(printed.stderr.ends_with(end), "{printed:?}");
+}
