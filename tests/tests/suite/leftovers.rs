@@ -221,7 +221,15 @@ fn a_demo_leaves_nothing_behind_unless_it_is_asked_to() {
     let component = batch_export_tests::components::destination();
     let component = component.to_str().expect("UTF-8");
     let demo = |further: &[&str]| {
-        let arguments = ["demo", "--rows", "100", "--hours", "1", "--component", component];
+        let arguments = [
+            "demo",
+            "--rows",
+            "100",
+            "--hours",
+            "1",
+            "--component",
+            component,
+        ];
         let printed = program.run(&[&arguments, further].concat());
         assert_eq!(printed.code, Some(0), "{printed:?}");
         let left = fs::read_dir(&temporary).expect("a list").count();
