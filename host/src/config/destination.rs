@@ -93,15 +93,21 @@ impl Fields {
 
     /// What the plugin says about a field, without anything that a variable of the environment held.
     pub fn redacted(&self, field: &str, message: &str) -> String {
-        let own = top(field);
-        let mut message = message.to_owned();
-        for Entry { key, node, .. } in &self.table.entries {
-            let mut texts = Vec::new();
+        let own = self.table.get(top(field));
+        let mut texts = Vec::new();
+        own.iter()
+            .for_each(|entry| collect_texts(&entry.node, &mut texts));
+        let mut message = texts
+            .iter()
+            .fold(message.to_owned(), |said, text| text.redacted(&said));
+        // A message about one field may quote another.
+        texts.clear();
+        for Entry { node, .. } in &self.table.entries {
             collect_texts(node, &mut texts);
-            for text in texts {
-                if key == own || text.is_told_by(&message) {
-                    message = text.redacted(&message);
-                }
+        }
+        for text in texts {
+            if text.is_told_by(&message) {
+                message = text.redacted(&message);
             }
         }
         message

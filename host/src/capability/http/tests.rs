@@ -377,8 +377,18 @@ async fn sessions_share_one_budget() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_of_plain_http_behind_https_is_named() {
-    let server = Server::start("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await;
-    let origin = format!("https://{LOCAL}:{}", server.port);
+    // Answers whatever comes first, as such servers do to the beginning of TLS.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut bytes = Vec::new();
+            stream.read_buf(&mut bytes).await.ok();
+            let answer = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(answer).await.ok();
+        }
+    });
+    let origin = format!("https://{LOCAL}:{port}");
     let grant = Grant {
         operation: "PutObject".into(),
         method: "PUT".into(),
@@ -406,7 +416,7 @@ async fn a_server_of_plain_http_behind_https_is_named() {
     .unwrap();
     let refused = answer(http.send(Request {
         url: format!("{origin}/b/key"),
-        ..put(LOCAL, server.port)
+        ..put(LOCAL, port)
     }))
     .await
     .unwrap_err();
