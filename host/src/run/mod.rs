@@ -24,6 +24,7 @@ use crate::source::feed::Summary;
 use crate::source::{Feed, Selection, Tally};
 use check::{Occasion, Trial};
 use error::{Cause, RunError};
+use proof::Carried;
 use state::{Header, HeldRun, State};
 use stop::Stop;
 use sweep::Sweep;
@@ -200,6 +201,7 @@ impl Attempt<'_> {
             }),
         };
         let peak_guest_memory_bytes = session.peak_memory_bytes();
+        let carried = Carried::by(&session);
         // However it ended, nothing is noted or sent any more when cleaning up begins.
         session.close().await;
         let (snapshot, source, report) = outcome?;
@@ -210,6 +212,7 @@ impl Attempt<'_> {
             &policy,
             &source.tally,
             snapshot.rows_supplied,
+            carried,
         )?;
         warnings.extend(source.warnings);
         if automatic && !untried && snapshot.rows_supplied == 0 {

@@ -55,6 +55,11 @@ async fn a_report_that_does_not_match_what_was_supplied_is_a_failure() {
         ("overflowing-rows", "hold more than can be counted"),
         ("overflowing-filter", "is more than can be counted"),
         ("overflowing-bytes", "more bytes than can be counted"),
+        ("invented-bytes", "bytes, but sent 8 in all"),
+        (
+            "invented-requests",
+            "reported 2 requests, 0 of them repeated, but made 1",
+        ),
         ("foreign-file", "is outside the keys of this run"),
         ("foreign-manifest", "but planned none"),
     ] {

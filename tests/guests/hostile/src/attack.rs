@@ -347,6 +347,8 @@ pub fn in_report(configuration: &Configuration, mut report: Report) -> Result<Re
             report.files[0].rows -= 1;
             report.files.push(file);
         }
+        "invented-bytes" => report.files[0].bytes += 1 << 40,
+        "invented-requests" => report.requests += 1,
         "foreign-file" => report.files[0].key = "elsewhere/x".into(),
         "foreign-manifest" => report.manifest_key = Some("elsewhere/x".into()),
         "huge-report" => report.warnings = vec!["w".repeat(MIB); 16],
