@@ -61,9 +61,14 @@ const SNAPPY_ENDINGS: [&str; 2] = [".sz", ".snappy"];
 pub fn unsupported(head: &[u8], name: &str, is_compressed: bool) -> Option<Unsupported> {
     // What Arrow streams begin with.
     let is_arrow = head.starts_with(&[0xff; 4]);
+    // A header can begin with the letters of a signature: `ORCID`, `PARENT`.
+    let is_text = !head
+        .iter()
+        .any(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace());
     let signature = SIGNATURES.iter().find(|(at, signature, ..)| {
         let found = head.get(*at..).unwrap_or_default();
-        found.starts_with(signature) && !is_arrow
+        let could_be_text = is_text && signature.iter().all(u8::is_ascii_alphanumeric);
+        found.starts_with(signature) && !is_arrow && !could_be_text
     });
     if let Some((.., what, remedy)) = signature {
         return Some(Unsupported { what, remedy });
@@ -114,6 +119,10 @@ mod tests {
         );
         assert_eq!(what(b"\xff\xfei\x00d\x00", "a.csv"), "text in UTF-16");
         assert_eq!(what(&[0xff; 8], "a.arrows"), "");
+        assert_eq!(what(b"ORC\x08\x03\x10", "a.orc"), "an ORC file");
+        for header in [&b"ORCID,t\n1,2\n"[..], b"PARENT\tt\r\n", b"FEA1,t\n"] {
+            assert_eq!(what(header, "a.csv"), "");
+        }
         assert_eq!(what(b"\xef\xbb\xbf\n [{", "a.json"), "a JSON array");
         assert_eq!(what(b"[{", "a.jsonl"), "");
         assert!(is_json_object(b"\xef\xbb\xbf {\"a\":1}") && !is_json_object(b"a,b"));

@@ -227,7 +227,7 @@ fn files_of_other_kinds_are_not_called_damaged() {
         ("a.csv", b"PK\x03\x04 and so on", "a ZIP archive"),
         (
             "a.parquet",
-            b"PARE and so on PARE",
+            b"PARE\x15\x04 and so on PARE",
             "an encrypted Parquet file",
         ),
     ] {
