@@ -272,6 +272,7 @@ fn value(expression: &str) -> Option<u64> {
     match expression {
         "KIB" => Some(1 << 10),
         "MIB" => Some(1 << 20),
+        "GIB" => Some(1 << 30),
         digits => digits.replace('_', "").parse().ok(),
     }
 }
@@ -295,6 +296,7 @@ fn in_words(text: &str) -> Option<u64> {
         "" | "s" => Some(number),
         "KiB" => Some(number << 10),
         "MiB" => Some(number << 20),
+        "GiB" => Some(number << 30),
         "TiB" => Some(number << 40),
         _ => None,
     }

@@ -1,20 +1,20 @@
 //! Columns that folders' names hold, as Hive writes them: `dt=2026-01-01/country=DE/`. A column that is in the file
-//! as well must say the same in every row. Never guesses a type: what a folder says is text, or the time column's time.
+//! as well must say the same in every row. Never guesses a type: what a folder says is text, a time for the time column, or of the
+//! type that the configuration gives.
 
+use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, BooleanArray, RecordBatch, Scalar, StringArray, TimestampMicrosecondArray,
-};
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, Scalar, StringArray};
 use arrow::compute::{CastOptions, cast_with_options, kernels::cmp};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use percent_encoding::percent_decode_str;
 
 use super::super::SourceError;
-use crate::interval::Moment;
-use crate::model::Kind;
+use super::columns::{Column, Make, Origin};
+use super::types::ColumnType;
 
 /// What Hive and Spark write for null.
 const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
@@ -66,34 +66,45 @@ pub fn doubled(keys: &[Key]) -> Option<&str> {
 }
 
 /// A file's columns and, behind them, the keys that are none of them.
-pub fn with(schema: &SchemaRef, keys: &[Key], time_column: &str) -> SchemaRef {
+pub fn with(schema: &SchemaRef, keys: &[Key], types: &Types) -> SchemaRef {
     let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
     for key in keys {
         if schema.column_with_name(&key.name).is_none() {
-            fields.push(Arc::new(kind(key, time_column).field(&key.name)));
+            fields.push(Arc::new(types.of(key).field(&key.name)));
         }
     }
     Arc::new(Schema::new(fields))
 }
 
-fn kind(key: &Key, time_column: &str) -> Kind {
-    match key.name == time_column {
-        true => Kind::Timestamp,
-        false => Kind::Text,
+/// What decides the types of keys.
+#[derive(Debug, Clone)]
+pub struct Types {
+    pub time_column: String,
+    /// What the configuration says.
+    pub declared: BTreeMap<String, ColumnType>,
+}
+
+impl Types {
+    fn of(&self, key: &Key) -> ColumnType {
+        let usual = match key.name == self.time_column {
+            true => ColumnType::Time,
+            false => ColumnType::Text,
+        };
+        self.declared.get(&key.name).copied().unwrap_or(usual)
     }
 }
 
 /// Gives a file's batches the columns of [`with`].
 pub struct Keyed {
     keys: Vec<Key>,
-    kinds: Vec<Kind>,
+    types: Types,
     path: PathBuf,
 }
 
 impl Keyed {
-    pub fn new(keys: Vec<Key>, path: &Path, time_column: &str) -> Self {
+    pub fn new(keys: Vec<Key>, path: &Path, types: &Types) -> Self {
         Self {
-            kinds: keys.iter().map(|key| kind(key, time_column)).collect(),
+            types: types.clone(),
             keys,
             path: path.to_path_buf(),
         }
@@ -111,13 +122,14 @@ impl Keyed {
         let schema = batch.schema();
         let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
         let mut columns = batch.columns().to_vec();
-        for (key, kind) in self.keys.iter().zip(&self.kinds) {
+        for key in &self.keys {
             if let Some(column) = batch.column_by_name(&key.name) {
                 self.compare(key, column, &row)?;
                 continue;
             }
-            fields.push(Arc::new(kind.field(&key.name)));
-            columns.push(self.constant(key, *kind, batch.num_rows())?);
+            let is = self.types.of(key);
+            fields.push(Arc::new(is.field(&key.name)));
+            columns.push(self.constant(key, is, batch.num_rows())?);
         }
         RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|cause| {
             SourceError::Damaged {
@@ -127,15 +139,25 @@ impl Keyed {
         })
     }
 
-    fn constant(&self, key: &Key, kind: Kind, rows: usize) -> Result<ArrayRef, SourceError> {
+    fn constant(&self, key: &Key, is: ColumnType, rows: usize) -> Result<ArrayRef, SourceError> {
         let value = key.value.as_deref();
-        if kind != Kind::Timestamp {
+        if is == ColumnType::Text {
             return Ok(Arc::new(StringArray::from(vec![value; rows])));
         }
-        let time = value.map(Moment::parse).transpose();
-        let time = time.map_err(|cause| self.bad(key, format!("in its folder's name: {cause}")))?;
-        let times = TimestampMicrosecondArray::from(vec![time.map(|time| time.0); rows]);
-        Ok(Arc::new(times.with_timezone("UTC")))
+        let make = Make {
+            is,
+            origin: Origin::Declared,
+        };
+        let mut column = Column::new(make, Arc::default());
+        for _ in 0..rows {
+            match value {
+                Some(value) => column
+                    .append_field(value)
+                    .map_err(|cause| self.bad(key, format!("in its folder's name: {cause}")))?,
+                None => column.append_null(),
+            }
+        }
+        Ok(column.finish())
     }
 
     /// A file that says something else than its folder is read as neither.

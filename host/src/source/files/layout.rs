@@ -1,7 +1,7 @@
 //! The columns that all files of a run have in common, and how each file's columns become them. Casts between makes
 //! of the same thing (large strings, other time units); never guesses what a column of another type could mean.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -23,11 +23,10 @@ pub struct Layout {
     schema: SchemaRef,
     /// How text files are read, if any of them has a row or a header.
     text: Option<Plan>,
-    /// Types that the configuration gives.
-    declared: BTreeMap<String, ColumnType>,
+    /// The time column, and types that the configuration gives.
+    types: keys::Types,
     first: PathBuf,
     model: String,
-    time_column: String,
 }
 
 /// How one file's columns become the run's.
@@ -57,11 +56,13 @@ impl Layout {
     pub fn decide(settings: &FilesSettings, files: &[Opened]) -> Result<Self, SourceError> {
         let mut layout = Self {
             schema: Arc::new(Schema::empty()),
-            text: plan::decide(settings, files)?,
-            declared: settings.columns.clone(),
+            text: text_plan(settings, files)?,
+            types: keys::Types {
+                time_column: settings.time_column.clone(),
+                declared: settings.columns.clone(),
+            },
             first: PathBuf::new(),
             model: settings.model.clone(),
-            time_column: settings.time_column.clone(),
         };
         let first = files.iter().find(|file| !layout.is_empty(file));
         let wanted = match first {
@@ -85,13 +86,18 @@ impl Layout {
         let of_text = self.text.as_ref().map(|plan| &plan.schema);
         let schema = file.schema.as_ref().or(of_text);
         match schema {
-            Some(schema) => keys::with(schema, &file.keys, &self.time_column),
+            Some(schema) => keys::with(schema, &file.keys, &self.types),
             None => Arc::new(Schema::empty()),
         }
     }
 
     pub fn schema(&self) -> SchemaRef {
         self.schema.clone()
+    }
+
+    /// What decides the types of the columns in folders' names.
+    pub fn types(&self) -> &keys::Types {
+        &self.types
     }
 
     /// How text files are read.
@@ -115,7 +121,7 @@ impl Layout {
             .iter()
             .filter_map(|field| schema.index_of(field.name()).ok())
             .collect();
-        let time = schema.index_of(&self.time_column).unwrap_or_default();
+        let time = schema.index_of(&self.types.time_column).unwrap_or_default();
         let time_unit = match schema.fields().get(time).map(|field| field.data_type()) {
             Some(DataType::Timestamp(unit, _)) => *unit,
             _ => TimeUnit::Microsecond,
@@ -157,7 +163,7 @@ impl Layout {
             }
         }
         problems.extend(time_column::problem(
-            &self.time_column,
+            &self.types.time_column,
             schema,
             model.as_deref(),
         ));
@@ -202,7 +208,7 @@ impl Layout {
                 )
             })
         };
-        self.declared.iter().filter_map(mismatch).collect()
+        self.types.declared.iter().filter_map(mismatch).collect()
     }
 
     /// Columns beyond the model must be the first file's.
@@ -260,6 +266,21 @@ impl Layout {
         }
         RecordBatch::try_new(self.schema.clone(), columns).map_err(|cause| projection.broken(cause))
     }
+}
+
+/// How text files are read. A column that has a type and is in no file may be in the folders' names.
+fn text_plan(settings: &FilesSettings, files: &[Opened]) -> Result<Option<Plan>, SourceError> {
+    let decided = plan::decide(settings, files);
+    let Err(SourceError::NoSuchColumns { declared, .. }) = &decided else {
+        return decided;
+    };
+    let mut settings = settings.clone();
+    for key in files.iter().flat_map(|file| &file.keys) {
+        if declared.contains(&key.name) {
+            settings.columns.remove(&key.name);
+        }
+    }
+    plan::decide(&settings, files)
 }
 
 /// The model's columns as the model has them, then the others as the file has them.

@@ -220,7 +220,7 @@ impl<'a> Files<'a> {
         };
         self.current = Some(Current {
             batches,
-            keyed: Keyed::new(file.keys, &file.path, time_column),
+            keyed: Keyed::new(file.keys, &file.path, self.layout.types()),
             projection,
             rows,
         });
