@@ -132,7 +132,7 @@ impl Drop for Feed {
 /// Hands on what a child says, until it has said all or nobody listens.
 fn forward(mut remote: Remote, sender: &mpsc::Sender<Result<Item, SourceError>>) {
     loop {
-        let item = remote.next();
+        let item = remote.next_item();
         let is_last = !matches!(item, Ok(Item::Schema(_) | Item::Batch(_)));
         if sender.blocking_send(item).is_err() || is_last {
             return;

@@ -152,7 +152,7 @@ impl Remote {
     }
 
     /// The next thing that the child has to say. Blocking.
-    pub fn next(&mut self) -> Result<Item, SourceError> {
+    pub fn next_item(&mut self) -> Result<Item, SourceError> {
         loop {
             let mut header = [0; HEADER_BYTES];
             self.fill(&mut header)?;
@@ -215,7 +215,7 @@ pub struct RemoteSource {
 
 impl RemoteSource {
     pub fn open(mut remote: Remote) -> Result<Self, SourceError> {
-        let Item::Schema(bytes) = remote.next()? else {
+        let Item::Schema(bytes) = remote.next_item()? else {
             return Err(remote.broken());
         };
         let mut decoder = StreamDecoder::new();
@@ -241,7 +241,7 @@ impl Source for RemoteSource {
         if self.summary.is_some() {
             return Ok(None);
         }
-        match self.remote.next()? {
+        match self.remote.next_item()? {
             Item::Batch(message) => {
                 let mut bytes = Buffer::from_vec(message.bytes);
                 while !bytes.is_empty() {
