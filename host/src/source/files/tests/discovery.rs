@@ -290,11 +290,16 @@ fn keys_in_folders_names_are_columns() {
     assert_eq!(days.value(2) - days.value(0), 86_400_000_000);
     put(&folder, "lines/k=7/a.jsonl", row(1));
     let mut lines = own(&folder, "lines");
-    lines.columns.insert("k".to_owned(), "int64".parse().expect("a type"));
+    lines
+        .columns
+        .insert("k".to_owned(), "int64".parse().expect("a type"));
     let mut files = Files::open(&lines, selection(START, END)).expect("files");
     let seven = drain(&mut files);
     let seven = seven.column_by_name("k").expect("a number");
-    assert_eq!(seven.as_primitive::<arrow::datatypes::Int64Type>().value(0), 7);
+    assert_eq!(
+        seven.as_primitive::<arrow::datatypes::Int64Type>().value(0),
+        7
+    );
     // Also what stands in the path itself.
     let one = own(&folder, "in/dt=2026-01-01/country=DE");
     assert_eq!(texts(&one, "dt"), [some("2026-01-01")]);
