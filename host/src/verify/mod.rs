@@ -2,10 +2,12 @@
 //! Bucket, prefix and event lists are the operator's; the plugin that wrote the run says which of its own keys there
 //! are, in which format and in parts of which size. Changes nothing, in the store or here.
 
+mod allowed;
 mod checksum;
 mod civil;
 mod columns;
 mod decode;
+pub mod error;
 mod expected;
 mod json;
 mod layout;
@@ -25,11 +27,11 @@ use std::time::Instant;
 use arrow::datatypes::Schema;
 
 use crate::interval::Interval;
-use crate::run::error::{Cause, Class};
 use crate::run::target::{self, Target};
 use crate::sandbox::contract::Plan;
 use crate::source::Selection;
-use crate::terminal::one_line;
+use allowed::{Allowed, allowed_bytes};
+pub use error::VerifyError;
 use expected::Rows;
 use layout::{Layout, MANIFEST_LIMIT_BYTES, Manifest};
 use report::quoted;
@@ -43,37 +45,6 @@ const NUMBERS_AHEAD: u64 = 4;
 /// Files of one run that are looked for where no manifest says how many there are. A run without a manifest begins a
 /// second file after 10,000 parts, so these hold many terabytes.
 const FILES_LIMIT: u64 = 1_000;
-/// Bytes of one object at most: what S3 takes (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>).
-const OBJECT_LIMIT_BYTES: u64 = 50 << 40;
-
-/// Why a run cannot be called good.
-#[derive(Debug, thiserror::Error)]
-pub enum VerifyError {
-    #[error(transparent)]
-    Run(Cause),
-    #[error("{}", one_line(&.0.to_string()))]
-    Store(#[from] StoreError),
-    #[error(
-        "a thread that reads files ended unexpectedly; report it with the file if it comes back"
-    )]
-    Died,
-}
-
-impl VerifyError {
-    pub fn class(&self) -> Class {
-        match self {
-            VerifyError::Run(cause) => cause.class(),
-            VerifyError::Store(error) if error.is_transient() => Class::Retryable,
-            VerifyError::Store(_) | VerifyError::Died => Class::Failed,
-        }
-    }
-}
-
-impl<E: Into<Cause>> From<E> for VerifyError {
-    fn from(error: E) -> Self {
-        VerifyError::Run(error.into())
-    }
-}
 
 /// Where reading back stands.
 #[derive(Debug, Clone, Copy, Default)]
@@ -174,36 +145,6 @@ pub async fn verify(
     report.seconds = begun.elapsed().as_secs_f64();
     report.passed = report.faults_found() == 0;
     Ok(report)
-}
-
-/// How many bytes of an object may come, and who said so.
-struct Allowed {
-    bytes: u64,
-    said: &'static str,
-}
-
-/// Where neither says how large a file is, or the two contradict each other, it is not downloaded.
-fn allowed_bytes(answer: &Answer, listed: Option<u64>) -> Result<Allowed, String> {
-    let stored = answer.head.bytes;
-    match (listed, stored) {
-        (Some(listed), Some(stored)) if listed != stored => Err(format!(
-            "the manifest says bytes {listed}, found {stored}; it was not read"
-        )),
-        (_, Some(stored)) if stored > OBJECT_LIMIT_BYTES => Err(format!(
-            "the store says {stored} bytes, which no object has; it was not read"
-        )),
-        (_, Some(bytes)) => Ok(Allowed {
-            bytes,
-            said: "the store announced",
-        }),
-        (Some(bytes), None) => Ok(Allowed {
-            bytes: bytes.min(OBJECT_LIMIT_BYTES),
-            said: "the manifest lists",
-        }),
-        (None, None) => {
-            Err("the store does not say how many bytes it has; it was not read".to_owned())
-        }
-    }
 }
 
 /// Runs what blocks on a thread for it.

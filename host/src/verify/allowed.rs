@@ -1,0 +1,36 @@
+//! How many bytes of an object are downloaded at most: what the store or the manifest says it has. Reads nothing.
+
+use super::store::Answer;
+
+/// Bytes of one object at most: what S3 takes (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>).
+const OBJECT_LIMIT_BYTES: u64 = 50 << 40;
+
+/// How many bytes of an object may come, and who said so.
+pub struct Allowed {
+    pub bytes: u64,
+    pub said: &'static str,
+}
+
+/// Where neither says how large a file is, or the two contradict each other, it is not downloaded.
+pub fn allowed_bytes(answer: &Answer, listed: Option<u64>) -> Result<Allowed, String> {
+    let stored = answer.head.bytes;
+    match (listed, stored) {
+        (Some(listed), Some(stored)) if listed != stored => Err(format!(
+            "the manifest says bytes {listed}, found {stored}; it was not read"
+        )),
+        (_, Some(stored)) if stored > OBJECT_LIMIT_BYTES => Err(format!(
+            "the store says {stored} bytes, which no object has; it was not read"
+        )),
+        (_, Some(bytes)) => Ok(Allowed {
+            bytes,
+            said: "the store announced",
+        }),
+        (Some(bytes), None) => Ok(Allowed {
+            bytes: bytes.min(OBJECT_LIMIT_BYTES),
+            said: "the manifest lists",
+        }),
+        (None, None) => {
+            Err("the store does not say how many bytes it has; it was not read".to_owned())
+        }
+    }
+}
