@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use super::credentials;
+use super::model;
 use super::problem::Place;
 use super::section::Section;
 use super::tree::{Entry, Node, Table, Text, Value};
@@ -159,8 +160,6 @@ fn json(node: &Node) -> Json {
 
 /// A destination's name stands in run ids and names of state files.
 const NAME_BYTES: usize = 64;
-/// The contract's limit for a model's name.
-const MODEL_BYTES: usize = 128;
 
 /// Reads one table. `None` leaves at least one problem behind.
 pub fn read(folder: &Path, name: String, mut section: Section<'_>) -> Option<Destination> {
@@ -174,7 +173,7 @@ pub fn read(folder: &Path, name: String, mut section: Section<'_>) -> Option<Des
             ),
         );
     }
-    let model = read_model(&mut section);
+    let model = model::read(&mut section);
     let source_at = section.place("source").unwrap_or(at);
     let source = read_source(folder, model.as_deref(), &mut section);
     let check = section.choice(
@@ -205,60 +204,7 @@ pub fn read(folder: &Path, name: String, mut section: Section<'_>) -> Option<Des
     })
 }
 
-/// The model's name: one of those that are known, or one that can hardly be meant to be one of them.
-fn read_model(section: &mut Section<'_>) -> Option<String> {
-    let custom = section.flag("custom_model");
-    let insisted = custom.is_some_and(|(_, insisted)| insisted);
-    let model = section.parsed("model", |text| {
-        if !is_name(text, MODEL_BYTES) {
-            return Err(format!(
-                "`{text}` is not a valid model name; use events, persons or sessions, or with a files source another name of letters, digits, `-` and `_`"
-            ));
-        }
-        match known_model_meant(text).filter(|_| !insisted) {
-            Some(near) => Err(format!(
-                "`{text}` is not a known model; did you mean `{near}`? (if it is a model of your own, add custom_model = true)"
-            )),
-            None => Ok(text.to_owned()),
-        }
-    });
-    if model.is_none() {
-        section.missing(
-            "model",
-            "name what is exported: events, persons or sessions",
-        );
-    }
-    if let (Some((at, true)), Some(known)) = (custom, model.as_deref().and_then(Model::named)) {
-        section.problem(
-            at,
-            "custom_model",
-            format!(
-                "`{}` is a known model; remove this, or choose another name",
-                known.name()
-            ),
-        );
-    }
-    model
-}
-
-/// Changes of a letter after which a name still looks like the known one: a plural forgotten, letters swapped.
-const SLIPS: usize = 2;
-
-/// The known model that a name is nearly, but not quite.
-fn known_model_meant(text: &str) -> Option<&'static str> {
-    let lower = text.to_ascii_lowercase();
-    Model::ALL
-        .into_iter()
-        .map(Model::name)
-        .filter(|known| *known != text)
-        .map(|known| (strsim::damerau_levenshtein(&lower, known), known))
-        .filter(|(slips, _)| *slips <= SLIPS)
-        .min()
-        .map(|(_, known)| known)
-        .filter(|_| Model::named(text).is_none())
-}
-
-fn is_name(text: &str, limit: usize) -> bool {
+pub(super) fn is_name(text: &str, limit: usize) -> bool {
     (1..=limit).contains(&text.len())
         && text
             .bytes()

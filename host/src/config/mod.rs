@@ -22,6 +22,7 @@
 
 mod credentials;
 mod destination;
+mod model;
 mod problem;
 mod section;
 mod tree;
