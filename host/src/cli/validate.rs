@@ -92,7 +92,8 @@ impl Validate {
                 Ok(described) => valid.push(described),
                 Err(cause) => {
                     found.extend(of_cause(Some(destination), &cause));
-                    if class == Class::Configuration {
+                    // What fails for good here is a fault of the file, such as a path where there is nothing.
+                    if !matches!(cause.class(), Class::Failed | Class::Configuration) {
                         class = cause.class();
                     }
                 }

@@ -368,7 +368,12 @@ async fn reports_name_bucket_interval_and_time_and_fit_a_terminal() {
             "{command}: {shown}"
         );
         for line in shown.lines() {
-            assert!(line.chars().count() <= 80, "{command}: {line}");
+            // A key in the middle of a sentence is not broken.
+            let is_one_word = !line.trim().contains(' ');
+            assert!(
+                line.chars().count() <= 80 || is_one_word,
+                "{command}: {line}"
+            );
         }
     }
 }

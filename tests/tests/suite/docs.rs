@@ -99,6 +99,7 @@ model = "events"
 bucket_name = "my-exports"
 region = "eu-central-1"
 prefix = "{table}/{year}/{month}/{day}/"
+credentials = { source = "host" }
 source = { type = "sample", rows_per_hour = 10 }
 "#;
 
