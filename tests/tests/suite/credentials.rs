@@ -244,7 +244,10 @@ async fn every_source_gives_its_own_keys() {
         let requests = scene.store.requests();
         assert!(!requests.is_empty(), "{provider}");
         assert!(
-            requests.iter().all(|r| r.status == Some(200)),
+            // 404: keys at which an earlier run may have left a file, and did not.
+            requests
+                .iter()
+                .all(|r| matches!(r.status, Some(200 | 404))),
             "{provider}: {requests:?}"
         );
         let last = stand_in.requests().split_off(before).pop();
@@ -357,12 +360,12 @@ async fn the_plugin_does_not_reach_what_the_host_asks_for_keys() {
     let text = keyless(&scene, "").replace(&scene.store.endpoint(), &elsewhere);
     program.configure(&text);
     let printed = program.export(&[]);
-    assert_eq!(printed.code, Some(1), "{printed:?}");
+    assert_eq!(printed.code, Some(2), "{printed:?}");
     assert!(
         printed.stderr.contains("not public (loopback)"),
         "{printed:?}"
     );
-    assert_eq!(stand_in.issued("container"), 1, "the host got its keys");
+    assert_eq!(stand_in.issued("container"), 0, "no keys for a refused run");
     assert_eq!(stand_in.requests().len(), 1, "{:?}", stand_in.requests());
     assert_discreet(&program, &scene, &printed);
 }
