@@ -27,22 +27,25 @@ fn asked(scene: &Scene) -> Vec<Operation> {
     requests.iter().map(|request| request.operation).collect()
 }
 
-const FULL: [Operation; 7] = [
+/// An abort is sent twice: a part that was in flight at the first may be stored after it.
+const FULL: [Operation; 8] = [
     Operation::HeadObject,
     Operation::PutObject,
     Operation::GetObject,
     Operation::CreateMultipartUpload,
     Operation::UploadPart,
     Operation::AbortMultipartUpload,
+    Operation::AbortMultipartUpload,
     Operation::DeleteObject,
 ];
 /// An export without rows looks for what an earlier one left: under its first file's key, and under those of every
 /// other format, codec and splitting.
 const LOOK: [Operation; 21] = [Operation::HeadObject; 21];
-const TRACELESS: [Operation; 4] = [
+const TRACELESS: [Operation; 5] = [
     Operation::HeadObject,
     Operation::CreateMultipartUpload,
     Operation::UploadPart,
+    Operation::AbortMultipartUpload,
     Operation::AbortMultipartUpload,
 ];
 
