@@ -245,9 +245,7 @@ async fn every_source_gives_its_own_keys() {
         assert!(!requests.is_empty(), "{provider}");
         assert!(
             // 404: keys at which an earlier run may have left a file, and did not.
-            requests
-                .iter()
-                .all(|r| matches!(r.status, Some(200 | 404))),
+            requests.iter().all(|r| matches!(r.status, Some(200 | 404))),
             "{provider}: {requests:?}"
         );
         let last = stand_in.requests().split_off(before).pop();

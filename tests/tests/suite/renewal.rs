@@ -71,9 +71,7 @@ async fn keys_that_end_are_replaced_in_time_and_the_store_sees_no_expired_one() 
     let requests = scene.store.requests();
     assert!(
         // 404: keys at which an earlier run may have left a file, and did not.
-        requests
-            .iter()
-            .all(|r| matches!(r.status, Some(200 | 404))),
+        requests.iter().all(|r| matches!(r.status, Some(200 | 404))),
         "{requests:?}"
     );
 }
