@@ -43,7 +43,7 @@ pub fn keyless(scene: &Scene, name: &str, rows_per_hour: usize, fields: &str) ->
 /// A folder with a configuration file, in which the program is run.
 pub struct Program {
     pub folder: TempDir,
-    /// Variables that it is started with, besides the test's own without all that is AWS's.
+    /// Variables that it is started with, besides the test's own without all that is AWS's or says where certificates are.
     pub environment: Vec<(String, String)>,
 }
 
@@ -96,8 +96,9 @@ impl Program {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("AWS_") {
-                command.env_remove(name);
+            let text = name.to_string_lossy();
+            if text.starts_with("AWS_") || text.starts_with("SSL_CERT_") {
+                command.env_remove(&name);
             }
         }
         command.env_remove("BATCH_EXPORT_CONFIG");
