@@ -1,11 +1,13 @@
 //! The plugin's upload path against a simulated store whose every answer can be delayed, lost, repeated, cut or
 //! replaced. Deterministic: a seed decides everything, and no test waits for anything but the simulator.
 
+mod checksums;
 mod condemned;
 mod conditional;
 mod disasters;
 mod leftovers;
 mod probe;
+mod random;
 mod runs;
 mod seeds;
 mod simulated;

@@ -7,8 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use chrono::DateTime;
-use proptest::prelude::Rng;
-use proptest::test_runner::{RngAlgorithm, TestRng};
 use s3_destination::config;
 use s3_destination::imports::{
     Imports, Level, NoteError, Refresh, Request, Response, ScopedKey, SignerError, TransportError,
@@ -19,6 +17,7 @@ use s3_destination::s3::request::Target;
 use s3_destination::settings::{Interval, Run, Settings};
 use s3_destination::upload::{Limits, Uploads};
 
+pub use crate::random::Random;
 use crate::store::{Arrived, Store, error, xml};
 use crate::verify;
 
@@ -82,30 +81,6 @@ struct Flight {
     due_ms: u64,
     request: Option<Arrived>,
     answer: Option<Result<Response, TransportError>>,
-}
-
-pub struct Random(TestRng);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        let mut bytes = [0; 32];
-        bytes[..8].copy_from_slice(&seed.to_le_bytes());
-        Random(TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
-    }
-
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.0.next_u64() % bound
-    }
-
-    pub fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len() as u64) as usize]
-    }
-
-    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
-        let mut bytes = vec![0; len];
-        self.0.fill_bytes(&mut bytes);
-        bytes
-    }
 }
 
 impl World {

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 use s3_destination::imports::Response;
 use url::Url;
+
+pub use crate::checksums::Checksums;
+use crate::checksums::{CHECKSUMS, checksum, md5, md5_hex};
 
 pub struct Arrived {
     pub method: &'static str,
@@ -101,19 +102,6 @@ pub enum Ignored {
     Always,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Checksums {
-    /// As they were asked for.
-    #[default]
-    AsAsked,
-    /// Of the parts' checksums, for every algorithm.
-    Composite,
-    /// None at all: checksums are not looked at.
-    Silent,
-    /// Besides the one asked for, one that nobody asked for.
-    Several,
-}
-
 pub fn xml(status: u16, body: String) -> Response {
     Response {
         status,
@@ -134,33 +122,6 @@ fn ok(headers: Vec<(String, String)>) -> Response {
         status: 200,
         headers,
         body: Vec::new(),
-    }
-}
-
-const CHECKSUMS: [(&str, Option<crc_fast::CrcAlgorithm>); 4] = [
-    (
-        "x-amz-checksum-crc64nvme",
-        Some(crc_fast::CrcAlgorithm::Crc64Nvme),
-    ),
-    (
-        "x-amz-checksum-crc32c",
-        Some(crc_fast::CrcAlgorithm::Crc32Iscsi),
-    ),
-    (
-        "x-amz-checksum-crc32",
-        Some(crc_fast::CrcAlgorithm::Crc32IsoHdlc),
-    ),
-    ("x-amz-checksum-sha256", None),
-];
-
-fn checksum(algorithm: Option<crc_fast::CrcAlgorithm>, bytes: &[u8]) -> String {
-    use sha2::Digest;
-    match algorithm {
-        Some(crc_fast::CrcAlgorithm::Crc64Nvme) => {
-            STANDARD.encode(crc_fast::crc64_nvme(bytes).to_be_bytes())
-        }
-        Some(crc) => STANDARD.encode((crc_fast::checksum(crc, bytes) as u32).to_be_bytes()),
-        None => STANDARD.encode(sha2::Sha256::digest(bytes)),
     }
 }
 
@@ -432,7 +393,7 @@ impl Store {
                 }
             }
         }
-        let shown = self.shown_checksums(upload.checksum, &bytes, &parts);
+        let shown = self.checksums.shown(upload.checksum, &bytes, &parts);
         headers.extend(shown.iter().cloned());
         if let Some(size) = request.header("x-amz-mp-object-size") {
             assert_eq!(size, bytes.len().to_string());
@@ -465,36 +426,6 @@ impl Store {
         )
     }
 
-    /// What the store shows of an object made of these parts: S3 knows the whole object's CRC, and of SHA-256 only that
-    /// of the parts' values.
-    fn shown_checksums(
-        &self,
-        asked: Option<&'static str>,
-        bytes: &[u8],
-        parts: &[&[u8]],
-    ) -> Vec<(String, String)> {
-        let mut shown = Vec::new();
-        for (header, algorithm) in CHECKSUMS {
-            let is_extra = self.checksums == Checksums::Several && header == CHECKSUMS[0].0;
-            if self.checksums == Checksums::Silent || !(asked == Some(header) || is_extra) {
-                continue;
-            }
-            let is_composite = algorithm.is_none() || self.checksums == Checksums::Composite;
-            let value = match is_composite {
-                false => checksum(algorithm, bytes),
-                true => {
-                    let raw: Vec<u8> = parts
-                        .iter()
-                        .flat_map(|part| STANDARD.decode(checksum(algorithm, part)).unwrap())
-                        .collect();
-                    format!("{}-{}", checksum(algorithm, &raw), parts.len())
-                }
-            };
-            shown.push((header.to_owned(), value));
-        }
-        shown
-    }
-
     fn list(&self, prefix: &str) -> Response {
         let uploads: String = self
             .uploads
@@ -513,18 +444,6 @@ impl Store {
             format!("<ListMultipartUploadsResult>{uploads}</ListMultipartUploadsResult>"),
         )
     }
-}
-
-fn md5(bytes: &[u8]) -> [u8; 16] {
-    use md5::Digest;
-    md5::Md5::digest(bytes).into()
-}
-
-fn md5_hex(bytes: &[u8]) -> String {
-    md5(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
 fn metadata(request: &Arrived) -> Vec<(String, String)> {
