@@ -268,19 +268,35 @@ impl Layout {
     }
 }
 
-/// How text files are read. A column that has a type and is in no file may be in the folders' names.
+/// How text files are read. A column that has a type and is in no file may be in the folders' names: its type is the
+/// files' business only where they hold it too.
 fn text_plan(settings: &FilesSettings, files: &[Opened]) -> Result<Option<Plan>, SourceError> {
-    let decided = plan::decide(settings, files);
-    let Err(SourceError::NoSuchColumns { declared, .. }) = &decided else {
-        return decided;
-    };
-    let mut settings = settings.clone();
-    for key in files.iter().flat_map(|file| &file.keys) {
-        if declared.contains(&key.name) {
-            settings.columns.remove(&key.name);
-        }
+    let keys = files.iter().flat_map(|file| &file.keys);
+    let mut typed: Vec<&str> = keys
+        .map(|key| key.name.as_str())
+        .filter(|name| settings.columns.contains_key(*name))
+        .collect();
+    if typed.is_empty() {
+        return plan::decide(settings, files);
     }
-    plan::decide(&settings, files)
+    let without = |names: &[&str]| {
+        let mut settings = settings.clone();
+        for name in names {
+            settings.columns.remove(*name);
+        }
+        plan::decide(&settings, files)
+    };
+    let plan = without(&typed)?;
+    let holds = |name: &str| {
+        plan.as_ref()
+            .is_some_and(|plan| plan.schema.column_with_name(name).is_some())
+    };
+    let before = typed.len();
+    typed.retain(|name| !holds(name));
+    match typed.len() == before {
+        true => Ok(plan),
+        false => without(&typed),
+    }
 }
 
 /// The model's columns as the model has them, then the others as the file has them.
