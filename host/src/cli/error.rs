@@ -27,7 +27,7 @@ pub enum CommandError {
     #[error(transparent)]
     Span(#[from] SpanError),
     #[error("{0}")]
-    Invalid(Findings),
+    Invalid(Box<Findings>),
     #[error("{0}")]
     Usage(String),
     #[error("{failed} of {steps} checks failed; each says what to change")]

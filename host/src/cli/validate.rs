@@ -169,7 +169,7 @@ fn answer(verdict: Verdict) -> Answer<Outcome> {
                 problems: findings.list().cloned().collect(),
             };
             Answer {
-                failure: Some(CommandError::Invalid(findings)),
+                failure: Some(CommandError::Invalid(Box::new(findings))),
                 ..Answer::new(json, String::new())
             }
         }
