@@ -174,12 +174,12 @@ impl fmt::Display for RunError {
         if self.recovery.left_open.is_empty() {
             return Ok(());
         }
-        // A plugin that could not clean up itself has said so already.
+        // A plugin that could not clean up itself has said so already, if for another request.
         let cause = self.cause.to_string();
         let left_open = self.recovery.left_open.iter();
         let unsaid: Vec<&str> = left_open
             .map(String::as_str)
-            .filter(|upload| !cause.contains(upload))
+            .filter(|upload| !is_said(&cause, upload))
             .collect();
         match unsaid.as_slice() {
             [] => f.write_str("\nwhat is left open is aborted at the next start, or by hand"),
@@ -190,6 +190,12 @@ impl fmt::Display for RunError {
             ),
         }
     }
+}
+
+/// Whether an error names what is left open, whatever it says of the reason behind the colon.
+fn is_said(cause: &str, left_open: &str) -> bool {
+    let what = left_open.split(": ").next().unwrap_or(left_open);
+    !what.is_empty() && cause.contains(what)
 }
 
 impl std::error::Error for RunError {}
@@ -278,11 +284,16 @@ mod tests {
             error.to_string(),
             "interrupted\nleft open, aborted at the next start or by hand: a, b"
         );
-        let mut said = RunError::from(Cause::Miscounted("no answer; a is left open".to_owned()));
-        said.recovery.left_open = vec!["a is left open".to_owned()];
-        assert_eq!(
-            said.to_string(),
-            "no answer; a is left open\nwhat is left open is aborted at the next start, or by hand"
-        );
+        let told = "no answer; a is left open: request 7";
+        let mut said = RunError::from(Cause::Miscounted(told.to_owned()));
+        let end = "what is left open is aborted at the next start, or by hand";
+        for reason in ["a is left open: request 7", "a is left open: request 8"] {
+            said.recovery.left_open = vec![reason.to_owned()];
+            assert_eq!(said.to_string(), format!("{told}\n{end}"));
+        }
+        for other in ["b is left open: request 7", ": request 7"] {
+            said.recovery.left_open.push(other.to_owned());
+            assert!(said.to_string().ends_with(other), "{said}");
+        }
     }
 }
