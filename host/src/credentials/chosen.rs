@@ -278,9 +278,15 @@ mod tests {
         })
     }
 
+    /// Variables that are set, and what is chosen for them.
+    type Case = (
+        &'static [(&'static str, &'static str)],
+        Result<Chosen, &'static str>,
+    );
+
     #[tokio::test]
     async fn the_first_source_that_is_set_up_is_chosen_and_half_a_one_is_named() {
-        let cases: [(&[(&str, &str)], Result<Chosen, &str>); 21] = [
+        let cases: [Case; 21] = [
             (&[], Ok(Chosen::Instance)),
             (
                 &[

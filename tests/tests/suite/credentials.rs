@@ -368,12 +368,15 @@ async fn the_plugin_does_not_reach_what_the_host_asks_for_keys() {
     assert_discreet(&program, &scene, &printed);
 }
 
+/// Variables that are set, the exit code, and what the error says.
+type HalfCase = (&'static [(&'static str, &'static str)], i32, &'static str);
+
 /// What is set up by half is somebody's mistake, and the next source is somebody else's identity.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_set_up_by_half_is_named_and_the_next_source_is_not_asked() {
     let stand_in = StandIn::start(LASTING).await;
     let scene = Scene::new().await;
-    let cases: [(&[(&str, &str)], i32, &str); 8] = [
+    let cases: [HalfCase; 8] = [
         (
             &[("AWS_ACCESS_KEY_ID", "AKID")],
             2,

@@ -26,7 +26,7 @@ const EMPTY_AGE: Duration = Duration::from_secs(3600);
 /// The form of file written here; a file of another form is kept and reported.
 const FORM: u32 = 1;
 
-/// A run that this process holds. Dropping it lets go; the folder goes with [`HeldRun::clear`].
+/// A run that this process holds. Dropping it lets go; clearing it removes the folder.
 #[derive(Debug)]
 pub struct HeldRun {
     runs: PathBuf,
