@@ -29,3 +29,4 @@ mod tidy;
 mod unasked;
 mod verify;
 mod verify_types;
+mod wide;

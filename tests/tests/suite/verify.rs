@@ -107,6 +107,41 @@ fn object(scene: &Scene, key: &str) -> Vec<u8> {
         .to_vec()
 }
 
+/// A hidden manifest after every run: found by `verify`, with rows and without, and missed where nothing was run.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_without_rows_tells_no_rows_from_not_run() {
+    const ALWAYS: &str = "manifest_when = \"always\"\nmanifest_name = \"hidden\"";
+    const NO_ROWS: &str = "include_events = [\"no event has this name\"]";
+    let (scene, program) = scene().await;
+    for (prefix, further, files) in [("some/", "", 1), ("none/", NO_ROWS, 0)] {
+        let text = configuration(&scene, prefix, 300, &format!("{ALWAYS}\n{further}"));
+        std::fs::write(program.folder.path().join("exports.toml"), text).expect("written");
+        let (report, faults) = findings(&verify(&program, &[]));
+        assert_eq!(report["passed"], false, "{prefix}: {faults}");
+        assert!(
+            faults.contains("the interval was not exported"),
+            "{prefix}: {faults}"
+        );
+        let printed = program.export(&[]);
+        assert_eq!(printed.code, Some(0), "{printed:?}");
+        let mut keys = scene.store.keys(BUCKET);
+        keys.retain(|key| key.starts_with(prefix));
+        let manifest =
+            format!("{prefix}_2023-07-28T00:00:00+00:00-2023-07-28T01:00:00+00:00_manifest.json");
+        assert!(keys.contains(&manifest), "{keys:?}");
+        assert_eq!(keys.len(), files + 1, "{keys:?}");
+        let printed = verify(&program, &[]);
+        let (report, faults) = findings(&printed);
+        assert_eq!(
+            (printed.code, faults.as_str()),
+            (Some(0), ""),
+            "{prefix}: {printed:?}"
+        );
+        assert_eq!(report["manifest_key"], manifest.as_str());
+        assert_eq!(verify(&program, &["--no-source"]).code, Some(0), "{prefix}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_good_run_is_good_in_every_format() {
     let (scene, program) = scene().await;
