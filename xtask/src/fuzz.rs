@@ -51,7 +51,7 @@ const INPUT_SECONDS: u32 = 20;
 /// What the compiler of the targets is called.
 const TOOLCHAIN: &str = "nightly";
 
-/// `cargo xtask fuzz [TARGET] [--seconds N] [--seed N]`.
+/// `cargo xtask fuzz [TARGET | plugin | host] [--seconds N] [--seed N]`.
 pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let Chosen {
         targets,
@@ -60,10 +60,19 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     } = chosen(arguments)?;
     let triple = nightly_triple()?;
     let folder = workspace.target.join("fuzz");
-    say(
-        "building the fuzz targets, and the whole host for its readers (a first build takes up to half an hour on two cores)",
-    );
-    build(workspace, &ensure_cargo_fuzz(workspace)?, &folder)?;
+    let of_the_host = targets.iter().any(|(name, _)| HOST_TARGETS.contains(name));
+    say(match of_the_host {
+        true => {
+            "building the fuzz targets and the host for its readers (a first build takes up to half an hour on two cores)"
+        }
+        false => "building the fuzz targets (a first build takes five to ten minutes on two cores)",
+    });
+    build(
+        workspace,
+        &ensure_cargo_fuzz(workspace)?,
+        &folder,
+        of_the_host,
+    )?;
     let fuzzer = Fuzzer {
         programs: folder.join(triple).join("release"),
         committed: workspace.root.join("fuzz").join("corpus"),
@@ -108,9 +117,16 @@ fn chosen(arguments: &[String]) -> Result<Chosen> {
         match argument.as_str() {
             "--seconds" => chosen.seconds = number("how long each target runs")?,
             "--seed" => chosen.seed = number("which inputs are drawn")?,
+            "host" => chosen
+                .targets
+                .retain(|(name, _)| HOST_TARGETS.contains(name)),
+            "plugin" => chosen
+                .targets
+                .retain(|(name, _)| !HOST_TARGETS.contains(name)),
             name if names.contains(&name) => chosen.targets.retain(|(target, _)| *target == name),
             other => bail!(
-                "there is no fuzz target `{other}`; there are {}, `--seconds N` and `--seed N`",
+                "unknown fuzz target `{other}`; give one of {}, `plugin` or `host` for all of one kind, \
+                 `--seconds N` or `--seed N`",
                 names.join(", ")
             ),
         }
@@ -157,13 +173,14 @@ fn ensure_cargo_fuzz(workspace: &Workspace) -> Result<PathBuf> {
 
 /// Without a sanitizer: the plugin has no `unsafe` code, and runs in a sandbox where a broken dependency's reaches
 /// nothing. What is looked for are panics and broken promises, and without one twice as many inputs are tried.
-fn build(workspace: &Workspace, tool: &Path, folder: &Path) -> Result<()> {
-    process::run(
-        nightly(tool)
-            .args(["fuzz", "build", "--sanitizer", "none", "--target-dir"])
-            .arg(folder)
-            .current_dir(&workspace.root),
-    )
+fn build(workspace: &Workspace, tool: &Path, folder: &Path, host: bool) -> Result<()> {
+    let mut command = nightly(tool);
+    command.args(["fuzz", "build", "--sanitizer", "none", "--target-dir"]);
+    command.arg(folder).current_dir(&workspace.root);
+    if host {
+        command.args(["--features", "host"]);
+    }
+    process::run(&mut command)
 }
 
 /// Where targets are, and what they read and write. New inputs stay in the target folder: what is committed is chosen
