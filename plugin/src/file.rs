@@ -47,6 +47,7 @@ pub struct Files {
     content_type: &'static str,
     /// Column whose least and greatest values are kept, where the manifest wants them.
     time_column: Option<usize>,
+    max_files: u32,
     open: Option<OpenFile>,
     written: Vec<WrittenFile>,
     totals: Totals,
@@ -60,12 +61,19 @@ struct OpenFile {
 
 impl Files {
     /// No files yet.
-    pub fn new(layout: Layout, keys: KeyNames, format: Format, time_column: Option<usize>) -> Self {
+    pub fn new(
+        layout: Layout,
+        keys: KeyNames,
+        format: Format,
+        time_column: Option<usize>,
+        max_files: u32,
+    ) -> Self {
         Files {
             layout,
             keys,
             content_type: format.content_type(),
             time_column,
+            max_files,
             open: None,
             written: Vec::new(),
             totals: Totals::default(),
@@ -131,11 +139,12 @@ impl Files {
     fn begin<I: Imports>(&self, uploads: &mut Uploads<I>) -> Result<OpenFile, Failure> {
         let index = u32::try_from(self.written.len())
             .ok()
-            .filter(|index| *index < MAX_FILES)
+            .filter(|index| *index < self.max_files)
             .ok_or_else(|| {
                 Failure::Refused(format!(
-                    "the run needs more than {MAX_FILES} files (limit MAX_FILES): raise max_file_size_mb, or export \
-                     shorter intervals"
+                    "the run needs more than {} files (limit MAX_FILES): raise max_file_size_mb, or export shorter \
+                     intervals",
+                    self.max_files
                 ))
             })?;
         let key = self.keys.data(index)?;

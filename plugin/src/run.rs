@@ -112,7 +112,13 @@ impl<I: Imports> Export<I> {
         let rechunker = Rechunker::new(&layout, BlockLimits::of_export(settings.max_row_bytes));
         let client = Client::new(Rc::new(imports), Target::new(&settings, &run));
         Ok(Export {
-            files: Files::new(layout, keys.clone(), settings.format, time_column),
+            files: Files::new(
+                layout,
+                keys.clone(),
+                settings.format,
+                time_column,
+                limits.max_files,
+            ),
             uploads: Uploads::new(client, limits),
             rechunker: Some(rechunker),
             rows_received: 0,

@@ -190,8 +190,7 @@ impl journal::Host for State {
         }
         let Some(left) = self.notes_left.checked_sub(1) else {
             return Ok(Err(journal::NoteError::UsedUp(
-                "the run has used up its notes (limit `notes`): it may not begin further uploads; export shorter \
-                 intervals or larger files"
+                "the run has used up its notes (limit `notes`): it may not begin further uploads"
                     .to_owned(),
             )));
         };

@@ -12,7 +12,8 @@ pub enum UploadError {
     Store(#[from] S3Error),
     /// The host could not keep a note about an upload, and an upload without one could be left open by a crash.
     #[error(
-        "the host could not keep a note about an upload, so nothing was begun that it could not clean up: {0}"
+        "the host could not keep a note about an upload, so nothing was begun that it could not clean up: {0}{remedy}",
+        remedy = remedy(.0)
     )]
     Journal(#[from] NoteError),
     /// More bytes than an object of that many parts holds; nothing was cut off.
@@ -69,6 +70,14 @@ pub enum UploadError {
     /// A call out of order: only a defect of the plugin leads here.
     #[error("`{key}`: {what}")]
     Misuse { key: String, what: String },
+}
+
+/// What to change when the host takes no more notes: fewer uploads need fewer of them.
+fn remedy(error: &NoteError) -> &'static str {
+    match error {
+        NoteError::UsedUp(_) => "; raise max_file_size_mb, or export shorter intervals",
+        NoteError::TooLong(_) | NoteError::Unavailable(_) => "",
+    }
 }
 
 impl UploadError {

@@ -12,6 +12,7 @@ pub mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::file::MAX_FILES;
 use crate::imports::{Imports, Level};
 use crate::s3::checksum::ObjectChecksum;
 use crate::s3::client::{Client, Counts};
@@ -43,6 +44,8 @@ pub struct Limits {
     pub max_parts: u32,
     /// [`Uploads::parts_exhausted`] says so once less than this is free.
     pub reserve_bytes: u64,
+    /// Most files of one run.
+    pub max_files: u32,
 }
 
 impl Limits {
@@ -53,6 +56,7 @@ impl Limits {
             part_size_bytes,
             max_parts: MAX_PARTS,
             reserve_bytes: RESERVE_BYTES.min(capacity_bytes / 16),
+            max_files: MAX_FILES,
         }
     }
 

@@ -442,7 +442,12 @@ fn without_a_note_nothing_is_begun() {
     };
     for (refusal, expected) in [
         (NoteError::Unavailable(why()), unavailable),
-        (NoteError::UsedUp(why()), Failure::Refused(text.to_owned())),
+        (
+            NoteError::UsedUp(why()),
+            Failure::Refused(format!(
+                "{text}; raise max_file_size_mb, or export shorter intervals"
+            )),
+        ),
         (NoteError::TooLong(why()), Failure::Defect(text.to_owned())),
     ] {
         let mut scene = scene("", no_faults());

@@ -1,5 +1,6 @@
 //! What earlier attempts and other programs left: only what carries this run's mark is deleted, and the rest is told.
 
+use s3_destination::s3::client::REQUESTS_IN_FLIGHT;
 use s3_destination::settings::Settings;
 
 use crate::disasters::{Scene, scene};
@@ -155,6 +156,27 @@ fn what_an_earlier_attempt_wrote_with_other_settings_is_named() {
         assert!(world.store.borrow().objects.contains_key(&key));
         assert_eq!(world.count("DeleteObject"), 0);
     }
+}
+
+/// At the end of every run: on a slow link the looks cost a few waits, not one each.
+#[test]
+fn keys_of_other_settings_are_looked_at_side_by_side_and_named_in_order() {
+    let mut scene = scene("", no_faults());
+    let siblings = scene.keys.siblings();
+    let [first, middle, last] = [0, siblings.len() / 2, siblings.len() - 1].map(|n| &siblings[n]);
+    for key in [last, first, middle] {
+        scene
+            .uploads
+            .put(key, "text/plain", b"earlier".to_vec())
+            .unwrap();
+    }
+    scene.world.most_in_flight.set(0);
+    let warnings = scene.uploads.older_objects(siblings.clone());
+    assert_eq!(scene.world.most_in_flight.get(), REQUESTS_IN_FLIGHT);
+    assert_eq!(scene.world.count("HeadObject"), siblings.len());
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    let told = format!("`{first}`, `{middle}`, `{last}`: left by an earlier attempt of this run");
+    assert!(warnings[0].starts_with(&told), "{warnings:?}");
 }
 
 /// Two destinations may write one folder in two formats: the other's files are no leftovers.

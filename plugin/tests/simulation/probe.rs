@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use s3_destination::check::{Depth, Outcome, Step, check};
+use s3_destination::settings::Settings;
 
 use crate::simulated::{Fault, Faults, Host, World, no_faults, run, settings};
 
@@ -14,11 +15,15 @@ fn probe(denied: &[&'static str], faults: Faults) -> (Rc<World>, Vec<Step>) {
 
 fn probe_to(depth: Depth, denied: &[&'static str], faults: Faults) -> (Rc<World>, Vec<Step>) {
     let settings = settings("");
-    let run = run("attempt-1");
-    let world = World::new(1, &settings, &run, faults);
+    let world = World::new(1, &settings, &run("attempt-1"), faults);
     world.denied.borrow_mut().extend(denied);
-    let steps = check(Rc::new(Host(world.clone())), &settings, &run, depth).unwrap();
+    let steps = probe_in(&world, &settings, depth);
     (world, steps)
+}
+
+fn probe_in(world: &Rc<World>, settings: &Settings, depth: Depth) -> Vec<Step> {
+    let host = Rc::new(Host(world.clone()));
+    check(host, settings, &run("attempt-1"), depth).unwrap()
 }
 
 #[test]
@@ -81,6 +86,34 @@ fn failures_say_what_to_change() {
         "{}",
         steps[5].detail
     );
+}
+
+/// A run writes to an archive as to any other storage class, and never reads from it.
+#[test]
+fn an_archived_probe_is_not_read_and_is_deleted() {
+    const SAID: &str = "objects of this storage class must be restored before they can be read; a run does not read them";
+    for (class, read) in [
+        ("GLACIER", Skipped),
+        ("DEEP_ARCHIVE", Skipped),
+        ("GLACIER_IR", Passed),
+    ] {
+        let settings = settings(&format!(r#""storage_class": "{class}""#));
+        let world = World::new(1, &settings, &run("attempt-1"), no_faults());
+        let steps = probe_in(&world, &settings, Depth::Full);
+        let outcomes: Vec<Outcome> = steps.iter().map(|step| step.outcome).collect();
+        assert_eq!(
+            outcomes,
+            [Passed, Passed, read, Passed, Passed, Passed, Passed],
+            "{class}: {steps:#?}"
+        );
+        assert_eq!(
+            steps[2].detail == SAID,
+            read == Skipped,
+            "{class}: {steps:#?}"
+        );
+        assert_eq!(world.count("GetObject"), 1, "{class}");
+        assert!(world.store.borrow().objects.is_empty(), "{class}");
+    }
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn own(attempt: &str) -> Run {
 }
 
 /// The schema message, and the one batch of so many rows.
-fn messages(rows: i64) -> (Vec<u8>, Vec<u8>) {
+pub fn messages(rows: i64) -> (Vec<u8>, Vec<u8>) {
     let numbers = Int64Array::from_iter_values(0..rows);
     let batch = RecordBatch::try_from_iter([("n", Arc::new(numbers) as _)]).unwrap();
     let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema()).unwrap();
@@ -35,7 +35,7 @@ fn messages(rows: i64) -> (Vec<u8>, Vec<u8>) {
     (schema, std::mem::take(writer.get_mut()))
 }
 
-fn configured(world: &Rc<World>, settings: &Settings, limits: Limits) -> Export<Host> {
+pub fn configured(world: &Rc<World>, settings: &Settings, limits: Limits) -> Export<Host> {
     let (schema, _) = messages(0);
     let host = Host(world.clone());
     Export::with_limits(host, settings.clone(), own("attempt-1"), schema, limits).unwrap()
@@ -68,6 +68,7 @@ pub const LIMITS: Limits = Limits {
     part_size_bytes: 64 << 10,
     max_parts: 8,
     reserve_bytes: 480 << 10,
+    max_files: 100,
 };
 
 #[test]

@@ -17,6 +17,7 @@ use s3_destination::s3::request::Target;
 use s3_destination::settings::{Interval, Run, Settings};
 use s3_destination::upload::{Limits, Uploads};
 
+pub use crate::faults::{Fault, Faults, no_faults};
 pub use crate::random::Random;
 use crate::store::{Arrived, Store, error, xml};
 use crate::verify;
@@ -25,31 +26,6 @@ pub const SECRET: &str = "canary/secret+key";
 pub const REGION: &str = "eu-test-1";
 /// 2026-01-01T00:00:00Z
 const NOW: i64 = 1_767_225_600;
-
-/// What happens to one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// Never arrives.
-    Unconnected,
-    /// Arrives, and its answer does not.
-    AnswerLost,
-    AnswerLate,
-    /// Arrives twice; the second answer comes.
-    Twice,
-    /// An error without effect.
-    Error(u16, &'static str),
-    /// An error with effect.
-    ErrorAfter(u16, &'static str),
-    /// A web page without effect.
-    Page(u16),
-    /// A web page with effect.
-    PageAfter(u16),
-    /// The answer names an ETag that is not the part's.
-    WrongEtag,
-}
-
-/// Decides the fault of each request from its operation and how many of that operation there were.
-pub type Faults = Box<dyn FnMut(&'static str, usize) -> Option<Fault>>;
 
 pub struct World {
     pub store: RefCell<Store>,
@@ -62,10 +38,13 @@ pub struct World {
     next_id: Cell<u64>,
     payloads: Cell<usize>,
     pub most_payloads: Cell<usize>,
+    pub most_in_flight: Cell<usize>,
     /// Operations as they arrived.
     pub arrived: RefCell<Vec<&'static str>>,
     pub notes: RefCell<Vec<Vec<u8>>>,
     pub notes_fail: RefCell<Option<NoteError>>,
+    /// How many notes the host keeps.
+    pub notes_limit: Cell<usize>,
     pub log: RefCell<Vec<String>>,
     /// The host's clock minus the store's.
     pub skew_s: Cell<i64>,
@@ -99,9 +78,11 @@ impl World {
             next_id: Cell::new(0),
             payloads: Cell::new(0),
             most_payloads: Cell::new(0),
+            most_in_flight: Cell::new(0),
             arrived: RefCell::default(),
             notes: RefCell::default(),
             notes_fail: RefCell::default(),
+            notes_limit: Cell::new(usize::MAX),
             log: RefCell::default(),
             skew_s: Cell::new(0),
             credentials: Cell::new(0),
@@ -235,6 +216,7 @@ impl World {
             )
         };
         match fault {
+            Fault::Forbidden(why) => Err(TransportError::Forbidden(why.into())),
             Fault::Unconnected => Err(TransportError::Connect("refused".into())),
             Fault::AnswerLost | Fault::AnswerLate => {
                 self.handle(request);
@@ -373,6 +355,8 @@ impl Imports for Host {
             in_flight.len() <= REQUESTS_IN_FLIGHT,
             "more requests in flight than announced"
         );
+        let most = world.most_in_flight.get().max(in_flight.len());
+        world.most_in_flight.set(most);
         Exchange(id, world.clone())
     }
 
@@ -439,6 +423,9 @@ impl Imports for Host {
             return Err(error.clone());
         }
         assert!(note.len() <= 4_096);
+        if self.0.notes.borrow().len() >= self.0.notes_limit.get() {
+            return Err(NoteError::UsedUp("limit `notes`".into()));
+        }
         self.0.notes.borrow_mut().push(note.to_vec());
         Ok(())
     }
@@ -476,6 +463,7 @@ pub const LIMITS: Limits = Limits {
     part_size_bytes: 16,
     max_parts: 8,
     reserve_bytes: 20,
+    max_files: 100,
 };
 
 pub fn uploads(world: &Rc<World>, settings: &Settings, run: &Run) -> Uploads<Host> {
@@ -483,8 +471,4 @@ pub fn uploads(world: &Rc<World>, settings: &Settings, run: &Run) -> Uploads<Hos
         Client::new(Rc::new(Host(world.clone())), Target::new(settings, run)),
         LIMITS,
     )
-}
-
-pub fn no_faults() -> Faults {
-    Box::new(|_, _| None)
 }

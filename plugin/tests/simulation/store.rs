@@ -9,6 +9,8 @@ use url::Url;
 pub use crate::checksums::Checksums;
 use crate::checksums::{CHECKSUMS, checksum, md5, md5_hex};
 
+const STORAGE_CLASS: &str = "x-amz-storage-class";
+
 pub struct Arrived {
     pub method: &'static str,
     pub url: String,
@@ -125,6 +127,15 @@ fn ok(headers: Vec<(String, String)>) -> Response {
     }
 }
 
+impl Object {
+    /// Kept where it must be restored from before it can be read.
+    fn is_archived(&self) -> bool {
+        self.headers.iter().any(|(name, class)| {
+            name == STORAGE_CLASS && matches!(class.as_str(), "GLACIER" | "DEEP_ARCHIVE")
+        })
+    }
+}
+
 impl Store {
     pub fn handle(&mut self, request: &Arrived) -> Response {
         let url = Url::parse(&request.url).unwrap();
@@ -177,6 +188,9 @@ impl Store {
                     body: vec![],
                 },
                 None => error(404, "NoSuchKey"),
+                Some(object) if operation == "GetObject" && object.is_archived() => {
+                    error(403, "InvalidObjectState")
+                }
                 Some(object) => {
                     let mut headers = object.headers.clone();
                     if request.header("x-amz-checksum-mode").is_none() {
@@ -263,7 +277,7 @@ impl Store {
         };
         let answer = [headers.clone(), self.encryption(request)].concat();
         headers.extend(self.encryption(request));
-        headers.extend(metadata(request));
+        headers.extend(lasting(request));
         let bytes = self.kept(&request.body);
         let etag = format!("\"{}\"", md5_hex(&bytes));
         self.written.push(key.clone());
@@ -285,7 +299,7 @@ impl Store {
             id.clone(),
             Upload {
                 key,
-                headers: [metadata(request), self.encryption(request)].concat(),
+                headers: [lasting(request), self.encryption(request)].concat(),
                 checksum: CHECKSUMS.iter().map(|(header, _)| *header).find(|header| {
                     let name = request.header("x-amz-checksum-algorithm");
                     name.is_some_and(|name| header.ends_with(&name.to_lowercase()))
@@ -446,11 +460,12 @@ impl Store {
     }
 }
 
-fn metadata(request: &Arrived) -> Vec<(String, String)> {
+/// Headers of a write that the object keeps and shows.
+fn lasting(request: &Arrived) -> Vec<(String, String)> {
     request
         .headers
         .iter()
-        .filter(|(name, _)| name.starts_with("x-amz-meta-"))
+        .filter(|(name, _)| name.starts_with("x-amz-meta-") || name == STORAGE_CLASS)
         .cloned()
         .collect()
 }

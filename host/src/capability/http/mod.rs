@@ -315,7 +315,8 @@ impl Http {
         let limits = &self.limits;
         if number >= limits.requests {
             return Err(TransportError::Forbidden(format!(
-                "the run has made {} requests, its limit (`requests`)",
+                "the run has made {} requests, its limit (`requests`); export shorter intervals, or larger files and \
+                 parts",
                 limits.requests
             )));
         }
