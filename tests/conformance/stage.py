@@ -51,9 +51,9 @@ class Stage:
     def exported(self, prefix, **fields):
         """Export under the prefix, and prove that every object holds the very bytes that the reference has."""
         table = self.table(prefix, **fields)
-        report = self.export(table).report()["report"]
-        self.prove(report, table)
-        return report
+        printed = self.export(table).report()
+        self.prove(printed["report"], table)
+        return printed["report"] | {"warnings": printed["warnings"]}
 
     def prove(self, report, table):
         """The objects are those reported, each with the reference's bytes; nothing is left open."""

@@ -34,7 +34,7 @@ const BUCKET_LIMIT_BYTES: usize = 255;
 const REGION_LIMIT_BYTES: usize = 63;
 
 /// The fields of a destination that the host itself goes by, whatever the plugin's schema says of them.
-pub const POLICY_FIELDS: [&str; 7] = [
+pub const POLICY_FIELDS: [&str; 8] = [
     "bucket_name",
     "region",
     "prefix",
@@ -42,6 +42,7 @@ pub const POLICY_FIELDS: [&str; 7] = [
     "endpoint_url",
     "use_virtual_style_addressing",
     "acl",
+    "if_none_match",
 ];
 
 /// Where one run may send and sign.
@@ -53,6 +54,7 @@ pub struct Policy {
     pub(super) addresses: Arc<AddressPolicy>,
     /// The configuration asks for an ACL, so the header that sets one may be sent.
     pub(super) acl_configured: bool,
+    pub(super) never_overwrites: bool,
 }
 
 /// How the host itself reads a run's keys back.
@@ -229,6 +231,7 @@ impl Policy {
             }],
             addresses: Arc::new(AddressPolicy::new(operator.allow_private.clone())),
             acl_configured: text(configuration, "acl").is_some(),
+            never_overwrites: configuration["if_none_match"] == Value::Bool(true),
         })
     }
 
@@ -256,6 +259,11 @@ impl Policy {
             grants,
             scope: self.scopes.first()?.clone(),
         })
+    }
+
+    /// Whether the operator forbids overwriting, so that a rerun leaves an equal object as it is and sends no bytes.
+    pub fn never_overwrites(&self) -> bool {
+        self.never_overwrites
     }
 
     /// Whether a key is one of the run's own; otherwise the rule that it breaks.

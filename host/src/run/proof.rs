@@ -73,7 +73,7 @@ pub fn of_report(
 ) -> Result<u64, Cause> {
     counts(report, tally, rows_supplied)
         .and_then(|()| files(report, plan, policy))
-        .and_then(|bytes| sent(report, bytes, carried))
+        .and_then(|bytes| sent(report, bytes, policy, carried))
         .map_err(|doubt| {
             Cause::Miscounted(format!(
                 "{doubt}; do not use the files of this run, and report this to the plugin's author"
@@ -123,9 +123,9 @@ fn counts(report: &Report, tally: &Tally, rows_supplied: u64) -> Result<(), Stri
     Ok(())
 }
 
-/// Whatever is in a file has left through the host at least once.
-fn sent(report: &Report, bytes: u64, carried: Carried) -> Result<u64, String> {
-    if bytes > carried.bytes {
+/// Whatever is in a file has left through the host at least once, unless an equal object may stay as it is.
+fn sent(report: &Report, bytes: u64, policy: &Policy, carried: Carried) -> Result<u64, String> {
+    if bytes > carried.bytes && !policy.never_overwrites() {
         return Err(format!(
             "the plugin reported files of {bytes} bytes, but sent {} in all",
             carried.bytes

@@ -199,3 +199,23 @@ async fn never_overwriting_proves_an_equal_rerun_and_refuses_another() {
         assert_eq!(scene.store.open_uploads(), []);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_takes_an_equal_rerun_that_overwrites_nothing() {
+    for (rows, fields) in [
+        (100, "if_none_match = true"),
+        (100, "if_none_match = true\nmanifest = \"detailed\""),
+        (40_000, "if_none_match = true\nmax_file_size_mb = 1"),
+        (40_000, "if_none_match = true\nchecksum = \"sha256\""),
+    ] {
+        let scene = Scene::new().await;
+        let program = Program::new(&program::configuration(&scene, "exports", rows, fields));
+        let first = program.export(&[]);
+        assert_eq!(first.code, Some(0), "{fields}: {first:?}");
+        let before = objects(&scene);
+        assert!(!before.is_empty());
+        let again = program.export(&[]);
+        assert_eq!(again.code, Some(0), "{fields}: {again:?}");
+        assert!(objects(&scene) == before, "{fields}");
+    }
+}

@@ -9,8 +9,13 @@ use crate::sandbox::contract::{Interval, Run};
 const STEM: &str = "x/2023-07-28T00:00:00+00:00-2023-07-28T01:00:00+00:00";
 
 fn policy() -> Policy {
+    policy_that(false)
+}
+
+fn policy_that(never_overwrites: bool) -> Policy {
     let configuration = json!({
         "bucket_name": "b", "region": "r", "prefix": "x", "endpoint_url": "https://store.example.com",
+        "if_none_match": never_overwrites,
     });
     let run = Run {
         id: "r".to_owned(),
@@ -244,6 +249,26 @@ fn a_manifest_is_the_one_that_was_planned() {
             (Err(error), Some(expect)) if error.to_string().contains(expect) => {}
             (found, expect) => panic!("{found:?}, not {expect:?}"),
         }
+    }
+}
+
+#[test]
+fn an_equal_object_that_may_not_be_overwritten_needs_no_bytes() {
+    let files = report(2, 2, 0, &[1, 1]);
+    let nothing = Carried {
+        requests: 3,
+        bytes: 0,
+    };
+    for (never, expect) in [(false, false), (true, true)] {
+        let found = of_report(
+            &files,
+            &plan(&[STEM], None),
+            &policy_that(never),
+            &read(2, 0),
+            2,
+            nothing,
+        );
+        assert_eq!(found.is_ok(), expect, "{found:?}");
     }
 }
 
