@@ -84,7 +84,11 @@ def polars_scan(path):
 
 def clickhouse(path, *arguments):
     call = ", ".join(map(quoted, [path, "Parquet", *arguments]))
-    settings = "output_format_arrow_string_as_string = 1, session_timezone = 'UTC'"
+    # Row groups are read side by side otherwise, and rows come in the order in which they were done.
+    settings = (
+        "output_format_arrow_string_as_string = 1, session_timezone = 'UTC', "
+        "input_format_parquet_preserve_order = 1, max_threads = 1"
+    )
     answer = chdb.query(f"SELECT * FROM file({call}) SETTINGS {settings}", "ArrowStream")
     return pa.ipc.open_stream(answer.bytes()).read_all()
 
