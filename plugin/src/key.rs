@@ -317,11 +317,29 @@ impl KeyNames {
         let files = EXTENSIONS
             .iter()
             .flat_map(|end| [format!("{stem}{end}"), format!("{stem}-0{end}")]);
-        let manifest = Some(format!("{stem}_manifest.json")).filter(|_| self.manifest.is_none());
         files
-            .chain(manifest)
+            .chain(self.other_manifest())
             .filter(|key| *key != mine && key.len() <= MAX_KEY_BYTES)
             .collect()
+    }
+
+    /// Keys that show an export of this interval to which files numbered like this run's may belong: the first file of
+    /// the other form (split or not), and the manifest where this run does not write it anew.
+    pub fn other_exports(&self) -> Vec<String> {
+        let KeyNames {
+            stem, extension, ..
+        } = self;
+        let first = match self.splitting {
+            true => format!("{stem}{extension}"),
+            false => format!("{stem}-0{extension}"),
+        };
+        [first].into_iter().chain(self.other_manifest()).collect()
+    }
+
+    /// The manifest's key under other settings, where this run does not write it.
+    fn other_manifest(&self) -> Option<String> {
+        let key = format!("{}_manifest.json", self.stem);
+        (self.manifest.as_ref() != Some(&key)).then_some(key)
     }
 
     /// What every key of the run begins with, that of a hidden manifest aside.

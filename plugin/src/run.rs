@@ -206,7 +206,9 @@ impl<I: Imports> Export<I> {
     /// Files with higher numbers than this run's can only be a longer attempt's; what it wrote under other names stays.
     fn clear_leftovers(&mut self, warnings: &mut Vec<String>) {
         let next_keys = (self.files.begun()..).map_while(|index| self.keys.data(index).ok());
-        let leftovers = self.uploads.remove_leftovers(next_keys);
+        let leftovers = self
+            .uploads
+            .remove_leftovers(next_keys, self.keys.other_exports());
         for key in leftovers.deleted {
             self.uploads.imports().log(
                 Level::Info,

@@ -1,5 +1,6 @@
 //! What earlier attempts of this run left: files that a longer attempt had more of are deleted, and all else that the
-//! run cannot replace is reported. Deletes nothing that does not carry this run's mark, and with `if_none_match` nothing.
+//! run cannot replace is reported. Deletes nothing that does not carry this run's mark or may belong to an export
+//! with other settings, and with `if_none_match` nothing.
 
 use crate::file::MAX_FILES;
 use crate::imports::Imports;
@@ -24,8 +25,13 @@ pub struct Leftovers {
 
 impl<I: Imports> Uploads<I> {
     /// Delete the files that a longer attempt left under the keys that would come next, up to the first that is not
-    /// there. What the credentials do not allow is reported and harms nobody who goes by the manifest.
-    pub fn remove_leftovers(&mut self, next_keys: impl IntoIterator<Item = String>) -> Leftovers {
+    /// there. What the credentials do not allow is reported and harms nobody who goes by the manifest. Where one of
+    /// `other_exports` is there with this run's mark, numbered files may belong to it, so all of them stay.
+    pub fn remove_leftovers(
+        &mut self,
+        next_keys: impl IntoIterator<Item = String>,
+        other_exports: Vec<String>,
+    ) -> Leftovers {
         let mut leftovers = Leftovers::default();
         let (mut ours, mut foreign) = (Vec::new(), Vec::new());
         for key in next_keys {
@@ -61,6 +67,9 @@ impl<I: Imports> Uploads<I> {
             ));
             return leftovers;
         }
+        if !ours.is_empty() && !self.may_delete(&ours, other_exports, &mut leftovers) {
+            return leftovers;
+        }
         // From the last on: what an interruption leaves stays without a gap, where the next run finds it.
         while let Some(key) = ours.pop() {
             if let Err(error) = self.delete(&key) {
@@ -72,6 +81,37 @@ impl<I: Imports> Uploads<I> {
             leftovers.deleted.push(key);
         }
         leftovers
+    }
+
+    /// Whether no export with other settings is there to which these files could belong. Half of one helps nobody.
+    fn may_delete(
+        &mut self,
+        numbered: &[String],
+        other_exports: Vec<String>,
+        leftovers: &mut Leftovers,
+    ) -> bool {
+        let first = other_exports.first().cloned().unwrap_or_default();
+        let seen = match self.look_at_all(other_exports) {
+            Ok(seen) => seen,
+            Err(error) => {
+                leftovers.is_blind = true;
+                leftovers.warnings.push(format!(
+                    "{}: numbered like this run's next files, and not deleted: {}",
+                    named(numbered),
+                    unknown(&first, &error)
+                ));
+                return false;
+            }
+        };
+        let Some((other, _)) = seen.iter().find(|(_, seen)| matches!(seen, Seen::Ours(_))) else {
+            return true;
+        };
+        leftovers.warnings.push(format!(
+            "{}: not deleted, because they may belong to the export that `{other}` is part of, which an earlier \
+             attempt of this run wrote with other settings; delete all of that export if it is not needed any more",
+            named(numbered)
+        ));
+        false
     }
 
     /// Report what earlier attempts of this run wrote under keys that this one does not write.

@@ -1,7 +1,7 @@
 //! What earlier attempts and other programs left: only what carries this run's mark is deleted, and the rest is told.
 
 use s3_destination::s3::client::REQUESTS_IN_FLIGHT;
-use s3_destination::settings::Settings;
+use s3_destination::settings::{ManifestWhen, Settings};
 
 use crate::disasters::{Scene, scene};
 use crate::runs::{LIMITS, after, exported};
@@ -17,7 +17,7 @@ fn a_rerun_with_fewer_files_deletes_the_rest_from_the_last_on() {
     scene.export(&[b"a", b"b", b"c", b"d"]).unwrap();
     let mut second = uploads(&scene.world, &scene.settings, &run("attempt-2"));
     let next = || (2..).map(|index| scene.keys.data(index).unwrap());
-    let leftovers = second.remove_leftovers(next());
+    let leftovers = second.remove_leftovers(next(), scene.keys.other_exports());
     assert_eq!(leftovers.deleted, [scene.key(3), scene.key(2)]);
     assert_eq!(leftovers.warnings, Vec::<String>::new());
     assert_eq!(keys(&scene), [scene.key(0), scene.key(1)]);
@@ -33,10 +33,14 @@ fn leftovers_that_could_not_be_deleted_at_once_are_found_again() {
         let fault = crate::simulated::Fault::Error(403, "AccessDenied");
         (operation == "DeleteObject" && count == 2).then_some(fault)
     }));
-    let leftovers = scene.uploads.remove_leftovers(next(&scene));
+    let leftovers = scene
+        .uploads
+        .remove_leftovers(next(&scene), scene.keys.other_exports());
     assert_eq!(leftovers.deleted, [scene.key(3)]);
     assert_eq!(leftovers.warnings.len(), 1, "{:?}", leftovers.warnings);
-    let leftovers = scene.uploads.remove_leftovers(next(&scene));
+    let leftovers = scene
+        .uploads
+        .remove_leftovers(next(&scene), scene.keys.other_exports());
     assert_eq!(leftovers.deleted, [scene.key(2), scene.key(1)]);
     assert_eq!(keys(&scene), [scene.key(0)]);
 }
@@ -50,7 +54,7 @@ fn somebody_elses_object_under_a_next_key_stays_and_is_named() {
         scene.world.store.borrow_mut().place(&foreign, b"theirs");
         let leftovers = scene
             .uploads
-            .remove_leftovers([foreign.clone(), scene.key(2)]);
+            .remove_leftovers([foreign.clone(), scene.key(2)], scene.keys.other_exports());
         assert_eq!(leftovers.deleted, Vec::<String>::new());
         assert_eq!(leftovers.warnings.len(), 1, "{:?}", leftovers.warnings);
         let warning = &leftovers.warnings[0];
@@ -71,7 +75,9 @@ fn leftovers_behind_somebody_elses_object_are_deleted() {
     let foreign = scene.key(1);
     scene.world.store.borrow_mut().place(&foreign, b"theirs");
     let next = [1, 2, 3].map(|index| scene.keys.data(index).unwrap());
-    let leftovers = scene.uploads.remove_leftovers(next);
+    let leftovers = scene
+        .uploads
+        .remove_leftovers(next, scene.keys.other_exports());
     assert_eq!(leftovers.deleted, [scene.key(2)]);
     assert_eq!(keys(&scene), [scene.key(0), foreign]);
 }
@@ -80,9 +86,10 @@ fn leftovers_behind_somebody_elses_object_are_deleted() {
 fn with_if_none_match_leftovers_stay_and_are_named() {
     let mut scene = scene(r#""if_none_match": true"#, no_faults());
     scene.export(&[b"a", b"b"]).unwrap();
-    let leftovers = scene
-        .uploads
-        .remove_leftovers([scene.keys.data(1).unwrap(), scene.key(2)]);
+    let leftovers = scene.uploads.remove_leftovers(
+        [scene.keys.data(1).unwrap(), scene.key(2)],
+        scene.keys.other_exports(),
+    );
     assert_eq!(leftovers.deleted, Vec::<String>::new());
     assert_eq!(
         leftovers.warnings,
@@ -103,9 +110,10 @@ fn leftovers_that_may_not_be_looked_at_or_deleted_are_reported() {
         let mut scene = scene("", no_faults());
         scene.export(&[b"a", b"b"]).unwrap();
         scene.world.denied.borrow_mut().insert(operation);
-        let leftovers = scene
-            .uploads
-            .remove_leftovers([scene.keys.data(1).unwrap(), scene.keys.data(2).unwrap()]);
+        let leftovers = scene.uploads.remove_leftovers(
+            [scene.keys.data(1).unwrap(), scene.keys.data(2).unwrap()],
+            scene.keys.other_exports(),
+        );
         assert_eq!(leftovers.deleted, Vec::<String>::new());
         let warning = leftovers.warnings.join("\n");
         assert!(
@@ -129,6 +137,88 @@ fn an_unsplit_run_that_shrinks_to_one_file_deletes_the_second() {
     assert_eq!((report.files.len(), report.warnings), (1, Vec::new()));
     let left: Vec<String> = world.store.borrow().objects.keys().cloned().collect();
     assert_eq!(left, [keys.data(0).unwrap()]);
+}
+
+/// A file of the earlier export that this run did not write, in the store with this run's mark.
+fn mark(world: &std::rc::Rc<crate::simulated::World>, settings: &Settings, key: &str) {
+    uploads(world, settings, &run("attempt-1"))
+        .put(key, "application/json", b"earlier".to_vec())
+        .unwrap();
+}
+
+/// Files numbered like the next ones may be those of an export with other splitting, or that a manifest lists which
+/// this run does not write: it stays whole, and the run says so.
+#[test]
+fn an_export_with_other_settings_is_deleted_by_no_half() {
+    let mut listed = unsplit();
+    listed.manifest_when = ManifestWhen::Rows;
+    // Earlier settings and number of files, whether a manifest was written, later settings, what of it is named.
+    for (earlier, files, manifest, later, shown, named) in [
+        (settings(""), 3, true, unsplit(), 0, vec![1, 2]),
+        (settings(""), 3, false, unsplit(), 0, vec![1, 2]),
+        (unsplit(), 2, false, settings(""), 0, vec![1]),
+    ] {
+        let (world, keys) = after(&earlier, files);
+        if manifest {
+            mark(&world, &earlier, &keys.manifest().unwrap());
+        }
+        let before: Vec<String> = world.store.borrow().objects.keys().cloned().collect();
+        let report = exported(&world, &later, 5, LIMITS);
+        assert_eq!(report.files.len(), 1);
+        let named: Vec<String> = named
+            .into_iter()
+            .map(|index| format!("`{}`", keys.data(index).unwrap()))
+            .collect();
+        let told = format!(
+            "{}: not deleted, because they may belong to the export that `{}` is part of",
+            named.join(", "),
+            keys.data(shown).unwrap()
+        );
+        assert!(
+            report.warnings.iter().any(|line| line.starts_with(&told)),
+            "{:?}, expected {told}",
+            report.warnings
+        );
+        for key in before {
+            assert!(world.store.borrow().objects.contains_key(&key), "{key}");
+        }
+        assert_eq!(world.count("DeleteObject"), 0);
+    }
+    // Without the first file of a split export, its manifest alone will do.
+    let (world, keys) = after(&listed, 2);
+    let manifest = keys.manifest().unwrap();
+    mark(&world, &listed, &manifest);
+    let report = exported(&world, &unsplit(), 5, LIMITS);
+    let told = format!("the export that `{manifest}` is part of");
+    assert!(report.warnings[0].contains(&told), "{:?}", report.warnings);
+    assert_eq!(world.count("DeleteObject"), 0);
+    // The same run again writes that manifest anew, so nothing lists what it deletes.
+    let report = exported(&world, &listed, 5, LIMITS);
+    assert_eq!(report.warnings, Vec::<String>::new());
+    assert_eq!(world.count("DeleteObject"), 1);
+}
+
+/// What is not known to belong to nobody else stays.
+#[test]
+fn where_another_export_cannot_be_looked_for_nothing_is_deleted() {
+    let (world, keys) = after(&unsplit(), 2);
+    world.set_faults(Box::new(|operation, count| {
+        // The second key, and where numbers end, are seen; the first of the other form is not.
+        let fault = crate::simulated::Fault::Error(403, "AccessDenied");
+        (operation == "HeadObject" && count > 2).then_some(fault)
+    }));
+    let report = exported(&world, &unsplit(), 5, LIMITS);
+    assert_eq!(report.warnings.len(), 1, "{:?}", report.warnings);
+    let told = format!(
+        "`{}`: numbered like this run's next files, and not deleted: whether an earlier attempt left ",
+        keys.data(1).unwrap()
+    );
+    assert!(
+        report.warnings[0].starts_with(&told),
+        "{:?}",
+        report.warnings
+    );
+    assert_eq!(world.count("DeleteObject"), 0);
 }
 
 /// Another format, codec or splitting has other keys: what an earlier attempt left under them is named and stays.

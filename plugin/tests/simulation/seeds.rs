@@ -7,6 +7,7 @@ use std::rc::Rc;
 use s3_destination::failure::Failure;
 use s3_destination::imports::Imports;
 use s3_destination::key::KeyNames;
+use s3_destination::manifest;
 use s3_destination::recover::recover;
 use s3_destination::settings::{Run, Settings};
 use s3_destination::upload::{StoredFile, Uploads};
@@ -58,6 +59,8 @@ struct Before {
     foreign: Vec<(String, Vec<u8>)>,
     /// Keys after the run's own that an earlier attempt of the run wrote.
     leftovers: Vec<String>,
+    /// First file and manifest of an export with other splitting, to which the leftovers belong then.
+    other: Vec<String>,
     /// Something stands under a key of the run, and is not what the run writes.
     is_occupied: bool,
 }
@@ -89,7 +92,8 @@ fn simulate(seed: u64) -> Outcome {
             assert!(!before.is_occupied, "something was overwritten or ignored");
             let keys = KeyNames::new(&settings, &run).unwrap();
             let next = (supplied.len() as u32..).map_while(|index| keys.data(index).ok());
-            let leftovers = instance.remove_leftovers(next);
+            let leftovers = instance.remove_leftovers(next, keys.other_exports());
+            check_listed(&world, &keys, &before, &leftovers.deleted);
             let mut warnings = instance.take_warnings();
             warnings.extend(leftovers.warnings);
             drop(instance);
@@ -109,6 +113,26 @@ fn simulate(seed: u64) -> Outcome {
     };
     check_untouched(&world, &settings, &before);
     outcome
+}
+
+/// A manifest that stays lists nothing that this run deleted, and an export with other splitting stays whole.
+fn check_listed(world: &World, keys: &KeyNames, before: &Before, deleted: &[String]) {
+    assert!(
+        before.other.is_empty() || deleted.is_empty(),
+        "{deleted:?} may belong to {:?}",
+        before.other
+    );
+    let store = world.store.borrow();
+    for (key, object) in &store.objects {
+        if !key.ends_with("_manifest.json") || Some(key) == keys.manifest().as_ref() {
+            continue;
+        }
+        let manifest: serde_json::Value = serde_json::from_slice(&object.bytes).unwrap();
+        for listed in manifest["files"].as_array().unwrap() {
+            let is_deleted = deleted.iter().any(|key| listed == key.as_str());
+            assert!(!is_deleted, "`{key}` lists {listed}, which was deleted");
+        }
+    }
 }
 
 /// Other people's objects are as they were, and with `if_none_match` nothing but this attempt's own is deleted.
@@ -135,6 +159,7 @@ fn random_past(
     let mut before = Before {
         foreign: Vec::new(),
         leftovers: Vec::new(),
+        other: Vec::new(),
         is_occupied: false,
     };
     let conditional = settings.object.if_none_match;
@@ -172,6 +197,18 @@ fn random_past(
         }
     }
     earlier.settle().unwrap();
+    if count > 0 && random.below(2) == 0 {
+        before.other = names.other_exports();
+        let listed = before.other.iter().take(1).chain(&before.leftovers);
+        let manifest = manifest::simple(listed.map(String::as_str));
+        for (index, key) in before.other.iter().enumerate() {
+            let bytes = match index {
+                0 => b"an export with other splitting".to_vec(),
+                _ => manifest.clone(),
+            };
+            earlier.put(key, "application/json", bytes).unwrap();
+        }
+    }
     drop(earlier);
     let mut foreign = |index: u32| {
         let key = names.data(index).unwrap();
@@ -312,7 +349,7 @@ fn check_stored(
     );
     let is_foreign = |key: &String| before.foreign.iter().any(|(other, _)| other == key);
     for key in store.objects.keys() {
-        let is_known = keys.contains(&key) || is_foreign(key);
+        let is_known = keys.contains(&key) || is_foreign(key) || before.other.contains(key);
         assert!(
             is_known || (before.leftovers.contains(key) && !warnings.is_empty()),
             "`{key}` is left and nobody says so"
@@ -424,7 +461,11 @@ fn random_settings(random: &mut Random) -> Settings {
         Some(r#""expected_bucket_owner": "123456789012", "metadata": {"team": "blue sky"}, "tags": {"a b": "c+d=e"}"#),
     ]));
     fields.extend((random.below(3) == 0).then_some(r#""if_none_match": true"#));
-    settings(&fields.join(", "))
+    let mut settings = settings(&fields.join(", "));
+    if random.below(3) == 0 {
+        settings.max_file_size_bytes = None;
+    }
+    settings
 }
 
 fn random_faults(random: &mut Random) -> Faults {
