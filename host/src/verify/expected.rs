@@ -16,6 +16,8 @@ use crate::source::{self, Selection, Source, SourceError, SourceSettings, Tally}
 pub struct Rows {
     source: Box<dyn Source>,
     schema: SchemaRef,
+    /// As the plugin was given it.
+    supplied: SchemaRef,
     batch: Option<RecordBatch>,
     /// Next row of the batch.
     at: usize,
@@ -46,6 +48,7 @@ impl Rows {
             })
             .collect();
         Ok(Rows {
+            supplied: source.schema(),
             source,
             schema: Arc::new(Schema::new(fields)),
             batch: None,
@@ -57,6 +60,11 @@ impl Rows {
     /// The columns of every batch; those of JSON are marked.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// The columns as the plugin was given them.
+    pub fn supplied(&self) -> &Schema {
+        &self.supplied
     }
 
     /// Rows taken so far.

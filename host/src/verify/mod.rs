@@ -12,6 +12,7 @@ mod expected;
 mod json;
 mod layout;
 mod lines;
+mod manifest;
 pub mod report;
 mod sign;
 pub mod store;
@@ -33,7 +34,8 @@ use crate::source::Selection;
 use allowed::{Allowed, allowed_bytes};
 pub use error::VerifyError;
 use expected::Rows;
-use layout::{Layout, MANIFEST_LIMIT_BYTES, Manifest};
+use layout::Layout;
+use manifest::{Expected, MANIFEST_LIMIT_BYTES, Manifest};
 use report::quoted;
 pub use report::{FileOutcome, VerifyReport};
 pub use store::StoreError;
@@ -111,6 +113,8 @@ pub async fn verify(
         layout,
         part_size_bytes: plan.part_size_bytes,
         always_has_manifest: setting(&plan, "manifest_when") == Some("always"),
+        detailed: setting(&plan, "manifest") == Some("detailed"),
+        interval,
         checksum: setting(&plan, "checksum")
             .filter(|name| *name != "none")
             .map(str::to_ascii_lowercase),
@@ -190,6 +194,9 @@ struct Reading {
     part_size_bytes: u64,
     /// Whether a run without rows writes a manifest too.
     always_has_manifest: bool,
+    /// Whether the manifest has the detailed form.
+    detailed: bool,
+    interval: Interval,
     /// The algorithm that the destination asks for, in lower case.
     checksum: Option<String>,
     /// The source, until a file could not be read to its end: what follows cannot be lined up.
@@ -209,6 +216,16 @@ impl Reading {
                 for fault in self.layout.misplaced(&manifest.files) {
                     self.report.fault(fault);
                 }
+                let expected = Expected {
+                    detailed: self.detailed,
+                    model: &self.report.model,
+                    run_id: &self.report.run_id,
+                    interval: self.interval,
+                    schema: self.rows.as_ref().map(Rows::supplied),
+                };
+                for fault in manifest.misstatements(&expected) {
+                    self.report.fault(fault);
+                }
                 manifest.files.len() as u64
             }
             None => self.count().await?,
@@ -218,7 +235,7 @@ impl Reading {
             let listed = manifest.as_ref().and_then(|m| m.bytes_of(index, &key));
             let mut outcome = self.file(&key, listed).await?;
             if let Some(manifest) = manifest.as_ref().filter(|_| !outcome.unread) {
-                for fault in manifest.differences(index, &outcome) {
+                for fault in manifest.differences(index, &outcome, self.checksum.as_deref()) {
                     outcome.fault(fault);
                 }
             }
@@ -260,7 +277,11 @@ impl Reading {
     /// Files that are there, where no manifest lists them.
     async fn count(&mut self) -> Result<u64, VerifyError> {
         let mut count = 0;
-        while count < FILES_LIMIT && self.store.head(&self.layout.key(count)).await?.is_some() {
+        // Somebody else's object under a next number is no file of this run.
+        while count < FILES_LIMIT
+            && let Some(head) = self.store.head(&self.layout.key(count)).await?
+            && (count == 0 || head.run_id.as_ref() == Some(&self.report.run_id))
+        {
             count += 1;
         }
         if count == FILES_LIMIT {
@@ -415,8 +436,14 @@ impl Reading {
             let key = self.layout.key(index);
             match self.store.head(&key).await {
                 Ok(None) => {}
-                Ok(Some(_)) => self.report.fault(format!(
-                    "{key} is left over from another run of this interval; delete it, or run the interval again"
+                Ok(Some(head)) if head.run_id.as_ref() == Some(&self.report.run_id) => {
+                    self.report.fault(format!(
+                        "{key} is left over from an earlier attempt of this run; delete it, or run the interval again"
+                    ));
+                }
+                Ok(Some(_)) => self.report.note(format!(
+                    "{key} is somebody else's object: it does not carry this run's mark; who reads the whole folder \
+                     reads that too"
                 )),
                 // S3 answers so to credentials that may not list: a missing object cannot be told from a hidden one.
                 Err(StoreError::Refused { status: 403, .. }) => {

@@ -1,6 +1,9 @@
 //! What reading back found: per file and as a whole. Bounded in number and length, whatever is wrong with the files.
 
-use arrow::array::ArrayRef;
+use std::sync::Arc;
+
+use arrow::array::{ArrayData, ArrayRef, make_array};
+use arrow::datatypes::{DataType, FieldRef};
 use arrow::util::display::array_value_to_string;
 use serde::{Serialize, Serializer};
 
@@ -148,5 +151,68 @@ pub fn shown(column: &ArrayRef, row: usize) -> String {
     if column.is_null(row) {
         return "null".to_owned();
     }
-    quoted(&array_value_to_string(column, row).unwrap_or_else(|error| error.to_string()))
+    let value = make_array(zone_as_offset(column.slice(row, 1).to_data()));
+    quoted(&array_value_to_string(&value, 0).unwrap_or_else(|error| error.to_string()))
+}
+
+/// The same values with their times in UTC: names of zones could only be shown with a table of all zones, and a zone
+/// changes no instant.
+fn zone_as_offset(data: ArrayData) -> ArrayData {
+    let children = data.child_data().iter().cloned().map(zone_as_offset);
+    let data_type = zone_as_offset_in(data.data_type());
+    let shown = data
+        .clone()
+        .into_builder()
+        .data_type(data_type)
+        .child_data(children.collect());
+    // Types that are not in the table below stay as they are.
+    shown.build().unwrap_or(data)
+}
+
+fn zone_as_offset_in(data_type: &DataType) -> DataType {
+    let inner = |field: &FieldRef| -> FieldRef {
+        let data_type = zone_as_offset_in(field.data_type());
+        Arc::new(field.as_ref().clone().with_data_type(data_type))
+    };
+    match data_type {
+        DataType::Timestamp(unit, Some(_)) => DataType::Timestamp(*unit, Some("+00:00".into())),
+        DataType::List(field) => DataType::List(inner(field)),
+        DataType::LargeList(field) => DataType::LargeList(inner(field)),
+        DataType::FixedSizeList(field, length) => DataType::FixedSizeList(inner(field), *length),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(inner).collect()),
+        DataType::Map(field, is_sorted) => DataType::Map(inner(field), *is_sorted),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Int64Array, ListArray, StructArray, TimestampMicrosecondArray};
+    use arrow::buffer::OffsetBuffer;
+    use arrow::datatypes::Field;
+
+    /// Names of zones are in no table here, and the value must be shown all the same, however deep it is.
+    #[test]
+    fn a_time_with_a_named_zone_is_shown_as_its_value() {
+        for zone in ["UTC", "Europe/Berlin", "+02:00"] {
+            let times =
+                TimestampMicrosecondArray::from(vec![1, 1_709_269_200_000_000]).with_timezone(zone);
+            let times: ArrayRef = Arc::new(times);
+            assert_eq!(shown(&times, 1), "2024-03-01T05:00:00Z", "{zone}");
+            let field = Arc::new(Field::new("item", times.data_type().clone(), true));
+            let offsets = OffsetBuffer::from_lengths([1, 1]);
+            let list = ListArray::new(field, offsets, Arc::clone(&times), None);
+            let list: ArrayRef = Arc::new(list);
+            assert_eq!(shown(&list, 1), "[2024-03-01T05:00:00Z]", "{zone}");
+            let field = Arc::new(Field::new("t", list.data_type().clone(), true));
+            let both: ArrayRef = Arc::new(StructArray::from(vec![(field, list)]));
+            assert_eq!(shown(&both, 1), "{t: [2024-03-01T05:00:00Z]}", "{zone}");
+        }
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(7), None]));
+        assert_eq!(
+            (shown(&numbers, 0), shown(&numbers, 1)),
+            ("7".into(), "null".into())
+        );
+    }
 }

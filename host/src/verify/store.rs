@@ -99,6 +99,8 @@ impl StoreError {
 pub struct ObjectHead {
     pub bytes: Option<u64>,
     pub etag: String,
+    /// The run that wrote it, by the mark that every object of a run carries; `None` on somebody else's.
+    pub run_id: Option<String>,
     /// Names of algorithms as in the headers, and the headers' values: some stores keep several.
     pub checksums: Vec<(String, String)>,
 }
@@ -113,6 +115,8 @@ pub struct Store {
     asks_for_checksum: bool,
 }
 
+/// User metadata that names the run which wrote an object (docs/formats.md).
+pub const RUN_HEADER: &str = "x-amz-meta-batch-export-run";
 /// The beginning of checksum headers; `-type` and `-algorithm` follow it too.
 const CHECKSUM_HEADER: &str = "x-amz-checksum-";
 
@@ -335,6 +339,7 @@ fn head_of(response: &reqwest::Response) -> ObjectHead {
     ObjectHead {
         bytes: text("content-length").and_then(|length| length.parse().ok()),
         etag: text("etag").unwrap_or_default().to_owned(),
+        run_id: text(RUN_HEADER).map(str::to_owned),
         checksums: headers.iter().filter_map(checksum).collect(),
     }
 }

@@ -283,6 +283,25 @@ async fn missing_further_and_wrongly_listed_files_are_named() {
     let further = keys[0].replace("-0.jsonl", &format!("-{}.jsonl", keys.len() + 1));
     put(&scene, &further, b"{}\n".to_vec()).await;
     let printed = verify(&program, &["--no-source"]);
+    let (report, faults) = findings(&printed);
+    assert_eq!(
+        (printed.code, faults.as_str()),
+        (Some(0), ""),
+        "{printed:?}"
+    );
+    let note = report["notes"][0].as_str().expect("a note");
+    assert!(
+        note.starts_with(&format!("{further} is somebody else's object")),
+        "{note}"
+    );
+    let run_id = report["run_id"].as_str().expect("an id");
+    let mark = ("x-amz-meta-batch-export-run", run_id);
+    scene
+        .store
+        .put_object(BUCKET, &further, b"{}\n".to_vec(), &[mark])
+        .await
+        .expect("seeded");
+    let printed = verify(&program, &["--no-source"]);
     let (_, faults) = findings(&printed);
     assert_eq!(printed.code, Some(1), "{printed:?}");
     assert!(
@@ -308,6 +327,20 @@ async fn missing_further_and_wrongly_listed_files_are_named() {
         faults.contains("the manifest names") && faults.contains("-9.jsonl"),
         "{faults}"
     );
+
+    let run_id = "\"run_id\": \"";
+    put(
+        &scene,
+        &manifest,
+        text.replacen(run_id, &format!("{run_id}x"), 1)
+            .replacen("\"type\": \"Utf8\"", "\"type\": \"Int8\"", 1)
+            .into_bytes(),
+    )
+    .await;
+    let (_, faults) = findings(&verify(&program, &[]));
+    for expect in ["the manifest says run_id x", "the manifest's schema says "] {
+        assert!(faults.contains(expect), "{expect}: {faults}");
+    }
 
     let one_more = format!("-{}.jsonl", keys.len());
     let listed = text.replacen(

@@ -26,6 +26,8 @@ fn reading(endpoint: &str, rows: Option<Rows>) -> Reading {
         layout: Layout::new(&plan.keys),
         part_size_bytes: plan.part_size_bytes,
         always_has_manifest: false,
+        detailed: false,
+        interval: Interval::parse("2024-03-01T05:00Z", "2024-03-01T06:00Z").expect("an interval"),
         checksum: None,
         rows,
         compared: true,
@@ -176,7 +178,10 @@ async fn runs_whose_pieces_do_not_fit_are_named() {
                 ),
             ],
             source: Some(SOURCE),
-            faults: &["the manifest lists it without its details"],
+            faults: &[
+                "the manifest has file_details of x/b, which is not one of its files",
+                "the manifest lists it without its details",
+            ],
             notes: &[],
         },
         Case {
@@ -196,17 +201,17 @@ async fn runs_whose_pieces_do_not_fit_are_named() {
             notes: &[],
         },
         Case {
-            name: "a file of another run",
+            name: "somebody else's object under a next number",
             objects: &[
                 ("x/a-0.jsonl", WRITTEN),
                 ("x/a-3.jsonl", WRITTEN),
                 (MANIFEST, FILES),
             ],
             source: Some(SOURCE),
-            faults: &[
-                "x/a-3.jsonl is left over from another run of this interval; delete it, or run the interval again",
+            faults: &[],
+            notes: &[
+                "x/a-3.jsonl is somebody else's object: it does not carry this run's mark; who reads the whole folder reads that too",
             ],
-            notes: &[],
         },
         Case {
             name: "rows that are in no file",
@@ -251,6 +256,43 @@ async fn runs_whose_pieces_do_not_fit_are_named() {
         let report = read(&store, case.source).await;
         assert_faults(&faults(&report), case.faults, case.name);
         assert_faults(&report.notes, case.notes, case.name);
+    }
+}
+
+/// An object under a next number is a fault only with this run's mark; without a manifest, it is a file of the run then.
+#[tokio::test]
+async fn the_mark_tells_an_earlier_attempts_file_from_somebody_elses() {
+    const LEFT: &str = "x/a-1.jsonl is left over from an earlier attempt of this run; delete it, or run the interval again";
+    const UNFINISHED: &str = "the manifest x/a_manifest.json is missing; the run was not finished";
+    const MORE: &str = "the files hold 6 rows, the source has 3";
+    for (mark, manifest, expected, notes) in [
+        (Some("r"), true, &[LEFT][..], 0),
+        (Some("another"), true, &[][..], 1),
+        (None, true, &[][..], 1),
+        (Some("r"), false, &[UNFINISHED, MORE][..], 0),
+        (Some("another"), false, &[UNFINISHED][..], 1),
+        (None, false, &[UNFINISHED][..], 1),
+    ] {
+        let store = store().await;
+        let marked = mark.map(|mark| (super::store::RUN_HEADER, mark));
+        let mut objects = vec![
+            ("x/a-0.jsonl", WRITTEN, None),
+            ("x/a-1.jsonl", WRITTEN, marked),
+        ];
+        objects.extend(manifest.then_some((MANIFEST, FILES, None)));
+        for (key, text, mark) in objects {
+            let bytes = text.as_bytes().to_vec();
+            store
+                .put_object(BUCKET, key, bytes, mark.as_slice())
+                .await
+                .expect("seeded");
+        }
+        let report = read(&store, Some(SOURCE)).await;
+        let case = format!("{mark:?}, {manifest}");
+        let mut found = faults(&report);
+        found.retain(|fault| !fault.contains("the source has no"));
+        assert_faults(&found, expected, &case);
+        assert_eq!(report.notes.len(), notes, "{case}: {:?}", report.notes);
     }
 }
 
@@ -359,7 +401,7 @@ async fn a_store_that_has_every_file_is_asked_a_bounded_number_of_times() {
                 let mut read = [0; 4_096];
                 while stream.read(&mut read).await.is_ok_and(|read| read > 0) {
                     asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+                    let answer = b"HTTP/1.1 200 OK\r\nx-amz-meta-batch-export-run: r\r\ncontent-length: 0\r\n\r\n";
                     if stream.write_all(answer).await.is_err() {
                         break;
                     }
