@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use zeroize::Zeroizing;
 
 use super::resolve::{CheckedResolver, Lookup, system_lookup};
 use crate::credentials::Secret;
@@ -77,6 +79,8 @@ struct Proxy {
     no_proxy: String,
     /// The operator named it, so it may be private.
     host: String,
+    /// The password, as it is and as it is sent.
+    secrets: Arc<[Secret]>,
 }
 
 impl Network {
@@ -99,6 +103,14 @@ impl Network {
     /// What to add to the message that a certificate is not trusted.
     pub(crate) fn certificates_note(&self) -> Arc<str> {
         Arc::clone(&self.certificates_note)
+    }
+
+    /// What no answer may repeat of the way to the servers.
+    pub(crate) fn proxy_secrets(&self) -> Arc<[Secret]> {
+        match &self.proxy {
+            Some(proxy) => Arc::clone(&proxy.secrets),
+            None => Arc::default(),
+        }
     }
 
     /// The same network with other answers to its questions for names.
@@ -171,7 +183,25 @@ fn proxy(url: &str, no_proxy: String) -> Result<Proxy, NetworkError> {
         all,
         no_proxy,
         host: host.to_owned(),
+        secrets: secrets(&parsed),
     })
+}
+
+/// A proxy's password in every form in which it could come back.
+fn secrets(proxy: &url::Url) -> Arc<[Secret]> {
+    let Some(password) = proxy.password() else {
+        return Arc::default();
+    };
+    let plain = |text: &str| {
+        let decoded = percent_encoding::percent_decode_str(text);
+        Zeroizing::new(decoded.decode_utf8_lossy().into_owned())
+    };
+    let (user, decoded) = (plain(proxy.username()), plain(password));
+    let pair = Zeroizing::new(format!("{}:{}", *user, *decoded));
+    let sent = base64::engine::general_purpose::STANDARD.encode(pair.as_bytes());
+    [password, decoded.as_str(), sent.as_str()]
+        .map(Secret::new)
+        .into()
 }
 
 /// Variables that replace the system's certificates.
@@ -236,6 +266,10 @@ fn tls(
             path: path.to_owned(),
             message,
         };
+        // A pipe would be waited for without end.
+        if !std::fs::metadata(path).is_ok_and(|found| found.is_file()) {
+            return Err(wrong("there is no regular file at this path".to_owned()));
+        }
         let pem = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
         let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&pem)
             .collect::<Result<_, _>>()

@@ -25,7 +25,7 @@ pub struct Inspect {
     component: Option<PathBuf>,
     /// Print everything as JSON, the configuration's JSON Schema included.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 #[derive(Serialize)]

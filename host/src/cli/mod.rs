@@ -101,12 +101,27 @@ fn execute(command: Command, clock: Clock) -> ExitCode {
         Command::Completions(command) => command.execute(clock),
         Command::Demo(command) => on_runtime(command.execute(clock), clock),
         Command::Run(command) => on_runtime(command.execute(clock), clock),
-        Command::Verify(command) => on_runtime(command.execute(clock), clock),
-        Command::Plan(command) => on_runtime(command.execute(clock), clock),
+        Command::Verify(command) => reading(command.json, command.execute(clock), clock),
+        Command::Plan(command) => reading(command.json, command.execute(clock), clock),
         Command::Check(command) => on_runtime(command.execute(clock), clock),
-        Command::Validate(command) => on_runtime(command.execute(clock), clock),
-        Command::Inspect(command) => on_runtime(command.execute(clock), clock),
+        Command::Validate(command) => reading(command.json, command.execute(clock), clock),
+        Command::Inspect(command) => reading(command.json, command.execute(clock), clock),
     }
+}
+
+/// A command that only reads: it leaves nothing open, so the first signal ends it.
+fn reading(json: bool, command: impl Future<Output = ExitCode>, clock: Clock) -> ExitCode {
+    let until_told = async {
+        tokio::select! {
+            code = command => code,
+            () = signals::first() => {
+                let form = if json { Form::Json } else { Form::Text };
+                let outcome: Result<Answer<()>, _> = Err(CommandError::from(Cause::Cancelled));
+                output::show(form, clock(), &About::default(), outcome)
+            }
+        }
+    };
+    on_runtime(until_told, clock)
 }
 
 /// Requests go on next to the guest's own thread, so the runtime has more than one.

@@ -35,7 +35,7 @@ pub struct PlanCommand {
     source: bool,
     /// Print the plan as JSON.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// A plan as JSON.

@@ -15,6 +15,11 @@ pub fn stop_on_signals(tell: impl Fn(&str) + Send + 'static) -> Stop {
     stopped
 }
 
+/// The next signal.
+pub async fn first() {
+    Signals::new().next().await;
+}
+
 async fn ask_on_signals(stopper: Stopper, tell: impl Fn(&str)) {
     let mut signals = Signals::new();
     for count in 1.. {

@@ -30,7 +30,7 @@ pub struct Validate {
     source: bool,
     /// Print the outcome as JSON.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// What is said of a file: either it is valid, or something is wrong with it.

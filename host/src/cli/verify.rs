@@ -31,7 +31,7 @@ pub struct Verify {
     no_source: bool,
     /// Print the findings as JSON.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
     /// Print nothing when all is well; errors still go to standard error.
     #[arg(long, short)]
     quiet: bool,

@@ -385,7 +385,12 @@ fn empty_keys() -> &'static str {
     }
 }
 
-/// An error of instance metadata quotes the whole answer, whose body is nobody's to print.
+/// An error of instance metadata quotes the whole response, one of a process all that it wrote to standard error:
+/// either may hold a secret.
 fn without_answer(said: &str) -> &str {
-    said.split(" Response {").next().unwrap_or(said)
+    [" Response {", " Stderr: "]
+        .into_iter()
+        .fold(said, |said, answer| {
+            said.split(answer).next().unwrap_or(said)
+        })
 }

@@ -167,14 +167,25 @@ async fn a_refused_role_is_a_persons_matter() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unreachable_sts_may_answer_later() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    // Bound, so that nobody else takes the port, and not listening.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}", socket.local_addr().unwrap());
     let (_file, source) = chain(KEYS, role(url));
     match source.fetch(None).await {
         Err(CredentialError::Unavailable(text)) => assert!(text.contains("role/export"), "{text}"),
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_process_says_on_standard_error_is_not_repeated() {
+    let process =
+        "[profile export]\ncredential_process = sh -c 'echo CANARY >&2; echo CANARY; exit 3'\n";
+    let (_file, source) = chain(process, ChainOptions::default());
+    let error = source.fetch(None).await.expect_err("it fails").to_string();
+    assert!(error.contains("exited with code"), "{error}");
+    assert!(!error.contains("CANARY"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -117,6 +117,44 @@ async fn an_interrupted_run_leaves_nothing_open_and_says_so_by_its_exit_code() {
     }
 }
 
+/// It has nothing open, so nothing is waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_only_reads_ends_with_the_first_signal() {
+    let scene = Scene::new().await;
+    let program = Program::new(&one_file(&scene, "archive"));
+    scene
+        .store
+        .set_faults(vec![Fault::on(Operation::GetObject, What::Hang)]);
+    let component = batch_export_tests::components::destination();
+    for (signal, json) in [("INT", false), ("TERM", true)] {
+        scene.store.clear_requests();
+        let command = [
+            "verify",
+            "--config",
+            "exports.toml",
+            "--component",
+            component.to_str().expect("UTF-8"),
+            "--start",
+            "2023-07-28T00:00:00Z",
+            "--end",
+            "2023-07-28T01:00:00Z",
+        ];
+        let form = json.then_some("--json");
+        let arguments: Vec<&str> = command.into_iter().chain(form).collect();
+        let mut running = program.start(&arguments);
+        while scene.store.requests().is_empty() {
+            assert!(running.is_running(), "{:?}", running.wait());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        running.signal(signal);
+        let printed = running.wait();
+        assert_eq!(printed.code, Some(130), "{signal}: {printed:?}");
+        assert!(printed.stderr.contains("interrupted"), "{printed:?}");
+        let answer = serde_json::from_str::<serde_json::Value>(&printed.stdout);
+        assert_eq!(answer.is_ok(), json, "{printed:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_cleaned_up_now_is_named_and_cleaned_up_later() {
     let scene = Scene::new().await;

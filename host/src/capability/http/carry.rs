@@ -10,6 +10,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 use url::Url;
 
 use super::budget::{Exceeded, Held, Holding};
+use super::echo::Echo;
 use super::{EventKind, InFlight, Response, ServerDate, Teller, TransportError, remember_date};
 use crate::capability::network::with_causes;
 use crate::egress::address::AddressRefused;
@@ -26,6 +27,8 @@ pub(super) struct Task {
     pub(super) header_limit_bytes: usize,
     /// What the answer takes, from its first byte until the guest has taken it.
     pub(super) holding: Holding,
+    /// What the answer must not repeat.
+    pub(super) echo: Echo,
     pub(super) certificates_note: Arc<str>,
     pub(super) server_date: ServerDate,
     pub(super) teller: Teller,
@@ -133,15 +136,23 @@ impl Task {
             .iter()
             .filter_map(|(n, v)| {
                 let value = std::str::from_utf8(v.as_bytes()).ok()?;
-                Some((n.as_str().to_owned(), value.to_owned()))
+                Some((
+                    n.as_str().to_owned(),
+                    self.echo.hidden_text(value.to_owned()),
+                ))
             })
             .collect();
-        let body = self.body(&mut response).await?;
+        let body = self.body(&mut response).await?.freeze();
+        // An object that was asked for stays as it is.
+        let body = match self.method == Method::GET && status.is_success() {
+            true => body,
+            false => self.echo.hidden(body),
+        };
         Ok(Response {
             status: status.as_u16(),
             headers,
             body: Bytes::from_owner(Held {
-                bytes: body.freeze(),
+                bytes: body,
                 _holding: self.holding.take(),
             }),
         })

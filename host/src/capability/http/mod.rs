@@ -3,6 +3,7 @@
 
 pub mod budget;
 mod carry;
+mod echo;
 mod headers;
 #[cfg(test)]
 mod tests;
@@ -17,9 +18,11 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::network::{Network, NetworkError};
+use crate::credentials::Secret;
 use crate::egress::{Grants, RequestHead};
 use crate::limits::HttpLimits;
 use budget::{Budget, Exceeded, Held, Holding};
+use echo::Echo;
 
 /// A request as the guest writes it.
 #[derive(Debug)]
@@ -232,6 +235,8 @@ pub(crate) struct Http {
     limits: HttpLimits,
     runtime: Handle,
     certificates_note: Arc<str>,
+    /// Of the proxy; no answer repeats them.
+    proxy_secrets: Arc<[Secret]>,
     /// What all sessions may hold together.
     memory: Arc<Budget>,
     traffic: Arc<Traffic>,
@@ -251,6 +256,7 @@ impl Http {
         Ok(Http {
             client: network.client(&grants)?,
             certificates_note: network.certificates_note(),
+            proxy_secrets: network.proxy_secrets(),
             grants,
             traffic: Arc::new(Traffic::within(&limits)),
             limits,
@@ -345,6 +351,7 @@ impl Http {
         })?;
         Ok(carry::Task {
             client: self.client.clone(),
+            echo: Echo::of(&headers, &self.proxy_secrets),
             method: request.method,
             url,
             headers,

@@ -222,9 +222,10 @@ async fn a_name_that_resolves_to_a_private_address_is_refused_after_resolution()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_listening_is_connect() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
+    // Bound, so that nobody else takes the port, and not listening.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = socket.local_addr().unwrap().port();
     let http = http_to(LOCAL, port, &[LOCAL], HttpLimits::default());
     let error = answer(http.send(put(LOCAL, port))).await.unwrap_err();
     assert_eq!(class(&error), "connect", "{error}");
