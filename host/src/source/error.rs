@@ -35,6 +35,10 @@ pub enum SourceError {
     },
     #[error("{} is {what} and not a file; remove it, or write a `path` that does not take it", path.display())]
     NotAFile { path: PathBuf, what: &'static str },
+    #[error("{} and {} are the same file, and their folders' names hold different columns; remove one of them, or write a `path` that takes only one", path.display(), other.display())]
+    OneFile { path: PathBuf, other: PathBuf },
+    #[error("the name of the folder {} holds a column and is not UTF-8; rename it, with other bytes written like `%FF`", .0.display())]
+    FolderName(PathBuf),
     #[error("cannot read {}: {source}", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
     #[error("{} is damaged or cut short: {cause}; write it anew, or take it out of the source's `path`", path.display())]

@@ -189,16 +189,16 @@ impl Column {
 
     /// A value that is not text, by the characters that stand for it.
     fn append_written(&mut self, raw: &str) -> Result<(), String> {
-        let is = self.make.is;
+        let Make { is, origin } = self.make;
         let expected = |what: &str| format!("expected {what}, found {}", quoted(raw));
         match &mut self.values {
             Values::Text(builder) => builder.append_value(raw),
             Values::Integer(builder) => {
-                let integer = whole(raw).and_then(|whole| i64::try_from(whole).ok());
+                let integer = whole(raw, origin).and_then(|whole| i64::try_from(whole).ok());
                 builder.append_value(integer.ok_or_else(|| expected("a 64-bit integer"))?);
             }
             Values::Unsigned(builder) => {
-                let integer = whole(raw).and_then(|whole| u64::try_from(whole).ok());
+                let integer = whole(raw, origin).and_then(|whole| u64::try_from(whole).ok());
                 let what = "an integer from 0 to 18446744073709551615";
                 builder.append_value(integer.ok_or_else(|| expected(what))?);
             }
@@ -207,7 +207,7 @@ impl Column {
                 if float.is_infinite() && raw.bytes().any(|byte| byte.is_ascii_digit()) {
                     return Err(format!("{} is beyond every 64-bit float", quoted(raw)));
                 }
-                if !is_exact && self.make.origin == Origin::Found {
+                if !is_exact && origin == Origin::Found {
                     return Err(format!(
                         "{} is not held exactly by a 64-bit float",
                         quoted(raw)
@@ -308,19 +308,22 @@ fn unescaped(raw: &str) -> Result<Unescaped<'_>, String> {
     serde_json::from_str(raw).map_err(|_| format!("expected text, found {}", quoted(raw)))
 }
 
-/// A whole number, however it is written: `5`, `5.0`, `5e3`.
-fn whole(raw: &str) -> Option<i128> {
-    if let Ok(integer) = raw.parse::<i64>() {
-        return Some(integer.into());
-    }
-    Number::parse(raw)?
-        .as_decimal128(DECIMAL128_MAX_PRECISION, 0)
-        .ok()
+/// A whole number, however it is written: `5`, `5.0`, `5e3`. Nobody asked for integers where they were found, so the
+/// sign of a zero must not be lost there.
+fn whole(raw: &str, origin: Origin) -> Option<i128> {
+    let whole = match raw.parse::<i64>() {
+        Ok(integer) => integer.into(),
+        Err(_) => Number::parse(raw)?
+            .as_decimal128(DECIMAL128_MAX_PRECISION, 0)
+            .ok()?,
+    };
+    let loses_sign = origin == Origin::Found && whole == 0 && raw.starts_with('-');
+    (!loses_sign).then_some(whole)
 }
 
-/// A float as text, the words for those that are not numbers included.
-fn float(raw: &str) -> Option<(f64, bool)> {
-    number::float(raw).or_else(|| Some((raw.parse().ok()?, true)))
+/// A float as text, with a leading `+` too, the words for those that are not numbers included.
+pub fn float(raw: &str) -> Option<(f64, bool)> {
+    number::float(number::without_plus(raw)).or_else(|| Some((raw.parse().ok()?, true)))
 }
 
 fn misfit(raw: &str, is: ColumnType, cause: &str) -> String {

@@ -146,7 +146,7 @@ pub fn files(base: &Path, path: &str) -> Result<(Vec<FoundFile>, Skipped), Sourc
         cause,
     };
     check(path).map_err(bad)?;
-    let mut walk = Walk::new(base);
+    let mut walk = Walk::new(base, Path::new(path).is_absolute());
     // A name that happens to hold a brace or a bracket.
     if fs::symlink_metadata(base.join(path)).is_ok() {
         take(&mut walk, base, path)?;
@@ -155,22 +155,19 @@ pub fn files(base: &Path, path: &str) -> Result<(Vec<FoundFile>, Skipped), Sourc
             take(&mut walk, base, &alternative)?;
         }
     }
-    let (mut paths, skipped) = walk.found()?;
-    if paths.is_empty() {
+    let (mut files, skipped) = walk.found()?;
+    if files.is_empty() {
         return Err(nothing(base, path, &skipped));
     }
-    paths.sort();
-    let mut files = Vec::with_capacity(paths.len());
-    for path in paths {
-        let keys = keys::of(path.strip_prefix(base).unwrap_or(&path));
-        if let Some(name) = keys::doubled(&keys) {
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    for file in &files {
+        if let Some(name) = keys::doubled(&file.keys) {
             return Err(SourceError::BadColumn {
                 cause: "two of its folders' names hold it".to_owned(),
                 column: name.to_owned(),
-                path,
+                path: file.path.clone(),
             });
         }
-        files.push(FoundFile { path, keys });
     }
     Ok((files, skipped))
 }
@@ -253,23 +250,30 @@ fn alternatives(path: &str) -> Result<Vec<String>, String> {
     Ok(done)
 }
 
-/// What stands before, between and behind the first braces that hold a comma.
+/// What stands before, between and behind the first braces that hold a comma. Others are part of a name.
 type Braces<'a> = (&'a str, Vec<&'a str>, &'a str);
 
 fn first_braces(path: &str) -> Result<Option<Braces<'_>>, String> {
-    let Some(start) = path.find('{') else {
-        return Ok(None);
-    };
+    for (start, _) in path.match_indices('{') {
+        let cuts = cuts(path, start)?;
+        if let [open, _, .., close] = cuts[..] {
+            let choices = cuts.windows(2).map(|cut| &path[cut[0] + 1..cut[1]]);
+            return Ok(Some((&path[..open], choices.collect(), &path[close + 1..])));
+        }
+    }
+    Ok(None)
+}
+
+/// Where the braces that open at `start` open, have commas of their own, and close.
+fn cuts(path: &str, start: usize) -> Result<Vec<usize>, String> {
     let (mut depth, mut cuts) = (0_usize, vec![start]);
     for (at, character) in path[start..].char_indices() {
         match character {
             '{' => depth += 1,
             ',' if depth == 1 => cuts.push(start + at),
             '}' if depth == 1 => {
-                let end = start + at;
-                cuts.push(end);
-                let choices = cuts.windows(2).map(|cut| &path[cut[0] + 1..cut[1]]);
-                return Ok(Some((&path[..start], choices.collect(), &path[end + 1..])));
+                cuts.push(start + at);
+                return Ok(cuts);
             }
             '}' => depth -= 1,
             _ => {}

@@ -3,39 +3,70 @@
 //! type that the configuration gives.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, Scalar, StringArray};
-use arrow::compute::{CastOptions, cast_with_options, kernels::cmp};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use arrow::error::ArrowError;
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use percent_encoding::percent_decode_str;
 
 use super::super::SourceError;
-use super::columns::{Column, Make, Origin};
+use super::columns::{Column, Make, Noted, Origin};
+use super::compare;
 use super::types::ColumnType;
 
 /// What Hive and Spark write for null.
 const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// A column whose value is the same in all rows of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     pub name: String,
     pub value: Option<String>,
 }
 
-/// The keys in the folders of a path, in their order.
-pub fn of(path: &Path) -> Vec<Key> {
-    let folders = path.parent().unwrap_or(Path::new(""));
-    folders
-        .components()
-        .filter_map(|component| match component {
-            Component::Normal(name) => key(name.to_str()?),
-            _ => None,
-        })
-        .collect()
+/// The keys in the folders of a file's path, in their order.
+pub fn of(path: &Path) -> Result<Vec<Key>, SourceError> {
+    in_folders(path.parent().unwrap_or(Path::new("")))
+}
+
+/// The keys in the names of a folder and of those that it stands in.
+pub fn in_folders(folder: &Path) -> Result<Vec<Key>, SourceError> {
+    let mut keys = Vec::new();
+    for component in folder.components() {
+        let Component::Normal(name) = component else {
+            continue;
+        };
+        match name.to_str() {
+            Some(name) => keys.extend(key(name)),
+            None if holds_key(name) => return Err(SourceError::FolderName(folder.to_path_buf())),
+            None => {}
+        }
+    }
+    Ok(keys)
+}
+
+/// Whether a name that is not UTF-8 would be a key if it were.
+fn holds_key(name: &OsStr) -> bool {
+    let bytes = name.as_encoded_bytes();
+    bytes
+        .iter()
+        .position(|byte| *byte == b'=')
+        .is_some_and(|at| at > 0)
+}
+
+/// The same keys whatever the order of their folders.
+pub fn sorted(keys: &[Key]) -> Vec<Key> {
+    let mut keys = keys.to_vec();
+    keys.sort();
+    keys
+}
+
+/// Whether sorted keys are those of the same columns.
+pub fn have_same_names(a: &[Key], b: &[Key]) -> bool {
+    let names = |keys: &[Key]| keys.iter().map(|key| key.name.clone()).collect::<Vec<_>>();
+    names(a) == names(b)
 }
 
 fn key(folder: &str) -> Option<Key> {
@@ -99,11 +130,13 @@ pub struct Keyed {
     keys: Vec<Key>,
     types: Types,
     path: PathBuf,
+    noted: Arc<Noted>,
 }
 
 impl Keyed {
-    pub fn new(keys: Vec<Key>, path: &Path, types: &Types) -> Self {
+    pub fn new(keys: Vec<Key>, path: &Path, types: &Types, noted: &Arc<Noted>) -> Self {
         Self {
+            noted: Arc::clone(noted),
             types: types.clone(),
             keys,
             path: path.to_path_buf(),
@@ -123,8 +156,8 @@ impl Keyed {
         let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
         let mut columns = batch.columns().to_vec();
         for key in &self.keys {
-            if let Some(column) = batch.column_by_name(&key.name) {
-                self.compare(key, column, &row)?;
+            if let Some((index, field)) = schema.column_with_name(&key.name) {
+                self.compare(key, field, batch.column(index), &row)?;
                 continue;
             }
             let is = self.types.of(key);
@@ -148,7 +181,7 @@ impl Keyed {
             is,
             origin: Origin::Declared,
         };
-        let mut column = Column::new(make, Arc::default());
+        let mut column = Column::new(make, Arc::clone(&self.noted));
         for _ in 0..rows {
             match value {
                 Some(value) => column
@@ -164,16 +197,17 @@ impl Keyed {
     fn compare(
         &self,
         key: &Key,
+        field: &Field,
         column: &ArrayRef,
         row: impl Fn(usize) -> u64,
     ) -> Result<(), SourceError> {
-        let differs = differing(key.value.as_deref(), column).map_err(|cause| {
+        let differs = compare::differing(key.value.as_deref(), field, column).map_err(|cause| {
             self.bad(
                 key,
                 format!("cannot be compared with its folder's name: {cause}"),
             )
         })?;
-        let Some(at) = (0..differs.len()).find(|at| differs.value(*at)) else {
+        let Some(at) = differs.values().set_indices().next() else {
             return Ok(());
         };
         Err(SourceError::BadValue {
@@ -198,32 +232,13 @@ impl Keyed {
     }
 }
 
-/// One bit for each row that is not `value`.
-fn differing(value: Option<&str>, column: &ArrayRef) -> Result<BooleanArray, ArrowError> {
-    let Some(value) = value else {
-        return arrow::compute::is_not_null(column);
-    };
-    let options = CastOptions {
-        safe: false,
-        ..CastOptions::default()
-    };
-    let column = match column.data_type() {
-        DataType::Dictionary(_, values) => cast_with_options(column, values, &options)?,
-        _ => Arc::clone(column),
-    };
-    let expected: ArrayRef = Arc::new(StringArray::from(vec![value]));
-    let expected = cast_with_options(&expected, column.data_type(), &options)?;
-    cmp::distinct(&column, &Scalar::new(expected))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Date32Array, Int32Array};
 
     fn pairs(path: &str) -> Vec<(String, Option<String>)> {
-        let keys = of(Path::new(path)).into_iter();
-        keys.map(|key| (key.name, key.value)).collect()
+        let keys = of(Path::new(path)).expect("UTF-8");
+        keys.into_iter().map(|key| (key.name, key.value)).collect()
     }
 
     #[test]
@@ -246,22 +261,8 @@ mod tests {
         ] {
             assert_eq!(pairs(path), expect, "{path}");
         }
-        assert_eq!(doubled(&of(Path::new("a=1/b=2/a=3/x"))), Some("a"));
-        assert_eq!(doubled(&of(Path::new("a=1/b=2/x"))), None);
-    }
-
-    #[test]
-    fn a_column_of_any_type_is_compared_by_value() {
-        let days: ArrayRef = Arc::new(Date32Array::from(vec![Some(0), Some(1), None]));
-        let numbers: ArrayRef = Arc::new(Int32Array::from(vec![Some(1), Some(2), None]));
-        for (value, column, expect) in [
-            (Some("1970-01-01"), &days, [false, true, true]),
-            (Some("01"), &numbers, [false, true, true]),
-            (None, &numbers, [true, true, false]),
-        ] {
-            let found = differing(value, column).expect("comparable");
-            assert_eq!(found, BooleanArray::from(expect.to_vec()), "{value:?}");
-        }
-        differing(Some("x"), &numbers).expect_err("no number");
+        let keys = |path| of(Path::new(path)).expect("UTF-8");
+        assert_eq!(doubled(&keys("a=1/b=2/a=3/x")), Some("a"));
+        assert_eq!(doubled(&keys("a=1/b=2/x")), None);
     }
 }

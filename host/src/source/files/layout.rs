@@ -14,7 +14,7 @@ use super::FilesSettings;
 use super::opened::Opened;
 use super::plan::{self, Plan};
 use super::types::ColumnType;
-use super::{convert, keys, time_column};
+use super::{convert, keys, marks, time_column};
 use crate::model::{Kind, Model};
 
 /// The columns of the run.
@@ -26,6 +26,7 @@ pub struct Layout {
     /// The time column, and types that the configuration gives.
     types: keys::Types,
     first: PathBuf,
+    first_is_text: bool,
     model: String,
 }
 
@@ -62,12 +63,14 @@ impl Layout {
                 declared: settings.columns.clone(),
             },
             first: PathBuf::new(),
+            first_is_text: false,
             model: settings.model.clone(),
         };
         let first = files.iter().find(|file| !layout.is_empty(file));
         let wanted = match first {
             Some(first) => {
                 layout.first = first.path.clone();
+                layout.first_is_text = first.schema.is_none();
                 wanted_columns(&settings.model, &layout.columns(first))
             }
             // Files without a row: nothing to export, and nothing wrong.
@@ -198,13 +201,18 @@ impl Layout {
                 ));
             };
             let fits = match declared.kind() {
-                Some(kind) => is_made_like(kind, found),
+                Some(kind) => {
+                    is_made_like(kind, found)
+                        && (self.is_of_model(name)
+                            || *found.data_type() == DataType::Null
+                            || marks::are_alike(found, &declared.field(name)))
+                }
                 None => found.data_type() == declared.field(name).data_type(),
             };
             (!fits).then(|| {
                 format!(
                     "column `{name}` is {}, and the source's `columns` gives it the type {declared}: only columns of text files can be given another type",
-                    found.data_type()
+                    marks::described(found)
                 )
             })
         };
@@ -217,12 +225,13 @@ impl Layout {
         for wanted in self.schema.fields() {
             match schema.column_with_name(wanted.name()) {
                 None => problems.push(format!("column `{}` is missing", wanted.name())),
-                Some((_, found)) if !is_arranged(found, wanted) => {
+                Some((_, found)) if !self.is_arranged(found, wanted) => {
                     problems.push(format!(
-                        "column `{}` is {}, there {}",
+                        "column `{}` is {}, there {}{}",
                         wanted.name(),
-                        found.data_type(),
-                        wanted.data_type()
+                        marks::described(found),
+                        marks::described(wanted),
+                        self.remedy(file)
                     ));
                 }
                 Some(_) => {}
@@ -241,6 +250,27 @@ impl Layout {
             first: self.first.clone(),
             problems,
         })
+    }
+
+    /// Whether a column can stand where the first file's stands: the model's by kind, the others by type and mark, so
+    /// that the order of the files decides nothing. Text is JSON to a model alone, which says so.
+    fn is_arranged(&self, found: &Field, wanted: &Field) -> bool {
+        let by_kind = Kind::of(wanted).is_some_and(|kind| is_made_like(kind, found));
+        let is_same = by_kind || found.data_type().equals_datatype(wanted.data_type());
+        let is_free = self.is_of_model(wanted.name()) || *found.data_type() == DataType::Null;
+        is_same && (is_free || marks::are_alike(found, wanted))
+    }
+
+    fn is_of_model(&self, name: &str) -> bool {
+        Model::named(&self.model).is_some_and(|model| model.schema().index_of(name).is_ok())
+    }
+
+    /// What else can be done where one of two files is text.
+    fn remedy(&self, file: &Opened) -> &'static str {
+        match file.schema.is_none() || self.first_is_text {
+            true => " (a column of text files can be given its type in the source's `columns`)",
+            false => "",
+        }
     }
 
     /// A file's batch with the run's columns. `row` tells which row of the file one of the batch is.
@@ -351,10 +381,4 @@ fn is_text(found: &DataType) -> bool {
         DataType::Dictionary(_, values) => is_text(values),
         _ => false,
     }
-}
-
-/// Whether a column can stand where the first file's stands: the model's kinds by kind, the others by type.
-fn is_arranged(found: &Field, wanted: &Field) -> bool {
-    let by_kind = Kind::of(wanted).is_some_and(|kind| is_made_like(kind, found));
-    by_kind || found.data_type().equals_datatype(wanted.data_type())
 }

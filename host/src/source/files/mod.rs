@@ -2,6 +2,7 @@
 //! Every header is read before the first row, so files that do not fit fail the run before anything is sent.
 
 mod columns;
+mod compare;
 mod convert;
 mod csv_rows;
 pub(crate) mod discover;
@@ -13,6 +14,7 @@ mod ipc;
 mod json_rows;
 mod keys;
 mod layout;
+mod marks;
 mod number;
 mod opened;
 mod parquet;
@@ -220,7 +222,7 @@ impl<'a> Files<'a> {
         };
         self.current = Some(Current {
             batches,
-            keyed: Keyed::new(file.keys, &file.path, self.layout.types()),
+            keyed: Keyed::new(file.keys, &file.path, self.layout.types(), &self.noted),
             projection,
             rows,
         });

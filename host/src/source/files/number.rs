@@ -123,6 +123,13 @@ pub fn float(text: &str) -> Option<(f64, bool)> {
     Some((float, shortest == Some(written)))
 }
 
+/// A number without the `+` that may stand before it. What is not a number stays as it is.
+pub fn without_plus(text: &str) -> &str {
+    text.strip_prefix('+')
+        .filter(|rest| rest.starts_with(|first: char| first.is_ascii_digit() || first == '.'))
+        .unwrap_or(text)
+}
+
 /// Every number of at most 15 digits has a float of its own, which is exact in the sense of [`float`], unless it is
 /// very large or small.
 const SURE_DIGITS: usize = 15;

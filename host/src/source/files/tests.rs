@@ -465,4 +465,5 @@ mod discovery;
 mod hostile;
 mod json_files;
 mod numbers;
+mod partitions;
 mod types;

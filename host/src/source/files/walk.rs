@@ -1,5 +1,5 @@
-//! Walks through folders by the parts of a glob. Each file and folder is met once, by what it is and not by its name:
-//! links and further names of a file add no rows, and circles end. Opens no file.
+//! Walks through folders by the parts of a glob. Each file and folder is met once, by what it is and what its folders'
+//! names hold: links and further names of a file add no rows, and circles end. Opens no file.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};
@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use glob::Pattern;
 
 use super::super::SourceError;
-use super::discover::{Skipped, is_data};
+use super::discover::{FoundFile, Skipped, is_data};
+use super::keys::{self, Key};
 
 /// Every file is opened before the first row, so that a wrong one fails the run early: a hundred thousand headers
 /// are minutes.
@@ -129,12 +130,19 @@ pub fn regular(path: &Path, metadata: &Metadata) -> Result<(), SourceError> {
 /// A folder to be listed for the parts from `at` on.
 type Waiting = (PathBuf, usize);
 
+/// A folder for the parts from a number on, under the keys of its name.
+type Listed = (Identity, Vec<Key>, usize);
+
 /// What one `path` was found to mean so far.
 pub struct Walk {
     base: PathBuf,
-    /// Folders listed, each for the parts from a number on.
-    folders: HashMap<(Identity, usize), PathBuf>,
-    files: HashMap<Identity, PathBuf>,
+    /// Whether `path` names every folder itself, those above `base` too.
+    is_absolute: bool,
+    folders: HashMap<Listed, PathBuf>,
+    /// Each file, as often as it stands in folders that hold other values.
+    files: HashMap<Identity, Vec<FoundFile>>,
+    /// Files of all kinds of folders together.
+    taken: usize,
     /// What links lead to, looked at last: a file keeps the name that it has itself.
     linked_files: Vec<PathBuf>,
     linked: VecDeque<Waiting>,
@@ -144,11 +152,13 @@ pub struct Walk {
 }
 
 impl Walk {
-    pub fn new(base: &Path) -> Self {
+    pub fn new(base: &Path, is_absolute: bool) -> Self {
         Self {
             base: base.to_path_buf(),
+            is_absolute,
             folders: HashMap::new(),
             files: HashMap::new(),
+            taken: 0,
             linked_files: Vec::new(),
             linked: VecDeque::new(),
             waiting: VecDeque::new(),
@@ -176,29 +186,60 @@ impl Walk {
         let metadata = fs::metadata(&path).map_err(|error| unreadable(&path, error))?;
         regular(&path, &metadata)?;
         let identity = identity(&path, &metadata).map_err(|error| unreadable(&path, error))?;
-        match self.files.entry(identity) {
-            Entry::Occupied(known) if *known.get() == path => {}
-            Entry::Occupied(_) => self.skipped.repeated.add(path),
-            Entry::Vacant(new) => {
-                new.insert(path);
-            }
+        let keys = keys::of(self.named(&path))?;
+        let known = self.files.entry(identity).or_default();
+        if known.iter().any(|file| file.path == path) {
+            return Ok(());
         }
-        self.limited("files", self.files.len(), MAX_FILES)
+        let sorted = keys::sorted(&keys);
+        if known.iter().any(|file| keys::sorted(&file.keys) == sorted) {
+            self.skipped.repeated.add(path);
+            return Ok(());
+        }
+        // The same rows with and without a column would be rows twice.
+        if let Some(other) = known
+            .iter()
+            .find(|file| !keys::have_same_names(&keys::sorted(&file.keys), &sorted))
+        {
+            return Err(SourceError::OneFile {
+                path,
+                other: other.path.clone(),
+            });
+        }
+        known.push(FoundFile { path, keys });
+        self.taken += 1;
+        self.limited("files", self.taken, MAX_FILES)
+    }
+
+    /// The part of a path whose folders' names are columns: what the source's `path` names and what is below it,
+    /// however the configuration's folder is spelled.
+    fn named<'a>(&self, path: &'a Path) -> &'a Path {
+        match self.is_absolute {
+            true => path,
+            false => path.strip_prefix(&self.base).unwrap_or(path),
+        }
     }
 
     /// All that was found.
-    pub fn found(mut self) -> Result<(Vec<PathBuf>, Skipped), SourceError> {
+    pub fn found(mut self) -> Result<(Vec<FoundFile>, Skipped), SourceError> {
         for path in std::mem::take(&mut self.linked_files) {
             self.file(path)?;
         }
-        Ok((self.files.into_values().collect(), self.skipped))
+        let files = self.files.into_values().flatten();
+        Ok((files.collect(), self.skipped))
     }
 
     /// Whether a folder is met for the first time.
     fn enter(&mut self, folder: &Path, at: usize) -> Result<bool, SourceError> {
         let metadata = fs::metadata(folder).map_err(|error| unreadable(folder, error))?;
         let identity = identity(folder, &metadata).map_err(|error| unreadable(folder, error))?;
-        match self.folders.entry((identity, at)) {
+        let mut listed: Listed = (identity, Vec::new(), at);
+        if self.is_circle(folder, &mut listed)? {
+            self.skipped.repeated.add(folder.to_path_buf());
+            return Ok(false);
+        }
+        listed.1 = keys::sorted(&keys::in_folders(self.named(folder))?);
+        match self.folders.entry(listed) {
             Entry::Occupied(known) => {
                 if known.get() != folder {
                     self.skipped.repeated.add(folder.to_path_buf());
@@ -210,6 +251,18 @@ impl Walk {
         self.listed += 1;
         self.limited("folders", self.listed, MAX_FOLDERS)?;
         Ok(true)
+    }
+
+    /// Whether a folder is one that it stands in itself. Its name may add keys, so those would not end the circle.
+    fn is_circle(&self, folder: &Path, listed: &mut Listed) -> Result<bool, SourceError> {
+        let inside = |above: &&Path| self.is_absolute || above.starts_with(&self.base);
+        for above in folder.ancestors().skip(1).take_while(inside) {
+            listed.1 = keys::sorted(&keys::in_folders(self.named(above))?);
+            if self.folders.get(listed).is_some_and(|path| path == above) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn limited(&self, what: &'static str, found: usize, limit: usize) -> Result<(), SourceError> {

@@ -202,12 +202,31 @@ fn braces_stand_for_alternatives() {
         ("{a/1,{b/2,x/9*}}.jsonl", vec![1, 2]),
         ("{c,a}", vec![1, 3]),
         ("{d}", vec![4]),
+        ("{d}/*.jsonl", vec![4]),
+        ("{d}/{4,5*}.jsonl", vec![4]),
+        ("{a,{d}}/*.jsonl", vec![1, 4]),
     ] {
         assert_eq!(found(&own(&folder, path)).0, expect, "{path}");
     }
     assert_eq!(
         error(&own(&folder, "{a/1,b/9}.jsonl")),
         "there is no file or folder b/9.jsonl; check the source's `path` (relative paths start at the configuration's folder)"
+    );
+    // As in a shell, braces without a comma of their own are part of the name.
+    put(&folder, "{x}a.jsonl", row(5));
+    put(&folder, "xa.jsonl", row(6));
+    put(&folder, "{xb}.jsonl", row(7));
+    for (path, expect) in [
+        ("{x}*.jsonl", vec![5]),
+        ("{x{b,y*}}*", vec![7]),
+        ("{{x}a,xa}.jsonl", vec![6, 5]),
+    ] {
+        assert_eq!(found(&own(&folder, path)).0, expect, "{path}");
+    }
+    let text = error(&own(&folder, "{x{a,b}}.jsonl"));
+    assert!(
+        text.starts_with("there is no file or folder {xa}.jsonl"),
+        "{text}"
     );
     let many = "{a,b}".repeat(12);
     for (path, expect) in [
@@ -339,7 +358,7 @@ fn a_key_that_the_file_holds_too_must_be_the_same() {
         ),
         (
             "kind",
-            "kind/k=x/a.jsonl, column `k`: cannot be compared with its folder's name: Cast error: Cannot cast string 'x' to value of Int64 type",
+            "kind/k=x/a.jsonl, column `k`: cannot be compared with its folder's name: `x` is not a number, and the column is Int64",
         ),
         (
             "twice",

@@ -202,17 +202,59 @@ fn a_number_that_its_column_does_not_hold_names_column_line_and_settings() {
 }
 
 #[test]
+fn the_sign_of_a_zero_is_not_lost_in_a_column_found_to_be_of_integers() {
+    let folder = folder();
+    for first in ["1", "18446744073709551615"] {
+        for zero in ["-0", "-0.0", "-0e5"] {
+            let times = ["2024-03-01T05:00:00Z"; 2];
+            let json = [first, zero].map(|v| format!("{{\"t\":\"{}\",\"v\":{v}}}\n", times[0]));
+            let csv = [first, zero].map(|v| format!("{},{v}\n", times[0]));
+            put(&folder, "a.jsonl", json.concat());
+            put(&folder, "a.csv", format!("t,v\n{}", csv.concat()));
+            for name in ["a.jsonl", "a.csv"] {
+                let mut settings = own(&folder, name);
+                settings.infer_rows = 1;
+                let text = error(&settings);
+                assert!(
+                    text.contains("integer") && text.contains(&format!("found `{zero}`")),
+                    "{text}"
+                );
+                // Whoever asks for integers gets them.
+                let is = "int64".parse().expect("a type");
+                settings.columns.insert("v".to_owned(), is);
+                if first == "1" {
+                    assert_eq!(read(&settings).0.num_rows(), 2);
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn floats_that_are_said_to_be_floats_are_rounded_and_counted() {
     let folder = folder();
-    put(
-        &folder,
-        "a.jsonl",
-        "{\"t\":\"2024-03-01T05:00:00Z\",\"v\":9007199254740993}\n",
-    );
-    let mut settings = own(&folder, "a.jsonl");
-    settings
-        .columns
-        .insert("v".to_owned(), "float64".parse().expect("a type"));
-    let (_, tally) = read(&settings);
-    assert_eq!(tally.numbers_rounded, 1);
+    for (written, rounded) in [
+        ("9007199254740993", 1),
+        ("\"+9007199254740993\"", 1),
+        ("\"+0.12345678901234567890\"", 1),
+        ("\"+.12345678901234567890\"", 1),
+        ("\"+1.5\"", 0),
+        ("\"+inf\"", 0),
+    ] {
+        let json = format!("{{\"t\":\"2024-03-01T05:00:00Z\",\"v\":{written}}}\n");
+        put(&folder, "a.jsonl", json);
+        let csv = written.trim_matches('"');
+        put(
+            &folder,
+            "a.csv",
+            format!("t,v\n2024-03-01T05:00:00Z,{csv}\n"),
+        );
+        for name in ["a.jsonl", "a.csv"] {
+            let mut settings = own(&folder, name);
+            let is = "float64".parse().expect("a type");
+            settings.columns.insert("v".to_owned(), is);
+            let (_, tally) = read(&settings);
+            assert_eq!(tally.numbers_rounded, rounded, "{written} in {name}");
+        }
+    }
 }
