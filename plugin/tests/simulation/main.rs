@@ -5,6 +5,7 @@ mod checksums;
 mod condemned;
 mod conditional;
 mod disasters;
+mod draw;
 mod faults;
 mod leftovers;
 mod limits;
