@@ -18,7 +18,7 @@ fn corpus(target: &str) -> Vec<PathBuf> {
     files
 }
 
-/// Neighbours of each corpus file: enough for every kind of change, little beside a fuzzer's millions.
+/// Neighbours of each corpus file: enough for every kind of change, and few compared with a fuzzer's millions.
 const NEIGHBOURS: u64 = 200;
 /// Most changes between a file and its neighbour.
 const MAX_CHANGES: usize = 4;
@@ -52,7 +52,7 @@ impl Random {
     }
 }
 
-/// The input with a few bytes changed, inserted, left out or repeated.
+/// The input with a few bytes changed, inserted, omitted or repeated.
 fn neighbour(input: &[u8], mut random: Random) -> Vec<u8> {
     let mut bytes = input.to_vec();
     for _ in 0..=random.below(MAX_CHANGES) {

@@ -47,8 +47,8 @@ const TASKS: [Task; 2] = [
 
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
-/// Names the program that children run. Its `main` must begin with [`answer`]. Only the first call counts; without
-/// one there are no children, and the work is done in this process.
+/// Names the program that children run. Its `main` must begin with [`answer`]. Only the first call counts. If it is
+/// never called, no children are started and the work is done in this process.
 pub fn use_program(program: PathBuf) {
     PROGRAM.get_or_init(|| program);
 }

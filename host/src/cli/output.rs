@@ -228,7 +228,7 @@ fn lines(text: &str) -> Result<(), CommandError> {
     verbatim(&harmless(text))
 }
 
-/// Prints text of this program's own as it is. A reader that went away (`| head`) is no failure.
+/// Prints this program's own text unchanged. A closed pipe (`| head`) is not a failure.
 pub fn verbatim(text: &str) -> Result<(), CommandError> {
     let mut stdout = io::stdout().lock();
     match writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush()) {

@@ -1,4 +1,4 @@
-//! What a person should know of requests that fail or are not answered while a run goes on: what, how often, since when.
+//! Tells the operator about requests that fail or get no response during a run: which, how often and since when.
 //! Changes nothing about them.
 
 use std::collections::BTreeMap;

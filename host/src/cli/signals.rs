@@ -34,7 +34,7 @@ async fn ask_on_signals(stopper: Stopper, tell: impl Fn(&str)) {
     }
 }
 
-/// Both signals. Without a handler there is no interruption but the system's own.
+/// Both signals. Where no handler can be installed, the system's default action applies.
 struct Signals {
     #[cfg(unix)]
     interrupts: Option<tokio::signal::unix::Signal>,
