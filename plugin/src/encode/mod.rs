@@ -57,6 +57,16 @@ pub enum EncodeError {
     },
     #[error("the schema has no columns: there is nothing to export")]
     NoColumns,
+    /// Found when a run is configured. JSON readers keep one of two values with the same key, and Parquet readers find
+    /// a column by its path.
+    #[error(
+        "{within} has two fields with the name {name:?}, and a reader would see one of them; rename one in the source"
+    )]
+    DuplicateName {
+        /// What holds both: the schema, or a column with a nested type.
+        within: String,
+        name: String,
+    },
     /// Found when a run is configured, as [`EncodeError::UnsupportedColumn`].
     #[error(
         "the schema has {columns} columns (fields of nested columns counted), and a Parquet file with this compression \

@@ -2,11 +2,12 @@
 //!
 //! Recursion follows the schema's nesting, which the IPC reader bounds (64 levels), not the data's.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::datatypes::{
     DataType, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, Field, FieldRef,
-    Schema, SchemaRef, TimeUnit, validate_decimal_precision_and_scale as fits,
+    Fields, Schema, SchemaRef, TimeUnit, validate_decimal_precision_and_scale as fits,
 };
 
 use super::EncodeError;
@@ -78,6 +79,7 @@ pub fn check_schema(schema: &Schema, format: Format) -> Result<(), EncodeError> 
     if schema.fields().is_empty() {
         return Err(EncodeError::NoColumns);
     }
+    check_names(schema.fields(), || "the schema".to_owned())?;
     for field in schema.fields() {
         if let Some(reason) = refusal(field.data_type(), format) {
             return Err(EncodeError::UnsupportedColumn {
@@ -88,6 +90,33 @@ pub fn check_schema(schema: &Schema, format: Format) -> Result<(), EncodeError> 
         }
     }
     Ok(())
+}
+
+/// Refuse fields of one name beside each other, at any depth.
+fn check_names(fields: &Fields, within: impl Fn() -> String) -> Result<(), EncodeError> {
+    let mut names = HashSet::with_capacity(fields.len());
+    for field in fields {
+        if !names.insert(field.name()) {
+            return Err(EncodeError::DuplicateName {
+                within: within(),
+                name: field.name().clone(),
+            });
+        }
+        check_nested_names(field.data_type(), field.name())?;
+    }
+    Ok(())
+}
+
+fn check_nested_names(data_type: &DataType, column: &str) -> Result<(), EncodeError> {
+    match data_type {
+        DataType::Struct(fields) => check_names(fields, || format!("the column `{column}`")),
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::Map(item, _) => check_nested_names(item.data_type(), column),
+        DataType::Dictionary(_, values) => check_nested_names(values, column),
+        _ => Ok(()),
+    }
 }
 
 /// Why values of this type cannot be exported, if they cannot.

@@ -431,3 +431,45 @@ fn types_that_no_file_can_hold_are_refused_with_their_name() {
         "the schema has no columns: there is nothing to export"
     );
 }
+
+#[test]
+fn two_fields_of_one_name_are_refused_at_every_depth() {
+    let field = |name: &str, data_type| Field::new(name, data_type, true);
+    let text = || field("x", DataType::Utf8);
+    let number = || field("x", DataType::Int64);
+    let pair = || DataType::Struct(vec![text(), number()].into());
+    let item = |data_type| Arc::new(Field::new_list_field(data_type, true));
+    let entries =
+        DataType::Struct(vec![field("key", DataType::Utf8), field("value", pair())].into());
+    let nested = [
+        pair(),
+        DataType::Struct(vec![field("deeper", pair())].into()),
+        DataType::List(item(pair())),
+        DataType::LargeList(item(DataType::FixedSizeList(item(pair()), 2))),
+        DataType::Map(Arc::new(Field::new("entries", entries, false)), false),
+        DataType::Dictionary(Box::new(DataType::Int8), Box::new(pair())),
+    ];
+    for format in every_format() {
+        let top = Schema::new(vec![text(), field("y", DataType::Utf8), number()]);
+        assert_eq!(
+            check_schema(&top, format).unwrap_err().to_string(),
+            "the schema has two fields with the name \"x\", and a reader would see one of them; rename one in the \
+             source"
+        );
+        for data_type in &nested {
+            let schema = Schema::new(vec![field("outer", data_type.clone())]);
+            let error = check_schema(&schema, format).unwrap_err().to_string();
+            assert!(
+                error.ends_with("with the name \"x\", and a reader would see one of them; rename one in the source"),
+                "{error}"
+            );
+        }
+        // The same name at different depths, or in other capitals, is another name.
+        let schema = Schema::new(vec![
+            text(),
+            field("X", DataType::Utf8),
+            field("s", DataType::Struct(vec![text()].into())),
+        ]);
+        assert!(check_schema(&schema, format).is_ok());
+    }
+}
