@@ -8,16 +8,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
-use batch_export::capability::network::{Network, NetworkOptions};
-use batch_export::component;
-use batch_export::config::Config;
-use batch_export::run::loading;
-use batch_export::run::state::State;
-use batch_export::run::stop::Stop;
-use batch_export::run::target::Target;
-use batch_export::run::{self, Listener};
-use batch_export::source::files::FilesSettings;
-use batch_export::source::{EventFilter, Feed, Selection, SourceSettings};
+use batch_export_runner::Listener;
+use batch_export_runner::component;
+use batch_export_runner::config::Config;
+use batch_export_runner::loading;
+use batch_export_runner::state::State;
+use batch_export_runner::stop::Stop;
+use batch_export_runner::target::Target;
+use batch_export_sandbox::capability::network::{Network, NetworkOptions};
+use batch_export_source::files::FilesSettings;
+use batch_export_source::{EventFilter, Feed, Selection, SourceSettings};
 use s3_destination::failure::Failure;
 use s3_destination::run::Export;
 use s3_destination::settings::{self, Run};
@@ -63,7 +63,7 @@ async fn through_component(job: &Job, endpoint: &str) -> Result<Measurement> {
         requests: None,
     };
     let cpu_before = cpu_seconds()?;
-    let report = run::run(
+    let report = batch_export_runner::run(
         &target,
         &State::new(&config.state_dir),
         job.interval()?,
@@ -151,7 +151,7 @@ fn natively(job: &Job, endpoint: &str, runtime: &Runtime) -> Result<Measurement>
         interval,
         events: EventFilter::default(),
     };
-    let memory_bytes = batch_export::limits::Limits::default().source_memory_bytes;
+    let memory_bytes = batch_export_sandbox::limits::Limits::default().source_memory_bytes;
     let mut feed = runtime.block_on(Feed::start(source, selection, memory_bytes))?;
     let mut export = Export::with_limits(imports, settings, run, feed.schema().to_vec(), limits)
         .map_err(failed)?;

@@ -7,9 +7,9 @@ use std::path::Path;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::concat_batches;
-use batch_export::interval::Interval;
-use batch_export::source::files::{ColumnType, Dialect, Files, FilesSettings};
-use batch_export::source::{EventFilter, Selection, Source, SourceError, Tally};
+use batch_export_source::files::{ColumnType, Dialect, Files, FilesSettings};
+use batch_export_source::interval::Interval;
+use batch_export_source::{EventFilter, Selection, Source, SourceError, Tally};
 use tempfile::TempDir;
 
 /// A target: its name, which is its corpus folder's too, and the check.

@@ -28,13 +28,13 @@ const TARGETS: &[(&str, u32)] = &[
     ("template", 2048),
     ("xml", 4096),
 ];
-/// Targets that are about the host; the others are about the plugin.
-const HOST_TARGETS: [&str; 3] = ["csv", "frames", "json_lines"];
+/// Targets that are about the source's readers; the others are about the plugin.
+const SOURCE_TARGETS: [&str; 3] = ["csv", "frames", "json_lines"];
 
 /// The package whose tests replay a target's corpus.
 fn package_of(target: &str) -> &'static str {
-    match HOST_TARGETS.contains(&target) {
-        true => "batch-export",
+    match SOURCE_TARGETS.contains(&target) {
+        true => "batch-export-source",
         false => "s3-destination",
     }
 }
@@ -51,7 +51,7 @@ const INPUT_SECONDS: u32 = 20;
 /// What the compiler of the targets is called.
 const TOOLCHAIN: &str = "nightly";
 
-/// `cargo xtask fuzz [TARGET | plugin | host] [--seconds N] [--seed N]`.
+/// `cargo xtask fuzz [TARGET | plugin | source] [--seconds N] [--seed N]`.
 pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let Chosen {
         targets,
@@ -60,19 +60,8 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     } = chosen(arguments)?;
     let triple = nightly_triple()?;
     let folder = workspace.target.join("fuzz");
-    let of_the_host = targets.iter().any(|(name, _)| HOST_TARGETS.contains(name));
-    say(match of_the_host {
-        true => {
-            "building the fuzz targets and the host for its readers (a first build takes up to half an hour on two cores)"
-        }
-        false => "building the fuzz targets (a first build takes five to ten minutes on two cores)",
-    });
-    build(
-        workspace,
-        &ensure_cargo_fuzz(workspace)?,
-        &folder,
-        of_the_host,
-    )?;
+    say("building the fuzz targets (a first build takes five to ten minutes on two cores)");
+    build(workspace, &ensure_cargo_fuzz(workspace)?, &folder)?;
     let fuzzer = Fuzzer {
         programs: folder.join(triple).join("release"),
         committed: workspace.root.join("fuzz").join("corpus"),
@@ -117,15 +106,15 @@ fn chosen(arguments: &[String]) -> Result<Chosen> {
         match argument.as_str() {
             "--seconds" => chosen.seconds = number("how long each target runs")?,
             "--seed" => chosen.seed = number("which inputs are drawn")?,
-            "host" => chosen
+            "source" => chosen
                 .targets
-                .retain(|(name, _)| HOST_TARGETS.contains(name)),
+                .retain(|(name, _)| SOURCE_TARGETS.contains(name)),
             "plugin" => chosen
                 .targets
-                .retain(|(name, _)| !HOST_TARGETS.contains(name)),
+                .retain(|(name, _)| !SOURCE_TARGETS.contains(name)),
             name if names.contains(&name) => chosen.targets.retain(|(target, _)| *target == name),
             other => bail!(
-                "unknown fuzz target `{other}`; give one of {}, `plugin` or `host` for all of one kind, \
+                "unknown fuzz target `{other}`; give one of {}, `plugin` or `source` for all of one kind, \
                  `--seconds N` or `--seed N`",
                 names.join(", ")
             ),
@@ -173,13 +162,10 @@ fn ensure_cargo_fuzz(workspace: &Workspace) -> Result<PathBuf> {
 
 /// Without a sanitizer: the plugin has no `unsafe` code, and runs in a sandbox where a broken dependency's reaches
 /// nothing. What is looked for are panics and broken promises, and without one twice as many inputs are tried.
-fn build(workspace: &Workspace, tool: &Path, folder: &Path, host: bool) -> Result<()> {
+fn build(workspace: &Workspace, tool: &Path, folder: &Path) -> Result<()> {
     let mut command = nightly(tool);
     command.args(["fuzz", "build", "--sanitizer", "none", "--target-dir"]);
     command.arg(folder).current_dir(&workspace.root);
-    if host {
-        command.args(["--features", "host"]);
-    }
     process::run(&mut command)
 }
 

@@ -75,7 +75,7 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "fuzz",
         arguments: "[TARGET] [--seconds N]",
-        summary: "run the fuzz targets, `plugin` or `host` for one kind (needs a nightly compiler)",
+        summary: "run the fuzz targets, `plugin` or `source` for one kind (needs a nightly compiler)",
         run: fuzz::run,
     },
     Command {

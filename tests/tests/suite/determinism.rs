@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::ipc::writer::FileWriter;
-use batch_export::sandbox::Limits;
+use batch_export_sandbox::Limits;
 use batch_export_tests::program::{self, Program};
 use batch_export_tests::rows::{events_batch, plain_events, rebatched};
 use batch_export_tests::scene::{BUCKET, Messages, Scene};

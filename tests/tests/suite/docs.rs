@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use batch_export::sandbox::Limits;
+use batch_export_sandbox::Limits;
 use batch_export_tests::components::{self, repository};
 use batch_export_tests::program::Program;
 use serde_json::Value;

@@ -2,7 +2,7 @@
 
 use batch_export_tests::components;
 
-#[path = "../../../host/examples/embed.rs"]
+#[path = "../../../host/sandbox/examples/embed.rs"]
 #[allow(dead_code)] // Its `main` is for `cargo run --example`.
 mod example;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, ListArray, NullArray, RecordBatch, StringArray, StructArray};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Fields};
-use batch_export::sandbox::Limits;
+use batch_export_sandbox::Limits;
 use batch_export_tests::read;
 use batch_export_tests::rows::{
     Event, events_batch, hard_events, numbers_batch, plain_events, rebatched,

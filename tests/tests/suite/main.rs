@@ -1,6 +1,7 @@
 //! The one integration binary: everything that goes through the real component, and the rules of the house.
 
 mod answers;
+mod arrows;
 mod check;
 mod cli;
 mod credentials;

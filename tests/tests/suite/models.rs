@@ -6,8 +6,8 @@ use arrow::array::{
     ArrayRef, BooleanArray, Float64Array, Int64Array, ListBuilder, RecordBatch, StringArray,
     StringBuilder, TimestampMicrosecondArray,
 };
-use batch_export::model::{Kind, Model};
-use batch_export::sandbox::Limits;
+use batch_export_sandbox::Limits;
+use batch_export_source::model::{Kind, Model};
 use batch_export_tests::read;
 use batch_export_tests::rows::{START_MICROS, rebatched};
 use batch_export_tests::scene::{Messages, Scene, run};

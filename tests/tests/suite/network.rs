@@ -1,9 +1,9 @@
 //! How requests travel: no redirect is followed, no address reached that is not public or named; a private authority
 //! and a proxy carry a run.
 
-use batch_export::capability::network::{Network, NetworkOptions};
-use batch_export::credentials::Secret;
-use batch_export::sandbox::Limits;
+use batch_export_sandbox::Limits;
+use batch_export_sandbox::capability::network::{Network, NetworkOptions};
+use batch_export_sandbox::credentials::Secret;
 use batch_export_tests::components;
 use batch_export_tests::loopback::Server;
 use batch_export_tests::program::{Printed, Program, configuration};

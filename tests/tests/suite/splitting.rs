@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
-use batch_export::sandbox::Limits;
+use batch_export_sandbox::Limits;
 use batch_export_tests::rows::{events_batch, plain_events};
 use batch_export_tests::scene::{BUCKET, Messages, Scene};
 use devstore::{Options, Storage};

@@ -1,7 +1,7 @@
 //! What plugins, sources and stores say reaches a terminal as text: nothing of it moves the cursor, turns the direction
 //! of what stands beside it, or hides; in JSON it is escaped and means the same.
 
-use batch_export::terminal::is_harmful;
+use batch_export_system::terminal::is_harmful;
 use batch_export_tests::components;
 use batch_export_tests::loopback::Server;
 use batch_export_tests::program::{Printed, Program, configuration};

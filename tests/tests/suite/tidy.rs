@@ -198,44 +198,13 @@ fn the_plugin_has_no_schedule_word() {
 }
 
 #[test]
-fn plugin_and_host_share_nothing_but_the_contract() {
-    let manifest = |member: &str| {
-        fs::read_to_string(repository().join(member).join("Cargo.toml")).expect("a manifest")
-    };
-    // What tests may use besides is not shipped.
-    let shipped = |member: &str| {
-        let text = manifest(member);
-        text.split("[dev-dependencies]")
-            .next()
-            .expect("a first part")
-            .to_owned()
-    };
-    for (member, foreign) in [
-        ("plugin", "batch-export"),
-        ("plugin", "devstore"),
-        ("plugin", "wasmtime"),
-        ("host", "s3-destination"),
-    ] {
-        assert!(
-            !shipped(member).contains(foreign),
-            "{member} depends on {foreign}"
-        );
-    }
-    none(lines_with(
-        |source| source.path.starts_with("plugin/src/") || source.path.starts_with("host/src/"),
-        &["#[path", "include!(\"../../"],
-    ));
-}
-
-#[test]
-fn only_the_sandbox_and_the_capabilities_see_generated_types() {
+fn no_file_is_shared_past_the_manifests() {
     none(lines_with(
         |source| {
-            source.path.starts_with("host/")
-                && !source.path.starts_with("host/src/sandbox")
-                && !source.path.starts_with("host/src/capability")
+            source.path.contains("/src/")
+                && (source.path.starts_with("plugin/") || source.path.starts_with("host/"))
         },
-        &["bindings::"],
+        &["#[path", "include!(\"../../"],
     ));
 }
 

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
-use batch_export::sandbox::Limits;
-use batch_export::sandbox::contract::Run;
+use batch_export_sandbox::Limits;
+use batch_export_sandbox::contract::Run;
 use batch_export_tests::scene::{Messages, Scene, run};
 use devstore::{Options, Storage};
 use serde_json::{Value, json};

@@ -1,0 +1,161 @@
+//! `check`: tries a destination step by step with the settings of a run.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{Chosen, Clock, told};
+use crate::about::About;
+use crate::error::CommandError;
+use crate::output::{self, Answer, Form};
+use crate::signals::stop_on_signals;
+use crate::words;
+use batch_export_runner::check;
+use batch_export_runner::error::Cause;
+use batch_export_runner::state::State;
+use batch_export_sandbox::capability::log;
+use batch_export_sandbox::contract::{CheckStep, StepOutcome};
+use batch_export_source::interval::{Interval, Moment};
+
+/// Test a destination: write, read back, begin and abort an upload, delete.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  batch-export check --config exports.toml --destination archive"
+)]
+pub struct Check {
+    #[command(flatten)]
+    chosen: Chosen,
+    /// Print the steps as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Length of the interval that the probe's key is made from: an hour, as most runs have.
+const HOUR_MICROS: i64 = 3_600_000_000;
+
+#[derive(Serialize)]
+struct Steps {
+    steps: Vec<CheckStep>,
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+}
+
+impl Check {
+    pub async fn execute(self, clock: Clock) -> ExitCode {
+        let mut about = About::default();
+        let outcome = self.check(clock(), &mut about).await;
+        output::show(Form::new(self.json, false), clock(), &about, outcome)
+    }
+
+    async fn check(&self, now: Moment, about: &mut About) -> Result<Answer<Steps>, CommandError> {
+        let (config, target) = self.chosen.target(about, told(false)).await?;
+        let state = State::new(&config.state_dir);
+        let stop = stop_on_signals(output::note);
+        let steps = check::check(&target, &state, hour_of(now)?, log::discard(), &stop).await?;
+        let failure = match check::failing(&steps).count() {
+            0 => None,
+            failed => Some(CommandError::Check {
+                failed,
+                steps: steps.len(),
+                class: check::class(&steps),
+            }),
+        };
+        let steps = Steps::new(steps);
+        let text = in_words(about, &steps);
+        Ok(Answer {
+            failure,
+            ..Answer::new(steps, text)
+        })
+    }
+}
+
+impl Steps {
+    fn new(steps: Vec<CheckStep>) -> Self {
+        let count = |outcome| steps.iter().filter(|s| s.outcome == outcome).count();
+        Steps {
+            passed: count(StepOutcome::Passed),
+            failed: check::failing(&steps).count(),
+            skipped: count(StepOutcome::Skipped),
+            steps,
+        }
+    }
+}
+
+fn hour_of(now: Moment) -> Result<Interval, CommandError> {
+    let end = now.0 - now.0.rem_euclid(HOUR_MICROS);
+    Ok(Interval::new(Some(Moment(end - HOUR_MICROS)), Moment(end)).map_err(Cause::from)?)
+}
+
+fn in_words(about: &About, steps: &Steps) -> String {
+    let rows: Vec<_> = steps
+        .steps
+        .iter()
+        .map(|step| {
+            let outcome = match step.outcome {
+                StepOutcome::Passed => "passed",
+                StepOutcome::Failed => "FAILED",
+                StepOutcome::Unavailable => "UNAVAILABLE",
+                StepOutcome::Skipped => "skipped",
+            };
+            let told = match step.detail.as_str() {
+                "" => outcome.to_owned(),
+                detail => format!("{outcome}: {detail}"),
+            };
+            (step.name.clone(), told)
+        })
+        .collect();
+    let name = about.destination.as_deref().unwrap_or_default();
+    let skipped = match steps.skipped {
+        0 => String::new(),
+        some => format!(", {some} skipped"),
+    };
+    format!(
+        "{name}: bucket {}\n{}{} of {} passed{skipped}\n",
+        about.bucket_in_words(),
+        words::table(&rows),
+        steps.passed,
+        steps.steps.len(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_step_is_a_line_with_its_outcome() {
+        let step = |name: &str, outcome, detail: &str| CheckStep {
+            name: name.to_owned(),
+            outcome,
+            detail: detail.to_owned(),
+        };
+        let steps = vec![
+            step("write an object", StepOutcome::Passed, ""),
+            step(
+                "read it back",
+                StepOutcome::Failed,
+                "the store refused GetObject with 403 AccessDenied; grant s3:GetObject to the keys",
+            ),
+            step("upload", StepOutcome::Unavailable, "the store is busy"),
+            step("delete", StepOutcome::Skipped, "nothing was written"),
+        ];
+        let about = About {
+            destination: Some("archive".to_owned()),
+            bucket: Some("exports".to_owned()),
+            ..About::default()
+        };
+        assert_eq!(
+            in_words(&about, &Steps::new(steps)),
+            "archive: bucket exports at AWS
+  write an object  passed
+  read it back     FAILED: the store refused GetObject with 403 AccessDenied;
+                   grant s3:GetObject to the keys
+  upload           UNAVAILABLE: the store is busy
+  delete           skipped: nothing was written
+1 of 4 passed, 1 skipped
+"
+        );
+    }
+}

@@ -1,0 +1,229 @@
+//! `demo`: a whole export and its proof, without a bucket, an account or a configuration.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::Clock;
+use super::verify::{errors, verdict, watch};
+use crate::about::About;
+use crate::demo::{self, Audience, DemoOptions, DemoReport, Listed};
+use crate::error::CommandError;
+use crate::output::{self, Answer, Form};
+use crate::progress::Progress;
+use crate::signals::stop_on_signals;
+use crate::words::{self, Object};
+use batch_export_runner::Listener;
+use batch_export_sandbox::capability::log::Level;
+
+/// Characters of a manifest that are shown.
+const MANIFEST_CHARS: usize = 400;
+
+/// Export sample events to a store on this machine and read them back; no account needed.
+#[derive(Debug, Args)]
+#[command(
+    name = "demo",
+    after_help = "Example:\n  batch-export demo\n  batch-export demo --folder demo --keep"
+)]
+pub struct DemoCommand {
+    /// A new folder for the configuration and the store; the configuration stays in it. Omitted: a temporary one,
+    /// deleted at the end.
+    #[arg(long, value_name = "FOLDER")]
+    folder: Option<PathBuf>,
+    /// Events per hour.
+    #[arg(long, default_value_t = 80_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    rows: u64,
+    /// Hours to export.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=240))]
+    hours: u32,
+    /// Keep the exported files, and the folder that they are in.
+    #[arg(long)]
+    keep: bool,
+    /// Print what was done as JSON.
+    #[arg(long)]
+    json: bool,
+    /// A plugin (WebAssembly component) to load instead of the built-in one.
+    #[arg(long, value_name = "FILE")]
+    component: Option<PathBuf>,
+}
+
+impl DemoCommand {
+    pub async fn execute(self, clock: Clock) -> ExitCode {
+        let form = Form::new(self.json, false);
+        let outcome = self.demo().await;
+        output::show(form, clock(), &About::default(), outcome)
+    }
+
+    async fn demo(self) -> Result<Answer<DemoReport>, CommandError> {
+        let options = DemoOptions {
+            folder: self.folder,
+            component: self.component,
+            rows_per_hour: self.rows,
+            hours: self.hours,
+            keep: self.keep,
+        };
+        let progress = Arc::new(Progress::new(self.json));
+        let lines = Arc::clone(&progress);
+        let quiet = self.json;
+        let signals = Arc::clone(&progress);
+        let stop = stop_on_signals(move |text| signals.line(text));
+        let audience = Audience {
+            stop: &stop,
+            listener: Listener {
+                progress: &|snapshot| progress.show(snapshot),
+                log: Arc::new(move |level, line: &str| {
+                    if level >= Level::Warn {
+                        lines.line(&format!("plugin: {line}"));
+                    }
+                }),
+                requests: Some(progress.observer()),
+            },
+            watch: watch(&progress),
+            step: &|step| {
+                if !quiet {
+                    progress.line(&step);
+                }
+            },
+        };
+        let outcome = progress.during(demo::demo(&options, &audience)).await;
+        progress.end();
+        let report = outcome?;
+        let failed = || report.verified.iter().filter(|run| !run.passed);
+        let failure = match failed().map(|run| run.faults_found()).sum() {
+            0 => None,
+            faults => Some(CommandError::Faults(faults)),
+        };
+        Ok(Answer {
+            text: in_words(&report),
+            warnings: Vec::new(),
+            errors: failed().flat_map(errors).collect(),
+            failure,
+            json: report,
+        })
+    }
+}
+
+fn in_words(report: &DemoReport) -> String {
+    let mut text = String::from("\nin the bucket\n");
+    for run in &report.verified {
+        let is_of_run = |key: &String| {
+            run.manifest_key.as_ref() == Some(key) || run.files.iter().any(|file| file.key == *key)
+        };
+        let objects = report
+            .objects
+            .iter()
+            .filter(|object| is_of_run(&object.key));
+        let objects: Vec<Object> = objects.map(shown).collect();
+        text.push_str(&words::objects("", &objects));
+    }
+    if let Some((key, manifest)) = report
+        .verified
+        .iter()
+        .find_map(|run| Some((run.manifest_key.as_ref()?, run.manifest.as_ref()?)))
+    {
+        let shown: String = manifest.chars().take(MANIFEST_CHARS).collect();
+        let more = if shown.len() < manifest.len() {
+            "\n…"
+        } else {
+            ""
+        };
+        text.push_str(&format!("manifest {key}\n{shown}{more}\n"));
+    }
+    text.push_str("totals\n");
+    text.push_str(&words::table(&totals(report)));
+    text + &onwards(report)
+}
+
+/// An object with its numbers.
+fn shown(object: &Listed) -> Object {
+    let rows = object.rows.map(|rows| words::counted(rows, "row"));
+    let parts = match object.parts {
+        0 | 1 => String::new(),
+        parts => format!("{parts} parts"),
+    };
+    Object {
+        cells: vec![rows.unwrap_or_default(), words::bytes(object.bytes), parts],
+        key: object.key.clone(),
+    }
+}
+
+fn totals(report: &DemoReport) -> Vec<(String, String)> {
+    let mut destinations: Vec<&str> = Vec::new();
+    for exported in &report.exported {
+        if !destinations.contains(&exported.destination.as_str()) {
+            destinations.push(&exported.destination);
+        }
+    }
+    let mut rows = Vec::new();
+    for name in destinations {
+        let runs = || report.exported.iter().filter(|run| run.destination == name);
+        let seconds = runs().map(|run| run.seconds).sum::<f64>().max(0.001);
+        let exported: u64 = runs().map(|run| run.rows).sum();
+        let before: u64 = runs().map(|run| run.bytes_before_compression).sum();
+        rows.push((
+            format!("exported to {name}"),
+            format!(
+                "{}, {} in {}, {:.1} s, {} rows/s, {}/s before compression",
+                words::counted(exported, "row"),
+                words::bytes(runs().map(|run| run.bytes).sum()),
+                words::counted(runs().map(|run| run.files).sum(), "file"),
+                seconds,
+                words::count((exported as f64 / seconds) as u64),
+                words::bytes((before as f64 / seconds) as u64),
+            ),
+        ));
+        let read = || report.verified.iter().filter(|run| run.destination == name);
+        let outcome = match read().all(|run| run.passed) {
+            true => "every row and value equals the source's",
+            false => verdict(false),
+        };
+        rows.push((
+            format!("read back from {name}"),
+            format!(
+                "{}, {:.1} s: {outcome}",
+                words::counted(read().map(|run| run.rows).sum(), "row"),
+                read().map(|run| run.seconds).sum::<f64>(),
+            ),
+        ));
+    }
+    rows.push(("all".to_owned(), format!("{:.1} s", report.seconds)));
+    rows
+}
+
+/// The way from here to a bucket of the user's own.
+fn onwards(report: &DemoReport) -> String {
+    let span = "--start 2023-07-28T00:00Z --end 2023-07-28T01:00Z";
+    // Somebody who runs the demo from a checkout has the program built, not installed.
+    let program = std::env::current_exe().map_or_else(
+        |_| "batch-export".to_owned(),
+        |path| path.display().to_string(),
+    );
+    let (Some(file), Some(folder)) = (&report.configuration, &report.folder) else {
+        return format!(
+            "the store is stopped, and all of it is deleted; to go on from here with a bucket of yours, keep the \
+             configuration:\n\
+             \x20 {program} demo --folder demo\n"
+        );
+    };
+    let file = file.display();
+    let files = match report.kept {
+        true => format!("the files are in {}", folder.display()),
+        false => "the files are deleted; --keep keeps them".to_owned(),
+    };
+    format!(
+        "the store is stopped; {files}\n\n\
+         To export to a bucket of yours, edit {file} for one destination or both:\n\
+         \x20 bucket_name, region      yours\n\
+         \x20 endpoint_url             delete the line for AWS; otherwise the URL of your store\n\
+         \x20 aws_access_key_id        \"${{env:AWS_ACCESS_KEY_ID}}\"\n\
+         \x20 aws_secret_access_key    \"${{env:AWS_SECRET_ACCESS_KEY}}\"\n\
+         \x20                          or instead of the two: credentials = {{ source = \"host\" }}\n\
+         \x20 allow_private            delete the line, unless the store is in your own network\n\
+         and then\n\
+         \x20 {program} check  --config {file} --destination parquet\n\
+         \x20 {program} run    --config {file} --destination parquet {span}\n\
+         \x20 {program} verify --config {file} --destination parquet {span}\n"
+    )
+}

@@ -1,0 +1,178 @@
+//! `inspect`: says what a plugin is and wants, before anybody trusts it with anything.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Clock;
+use crate::about::About;
+use crate::error::CommandError;
+use crate::output::{self, Answer, Form};
+use crate::words;
+use batch_export_runner::component;
+use batch_export_runner::error::Cause;
+use batch_export_runner::loading;
+use batch_export_sandbox::capability::network::{Network, NetworkOptions};
+use batch_export_sandbox::contract::{Description, Format, PACKAGE, VERSION};
+use batch_export_system::terminal::one_line;
+
+/// Show what a plugin is: version, imports, formats, configuration fields, digest.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  batch-export inspect dist/s3_destination.wasm --json")]
+pub struct Inspect {
+    /// The plugin (WebAssembly component); default: the built-in one.
+    component: Option<PathBuf>,
+    /// Print everything as JSON, the configuration's JSON Schema included.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Serialize)]
+struct Inspected {
+    component: String,
+    bytes: usize,
+    sha256: String,
+    contract: String,
+    imports: Vec<String>,
+    exports: [String; 1],
+    description: Described,
+    configuration_schema: Value,
+}
+
+/// The description without the schema's text, which is next to it as JSON.
+#[derive(Serialize)]
+struct Described {
+    name: String,
+    version: String,
+    summary: String,
+    formats: Vec<Format>,
+    memory_limit_bytes: u64,
+    requests_in_flight: u32,
+    payload_limit_bytes: u64,
+}
+
+impl Inspect {
+    pub async fn execute(self, clock: Clock) -> ExitCode {
+        let outcome = self.inspect().await;
+        output::show(
+            Form::new(self.json, false),
+            clock(),
+            &About::default(),
+            outcome,
+        )
+    }
+
+    async fn inspect(&self) -> Result<Answer<Inspected>, CommandError> {
+        let component = component::open(self.component.as_deref()).map_err(Cause::from)?;
+        let network = Network::new(&NetworkOptions::default()).map_err(Cause::from)?;
+        let loaded = loading::load(&component, network, &output::note).await?;
+        let inspected = Inspected {
+            component: component.name.clone(),
+            bytes: component.bytes.len(),
+            sha256: loaded.plugin.digest().to_owned(),
+            contract: format!("{PACKAGE}@{VERSION}"),
+            imports: loaded.plugin.imports().to_vec(),
+            exports: [format!("{PACKAGE}/exporter@{VERSION}")],
+            description: described(loaded.description),
+            configuration_schema: loaded.schema,
+        };
+        let text = in_words(&inspected);
+        Ok(Answer::new(inspected, text))
+    }
+}
+
+fn described(description: Description) -> Described {
+    Described {
+        name: description.name,
+        version: description.version,
+        summary: description.summary,
+        formats: description.formats,
+        memory_limit_bytes: description.memory_limit_bytes,
+        requests_in_flight: description.requests_in_flight,
+        payload_limit_bytes: description.payload_limit_bytes,
+    }
+}
+
+fn in_words(inspected: &Inspected) -> String {
+    let Inspected { description, .. } = inspected;
+    let mut text = format!(
+        "{} {}: {}\n",
+        description.name, description.version, description.summary
+    );
+    let mut rows = vec![
+        ("plugin".to_owned(), inspected.component.clone()),
+        ("size".to_owned(), words::bytes(inspected.bytes as u64)),
+        ("sha256".to_owned(), inspected.sha256.clone()),
+        ("contract".to_owned(), inspected.contract.clone()),
+        (
+            "memory".to_owned(),
+            format!("at most {}", words::bytes(description.memory_limit_bytes)),
+        ),
+        (
+            "requests in flight".to_owned(),
+            format!("at most {}", description.requests_in_flight),
+        ),
+    ];
+    rows.extend(description.formats.iter().map(|format| {
+        (
+            format!("format {}", format.name),
+            format.compressions.join(", "),
+        )
+    }));
+    text.push_str(&words::table(&rows));
+    text.push_str("imports\n");
+    for import in &inspected.imports {
+        text.push_str(&format!("  {}\n", one_line(import)));
+    }
+    text.push_str("exports\n");
+    for export in &inspected.exports {
+        text.push_str(&format!("  {export}\n"));
+    }
+    text.push_str("configuration\n");
+    text + &words::table(&fields(&inspected.configuration_schema))
+}
+
+/// A line for each field: type or choices, default, whether it is required or secret, and its title.
+fn fields(schema: &Value) -> Vec<(String, String)> {
+    let required = |name: &str| {
+        schema["required"]
+            .as_array()
+            .is_some_and(|names| names.iter().any(|known| known == name))
+    };
+    let properties = schema["properties"].as_object();
+    properties
+        .into_iter()
+        .flatten()
+        .map(|(name, property)| {
+            let mut marks = vec![kind(property)];
+            if required(name) {
+                marks.push("required".to_owned());
+            }
+            if property["writeOnly"] == Value::Bool(true) {
+                marks.push("secret".to_owned());
+            }
+            if let Some(default) = property.get("default") {
+                marks.push(format!("default {default}"));
+            }
+            (name.clone(), marks.join(", "))
+        })
+        .collect()
+}
+
+fn kind(property: &Value) -> String {
+    if let Some(choices) = property["enum"].as_array() {
+        let choices: Vec<_> = choices.iter().map(Value::to_string).collect();
+        return choices.join(" | ");
+    }
+    match &property["type"] {
+        Value::String(kind) => kind.clone(),
+        Value::Array(kinds) => {
+            let kinds: Vec<_> = kinds.iter().filter_map(Value::as_str).collect();
+            kinds.join(" | ")
+        }
+        _ => "any".to_owned(),
+    }
+}

@@ -1,0 +1,216 @@
+//! The command line: arguments, one module per command, and how outcomes are shown. Knows nothing that a command's
+//! library call does not.
+
+mod check;
+mod completions;
+mod demo;
+mod inspect;
+mod plan;
+mod run;
+mod schema;
+mod validate;
+mod verify;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use clap::{Args, Parser, Subcommand};
+
+use batch_export_runner::component;
+use batch_export_runner::config::{Config, ConfigError, Destination};
+use batch_export_runner::error::Cause;
+use batch_export_runner::loading::{self, Loaded};
+use batch_export_runner::target::Target;
+use batch_export_sandbox::capability::network::{Network, NetworkOptions};
+use batch_export_source::interval::Moment;
+
+use crate::about::About;
+use crate::error::CommandError;
+pub use crate::error::DEFECT;
+use crate::output::{Answer, Form};
+
+/// Exports rows of an interval to S3, through destinations that run as sandboxed WebAssembly plugins.
+#[derive(Debug, Parser)]
+#[command(
+    name = "batch-export",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed for good, 2 usage or configuration, 3 worth retrying, 4 a defect of the plugin or of this program, 130 interrupted."
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::DemoCommand),
+    Run(run::Run),
+    Verify(verify::Verify),
+    Plan(plan::PlanCommand),
+    Check(check::Check),
+    Validate(validate::Validate),
+    Inspect(inspect::Inspect),
+    Schema(schema::SchemaCommand),
+    Completions(completions::Completions),
+}
+
+/// Time for threads of the runtime that are in the middle of something when the command is done.
+const SHUTDOWN_TIME: Duration = Duration::from_millis(200);
+
+/// Tells what time it is; handed in, so that what depends on it can be tested.
+type Clock = fn() -> Moment;
+
+/// Does what the command line asks for, and answers the process's exit code.
+pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    crate::output::tame_panics();
+    let arguments: Vec<OsString> = arguments.collect();
+    match Arguments::try_parse_from(&arguments) {
+        Ok(parsed) => execute(parsed.command, system_clock),
+        Err(error) => {
+            // `--help` and `--version` are answers, not errors.
+            if error.use_stderr() && arguments.iter().any(|argument| argument == "--json") {
+                let usage = CommandError::Usage(in_one_line(&error));
+                crate::output::show_as_json(system_clock(), &usage);
+            }
+            crate::output::usage(&error)
+        }
+    }
+}
+
+fn execute(command: Command, clock: Clock) -> ExitCode {
+    match command {
+        Command::Schema(command) => command.execute(clock),
+        Command::Completions(command) => command.execute(clock),
+        Command::Demo(command) => on_runtime(command.execute(clock), clock),
+        Command::Run(command) => on_runtime(command.execute(clock), clock),
+        Command::Verify(command) => reading(command.json, command.execute(clock), clock),
+        Command::Plan(command) => reading(command.json, command.execute(clock), clock),
+        Command::Check(command) => on_runtime(command.execute(clock), clock),
+        Command::Validate(command) => reading(command.json, command.execute(clock), clock),
+        Command::Inspect(command) => reading(command.json, command.execute(clock), clock),
+    }
+}
+
+/// A command that only reads: it leaves nothing open, so the first signal ends it.
+fn reading(json: bool, command: impl Future<Output = ExitCode>, clock: Clock) -> ExitCode {
+    let until_told = async {
+        tokio::select! {
+            code = command => code,
+            () = crate::signals::first() => {
+                let form = if json { Form::Json } else { Form::Text };
+                let outcome: Result<Answer<()>, _> = Err(CommandError::from(Cause::Cancelled));
+                crate::output::show(form, clock(), &About::default(), outcome)
+            }
+        }
+    };
+    on_runtime(until_told, clock)
+}
+
+/// Requests go on next to the guest's own thread, so the runtime has more than one.
+fn on_runtime(command: impl Future<Output = ExitCode>, clock: Clock) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => {
+            let code = runtime.block_on(command);
+            // What still resolves a name or reads a file then has nobody who waits for it.
+            runtime.shutdown_timeout(SHUTDOWN_TIME);
+            code
+        }
+        Err(error) => {
+            let outcome: Result<Answer<()>, _> = Err(CommandError::Runtime(error));
+            crate::output::show(Form::Text, clock(), &About::default(), outcome)
+        }
+    }
+}
+
+/// What is wrong with the arguments, without the usage.
+fn in_one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let first = text.split("\n\n").next().unwrap_or_default();
+    let first = first.strip_prefix("error: ").unwrap_or(first);
+    let words: Vec<&str> = first.split_whitespace().collect();
+    words.join(" ")
+}
+
+fn system_clock() -> Moment {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let micros = since.map_or(0, |since| since.as_micros());
+    Moment(i64::try_from(micros).unwrap_or(i64::MAX))
+}
+
+/// Where lines for people who wait go.
+type Tell = fn(&str);
+
+/// Who waits for a command: nobody where it was asked to be quiet.
+fn told(quiet: bool) -> Tell {
+    match quiet {
+        true => |_| {},
+        false => crate::output::note,
+    }
+}
+
+/// The file that is read when none is named.
+const DEFAULT_CONFIG: &str = "batch-export.toml";
+
+/// Which configuration file, destination and plugin.
+#[derive(Debug, Args)]
+struct Chosen {
+    /// The configuration file; default: `batch-export.toml` in the current folder.
+    #[arg(long, value_name = "FILE", env = "BATCH_EXPORT_CONFIG")]
+    config: Option<PathBuf>,
+    /// The destination in it; may be omitted when there is only one.
+    #[arg(long, value_name = "NAME")]
+    destination: Option<String>,
+    /// A plugin (WebAssembly component) to load instead of the configured or built-in one.
+    #[arg(long, value_name = "FILE")]
+    component: Option<PathBuf>,
+}
+
+impl Chosen {
+    fn file(&self) -> &Path {
+        self.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG))
+    }
+
+    fn config(&self) -> Result<Config, Cause> {
+        let file = self.file();
+        if self.config.is_none() && !file.exists() {
+            return Err(ConfigError::NoDefault(DEFAULT_CONFIG).into());
+        }
+        Ok(Config::load(file)?)
+    }
+
+    /// Reads the configuration, chooses the destination and loads the plugin; `tell` is given lines for who waits.
+    async fn target(&self, about: &mut About, tell: Tell) -> Result<(Config, Target), Cause> {
+        let config = self.config()?;
+        let destination = Arc::clone(config.destination(self.destination.as_deref())?);
+        about.learn(&destination);
+        let loaded = self.load(&config, tell).await?;
+        let target = Target::new(&config, &destination, &loaded)?;
+        Ok((config, target))
+    }
+
+    /// Every destination that was chosen: the named one, or all.
+    fn destinations<'a>(&self, config: &'a Config) -> Result<Vec<&'a Arc<Destination>>, Cause> {
+        match &self.destination {
+            Some(name) => Ok(vec![config.destination(Some(name))?]),
+            None => Ok(config.destinations.iter().collect()),
+        }
+    }
+
+    async fn load(&self, config: &Config, tell: Tell) -> Result<Loaded, Cause> {
+        let path = self.component.as_deref().or(config.component.as_deref());
+        let component = component::open(path)?;
+        // The pure exports send nothing; each destination brings its own network for the rest.
+        let network = Network::new(&NetworkOptions::default())?;
+        loading::load(&component, network, &tell).await
+    }
+}

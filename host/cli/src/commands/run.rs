@@ -1,0 +1,273 @@
+//! `run`: exports one interval now.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::{Chosen, Clock, told};
+use crate::about::About;
+use crate::error::CommandError;
+use crate::output::{self, Answer, Form};
+use crate::progress::Progress;
+use crate::signals::stop_on_signals;
+use crate::span::Span;
+use crate::survey;
+use crate::words::{self, Object};
+use batch_export_runner::state::State;
+use batch_export_runner::{Listener, RunReport};
+use batch_export_sandbox::capability::log::Level;
+use batch_export_source::interval::{Interval, Moment};
+use batch_export_system::terminal::one_line;
+
+/// Export one interval to a destination.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  batch-export run --config exports.toml --start 2023-07-28T00:00:00Z --end 2023-07-28T01:00:00Z\n  batch-export run --last hour --quiet"
+)]
+pub struct Run {
+    #[command(flatten)]
+    chosen: Chosen,
+    #[command(flatten)]
+    span: Span,
+    /// Print the report as JSON, also when the run fails.
+    #[arg(long)]
+    json: bool,
+    /// Print nothing when all is well; warnings and errors still go to standard error.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+impl Run {
+    pub async fn execute(self, clock: Clock) -> ExitCode {
+        let form = Form::new(self.json, self.quiet);
+        let mut about = About::default();
+        let outcome = match self.span.ended(clock()) {
+            Ok(interval) => {
+                about = About::new(Some(interval));
+                self.run(interval, &mut about, clock).await
+            }
+            Err(error) => Err(error.into()),
+        };
+        output::show(form, clock(), &about, outcome)
+    }
+
+    async fn run(
+        self,
+        interval: Interval,
+        about: &mut About,
+        clock: Clock,
+    ) -> Result<Answer<RunReport>, CommandError> {
+        let (config, target) = self.chosen.target(about, told(self.quiet)).await?;
+        let progress = Arc::new(Progress::new(self.quiet));
+        let quiet = self.quiet;
+        let lines = Arc::clone(&progress);
+        let listener = Listener {
+            progress: &|snapshot| progress.show(snapshot),
+            log: Arc::new(move |level, line| {
+                if !quiet && level >= Level::Warn {
+                    lines.line(&format!("plugin: {line}"));
+                }
+            }),
+            requests: Some(progress.observer()),
+        };
+        let signals = Arc::clone(&progress);
+        let stop = stop_on_signals(move |text| {
+            if !quiet {
+                signals.line(text);
+            }
+        });
+        let state = State::new(&config.state_dir);
+        let run = batch_export_runner::run(&target, &state, interval, &listener, &stop);
+        let outcome = progress.during(run).await;
+        progress.end();
+        let mut report = outcome?;
+        if has_no_rows(&report) {
+            report
+                .warnings
+                .extend(survey::glance(&target.source, &target.limits).await);
+        }
+        Ok(Answer {
+            warnings: report.warnings.clone(),
+            text: summary(about, &report, clock()),
+            json: report,
+            errors: Vec::new(),
+            failure: None,
+        })
+    }
+}
+
+/// Whether the source had nothing for the interval, whatever the event lists.
+fn has_no_rows(report: &RunReport) -> bool {
+    report.rows_supplied == 0 && report.source.rows_of_other_events == 0
+}
+
+fn summary(about: &About, report: &RunReport, finished: Moment) -> String {
+    let exported = &report.report;
+    let rate = (report.rows_supplied as f64 / report.seconds.max(0.001)) as u64;
+    let mut text = match exported.files.len() as u64 {
+        0 => format!(
+            "{}: no files were written: {}\n",
+            report.destination,
+            report.source.why_empty()
+        ),
+        files => format!(
+            "{}: {} in {}, {} ({} before compression)\n",
+            report.destination,
+            words::counted(exported.rows_exported, "row"),
+            words::counted(files, "file"),
+            words::bytes(report.bytes_exported),
+            words::bytes(exported.bytes_encoded),
+        ),
+    };
+    let mut facts = Vec::new();
+    if let Some(interval) = about.interval {
+        facts.push(("interval".to_owned(), interval.to_string()));
+    }
+    facts.push((
+        "finished".to_owned(),
+        format!(
+            "{finished}, after {:.1} s ({} rows/s)",
+            report.seconds,
+            words::count(rate)
+        ),
+    ));
+    facts.push(("bucket".to_owned(), about.bucket_in_words()));
+    text.push_str(&words::table(&facts));
+    let manifest = exported.manifest_key.iter().map(|key| Object {
+        cells: vec![String::new(), "manifest".to_owned()],
+        key: key.clone(),
+    });
+    let files = exported.files.iter().map(|file| Object {
+        cells: vec![words::counted(file.rows, "row"), words::bytes(file.bytes)],
+        key: file.key.clone(),
+    });
+    let objects: Vec<Object> = files.chain(manifest).collect();
+    if !objects.is_empty() {
+        text.push_str(&words::objects(&about.place(), &objects));
+    }
+    // The source omits them all; a plugin that omits any has not proven its run, so the second count is zero.
+    let filtered = report
+        .source
+        .rows_of_other_events
+        .saturating_add(exported.rows_filtered);
+    if filtered > 0 {
+        text.push_str(&format!(
+            "{} of {} read were omitted by include_events and exclude_events\n",
+            words::count(filtered),
+            words::counted(report.source.rows_read, "row"),
+        ));
+    }
+    for (kind, times) in &exported.repairs {
+        text.push_str(&format!(
+            "repaired JSON, {kind}: {}\n",
+            words::count(*times)
+        ));
+    }
+    let aborted = &report.recovery.aborted;
+    if !aborted.is_empty() {
+        text.push_str(&format!(
+            "cleaned up {} from an earlier run\n",
+            words::counted(aborted.len() as u64, "unfinished upload")
+        ));
+        for upload in aborted {
+            text.push_str(&format!("  {}\n", one_line(upload)));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use batch_export_sandbox::contract::{self, ExportedFile, Recovery, Report};
+
+    fn report(report: Report) -> RunReport {
+        RunReport {
+            destination: "archive".to_owned(),
+            run: contract::Run {
+                id: "r".to_owned(),
+                attempt: "1".to_owned(),
+                model: "events".to_owned(),
+                interval: contract::Interval {
+                    start_micros: None,
+                    end_micros: 0,
+                },
+            },
+            rows_supplied: report.rows_received,
+            batches: 1,
+            bytes_supplied: 9_000,
+            bytes_exported: 4_096,
+            source: Default::default(),
+            report,
+            seconds: 2.0,
+            peak_guest_memory_bytes: 0,
+            recovery: Recovery::default(),
+            warnings: Vec::new(),
+        }
+    }
+
+    fn about() -> About {
+        About {
+            destination: Some("archive".to_owned()),
+            bucket: Some("exports".to_owned()),
+            ..About::new(Interval::parse("2026-01-01", "2026-01-01T01:00Z").ok())
+        }
+    }
+
+    #[test]
+    fn a_run_is_summed_up_with_all_that_a_log_needs() {
+        let file = |key: &str, rows| ExportedFile {
+            key: key.to_owned(),
+            rows,
+            bytes: 2_048,
+            etag: String::new(),
+        };
+        let mut report = report(Report {
+            rows_received: 1_501,
+            rows_exported: 1_501,
+            bytes_encoded: 8_192,
+            files: vec![file("x/a-0.jsonl", 1_500), file("x/a-1.jsonl", 1)],
+            manifest_key: Some("x/a_manifest.json".to_owned()),
+            repairs: vec![("lone surrogates replaced".to_owned(), 1_234)],
+            ..Report::default()
+        });
+        report.source.rows_read = 3_000;
+        report.source.rows_of_other_events = 1_499;
+        report.recovery.aborted = vec!["`x/a.jsonl` (id)".to_owned()];
+        assert_eq!(
+            summary(&about(), &report, Moment(1_800_000_000_000_000)),
+            "archive: 1,501 rows in 2 files, 4.00 KiB (8.00 KiB before compression)
+  interval  2026-01-01T00:00:00+00:00 to 2026-01-01T01:00:00+00:00
+  finished  2027-01-15T08:00:00+00:00, after 2.0 s (750 rows/s)
+  bucket    exports at AWS
+  s3://exports/x/
+    1,500 rows  2.00 KiB  a-0.jsonl
+         1 row  2.00 KiB  a-1.jsonl
+                manifest  a_manifest.json
+1,499 of 3,000 rows read were omitted by include_events and exclude_events
+repaired JSON, lone surrogates replaced: 1,234
+cleaned up 1 unfinished upload from an earlier run
+  `x/a.jsonl` (id)
+"
+        );
+    }
+
+    #[test]
+    fn a_run_without_rows_says_so() {
+        assert_eq!(
+            summary(&about(), &report(Report::default()), Moment(0)),
+            "archive: no files were written: the interval has no rows
+  interval  2026-01-01T00:00:00+00:00 to 2026-01-01T01:00:00+00:00
+  finished  1970-01-01T00:00:00+00:00, after 2.0 s (0 rows/s)
+  bucket    exports at AWS
+"
+        );
+        let mut filtered = report(Report::default());
+        filtered.source.rows_read = 7;
+        filtered.source.rows_of_other_events = 7;
+        let text = summary(&about(), &filtered, Moment(0));
+        let expect = "archive: no files were written: the source read 7 rows: 7 omitted by include_events and exclude_events\n";
+        assert!(text.starts_with(expect), "{text}");
+    }
+}

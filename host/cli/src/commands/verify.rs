@@ -1,0 +1,263 @@
+//! `verify`: reads a finished run back and compares it with its source.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::{Chosen, Clock, told};
+use crate::about::About;
+use crate::error::CommandError;
+use crate::output::{self, Answer, Form};
+use crate::progress::Progress;
+use crate::span::Span;
+use crate::words::{self, Object};
+use batch_export_runner::verify::{self, Compare, VerifyReport, Watch};
+use batch_export_source::interval::{Interval, Moment};
+use batch_export_system::terminal::one_line;
+
+/// Read a finished run back and compare it with its source.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  batch-export verify --config exports.toml --start 2023-07-28T00:00:00Z --end 2023-07-28T01:00:00Z"
+)]
+pub struct Verify {
+    #[command(flatten)]
+    chosen: Chosen,
+    #[command(flatten)]
+    span: Span,
+    /// Check the files by themselves, without reading the source.
+    #[arg(long)]
+    no_source: bool,
+    /// Print the findings as JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Print nothing when all is well; errors still go to standard error.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+impl Verify {
+    pub async fn execute(self, clock: Clock) -> ExitCode {
+        let form = Form::new(self.json, self.quiet);
+        let mut about = About::default();
+        let outcome = match self.span.ended(clock()) {
+            Ok(interval) => {
+                about = About::new(Some(interval));
+                self.verify(interval, &mut about, clock).await
+            }
+            Err(error) => Err(error.into()),
+        };
+        output::show(form, clock(), &about, outcome)
+    }
+
+    async fn verify(
+        self,
+        interval: Interval,
+        about: &mut About,
+        clock: Clock,
+    ) -> Result<Answer<VerifyReport>, CommandError> {
+        let (_, target) = self.chosen.target(about, told(self.quiet)).await?;
+        let compare = match self.no_source {
+            true => Compare::FilesOnly,
+            false => Compare::WithSource,
+        };
+        let progress = Arc::new(Progress::new(self.quiet));
+        let outcome = verify::verify(&target, interval, compare, watch(&progress)).await;
+        progress.end();
+        let report = outcome?;
+        let errors = errors(&report);
+        let failure = match report.passed {
+            true => None,
+            false => Some(CommandError::Faults(report.faults_found())),
+        };
+        Ok(Answer {
+            text: in_words(about, &report, clock()),
+            json: report,
+            warnings: Vec::new(),
+            errors,
+            failure,
+        })
+    }
+}
+
+/// Shows how far reading back is.
+pub fn watch(progress: &Arc<Progress>) -> Watch {
+    let progress = Arc::clone(progress);
+    Arc::new(move |at: verify::Snapshot| {
+        progress.message(format!(
+            "reading back: {}, {}, {}",
+            words::counted(at.files, "file"),
+            words::counted(at.rows, "row"),
+            words::bytes(at.bytes)
+        ));
+    })
+}
+
+/// The word for an outcome.
+pub fn verdict(passed: bool) -> &'static str {
+    match passed {
+        true => "OK",
+        false => "MISMATCH",
+    }
+}
+
+/// What is wrong, file by file, then as a whole.
+pub fn errors(report: &VerifyReport) -> Vec<String> {
+    let mut errors = Vec::new();
+    for file in &report.files {
+        errors.extend(
+            file.faults
+                .iter()
+                .map(|fault| format!("{}: {fault}", file.key)),
+        );
+        if file.further_faults > 0 {
+            let further = words::counted(file.further_faults, "further error");
+            errors.push(format!("{}: {further}", file.key));
+        }
+    }
+    errors.extend(report.faults.iter().cloned());
+    if report.further_faults > 0 {
+        let further = words::counted(report.further_faults, "further error");
+        errors.push(format!("{further} of the run as a whole"));
+    }
+    errors
+}
+
+fn in_words(about: &About, report: &VerifyReport, finished: Moment) -> String {
+    let mut text = format!(
+        "{}: {}, {} in {} ({}, {}), {}\n",
+        report.destination,
+        verdict(report.passed),
+        words::counted(report.rows, "row"),
+        words::counted(report.files.len() as u64, "file"),
+        report.file_format,
+        report.compression,
+        words::bytes(report.bytes),
+    );
+    let mut facts = Vec::new();
+    if let Some(interval) = about.interval {
+        facts.push(("interval".to_owned(), interval.to_string()));
+    }
+    let took = format!("{finished}, after {:.1} s", report.seconds);
+    facts.push(("finished".to_owned(), took));
+    facts.push(("bucket".to_owned(), about.bucket_in_words()));
+    let compared = match report.source_rows {
+        Some(rows) => {
+            let source = report
+                .source
+                .map_or(0, |source| source.rows_of_other_events);
+            let omitted = match source {
+                0 => String::new(),
+                omitted => format!(
+                    " ({} more were omitted by include_events and exclude_events)",
+                    words::count(omitted)
+                ),
+            };
+            format!(
+                "compared with the source's {}{omitted}",
+                words::counted(rows, "row")
+            )
+        }
+        None => "not compared with the source as a whole".to_owned(),
+    };
+    facts.push(("source".to_owned(), compared));
+    text.push_str(&words::table(&facts));
+    let objects: Vec<Object> = report
+        .files
+        .iter()
+        .map(|file| Object {
+            cells: vec![
+                words::counted(file.rows, "row"),
+                words::bytes(file.bytes),
+                verdict(file.passed()).to_owned(),
+            ],
+            key: file.key.clone(),
+        })
+        .collect();
+    if !objects.is_empty() {
+        text.push_str(&words::objects(&about.place(), &objects));
+    }
+    for note in &report.notes {
+        text.push_str(&format!("note: {}\n", one_line(note)));
+    }
+    if report.further_notes > 0 {
+        let further = words::counted(report.further_notes, "further note");
+        text.push_str(&format!("note: {further}\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use batch_export_runner::verify::FileOutcome;
+
+    #[test]
+    fn what_was_found_is_said_file_by_file() {
+        let about = About {
+            bucket: Some("exports".to_owned()),
+            endpoint_url: Some("http://127.0.0.1:9000".to_owned()),
+            ..About::new(Interval::parse("2026-01-01", "2026-01-01T01:00Z").ok())
+        };
+        let mut good = FileOutcome::new("x/a-0.jsonl");
+        good.bytes = 2_048;
+        good.rows = 1;
+        let mut report = VerifyReport {
+            destination: "archive".to_owned(),
+            run_id: "r".to_owned(),
+            model: "events".to_owned(),
+            file_format: "JSONLines".to_owned(),
+            compression: "gzip".to_owned(),
+            manifest_key: None,
+            manifest: None,
+            files: vec![good],
+            rows: 1,
+            bytes: 2_048,
+            source_rows: Some(1),
+            source: None,
+            faults: Vec::new(),
+            further_faults: 0,
+            notes: Vec::new(),
+            further_notes: 0,
+            seconds: 0.5,
+            passed: true,
+        };
+        assert_eq!(
+            in_words(&about, &report, Moment(1_800_000_000_000_000)),
+            "archive: OK, 1 row in 1 file (JSONLines, gzip), 2.00 KiB
+  interval  2026-01-01T00:00:00+00:00 to 2026-01-01T01:00:00+00:00
+  finished  2027-01-15T08:00:00+00:00, after 0.5 s
+  bucket    exports at http://127.0.0.1:9000
+  source    compared with the source's 1 row
+  s3://exports/x/
+    1 row  2.00 KiB  OK  a-0.jsonl
+"
+        );
+        let mut bad = FileOutcome::new("x/a-1.jsonl");
+        for row in 1..=12 {
+            bad.fault(format!("row {row} is wrong"));
+        }
+        report.files = vec![bad];
+        report.source_rows = None;
+        report.passed = false;
+        report.faults.push("the run is wrong".to_owned());
+        report.notes.push("this is known".to_owned());
+        let text = in_words(&about, &report, Moment(0));
+        for words in [
+            "archive: MISMATCH, 1 row in 1 file",
+            "\n  source    not compared with the source as a whole\n",
+            "\n    0 rows  0 B  MISMATCH  a-1.jsonl\n",
+            "\nnote: this is known\n",
+        ] {
+            assert!(text.contains(words), "{words} in\n{text}");
+        }
+        let mut expect: Vec<String> = (1..=10)
+            .map(|row| format!("x/a-1.jsonl: row {row} is wrong"))
+            .collect();
+        expect.push("x/a-1.jsonl: 2 further errors".to_owned());
+        expect.push("the run is wrong".to_owned());
+        assert_eq!(errors(&report), expect);
+        assert_eq!(report.faults_found(), 13);
+    }
+}

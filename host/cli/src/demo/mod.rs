@@ -1,0 +1,342 @@
+//! The demo: a store in this process, sample events of a few hours exported to it twice through the real component and
+//! the ordinary run, and read back. Listens on loopback only and leaves nothing running.
+
+mod config;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use devstore::{DevStore, Identity, Options, StartError, Storage};
+use serde::Serialize;
+
+use batch_export_runner::Listener;
+use batch_export_runner::component;
+use batch_export_runner::config::Config;
+use batch_export_runner::error::{Cause, Class, RunError};
+use batch_export_runner::loading::{self, Loaded};
+use batch_export_runner::state::State;
+use batch_export_runner::stop::Stop;
+use batch_export_runner::target::Target;
+use batch_export_runner::verify::{self, Compare, VerifyError, VerifyReport, Watch};
+use batch_export_sandbox::capability::network::{Network, NetworkOptions};
+use batch_export_source::interval::{Ends, Interval, Moment};
+
+/// 2023-07-28T00:00Z, where the demo's hours begin: the same rows, and so the same files, every time.
+const FIRST_MICROS: i64 = 1_690_502_400_000_000;
+const HOUR_MICROS: i64 = 3_600_000_000;
+/// The folder inside the demo's where the store keeps its objects.
+const STORE_FOLDER: &str = "store";
+
+/// Why there is no demo.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    #[error(transparent)]
+    Run(#[from] RunError),
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    #[error("cannot use the folder {}: {source}; name another with --folder", folder.display())]
+    Folder { folder: PathBuf, source: io::Error },
+    #[error("the folder {} is not empty; name a new one with --folder", .0.display())]
+    NotEmpty(PathBuf),
+    #[error("the demo's store did not start: {0}")]
+    Store(#[from] StartError),
+}
+
+impl DemoError {
+    pub fn class(&self) -> Class {
+        match self {
+            DemoError::Run(error) => error.class(),
+            DemoError::Verify(error) => error.class(),
+            DemoError::Folder { .. } | DemoError::NotEmpty(_) | DemoError::Store(_) => {
+                Class::Failed
+            }
+        }
+    }
+}
+
+impl From<Cause> for DemoError {
+    fn from(cause: Cause) -> Self {
+        DemoError::Run(cause.into())
+    }
+}
+
+/// What the demo is asked for.
+#[derive(Debug, Clone)]
+pub struct DemoOptions {
+    /// A folder that does not exist or is empty; `None` makes one among the system's temporary files, which is gone
+    /// when the demo ends, unless the files are kept.
+    pub folder: Option<PathBuf>,
+    /// Another component than the bundled one.
+    pub component: Option<PathBuf>,
+    pub rows_per_hour: u64,
+    pub hours: u32,
+    /// Keep the store's objects, not only the configuration.
+    pub keep: bool,
+}
+
+/// One hour exported to one destination.
+#[derive(Debug, Serialize)]
+pub struct Exported {
+    pub destination: String,
+    pub interval: Ends,
+    pub rows: u64,
+    pub files: u64,
+    pub bytes: u64,
+    pub bytes_before_compression: u64,
+    pub seconds: f64,
+}
+
+/// An object in the demo's bucket.
+#[derive(Debug, Serialize)]
+pub struct Listed {
+    pub key: String,
+    pub bytes: u64,
+    /// Of data files.
+    pub rows: Option<u64>,
+    /// Parts it was uploaded in; 0 after a single request.
+    pub parts: u64,
+}
+
+/// What the demo did.
+#[derive(Debug, Serialize)]
+pub struct DemoReport {
+    /// Where it took place; absent when that is gone.
+    pub folder: Option<PathBuf>,
+    /// The file to go on with; absent when it is gone.
+    pub configuration: Option<PathBuf>,
+    /// Whether the exported files are still there.
+    pub kept: bool,
+    pub exported: Vec<Exported>,
+    pub verified: Vec<VerifyReport>,
+    pub objects: Vec<Listed>,
+    pub seconds: f64,
+    pub passed: bool,
+}
+
+/// Who is told how the demo goes.
+pub struct Audience<'a> {
+    pub listener: Listener<'a>,
+    pub watch: Watch,
+    /// What begins now.
+    pub step: &'a (dyn Fn(String) + Sync),
+    pub stop: &'a Stop,
+}
+
+/// The demo's folder.
+enum Place {
+    /// The user's own choice: it stays.
+    Chosen(PathBuf),
+    /// Deleted when this is dropped, however the demo ends.
+    Temporary(tempfile::TempDir),
+}
+
+impl Place {
+    fn path(&self) -> &Path {
+        match self {
+            Place::Chosen(path) => path,
+            Place::Temporary(folder) => folder.path(),
+        }
+    }
+
+    /// Where it is, if it stays: a temporary one does only for the sake of what is in it.
+    fn end(self, keep: bool) -> Result<Option<PathBuf>, DemoError> {
+        match self {
+            Place::Chosen(path) => Ok(Some(path)),
+            Place::Temporary(folder) if keep => Ok(Some(folder.keep())),
+            Place::Temporary(folder) => {
+                let path = folder.path().to_path_buf();
+                let closed = folder.close();
+                closed.map_err(|source| DemoError::Folder {
+                    folder: path,
+                    source,
+                })?;
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Exports and reads back. Differences are in the report; an error means that a step itself failed.
+pub async fn demo(options: &DemoOptions, audience: &Audience<'_>) -> Result<DemoReport, DemoError> {
+    let begun = Instant::now();
+    let place = place(options.folder.as_deref())?;
+    let folder = place.path();
+    (audience.step)(format!("starting a store in {}", folder.display()));
+    let store = Options {
+        buckets: vec![config::BUCKET.to_owned()],
+        identities: vec![Identity::new(config::ACCESS_KEY, config::SECRET_KEY)],
+        region: config::REGION.to_owned(),
+        storage: Storage::Folder(folder.join(STORE_FOLDER)),
+        ..Options::default()
+    }
+    .start()
+    .await
+    .map_err(DemoError::from)?;
+    let configuration = config::write(folder, &store, options)?;
+    let config = Config::load(&configuration).map_err(Cause::from)?;
+    let component = component::open(config.component.as_deref()).map_err(Cause::from)?;
+    let network = Network::new(&NetworkOptions::default()).map_err(Cause::from)?;
+    let tell = |line: &str| (audience.step)(line.to_owned());
+    let loaded = loading::load(&component, network, &tell).await?;
+
+    let mut report = DemoReport {
+        folder: None,
+        configuration: None,
+        kept: options.keep,
+        exported: Vec::new(),
+        verified: Vec::new(),
+        objects: Vec::new(),
+        seconds: 0.0,
+        passed: false,
+    };
+    for name in config::DESTINATIONS {
+        export(name, &config, &loaded, options, audience, &mut report).await?;
+    }
+    report.objects = listed(&store, &report.verified);
+    drop(store);
+    if !options.keep {
+        for folder in [folder.join(STORE_FOLDER), config.state_dir.clone()] {
+            remove(&folder)?;
+        }
+    }
+    report.folder = place.end(options.keep)?;
+    report.configuration = report.folder.is_some().then_some(configuration);
+    report.seconds = begun.elapsed().as_secs_f64();
+    report.passed = report.verified.iter().all(|verified| verified.passed);
+    Ok(report)
+}
+
+/// Every hour to one destination, then every hour read back.
+async fn export(
+    name: &str,
+    config: &Config,
+    loaded: &Loaded,
+    options: &DemoOptions,
+    audience: &Audience<'_>,
+    report: &mut DemoReport,
+) -> Result<(), DemoError> {
+    let target = Target::new(
+        config,
+        config.destination(Some(name)).map_err(Cause::from)?,
+        loaded,
+    )?;
+    let state = State::new(&config.state_dir);
+    for interval in hours(options.hours)? {
+        (audience.step)(format!("exporting {interval} to {name}"));
+        let done =
+            batch_export_runner::run(&target, &state, interval, &audience.listener, audience.stop)
+                .await?;
+        report.exported.push(Exported {
+            destination: name.to_owned(),
+            interval: interval.into(),
+            rows: done.report.rows_exported,
+            files: done.report.files.len() as u64,
+            bytes: done.bytes_exported,
+            bytes_before_compression: done.report.bytes_encoded,
+            seconds: done.seconds,
+        });
+    }
+    for interval in hours(options.hours)? {
+        (audience.step)(format!("reading {interval} back from {name}"));
+        let watch = Watch::clone(&audience.watch);
+        let verified = tokio::select! {
+            verified = verify::verify(&target, interval, Compare::WithSource, watch) => verified?,
+            _ = audience.stop.asked() => return Err(Cause::Cancelled.into()),
+        };
+        report.verified.push(verified);
+    }
+    Ok(())
+}
+
+fn hours(count: u32) -> Result<Vec<Interval>, Cause> {
+    (0..i64::from(count))
+        .map(|hour| {
+            let start = FIRST_MICROS + hour * HOUR_MICROS;
+            let interval = Interval::new(Some(Moment(start)), Moment(start + HOUR_MICROS))?;
+            Ok(interval)
+        })
+        .collect()
+}
+
+fn listed(store: &DevStore, verified: &[VerifyReport]) -> Vec<Listed> {
+    let rows = |key: &str| {
+        let mut files = verified.iter().flat_map(|report| &report.files);
+        files.find(|file| file.key == key).map(|file| file.rows)
+    };
+    store
+        .objects(config::BUCKET)
+        .into_iter()
+        .map(|object| Listed {
+            rows: rows(&object.key),
+            key: object.key,
+            bytes: object.size_bytes,
+            parts: object.part_sizes_bytes.len() as u64,
+        })
+        .collect()
+}
+
+/// A folder of the demo's own.
+fn place(named: Option<&Path>) -> Result<Place, DemoError> {
+    let Some(named) = named else {
+        let made = tempfile::Builder::new()
+            .prefix("batch-export-demo-")
+            .tempdir();
+        return match made {
+            Ok(made) => Ok(Place::Temporary(made)),
+            Err(source) => Err(DemoError::Folder {
+                folder: std::env::temp_dir(),
+                source,
+            }),
+        };
+    };
+    let wrong = |source| DemoError::Folder {
+        folder: named.to_path_buf(),
+        source,
+    };
+    std::fs::create_dir_all(named).map_err(wrong)?;
+    // The demo deletes what it made: it must be alone.
+    match std::fs::read_dir(named).map_err(wrong)?.next() {
+        None => Ok(Place::Chosen(std::path::absolute(named).map_err(wrong)?)),
+        Some(_) => Err(DemoError::NotEmpty(named.to_path_buf())),
+    }
+}
+
+fn remove(folder: &Path) -> Result<(), DemoError> {
+    match std::fs::remove_dir_all(folder) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(DemoError::Folder {
+            folder: folder.to_path_buf(),
+            source,
+        }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_cannot_be_used_is_named_with_the_way_out() {
+        let cases = [
+            (
+                DemoError::Folder {
+                    folder: PathBuf::from("demo"),
+                    source: io::Error::other("it is a file"),
+                },
+                "cannot use the folder demo: it is a file; name another with --folder",
+            ),
+            (
+                DemoError::NotEmpty(PathBuf::from("demo")),
+                "the folder demo is not empty; name a new one with --folder",
+            ),
+            (
+                DemoError::Store(StartError::BucketName("A".to_owned())),
+                "the demo's store did not start: 'A' cannot be a bucket's name",
+            ),
+        ];
+        for (error, expect) in cases {
+            assert!(error.to_string().starts_with(expect), "{error}");
+        }
+    }
+}

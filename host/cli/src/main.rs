@@ -1,0 +1,33 @@
+//! The program `batch-export`: hands its arguments to the command line and ends with the exit code of the outcome; or
+//! does a child's job. Decides nothing.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+mod about;
+mod commands;
+mod demo;
+mod error;
+mod findings;
+mod message;
+mod output;
+mod progress;
+mod requests;
+mod signals;
+mod span;
+mod survey;
+mod words;
+
+use batch_export_sandbox::compile;
+use batch_export_source::remote;
+use batch_export_system::child;
+
+fn main() -> ExitCode {
+    if let Some(code) = child::answer(&[compile::TASK, remote::TASK]) {
+        return code;
+    }
+    child::use_this_program();
+    // What happened was said already, by the hook.
+    catch_unwind(AssertUnwindSafe(|| commands::main(std::env::args_os())))
+        .unwrap_or_else(|_| ExitCode::from(commands::DEFECT))
+}

@@ -1,0 +1,344 @@
+//! The one exit: everything that the program prints goes through here, as JSON or as lines on standard output, and as
+//! messages on standard error. Colours only where a person looks. Nothing passes it that could move a terminal or hide.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+use serde_json::Value;
+
+use super::about::About;
+use super::error::{CommandError, ErrorJson};
+use super::message::{Message, wrapped};
+use batch_export_source::interval::Moment;
+use batch_export_system::terminal::{harmless, harmless_json, one_line};
+
+const RED: &str = "\x1b[1;31m";
+const YELLOW: &str = "\x1b[1;33m";
+
+/// How a command's answer is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    Text,
+    /// One object, whatever the outcome.
+    Json,
+    /// Nothing unless something is wrong.
+    Silent,
+}
+
+impl Form {
+    /// JSON was asked for in so many words, so silence concerns the rest only.
+    pub fn new(json: bool, quiet: bool) -> Self {
+        match (json, quiet) {
+            (true, _) => Form::Json,
+            (false, true) => Form::Silent,
+            (false, false) => Form::Text,
+        }
+    }
+}
+
+/// What a command found, in both forms.
+#[derive(Debug)]
+pub struct Answer<J> {
+    pub json: J,
+    pub text: String,
+    /// What the operator should know though it worked.
+    pub warnings: Vec<String>,
+    /// What is wrong with what the command looked at.
+    pub errors: Vec<String>,
+    /// Why the command ends as failed although it found what it shows.
+    pub failure: Option<CommandError>,
+}
+
+impl<J> Answer<J> {
+    pub fn new(json: J, text: String) -> Self {
+        Answer {
+            json,
+            text,
+            warnings: Vec::new(),
+            errors: Vec::new(),
+            failure: None,
+        }
+    }
+}
+
+/// Shows how a command ended, and answers its exit code.
+pub fn show<J: Serialize>(
+    form: Form,
+    finished: Moment,
+    about: &About,
+    outcome: Result<Answer<J>, CommandError>,
+) -> ExitCode {
+    let (json, text, (warnings, errors), failure) = match outcome {
+        Ok(answer) => {
+            let Answer {
+                json,
+                text,
+                warnings,
+                errors,
+                failure,
+            } = answer;
+            (Some(json), text, (warnings, errors), failure)
+        }
+        Err(error) => (None, String::new(), Default::default(), Some(error)),
+    };
+    let printed = match form {
+        Form::Json => envelope(finished, about, json.as_ref(), failure.as_ref())
+            .and_then(|text| verbatim(&text)),
+        Form::Text if !text.is_empty() => lines(&text),
+        Form::Text | Form::Silent => Ok(()),
+    };
+    if form != Form::Json {
+        for warning in &warnings {
+            message("warning:", YELLOW, &one_line(warning));
+        }
+        for error in &errors {
+            message("error:", RED, &one_line(error));
+        }
+    }
+    let failure = match (failure, printed) {
+        (Some(failure), _) => failure,
+        (None, Err(unprinted)) => unprinted,
+        (None, Ok(())) => return ExitCode::SUCCESS,
+    };
+    report(&failure);
+    if let (Some(destination), Some(interval)) = (&about.destination, about.interval) {
+        message(
+            "failed:",
+            "",
+            &format!("{destination}, {interval}, at {finished}"),
+        );
+    }
+    ExitCode::from(failure.exit_code())
+}
+
+/// Prints a failure that came before there was a command, as JSON alone.
+pub fn show_as_json(finished: Moment, error: &CommandError) {
+    let text = envelope(finished, &About::default(), None::<&()>, Some(error));
+    // Nothing more can be done when this cannot be written: the message and the exit code still tell.
+    text.and_then(|text| verbatim(&text)).ok();
+}
+
+/// Prints a failure.
+fn report(error: &CommandError) {
+    message("error:", RED, &error.to_string());
+}
+
+/// One message: on a terminal in lines that fit, with what to do on a line of its own; elsewhere, as in logs, as it is.
+fn message(head: &str, colour: &str, text: &str) {
+    let stderr = io::stderr();
+    if !stderr.is_terminal() {
+        return note(&format!("{head} {text}"));
+    }
+    let (on, off) = match colours_wanted() && !colour.is_empty() {
+        true => (colour, "\x1b[0m"),
+        false => ("", ""),
+    };
+    let whole = in_lines(head, &harmless(text));
+    let rest = whole.strip_prefix(head).unwrap_or(&whole);
+    // A closed standard error is nobody listening.
+    writeln!(stderr.lock(), "{on}{head}{off}{rest}").ok();
+}
+
+/// A message for a terminal.
+fn in_lines(head: &str, text: &str) -> String {
+    let Message { what, hint } = Message::of(text);
+    let mut whole = wrapped(&format!("{head} {what}"), 2);
+    if let Some(hint) = hint {
+        whole.push('\n');
+        whole.push_str(&wrapped(&format!("hint: {hint}"), 2));
+    }
+    whole
+}
+
+/// The object that every command prints with `--json`.
+struct Envelope {
+    status: &'static str,
+    finished_at: String,
+    about: Value,
+    body: Value,
+    error: Option<ErrorJson>,
+}
+
+impl Serialize for Envelope {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("status", self.status)?;
+        map.serialize_entry("finished_at", &self.finished_at)?;
+        let about = self.about.as_object();
+        for (key, value) in about.into_iter().flatten() {
+            map.serialize_entry(key, value)?;
+        }
+        let is_new = |key: &String| about.is_none_or(|about| !about.contains_key(key));
+        let body = self.body.as_object().into_iter().flatten();
+        for (key, value) in body.filter(|(key, _)| is_new(key)) {
+            map.serialize_entry(key, value)?;
+        }
+        if let Some(error) = &self.error {
+            map.serialize_entry("error", error)?;
+        }
+        map.end()
+    }
+}
+
+fn envelope<J: Serialize>(
+    finished: Moment,
+    about: &About,
+    body: Option<&J>,
+    failure: Option<&CommandError>,
+) -> Result<String, CommandError> {
+    let unprintable = |error: serde_json::Error| CommandError::Output(error.into());
+    let envelope = Envelope {
+        status: if failure.is_some() {
+            "failed"
+        } else {
+            "succeeded"
+        },
+        finished_at: finished.to_string(),
+        about: serde_json::to_value(about).map_err(unprintable)?,
+        body: serde_json::to_value(body).map_err(unprintable)?,
+        error: failure.map(CommandError::as_json),
+    };
+    let text = serde_json::to_string_pretty(&envelope).map_err(unprintable)?;
+    Ok(harmless_json(&text).into_owned())
+}
+
+/// Prints help, or what is wrong with the arguments, which it quotes.
+pub fn usage(error: &clap::Error) -> ExitCode {
+    let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+    if error.use_stderr() {
+        note(error.render().to_string().trim_end());
+        return code;
+    }
+    match error.print() {
+        Ok(()) => code,
+        // Nobody reads it: as with all output.
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// https://no-color.org: set and not empty means none.
+pub fn colours_wanted() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Prints text to standard output.
+fn lines(text: &str) -> Result<(), CommandError> {
+    verbatim(&harmless(text))
+}
+
+/// Prints this program's own text unchanged. A closed pipe (`| head`) is not a failure.
+pub fn verbatim(text: &str) -> Result<(), CommandError> {
+    let mut stdout = io::stdout().lock();
+    match writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CommandError::Output(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Prints a line to standard error, for people who wait.
+pub fn note(text: &str) {
+    // A closed standard error is nobody listening.
+    writeln!(io::stderr().lock(), "{}", harmless(text)).ok();
+}
+
+/// Has a panic say what happened without whatever its message quotes moving the terminal.
+pub fn tame_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        note(&format!(
+            "a defect of this program ended the thread `{}`: {}; report it",
+            thread.name().unwrap_or("?"),
+            one_line(&panic.to_string())
+        ));
+        let backtrace = std::backtrace::Backtrace::capture();
+        if backtrace.status() == std::backtrace::BacktraceStatus::Captured {
+            note(&backtrace.to_string());
+        }
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use batch_export_runner::error::{Cause, RunError};
+    use batch_export_source::interval::Interval;
+
+    fn about() -> About {
+        About {
+            destination: Some("archive".to_owned()),
+            bucket: Some("exports".to_owned()),
+            ..About::new(Interval::parse("beginning", "2026-01-01").ok())
+        }
+    }
+
+    fn shown(body: Option<&Value>, failure: Option<&CommandError>) -> Value {
+        let text = envelope(Moment(0), &about(), body, failure).expect("JSON");
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    #[test]
+    fn every_outcome_is_one_object_of_the_same_shape() {
+        let identity = serde_json::json!({
+            "finished_at": "1970-01-01T00:00:00+00:00",
+            "destination": "archive",
+            "bucket": "exports",
+            "interval": {"start": null, "end": "2026-01-01T00:00:00+00:00"},
+        });
+        let with = |further: Value| {
+            let mut whole = identity.clone();
+            let entries = further.as_object().expect("an object").clone();
+            whole.as_object_mut().expect("an object").extend(entries);
+            whole
+        };
+        let body = serde_json::json!({"destination": "not again", "rows": 7});
+        assert_eq!(
+            shown(Some(&body), None),
+            with(serde_json::json!({"status": "succeeded", "rows": 7}))
+        );
+        let mut cancelled = RunError::from(Cause::Cancelled);
+        cancelled.recovery.left_open = vec!["`x/a` (id)".to_owned()];
+        assert_eq!(
+            shown(None, Some(&CommandError::Run(cancelled))),
+            with(serde_json::json!({
+                "status": "failed",
+                "error": {
+                    "class": "cancelled",
+                    "exit_code": 130,
+                    "message": "interrupted",
+                    "hint": null,
+                    "left_open": ["`x/a` (id)"],
+                },
+            }))
+        );
+        let faults = CommandError::Faults(1);
+        let found = shown(Some(&body), Some(&faults));
+        assert_eq!(
+            (&found["status"], &found["rows"]),
+            (&"failed".into(), &7.into())
+        );
+        assert_eq!(found["error"]["exit_code"], 1);
+        assert!(found["error"]["hint"].is_string(), "{found}");
+    }
+
+    #[test]
+    fn on_a_terminal_what_to_do_has_a_line_of_its_own() {
+        assert_eq!(
+            in_lines(
+                "error:",
+                "cannot read the configuration exports.toml: No such file or directory (os error 2); name an existing file with --config"
+            ),
+            "error: cannot read the configuration exports.toml: No such file or directory (os
+  error 2)
+hint: name an existing file with --config"
+        );
+    }
+
+    #[test]
+    fn json_that_was_asked_for_is_printed_quietly_too() {
+        assert_eq!(Form::new(true, true), Form::Json);
+        assert_eq!(Form::new(false, true), Form::Silent);
+        assert_eq!(Form::new(false, false), Form::Text);
+    }
+}

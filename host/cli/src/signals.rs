@@ -1,0 +1,85 @@
+//! Ctrl-C and SIGTERM, as often as they come: the first asks a run to end in order, the second to end at once. Ends
+//! nothing itself but a process that did not listen twice.
+
+use batch_export_runner::stop::{Stop, Stopper, stop};
+
+/// Signals after which the process ends without another word.
+const PATIENCE: u32 = 3;
+/// 128 + SIGINT, as shells count.
+const INTERRUPTED: i32 = 130;
+
+/// What the signals stop, from now on; `tell` is called with a line for whoever sent one.
+pub fn stop_on_signals(tell: impl Fn(&str) + Send + 'static) -> Stop {
+    let (stopper, stopped) = stop();
+    tokio::spawn(ask_on_signals(stopper, tell));
+    stopped
+}
+
+/// The next signal.
+pub async fn first() {
+    Signals::new().next().await;
+}
+
+async fn ask_on_signals(stopper: Stopper, tell: impl Fn(&str)) {
+    let mut signals = Signals::new();
+    for count in 1.. {
+        signals.next().await;
+        match count {
+            1 => tell("stopping: cleaning up what is open; interrupt again to quit at once"),
+            2 => tell("quitting at once"),
+            PATIENCE => std::process::exit(INTERRUPTED),
+            _ => {}
+        }
+        stopper.ask();
+    }
+}
+
+/// Both signals. Where no handler can be installed, the system's default action applies.
+struct Signals {
+    #[cfg(unix)]
+    interrupts: Option<tokio::signal::unix::Signal>,
+    #[cfg(unix)]
+    ends: Option<tokio::signal::unix::Signal>,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        Self {
+            interrupts: signal(SignalKind::interrupt()).ok(),
+            // What service managers and container runtimes send first.
+            ends: signal(SignalKind::terminate()).ok(),
+        }
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            () = received(&mut self.interrupts) => {}
+            () = received(&mut self.ends) => {}
+        }
+    }
+}
+
+#[cfg(unix)]
+async fn received(signals: &mut Option<tokio::signal::unix::Signal>) {
+    if let Some(signals) = signals
+        && signals.recv().await.is_some()
+    {
+        return;
+    }
+    std::future::pending().await
+}
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> Self {
+        Self {}
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

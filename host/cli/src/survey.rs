@@ -1,0 +1,184 @@
+//! What the source holds, for `plan`, `validate` and runs that found no rows.
+
+use std::sync::Arc;
+
+use super::error::CommandError;
+use super::progress::Progress;
+use super::words;
+use batch_export_sandbox::limits::Limits;
+use batch_export_source::interval::Interval;
+use batch_export_source::survey::{Survey, survey};
+use batch_export_source::{SourceError, SourceSettings};
+
+/// Rows looked at after a run without rows to say which times there are: enough to see a wrong year or a wrong column,
+/// and quickly read, because quiet hours are frequent.
+const GLANCE_ROWS: u64 = 100_000;
+
+/// Reads the whole source on a thread for what blocks. The first error is the program's, the second the source's.
+pub async fn whole(
+    settings: &SourceSettings,
+    limits: &Limits,
+    interval: Option<Interval>,
+    progress: &Arc<Progress>,
+) -> Result<Result<Survey, SourceError>, CommandError> {
+    let progress = Arc::clone(progress);
+    let watch = move |rows| {
+        progress.message(format!(
+            "reading the source: {}",
+            words::counted(rows, "row")
+        ));
+    };
+    on_thread(settings.clone(), limits, interval, u64::MAX, watch).await
+}
+
+async fn on_thread(
+    settings: SourceSettings,
+    limits: &Limits,
+    interval: Option<Interval>,
+    rows_limit: u64,
+    watch: impl Fn(u64) + Send + 'static,
+) -> Result<Result<Survey, SourceError>, CommandError> {
+    let memory_bytes = limits.source_memory_bytes;
+    let work = move || survey(&settings, interval, rows_limit, memory_bytes, watch);
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| CommandError::Runtime(std::io::Error::other(error)))
+}
+
+/// What a run that found no rows says of the times that there are.
+pub async fn glance(settings: &SourceSettings, limits: &Limits) -> Option<String> {
+    let SourceSettings::Files(_) = settings else {
+        return None;
+    };
+    match on_thread(settings.clone(), limits, None, GLANCE_ROWS, |_| {}).await {
+        Ok(Ok(survey)) => times(&survey),
+        // The run itself read the source without an error: what is wrong now is not its outcome.
+        Ok(Err(error)) => Some(format!("the source's times could not be read: {error}")),
+        Err(error) => Some(format!("the source's times could not be read: {error}")),
+    }
+}
+
+/// From when until when the rows are.
+fn times(survey: &Survey) -> Option<String> {
+    let rows = words::counted(survey.rows, "row");
+    let which = match survey.is_complete {
+        true => rows,
+        false => format!("the first {rows}"),
+    };
+    match (survey.earliest, survey.latest) {
+        (Some(earliest), Some(latest)) => Some(format!(
+            "the times in the source's `{}` are from {earliest} to {latest} ({which})",
+            survey.time_column
+        )),
+        _ if survey.rows_without_time > 0 => Some(format!(
+            "no row of the source has a time in `{}`; set the source's `time_column` to the column that has",
+            survey.time_column
+        )),
+        _ => Some("the source's files hold no rows at all".to_owned()),
+    }
+}
+
+/// The columns and the times.
+pub fn in_words(survey: &Survey) -> String {
+    let columns: Vec<_> = survey
+        .columns
+        .iter()
+        .map(|column| (column.name.clone(), column.type_name.clone()))
+        .collect();
+    let mut text = format!("source columns\n{}source rows\n", words::table(&columns));
+    let mut rows = vec![("rows".to_owned(), words::count(survey.rows))];
+    if survey.files > 0 {
+        rows.insert(0, ("files".to_owned(), words::count(survey.files)));
+    }
+    rows.push(("time column".to_owned(), survey.time_column.clone()));
+    if let (Some(earliest), Some(latest)) = (survey.earliest, survey.latest) {
+        rows.push(("earliest".to_owned(), earliest.to_string()));
+        rows.push(("latest".to_owned(), latest.to_string()));
+    }
+    if survey.rows_without_time > 0 {
+        let count = words::count(survey.rows_without_time);
+        rows.push(("without a time".to_owned(), count));
+    }
+    if let Some(inside) = survey.rows_in_interval {
+        rows.push(("in the interval".to_owned(), words::count(inside)));
+    }
+    text.push_str(&words::table(&rows));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use batch_export_source::interval::Moment;
+    use batch_export_source::survey::Column;
+
+    fn found() -> Survey {
+        Survey {
+            columns: vec![Column {
+                name: "id".to_owned(),
+                type_name: "Int64".to_owned(),
+            }],
+            time_column: "at".to_owned(),
+            files: 1,
+            rows: 1_000,
+            rows_without_time: 2,
+            earliest: Some(Moment(0)),
+            latest: Some(Moment(1_000_000)),
+            rows_in_interval: Some(0),
+            is_complete: true,
+        }
+    }
+
+    #[test]
+    fn a_run_without_rows_says_which_times_there_are() {
+        let in_part = Survey {
+            is_complete: false,
+            ..found()
+        };
+        let untimed = Survey {
+            earliest: None,
+            latest: None,
+            ..found()
+        };
+        let empty = Survey {
+            rows: 0,
+            rows_without_time: 0,
+            ..untimed.clone()
+        };
+        for (survey, expect) in [
+            (
+                found(),
+                "the times in the source's `at` are from 1970-01-01T00:00:00+00:00 to 1970-01-01T00:00:01+00:00 (1,000 rows)",
+            ),
+            (
+                in_part,
+                "the times in the source's `at` are from 1970-01-01T00:00:00+00:00 to 1970-01-01T00:00:01+00:00 (the first 1,000 rows)",
+            ),
+            (
+                untimed,
+                "no row of the source has a time in `at`; set the source's `time_column` to the column that has",
+            ),
+            (empty, "the source's files hold no rows at all"),
+        ] {
+            assert_eq!(times(&survey).as_deref(), Some(expect));
+        }
+    }
+
+    #[test]
+    fn what_the_source_holds_is_a_table() {
+        assert_eq!(
+            in_words(&found()),
+            "source columns
+  id  Int64
+source rows
+  files            1
+  rows             1,000
+  time column      at
+  earliest         1970-01-01T00:00:00+00:00
+  latest           1970-01-01T00:00:01+00:00
+  without a time   2
+  in the interval  0
+"
+        );
+    }
+}

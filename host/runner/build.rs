@@ -1,0 +1,13 @@
+//! Bundles the S3 destination's component into the program when `cargo xtask build` has made it. Builds nothing.
+
+use std::path::Path;
+
+fn main() {
+    let component = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dist/s3_destination.wasm");
+    println!("cargo:rustc-check-cfg=cfg(bundled_component)");
+    println!("cargo:rerun-if-changed={}", component.display());
+    if component.is_file() {
+        println!("cargo:rustc-cfg=bundled_component");
+        println!("cargo:rustc-env=BUNDLED_COMPONENT={}", component.display());
+    }
+}

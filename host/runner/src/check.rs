@@ -1,0 +1,216 @@
+//! Trying a destination: when somebody asks, before its first run, and for an interval without rows, so that a broken
+//! configuration never hides behind quiet hours. Exports nothing.
+
+use std::time::Duration;
+
+use super::Listener;
+use super::error::{Cause, Class};
+use super::state::{Header, HeldRun, State};
+use super::stop::Stop;
+use super::sweep::Sweep;
+use super::target::{self, Access, Target};
+use batch_export_sandbox::capability::log::LogSink;
+use batch_export_sandbox::contract::{CheckDepth, CheckStep, Plan, Recovery, StepOutcome};
+use batch_export_source::interval::Interval;
+
+/// Longest try that nobody asked for. It makes about ten small requests: a store that takes longer for them is not
+/// available for a run either.
+const AUTOMATIC_TIME: Duration = Duration::from_secs(120);
+
+/// Why a destination is tried unasked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Occasion {
+    FirstUse,
+    NoRows,
+}
+
+impl Occasion {
+    fn depth(self) -> CheckDepth {
+        match self {
+            Occasion::FirstUse => CheckDepth::Full,
+            Occasion::NoRows => CheckDepth::Traceless,
+        }
+    }
+
+    fn in_words(self) -> &'static str {
+        match self {
+            Occasion::FirstUse => "the destination was tried before its first run",
+            Occasion::NoRows => "there are no rows to export, so the destination itself was tried",
+        }
+    }
+}
+
+/// Tries the destination with the settings of a run, as far as it goes.
+pub async fn check(
+    target: &Target,
+    state: &State,
+    interval: Interval,
+    log: LogSink,
+    stop: &Stop,
+) -> Result<Vec<CheckStep>, Cause> {
+    let header = target.header(interval);
+    let run = header.run(target::attempt_id()?);
+    let plan = target.plan(&run).await?;
+    target.grants(&run, &plan)?;
+    let access = target.access()?;
+    let held = state.hold(&run.id)?;
+    let trial = Trial {
+        target,
+        plan: &plan,
+        access: &access,
+        header: &header,
+        held: &held,
+        listener: &Listener {
+            progress: &|_| {},
+            log,
+            requests: None,
+        },
+        stop,
+    };
+    let mut steps = trial.steps(CheckDepth::Full, None).await?;
+    let works = failing(&steps).next().is_none();
+    let mut kept_in_mind = held.clear_if_empty();
+    if works {
+        let remembered = state.remember_check(&target.name, &target.fingerprint());
+        kept_in_mind = kept_in_mind.and(remembered);
+    }
+    // The destination is not to blame for a state folder that cannot be written.
+    steps.extend(kept_in_mind.err().map(|error| CheckStep {
+        name: "remember the outcome".to_owned(),
+        outcome: StepOutcome::Skipped,
+        detail: error.to_string(),
+    }));
+    Ok(steps)
+}
+
+/// What a try works with.
+pub(super) struct Trial<'a> {
+    pub target: &'a Target,
+    pub plan: &'a Plan,
+    pub access: &'a Access,
+    pub header: &'a Header,
+    pub held: &'a HeldRun,
+    pub listener: &'a Listener<'a>,
+    pub stop: &'a Stop,
+}
+
+impl Trial<'_> {
+    /// A try that nobody asked for, and the warnings that come of it. What does not work is an error.
+    pub(super) async fn unasked(&self, occasion: Occasion) -> Result<Vec<String>, Cause> {
+        let steps = self.steps(occasion.depth(), Some(AUTOMATIC_TIME)).await?;
+        let failing: Vec<CheckStep> = failing(&steps).cloned().collect();
+        if !failing.is_empty() {
+            return Err(Cause::Unready {
+                occasion: occasion.in_words(),
+                class: class(&steps),
+                failing,
+            });
+        }
+        let skipped = steps
+            .iter()
+            .filter(|step| step.outcome == StepOutcome::Skipped);
+        Ok(match occasion {
+            Occasion::FirstUse => skipped
+                .map(|step| format!("{}: {}: {}", occasion.in_words(), step.name, step.detail))
+                .collect(),
+            Occasion::NoRows => Vec::new(),
+        })
+    }
+
+    /// Every step, and one more where something could not be cleaned up.
+    async fn steps(
+        &self,
+        depth: CheckDepth,
+        limit: Option<Duration>,
+    ) -> Result<Vec<CheckStep>, Cause> {
+        let run = self.header.run(target::attempt_id()?);
+        let origin = self.target.origin(self.header, &run.attempt);
+        let journal = Box::new(self.held.journal(&origin)?);
+        let session = self
+            .target
+            .session(&run, self.plan, self.access, journal, self.listener)?;
+        let out_of_patience = async {
+            match limit {
+                Some(limit) => tokio::time::sleep(limit).await,
+                None => std::future::pending().await,
+            }
+        };
+        let outcome = tokio::select! {
+            steps = session.check(depth) => steps.map_err(Cause::from),
+            _ = self.stop.asked() => Err(Cause::Cancelled),
+            () = out_of_patience => Ok(vec![out_of_time()]),
+        };
+        session.close().await;
+        let left_open = self.clean_up().await;
+        let mut steps = outcome?;
+        if !left_open.is_empty() {
+            steps.push(CheckStep {
+                name: "clean up".to_owned(),
+                outcome: StepOutcome::Unavailable,
+                detail: format!(
+                    "left open, and cleaned up by the next run: {}",
+                    left_open.join(", ")
+                ),
+            });
+        }
+        Ok(steps)
+    }
+
+    /// What could not be cleaned up, of this try and of earlier ones.
+    async fn clean_up(&self) -> Vec<String> {
+        let sweep = Sweep {
+            target: self.target,
+            access: self.access,
+            listener: self.listener,
+            stop: self.stop,
+        };
+        let mut recovery = Recovery::default();
+        if let Err(error) = sweep.one(self.held, &mut recovery).await {
+            recovery.left_open.push(error.to_string());
+        }
+        recovery.left_open
+    }
+}
+
+/// Those that did not work.
+pub fn failing(steps: &[CheckStep]) -> impl Iterator<Item = &CheckStep> {
+    let fails =
+        |step: &&CheckStep| matches!(step.outcome, StepOutcome::Failed | StepOutcome::Unavailable);
+    steps.iter().filter(fails)
+}
+
+/// What failing steps come to: worth retrying only when every failure may pass by itself.
+pub fn class(steps: &[CheckStep]) -> Class {
+    let for_good = |step: &CheckStep| step.outcome == StepOutcome::Failed;
+    if steps.iter().any(for_good) {
+        Class::Failed
+    } else {
+        Class::Retryable
+    }
+}
+
+fn out_of_time() -> CheckStep {
+    CheckStep {
+        name: "check".to_owned(),
+        outcome: StepOutcome::Unavailable,
+        detail: format!(
+            "took longer than {} s: the store, or a proxy before it, answers too slowly",
+            AUTOMATIC_TIME.as_secs()
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_try_that_nobody_waited_for_is_a_step_worth_retrying() {
+        let step = out_of_time();
+        assert_eq!(
+            step.detail,
+            "took longer than 120 s: the store, or a proxy before it, answers too slowly"
+        );
+        assert_eq!(class(&[step]), Class::Retryable);
+    }
+}

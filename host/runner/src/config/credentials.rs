@@ -1,0 +1,167 @@
+//! How a destination signs: with keys of its own, or with this machine's credentials where it asks for them by name.
+//! One of the two must be there and both must not. Repeats nothing of a key.
+
+use std::path::Path;
+
+use super::problem::Place;
+use super::section::Section;
+use crate::credentials::{AssumeRole, ChainOptions, CredentialSettings};
+use batch_export_sandbox::credentials::{Credentials, Secret};
+
+/// The keys that the host signs with: no plugin ever gets them, whatever its schema says.
+const ID: &str = "aws_access_key_id";
+const KEY: &str = "aws_secret_access_key";
+const TOKEN: &str = "aws_session_token";
+
+/// What a person can write, both ways.
+const WAYS: &str = "give aws_access_key_id and aws_secret_access_key, such as \"${env:NAME}\", or write \
+     credentials = { source = \"host\" } to sign with this machine's own credentials (environment, profile, role, \
+     metadata)";
+
+/// Reads the fields and the table of one destination. `None` leaves at least one problem behind.
+pub fn read(folder: &Path, destination: &mut Section<'_>) -> Option<CredentialSettings> {
+    let keys_at = [ID, KEY, TOKEN]
+        .into_iter()
+        .find_map(|key| destination.place(key));
+    let table_at = destination.place("credentials");
+    let keys = keys_at.and_then(|_| read_keys(destination));
+    let host = read_host(folder, destination);
+    match (keys_at, table_at) {
+        (Some(_), Some(at)) => {
+            destination.problem(
+                at,
+                "credentials",
+                "stands beside keys (aws_…), and only one of the two can sign; remove the other",
+            );
+            None
+        }
+        (Some(_), None) => keys.map(CredentialSettings::Keys),
+        (None, Some(_)) => host.map(CredentialSettings::Host),
+        (None, None) => {
+            let nearly = [ID, KEY]
+                .into_iter()
+                .find_map(|key| destination.nearly(key));
+            let hint = nearly.map_or_else(String::new, |written| {
+                format!("; is `{written}` meant for one of the keys?")
+            });
+            destination.missing("credentials", &format!("{WAYS}{hint}"));
+            None
+        }
+    }
+}
+
+fn read_keys(destination: &mut Section<'_>) -> Option<Credentials> {
+    let places = [ID, KEY, TOKEN].map(|key| destination.place(key));
+    let [id, key, token] = [ID, KEY, TOKEN].map(|name| read_key(name, destination));
+    match places {
+        [None, None, Some(at)] => destination.problem(
+            at,
+            TOKEN,
+            "is set without aws_access_key_id and aws_secret_access_key, which it belongs to; set all three, or none",
+        ),
+        [Some(at), None, _] => half(at, ID, KEY, destination),
+        [None, Some(at), _] => half(at, KEY, ID, destination),
+        _ => {}
+    }
+    // A token that is there and wrong must not be passed over either: the keys alone are another identity.
+    if places[2].is_some() && token.is_none() {
+        return None;
+    }
+    Credentials::new(&id?, key?, token, None).ok()
+}
+
+fn read_key(name: &'static str, destination: &mut Section<'_>) -> Option<Secret> {
+    let (at, text) = destination.secret(name)?;
+    match text.secret().fault_as_key() {
+        None => Some(text.secret().clone()),
+        Some(fault) => {
+            let message = format!("{fault}; correct it where it comes from");
+            destination.problem(at, name, message);
+            None
+        }
+    }
+}
+
+fn half(at: Place, present: &str, missing: &'static str, destination: &mut Section<'_>) {
+    let hint = destination
+        .nearly(missing)
+        .map_or_else(String::new, |written| {
+            format!("; is `{written}` meant for it?")
+        });
+    destination.problem(
+        at,
+        missing,
+        format!("is missing, and {present} is set; keys come in pairs{hint}"),
+    );
+}
+
+#[derive(Clone, Copy)]
+enum Source {
+    /// Whatever this machine has.
+    Host,
+}
+
+fn read_host(folder: &Path, destination: &mut Section<'_>) -> Option<ChainOptions> {
+    let mut section = destination.section("credentials")?;
+    let source = section.choice("source", &[("host", Source::Host)]);
+    if source.is_none() {
+        section.missing(
+            "source",
+            "write source = \"host\" to sign with this machine's own credentials",
+        );
+    }
+    let mut text = |key| section.text(key).map(|(_, value)| value);
+    let profile = text("profile");
+    let profile_file = text("profile_file").map(|path| folder.join(path));
+    let role_arn = text("role_arn");
+    let external_id = text("external_id");
+    let session_name = text("session_name");
+    let sts_endpoint_url = section.parsed("sts_endpoint_url", sts_endpoint);
+    if role_arn.is_none() {
+        for (key, set) in [
+            ("external_id", external_id.is_some()),
+            ("session_name", session_name.is_some()),
+            ("sts_endpoint_url", sts_endpoint_url.is_some()),
+        ] {
+            if set {
+                let at = section.at;
+                section.problem(
+                    at,
+                    key,
+                    "means nothing without role_arn; set that, or remove it",
+                );
+            }
+        }
+    }
+    section.finish();
+    source.map(|Source::Host| ChainOptions {
+        // The destination's region is one of the plugin's fields: whoever opens the chain adds it.
+        region: None,
+        profile,
+        profile_file,
+        sts_endpoint_url,
+        assume_role: role_arn.map(|role_arn| AssumeRole {
+            role_arn,
+            external_id,
+            session_name,
+        }),
+    })
+}
+
+/// A URL may hold a password where it should not, so no message repeats it.
+fn sts_endpoint(text: &str) -> Result<String, String> {
+    match url::Url::parse(text) {
+        Ok(url)
+            if matches!(url.scheme(), "http" | "https")
+                && url.has_host()
+                && url.username().is_empty()
+                && url.password().is_none() =>
+        {
+            Ok(text.to_owned())
+        }
+        _ => Err(
+            "is not the address of a server; write it like https://sts.eu-central-1.amazonaws.com"
+                .to_owned(),
+        ),
+    }
+}

@@ -1,0 +1,22 @@
+//! Where the long-lived secrets of a destination come from: keys of its own, or the host's where they are asked for by
+//! name. Never passes over a source that is only half set up.
+
+mod carry;
+mod chain;
+mod chosen;
+#[cfg(test)]
+mod tests;
+
+pub use chain::{AssumeRole, Chain, ChainOptions};
+
+use batch_export_sandbox::credentials::Credentials;
+
+/// Where a destination's configuration says that its credentials come from: there is no default, because a default
+/// would sign with the identity of this machine for whoever forgot a key.
+#[derive(Debug, Clone)]
+pub enum CredentialSettings {
+    /// Keys of its own.
+    Keys(Credentials),
+    /// This machine's own credentials, asked for by name.
+    Host(ChainOptions),
+}

@@ -1,0 +1,144 @@
+//! Loads a plugin: looked at first, compiled by a child process with little memory and time, kept for the next command.
+//! Asks it what it is and nothing else.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::runtime::Handle;
+
+use super::error::Cause;
+use crate::component::Component;
+use batch_export_sandbox::capability::network::Network;
+use batch_export_sandbox::contract::Description;
+use batch_export_sandbox::{
+    CacheFolder, CompileCache, LoadError, Plugin, Sandbox, SandboxOptions, compile_in_child,
+    compile_key, examine,
+};
+use batch_export_system::child;
+
+/// A plugin that is loaded, with what it says of itself.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    pub plugin: Plugin,
+    pub description: Description,
+    /// The configuration's JSON Schema.
+    pub schema: Value,
+}
+
+/// Where this process finds compiled code.
+enum Place {
+    Kept(CacheFolder),
+    /// For this process only, because nothing can be kept: deleted when dropped.
+    Temporary {
+        folder: CacheFolder,
+        _made: TempDir,
+    },
+    /// Nothing can be written at all.
+    Nowhere,
+}
+
+impl Place {
+    /// The user's cache, or another way for now; the second is why.
+    fn find() -> (Self, Option<String>) {
+        let problem = match CacheFolder::of_user() {
+            Ok(folder) => return (Place::Kept(folder), None),
+            Err(problem) => problem,
+        };
+        let temporary = tempfile::tempdir().ok().and_then(|made| {
+            let folder = CacheFolder::at(made.path()).ok()?;
+            Some(Place::Temporary {
+                folder,
+                _made: made,
+            })
+        });
+        (temporary.unwrap_or(Place::Nowhere), Some(problem))
+    }
+
+    fn folder(&self) -> Option<&CacheFolder> {
+        match self {
+            Place::Kept(folder) | Place::Temporary { folder, .. } => Some(folder),
+            Place::Nowhere => None,
+        }
+    }
+}
+
+/// Compiles a component, unless that was done earlier, and asks it what it is. `tell` is given lines for a person who
+/// waits.
+pub async fn load(
+    component: &Component,
+    network: Network,
+    tell: &(dyn Fn(&str) + Sync),
+) -> Result<Loaded, Cause> {
+    let failed = |error| Cause::Load {
+        component: component.name.clone(),
+        error,
+    };
+    examine(&component.bytes).map_err(failed)?;
+    let (place, problem) = Place::find();
+    let compile_cache = match place.folder() {
+        Some(folder) => CompileCache::Folder(folder.path().to_path_buf()),
+        None => CompileCache::Off,
+    };
+    let sandbox = Sandbox::new(
+        &SandboxOptions {
+            compile_cache,
+            ..SandboxOptions::default()
+        },
+        Handle::current(),
+        network,
+    )?;
+    let bytes: Arc<[u8]> = Arc::from(&*component.bytes);
+    let key = compile_key(&sandbox, &bytes);
+    let is_known = place.folder().is_some_and(|folder| folder.knows(&key));
+    if !is_known {
+        if let Some(problem) = &problem {
+            tell(&format!("warning: {problem}"));
+        }
+        tell(&waiting(&component.name, bytes.len(), &place));
+        if let Some(folder) = place.folder()
+            && child::is_available()
+        {
+            compile_in_child(folder.path(), &bytes)
+                .await
+                .map_err(failed)?;
+        }
+    }
+    // What a child compiled is only read here.
+    let loading = tokio::task::spawn_blocking(move || sandbox.load(&bytes));
+    let plugin = loading
+        .await
+        .unwrap_or_else(|error| Err(LoadError::Compiler(error.to_string())))
+        .map_err(failed)?;
+    if let Some(folder) = place.folder()
+        && !is_known
+    {
+        folder.remember(&key);
+    }
+    let description = plugin.describe().await?;
+    let schema = serde_json::from_str(&description.configuration_schema).map_err(|error| {
+        Cause::Description {
+            component: component.name.clone(),
+            problem: error.to_string(),
+        }
+    })?;
+    Ok(Loaded {
+        plugin,
+        description,
+        schema,
+    })
+}
+
+/// Core-seconds that compiling a MiB of a plugin takes, measured on the S3 destination, for a message only.
+const CORE_SECONDS_PER_MIB: usize = 4;
+
+fn waiting(name: &str, bytes: usize, place: &Place) -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mib = bytes.div_ceil(1 << 20);
+    let seconds = (mib * CORE_SECONDS_PER_MIB).div_ceil(cores);
+    let kept = match place {
+        Place::Kept(folder) => format!("the first time; kept in {}", folder.path().display()),
+        Place::Temporary { .. } | Place::Nowhere => "each time".to_owned(),
+    };
+    format!("compiling {name}, about {seconds} s {kept}")
+}

@@ -1,0 +1,182 @@
+//! What the host believes of a plugin's plan and report: only what its own counts and the operator's configuration bear
+//! out. Sends nothing and repairs nothing.
+
+use std::collections::HashSet;
+
+use super::error::Cause;
+use batch_export_sandbox::Session;
+use batch_export_sandbox::contract::{ExportedFile, Plan, Report};
+use batch_export_sandbox::egress::policy::Policy;
+use batch_export_source::Tally;
+
+/// Bytes of a part of a multipart upload that S3 takes.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
+const PART_BYTES: std::ops::RangeInclusive<u64> = 5 << 20..=5 << 30;
+/// What stands for a file's number in a plan's second key.
+const NUMBER: &str = "{n}";
+
+/// The keys that a plan names must be the run's own: whatever reads or shows them later relies on it.
+pub fn of_plan(plan: &Plan, policy: &Policy) -> Result<(), Cause> {
+    let doubt = |what: String| {
+        Err(Cause::Disbelieved(format!(
+            "{what}; nothing was sent; report this to the plugin's author"
+        )))
+    };
+    if plan.keys.is_empty() {
+        return doubt("the plugin's plan names no file".to_owned());
+    }
+    if !PART_BYTES.contains(&plan.part_size_bytes) {
+        return doubt(format!(
+            "the plugin's plan has parts of {} bytes, and uploads have parts of {} to {}",
+            plan.part_size_bytes,
+            PART_BYTES.start(),
+            PART_BYTES.end()
+        ));
+    }
+    for key in plan.keys.iter().chain(&plan.manifest_key) {
+        if let Err(rule) = policy.check_key(&key.replace(NUMBER, "0")) {
+            return doubt(format!("the plugin's plan names the key `{key}`, {rule}"));
+        }
+    }
+    Ok(())
+}
+
+/// What the host itself carried for an instance.
+#[derive(Debug, Clone, Copy)]
+pub struct Carried {
+    /// Requests, refused ones included.
+    pub requests: u64,
+    /// Bytes of bodies.
+    pub bytes: u64,
+}
+
+impl Carried {
+    /// By a session so far.
+    pub fn by(session: &Session) -> Self {
+        let traffic = session.traffic();
+        Carried {
+            requests: traffic.requests(),
+            bytes: traffic.body_bytes_sent(),
+        }
+    }
+}
+
+/// The report of a run must add up to what the source read and the host supplied, and its files must be the run's own:
+/// a plugin that loses rows must not go unnoticed. Answers the bytes of all files.
+pub fn of_report(
+    report: &Report,
+    plan: &Plan,
+    policy: &Policy,
+    tally: &Tally,
+    rows_supplied: u64,
+    carried: Carried,
+) -> Result<u64, Cause> {
+    counts(report, tally, rows_supplied)
+        .and_then(|()| files(report, plan, policy))
+        .and_then(|bytes| sent(report, bytes, policy, carried))
+        .map_err(|doubt| {
+            Cause::Miscounted(format!(
+                "{doubt}; do not use the files of this run, and report this to the plugin's author"
+            ))
+        })
+}
+
+fn counts(report: &Report, tally: &Tally, rows_supplied: u64) -> Result<(), String> {
+    if tally.rows_kept() != Some(rows_supplied) {
+        return Err(format!(
+            "the source read {} rows and omitted {} of other times, {} without a time and {} of other events, but {rows_supplied} were supplied",
+            tally.rows_read,
+            tally.rows_outside_interval,
+            tally.rows_without_time,
+            tally.rows_of_other_events
+        ));
+    }
+    if report.rows_received != rows_supplied {
+        return Err(format!(
+            "the plugin reported {} rows, {rows_supplied} were supplied",
+            report.rows_received
+        ));
+    }
+    let accounted = report.rows_exported.checked_add(report.rows_filtered);
+    if accounted != Some(report.rows_received) {
+        return Err(format!(
+            "of {rows_supplied} rows, the plugin reported {} exported and {} filtered, which is {}",
+            report.rows_exported,
+            report.rows_filtered,
+            accounted.map_or_else(|| "more than can be counted".to_owned(), |n| n.to_string())
+        ));
+    }
+    if report.rows_filtered > 0 {
+        return Err(format!(
+            "the plugin omitted {} of {rows_supplied} rows as filtered, but include_events and exclude_events were applied before they were supplied",
+            report.rows_filtered
+        ));
+    }
+    let in_files = sum(report, |file| file.rows);
+    if in_files != Some(report.rows_exported) {
+        return Err(format!(
+            "the plugin reported {} rows exported, but its files hold {}",
+            report.rows_exported,
+            in_files.map_or_else(|| "more than can be counted".to_owned(), |n| n.to_string())
+        ));
+    }
+    Ok(())
+}
+
+/// Whatever is in a file has left through the host at least once, unless an equal object may stay as it is.
+fn sent(report: &Report, bytes: u64, policy: &Policy, carried: Carried) -> Result<u64, String> {
+    if bytes > carried.bytes && !policy.never_overwrites() {
+        return Err(format!(
+            "the plugin reported files of {bytes} bytes, but sent {} in all",
+            carried.bytes
+        ));
+    }
+    if report.requests > carried.requests || report.retries > report.requests {
+        return Err(format!(
+            "the plugin reported {} requests, {} of them repeated, but made {}",
+            report.requests, report.retries, carried.requests
+        ));
+    }
+    Ok(bytes)
+}
+
+fn sum(report: &Report, count: impl Fn(&ExportedFile) -> u64) -> Option<u64> {
+    let mut counts = report.files.iter().map(count);
+    counts.try_fold(0_u64, u64::checked_add)
+}
+
+fn files(report: &Report, plan: &Plan, policy: &Policy) -> Result<u64, String> {
+    let mut seen = HashSet::new();
+    for file in &report.files {
+        let key = &file.key;
+        policy
+            .check_key(key)
+            .map_err(|rule| format!("the plugin reported the file `{key}`, {rule}"))?;
+        if !seen.insert(key.as_str()) || Some(key) == report.manifest_key.as_ref() {
+            return Err(format!("the plugin reported the key `{key}` twice"));
+        }
+        if file.rows == 0 || file.bytes == 0 {
+            return Err(format!(
+                "the plugin reported the file `{key}` with {} rows and {} bytes, and no export writes an empty file",
+                file.rows, file.bytes
+            ));
+        }
+    }
+    if report.manifest_key.is_some() && report.manifest_key != plan.manifest_key {
+        return Err(format!(
+            "the plugin reported the manifest `{}`, but planned {}",
+            report.manifest_key.as_deref().unwrap_or_default(),
+            plan.manifest_key
+                .as_ref()
+                .map_or_else(|| "none".to_owned(), |key| format!("`{key}`"))
+        ));
+    }
+    if report.manifest_key.is_none() && plan.manifest_key.is_some() && !report.files.is_empty() {
+        return Err("the plugin planned a manifest, but reported none".to_owned());
+    }
+    sum(report, |file| file.bytes)
+        .ok_or_else(|| "the plugin reported files of more bytes than can be counted".to_owned())
+}
+
+#[cfg(test)]
+mod tests;

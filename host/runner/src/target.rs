@@ -1,0 +1,421 @@
+//! A destination joined with its plugin: the configuration without its secrets, the policy, the network and the
+//! credentials that sessions get. Runs nothing but the plugin's pure exports.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::Listener;
+use super::error::Cause;
+use super::loading::Loaded;
+use super::proof;
+use super::state::{Header, Origin};
+use super::sweep;
+use crate::config::{CheckMode, Config, Destination, Problem, Problems, near_miss};
+use crate::credentials::{Chain, ChainOptions, CredentialSettings};
+use batch_export_sandbox::capability::Capabilities;
+use batch_export_sandbox::capability::journal::Journal;
+use batch_export_sandbox::capability::network::Network;
+use batch_export_sandbox::contract::{self, Failure, Plan, Run};
+use batch_export_sandbox::credentials::CredentialSource;
+use batch_export_sandbox::egress::Grants;
+use batch_export_sandbox::egress::policy::{POLICY_FIELDS, Policy, PolicyError};
+use batch_export_sandbox::{CallError, Limits, Plugin, Session};
+use batch_export_source::interval::Interval;
+use batch_export_source::{EVENT_LISTS, EventFilter, SourceSettings};
+
+/// The host's own keys of a destination, for hints.
+const HOST_KEYS: [&str; 7] = [
+    "model",
+    "custom_model",
+    "source",
+    "check",
+    "egress",
+    "limits",
+    "credentials",
+];
+
+/// What runs of one destination are made from. Cheap to clone.
+#[derive(Clone)]
+pub struct Target {
+    pub name: String,
+    pub model: String,
+    pub source: SourceSettings,
+    pub check: CheckMode,
+    pub limits: Limits,
+    pub plugin: Plugin,
+    /// A JSON object without secrets.
+    configuration: Arc<str>,
+    public: Arc<Value>,
+    /// The fields that the host itself goes by, as the operator wrote them.
+    operator: Arc<Value>,
+    destination: Arc<Destination>,
+    properties: Arc<BTreeSet<String>>,
+    file: Arc<Path>,
+    /// Names of all destinations in the file.
+    destinations: Arc<BTreeSet<String>>,
+}
+
+/// Without the values of fields: variables may have put secrets into any of them.
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target")
+            .field("name", &self.name)
+            .field("model", &self.model)
+            .field("fields", &self.destination.fields)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What sessions need beyond the configuration.
+pub struct Access {
+    pub(crate) network: Network,
+    pub(crate) credentials: CredentialSource,
+}
+
+impl Target {
+    pub fn new(
+        config: &Config,
+        destination: &Arc<Destination>,
+        loaded: &Loaded,
+    ) -> Result<Self, Cause> {
+        let properties: BTreeSet<String> = loaded.schema["properties"]
+            .as_object()
+            .map(|properties| properties.keys().cloned().collect())
+            .unwrap_or_default();
+        let (public, mistyped) = destination.fields.open(&secret_fields(&loaded.schema));
+        let problem = |field: &str, message: String| {
+            Problem::new(
+                destination.fields.place(field),
+                format!("destinations.{}.{field}", destination.name),
+                message,
+            )
+        };
+        let mut problems: Vec<Problem> = mistyped
+            .iter()
+            .map(|field| problem(field, "expected a string".to_owned()))
+            .collect();
+        if let CredentialSettings::Host(options) = &destination.credentials {
+            let fault = options.environment_fault(&|name| std::env::var(name).ok());
+            problems.extend(fault.map(|fault| problem("credentials", fault)));
+        }
+        Problems::check(&config.file, problems)?;
+        Ok(Self {
+            name: destination.name.clone(),
+            model: destination.model.clone(),
+            source: destination.source.clone(),
+            check: destination.check,
+            limits: destination.limits.clone(),
+            plugin: loaded.plugin.clone(),
+            configuration: public.to_string().into(),
+            public: Arc::new(public),
+            operator: Arc::new(operator_fields(
+                &destination.fields.open(&BTreeSet::new()).0,
+            )),
+            destination: Arc::clone(destination),
+            properties: Arc::new(properties),
+            file: config.file.as_path().into(),
+            destinations: Arc::new(config.destinations.iter().map(|d| d.name.clone()).collect()),
+        })
+    }
+
+    /// The same destination with what its plugin was configured with earlier. Its secrets and the operator's rules are
+    /// today's.
+    pub(super) fn configured(&self, configuration: Value) -> Self {
+        Self {
+            configuration: configuration.to_string().into(),
+            operator: Arc::new(operator_fields(&configuration)),
+            public: Arc::new(configuration),
+            ..self.clone()
+        }
+    }
+
+    /// In which fields an earlier configuration differs from today's.
+    pub(super) fn differing(&self, earlier: &Value) -> String {
+        sweep::differing(earlier, &self.public)
+    }
+
+    /// Whether the configuration file has a destination of that name.
+    pub(super) fn knows(&self, destination: &str) -> bool {
+        self.destinations.contains(destination)
+    }
+
+    /// The configuration file.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// What the notes of an attempt belong to.
+    pub(super) fn origin(&self, header: &Header, attempt: &str) -> Origin {
+        Origin::new(
+            header.clone(),
+            attempt.to_owned(),
+            Value::clone(&self.public),
+        )
+    }
+
+    /// What a run will do; the plugin's problems come back with the lines of the file.
+    pub async fn plan(&self, run: &Run) -> Result<Plan, Cause> {
+        match self.plugin.plan(&self.configuration, run).await {
+            Ok(plan) => Ok(plan),
+            Err(CallError::Failed(Failure::Config(problems))) => Err(self.placed(
+                &problems,
+                &CallError::Failed(Failure::Config(problems.clone())),
+            )),
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    fn placed(&self, problems: &[contract::Problem], whole: &CallError) -> Cause {
+        let fields = &self.destination.fields;
+        let placed = problems
+            .iter()
+            .map(|problem| {
+                let known = self.properties.contains(&problem.field);
+                let hint = near_miss(&problem.field, HOST_KEYS)
+                    .filter(|_| !known)
+                    .map(|near| format!("; did you mean the host's `{near}`?"))
+                    .unwrap_or_default();
+                let field = match problem.field.as_str() {
+                    "" => format!("destinations.{}", self.name),
+                    field => format!("destinations.{}.{field}", self.name),
+                };
+                Problem {
+                    at: fields.place(&problem.field),
+                    field,
+                    message: fields.redacted(&problem.field, &problem.message) + &hint,
+                    allowed: problem
+                        .allowed
+                        .as_deref()
+                        .map(|allowed| fields.redacted(&problem.field, allowed)),
+                }
+            })
+            .collect();
+        match Problems::check(&self.file, placed) {
+            Err(error) => error.into(),
+            // The plugin called the configuration wrong without a problem: all there is to say is that.
+            Ok(()) => whole.clone().into(),
+        }
+    }
+
+    /// Which events the operator wants: from the configuration itself, never from what a plugin says.
+    pub fn events(&self) -> Result<EventFilter, Cause> {
+        EventFilter::of(&self.operator, &self.model).map_err(|error| {
+            let field = error.field;
+            let problem = Problem::new(
+                self.destination.fields.place(field),
+                format!("destinations.{}.{field}", self.name),
+                error.message,
+            );
+            match Problems::check(&self.file, vec![problem]) {
+                Err(error) => error.into(),
+                Ok(()) => Cause::Disbelieved(format!("{field} cannot be applied")),
+            }
+        })
+    }
+
+    /// Where one run may send and sign, by the operator's configuration alone.
+    pub fn policy(&self, run: &Run) -> Result<Policy, Cause> {
+        Policy::for_run(&self.operator, &self.destination.egress, run)
+            .map_err(|error| self.policy_problem(error))
+    }
+
+    /// Decides with which network and credentials sessions work. Sends nothing.
+    pub fn access(&self) -> Result<Access, Cause> {
+        let destination = &self.destination;
+        let network = Network::new(&destination.network)?;
+        let credentials = match &destination.credentials {
+            CredentialSettings::Keys(keys) => CredentialSource::Static(keys.clone()),
+            CredentialSettings::Host(options) => {
+                let options = ChainOptions {
+                    region: self.public["region"].as_str().map(str::to_owned),
+                    ..options.clone()
+                };
+                CredentialSource::Renewable(Arc::new(Chain::new(&network, options)?))
+            }
+        };
+        Ok(Access {
+            network,
+            credentials,
+        })
+    }
+
+    /// What sessions of an earlier configuration may reach, by today's rules and with today's credentials. The host's
+    /// own credentials are today's choice for today's endpoint: an earlier one never gets them.
+    pub(super) fn access_earlier(&self, earlier: &Self, now: &Access) -> Result<Access, Cause> {
+        let field = "endpoint_url";
+        let is_elsewhere = earlier.public[field] != self.public[field];
+        if is_elsewhere && matches!(now.credentials, CredentialSource::Renewable(_)) {
+            return Err(self.policy_problem(PolicyError::Field {
+                field,
+                message:
+                    "was another one then, and the host's own credentials are for today's only"
+                        .to_owned(),
+            }));
+        }
+        Ok(Access {
+            network: now.network.clone(),
+            credentials: now.credentials.clone(),
+        })
+    }
+
+    /// Whether a plan is one that this host carries out: the operator's policy covers what it asks for, its keys are
+    /// the run's own, and the event lists can be applied. Neither reads certificates nor asks for credentials.
+    pub fn grants(&self, run: &Run, plan: &Plan) -> Result<(), Cause> {
+        let policy = self.policy(run)?;
+        Grants::decide(&plan.grants, &plan.signing, &policy)?;
+        proof::of_plan(plan, &policy)?;
+        self.events()?;
+        Ok(())
+    }
+
+    fn policy_problem(&self, error: PolicyError) -> Cause {
+        let error = match error {
+            PolicyError::Field { field, message } => PolicyError::Field {
+                message: self.destination.fields.redacted(field, &message),
+                field,
+            },
+            other => other,
+        };
+        Cause::Policy {
+            destination: self.name.clone(),
+            error,
+        }
+    }
+
+    /// A fresh instance, granted what the plan asks for as far as the policy allows this very run.
+    pub fn session(
+        &self,
+        run: &Run,
+        plan: &Plan,
+        access: &Access,
+        journal: Box<dyn Journal>,
+        listener: &Listener<'_>,
+    ) -> Result<Session, Cause> {
+        let capabilities = Capabilities {
+            grants: Grants::decide(&plan.grants, &plan.signing, &self.policy(run)?)?,
+            network: access.network.clone(),
+            credentials: access.credentials.clone(),
+            journal,
+            log: listener.log.clone(),
+            observer: listener.requests.clone(),
+        };
+        Ok(self.plugin.start(
+            run.clone(),
+            &self.configuration,
+            capabilities,
+            self.limits.clone(),
+        )?)
+    }
+
+    /// Tells settings apart that have to be tried anew: what the plugin is configured with and whose keys sign.
+    /// A hash; of credentials only their names go into it.
+    pub fn fingerprint(&self) -> String {
+        let destination = &self.destination;
+        let whole = format!(
+            "{}\n{}\n{:?}",
+            self.name, self.public, destination.credentials
+        );
+        hexadecimal(&Sha256::digest(whole.as_bytes()))
+    }
+
+    /// What identifies a run of this destination.
+    pub fn header(&self, interval: Interval) -> Header {
+        Header {
+            destination: self.name.clone(),
+            id: run_id(&self.name, &self.model, interval),
+            model: self.model.clone(),
+            start_micros: interval.start().map(|start| start.0),
+            end_micros: interval.end().0,
+        }
+    }
+}
+
+/// The fields that the host goes by. A plugin whose schema calls one of them a secret must not make it vanish, so they
+/// are taken from the file itself.
+fn operator_fields(all: &Value) -> Value {
+    all.as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(name, _)| {
+            POLICY_FIELDS.contains(&name.as_str()) || EVENT_LISTS.contains(&name.as_str())
+        })
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// Names of the fields that the schema marks `writeOnly`. The keys are none of them any more: the host took them out.
+fn secret_fields(schema: &Value) -> BTreeSet<String> {
+    schema["properties"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(_, property)| property["writeOnly"] == Value::Bool(true))
+        .map(|(name, _)| name.clone())
+        .collect()
+}
+
+/// Characters of a destination's name that a run id repeats for people.
+const ID_NAME_CHARS: usize = 32;
+/// Hexadecimal digits of the hash in a run id: 96 bits tell all runs ever apart.
+const ID_HASH_DIGITS: usize = 24;
+
+/// The same for every attempt and rerun: name, model and interval, readable in front, hashed behind.
+pub fn run_id(destination: &str, model: &str, interval: Interval) -> String {
+    let start = interval
+        .start()
+        .map_or_else(|| "START".to_owned(), |start| start.0.to_string());
+    let whole = format!("{destination}\n{model}\n{start}\n{}", interval.end().0);
+    let hash = hexadecimal(&Sha256::digest(whole.as_bytes()));
+    let name: String = destination
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .take(ID_NAME_CHARS)
+        .collect();
+    format!("{name}-{}", &hash[..ID_HASH_DIGITS])
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A name for one attempt that no other has: from the operating system's randomness, so that copies of a machine,
+/// which begin with the same memory, share none.
+pub fn attempt_id() -> Result<String, Cause> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| Cause::Randomness(error.to_string()))?;
+    Ok(hexadecimal(&bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn run_ids_are_stable_and_tell_destination_model_and_interval_apart() {
+        let hour = Interval::parse("2023-07-28T00:00Z", "2023-07-28T01:00Z").expect("an hour");
+        let open = Interval::parse("START", "2023-07-28T01:00Z").expect("open");
+        assert_eq!(
+            run_id("my_archive", "events", hour),
+            run_id("my_archive", "events", hour)
+        );
+        let ids = BTreeSet::from([
+            run_id("my_archive", "events", hour),
+            run_id("my_archive", "persons", hour),
+            run_id("my-archive", "events", hour),
+            run_id("my_archive", "events", open),
+        ]);
+        assert_eq!(ids.len(), 4);
+        for id in ids {
+            assert!(id.starts_with("my-archive-") && id.len() <= 128, "{id}");
+            assert!(
+                id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'),
+                "{id}"
+            );
+        }
+    }
+}

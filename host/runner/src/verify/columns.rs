@@ -1,0 +1,160 @@
+//! Checks a Parquet file: its footer, its row groups, every page decoded, and, where the source's rows are at hand,
+//! the values that they have, column by column. Holds one batch at a time.
+
+use std::error::Error;
+use std::fs::File;
+
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::datatypes::Schema;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use super::expected::Rows;
+use super::report::{FileOutcome, quoted, shown};
+use super::stored::as_stored;
+use super::{Snapshot, Watch};
+use batch_export_source::SourceError;
+
+/// Rows decoded at once.
+const BATCH_ROWS: usize = 4_096;
+
+/// Reads a whole file. `Ok(false)` when it could not be read to its end: what follows it cannot be lined up.
+pub fn check(
+    file: File,
+    schema: &mut Option<Schema>,
+    mut rows: Option<&mut Rows>,
+    outcome: &mut FileOutcome,
+    watch: &Watch,
+    before: Snapshot,
+) -> Result<bool, SourceError> {
+    let builder = match ParquetRecordBatchReaderBuilder::try_new(file) {
+        Ok(builder) => builder,
+        Err(error) => {
+            outcome.fault(format!("its Parquet footer cannot be read: {error}"));
+            return Ok(false);
+        }
+    };
+    outcome.row_groups = Some(builder.metadata().num_row_groups() as u64);
+    let promised = builder.metadata().file_metadata().num_rows();
+    let found = builder.schema().as_ref().clone();
+    check_schema(&found, schema, rows.as_deref(), outcome);
+    let comparable = rows
+        .as_deref()
+        .is_some_and(|rows| rows.schema().fields().len() == found.fields().len());
+    let broken = |outcome: &mut FileOutcome, error: &dyn Error| {
+        outcome.fault(format!(
+            "after {} rows, cannot be decoded: {error}",
+            outcome.rows
+        ));
+        Ok(false)
+    };
+    let reader = match builder.with_batch_size(BATCH_ROWS).build() {
+        Ok(reader) => reader,
+        Err(error) => return broken(outcome, &error),
+    };
+    for batch in reader {
+        let batch = match batch {
+            Ok(batch) => batch,
+            Err(error) => return broken(outcome, &error),
+        };
+        if let Some(rows) = &mut rows {
+            compare(&batch, rows, comparable, outcome)?;
+        }
+        outcome.rows += batch.num_rows() as u64;
+        watch(before.with_rows(outcome.rows));
+    }
+    if i64::try_from(outcome.rows) != Ok(promised) {
+        outcome.fault(format!(
+            "its footer promises {promised} rows, {} are in it",
+            outcome.rows
+        ));
+    }
+    Ok(true)
+}
+
+/// The same columns as the first file of the run and, by name, as the source.
+fn check_schema(
+    found: &Schema,
+    first: &mut Option<Schema>,
+    rows: Option<&Rows>,
+    outcome: &mut FileOutcome,
+) {
+    match first {
+        None => *first = Some(found.clone()),
+        Some(first) if first.fields() != found.fields() => {
+            outcome.fault("has other columns than the first file".to_owned());
+        }
+        Some(_) => {}
+    }
+    let names = |schema: &Schema| {
+        let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+        names.join(", ")
+    };
+    if let Some(rows) = rows
+        && names(found) != names(rows.schema())
+    {
+        outcome.fault(format!(
+            "has the columns {}; the source has {}",
+            names(found),
+            names(rows.schema())
+        ));
+    }
+}
+
+/// A batch of the file with as many of the source's rows, which may come in several pieces.
+fn compare(
+    batch: &RecordBatch,
+    rows: &mut Rows,
+    comparable: bool,
+    outcome: &mut FileOutcome,
+) -> Result<(), SourceError> {
+    let mut done = 0;
+    while done < batch.num_rows()
+        && let Some(source) = rows.take(batch.num_rows() - done)?
+    {
+        if comparable {
+            let piece = batch.slice(done, source.num_rows());
+            for ((field, file), source) in batch
+                .schema_ref()
+                .fields()
+                .iter()
+                .zip(piece.columns())
+                .zip(source.columns())
+            {
+                compare_column(field.name(), file, source, done, outcome);
+            }
+            outcome.rows_compared += source.num_rows() as u64;
+        }
+        done += source.num_rows();
+    }
+    Ok(())
+}
+
+fn compare_column(
+    name: &str,
+    file: &ArrayRef,
+    source: &ArrayRef,
+    done: usize,
+    outcome: &mut FileOutcome,
+) {
+    let stored = match as_stored(source, file.data_type()) {
+        Ok(stored) => stored,
+        Err(error) => {
+            let why = quoted(&error.to_string());
+            outcome.fault(format!("the column `{name}` cannot be compared: {why}"));
+            return;
+        }
+    };
+    if stored.to_data() == file.to_data() {
+        return;
+    }
+    for row in 0..file.len() {
+        if stored.slice(row, 1).to_data() != file.slice(row, 1).to_data() {
+            outcome.fault(format!(
+                "row {}, `{name}`: the file has {}, the source {}",
+                outcome.rows + (done + row) as u64 + 1,
+                shown(file, row),
+                shown(source, row)
+            ));
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The rows that files should hold: the source read anew, row after row in step with the files. Changes nothing but to
+//! write dictionaries out as their values.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::take;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+use super::json::{is_json, is_uuid};
+use batch_export_source::model::Model;
+use batch_export_source::{self, Selection, Source, SourceError, SourceSettings, Tally};
+
+/// The source's rows that no file has been found to hold yet.
+pub struct Rows {
+    source: Box<dyn Source>,
+    schema: SchemaRef,
+    /// As the plugin was given it.
+    supplied: SchemaRef,
+    batch: Option<RecordBatch>,
+    /// Next row of the batch.
+    at: usize,
+    taken: u64,
+}
+
+impl Rows {
+    /// Opens the source as a run does. Blocking.
+    pub fn open(
+        settings: &SourceSettings,
+        selection: Selection,
+        model: &str,
+        memory_bytes: u64,
+    ) -> Result<Self, SourceError> {
+        let source = batch_export_source::open_apart(settings, selection, memory_bytes)?;
+        let known = Model::named(model).map(Model::schema);
+        let fields: Vec<Field> = source
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| {
+                let is_json = is_json(field)
+                    || known
+                        .as_ref()
+                        .and_then(|known| known.field_with_name(field.name()).ok())
+                        .is_some_and(is_json);
+                written_field(field, is_json)
+            })
+            .collect();
+        Ok(Rows {
+            supplied: source.schema(),
+            source,
+            schema: Arc::new(Schema::new(fields)),
+            batch: None,
+            at: 0,
+            taken: 0,
+        })
+    }
+
+    /// The columns of every batch; those of JSON are marked.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The columns as the plugin was given them.
+    pub fn supplied(&self) -> &Schema {
+        &self.supplied
+    }
+
+    /// Rows taken so far.
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// What the source read and omitted so far.
+    pub fn tally(&self) -> Tally {
+        self.source.tally()
+    }
+
+    /// At most so many of the next rows; `None` when there are no more. Blocking.
+    pub fn take(&mut self, limit: usize) -> Result<Option<RecordBatch>, SourceError> {
+        loop {
+            if let Some(batch) = &self.batch
+                && self.at < batch.num_rows()
+            {
+                let rows = limit.min(batch.num_rows() - self.at);
+                let taken = batch.slice(self.at, rows);
+                self.at += rows;
+                self.taken += rows as u64;
+                return Ok(Some(taken));
+            }
+            let Some(next) = self.source.next_batch()? else {
+                return Ok(None);
+            };
+            let columns = next
+                .columns()
+                .iter()
+                .map(written_out)
+                .collect::<Result<_, _>>()
+                .map_err(SourceError::Encode)?;
+            let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)
+                .map_err(SourceError::Encode)?;
+            self.batch = Some(batch);
+            self.at = 0;
+        }
+    }
+
+    /// Rows at the end of what was taken last that turned out not to be needed.
+    pub fn give_back(&mut self, rows: usize) {
+        self.at -= rows;
+        self.taken -= rows as u64;
+    }
+
+    /// Takes all that is left, and says how much it was.
+    pub fn rest(&mut self) -> Result<u64, SourceError> {
+        let before = self.taken;
+        while self.take(usize::MAX)?.is_some() {}
+        Ok(self.taken - before)
+    }
+}
+
+fn written_field(field: &Field, is_json: bool) -> Field {
+    let data_type = match field.data_type() {
+        DataType::Dictionary(_, values) => values.as_ref().clone(),
+        other => other.clone(),
+    };
+    let extension = match is_json {
+        true => Some("arrow.json"),
+        false => is_uuid(field).then_some("arrow.uuid"),
+    };
+    let metadata: HashMap<String, String> = extension
+        .map(|name| ("ARROW:extension:name".to_owned(), name.to_owned()))
+        .into_iter()
+        .collect();
+    Field::new(field.name(), data_type, true).with_metadata(metadata)
+}
+
+fn written_out(column: &ArrayRef) -> Result<ArrayRef, arrow::error::ArrowError> {
+    match column.data_type() {
+        DataType::Dictionary(_, _) => {
+            let dictionary = column.as_any_dictionary();
+            take(dictionary.values(), dictionary.keys(), None)
+        }
+        _ => Ok(Arc::clone(column)),
+    }
+}

@@ -1,0 +1,294 @@
+//! What a manifest says, in either form, and what of it is not so. Asks nobody; believes no number of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::marker::PhantomData;
+
+use arrow::datatypes::Schema;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::report::{FileOutcome, quoted};
+use batch_export_source::interval::{Interval, Moment};
+
+/// Bytes of a manifest at most: 10,000 files in the detailed form take up some 10 MiB.
+pub const MANIFEST_LIMIT_BYTES: usize = 64 << 20;
+/// Files that a manifest may list: ten times what a run can write. Each is asked for.
+const MANIFEST_FILES_LIMIT: usize = 100_000;
+/// The version of the detailed form that docs/formats.md describes.
+const DETAILED_VERSION: u64 = 1;
+
+/// A manifest of either form.
+#[derive(Debug, Deserialize)]
+pub struct Manifest {
+    #[serde(deserialize_with = "bounded")]
+    pub files: Vec<String>,
+    version: Option<u64>,
+    model: Option<String>,
+    interval: Option<TimeRange>,
+    run_id: Option<String>,
+    #[serde(default, deserialize_with = "some_bounded")]
+    schema: Option<Vec<Column>>,
+    #[serde(default, deserialize_with = "some_bounded")]
+    file_details: Option<Vec<Details>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct TimeRange {
+    start: Option<String>,
+    end: String,
+}
+
+#[derive(Debug, Deserialize, PartialEq, Eq)]
+struct Column {
+    name: String,
+    #[serde(rename = "type")]
+    data_type: String,
+    nullable: bool,
+}
+
+/// What the detailed form must say of a run.
+pub struct Expected<'a> {
+    /// Whether the destination asks for this form. Where it does not, only what is there is compared.
+    pub detailed: bool,
+    pub model: &'a str,
+    pub run_id: &'a str,
+    pub interval: Interval,
+    /// The columns that the plugin was given, where the source was read.
+    pub schema: Option<&'a Schema>,
+}
+
+/// The same for a list that may be absent, but not null.
+fn some_bounded<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    from: D,
+) -> Result<Option<Vec<T>>, D::Error> {
+    bounded(from).map(Some)
+}
+
+/// A list of at most [`MANIFEST_FILES_LIMIT`] entries: empty texts would make millions out of a few megabytes.
+fn bounded<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+    struct Bounded<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Bounded<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "a list of at most {MANIFEST_FILES_LIMIT} files")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+            let mut entries = Vec::new();
+            while let Some(entry) = list.next_element()? {
+                if entries.len() == MANIFEST_FILES_LIMIT {
+                    return Err(serde::de::Error::invalid_length(entries.len() + 1, &self));
+                }
+                entries.push(entry);
+            }
+            Ok(entries)
+        }
+    }
+    from.deserialize_seq(Bounded(PhantomData))
+}
+
+#[derive(Debug, Deserialize)]
+struct Details {
+    key: String,
+    rows: u64,
+    bytes: u64,
+    etag: String,
+    #[serde(default)]
+    checksum: Option<Listed>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Listed {
+    algorithm: String,
+    value: String,
+}
+
+impl Manifest {
+    /// Bytes that a file has, where the detailed form says so.
+    pub fn bytes_of(&self, index: u64, key: &str) -> Option<u64> {
+        self.details(index, key).map(|details| details.bytes)
+    }
+
+    /// Details stand in the order of the files; where they do not, they are found by their key.
+    fn details(&self, index: u64, key: &str) -> Option<&Details> {
+        let is_it = |details: &&Details| details.key == key;
+        let at = usize::try_from(index).ok()?;
+        let listed = self.file_details.as_deref()?;
+        listed
+            .get(at)
+            .filter(is_it)
+            .or_else(|| listed.iter().find(is_it))
+    }
+
+    /// What the detailed form says wrongly of the run as a whole, or does not say though it is asked for.
+    pub fn misstatements(&self, expected: &Expected<'_>) -> Vec<String> {
+        let mut faults = Vec::new();
+        let mut compare = |name: &str, found: Option<String>, right: String| match found {
+            None if expected.detailed => faults.push(absent(name)),
+            Some(found) if found != right => faults.push(format!(
+                "the manifest says {name} {}, expected {right}",
+                quoted(&found)
+            )),
+            _ => {}
+        };
+        compare(
+            "version",
+            self.version.map(|version| version.to_string()),
+            DETAILED_VERSION.to_string(),
+        );
+        compare("model", self.model.clone(), expected.model.to_owned());
+        compare(
+            "interval",
+            self.interval.as_ref().map(TimeRange::in_words),
+            expected.interval.to_string(),
+        );
+        compare("run_id", self.run_id.clone(), expected.run_id.to_owned());
+        match &self.schema {
+            None if expected.detailed => faults.push(absent("schema")),
+            Some(columns) => faults.extend(
+                expected
+                    .schema
+                    .map_or_else(Vec::new, |schema| other_columns(columns, schema)),
+            ),
+            None => {}
+        }
+        match &self.file_details {
+            None if expected.detailed => faults.push(absent("file_details")),
+            Some(details) => faults.extend(self.misnumbered(details)),
+            None => {}
+        }
+        faults
+    }
+
+    /// Details of a file that are there more than once, or of none. A file without them is told with the file.
+    fn misnumbered(&self, details: &[Details]) -> Vec<String> {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for entry in details {
+            *counts.entry(&entry.key).or_default() += 1;
+        }
+        let files: BTreeSet<&str> = self.files.iter().map(String::as_str).collect();
+        let mut faults = Vec::new();
+        if details.len() != self.files.len() {
+            faults.push(format!(
+                "the manifest has {} entries in file_details for {} files",
+                details.len(),
+                self.files.len()
+            ));
+        }
+        for (key, count) in counts {
+            let key_shown = quoted(key);
+            if !files.contains(key) {
+                faults.push(format!(
+                    "the manifest has file_details of {key_shown}, which is not one of its files"
+                ));
+            } else if count > 1 {
+                faults.push(format!(
+                    "the manifest has {count} entries of {key_shown} in file_details"
+                ));
+            }
+        }
+        faults
+    }
+
+    /// Where a file is not what the detailed form says.
+    /// `asked` is the checksum that the destination asks for.
+    pub fn differences(&self, index: u64, file: &FileOutcome, asked: Option<&str>) -> Vec<String> {
+        let Some(details) = self.details(index, &file.key) else {
+            return match self.file_details {
+                None => Vec::new(),
+                Some(_) => vec!["the manifest lists it without its details".to_owned()],
+            };
+        };
+        let mut faults = Vec::new();
+        let mut compare = |what: &str, listed: String, found: String| {
+            if listed != found {
+                faults.push(format!("the manifest says {what} {listed}, found {found}"));
+            }
+        };
+        compare("rows", details.rows.to_string(), file.rows.to_string());
+        compare("bytes", details.bytes.to_string(), file.bytes.to_string());
+        compare("ETag", quoted(&details.etag), quoted(&file.etag));
+        match (&details.checksum, &file.computed) {
+            (None, _) => faults.extend(asked.map(|algorithm| {
+                format!(
+                    "the manifest has no checksum of it, and the destination asks for {algorithm}"
+                )
+            })),
+            (Some(listed), Some(computed))
+                if computed.algorithm.eq_ignore_ascii_case(&listed.algorithm) =>
+            {
+                compare(
+                    "checksum",
+                    quoted(&listed.value),
+                    computed.right().to_owned(),
+                );
+            }
+            (Some(listed), _) => faults.push(format!(
+                "the manifest's checksum of kind {} cannot be compared",
+                quoted(&listed.algorithm)
+            )),
+        }
+        faults
+    }
+}
+
+impl TimeRange {
+    /// As an interval is written, whatever form its times have.
+    fn in_words(&self) -> String {
+        let start = self.start.as_deref();
+        let parsed = start
+            .map(Moment::parse)
+            .transpose()
+            .and_then(|start| Moment::parse(&self.end).and_then(|end| Interval::new(start, end)));
+        match parsed {
+            Ok(interval) => interval.to_string(),
+            Err(_) => format!("{} to {}", start.unwrap_or("null"), self.end),
+        }
+    }
+}
+
+fn absent(name: &str) -> String {
+    format!("the manifest has no {name}, which manifest = \"detailed\" writes")
+}
+
+/// Where the columns are not those that the plugin was given.
+fn other_columns(columns: &[Column], schema: &Schema) -> Vec<String> {
+    if columns.len() != schema.fields().len() {
+        return vec![format!(
+            "the manifest's schema has {} columns, the source {}",
+            columns.len(),
+            schema.fields().len()
+        )];
+    }
+    let in_words = |column: &Column| {
+        let nulls = if column.nullable {
+            ""
+        } else {
+            ", without nulls"
+        };
+        quoted(&format!("`{}` ({}{nulls})", column.name, column.data_type))
+    };
+    columns
+        .iter()
+        .zip(schema.fields())
+        .filter_map(|(found, field)| {
+            let right = Column {
+                name: field.name().clone(),
+                data_type: field.data_type().to_string(),
+                nullable: field.is_nullable(),
+            };
+            (*found != right).then(|| {
+                format!(
+                    "the manifest's schema says {}, the source has {}",
+                    in_words(found),
+                    in_words(&right)
+                )
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

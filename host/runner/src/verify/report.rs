@@ -1,0 +1,218 @@
+//! What reading back found: per file and as a whole. Bounded in number and length, whatever is wrong with the files.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayData, ArrayRef, make_array};
+use arrow::datatypes::{DataType, FieldRef};
+use arrow::util::display::array_value_to_string;
+use serde::{Serialize, Serializer};
+
+use super::checksum::Computed;
+use batch_export_source::Tally;
+
+/// Faults of one file that are kept; further ones are counted. A shifted row makes every row after it differ.
+const FAULTS_LIMIT: usize = 10;
+/// Faults, and notes, of a run as a whole that are kept; further ones are counted.
+const RUN_LINES_LIMIT: usize = 100;
+/// Characters of a value that a fault repeats.
+const QUOTED_CHARS: usize = 120;
+
+/// What was found in one file.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct FileOutcome {
+    pub key: String,
+    /// Of the object.
+    pub bytes: u64,
+    pub rows: u64,
+    /// Rows whose values were compared with the source's.
+    pub rows_compared: u64,
+    /// Of Parquet files.
+    pub row_groups: Option<u64>,
+    pub etag: String,
+    /// The algorithm of the store's checksum that its bytes were found to have.
+    pub checksum: Option<String>,
+    /// What its bytes come to, for the manifest's word to be compared with.
+    #[serde(skip)]
+    pub(crate) computed: Option<Computed>,
+    pub faults: Vec<String>,
+    /// Faults beyond those listed.
+    pub further_faults: u64,
+    /// It was not downloaded, so nothing else about it can be compared.
+    #[serde(skip)]
+    pub unread: bool,
+}
+
+impl FileOutcome {
+    pub fn new(key: &str) -> Self {
+        FileOutcome {
+            key: key.to_owned(),
+            ..FileOutcome::default()
+        }
+    }
+
+    pub fn fault(&mut self, fault: String) {
+        if self.faults.len() < FAULTS_LIMIT {
+            self.faults.push(fault);
+        } else {
+            self.further_faults += 1;
+        }
+    }
+
+    pub fn passed(&self) -> bool {
+        self.faults.is_empty()
+    }
+}
+
+/// What reading a run back found.
+#[derive(Debug, Clone, Serialize)]
+pub struct VerifyReport {
+    pub destination: String,
+    pub run_id: String,
+    pub model: String,
+    pub file_format: String,
+    pub compression: String,
+    pub manifest_key: Option<String>,
+    /// As it is in the store; null when none is written. In JSON the document itself, or the text when it is not JSON.
+    #[serde(serialize_with = "document")]
+    pub manifest: Option<String>,
+    pub files: Vec<FileOutcome>,
+    pub rows: u64,
+    pub bytes: u64,
+    /// Rows that the source has for the interval; null when it was not read.
+    pub source_rows: Option<u64>,
+    /// What the source read and omitted; null when it was not read to its end.
+    pub source: Option<Tally>,
+    /// What is wrong with the run as a whole.
+    pub faults: Vec<String>,
+    /// Faults of the run as a whole beyond those listed.
+    pub further_faults: u64,
+    /// What a person should know though nothing is wrong.
+    pub notes: Vec<String>,
+    /// Notes beyond those listed.
+    pub further_notes: u64,
+    pub seconds: f64,
+    pub passed: bool,
+}
+
+fn document<S: Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    let document = |text: &String| {
+        serde_json::from_str(text).unwrap_or_else(|_| serde_json::Value::from(text.as_str()))
+    };
+    text.as_ref().map(document).serialize(serializer)
+}
+
+impl VerifyReport {
+    /// Something wrong with the run as a whole.
+    pub fn fault(&mut self, fault: String) {
+        keep(&mut self.faults, &mut self.further_faults, fault);
+    }
+
+    /// Something that a person should know.
+    pub fn note(&mut self, note: String) {
+        keep(&mut self.notes, &mut self.further_notes, note);
+    }
+
+    /// Everything that is wrong.
+    pub fn faults_found(&self) -> u64 {
+        let in_files = self
+            .files
+            .iter()
+            .map(|file| (file.faults.len() as u64).saturating_add(file.further_faults));
+        in_files
+            .fold(self.faults.len() as u64, u64::saturating_add)
+            .saturating_add(self.further_faults)
+    }
+}
+
+fn keep(lines: &mut Vec<String>, further: &mut u64, line: String) {
+    if lines.len() < RUN_LINES_LIMIT {
+        lines.push(line);
+    } else {
+        *further = further.saturating_add(1);
+    }
+}
+
+/// A value of a file in a message: cut, and without control characters.
+pub fn quoted(text: &str) -> String {
+    let mut shown: String = text
+        .chars()
+        .take(QUOTED_CHARS)
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect();
+    if text.chars().nth(QUOTED_CHARS).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// A value of a column in a message.
+pub fn shown(column: &ArrayRef, row: usize) -> String {
+    use arrow::array::Array;
+    if column.is_null(row) {
+        return "null".to_owned();
+    }
+    let value = make_array(zone_as_offset(column.slice(row, 1).to_data()));
+    quoted(&array_value_to_string(&value, 0).unwrap_or_else(|error| error.to_string()))
+}
+
+/// The same values with their times in UTC: names of zones could only be shown with a table of all zones, and a zone
+/// changes no instant.
+fn zone_as_offset(data: ArrayData) -> ArrayData {
+    let children = data.child_data().iter().cloned().map(zone_as_offset);
+    let data_type = zone_as_offset_in(data.data_type());
+    let shown = data
+        .clone()
+        .into_builder()
+        .data_type(data_type)
+        .child_data(children.collect());
+    // Types that are not in the table below stay as they are.
+    shown.build().unwrap_or(data)
+}
+
+fn zone_as_offset_in(data_type: &DataType) -> DataType {
+    let inner = |field: &FieldRef| -> FieldRef {
+        let data_type = zone_as_offset_in(field.data_type());
+        Arc::new(field.as_ref().clone().with_data_type(data_type))
+    };
+    match data_type {
+        DataType::Timestamp(unit, Some(_)) => DataType::Timestamp(*unit, Some("+00:00".into())),
+        DataType::List(field) => DataType::List(inner(field)),
+        DataType::LargeList(field) => DataType::LargeList(inner(field)),
+        DataType::FixedSizeList(field, length) => DataType::FixedSizeList(inner(field), *length),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(inner).collect()),
+        DataType::Map(field, is_sorted) => DataType::Map(inner(field), *is_sorted),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Int64Array, ListArray, StructArray, TimestampMicrosecondArray};
+    use arrow::buffer::OffsetBuffer;
+    use arrow::datatypes::Field;
+
+    /// Names of zones are in no table here, and the value must be shown all the same, however deep it is.
+    #[test]
+    fn a_time_with_a_named_zone_is_shown_as_its_value() {
+        for zone in ["UTC", "Europe/Berlin", "+02:00"] {
+            let times =
+                TimestampMicrosecondArray::from(vec![1, 1_709_269_200_000_000]).with_timezone(zone);
+            let times: ArrayRef = Arc::new(times);
+            assert_eq!(shown(&times, 1), "2024-03-01T05:00:00Z", "{zone}");
+            let field = Arc::new(Field::new("item", times.data_type().clone(), true));
+            let offsets = OffsetBuffer::from_lengths([1, 1]);
+            let list = ListArray::new(field, offsets, Arc::clone(&times), None);
+            let list: ArrayRef = Arc::new(list);
+            assert_eq!(shown(&list, 1), "[2024-03-01T05:00:00Z]", "{zone}");
+            let field = Arc::new(Field::new("t", list.data_type().clone(), true));
+            let both: ArrayRef = Arc::new(StructArray::from(vec![(field, list)]));
+            assert_eq!(shown(&both, 1), "{t: [2024-03-01T05:00:00Z]}", "{zone}");
+        }
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(7), None]));
+        assert_eq!(
+            (shown(&numbers, 0), shown(&numbers, 1)),
+            ("7".into(), "null".into())
+        );
+    }
+}

@@ -1,0 +1,345 @@
+//! A client that reads objects back: signed GET and HEAD of the run's own keys, through the grants and the door that a
+//! plugin's requests go through. Takes no address from a plugin that the operator's policy does not have; never writes,
+//! lists or deletes.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{HeaderName, HeaderValue};
+use serde::Serialize;
+use tokio::runtime::Handle;
+use tokio::sync::Mutex;
+use url::Url;
+
+use super::VerifyError;
+use super::sign::{self, Unsigned};
+use crate::target::Access;
+use batch_export_sandbox::capability::http::budget::Budget;
+use batch_export_sandbox::capability::http::{Http, Request, TransportError};
+use batch_export_sandbox::capability::network::with_causes;
+use batch_export_sandbox::capability::signer::{Refresh, Signer};
+use batch_export_sandbox::contract::Plan;
+use batch_export_sandbox::egress::Grants;
+use batch_export_sandbox::egress::policy::{Policy, Reading, encoded};
+use batch_export_sandbox::limits::{HttpLimits, MEMORY_BYTES};
+
+/// Requests for one object, the first included: a store that is briefly busy is no fault of the export's.
+const ATTEMPTS: u32 = 4;
+/// Wait before the second request, doubled before each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// Longest silence of a store while it answers.
+const SILENCE_LIMIT: Duration = Duration::from_secs(60);
+/// Bytes of a refusal's body that a message repeats: S3's error documents are shorter.
+const REFUSAL_LIMIT_BYTES: usize = 512;
+
+/// Why an object could not be asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error(
+        "the plan grants no HeadObject in the configured bucket, so there is no address to read from; verify cannot read what this plugin writes"
+    )]
+    NoAddress,
+    #[error("cannot ask for {key}: {message}")]
+    NotSent { key: String, message: String },
+    #[error("cannot sign the request for {key}: {message}")]
+    Signing { key: String, message: String },
+    #[error("no answer for {key}: {message}; verify again when the store can be reached")]
+    Unreachable { key: String, message: String },
+    #[error("the answer for {key} broke off after {bytes} bytes: {message}; verify again")]
+    BrokeOff {
+        key: String,
+        bytes: u64,
+        message: String,
+    },
+    #[error(
+        "the store refuses {method} {key}: status {status}{detail}; {}",
+        way_out(*status)
+    )]
+    Refused {
+        method: &'static str,
+        key: String,
+        status: u16,
+        detail: String,
+    },
+    #[error("{key} is larger than {limit_bytes} bytes, which no manifest is")]
+    TooLarge { key: String, limit_bytes: usize },
+    #[error(
+        "{key} went on after the {limit_bytes} bytes that {said}; the store contradicts itself"
+    )]
+    TooLong {
+        key: String,
+        limit_bytes: u64,
+        said: &'static str,
+    },
+    #[error("cannot keep {key} in a temporary file: {source}; make room, or set TMPDIR")]
+    Temporary { key: String, source: std::io::Error },
+}
+
+fn way_out(status: u16) -> &'static str {
+    match status {
+        401 | 403 => "reading back needs s3:GetObject on the prefix",
+        busy if is_busy(busy) => "verify again when the store has recovered",
+        _ => "check region, endpoint_url and bucket_name",
+    }
+}
+
+impl StoreError {
+    /// Whether the same request may succeed later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            StoreError::Unreachable { .. } | StoreError::BrokeOff { .. } => true,
+            StoreError::Refused { status, .. } => is_busy(*status),
+            _ => false,
+        }
+    }
+}
+
+/// What the store says of an object.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ObjectHead {
+    pub bytes: Option<u64>,
+    pub etag: String,
+    /// The run that wrote it, by the mark that every object of a run carries; `None` on somebody else's.
+    pub run_id: Option<String>,
+    /// Names of algorithms as in the headers, and the headers' values: some stores keep several.
+    pub checksums: Vec<(String, String)>,
+}
+
+/// Reads objects of one run.
+pub struct Store {
+    http: Http,
+    signer: Mutex<Signer>,
+    reading: Reading,
+    /// Host and, unless it is the scheme's own, port.
+    host: String,
+    asks_for_checksum: bool,
+}
+
+/// User metadata that names the run which wrote an object (docs/formats.md).
+pub const RUN_HEADER: &str = "x-amz-meta-batch-export-run";
+/// The beginning of checksum headers; `-type` and `-algorithm` follow it too.
+const CHECKSUM_HEADER: &str = "x-amz-checksum-";
+
+impl Store {
+    /// The configured bucket at the address that the plan writes to, which the operator's policy must have.
+    pub fn new(plan: &Plan, policy: &Policy, access: Access) -> Result<Self, VerifyError> {
+        let grant = plan.grants.iter().find(|grant| grant.method == "HEAD");
+        let reading = grant
+            .and_then(|grant| policy.reading(&grant.origin))
+            .ok_or(StoreError::NoAddress)?;
+        let scopes = std::slice::from_ref(&reading.scope);
+        let grants = Grants::decide(&reading.grants, scopes, policy)?;
+        let origin = Url::parse(&reading.origin).map_err(|_| StoreError::NoAddress)?;
+        let http = Http::new(
+            &access.network,
+            grants.clone(),
+            HttpLimits::default(),
+            Handle::current(),
+            // Answers are read piece by piece into a file, so hardly anything is held.
+            Budget::new(MEMORY_BYTES),
+            None,
+        )?;
+        let signer = Signer::new(access.credentials, grants, http.server_date());
+        Ok(Store {
+            http,
+            signer: Mutex::new(signer),
+            host: origin.authority().to_owned(),
+            reading,
+            asks_for_checksum: super::setting(plan, "checksum") != Some("none"),
+        })
+    }
+
+    /// What the store says of an object; `None` when there is none.
+    pub async fn head(&self, key: &str) -> Result<Option<ObjectHead>, StoreError> {
+        Ok(self.request("HEAD", key).await?.map(|answer| answer.head))
+    }
+
+    /// An object's beginning, its body to be read piece by piece; `None` when there is none.
+    pub async fn get(&self, key: &str) -> Result<Option<Answer>, StoreError> {
+        self.request("GET", key).await
+    }
+
+    async fn request(&self, method: &'static str, key: &str) -> Result<Option<Answer>, StoreError> {
+        let mut pause = FIRST_PAUSE;
+        let mut refresh = Refresh::None;
+        for _ in 1..ATTEMPTS {
+            match self.attempt(method, key, refresh).await {
+                Err(error) if error.is_transient() => {}
+                // HEAD has no body that could say whether the session ended; asking for credentials anew is cheap.
+                Err(StoreError::Refused {
+                    status: 400 | 403, ..
+                }) if matches!(refresh, Refresh::None) => {
+                    refresh = Refresh::Expired;
+                }
+                other => return other,
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        self.attempt(method, key, refresh).await
+    }
+
+    async fn attempt(
+        &self,
+        method: &'static str,
+        key: &str,
+        refresh: Refresh,
+    ) -> Result<Option<Answer>, StoreError> {
+        let signing = |message: String| StoreError::Signing {
+            key: key.to_owned(),
+            message,
+        };
+        let scoped = self
+            .signer
+            .lock()
+            .await
+            .scoped_key(
+                &self.reading.scope.service,
+                &self.reading.scope.region,
+                refresh,
+            )
+            .await
+            .map_err(|error| signing(error.to_string()))?;
+        let path = format!("{}{}", self.reading.root, encoded(key));
+        let checksum_mode = [("x-amz-checksum-mode", "ENABLED")];
+        let unsigned = Unsigned {
+            method,
+            host: &self.host,
+            path: &path,
+            headers: if self.asks_for_checksum {
+                &checksum_mode
+            } else {
+                &[]
+            },
+        };
+        let scope = &self.reading.scope;
+        let headers = sign::sign(&unsigned, &scope.region, &scope.service, &scoped)
+            .ok_or_else(|| signing("the clock or the key is of no use".to_owned()))?;
+        let request = Request {
+            method: match method {
+                "HEAD" => http::Method::HEAD,
+                _ => http::Method::GET,
+            },
+            url: format!("{}{path}", self.reading.origin),
+            headers: headers
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+            body: Bytes::new(),
+            delay: Duration::ZERO,
+            timeout: SILENCE_LIMIT,
+        };
+        let key_of = || key.to_owned();
+        let response = self.http.open(request).await.map_err(|error| match error {
+            TransportError::Forbidden(message) | TransportError::Tls(message) => {
+                StoreError::NotSent {
+                    key: key_of(),
+                    message,
+                }
+            }
+            error => StoreError::Unreachable {
+                key: key_of(),
+                message: error.to_string(),
+            },
+        })?;
+        let answer = Answer {
+            head: head_of(&response),
+            key: key.to_owned(),
+            response,
+            read_bytes: 0,
+        };
+        match answer.response.status().as_u16() {
+            200 => Ok(Some(answer)),
+            404 => Ok(None),
+            status => Err(StoreError::Refused {
+                method,
+                key: key.to_owned(),
+                status,
+                detail: answer.refusal().await,
+            }),
+        }
+    }
+}
+
+fn silent() -> String {
+    format!("nothing came for {} s", SILENCE_LIMIT.as_secs())
+}
+
+fn is_busy(status: u16) -> bool {
+    matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
+}
+
+/// An answer whose body is still to be read.
+pub struct Answer {
+    pub head: ObjectHead,
+    key: String,
+    response: reqwest::Response,
+    read_bytes: u64,
+}
+
+impl Answer {
+    /// The next piece of the body; `None` at its end.
+    pub async fn next(&mut self) -> Result<Option<bytes::Bytes>, StoreError> {
+        let next = tokio::time::timeout(SILENCE_LIMIT, self.response.chunk()).await;
+        let broke_off = |message| StoreError::BrokeOff {
+            key: self.key.clone(),
+            bytes: self.read_bytes,
+            message,
+        };
+        let piece = next
+            .map_err(|_| broke_off(silent()))?
+            .map_err(|error| broke_off(with_causes(&error)))?;
+        self.read_bytes += piece.as_ref().map_or(0, |piece| piece.len() as u64);
+        Ok(piece)
+    }
+
+    /// The whole body of a small object.
+    pub async fn whole(mut self, limit_bytes: usize) -> Result<Vec<u8>, StoreError> {
+        let mut bytes = Vec::new();
+        while let Some(piece) = self.next().await? {
+            if bytes.len() + piece.len() > limit_bytes {
+                return Err(StoreError::TooLarge {
+                    key: self.key,
+                    limit_bytes,
+                });
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes)
+    }
+
+    /// The code and message of S3's error document, as far as there is one.
+    async fn refusal(self) -> String {
+        let Ok(bytes) = self.whole(REFUSAL_LIMIT_BYTES * 8).await else {
+            return String::new();
+        };
+        let text = String::from_utf8_lossy(&bytes);
+        let inside = |tag: &str| {
+            let (_, after) = text.split_once(&format!("<{tag}>"))?;
+            let (inside, _) = after.split_once("</")?;
+            Some(inside.chars().take(REFUSAL_LIMIT_BYTES).collect::<String>())
+        };
+        match (inside("Code"), inside("Message")) {
+            (Some(code), Some(message)) => format!(", {code}: {message}"),
+            (Some(code), None) => format!(", {code}"),
+            _ => String::new(),
+        }
+    }
+}
+
+fn head_of(response: &reqwest::Response) -> ObjectHead {
+    let headers = response.headers();
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let checksum = |(name, value): (&HeaderName, &HeaderValue)| {
+        let algorithm = name.as_str().strip_prefix(CHECKSUM_HEADER)?;
+        let value = value.to_str().ok()?;
+        let is_value = !matches!(algorithm, "type" | "algorithm" | "mode");
+        is_value.then(|| (algorithm.to_owned(), value.to_owned()))
+    };
+    ObjectHead {
+        bytes: text("content-length").and_then(|length| length.parse().ok()),
+        etag: text("etag").unwrap_or_default().to_owned(),
+        run_id: text(RUN_HEADER).map(str::to_owned),
+        checksums: headers.iter().filter_map(checksum).collect(),
+    }
+}

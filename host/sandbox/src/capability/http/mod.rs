@@ -1,0 +1,438 @@
+//! The `http` capability: payloads, exchanges and the window of requests under way, each inside its limit. Every
+//! request is checked against the run's grants here, before anything is spawned.
+
+pub mod budget;
+mod carry;
+mod echo;
+mod headers;
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use super::network::{Network, NetworkError};
+use crate::credentials::Secret;
+use crate::egress::{Grants, RequestHead};
+use crate::limits::HttpLimits;
+use budget::{Budget, Exceeded, Held, Holding};
+use echo::Echo;
+
+/// A request as the guest writes it.
+#[derive(Debug)]
+pub struct Request {
+    /// Its method.
+    pub method: http::Method,
+    /// Absolute, percent-encoded.
+    pub url: String,
+    /// In order.
+    pub headers: Vec<(String, String)>,
+    /// The body; empty is none.
+    pub body: Bytes,
+    /// Back-off before sending.
+    pub delay: Duration,
+    /// From sending to the last byte of the answer.
+    pub timeout: Duration,
+}
+
+/// An answer, complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// Names in lower case; values that are not UTF-8 are left out.
+    pub headers: Vec<(String, String)>,
+    /// Of the announced length.
+    pub body: Bytes,
+}
+
+/// Why there is no answer; the cases are the contract's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TransportError {
+    /// Grants or limits forbid the request.
+    #[error("{0}")]
+    Forbidden(String),
+    /// Nothing was sent.
+    #[error("{0}")]
+    Connect(String),
+    /// TLS failed.
+    #[error("{0}")]
+    Tls(String),
+    /// No complete answer in time; the request may have taken effect.
+    #[error("{0}")]
+    Timeout(String),
+    /// The connection ended early; the request may have taken effect.
+    #[error("{0}")]
+    Interrupted(String),
+    /// The answer is larger than the limit.
+    #[error("{0}")]
+    TooLarge(String),
+}
+
+/// What an observer is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Position among all events of the session, from 0.
+    pub sequence: u64,
+    /// The request's number in the session, from 0 in the order of `send`.
+    pub request: u64,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// What happened to a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventKind {
+    /// It leaves (any delay is over).
+    Sent {
+        /// Its method.
+        method: http::Method,
+        /// Its path, without the query.
+        path: String,
+        /// Bytes of its body.
+        body_bytes: usize,
+    },
+    /// Its answer is complete.
+    Answered {
+        /// The status code.
+        status: u16,
+    },
+    /// There is no answer.
+    Failed {
+        /// Why.
+        error: TransportError,
+    },
+}
+
+/// Receives events on the runtime's threads; it should be quick.
+pub type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
+
+/// What a session has sent so far. Shared: readable while the session runs.
+#[derive(Debug)]
+pub struct Traffic {
+    requests: AtomicU64,
+    body_bytes_sent: AtomicU64,
+    in_flight: AtomicUsize,
+    payloads: Arc<Budget>,
+    answers: Arc<Budget>,
+    events: AtomicU64,
+}
+
+impl Traffic {
+    fn within(limits: &HttpLimits) -> Self {
+        Traffic {
+            requests: AtomicU64::new(0),
+            body_bytes_sent: AtomicU64::new(0),
+            in_flight: AtomicUsize::new(0),
+            payloads: Budget::new(limits.payloads_held_bytes),
+            answers: Budget::new(limits.answers_held_bytes),
+            events: AtomicU64::new(0),
+        }
+    }
+
+    /// What the session holds in answers, and the most that it ever did.
+    pub fn answers(&self) -> &Budget {
+        &self.answers
+    }
+
+    /// Requests that the guest made, refused ones included.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of bodies handed to the network.
+    pub fn body_bytes_sent(&self) -> u64 {
+        self.body_bytes_sent.load(Ordering::Relaxed)
+    }
+}
+
+/// The `Date` header of the last answer, and when it came.
+pub type ServerDate = Arc<Mutex<Option<(SystemTime, SystemTime)>>>;
+
+/// Bytes that the host holds for request bodies.
+#[derive(Debug, Clone)]
+pub struct Payload(Bytes);
+
+impl Payload {
+    pub(crate) fn bytes(&self) -> Bytes {
+        self.0.clone()
+    }
+}
+
+/// Why a payload is not taken; the contract has no answer for either, so the instance ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PayloadRefused {
+    /// It would be more than the session may hold.
+    OverLimit(String),
+    /// It would be more than all sessions of this host may hold: another time there is room.
+    Crowded,
+}
+
+/// A request under way. Dropping it cancels it.
+#[derive(Debug)]
+pub struct Exchange(State);
+
+#[derive(Debug)]
+enum State {
+    Pending(JoinHandle<Result<Response, TransportError>>),
+    Ready(Result<Response, TransportError>),
+    Taken,
+}
+
+impl Exchange {
+    /// Ready once the answer or its error is there.
+    pub(crate) fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let State::Pending(task) = &mut self.0 else {
+            return Poll::Ready(());
+        };
+        let ended = match std::pin::Pin::new(task).poll(context) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(ended) => ended,
+        };
+        self.0 = State::Ready(ended.unwrap_or_else(|e| {
+            Err(TransportError::Interrupted(format!(
+                "the request's task ended without an answer ({e})"
+            )))
+        }));
+        Poll::Ready(())
+    }
+
+    /// The answer, once; asked for again, or before it is ready, it is `forbidden`.
+    pub(crate) fn take(&mut self) -> Result<Response, TransportError> {
+        match std::mem::replace(&mut self.0, State::Taken) {
+            State::Ready(answer) => answer,
+            State::Pending(task) => {
+                task.abort();
+                Err(TransportError::Forbidden(
+                    "the answer is not there yet".to_owned(),
+                ))
+            }
+            State::Taken => Err(TransportError::Forbidden(
+                "the answer of this exchange was already taken".to_owned(),
+            )),
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if let State::Pending(task) = &self.0 {
+            task.abort();
+        }
+    }
+}
+
+/// One session's HTTP.
+pub struct Http {
+    client: reqwest::Client,
+    grants: Grants,
+    limits: HttpLimits,
+    runtime: Handle,
+    certificates_note: Arc<str>,
+    /// Of the proxy; no answer repeats them.
+    proxy_secrets: Arc<[Secret]>,
+    /// What all sessions may hold together.
+    memory: Arc<Budget>,
+    traffic: Arc<Traffic>,
+    server_date: ServerDate,
+    observer: Option<Observer>,
+}
+
+impl Http {
+    pub fn new(
+        network: &Network,
+        grants: Grants,
+        limits: HttpLimits,
+        runtime: Handle,
+        memory: Arc<Budget>,
+        observer: Option<Observer>,
+    ) -> Result<Self, NetworkError> {
+        Ok(Http {
+            client: network.client(&grants)?,
+            certificates_note: network.certificates_note(),
+            proxy_secrets: network.proxy_secrets(),
+            grants,
+            traffic: Arc::new(Traffic::within(&limits)),
+            limits,
+            runtime,
+            memory,
+            server_date: Arc::default(),
+            observer,
+        })
+    }
+
+    pub(crate) fn traffic(&self) -> Arc<Traffic> {
+        Arc::clone(&self.traffic)
+    }
+
+    pub fn server_date(&self) -> ServerDate {
+        Arc::clone(&self.server_date)
+    }
+
+    /// Take bytes over without a further copy. The error is a trap's text: the contract has no other answer.
+    pub(crate) fn payload(&self, bytes: Vec<u8>) -> Result<Payload, PayloadRefused> {
+        let limit = self.limits.payload_bytes;
+        if bytes.len() > limit {
+            return Err(PayloadRefused::OverLimit(format!(
+                "a payload of {} bytes, the limit is {limit} (`payload_bytes`)",
+                bytes.len()
+            )));
+        }
+        let payloads = &self.traffic.payloads;
+        let mut holding = Holding::none(payloads, &self.memory);
+        match holding.grow(bytes.len()) {
+            Ok(()) => Ok(Payload(Bytes::from_owner(Held {
+                bytes,
+                _holding: holding,
+            }))),
+            Err(Exceeded::Session) => Err(PayloadRefused::OverLimit(format!(
+                "payloads of {} bytes held at once, the limit is {} (`payloads_held_bytes`)",
+                payloads.held_bytes().saturating_add(bytes.len()),
+                payloads.limit_bytes()
+            ))),
+            Err(Exceeded::Process) => Err(PayloadRefused::Crowded),
+        }
+    }
+
+    /// Start a request; a refusal is its answer.
+    pub(crate) fn send(&self, request: Request) -> Exchange {
+        let number = self.traffic.requests.fetch_add(1, Ordering::Relaxed);
+        match self.prepare(request, number) {
+            Ok(task) => Exchange(State::Pending(self.runtime.spawn(task.run()))),
+            Err(error) => Exchange(State::Ready(Err(error))),
+        }
+    }
+
+    /// A request of the host's own, through the very checks that a guest's goes through. The answer's body is left to
+    /// be read piece by piece.
+    pub async fn open(&self, request: Request) -> Result<reqwest::Response, TransportError> {
+        let number = self.traffic.requests.fetch_add(1, Ordering::Relaxed);
+        self.prepare(request, number)?.open().await
+    }
+
+    /// Every check that needs no network.
+    fn prepare(&self, request: Request, number: u64) -> Result<carry::Task, TransportError> {
+        let limits = &self.limits;
+        if number >= limits.requests {
+            return Err(TransportError::Forbidden(format!(
+                "the run has made {} requests, its limit (`requests`); export shorter intervals, or larger files and \
+                 parts",
+                limits.requests
+            )));
+        }
+        if request.url.len() > limits.url_bytes {
+            return Err(TransportError::Forbidden(format!(
+                "the URL has {} bytes, the limit is {}",
+                request.url.len(),
+                limits.url_bytes
+            )));
+        }
+        let headers =
+            headers::parse(&request.headers, limits).map_err(TransportError::Forbidden)?;
+        let url = self
+            .grants
+            .check(&RequestHead {
+                method: &request.method,
+                url: &request.url,
+                headers: &headers,
+            })
+            .map_err(|e| TransportError::Forbidden(e.to_string()))?;
+        let slot = InFlight::take(&self.traffic, limits.in_flight).ok_or_else(|| {
+            TransportError::Forbidden(format!(
+                "{} requests are in flight already, the limit (`in_flight`)",
+                limits.in_flight
+            ))
+        })?;
+        Ok(carry::Task {
+            client: self.client.clone(),
+            echo: Echo::of(&headers, &self.proxy_secrets),
+            method: request.method,
+            url,
+            headers,
+            body: request.body,
+            delay: with_jitter(request.delay.min(limits.delay)),
+            timeout: request.timeout.min(limits.timeout),
+            body_limit_bytes: limits.response_body_bytes,
+            header_limit_bytes: limits.response_header_bytes,
+            holding: Holding::none(&self.traffic.answers, &self.memory),
+            certificates_note: Arc::clone(&self.certificates_note),
+            server_date: self.server_date(),
+            teller: Teller {
+                number,
+                traffic: self.traffic(),
+                observer: self.observer.clone(),
+            },
+            _slot: slot,
+        })
+    }
+}
+
+/// A place among the requests under way, given back when dropped.
+struct InFlight(Arc<Traffic>);
+
+impl InFlight {
+    fn take(traffic: &Arc<Traffic>, limit: usize) -> Option<Self> {
+        traffic
+            .in_flight
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| {
+                (now < limit).then_some(now + 1)
+            })
+            .ok()
+            .map(|_| InFlight(Arc::clone(traffic)))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Counts what leaves and tells the observer.
+struct Teller {
+    number: u64,
+    traffic: Arc<Traffic>,
+    observer: Option<Observer>,
+}
+
+impl Teller {
+    fn tell(&self, kind: EventKind) {
+        if let EventKind::Sent { body_bytes, .. } = &kind {
+            let bytes = u64::try_from(*body_bytes).unwrap_or(u64::MAX);
+            self.traffic
+                .body_bytes_sent
+                .fetch_add(bytes, Ordering::Relaxed);
+        }
+        let sequence = self.traffic.events.fetch_add(1, Ordering::AcqRel);
+        if let Some(observer) = &self.observer {
+            observer(&Event {
+                sequence,
+                request: self.number,
+                kind,
+            });
+        }
+    }
+}
+
+/// A delay and up to a quarter more, so that many runs do not come back at the same moment.
+fn with_jitter(delay: Duration) -> Duration {
+    const QUARTER: f64 = 0.25;
+    delay + delay.mul_f64(QUARTER * fastrand::f64())
+}
+
+fn remember_date(server_date: &ServerDate, headers: &http::HeaderMap) {
+    let date = headers
+        .get(http::header::DATE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| httpdate::parse_http_date(text).ok());
+    if let Some(date) = date {
+        *server_date.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((date, SystemTime::now()));
+    }
+}

@@ -1,0 +1,314 @@
+//! What a run may send: the plan's grants intersected once with the operator's policy, then enforced on every
+//! request. Opens no connection and resolves no name; `capability::http` asks here before a byte leaves.
+
+pub mod address;
+mod keys;
+pub mod policy;
+mod request;
+#[cfg(test)]
+mod tests;
+mod vocabulary;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use url::Url;
+
+use crate::contract::{Grant, SigningScope};
+use address::{AddressPolicy, AddressRefused};
+use batch_export_system::terminal::is_harmful;
+use policy::{Place, Policy};
+use request::origin_of;
+pub use request::{RequestHead, RequestRefused};
+
+/// Most grants in a plan: the S3 destination asks for a dozen kinds of request, each on one or two prefixes.
+pub const GRANTS_LIMIT: usize = 64;
+/// Most bytes of one text in a grant: a key of 1,024 bytes, each percent-encoded, and a bucket before it.
+pub const GRANT_TEXT_LIMIT_BYTES: usize = 4 << 10;
+/// Most query keys or header patterns in one grant; S3 knows fewer that a write may carry.
+pub const GRANT_NAMES_LIMIT: usize = 64;
+
+/// What a run may send, decided once. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Grants {
+    allowed: Arc<[Allowed]>,
+    scopes: Arc<[SigningScope]>,
+    addresses: Arc<AddressPolicy>,
+}
+
+/// One grant that the policy accepted.
+#[derive(Debug)]
+struct Allowed {
+    operation: String,
+    method: http::Method,
+    /// Scheme, host and port, in normal form.
+    origin: String,
+    reach: Reach,
+    query: BTreeSet<String>,
+    headers: Vec<String>,
+}
+
+/// Which paths a grant reaches.
+#[derive(Debug)]
+enum Reach {
+    /// Objects: paths with this beginning, and longer than the bucket's own.
+    Objects { path_prefix: String, root: String },
+    /// The bucket's own path, and only to list open uploads whose keys begin with one of these.
+    OpenUploads {
+        path: String,
+        key_heads: Vec<String>,
+    },
+}
+
+/// A grant that the operator's policy does not cover, with the rule that refused it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GrantRefused {
+    /// The plan asks for something that no request of an export needs, or in a form that cannot be enforced.
+    #[error("the plugin's plan asks for {operation} ({method} {target}): {rule}")]
+    Grant {
+        /// As the plan names it.
+        operation: String,
+        /// As the plan writes it.
+        method: String,
+        /// Origin and path prefix.
+        target: String,
+        /// The rule that refused it, with the way out where there is one.
+        rule: String,
+    },
+    /// The configured endpoint is an address that is not public.
+    #[error(transparent)]
+    Address(#[from] AddressRefused),
+    /// The plan wants to sign where it has no business.
+    #[error(
+        "the plugin's plan asks to sign for service `{service}` in region `{region}`: the configuration allows {allowed}"
+    )]
+    Scope {
+        /// As the plan names it.
+        service: String,
+        /// As the plan names it.
+        region: String,
+        /// What is allowed.
+        allowed: String,
+    },
+    /// The plan itself is beyond bounds.
+    #[error("the plugin's plan holds {found} grants, the limit is {GRANTS_LIMIT}")]
+    TooMany {
+        /// How many it holds.
+        found: usize,
+    },
+}
+
+impl Grants {
+    /// No request and no key: what the pure exports get.
+    pub fn none() -> Self {
+        Grants {
+            allowed: Arc::new([]),
+            scopes: Arc::new([]),
+            addresses: Arc::new(AddressPolicy::default()),
+        }
+    }
+
+    /// The plan's grants, each of which the policy must cover. A plan that asks for more than the policy allows is
+    /// refused as a whole: a run that later fails half-way helps nobody.
+    pub fn decide(
+        grants: &[Grant],
+        signing: &[SigningScope],
+        policy: &Policy,
+    ) -> Result<Grants, GrantRefused> {
+        if grants.len() > GRANTS_LIMIT {
+            return Err(GrantRefused::TooMany {
+                found: grants.len(),
+            });
+        }
+        let allowed: Vec<Allowed> = grants
+            .iter()
+            .map(|grant| decide_one(grant, policy))
+            .collect::<Result<_, _>>()?;
+        for scope in signing {
+            if !policy.scopes.contains(scope) {
+                return Err(GrantRefused::Scope {
+                    service: scope.service.chars().take(64).collect(),
+                    region: scope.region.chars().take(64).collect(),
+                    allowed: policy
+                        .scopes
+                        .iter()
+                        .map(|s| format!("`{}` in `{}`", s.service, s.region))
+                        .collect::<Vec<_>>()
+                        .join(", "),
+                });
+            }
+        }
+        Ok(Grants {
+            allowed: allowed.into(),
+            scopes: signing.into(),
+            addresses: Arc::clone(&policy.addresses),
+        })
+    }
+
+    /// Whether the run may sign in this scope.
+    pub fn may_sign(&self, service: &str, region: &str) -> bool {
+        self.scopes
+            .iter()
+            .any(|s| s.service == service && s.region == region)
+    }
+
+    /// The scopes in which the run may sign.
+    pub fn scopes(&self) -> &[SigningScope] {
+        &self.scopes
+    }
+
+    /// Which addresses a granted name may resolve to.
+    pub fn addresses(&self) -> &Arc<AddressPolicy> {
+        &self.addresses
+    }
+
+    /// The granted hosts with the ports at which they may be reached.
+    pub fn hosts(&self) -> HashMap<String, Vec<u16>> {
+        let mut hosts: HashMap<String, Vec<u16>> = HashMap::new();
+        for allowed in self.allowed.iter() {
+            if let Ok(url) = Url::parse(&allowed.origin)
+                && let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default())
+            {
+                let ports = hosts.entry(host.to_owned()).or_default();
+                if !ports.contains(&port) {
+                    ports.push(port);
+                }
+            }
+        }
+        hosts
+    }
+}
+
+fn decide_one(grant: &Grant, policy: &Policy) -> Result<Allowed, GrantRefused> {
+    let refuse = |rule: String| GrantRefused::Grant {
+        operation: shortened(&grant.operation),
+        method: shortened(&grant.method),
+        target: shortened(&format!("{}{}", grant.origin, grant.path_prefix)),
+        rule,
+    };
+    let texts = [
+        &grant.operation,
+        &grant.method,
+        &grant.origin,
+        &grant.path_prefix,
+    ];
+    let names = grant.query.iter().chain(&grant.headers);
+    if texts
+        .into_iter()
+        .chain(names)
+        .any(|t| t.len() > GRANT_TEXT_LIMIT_BYTES)
+    {
+        return Err(refuse(format!(
+            "it is longer than {GRANT_TEXT_LIMIT_BYTES} bytes"
+        )));
+    }
+    if grant.query.len() > GRANT_NAMES_LIMIT || grant.headers.len() > GRANT_NAMES_LIMIT {
+        return Err(refuse(format!(
+            "it lists more than {GRANT_NAMES_LIMIT} query keys or headers"
+        )));
+    }
+    let method = http::Method::from_bytes(grant.method.as_bytes())
+        .map_err(|_| refuse("its method is none of HTTP's".to_owned()))?;
+    let query: BTreeSet<String> = grant.query.iter().cloned().collect();
+    vocabulary::check_operation(&method, &query).map_err(refuse)?;
+    for pattern in &grant.headers {
+        vocabulary::check_header_pattern(pattern, policy.acl_configured).map_err(refuse)?;
+    }
+    let origin = request::parse_origin(&grant.origin).map_err(refuse)?;
+    request::check_path(&grant.path_prefix).map_err(refuse)?;
+    let reach = reach(grant, &origin, &query, policy).map_err(refuse)?;
+    policy.addresses.check_literal(&origin)?;
+    Ok(Allowed {
+        operation: grant.operation.clone(),
+        method,
+        origin: origin_of(&origin),
+        reach,
+        query,
+        headers: grant.headers.clone(),
+    })
+}
+
+fn reach(
+    grant: &Grant,
+    origin: &Url,
+    query: &BTreeSet<String>,
+    policy: &Policy,
+) -> Result<Reach, String> {
+    if vocabulary::is_listing(query) {
+        let written = origin_of(origin);
+        return policy
+            .places
+            .iter()
+            .find(|place| place.origin == written && place.lists_at(&grant.path_prefix))
+            .map(|_| Reach::OpenUploads {
+                path: grant.path_prefix.clone(),
+                key_heads: policy.keys.heads().to_vec(),
+            })
+            .ok_or_else(|| "open uploads are listed in the configured bucket only".to_owned());
+    }
+    let place = find_place(origin, &grant.path_prefix, policy)?;
+    Ok(Reach::Objects {
+        path_prefix: grant.path_prefix.clone(),
+        root: place.bucket.clone().unwrap_or_default(),
+    })
+}
+
+/// The policy's place that covers origin and path, or the sentence that says what the policy allows instead.
+fn find_place<'a>(
+    origin: &Url,
+    path_prefix: &str,
+    policy: &'a Policy,
+) -> Result<&'a Place, String> {
+    let written = origin_of(origin);
+    let at_origin: Vec<&Place> = policy
+        .places
+        .iter()
+        .filter(|p| p.origin == written)
+        .collect();
+    if at_origin.is_empty() {
+        return Err(format!(
+            "the policy allows only {}; to allow another address, list it under `allow`: allow = [\"{written}/\"]",
+            summary(&policy.places)
+        ));
+    }
+    at_origin
+        .iter()
+        .find(|p| p.covers(path_prefix))
+        .copied()
+        .ok_or_else(|| {
+            let prefixes: Vec<String> = at_origin
+                .iter()
+                .filter_map(|p| Some(format!("`{}`", p.path_prefixes.first()?)))
+                .collect();
+            format!(
+                "at this address the policy allows only paths that begin with {} (this run's own keys in the configured bucket and prefix)",
+                prefixes.join(" or ")
+            )
+        })
+}
+
+fn summary(places: &[Place]) -> String {
+    let shown = |place: &Place| {
+        let path = place.path_prefixes.first().map_or("", String::as_str);
+        format!("{}{path}", place.origin)
+    };
+    match places {
+        [] => "nothing".to_owned(),
+        [one] => shown(one),
+        [one, rest @ ..] => format!("{} and {} more", shown(one), rest.len()),
+    }
+}
+
+/// Text of a plugin in a message for a person: cut, and without control characters.
+pub fn shortened(text: &str) -> String {
+    const SHOWN_CHARS: usize = 200;
+    let mut shown: String = text
+        .chars()
+        .take(SHOWN_CHARS)
+        .map(|c| if is_harmful(c) { '\u{fffd}' } else { c })
+        .collect();
+    if text.chars().nth(SHOWN_CHARS).is_some() {
+        shown.push('…');
+    }
+    shown
+}

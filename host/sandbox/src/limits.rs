@@ -1,0 +1,177 @@
+//! What one run may use at most, each limit with its reason. Only numbers: they are enforced where the thing happens.
+
+use std::time::Duration;
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// Limits of one run. `Default` is what the host uses unless its operator says otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Linear memory of the guest. 512 MiB is what the S3 destination says its largest settings need; usual ones stay
+    /// below 128.
+    pub guest_memory_bytes: usize,
+    /// Time the guest may compute within one call, waiting not counted. 120 s leaves a 32 MiB batch at brotli's
+    /// slowest level far from the limit, and ends an endless loop within minutes.
+    pub compute_time_per_call: Duration,
+    /// Time the guest may wait for answers and keys within one call. 30 minutes carry a whole retry budget against a
+    /// store that is down and comes back.
+    pub waiting_time_per_call: Duration,
+    /// Time that a whole run may take, from its start until it is asked to clean up. A day: the longest that an honest
+    /// run was seen to take is hours, and a plugin that waits and computes within its limits call after call has no
+    /// other end.
+    pub run_time: Duration,
+    /// Memory of the process that reads files, beyond what the program itself takes. The largest row and the largest
+    /// batch of an Arrow file fit several times; usual files take a tenth.
+    pub source_memory_bytes: u64,
+    /// Limits of the `http` capability.
+    pub http: HttpLimits,
+    /// Lines of log kept; further ones are counted and dropped. A healthy run writes tens.
+    pub log_lines: usize,
+    /// Bytes of one log line; the rest is cut off. A line is for a person.
+    pub log_line_bytes: usize,
+    /// Bytes of one note; the contract's own number.
+    pub note_bytes: usize,
+    /// Notes of one session: two for each of the 20,000 files that a run of the S3 destination can have, and half as
+    /// many again for uploads that had to be begun twice.
+    pub notes: usize,
+}
+
+/// Limits of the `http` capability.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpLimits {
+    /// Bytes of one payload and so of one request body. Parts are at most 32 MiB; twice that leaves room.
+    pub payload_bytes: usize,
+    /// Bytes held in all payloads at once, those of requests under way included: a window of eight 32 MiB parts.
+    pub payloads_held_bytes: usize,
+    /// Bytes held in all answers at once, from their first byte until the guest takes them: eight of the largest. An
+    /// honest plugin takes each as it comes.
+    pub answers_held_bytes: usize,
+    /// Requests under way at once. More would not be faster to one store.
+    pub in_flight: usize,
+    /// Exchanges the guest holds at once, answered ones included, with its payloads: handles are small, but not free.
+    pub exchanges_open: usize,
+    /// Requests of one session: 16 TiB in parts of 8 MiB. Ends a plugin that never stops asking.
+    pub requests: u64,
+    /// Bytes of one answer's body: S3's answers to writes are small; read-back of a probe or manifest is not a part.
+    pub response_body_bytes: usize,
+    /// Bytes of one answer's headers, names and values together; S3 stays below 8 KiB, metadata included.
+    pub response_header_bytes: usize,
+    /// Bytes of the URL of a request: a key of 1,024 bytes, each percent-encoded, and a long upload id.
+    pub url_bytes: usize,
+    /// Headers of a request.
+    pub request_headers: usize,
+    /// Bytes of all headers of a request: S3 itself refuses more than 8 KiB; the session token may take 4.
+    pub request_header_bytes: usize,
+    /// Longest back-off before a request.
+    pub delay: Duration,
+    /// Longest time from sending to the last byte of the answer.
+    pub timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            guest_memory_bytes: 512 * MIB,
+            compute_time_per_call: Duration::from_secs(120),
+            waiting_time_per_call: Duration::from_secs(30 * 60),
+            run_time: Duration::from_secs(24 * 60 * 60),
+            source_memory_bytes: 2 * GIB,
+            http: HttpLimits::default(),
+            log_lines: 10_000,
+            log_line_bytes: 8 * KIB,
+            note_bytes: 4 * KIB,
+            notes: 60_000,
+        }
+    }
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        HttpLimits {
+            payload_bytes: 64 * MIB,
+            payloads_held_bytes: 256 * MIB,
+            answers_held_bytes: 64 * MIB,
+            in_flight: 32,
+            exchanges_open: 256,
+            requests: 2_000_000,
+            response_body_bytes: 8 * MIB,
+            response_header_bytes: 64 * KIB,
+            url_bytes: 8 * KIB,
+            request_headers: 64,
+            request_header_bytes: 16 * KIB,
+            delay: Duration::from_secs(60),
+            timeout: Duration::from_secs(10 * 60),
+        }
+    }
+}
+
+impl Limits {
+    /// For the pure exports (`describe`, `plan`): they read a configuration and nothing else, so they get no
+    /// request, no note, a few log lines, little memory and a few seconds.
+    pub fn pure() -> Self {
+        Limits {
+            guest_memory_bytes: 64 * MIB,
+            compute_time_per_call: Duration::from_secs(10),
+            waiting_time_per_call: Duration::ZERO,
+            http: HttpLimits {
+                payload_bytes: 0,
+                payloads_held_bytes: 0,
+                answers_held_bytes: 0,
+                in_flight: 0,
+                exchanges_open: 1,
+                requests: 0,
+                ..HttpLimits::default()
+            },
+            log_lines: 100,
+            notes: 0,
+            ..Limits::default()
+        }
+    }
+}
+
+/// Bytes of a component: the S3 destination has 11 MiB, and compiling takes time and memory with its size.
+pub const COMPONENT_BYTES: usize = 32 * MIB;
+/// Modules and components in a component; the S3 destination has 5.
+pub(crate) const COMPONENT_PARTS: usize = 32;
+/// Functions of a component; the S3 destination has 13,168, and each costs the compiler half a millisecond.
+pub(crate) const COMPONENT_FUNCTIONS: usize = 40_000;
+/// Bytes of one function; the S3 destination's largest has 47,367.
+pub(crate) const FUNCTION_BYTES: usize = 256 * KIB;
+/// Variables of one function; the S3 destination has at most 114.
+pub(crate) const FUNCTION_LOCALS: u64 = 1_000;
+/// Parameters and results of one signature; the S3 destination has at most 24.
+pub(crate) const FUNCTION_SIGNATURE: usize = 128;
+/// Bytes of one function times its variables, by which compiling it grows; the S3 destination has at most 4 million.
+pub(crate) const FUNCTION_WORK: u64 = 32_000_000;
+/// The same over all functions; the S3 destination has 162 million.
+pub(crate) const COMPONENT_WORK: u64 = 1_000_000_000;
+/// Memory for compiling, on top of the program's own.
+pub(crate) const COMPILE_MEMORY_BYTES: u64 = 2 << 30;
+/// Time on processors for compiling anything at all.
+pub(crate) const COMPILE_BASE_SECONDS: u64 = 20;
+/// Time on processors for each MiB: five times what the S3 destination takes.
+pub(crate) const COMPILE_SECONDS_PER_MIB: u64 = 20;
+/// Time for compiling, however busy the machine is.
+pub(crate) const COMPILE_WALL_TIME: Duration = Duration::from_secs(900);
+
+/// Guest memory, payloads and answers of all sessions of a sandbox together. More than one run can take at the largest
+/// settings that a configuration may have (4,096 MiB of guest memory and 320 MiB in payloads and answers), and enough
+/// for some thirty usual runs at once.
+pub const MEMORY_BYTES: usize = 6 << 30;
+
+/// Core instances of one session: a component made of one core module has three (module, shims, fixups).
+pub(crate) const CORE_INSTANCES: usize = 16;
+/// Tables of one session; a component made of one core module has two.
+pub(crate) const TABLES: usize = 8;
+/// Memories of one session; the contract's plugins have one.
+pub(crate) const MEMORIES: usize = 4;
+/// Elements of one table: function pointers of a large plugin are tens of thousands.
+pub(crate) const TABLE_ELEMENTS: usize = 200_000;
+/// Bytes that one import call may hand to the host beside a payload: log lines, notes, headers.
+pub(crate) const HOSTCALL_BYTES: usize = 4 * MIB;
+/// Native stack of guest code. Deep JSON nesting recurses; 2 MiB hold tens of thousands of frames.
+pub(crate) const GUEST_STACK_BYTES: usize = 2 * MIB;
+/// Stack of a session's thread: the guest's and as much again for the host's imports.
+pub(crate) const THREAD_STACK_BYTES: usize = 4 * MIB;

@@ -1,0 +1,303 @@
+//! The sandbox: loads destination components and runs each in an instance of its own that can do what the contract's
+//! imports allow and nothing else. Knows nothing of schedules, sources or S3.
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use tokio::runtime::Handle;
+use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::{Cache, CacheConfig, Config, Engine};
+
+use crate::bindings::{Destination, DestinationPre};
+use crate::cache::CacheFolder;
+use crate::capability::Capabilities;
+use crate::capability::http::budget::Budget;
+use crate::capability::log::{self, LogSink};
+use crate::capability::network::Network;
+use crate::clock::TICK;
+use crate::contract::{Description, Interval, PACKAGE, Plan, Run, VERSION};
+use crate::examine::examine;
+use crate::failed::{CallError, LoadError, SandboxError};
+use crate::imports::State;
+use crate::limits::{GUEST_STACK_BYTES, MEMORY_BYTES};
+use crate::session::{Session, Start};
+
+use crate::limits::Limits;
+
+/// Where compiled components are kept between processes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum CompileCache {
+    /// `batch-export` in the user's cache folder (`~/.cache` on Linux, or what `XDG_CACHE_HOME` says).
+    #[default]
+    UserFolder,
+    /// This folder.
+    Folder(PathBuf),
+    /// Nowhere: every start compiles again.
+    Off,
+}
+
+/// How a sandbox is made.
+#[derive(Debug, Clone)]
+pub struct SandboxOptions {
+    /// Where compiled components are kept.
+    pub compile_cache: CompileCache,
+    /// What all sessions may hold together: guest memory, payloads and answers.
+    pub memory_bytes: usize,
+}
+
+impl Default for SandboxOptions {
+    fn default() -> Self {
+        SandboxOptions {
+            compile_cache: CompileCache::default(),
+            memory_bytes: MEMORY_BYTES,
+        }
+    }
+}
+
+/// One engine for all plugins and sessions. Cheap to clone; the last clone stops the clock thread.
+#[derive(Clone)]
+pub struct Sandbox {
+    pub(crate) engine: Engine,
+    runtime: Handle,
+    network: Network,
+    cache_problem: Option<Arc<str>>,
+    memory: Arc<Budget>,
+    _ticker: Arc<Ticker>,
+}
+
+/// A component that keeps to the contract, compiled and linked. Cheap to clone.
+#[derive(Clone)]
+pub struct Plugin {
+    sandbox: Sandbox,
+    pre: DestinationPre<State>,
+    digest: Arc<str>,
+    imports: Arc<[String]>,
+}
+
+impl fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plugin")
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Sandbox {
+    /// A sandbox whose requests run on this runtime, which must have more than one thread (the guest's own thread
+    /// blocks, and requests go on beside it). `network` serves the pure calls; sessions bring their own.
+    pub fn new(
+        options: &SandboxOptions,
+        runtime: Handle,
+        network: Network,
+    ) -> Result<Self, SandboxError> {
+        let (engine, cache_problem) = engine(&options.compile_cache)?;
+        let ticker = Ticker::start(engine.clone())?;
+        Ok(Sandbox {
+            engine,
+            runtime,
+            network,
+            cache_problem: cache_problem.map(Arc::from),
+            memory: Budget::new(options.memory_bytes),
+            _ticker: Arc::new(ticker),
+        })
+    }
+
+    /// Why compiled components are not kept, if they are not: in a sentence for a person. Nothing else is the matter.
+    pub fn cache_problem(&self) -> Option<&str> {
+        self.cache_problem.as_deref()
+    }
+
+    /// Compile and link a component. Takes seconds for a large one that the compile cache does not know yet, on the
+    /// calling thread; what is no plugin, and what would take much longer, is refused before.
+    pub fn load(&self, bytes: &[u8]) -> Result<Plugin, LoadError> {
+        examine(bytes)?;
+        let component = Component::from_binary(&self.engine, bytes).map_err(|e| invalid(&e))?;
+        let kind = component.component_type();
+        let imports: Vec<String> = kind
+            .imports(&self.engine)
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        let mut linker: Linker<State> = Linker::new(&self.engine);
+        let mismatch = |e: wasmtime::Error| LoadError::Mismatch(format!("{e:#}"));
+        Destination::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)
+            .map_err(mismatch)?;
+        let pre = linker
+            .instantiate_pre(&component)
+            .and_then(DestinationPre::new)
+            .map_err(mismatch)?;
+        Ok(Plugin {
+            sandbox: self.clone(),
+            pre,
+            digest: hex(&Sha256::digest(bytes)).into(),
+            imports: imports.into(),
+        })
+    }
+}
+
+impl Plugin {
+    /// SHA-256 of the component's bytes, in hexadecimal.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The component's imports by their full names, such as `batch-export:destination/http@0.1.0`.
+    pub fn imports(&self) -> &[String] {
+        &self.imports
+    }
+
+    /// What the plugin is. Runs in a fresh instance without any grant.
+    pub async fn describe(&self) -> Result<Description, CallError> {
+        // `describe` takes no run; any will do.
+        let run = Run {
+            id: String::new(),
+            attempt: String::new(),
+            model: String::new(),
+            interval: Interval {
+                start_micros: None,
+                end_micros: 0,
+            },
+        };
+        self.pure(run, "", log::discard())?.describe().await
+    }
+
+    /// What a run with this configuration (a JSON object, as text) will do. Runs in a fresh instance without any
+    /// grant; its log lines are dropped.
+    pub async fn plan(&self, configuration: &str, run: &Run) -> Result<Plan, CallError> {
+        self.pure(run.clone(), configuration, log::discard())?
+            .plan()
+            .await
+    }
+
+    /// A fresh instance on a thread of its own, for one run. Nothing of the guest has run when this returns.
+    pub fn start(
+        &self,
+        run: Run,
+        configuration: &str,
+        capabilities: Capabilities,
+        limits: Limits,
+    ) -> Result<Session, CallError> {
+        Session::start(Start {
+            engine: &self.sandbox.engine,
+            plugin: self.pre.clone(),
+            runtime: self.sandbox.runtime.clone(),
+            run: crate::convert::run(run, &self.digest),
+            configuration: configuration.into(),
+            capabilities,
+            limits,
+            memory: Arc::clone(&self.sandbox.memory),
+        })
+    }
+
+    fn pure(&self, run: Run, configuration: &str, log: LogSink) -> Result<Session, CallError> {
+        let capabilities = Capabilities::none(&self.sandbox.network, log);
+        self.start(run, configuration, capabilities, Limits::pure())
+    }
+}
+
+/// The engine, and why it keeps nothing of what it compiles, if that is so.
+pub(crate) fn engine(wanted: &CompileCache) -> Result<(Engine, Option<String>), SandboxError> {
+    let (cache, problem) = match cache(wanted) {
+        Ok(cache) => (cache, None),
+        Err(problem) => (None, Some(problem)),
+    };
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        .wasm_simd(true)
+        .wasm_relaxed_simd(false)
+        .epoch_interruption(true)
+        .memory_init_cow(true)
+        .max_wasm_stack(GUEST_STACK_BYTES)
+        .cache(cache);
+    let engine = Engine::new(&config).map_err(|e| SandboxError::Engine(format!("{e:#}")))?;
+    Ok((engine, problem))
+}
+
+fn cache(wanted: &CompileCache) -> Result<Option<Cache>, String> {
+    let folder = match wanted {
+        CompileCache::Off => return Ok(None),
+        CompileCache::UserFolder => CacheFolder::of_user()?,
+        CompileCache::Folder(folder) => CacheFolder::at(folder)?,
+    };
+    let absolute = std::path::absolute(folder.path()).map_err(|error| error.to_string())?;
+    let mut config = CacheConfig::new();
+    config.with_directory(absolute);
+    Cache::new(config)
+        .map(Some)
+        .map_err(|error| format!("compiled plugins are not kept: {error:#}"))
+}
+
+/// The first eight bytes tell text, core modules and components apart (WebAssembly Core Specification, "Modules";
+/// Component Model, "Binary Format").
+pub(crate) fn check_preamble(bytes: &[u8]) -> Result<(), LoadError> {
+    match bytes {
+        [b'\0', b'a', b's', b'm', _, _, 0, 0, ..] => Err(LoadError::CoreModule),
+        [b'\0', b'a', b's', b'm', ..] => Ok(()),
+        _ => Err(LoadError::NotWasm),
+    }
+}
+
+pub(crate) fn check_exports(exports: Vec<String>) -> Result<(), LoadError> {
+    let prefix = format!("{PACKAGE}/exporter@");
+    let found: Vec<&str> = exports
+        .iter()
+        .filter_map(|name| name.strip_prefix(&prefix))
+        .collect();
+    match found.as_slice() {
+        versions if versions.contains(&VERSION) => Ok(()),
+        [] => Err(LoadError::NoExporter { exports }),
+        versions => Err(LoadError::ContractVersion {
+            found: versions.join(" and "),
+        }),
+    }
+}
+
+pub(crate) fn check_imports(imports: &[String]) -> Result<(), LoadError> {
+    let is_contracts = |name: &String| {
+        ["types", "http", "signer", "journal", "log"]
+            .iter()
+            .any(|interface| *name == format!("{PACKAGE}/{interface}@{VERSION}"))
+    };
+    let names: Vec<String> = imports
+        .iter()
+        .filter(|n| !is_contracts(n))
+        .cloned()
+        .collect();
+    match names.is_empty() {
+        true => Ok(()),
+        false => Err(LoadError::ExtraImports { names }),
+    }
+}
+
+pub(crate) fn invalid(error: &wasmtime::Error) -> LoadError {
+    LoadError::Invalid(error.root_cause().to_string())
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Advances the engine's epoch on a thread of its own, which ends within a tick of this being dropped.
+struct Ticker {
+    _alive: std::sync::mpsc::Sender<()>,
+}
+
+impl Ticker {
+    fn start(engine: Engine) -> Result<Self, SandboxError> {
+        let (alive, ended) = std::sync::mpsc::channel();
+        std::thread::Builder::new()
+            .name("sandbox-clock".to_owned())
+            .spawn(move || {
+                use std::sync::mpsc::RecvTimeoutError::Timeout;
+                while ended.recv_timeout(TICK) == Err(Timeout) {
+                    engine.increment_epoch();
+                }
+            })?;
+        Ok(Ticker { _alive: alive })
+    }
+}

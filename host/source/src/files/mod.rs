@@ -1,0 +1,339 @@
+//! Rows from files: Parquet, Arrow IPC, JSON Lines and CSV, packed or not, filtered by the interval on a time column.
+//! Every header is read before the first row, so files that do not fit fail the run before anything is sent.
+
+mod columns;
+mod compare;
+mod convert;
+mod csv_rows;
+mod discover;
+mod exact;
+mod frames;
+mod infer;
+mod input;
+mod ipc;
+mod json_rows;
+mod keys;
+mod layout;
+mod marks;
+mod number;
+mod opened;
+mod parquet;
+mod plan;
+mod quotes;
+mod schema;
+mod signature;
+mod text;
+mod time_column;
+mod types;
+mod unescape;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+pub use discover::check as check_pattern;
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::vec;
+
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::compute;
+use arrow::datatypes::{DataType, SchemaRef};
+use serde::{Deserialize, Serialize};
+
+use super::select::Bounds;
+use super::{Selection, Source, SourceError, Tally};
+use columns::Noted;
+pub use csv_rows::Dialect;
+use keys::Keyed;
+use layout::{Layout, Projection};
+use opened::{Content, Opened};
+pub use types::{ColumnType, TYPE_NAMES};
+
+/// Where files are and how they are read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilesSettings {
+    /// Folder that a relative `path` starts at.
+    #[serde(with = "folder")]
+    pub base: PathBuf,
+    /// A file, a folder (with everything below it), or a glob.
+    pub path: String,
+    pub model: String,
+    /// What text files hold whose name does not say it.
+    pub format: Option<TextFormat>,
+    /// How CSV is written.
+    pub dialect: Dialect,
+    /// The interval selects on this column.
+    pub time_column: String,
+    /// Rows of each text file that are looked at for its columns; 0 is all.
+    pub infer_rows: u64,
+    /// Types of text files' columns that are not left to what the files hold.
+    pub columns: BTreeMap<String, ColumnType>,
+}
+
+/// Formats that a file's first bytes cannot tell apart for certain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TextFormat {
+    JsonLines,
+    Csv,
+}
+
+/// A folder's name need not be UTF-8, and JSON is.
+mod folder {
+    use std::ffi::OsString;
+    use std::path::{Path, PathBuf};
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(folder: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+        folder.as_os_str().serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+        OsString::deserialize(deserializer).map(PathBuf::from)
+    }
+}
+
+/// Batches of one file as they stand in it.
+type Batches = Box<dyn Iterator<Item = Result<RecordBatch, SourceError>> + Send>;
+
+/// Is told of each file before it is looked at.
+type Reading<'a> = Box<dyn FnMut(&Path) + Send + 'a>;
+
+/// The files of one run, one after the other in order of their names.
+pub struct Files<'a> {
+    settings: FilesSettings,
+    selection: Selection,
+    layout: Layout,
+    waiting: vec::IntoIter<(Opened, Projection)>,
+    current: Option<Current>,
+    tally: Tally,
+    noted: Arc<Noted>,
+    warnings: Vec<String>,
+    reading: Reading<'a>,
+}
+
+/// The file that is being read.
+struct Current {
+    batches: Batches,
+    keyed: Keyed,
+    projection: Projection,
+    rows: Rows,
+}
+
+/// Which row of a file is meant.
+#[derive(Default)]
+struct Rows {
+    /// Rows before the batch at hand.
+    before: u64,
+    /// For each row group read of a Parquet file: its first row among those read, and in the file.
+    places: Vec<(u64, u64)>,
+}
+
+impl Rows {
+    /// The row of the file, from 0, that is this one of the batch at hand.
+    fn in_file(&self, row: usize) -> u64 {
+        let read = self.before + row as u64;
+        match self.places.iter().rfind(|(first, _)| *first <= read) {
+            Some((first, place)) => place + (read - first),
+            None => read,
+        }
+    }
+}
+
+impl<'a> Files<'a> {
+    /// Finds the files, reads every header, and decides the columns of all.
+    pub fn open(settings: &FilesSettings, selection: Selection) -> Result<Self, SourceError> {
+        Self::open_watched(settings, selection, |_| {})
+    }
+
+    /// The same; `reading` is told of each file before it is looked at.
+    pub fn open_watched(
+        settings: &FilesSettings,
+        selection: Selection,
+        mut reading: impl FnMut(&Path) + Send + 'a,
+    ) -> Result<Self, SourceError> {
+        let (found, skipped) = discover::files(&settings.base, &settings.path)?;
+        let mut files = Vec::with_capacity(found.len());
+        for file in found {
+            reading(&file.path);
+            let mut opened = guarded(&file.path, || {
+                Opened::open(file.path.clone(), settings.format, settings.dialect)
+            })?;
+            opened.keys = file.keys;
+            files.push(opened);
+        }
+        let all = settings.base.join(&settings.path);
+        if files.len() > 1 {
+            // Columns are looked for in all of them.
+            reading(&all);
+        }
+        let layout = guarded(&all, || Layout::decide(settings, &files))?;
+        let mut waiting = Vec::with_capacity(files.len());
+        let mut tally = Tally::default();
+        for file in files {
+            if layout.is_empty(&file) {
+                tally.files_read += 1;
+                continue;
+            }
+            let projection = layout.projection(&file)?;
+            waiting.push((file, projection));
+        }
+        Ok(Self {
+            settings: settings.clone(),
+            selection,
+            layout,
+            waiting: waiting.into_iter(),
+            current: None,
+            tally: Tally {
+                files_of_other_names: skipped.other_names.count,
+                files_hidden: skipped.hidden.count,
+                files_repeated: skipped.repeated.count,
+                ..tally
+            },
+            warnings: skipped.warnings(&settings.base),
+            reading: Box::new(reading),
+            noted: Arc::default(),
+        })
+    }
+
+    fn start(&mut self, file: Opened, projection: Projection) -> Result<(), SourceError> {
+        self.tally.files_read += 1;
+        let time_column = &self.settings.time_column;
+        let mut rows = Rows::default();
+        let batches: Batches = match file.content {
+            Content::Parquet => {
+                let bounds = Bounds::new(&self.selection.interval, projection.time_unit);
+                let (batches, groups) = parquet::batches(&file, time_column, bounds)?;
+                self.tally.row_groups_read += groups.read;
+                self.tally.row_groups_pruned += groups.pruned;
+                self.tally.rows_pruned += groups.rows_pruned;
+                rows.places = groups.places;
+                Box::new(batches)
+            }
+            Content::ArrowFile | Content::ArrowStream => file.arrow_batches()?,
+            Content::JsonLines | Content::Csv => match self.layout.text_plan() {
+                Some(plan) => text::batches(&file, plan, &self.noted)?,
+                None => Box::new(std::iter::empty()),
+            },
+        };
+        self.current = Some(Current {
+            batches,
+            keyed: Keyed::new(file.keys, &file.path, self.layout.types(), &self.noted),
+            projection,
+            rows,
+        });
+        Ok(())
+    }
+
+    /// Leaves out rows of other intervals and events, then brings the rest into the common layout.
+    fn selected(
+        &mut self,
+        batch: &RecordBatch,
+        projection: &Projection,
+        place: &Rows,
+    ) -> Result<RecordBatch, SourceError> {
+        let bounds = Bounds::new(&self.selection.interval, projection.time_unit);
+        let timed = bounds.mask(batch.column(projection.time), projection.time_unit);
+        let rows = batch.num_rows() as u64;
+        let inside = timed.mask.true_count() as u64;
+        self.tally.rows_read += rows;
+        self.tally.rows_without_time += timed.without_time;
+        self.tally.rows_outside_interval += rows - inside - timed.without_time;
+
+        let broken = |cause| projection.broken(cause);
+        let mut mask: BooleanArray = timed.mask;
+        if let Some(event) = projection.event
+            && !self.selection.events.takes_all()
+        {
+            // Names of another make, such as UUIDs, are compared as the text that is exported.
+            let events = convert::to(batch.column(event), &DataType::Utf8).map_err(broken)?;
+            let wanted = self.selection.events.mask(&events).map_err(broken)?;
+            mask = compute::and(&mask, &wanted).map_err(broken)?;
+            self.tally.rows_of_other_events += inside - mask.true_count() as u64;
+        }
+        if mask.true_count() == batch.num_rows() {
+            return self
+                .layout
+                .arrange(batch, projection, |row| place.in_file(row));
+        }
+        let batch = compute::filter_record_batch(batch, &mask).map_err(broken)?;
+        self.layout.arrange(&batch, projection, |row| {
+            let kept = mask.values().set_indices().nth(row);
+            place.in_file(kept.unwrap_or(row))
+        })
+    }
+
+    fn next_of(&mut self, mut current: Current) -> Result<Option<RecordBatch>, SourceError> {
+        let Some(batch) = current.batches.next() else {
+            return Ok(None);
+        };
+        let rows = &current.rows;
+        let batch = current.keyed.apply(batch?, |row| rows.in_file(row))?;
+        let selected = self.selected(&batch, &current.projection, &current.rows)?;
+        current.rows.before += batch.num_rows() as u64;
+        self.current = Some(current);
+        Ok(Some(selected))
+    }
+}
+
+impl Source for Files<'_> {
+    fn schema(&self) -> SchemaRef {
+        self.layout.schema()
+    }
+
+    fn next_batch(&mut self) -> Result<Option<RecordBatch>, SourceError> {
+        loop {
+            if let Some(current) = self.current.take() {
+                let path = current.projection.path.clone();
+                if let Some(batch) = guarded(&path, || self.next_of(current))? {
+                    return Ok(Some(batch));
+                }
+            }
+            let Some((file, projection)) = self.waiting.next() else {
+                return Ok(None);
+            };
+            let path = file.path.clone();
+            (self.reading)(&path);
+            guarded(&path, || self.start(file, projection))?;
+        }
+    }
+
+    fn tally(&self) -> Tally {
+        Tally {
+            surrogates_replaced: self.noted.surrogates_replaced.load(Ordering::Relaxed),
+            numbers_rounded: self.noted.numbers_rounded.load(Ordering::Relaxed),
+            ..self.tally
+        }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
+    }
+}
+
+/// A reader that panics is a file that cannot be read, and nothing more. Nothing that it left half done is used again.
+fn guarded<T>(
+    path: &Path,
+    work: impl FnOnce() -> Result<T, SourceError>,
+) -> Result<T, SourceError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        Err(SourceError::Panicked {
+            path: path.to_path_buf(),
+            cause: said(panic.as_ref()),
+        })
+    })
+}
+
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "it did not say why".to_owned())
+}

@@ -1,0 +1,260 @@
+//! What a source holds, without exporting any of it: its columns, the times of its rows, and how many of them belong to
+//! an interval. Changes nothing and keeps no row.
+
+use arrow::array::Array;
+use arrow::datatypes::{DataType, TimeUnit};
+use serde::Serialize;
+
+use super::select::timestamps;
+use super::{EventFilter, Selection, SourceError, SourceSettings, open_apart};
+use crate::interval::{Interval, Moment};
+
+/// The column by which sample rows belong to an interval.
+const SAMPLE_TIME_COLUMN: &str = "_inserted_at";
+/// The hour that is looked at of a source without an end when nobody asks about an interval.
+const SAMPLE_HOUR_MICROS: (i64, i64) = (1_690_502_400_000_000, 1_690_506_000_000_000);
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Survey {
+    pub columns: Vec<Column>,
+    pub time_column: String,
+    pub files: u64,
+    /// Rows with a time that were looked at.
+    pub rows: u64,
+    /// Rows whose time is null: no run exports them.
+    pub rows_without_time: u64,
+    #[serde(serialize_with = "text")]
+    pub earliest: Option<Moment>,
+    #[serde(serialize_with = "text")]
+    pub latest: Option<Moment>,
+    /// Rows in the interval that was asked about, whatever their event; null without an interval.
+    pub rows_in_interval: Option<u64>,
+    /// Whether all rows were looked at.
+    pub is_complete: bool,
+}
+
+/// One column.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Column {
+    pub name: String,
+    /// As Arrow writes it.
+    #[serde(rename = "type")]
+    pub type_name: String,
+}
+
+fn text<S: serde::Serializer>(moment: &Option<Moment>, serializer: S) -> Result<S::Ok, S::Error> {
+    moment
+        .map(|moment| moment.to_string())
+        .serialize(serializer)
+}
+
+/// Reads a source, as a run would, until its end or until `rows_limit` rows were looked at, telling `watch` how many they are: blocking.
+pub fn survey(
+    settings: &SourceSettings,
+    interval: Option<Interval>,
+    rows_limit: u64,
+    memory_bytes: u64,
+    watch: impl Fn(u64),
+) -> Result<Survey, SourceError> {
+    let (time_column, read) = match settings {
+        SourceSettings::Files(files) => (files.time_column.as_str(), Interval::always()),
+        // Rows are made for any hour there is.
+        SourceSettings::Sample { .. } => {
+            let (start, end) = SAMPLE_HOUR_MICROS;
+            let hour =
+                Interval::new(Some(Moment(start)), Moment(end)).unwrap_or(Interval::always());
+            (SAMPLE_TIME_COLUMN, interval.unwrap_or(hour))
+        }
+    };
+    let selection = Selection {
+        interval: read,
+        events: EventFilter::default(),
+    };
+    let mut source = open_apart(settings, selection, memory_bytes)?;
+    let schema = source.schema();
+    let fields = schema.fields().iter();
+    let mut survey = Survey {
+        columns: fields
+            .map(|field| Column {
+                name: field.name().clone(),
+                type_name: field.data_type().to_string(),
+            })
+            .collect(),
+        time_column: time_column.to_owned(),
+        files: 0,
+        rows: 0,
+        rows_without_time: 0,
+        earliest: None,
+        latest: None,
+        rows_in_interval: interval.map(|_| 0),
+        is_complete: true,
+    };
+    let column = schema.index_of(time_column).ok();
+    while let Some(batch) = source.next_batch()? {
+        survey.rows += batch.num_rows() as u64;
+        if let Some(column) = column {
+            survey.take_in(batch.column(column).as_ref(), interval);
+        }
+        watch(survey.rows);
+        if survey.rows >= rows_limit {
+            survey.is_complete = false;
+            break;
+        }
+    }
+    let tally = source.tally();
+    survey.files = tally.files_read;
+    survey.rows_without_time = tally.rows_without_time;
+    Ok(survey)
+}
+
+impl Survey {
+    fn take_in(&mut self, times: &dyn Array, interval: Option<Interval>) {
+        let DataType::Timestamp(unit, _) = times.data_type() else {
+            return;
+        };
+        let values = timestamps(times, *unit);
+        for row in (0..times.len()).filter(|row| times.is_valid(*row)) {
+            let moment = Moment(micros(values[row], *unit));
+            self.earliest = Some(self.earliest.map_or(moment, |known| known.min(moment)));
+            self.latest = Some(self.latest.map_or(moment, |known| known.max(moment)));
+            if let (Some(interval), Some(inside)) = (interval, &mut self.rows_in_interval)
+                && interval.contains(moment)
+            {
+                *inside += 1;
+            }
+        }
+    }
+}
+
+/// A time in microseconds, finer ones cut down, as a run compares them; beyond 64 bits the nearest that fits.
+fn micros(value: i64, unit: TimeUnit) -> i64 {
+    match unit {
+        TimeUnit::Second => value.saturating_mul(1_000_000),
+        TimeUnit::Millisecond => value.saturating_mul(1_000),
+        TimeUnit::Microsecond => value,
+        TimeUnit::Nanosecond => value.div_euclid(1_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::FilesSettings;
+    use crate::model::Model;
+
+    const MEMORY: u64 = 1 << 30;
+
+    fn files(folder: &std::path::Path, model: &str) -> SourceSettings {
+        SourceSettings::Files(FilesSettings {
+            base: folder.to_path_buf(),
+            path: "*.jsonl".to_owned(),
+            model: model.to_owned(),
+            format: None,
+            time_column: "at".to_owned(),
+            infer_rows: 0,
+            dialect: Default::default(),
+            columns: Default::default(),
+        })
+    }
+
+    const ROWS: &str = r#"{"id":1,"at":"2026-01-01T00:30:00Z"}
+{"id":2,"at":"2026-01-01T01:00:00Z"}
+{"id":3,"at":"2026-01-03T00:00:00.5Z"}
+{"id":4,"at":null}
+"#;
+
+    #[test]
+    fn columns_times_and_rows_of_the_interval_are_found() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("a.jsonl"), ROWS).expect("a file");
+        let settings = files(folder.path(), "orders");
+        let hour = Interval::parse("2026-01-01", "2026-01-01T01:00Z").expect("an hour");
+        let found = survey(&settings, Some(hour), u64::MAX, MEMORY, |_| {}).expect("readable");
+        let names: Vec<_> = found.columns.iter().map(|c| c.name.as_str()).collect();
+        assert_eq!(names, ["id", "at"]);
+        assert_eq!(found.columns[0].type_name, "Int64");
+        let text = |moment: Option<Moment>| moment.map(|moment| moment.to_string());
+        assert_eq!(
+            text(found.earliest).as_deref(),
+            Some("2026-01-01T00:30:00+00:00")
+        );
+        assert_eq!(
+            text(found.latest).as_deref(),
+            Some("2026-01-03T00:00:00.500000+00:00")
+        );
+        assert_eq!(
+            (
+                found.files,
+                found.rows,
+                found.rows_without_time,
+                found.rows_in_interval
+            ),
+            (1, 3, 1, Some(1))
+        );
+        assert!(found.is_complete);
+
+        let without = survey(&settings, None, u64::MAX, MEMORY, |_| {}).expect("readable");
+        assert_eq!((without.rows, without.rows_in_interval), (3, None));
+        assert!(
+            !survey(&settings, None, 1, MEMORY, |_| {})
+                .expect("readable")
+                .is_complete
+        );
+    }
+
+    #[test]
+    fn what_a_run_would_refuse_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let error = survey(
+            &files(folder.path(), "orders"),
+            None,
+            u64::MAX,
+            MEMORY,
+            |_| {},
+        );
+        assert!(
+            matches!(error, Err(SourceError::NothingMatches { .. })),
+            "{error:?}"
+        );
+        std::fs::write(folder.path().join("a.jsonl"), "{\"id\":1}\n").expect("a file");
+        let error = survey(
+            &files(folder.path(), "orders"),
+            None,
+            u64::MAX,
+            MEMORY,
+            |_| {},
+        );
+        assert!(
+            matches!(error, Err(SourceError::Columns { .. })),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn sample_rows_are_those_of_the_interval() {
+        let settings = SourceSettings::Sample {
+            model: Model::Events,
+            rows_per_hour: 40,
+        };
+        let half = Interval::parse("2023-07-28", "2023-07-28T00:30Z").expect("half an hour");
+        let found = survey(&settings, Some(half), u64::MAX, MEMORY, |_| {}).expect("rows");
+        assert_eq!((found.rows, found.rows_in_interval), (20, Some(20)));
+        let hour = survey(&settings, None, u64::MAX, MEMORY, |_| {}).expect("rows");
+        assert_eq!((hour.rows, hour.rows_in_interval), (40, None));
+    }
+
+    #[test]
+    fn times_of_every_unit_are_cut_to_microseconds() {
+        for (value, unit, expect) in [
+            (-1, TimeUnit::Nanosecond, -1),
+            (1_999, TimeUnit::Nanosecond, 1),
+            (-7, TimeUnit::Microsecond, -7),
+            (5, TimeUnit::Millisecond, 5_000),
+            (-5, TimeUnit::Second, -5_000_000),
+            (i64::MAX, TimeUnit::Second, i64::MAX),
+        ] {
+            assert_eq!(micros(value, unit), expect, "{value} {unit:?}");
+        }
+    }
+}
