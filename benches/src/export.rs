@@ -15,8 +15,8 @@ use batch_export_runner::loading;
 use batch_export_runner::state::State;
 use batch_export_runner::stop::Stop;
 use batch_export_runner::target::Target;
-use batch_export_sandbox::capability::network::{Network, NetworkOptions};
-use batch_export_source::files::FilesSettings;
+use batch_export_sandbox::{Network, NetworkOptions};
+use batch_export_source::FilesSettings;
 use batch_export_source::{EventFilter, Feed, Selection, SourceSettings};
 use s3_destination::failure::Failure;
 use s3_destination::run::Export;
@@ -151,7 +151,7 @@ fn natively(job: &Job, endpoint: &str, runtime: &Runtime) -> Result<Measurement>
         interval,
         events: EventFilter::default(),
     };
-    let memory_bytes = batch_export_sandbox::limits::Limits::default().source_memory_bytes;
+    let memory_bytes = batch_export_sandbox::Limits::default().source_memory_bytes;
     let mut feed = runtime.block_on(Feed::start(source, selection, memory_bytes))?;
     let mut export = Export::with_limits(imports, settings, run, feed.schema().to_vec(), limits)
         .map_err(failed)?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use arrow::ipc::writer::FileWriter;
-use batch_export_source::model::Model;
+use batch_export_source::Model;
 use batch_export_source::{self, EventFilter, Selection, SourceSettings};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use batch_export_source::interval::{Interval, IntervalError, Moment};
+use batch_export_source::{Interval, IntervalError, Moment};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::concat_batches;
-use batch_export_source::files::{ColumnType, Dialect, Files, FilesSettings};
-use batch_export_source::interval::Interval;
+use batch_export_source::Interval;
+use batch_export_source::{ColumnType, Dialect, Files, FilesSettings};
 use batch_export_source::{EventFilter, Selection, Source, SourceError, Tally};
 use tempfile::TempDir;
 

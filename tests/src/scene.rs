@@ -5,18 +5,18 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use arrow::array::RecordBatch;
-use batch_export_sandbox::capability::Capabilities;
-use batch_export_sandbox::capability::journal::{Journal, MemoryJournal};
-use batch_export_sandbox::capability::log::Level;
-use batch_export_sandbox::capability::network::{Network, NetworkOptions};
+use batch_export_sandbox::Capabilities;
+use batch_export_sandbox::Grants;
+use batch_export_sandbox::Level;
 use batch_export_sandbox::contract::{Interval, Recovery, Report, Run};
-use batch_export_sandbox::credentials::{CredentialSource, Credentials, Secret};
-use batch_export_sandbox::egress::Grants;
-use batch_export_sandbox::egress::policy::{OperatorLists, Policy};
 use batch_export_sandbox::{
     CompileCache, Limits, LoadError, Plugin, Sandbox, SandboxOptions, Session,
 };
-use batch_export_source::feed::Stream;
+use batch_export_sandbox::{CredentialSource, Credentials, Secret};
+use batch_export_sandbox::{Journal, MemoryJournal};
+use batch_export_sandbox::{Network, NetworkOptions};
+use batch_export_sandbox::{OperatorLists, Policy};
+use batch_export_source::Stream;
 use bytes::Bytes;
 use devstore::{DevStore, Options};
 use serde_json::{Value, json};

@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 
 use batch_export_runner::config::Destination;
 use batch_export_runner::target;
-use batch_export_source::interval::{Ends, Interval};
+use batch_export_source::{Ends, Interval};
 
 /// Known step by step: the configuration tells the destination, the command line the interval.
 #[derive(Debug, Clone, Default, Serialize)]

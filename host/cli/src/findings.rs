@@ -9,9 +9,9 @@ use serde::Serialize;
 use batch_export_runner::config::{ConfigError, Destination, Place, Problem};
 use batch_export_runner::error::{Cause, Class};
 use batch_export_sandbox::CallError;
+use batch_export_sandbox::GrantRefused;
+use batch_export_sandbox::PolicyError;
 use batch_export_sandbox::contract::Failure;
-use batch_export_sandbox::egress::GrantRefused;
-use batch_export_sandbox::egress::policy::PolicyError;
 use batch_export_source::SourceError;
 use batch_export_system::terminal::one_line;
 

@@ -18,12 +18,12 @@ mod span;
 mod survey;
 mod words;
 
-use batch_export_sandbox::compile;
-use batch_export_source::remote;
+use batch_export_sandbox::COMPILE_TASK;
+use batch_export_source::READ_TASK;
 use batch_export_system::child;
 
 fn main() -> ExitCode {
-    if let Some(code) = child::answer(&[compile::TASK, remote::TASK]) {
+    if let Some(code) = child::answer(&[COMPILE_TASK, READ_TASK]) {
         return code;
     }
     child::use_this_program();

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::about::About;
 use super::error::{CommandError, ErrorJson};
 use super::message::{Message, wrapped};
-use batch_export_source::interval::Moment;
+use batch_export_source::Moment;
 use batch_export_system::terminal::{harmless, harmless_json, one_line};
 
 const RED: &str = "\x1b[1;31m";
@@ -263,7 +263,7 @@ pub fn tame_panics() {
 mod tests {
     use super::*;
     use batch_export_runner::error::{Cause, RunError};
-    use batch_export_source::interval::Interval;
+    use batch_export_source::Interval;
 
     fn about() -> About {
         About {

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::requests::Requests;
 use super::{output, words};
 use batch_export_runner::Snapshot;
-use batch_export_sandbox::capability::http::Observer;
+use batch_export_sandbox::Observer;
 use batch_export_system::terminal::one_line;
 
 /// Often enough to look alive.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use batch_export_sandbox::capability::http::{Event, EventKind, TransportError};
+use batch_export_sandbox::{Event, EventKind, TransportError};
 
 /// Requests without an answer that are remembered; a session has fewer in progress.
 const MAX_WAITING: usize = 256;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use clap::Args;
 
-use batch_export_source::interval::{Interval, IntervalError, Moment};
+use batch_export_source::{Interval, IntervalError, Moment};
 
 const MINUTE_MICROS: i64 = 60_000_000;
 const HOUR_MICROS: i64 = 60 * MINUTE_MICROS;

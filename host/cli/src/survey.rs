@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::error::CommandError;
 use super::progress::Progress;
 use super::words;
-use batch_export_sandbox::limits::Limits;
-use batch_export_source::interval::Interval;
-use batch_export_source::survey::{Survey, survey};
+use batch_export_sandbox::Limits;
+use batch_export_source::Interval;
 use batch_export_source::{SourceError, SourceSettings};
+use batch_export_source::{Survey, survey};
 
 /// Rows looked at after a run without rows to say which times there are: enough to see a wrong year or a wrong column,
 /// and quickly read, because quiet hours are frequent.
@@ -109,8 +109,8 @@ pub fn in_words(survey: &Survey) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use batch_export_source::interval::Moment;
-    use batch_export_source::survey::Column;
+    use batch_export_source::Column;
+    use batch_export_source::Moment;
 
     fn found() -> Survey {
         Survey {

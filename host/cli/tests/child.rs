@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::ipc::writer::FileWriter;
-use batch_export_source::files::{Dialect, FilesSettings};
-use batch_export_source::interval::Interval;
+use batch_export_source::Interval;
+use batch_export_source::{Dialect, FilesSettings};
 use batch_export_source::{
     EventFilter, Feed, Selection, Source, SourceError, SourceSettings, open, open_apart,
 };

@@ -9,9 +9,9 @@ use super::state::{Header, HeldRun, State};
 use super::stop::Stop;
 use super::sweep::Sweep;
 use super::target::{self, Access, Target};
-use batch_export_sandbox::capability::log::LogSink;
+use batch_export_sandbox::LogSink;
 use batch_export_sandbox::contract::{CheckDepth, CheckStep, Plan, Recovery, StepOutcome};
-use batch_export_source::interval::Interval;
+use batch_export_source::Interval;
 
 /// Longest try that nobody asked for. It makes about ten small requests: a store that takes longer for them is not
 /// available for a run either.

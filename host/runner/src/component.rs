@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use batch_export_sandbox::limits::COMPONENT_BYTES;
+use batch_export_sandbox::COMPONENT_BYTES;
 
 #[cfg(bundled_component)]
 const BUNDLED: Option<&[u8]> = Some(include_bytes!(env!("BUNDLED_COMPONENT")));

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use crate::component::ComponentError;
 use crate::config::ConfigError;
-use batch_export_sandbox::capability::network::NetworkError;
+use batch_export_sandbox::GrantRefused;
+use batch_export_sandbox::NetworkError;
+use batch_export_sandbox::PolicyError;
 use batch_export_sandbox::contract::{CheckStep, Failure, Recovery};
-use batch_export_sandbox::egress::GrantRefused;
-use batch_export_sandbox::egress::policy::PolicyError;
 use batch_export_sandbox::{CallError, Crash, LoadError, SandboxError};
+use batch_export_source::IntervalError;
 use batch_export_source::SourceError;
-use batch_export_source::interval::IntervalError;
 use batch_export_system::private::PrivateError;
 use batch_export_system::terminal::one_line;
 

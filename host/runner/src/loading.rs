@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 
 use super::error::Cause;
 use crate::component::Component;
-use batch_export_sandbox::capability::network::Network;
+use batch_export_sandbox::Network;
 use batch_export_sandbox::contract::Description;
 use batch_export_sandbox::{
     CacheFolder, CompileCache, LoadError, Plugin, Sandbox, SandboxOptions, compile_in_child,

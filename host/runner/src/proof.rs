@@ -4,9 +4,9 @@
 use std::collections::HashSet;
 
 use super::error::Cause;
+use batch_export_sandbox::Policy;
 use batch_export_sandbox::Session;
 use batch_export_sandbox::contract::{ExportedFile, Plan, Report};
-use batch_export_sandbox::egress::policy::Policy;
 use batch_export_source::Tally;
 
 /// Bytes of a part of a multipart upload that S3 takes.

@@ -14,12 +14,12 @@ use crate::stop::Stop;
 use crate::sweep::Sweep;
 use crate::target::{Access, Target};
 use crate::{proof, target};
+use batch_export_sandbox::LogSink;
+use batch_export_sandbox::Observer;
 use batch_export_sandbox::Session;
-use batch_export_sandbox::capability::http::Observer;
-use batch_export_sandbox::capability::log::LogSink;
 use batch_export_sandbox::contract::{Plan, Progress, Recovery, Report, Run};
-use batch_export_source::feed::Summary;
-use batch_export_source::interval::{Ends, Interval};
+use batch_export_source::Summary;
+use batch_export_source::{Ends, Interval};
 use batch_export_source::{Feed, Selection, Tally};
 
 /// Where a run stands.

@@ -11,7 +11,7 @@ use super::error::Cause;
 use super::state::{Found, HeldRun, Leftover, Owner, State};
 use super::stop::Stop;
 use super::target::{Access, Target};
-use batch_export_sandbox::capability::journal::MemoryJournal;
+use batch_export_sandbox::MemoryJournal;
 use batch_export_sandbox::contract::Recovery;
 
 /// Longest time for cleaning up after one attempt: a store that is down is tried again at the next start.

@@ -17,15 +17,15 @@ use super::state::{Header, Origin};
 use super::sweep;
 use crate::config::{CheckMode, Config, Destination, Problem, Problems, near_miss};
 use crate::credentials::{Chain, ChainOptions, CredentialSettings};
-use batch_export_sandbox::capability::Capabilities;
-use batch_export_sandbox::capability::journal::Journal;
-use batch_export_sandbox::capability::network::Network;
+use batch_export_sandbox::Capabilities;
+use batch_export_sandbox::CredentialSource;
+use batch_export_sandbox::Grants;
+use batch_export_sandbox::Journal;
+use batch_export_sandbox::Network;
 use batch_export_sandbox::contract::{self, Failure, Plan, Run};
-use batch_export_sandbox::credentials::CredentialSource;
-use batch_export_sandbox::egress::Grants;
-use batch_export_sandbox::egress::policy::{POLICY_FIELDS, Policy, PolicyError};
 use batch_export_sandbox::{CallError, Limits, Plugin, Session};
-use batch_export_source::interval::Interval;
+use batch_export_sandbox::{POLICY_FIELDS, Policy, PolicyError};
+use batch_export_source::Interval;
 use batch_export_source::{EVENT_LISTS, EventFilter, SourceSettings};
 
 /// The host's own keys of a destination, for hints.

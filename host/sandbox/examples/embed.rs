@@ -12,14 +12,14 @@ use arrow::ipc::writer::StreamWriter;
 use serde_json::json;
 use tokio::runtime::Handle;
 
-use batch_export_sandbox::capability::Capabilities;
-use batch_export_sandbox::capability::journal::MemoryJournal;
-use batch_export_sandbox::capability::network::{Network, NetworkOptions};
+use batch_export_sandbox::Capabilities;
+use batch_export_sandbox::Grants;
+use batch_export_sandbox::MemoryJournal;
 use batch_export_sandbox::contract::{Interval, Run};
-use batch_export_sandbox::credentials::{CredentialSource, Credentials, Secret};
-use batch_export_sandbox::egress::Grants;
-use batch_export_sandbox::egress::policy::{OperatorLists, Policy};
+use batch_export_sandbox::{CredentialSource, Credentials, Secret};
 use batch_export_sandbox::{Limits, Sandbox, SandboxOptions};
+use batch_export_sandbox::{Network, NetworkOptions};
+use batch_export_sandbox::{OperatorLists, Policy};
 use devstore::{DevStore, Options};
 
 const BUCKET: &str = "test-bucket";

@@ -3,25 +3,38 @@
 
 mod bindings;
 mod cache;
-pub mod capability;
+mod capability;
 mod clock;
-pub mod compile;
+mod compile;
 pub mod contract;
 mod convert;
-pub mod credentials;
-pub mod egress;
+mod credentials;
+mod egress;
 mod examine;
 mod failed;
 mod imports;
-pub mod limits;
+mod limits;
 mod memory;
 mod plugin;
 mod session;
 
 pub use cache::CacheFolder;
-pub use compile::{compile_in_child, compile_key};
+pub use capability::Capabilities;
+pub use capability::http::budget::Budget;
+pub use capability::http::{Event, EventKind, Http, Observer, Request, TransportError};
+pub use capability::journal::{FileJournal, Journal, MemoryJournal, Notes, read_notes};
+pub use capability::log::{Level, LogSink, discard as discard_log, tidy};
+pub use capability::network::{Network, NetworkError, NetworkOptions, with_causes};
+pub use capability::signer::{Refresh, ScopedKey, Signer};
+pub use compile::{TASK as COMPILE_TASK, compile_in_child, compile_key};
+pub use credentials::{
+    CredentialError, CredentialProvider, CredentialSource, Credentials, Fetching,
+    RENEW_BEFORE_EXPIRY, Secret,
+};
+pub use egress::policy::{OperatorLists, POLICY_FIELDS, Policy, PolicyError, Reading, encoded};
+pub use egress::{GrantRefused, Grants};
 pub use examine::examine;
 pub use failed::{CallError, Crash, LoadError, SandboxError};
-pub use limits::{HttpLimits, Limits};
+pub use limits::{COMPONENT_BYTES, HttpLimits, Limits, MEMORY_BYTES};
 pub use plugin::{CompileCache, Plugin, Sandbox, SandboxOptions};
 pub use session::{Canceller, Session};

@@ -2,14 +2,14 @@
 //! every row of the interval exactly as it stands, duplicates included.
 
 mod error;
-pub mod feed;
-pub mod files;
-pub mod interval;
-pub mod model;
-pub mod remote;
-pub mod sample;
+mod feed;
+mod files;
+mod interval;
+mod model;
+mod remote;
+mod sample;
 mod select;
-pub mod survey;
+mod survey;
 
 use std::path::Path;
 
@@ -18,12 +18,15 @@ use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
 
 pub use error::SourceError;
-pub use feed::Feed;
+pub use feed::{Feed, Stream, Summary};
+pub use files::{ColumnType, Dialect, Files, FilesSettings, TYPE_NAMES, TextFormat, check_pattern};
+pub use interval::{Ends, Interval, IntervalError, Moment};
+pub use model::{Kind, Model};
+pub use remote::TASK as READ_TASK;
 pub use select::{EVENT_LISTS, EventFilter, EventListError, Selection};
+pub use survey::{Column, Survey, survey};
 
 use batch_export_system::child;
-use files::FilesSettings;
-use model::Model;
 use remote::{Remote, RemoteSource};
 
 /// A source that can be opened.

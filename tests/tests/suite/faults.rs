@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use batch_export_sandbox::Limits;
-use batch_export_sandbox::credentials::Secret;
+use batch_export_sandbox::Secret;
 use batch_export_tests::read;
 use batch_export_tests::rows::{Event, events_batch, plain_events, rebatched};
 use batch_export_tests::scene::{ACCESS_KEY, BUCKET, Messages, Outcome, SECRET_KEY, Scene};

@@ -7,7 +7,7 @@ use arrow::array::{
     StringBuilder, TimestampMicrosecondArray,
 };
 use batch_export_sandbox::Limits;
-use batch_export_source::model::{Kind, Model};
+use batch_export_source::{Kind, Model};
 use batch_export_tests::read;
 use batch_export_tests::rows::{START_MICROS, rebatched};
 use batch_export_tests::scene::{Messages, Scene, run};

@@ -2,8 +2,8 @@
 //! and a proxy carry a run.
 
 use batch_export_sandbox::Limits;
-use batch_export_sandbox::capability::network::{Network, NetworkOptions};
-use batch_export_sandbox::credentials::Secret;
+use batch_export_sandbox::Secret;
+use batch_export_sandbox::{Network, NetworkOptions};
 use batch_export_tests::components;
 use batch_export_tests::loopback::Server;
 use batch_export_tests::program::{Printed, Program, configuration};

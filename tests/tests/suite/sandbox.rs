@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use batch_export_sandbox::Limits;
-use batch_export_sandbox::capability::journal::{Journal, MemoryJournal};
+use batch_export_sandbox::{Journal, MemoryJournal};
 use batch_export_tests::components;
 use batch_export_tests::scene::{BUCKET, Messages, Outcome, Scene, run};
 use devstore::{Fault, What};

@@ -14,9 +14,9 @@ use crate::words;
 use batch_export_runner::check;
 use batch_export_runner::error::Cause;
 use batch_export_runner::state::State;
-use batch_export_sandbox::capability::log;
 use batch_export_sandbox::contract::{CheckStep, StepOutcome};
-use batch_export_source::interval::{Interval, Moment};
+use batch_export_sandbox::discard_log;
+use batch_export_source::{Interval, Moment};
 
 /// Test a destination: write, read back, begin and abort an upload, delete.
 #[derive(Debug, Args)]
@@ -53,7 +53,7 @@ impl Check {
         let (config, target) = self.chosen.target(about, told(false)).await?;
         let state = State::new(&config.state_dir);
         let stop = stop_on_signals(output::note);
-        let steps = check::check(&target, &state, hour_of(now)?, log::discard(), &stop).await?;
+        let steps = check::check(&target, &state, hour_of(now)?, discard_log(), &stop).await?;
         let failure = match check::failing(&steps).count() {
             0 => None,
             failed => Some(CommandError::Check {

@@ -16,7 +16,7 @@ use crate::progress::Progress;
 use crate::signals::stop_on_signals;
 use crate::words::{self, Object};
 use batch_export_runner::Listener;
-use batch_export_sandbox::capability::log::Level;
+use batch_export_sandbox::Level;
 
 /// Characters of a manifest that are shown.
 const MANIFEST_CHARS: usize = 400;

@@ -15,8 +15,8 @@ use crate::words;
 use batch_export_runner::component;
 use batch_export_runner::error::Cause;
 use batch_export_runner::loading;
-use batch_export_sandbox::capability::network::{Network, NetworkOptions};
 use batch_export_sandbox::contract::{Description, Format, PACKAGE, VERSION};
+use batch_export_sandbox::{Network, NetworkOptions};
 use batch_export_system::terminal::one_line;
 
 /// Show what a plugin is: version, imports, formats, configuration fields, digest.

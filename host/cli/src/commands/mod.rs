@@ -24,8 +24,8 @@ use batch_export_runner::config::{Config, ConfigError, Destination};
 use batch_export_runner::error::Cause;
 use batch_export_runner::loading::{self, Loaded};
 use batch_export_runner::target::Target;
-use batch_export_sandbox::capability::network::{Network, NetworkOptions};
-use batch_export_source::interval::Moment;
+use batch_export_sandbox::{Network, NetworkOptions};
+use batch_export_source::Moment;
 
 use crate::about::About;
 use crate::error::CommandError;

@@ -18,8 +18,8 @@ use crate::words::{self, Object};
 use batch_export_runner::error::Cause;
 use batch_export_runner::target;
 use batch_export_sandbox::contract::{Grant, Plan, SigningScope};
-use batch_export_source::interval::{Interval, Moment};
-use batch_export_source::survey::Survey;
+use batch_export_source::Survey;
+use batch_export_source::{Interval, Moment};
 
 /// Show what a run will write and which requests it needs; sends nothing.
 #[derive(Debug, Args)]

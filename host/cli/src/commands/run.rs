@@ -16,8 +16,8 @@ use crate::survey;
 use crate::words::{self, Object};
 use batch_export_runner::state::State;
 use batch_export_runner::{Listener, RunReport};
-use batch_export_sandbox::capability::log::Level;
-use batch_export_source::interval::{Interval, Moment};
+use batch_export_sandbox::Level;
+use batch_export_source::{Interval, Moment};
 use batch_export_system::terminal::one_line;
 
 /// Export one interval to a destination.

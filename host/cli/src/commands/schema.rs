@@ -9,7 +9,7 @@ use super::Clock;
 use crate::about::About;
 use crate::output::{self, Answer, Form};
 use crate::words;
-use batch_export_source::model::{Kind, Model};
+use batch_export_source::{Kind, Model};
 
 /// Show the columns of a model.
 #[derive(Debug, Args)]

@@ -17,8 +17,8 @@ use batch_export_runner::config::{Config, Destination};
 use batch_export_runner::error::{Cause, Class};
 use batch_export_runner::loading::Loaded;
 use batch_export_runner::target::{self, Target};
-use batch_export_source::interval::{Interval, Moment};
-use batch_export_source::survey::Survey;
+use batch_export_source::Survey;
+use batch_export_source::{Interval, Moment};
 
 /// Check a configuration file, the destination's own fields included; sends nothing.
 #[derive(Debug, Args)]

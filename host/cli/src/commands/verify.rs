@@ -13,7 +13,7 @@ use crate::progress::Progress;
 use crate::span::Span;
 use crate::words::{self, Object};
 use batch_export_runner::verify::{self, Compare, VerifyReport, Watch};
-use batch_export_source::interval::{Interval, Moment};
+use batch_export_source::{Interval, Moment};
 use batch_export_system::terminal::one_line;
 
 /// Read a finished run back and compare it with its source.

@@ -19,8 +19,8 @@ use batch_export_runner::state::State;
 use batch_export_runner::stop::Stop;
 use batch_export_runner::target::Target;
 use batch_export_runner::verify::{self, Compare, VerifyError, VerifyReport, Watch};
-use batch_export_sandbox::capability::network::{Network, NetworkOptions};
-use batch_export_source::interval::{Ends, Interval, Moment};
+use batch_export_sandbox::{Network, NetworkOptions};
+use batch_export_source::{Ends, Interval, Moment};
 
 /// 2023-07-28T00:00Z, where the demo's hours begin: the same rows, and so the same files, every time.
 const FIRST_MICROS: i64 = 1_690_502_400_000_000;

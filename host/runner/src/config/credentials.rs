@@ -6,7 +6,7 @@ use std::path::Path;
 use super::problem::Place;
 use super::section::Section;
 use crate::credentials::{AssumeRole, ChainOptions, CredentialSettings};
-use batch_export_sandbox::credentials::{Credentials, Secret};
+use batch_export_sandbox::{Credentials, Secret};
 
 /// The keys that the host signs with: no plugin ever gets them, whatever its schema says.
 const ID: &str = "aws_access_key_id";

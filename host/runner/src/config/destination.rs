@@ -16,14 +16,14 @@ use super::section::Section;
 use super::tree::{Entry, Node, Table, Text, Value};
 use crate::credentials::CredentialSettings;
 use batch_export_sandbox::Limits;
-use batch_export_sandbox::capability::network::NetworkOptions;
-use batch_export_sandbox::credentials::Secret;
-use batch_export_sandbox::egress::policy::OperatorLists;
+use batch_export_sandbox::NetworkOptions;
+use batch_export_sandbox::OperatorLists;
+use batch_export_sandbox::Secret;
 use batch_export_source::SourceSettings;
-use batch_export_source::files::{
+use batch_export_source::{
     ColumnType, Dialect, FilesSettings, TYPE_NAMES, TextFormat, check_pattern,
 };
-use batch_export_source::model::{Kind, Model};
+use batch_export_source::{Kind, Model};
 
 /// A destination, decided but for the plugin's fields.
 #[derive(Debug)]

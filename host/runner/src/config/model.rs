@@ -2,7 +2,7 @@
 
 use super::destination::is_name;
 use super::section::Section;
-use batch_export_source::model::Model;
+use batch_export_source::Model;
 
 /// The contract's limit for a model's name.
 const MODEL_BYTES: usize = 128;

@@ -6,7 +6,7 @@ use toml::de::{DeTable, DeValue};
 use zeroize::Zeroizing;
 
 use super::problem::{Place, Places, Problem};
-use batch_export_sandbox::credentials::Secret;
+use batch_export_sandbox::Secret;
 
 /// A value with its place.
 #[derive(Debug, Clone)]

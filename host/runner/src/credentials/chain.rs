@@ -23,11 +23,11 @@ use tokio::sync::{Mutex, OnceCell};
 
 use super::carry::{Connector, LastAsked};
 use super::chosen::{self, Chosen};
-use batch_export_sandbox::capability::log::tidy;
-use batch_export_sandbox::capability::network::{Network, NetworkError, with_causes};
-use batch_export_sandbox::credentials::{
+use batch_export_sandbox::tidy;
+use batch_export_sandbox::{
     CredentialError, CredentialProvider, Credentials, Fetching, RENEW_BEFORE_EXPIRY, Secret,
 };
+use batch_export_sandbox::{Network, NetworkError, with_causes};
 
 /// Longest time for the whole chain: instance metadata alone may take a few seconds to say no.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(60);

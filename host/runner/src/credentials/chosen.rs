@@ -4,7 +4,7 @@
 
 use aws_config::profile::{Profile, ProfileSet};
 
-use batch_export_sandbox::credentials::Secret;
+use batch_export_sandbox::Secret;
 
 use super::ChainOptions;
 

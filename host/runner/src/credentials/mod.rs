@@ -9,7 +9,7 @@ mod tests;
 
 pub use chain::{AssumeRole, Chain, ChainOptions};
 
-use batch_export_sandbox::credentials::Credentials;
+use batch_export_sandbox::Credentials;
 
 /// Where a destination's configuration says that its credentials come from: there is no default, because a default
 /// would sign with the identity of this machine for whoever forgot a key.

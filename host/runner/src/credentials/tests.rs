@@ -8,8 +8,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
-use batch_export_sandbox::capability::network::{Network, NetworkOptions};
-use batch_export_sandbox::credentials::{CredentialError, Secret};
+use batch_export_sandbox::{CredentialError, Secret};
+use batch_export_sandbox::{Network, NetworkOptions};
 use std::sync::Arc;
 
 #[test]

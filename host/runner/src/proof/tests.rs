@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::*;
+use batch_export_sandbox::OperatorLists;
 use batch_export_sandbox::contract::{Interval, Run};
-use batch_export_sandbox::egress::policy::OperatorLists;
 
 const STEM: &str = "x/2023-07-28T00:00:00+00:00-2023-07-28T01:00:00+00:00";
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{Header, Owner, is_missing};
 use crate::error::Cause;
-use batch_export_sandbox::capability::journal::{FileJournal, Notes, read_notes};
+use batch_export_sandbox::{FileJournal, Notes, read_notes};
 use batch_export_system::private;
 
 const LOCK: &str = "lock";

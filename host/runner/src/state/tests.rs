@@ -7,7 +7,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
-use batch_export_sandbox::capability::journal::Journal;
+use batch_export_sandbox::Journal;
 
 fn header(id: &str, destination: &str) -> Header {
     Header {

@@ -9,7 +9,7 @@ use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::json::{is_json, is_uuid};
-use batch_export_source::model::Model;
+use batch_export_source::Model;
 use batch_export_source::{self, Selection, Source, SourceError, SourceSettings, Tally};
 
 /// The source's rows that no file has been found to hold yet.

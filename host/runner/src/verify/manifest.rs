@@ -9,7 +9,7 @@ use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::report::{FileOutcome, quoted};
-use batch_export_source::interval::{Interval, Moment};
+use batch_export_source::{Interval, Moment};
 
 /// Bytes of a manifest at most: 10,000 files in the detailed form take up some 10 MiB.
 pub const MANIFEST_LIMIT_BYTES: usize = 64 << 20;

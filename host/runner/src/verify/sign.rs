@@ -7,7 +7,7 @@ use chrono::DateTime;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-use batch_export_sandbox::capability::signer::ScopedKey;
+use batch_export_sandbox::ScopedKey;
 
 /// SHA-256 of nothing: requests that only read have no body.
 const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";

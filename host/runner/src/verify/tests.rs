@@ -8,7 +8,7 @@ mod stores;
 use tempfile::TempDir;
 
 use super::*;
-use batch_export_source::files::FilesSettings;
+use batch_export_source::FilesSettings;
 use batch_export_source::{EventFilter, SourceSettings};
 
 /// The source of every test, and the same rows as a JSON Lines file holds them.

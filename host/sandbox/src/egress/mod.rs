@@ -18,8 +18,8 @@ use crate::contract::{Grant, SigningScope};
 use address::{AddressPolicy, AddressRefused};
 use batch_export_system::terminal::is_harmful;
 use policy::{Place, Policy};
+pub use request::RequestHead;
 use request::origin_of;
-pub use request::{RequestHead, RequestRefused};
 
 /// Most grants in a plan: the S3 destination asks for a dozen kinds of request, each on one or two prefixes.
 pub const GRANTS_LIMIT: usize = 64;

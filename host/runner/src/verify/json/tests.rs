@@ -8,7 +8,7 @@ use arrow::array::{
 };
 
 use super::*;
-use batch_export_source::model::Kind;
+use batch_export_source::Kind;
 
 #[test]
 fn documents_are_the_same_when_their_tokens_are() {

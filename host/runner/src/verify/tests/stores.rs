@@ -5,10 +5,10 @@ use serde_json::json;
 
 use super::*;
 use crate::target::Access;
-use batch_export_sandbox::capability::network::{Network, NetworkOptions};
 use batch_export_sandbox::contract::{Grant, SigningScope};
-use batch_export_sandbox::credentials::{CredentialSource, Credentials, Secret};
-use batch_export_sandbox::egress::policy::{OperatorLists, Policy};
+use batch_export_sandbox::{CredentialSource, Credentials, Secret};
+use batch_export_sandbox::{Network, NetworkOptions};
+use batch_export_sandbox::{OperatorLists, Policy};
 
 pub const BUCKET: &str = "test-bucket";
 pub const MANIFEST: &str = "x/a_manifest.json";
