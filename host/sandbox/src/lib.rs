@@ -20,7 +20,6 @@ mod session;
 
 pub use cache::CacheFolder;
 pub use capability::Capabilities;
-pub use capability::http::budget::Budget;
 pub use capability::http::{Event, EventKind, Http, Observer, Request, TransportError};
 pub use capability::journal::{FileJournal, Journal, MemoryJournal, Notes, read_notes};
 pub use capability::log::{Level, LogSink, discard as discard_log, tidy};

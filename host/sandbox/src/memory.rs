@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use batch_export_system::{Budget, Share};
 use wasmtime::ResourceLimiter;
 
-use crate::capability::http::budget::{Budget, Share};
 use crate::limits::{CORE_INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES};
 
 /// One session's memory.

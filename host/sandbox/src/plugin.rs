@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use batch_export_system::Budget;
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 use wasmtime::component::{Component, HasSelf, Linker};
@@ -16,7 +17,6 @@ use wasmtime::{Cache, CacheConfig, Config, Engine};
 use crate::bindings::{Destination, DestinationPre};
 use crate::cache::CacheFolder;
 use crate::capability::Capabilities;
-use crate::capability::http::budget::Budget;
 use crate::capability::log::{self, LogSink};
 use crate::capability::network::Network;
 use crate::clock::TICK;
@@ -112,6 +112,12 @@ impl Sandbox {
         self.cache_problem.as_deref()
     }
 
+    /// What all sessions of this sandbox may hold in memory together. Whatever else a process holds for its runs, such
+    /// as the batches of their sources, counts against the same budget.
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.memory
+    }
+
     /// Compile and link a component. Takes seconds for a large one that the compile cache does not know yet, on the
     /// calling thread; what is no plugin, and what would take much longer, is refused before.
     pub fn load(&self, bytes: &[u8]) -> Result<Plugin, LoadError> {
@@ -143,6 +149,11 @@ impl Plugin {
     /// SHA-256 of the component's bytes, in hexadecimal.
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// The sandbox that it runs in.
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
     }
 
     /// The component's imports by their full names, such as `batch-export:destination/http@0.1.0`.

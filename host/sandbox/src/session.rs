@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use batch_export_system::Budget;
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -22,7 +23,6 @@ use super::failed::{CallError, Crash};
 use super::imports::State;
 use super::memory::Memory;
 use crate::capability::Capabilities;
-use crate::capability::http::budget::Budget;
 use crate::capability::http::{Http, Traffic};
 use crate::capability::log::Log;
 use crate::capability::signer::Signer;

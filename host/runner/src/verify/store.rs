@@ -14,7 +14,6 @@ use url::Url;
 use super::VerifyError;
 use super::sign::{self, Unsigned};
 use crate::target::Access;
-use batch_export_sandbox::Budget;
 use batch_export_sandbox::Grants;
 use batch_export_sandbox::contract::Plan;
 use batch_export_sandbox::with_causes;
@@ -22,6 +21,7 @@ use batch_export_sandbox::{Http, Request, TransportError};
 use batch_export_sandbox::{HttpLimits, MEMORY_BYTES};
 use batch_export_sandbox::{Policy, Reading, encoded};
 use batch_export_sandbox::{Refresh, Signer};
+use batch_export_system::Budget;
 
 /// Requests for one object, the first included: a store that is briefly busy is no fault of the export's.
 const ATTEMPTS: u32 = 4;

@@ -9,8 +9,8 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode, header};
 use url::Url;
 
-use super::budget::{Exceeded, Held, Holding};
 use super::echo::Echo;
+use super::holding::{Exceeded, Held, Holding};
 use super::{EventKind, InFlight, Response, ServerDate, Teller, TransportError, remember_date};
 use crate::capability::network::with_causes;
 use crate::egress::address::AddressRefused;

@@ -1,10 +1,10 @@
 //! The `http` capability: payloads, exchanges and the window of requests under way, each inside its limit. Every
 //! request is checked against the run's grants here, before anything is spawned.
 
-pub mod budget;
 mod carry;
 mod echo;
 mod headers;
+mod holding;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
+use batch_export_system::Budget;
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -21,8 +22,8 @@ use super::network::{Network, NetworkError};
 use crate::credentials::Secret;
 use crate::egress::{Grants, RequestHead};
 use crate::limits::HttpLimits;
-use budget::{Budget, Exceeded, Held, Holding};
 use echo::Echo;
+use holding::{Exceeded, Held, Holding};
 
 /// A request as the guest writes it.
 #[derive(Debug)]
