@@ -69,7 +69,7 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "conformance",
         arguments: "[NAMES…] [--only TEXT] [--json]",
-        summary: "other people's readers and S3 servers: readers, devstore, seaweedfs, ceph, garage, servers, all",
+        summary: "readers, hosts and servers of others: readers, hosts, devstore, seaweedfs, ceph, garage, servers, all",
         run: conformance::run,
     },
     Command {

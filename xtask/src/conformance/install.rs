@@ -1,5 +1,5 @@
-//! Installs the readers and servers of a conformance run where that needs no question, else stops with the exact command.
-//! Never starts a server.
+//! Installs the readers and servers of a conformance run where that needs no question, else stops with the exact
+//! command. Never starts a server.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
-//! `cargo xtask conformance`: other people's readers and servers against the real component. Installs and builds; what
-//! is asked of them stands in `tests/conformance`. Everything it makes is below `target/conformance`.
+//! `cargo xtask conformance`: the real component against readers, servers and hosts of other projects. Installs and
+//! builds; what is asked of them is in `tests/conformance`. Everything it makes is below `target/conformance`.
 
+mod hosts;
 mod install;
 
 use std::path::{Path, PathBuf};
@@ -12,9 +13,10 @@ use crate::process::{self, say};
 use crate::workspace::Workspace;
 use crate::{build, setup};
 
-/// What can be named, in the order in which it runs; the last two words are several.
-const NAMES: [&str; 7] = [
+/// What can be named, in the order in which it runs; the last two words mean several.
+const NAMES: [&str; 8] = [
     "readers",
+    "hosts",
     "devstore",
     "seaweedfs",
     "ceph",
@@ -43,6 +45,9 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let mut scripts = Vec::new();
     if chosen.readers {
         scripts.push(readers(&stage)?);
+    }
+    if chosen.hosts {
+        scripts.push(hosts::script(&stage)?);
     }
     if !chosen.stores.is_empty() {
         scripts.push(servers(&stage, &chosen.stores)?);
@@ -101,6 +106,7 @@ fn servers(stage: &Stage, stores: &[&str]) -> Result<Command> {
 /// What to run.
 struct Chosen {
     readers: bool,
+    hosts: bool,
     stores: Vec<&'static str>,
 }
 
@@ -125,6 +131,7 @@ impl Chosen {
             .collect();
         Ok(Self {
             readers: all || asked("readers"),
+            hosts: all || asked("hosts"),
             stores,
         })
     }
@@ -181,32 +188,39 @@ mod tests {
     fn names_choose_what_runs_and_unknown_ones_are_refused() {
         let chosen = |names: &[&str]| {
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-            Chosen::from(&names).map(|chosen| (chosen.readers, chosen.stores))
+            Chosen::from(&names).map(|chosen| (chosen.readers, chosen.hosts, chosen.stores))
         };
         let usual = vec!["devstore", "seaweedfs", "ceph"];
-        for (names, readers, stores) in [
-            (&[][..], true, usual.clone()),
-            (&["all"], true, usual.clone()),
-            (&["servers"], false, usual.clone()),
-            (&["readers"], true, vec![]),
-            (&["ceph", "seaweedfs"], false, vec!["seaweedfs", "ceph"]),
-            (&["garage"], false, vec!["garage"]),
+        for (names, readers, hosts, stores) in [
+            (&[][..], true, true, usual.clone()),
+            (&["all"], true, true, usual.clone()),
+            (&["servers"], false, false, usual.clone()),
+            (&["readers"], true, false, vec![]),
+            (&["hosts"], false, true, vec![]),
+            (
+                &["ceph", "seaweedfs"],
+                false,
+                false,
+                vec!["seaweedfs", "ceph"],
+            ),
+            (&["garage"], false, false, vec!["garage"]),
             (
                 &["all", "garage"],
+                true,
                 true,
                 vec!["devstore", "seaweedfs", "ceph", "garage"],
             ),
         ] {
             assert_eq!(
                 chosen(names).expect("known names"),
-                (readers, stores),
+                (readers, hosts, stores),
                 "{names:?}"
             );
         }
         let error = chosen(&["minio"]).expect_err("unknown").to_string();
         assert_eq!(
             error,
-            "there is no conformance run `minio`; there are readers, devstore, seaweedfs, ceph, garage, servers, all"
+            "there is no conformance run `minio`; there are readers, hosts, devstore, seaweedfs, ceph, garage, servers, all"
         );
     }
 }

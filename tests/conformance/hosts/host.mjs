@@ -1,0 +1,127 @@
+// A host for the destination plugin in JavaScript, for Node 24 or later: one run, from a job file to its report.
+//
+//     jco transpile s3_destination.wasm --name destination --instantiation async --async-mode jspi --out-dir FOLDER \
+//         --async-imports "$HTTP#[method]exchange.wait" "$HTTP#wait-any" --async-exports "$EXPORTER#finish" and so on
+//     node host.mjs FOLDER/destination.js JOB.json
+//
+// with HTTP=batch-export:destination/http@0.1.0 and EXPORTER=batch-export:destination/exporter@0.1.0; waiting exports are
+// check, encode-batch, finish and recover.
+//
+// Exports and waiting imports are promises: the engine suspends the plugin (JSPI), and requests go on meanwhile.
+
+import { createHash, createHmac } from 'node:crypto';
+import { appendFileSync, fsyncSync, openSync, readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
+
+const job = JSON.parse(readFileSync(process.argv[3], 'utf8'));
+const transpiled = resolve(process.argv[2]);
+const notes = openSync(job.notes, 'a');
+let grants = []; // none until the plan is known: nothing leaves before
+let scopes = [];
+
+/** Whether a grant covers the request: method, origin, start of the path, exact query keys, headers. */
+function isGranted({ method, headers }, url) {
+    const query = [...url.searchParams.keys()].sort().join();
+    const hasHeader = (grant, name) =>
+        grant.headers.some((each) => (each.endsWith('*') ? name.startsWith(each.slice(0, -1)) : name === each));
+    return grants.some((grant) => grant.method === method.toUpperCase()
+        && grant.origin === url.origin
+        && url.pathname.startsWith(grant.pathPrefix)
+        && [...grant.query].sort().join() === query
+        && headers.every(([name]) => hasHeader(grant, name)));
+}
+
+/** Carries one request; returns the response, or throws the transport error as jco expects it. */
+async function carry(request, body) {
+    const url = new URL(request.url);
+    if (!isGranted(request, url)) throw { tag: 'forbidden', val: `no grant covers ${request.method} ${url.pathname}` };
+    await delay(request.delayMs);
+    const method = request.method.toUpperCase();
+    try {
+        const response = await fetch(request.url, {
+            method, headers: request.headers, body, redirect: 'manual', signal: AbortSignal.timeout(request.timeoutMs),
+        });
+        const content = new Uint8Array(await response.arrayBuffer());
+        return { status: response.status, headers: [...response.headers], body: content };
+    } catch (error) {
+        throw { tag: error.name === 'TimeoutError' ? 'timeout' : 'interrupted', val: String(error.cause ?? error) };
+    }
+}
+
+class Payload {
+    constructor(bytes) {
+        this.bytes = bytes.slice();
+    }
+}
+
+class Exchange {
+    constructor(response) {
+        this.response = response;
+        this.response.catch(() => {}); // it is told where it is waited for
+    }
+    async wait() {
+        return await this.response;
+    }
+}
+
+const http = {
+    Payload,
+    Exchange,
+    send: (request) => new Exchange(carry(request, request.body?.bytes)),
+    waitAny: (exchanges) => Promise.race(exchanges.map((each, at) => each.response.then(() => at, () => at))),
+};
+
+/** The signing key of one date, region and service; the secret itself stays here. */
+function scopedKey(service, region, refresh) {
+    if (!scopes.some((scope) => scope.service === service && scope.region === region)) {
+        throw { tag: 'forbidden', val: `the plan does not sign for ${service} in ${region}` };
+    }
+    const now = new Date();
+    const parts = [now.toISOString().slice(0, 10).replaceAll('-', ''), region, service, 'aws4_request'];
+    const key = parts.reduce((key, part) => createHmac('sha256', key).update(part).digest(), `AWS4${job.secret_key}`);
+    const timestamp = BigInt(Math.floor(now.getTime() / 1000));
+    return { accessKeyId: job.access_key, sessionToken: undefined, timestamp, key: new Uint8Array(key) };
+}
+
+/** Keeps a note until the run is over: on disk before the plugin goes on. */
+function note(content) {
+    appendFileSync(notes, `${Buffer.from(content).toString('hex')}\n`);
+    fsyncSync(notes);
+}
+
+/** The messages of an Arrow IPC stream: each says the length of its metadata, and there the length of its body. */
+function* messages(stream) {
+    const view = new DataView(stream.buffer, stream.byteOffset, stream.length);
+    for (let at = 0, end; view.getInt32(at + 4, true) > 0; at = end) {
+        const message = at + 8 + view.getInt32(at + 8, true);
+        const slots = message - view.getInt32(message, true);
+        const bodyLength = view.getUint16(slots, true) > 10 ? view.getUint16(slots + 10, true) : 0; // the fourth field
+        const body = bodyLength ? Number(view.getBigInt64(message + bodyLength, true)) : 0;
+        end = at + 8 + view.getInt32(at + 4, true) + body;
+        yield stream.subarray(at, end);
+    }
+}
+
+const { instantiate } = await import(pathToFileURL(transpiled));
+const compile = async (name) => WebAssembly.compile(await readFile(join(dirname(transpiled), name)));
+const { exporter } = await instantiate(compile, {
+    'batch-export:destination/http': http,
+    'batch-export:destination/signer': { scopedKey },
+    'batch-export:destination/journal': { note },
+    'batch-export:destination/log': { write: (level, line) => console.error(`${level}: ${JSON.stringify(line)}`) },
+});
+const pluginDigest = createHash('sha256').update(readFileSync(job.component)).digest('hex');
+const interval = { start: BigInt(job.start), end: BigInt(job.end) };
+const run = { id: job.id, attempt: job.attempt, model: job.model, interval, pluginDigest };
+const configuration = JSON.stringify(job.configuration);
+// A host for plugins that it does not trust intersects these with its operator's policy.
+({ grants, signing: scopes } = await exporter.plan(configuration, run));
+
+const [schema, ...batches] = messages(readFileSync(job.rows));
+await exporter.configure(configuration, run, schema);
+for (const batch of batches) await exporter.encodeBatch(batch);
+const report = await exporter.finish(BigInt(job.row_count));
+console.log(JSON.stringify({ rows: Number(report.rowsExported), keys: report.files.map((file) => file.key) }));

@@ -1,0 +1,153 @@
+"""A host for the destination plugin in Python, on wasmtime's component model: one run, from a job file to its report.
+
+    python host.py JOB.json
+
+Payloads of up to 1.9 MB: wasmtime-py hands bytes over one by one, and wasmtime bounds the memory that a call may take.
+"""
+
+import hashlib
+import hmac
+import json
+import os
+import sys
+import time
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+import pyarrow as pa
+from wasmtime import Engine, Store
+from wasmtime.component import Component, Linker, Record, ResourceHost, ResourceType, Variant
+
+PAYLOAD, EXCHANGE = 0, 1
+job = json.loads(Path(sys.argv[1]).read_text())
+threads, held, numbers = ThreadPoolExecutor(4), {}, iter(range(1, 1 << 31))
+grants, scopes = [], []  # empty until the plan is known: nothing leaves before
+
+
+def record(**fields):
+    """A record of the contract, whose names have hyphens."""
+    made = Record()
+    made.__dict__ = {name.replace("_", "-"): value for name, value in fields.items()}
+    return made
+
+
+def own(kind, content):
+    """Keeps something for the plugin, which gets a handle to it."""
+    held[number := next(numbers)] = content
+    return ResourceHost.own(number, kind)
+
+
+def lent(store, handle):
+    """What the plugin's handle stands for."""
+    return held[handle.to_host(store).rep]
+
+
+def is_granted(request, url):
+    """Whether a grant covers the request: method, origin, start of the path, exact query keys, headers."""
+    asked = (request.method.upper(), f"{url.scheme}://{url.netloc}", sorted(n for n, _ in parse_qsl(url.query, True)))
+
+    def covers(grant, header):
+        return any(header == name or name[-1] == "*" and header.startswith(name[:-1]) for name in grant.headers)
+
+    return any(
+        asked == (grant.method, grant.origin, sorted(grant.query))
+        and url.path.startswith(getattr(grant, "path-prefix"))
+        and all(covers(grant, header) for header, _ in request.headers)
+        for grant in grants
+    )
+
+
+def carry(request, body):
+    """Carries a request; returns the response or the transport error."""
+    url = urlsplit(request.url)
+    if not is_granted(request, url):
+        return Variant("forbidden", f"no grant covers {request.method} {url.path}?{url.query}")
+    time.sleep(getattr(request, "delay-ms") / 1000)
+    connect = HTTPSConnection if url.scheme == "https" else HTTPConnection
+    connection = connect(url.netloc, timeout=getattr(request, "timeout-ms") / 1000)
+    try:
+        connection.request(request.method.upper(), f"{url.path}?{url.query}".rstrip("?"), body, dict(request.headers))
+        response = connection.getresponse()
+        headers = [(name.lower(), value) for name, value in response.getheaders()]
+        return record(status=response.status, headers=headers, body=response.read())
+    except (OSError, HTTPException) as error:
+        return Variant("timeout" if isinstance(error, TimeoutError) else "interrupted", str(error))
+    finally:
+        connection.close()
+
+
+def send(store, request):
+    """Begins a request on a thread of its own and returns at once."""
+    return own(EXCHANGE, threads.submit(carry, request, lent(store, request.body) if request.body else b""))
+
+
+def wait_any(store, exchanges):
+    waiting = [lent(store, each) for each in exchanges]
+    wait(waiting, return_when=FIRST_COMPLETED)
+    return next(at for at, each in enumerate(waiting) if each.done())
+
+
+def scoped_key(store, service, region, refresh):
+    """Returns the signing key of one date, region and service; the secret itself stays here."""
+    if (service, region) not in scopes:
+        return Variant("forbidden", f"the plan does not sign for {service} in {region}")
+    now, key = int(time.time()), ("AWS4" + job["secret_key"]).encode()
+    for part in [time.strftime("%Y%m%d", time.gmtime(now)), region, service, "aws4_request"]:
+        key = hmac.digest(key, part.encode(), hashlib.sha256)
+    return record(access_key_id=job["access_key"], session_token=None, timestamp=now, key=key)
+
+
+def note(store, content):
+    """Keeps a note until the run is over: on disk before the plugin goes on."""
+    with open(job["notes"], "a") as notes:
+        print(content.hex(), file=notes, flush=True)
+        os.fsync(notes.fileno())
+
+
+IMPORTS = {
+    "http": {
+        "[constructor]payload": lambda store, content: own(PAYLOAD, content),
+        "[method]exchange.wait": lambda store, exchange: lent(store, exchange).result(),
+        "send": send,
+        "wait-any": wait_any,
+    },
+    "signer": {"scoped-key": scoped_key},
+    "journal": {"note": note},
+    "log": {"write": lambda store, level, line: print(f"{level}: {line!r}", file=sys.stderr)},
+}
+engine = Engine()
+store, linker, binary = Store(engine), Linker(engine), Path(job["component"]).read_bytes()
+with linker.root() as root:
+    for interface, functions in IMPORTS.items():
+        with root.add_instance(f"batch-export:destination/{interface}@0.1.0") as instance:
+            for resource in {"http": ["payload", "exchange"]}.get(interface, []):
+                kind = ResourceType.host(PAYLOAD if resource == "payload" else EXCHANGE)
+                instance.add_resource(resource, kind, lambda store, number: held.pop(number) and None)
+            for name, function in functions.items():
+                instance.add_func(name, function)
+plugin = linker.instantiate(store, Component(engine, binary))
+exporter = plugin.get_export_index(store, "batch-export:destination/exporter@0.1.0")
+
+
+def call(name, *arguments):
+    """Calls an export; a failure ends the run."""
+    function = plugin.get_func(store, plugin.get_export_index(store, name, exporter))
+    outcome = function(store, *arguments)
+    function.post_return(store)
+    return sys.exit(f"{name}: {outcome.tag}: {outcome.payload}") if isinstance(outcome, Variant) else outcome
+
+
+interval, digest = record(start=job["start"], end=job["end"]), hashlib.sha256(binary).hexdigest()
+run = record(id=job["id"], attempt=job["attempt"], model=job["model"], interval=interval, plugin_digest=digest)
+configuration = json.dumps(job["configuration"])
+plan = call("plan", configuration, run)
+grants += plan.grants  # a host that does not trust the plugin allows of these what its operator's policy allows
+scopes += [(scope.service, scope.region) for scope in plan.signing]
+schema, *batches = [message.serialize().to_pybytes() for message in pa.ipc.MessageReader.open_stream(job["rows"])]
+call("configure", configuration, run, schema)
+for batch in batches:
+    call("encode-batch", batch)
+report = call("finish", job["row_count"])
+print(json.dumps({"rows": getattr(report, "rows-exported"), "keys": [file.key for file in report.files]}))
