@@ -1,6 +1,13 @@
 //! Holds the pages in `docs/` and the README against the code: tables made from it, limits, names of tests, examples,
 //! links. Changes nothing, unless `UPDATE_DOCS=1` asks for the generated tables to be written.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that unwraps has failed, and says where"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -23,14 +30,16 @@ fn read(path: &str) -> String {
     fs::read_to_string(repository().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The README and every page, by path from the repository's root.
+/// The pages at the repository's root and every page in `docs/`, by path from the root.
 fn pages() -> Vec<(String, String)> {
-    let mut names = vec!["README.md".to_owned()];
-    for entry in fs::read_dir(repository().join("docs")).expect("docs/") {
-        let name = entry.expect("a page").file_name();
-        let name = name.to_str().expect("a page's name");
-        if name.ends_with(".md") {
-            names.push(format!("docs/{name}"));
+    let mut names = Vec::new();
+    for folder in ["", "docs/", "docs/decisions/"] {
+        for entry in fs::read_dir(repository().join(folder)).expect(folder) {
+            let name = entry.expect("a page").file_name();
+            let name = name.to_str().expect("a page's name");
+            if name.ends_with(".md") {
+                names.push(format!("{folder}{name}"));
+            }
         }
     }
     names.sort();
