@@ -1,5 +1,6 @@
 //! Size and speed of every codec and level that people choose from, natively, on events like real ones: few users make
-//! most of them, 25 properties with Unicode, nesting, hexadecimal and UUIDs. Default levels are chosen by these numbers.
+//! most of them, 25 properties with Unicode, nesting, hexadecimal and UUIDs. Default levels are chosen by these
+//! numbers.
 
 use std::sync::Arc;
 use std::time::Instant;

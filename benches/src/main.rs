@@ -1,6 +1,15 @@
 //! `bench`: speed and memory of an export through the component, beside a native build of the same code in the same
 //! run. Prints medians and ratios; judges nothing and is never a test.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a measurement that fails has no result, and what it prints is the result"
+)]
+
 mod codecs;
 mod costs;
 mod export;
@@ -53,7 +62,8 @@ struct Settings {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Rows and bytes a second per format, component and native in turn, and peak memory at once and four times the input.
+    /// Rows and bytes a second per format, component and native in turn, and peak memory at once and four times the
+    /// input.
     Speed,
     /// What signing and checksums take of the CPU: the same bytes with and without them.
     Costs,

@@ -1,4 +1,5 @@
-//! The settings an object is stored with, kept as the headers they came in; never the checksums, which belong to the bytes.
+//! The settings an object is stored with, kept as the headers they came in; never the checksums, which belong to the
+//! bytes.
 
 use std::collections::BTreeMap;
 

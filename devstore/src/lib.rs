@@ -1,11 +1,13 @@
 //! A strict S3 in this process, for the demo, the tests and the benches; listens on loopback only and is no store to
 //! keep anything in.
 //!
-//! It refuses what real stores refuse: wrong signatures, payload hashes, checksums, clocks, regions and tokens, unsigned
-//! headers, parts that are too small, unequal (if asked), out of order or not the ones uploaded. It can be told to fail
-//! (see [`Fault`]) and remembers every request in order (see [`RecordedRequest`]).
+//! It refuses what real stores refuse: wrong signatures, payload hashes, checksums, clocks, regions and tokens,
+//! unsigned headers, parts that are too small, unequal (if asked), out of order or not the ones uploaded. It can be
+//! told to fail (see [`Fault`]) and remembers every request in order (see [`RecordedRequest`]).
 //!
 //! It runs on threads of its own, so it answers whatever the caller's threads do, and stops when dropped.
+
+#![allow(clippy::print_stderr, reason = "a server for tests has no log")]
 
 mod answer;
 mod attributes;

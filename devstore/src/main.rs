@@ -1,4 +1,7 @@
-//! `devstore`: the store as a process of its own, for benches and by hand; prints its endpoint and runs until interrupted.
+//! `devstore`: the store as a process of its own, for benches and by hand; prints its endpoint and runs until
+//! interrupted.
+
+#![allow(clippy::print_stdout, reason = "the endpoint is what it prints")]
 
 use std::error::Error;
 use std::net::SocketAddr;

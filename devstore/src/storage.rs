@@ -1,8 +1,9 @@
 //! Where the bytes of objects and parts are kept: memory, a folder, or nowhere; knows nothing of S3's rules.
 //!
-//! In a folder, the object `a/b.parquet` of bucket `c` is the plain file `c/a/b.parquet`. Keys that cannot be a plain path
-//! (an empty, `.` or `..` segment, a segment over 255 bytes, a control character, a key that is another key's folder) go
-//! to `.devstore/other/<bucket>/<SHA-256 of the key>`. What is on its way lies in `.devstore/parts` until it is complete.
+//! In a folder, the object `a/b.parquet` of bucket `c` is the plain file `c/a/b.parquet`. Keys that cannot be a plain
+//! path (an empty, `.` or `..` segment, a segment over 255 bytes, a control character, a key that is another key's
+//! folder) go to `.devstore/other/<bucket>/<SHA-256 of the key>`. What is on its way lies in `.devstore/parts` until it
+//! is complete.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};

@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Files and bytes of all targets of one crate that a clone can bear: the corpus is a start for the fuzzer, and a test for what it found.
+/// Files and bytes of all targets of one crate that a clone can bear: the corpus is a start for the fuzzer, and a test
+/// for what it found.
 const MAX_FILES: usize = 40;
 const MAX_BYTES: u64 = 100_000;
 

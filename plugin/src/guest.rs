@@ -20,6 +20,7 @@ use bindings::batch_export::destination as import;
 use bindings::exports::batch_export::destination::exporter as wit;
 use import::types as wit_types;
 
+#[allow(unsafe_code, reason = "generated from the contract: the canonical ABI")]
 mod bindings {
     wit_bindgen::generate!({
         path: "../wit",

@@ -1,6 +1,13 @@
 //! Replays the committed corpus of the fuzz targets natively, and random neighbours of it: what a fuzzer once found
 //! stays found, without one. Needs no nightly compiler.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that unwraps has failed, and says where"
+)]
+
 #[path = "../../fuzz/src/lib.rs"]
 mod checks;
 

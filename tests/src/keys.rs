@@ -1,5 +1,5 @@
-//! A stand-in on loopback for every place that hands out credentials over HTTP: container and instance metadata, STS and
-//! the SSO portal. Strict about what proves the asker; knows no store.
+//! A stand-in on loopback for every place that hands out credentials over HTTP: container and instance metadata, STS
+//! and the SSO portal. Strict about what proves the asker; knows no store.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

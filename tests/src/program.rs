@@ -43,7 +43,8 @@ pub fn keyless(scene: &Scene, name: &str, rows_per_hour: usize, fields: &str) ->
 /// A folder with a configuration file, in which the program is run.
 pub struct Program {
     pub folder: TempDir,
-    /// Variables that it is started with, besides the test's own without all that is AWS's or says where certificates are.
+    /// Variables that it is started with, besides the test's own without all that is AWS's or says where certificates
+    /// are.
     pub environment: Vec<(String, String)>,
 }
 

@@ -67,8 +67,8 @@ pub fn cargo_for_wasm(workspace: &Workspace, toolchain: &Toolchain) -> Result<Co
     Ok(command)
 }
 
-/// LLVM's archiver where one lies beside the compiler, else the system's: rustc takes the objects out of the archive and
-/// makes an index of its own, so the bytes are the same. (GNU ar takes any file; Apple's wants Mach-O objects.)
+/// LLVM's archiver where one lies beside the compiler, else the system's: rustc takes the objects out of the archive
+/// and makes an index of its own, so the bytes are the same. (GNU ar takes any file; Apple's wants Mach-O objects.)
 fn archiver(clang: &Path) -> PathBuf {
     let beside = clang.with_file_name("llvm-ar");
     if beside.is_file() {

@@ -1,5 +1,6 @@
 //! `cargo xtask fuzz`: inputs that libFuzzer makes up against what the plugin and the readers of text files promise of
-//! any input, one target after the other. Needs a nightly compiler, so it is no part of `cargo xtask test`; changes nothing in the repository.
+//! any input, one target after the other. Needs a nightly compiler, so it is no part of `cargo xtask test`; changes
+//! nothing in the repository.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::process::{self, say};
+use crate::tools;
 use crate::workspace::Workspace;
 
 /// Targets, and the longest input of each in bytes: room for what they read, little enough for many runs a second.
@@ -61,7 +63,7 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let triple = nightly_triple()?;
     let folder = workspace.target.join("fuzz");
     say("building the fuzz targets (a first build takes five to ten minutes on two cores)");
-    build(workspace, &ensure_cargo_fuzz(workspace)?, &folder)?;
+    build(workspace, &tools::ensure(workspace, &tools::FUZZ)?, &folder)?;
     let fuzzer = Fuzzer {
         programs: folder.join(triple).join("release"),
         committed: workspace.root.join("fuzz").join("corpus"),
@@ -143,21 +145,6 @@ fn nightly(program: impl AsRef<std::ffi::OsStr>) -> Command {
         command.env_remove(variable);
     }
     command
-}
-
-/// The `cargo-fuzz` of this checkout, installed if it is missing.
-fn ensure_cargo_fuzz(workspace: &Workspace) -> Result<PathBuf> {
-    let tools = workspace.target.join("tools");
-    let tool = tools.join("bin").join("cargo-fuzz");
-    if !tool.is_file() {
-        say("installing cargo-fuzz into the target folder (a minute or two)");
-        process::run(
-            process::cargo()
-                .args(["install", "cargo-fuzz", "--locked", "--root"])
-                .arg(&tools),
-        )?;
-    }
-    Ok(tool)
 }
 
 /// Without a sanitizer: the plugin has no `unsafe` code, and runs in a sandbox where a broken dependency's reaches

@@ -1,5 +1,11 @@
 //! Everything cargo alone cannot say, one file per command: `cargo xtask` lists them. Never a part of what is shipped.
 
+#![allow(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a command of the build prints"
+)]
+
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -17,6 +23,7 @@ mod process;
 mod reproduce;
 mod setup;
 mod test;
+mod tools;
 mod workspace;
 
 use workspace::Workspace;
@@ -63,7 +70,7 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "lint",
         arguments: "",
-        summary: "formatting, clippy and documentation, warnings denied",
+        summary: "formatting, spelling, dependencies, clippy and documentation, warnings denied",
         run: lint::run,
     },
     Command {

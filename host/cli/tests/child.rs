@@ -1,6 +1,12 @@
 //! Files read in a child process by the real program: the same rows, bounded memory, no secrets, and an end with its
 //! run. A file that ends its reader ends nothing else.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that unwraps has failed, and says where"
+)]
 #![cfg(unix)]
 
 use std::collections::BTreeSet;

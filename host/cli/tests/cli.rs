@@ -1,5 +1,12 @@
 //! The program as its users see it: output, messages and exit codes. Needs no store and no component.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that unwraps has failed, and says where"
+)]
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};

@@ -3,6 +3,12 @@
 //!
 //! `cargo xtask build && cargo run -p batch-export-sandbox --example embed`
 
+#![allow(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "an example prints what landed"
+)]
+
 use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;

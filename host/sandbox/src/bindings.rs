@@ -2,7 +2,8 @@
 
 #![allow(
     missing_docs,
-    reason = "generated from the contract, which documents every item"
+    unsafe_code,
+    reason = "generated from the contract, which documents every item: the canonical ABI"
 )]
 
 wasmtime::component::bindgen!({

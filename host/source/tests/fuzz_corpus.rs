@@ -1,5 +1,12 @@
 //! Replays the committed corpus of the fuzz targets for the readers of text files. Needs no nightly compiler.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that unwraps has failed, and says where"
+)]
+
 #[path = "../../../fuzz/src/readers.rs"]
 mod readers;
 #[path = "../../../fuzz/src/replay.rs"]

@@ -3,7 +3,7 @@
 use batch_export_tests::components;
 
 #[path = "../../../host/sandbox/examples/embed.rs"]
-#[allow(dead_code)] // Its `main` is for `cargo run --example`.
+#[allow(dead_code, reason = "its `main` is for `cargo run --example`")]
 mod example;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,12 @@
 //! The one integration binary: everything that goes through the real component, and the rules of the house.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that unwraps has failed, and says where"
+)]
+
 mod answers;
 mod arrows;
 mod check;

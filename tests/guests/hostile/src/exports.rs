@@ -15,8 +15,8 @@ use crate::store::{self, Draft};
 
 pub struct Hostile;
 
-/// `describe` gets no configuration: the test machinery writes one of `loop`, `trap`, `evil` or `none` over these bytes in the
-/// finished component.
+/// `describe` gets no configuration: the test machinery writes one of `loop`, `trap`, `evil` or `none` over these bytes
+/// in the finished component.
 static DESCRIBE_ATTACK: [u8; 24] = *b"describe-attack=none....";
 
 thread_local! {
