@@ -83,9 +83,7 @@ class Foreign:
         document = {
             "component": str(self.given.component),
             "configuration": configuration | fields,
-            "id": f"hosts-{MODEL}-0",
-            "attempt": "1",
-            "model": MODEL,
+            "run": {"id": f"hosts-{MODEL}-0", "attempt": "1", "model": MODEL},
             "start": rows.START_MICROS,
             "end": rows.START_MICROS + 3_600_000_000,
             "rows": str(path),

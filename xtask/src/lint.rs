@@ -31,8 +31,12 @@ pub fn run(workspace: &Workspace, _arguments: &[String]) -> Result<()> {
 
 fn formatting(workspace: &Workspace) -> Result<()> {
     say("formatting");
-    // The fuzz targets are a workspace of their own, which the other one's `--all` does not include.
-    for manifest in ["Cargo.toml", "fuzz/Cargo.toml"] {
+    // The others are workspaces of their own, which `--all` does not include.
+    for manifest in [
+        "Cargo.toml",
+        "fuzz/Cargo.toml",
+        "xtask/public-api/Cargo.toml",
+    ] {
         process::run(
             cargo()
                 .args(["fmt", "--all", "--check", "--manifest-path", manifest])

@@ -20,6 +20,7 @@ mod guests;
 mod lint;
 mod notices;
 mod process;
+mod public_api;
 mod reproduce;
 mod setup;
 mod test;
@@ -72,6 +73,12 @@ const COMMANDS: &[Command] = &[
         arguments: "",
         summary: "formatting, spelling, dependencies, clippy and documentation, warnings denied",
         run: lint::run,
+    },
+    Command {
+        name: "public-api",
+        arguments: "[--write]",
+        summary: "compare what the libraries offer with their public-api.txt",
+        run: public_api::run,
     },
     Command {
         name: "conformance",

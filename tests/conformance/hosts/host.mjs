@@ -115,7 +115,7 @@ const { exporter } = await instantiate(compile, {
 });
 const pluginDigest = createHash('sha256').update(readFileSync(job.component)).digest('hex');
 const interval = { start: BigInt(job.start), end: BigInt(job.end) };
-const run = { id: job.id, attempt: job.attempt, model: job.model, interval, pluginDigest };
+const run = { ...job.run, interval, pluginDigest };
 const configuration = JSON.stringify(job.configuration);
 // A host for plugins that it does not trust intersects these with its operator's policy.
 ({ grants, signing: scopes } = await exporter.plan(configuration, run));

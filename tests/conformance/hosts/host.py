@@ -140,7 +140,7 @@ def call(name, *arguments):
 
 
 interval, digest = record(start=job["start"], end=job["end"]), hashlib.sha256(binary).hexdigest()
-run = record(id=job["id"], attempt=job["attempt"], model=job["model"], interval=interval, plugin_digest=digest)
+run = record(**job["run"], interval=interval, plugin_digest=digest)
 configuration = json.dumps(job["configuration"])
 plan = call("plan", configuration, run)
 grants += plan.grants  # a host that does not trust the plugin allows of these what its operator's policy allows
