@@ -19,7 +19,9 @@ use serde::{Deserialize, Serialize};
 
 pub use error::SourceError;
 pub use feed::{Feed, Stream, Summary};
-pub use files::{ColumnType, Dialect, Files, FilesSettings, TYPE_NAMES, TextFormat, check_pattern};
+pub use files::{
+    ColumnType, Dialect, Files, FilesSettings, TYPE_NAMES, TextFormat, check_pattern, paths,
+};
 pub use interval::{Ends, Interval, IntervalError, Moment};
 pub use model::{Kind, Model};
 pub use remote::TASK as READ_TASK;

@@ -102,10 +102,15 @@ pub fn verdict(passed: bool) -> &'static str {
     }
 }
 
-/// What is wrong, file by file, then as a whole.
+/// Files whose errors, and whose names, are printed; the rest is counted, and in the JSON.
+const ERRONEOUS_FILES_SHOWN: usize = 10;
+const FILES_SHOWN: usize = 100;
+
+/// Returns what is wrong, file by file, then as a whole.
 pub fn errors(report: &VerifyReport) -> Vec<String> {
     let mut errors = Vec::new();
-    for file in &report.files {
+    let erroneous: Vec<_> = report.files.iter().filter(|file| !file.passed()).collect();
+    for file in erroneous.iter().take(ERRONEOUS_FILES_SHOWN) {
         errors.extend(
             file.faults
                 .iter()
@@ -115,6 +120,10 @@ pub fn errors(report: &VerifyReport) -> Vec<String> {
             let further = words::counted(file.further_faults, "further error");
             errors.push(format!("{}: {further}", file.key));
         }
+    }
+    if let Some(further) = erroneous.len().checked_sub(ERRONEOUS_FILES_SHOWN + 1) {
+        let files = words::counted(further as u64 + 1, "more file");
+        errors.push(format!("{files} with errors; --json lists them all"));
     }
     errors.extend(report.faults.iter().cloned());
     if report.further_faults > 0 {
@@ -166,6 +175,7 @@ fn in_words(about: &About, report: &VerifyReport, finished: Moment) -> String {
     let objects: Vec<Object> = report
         .files
         .iter()
+        .take(FILES_SHOWN)
         .map(|file| Object {
             cells: vec![
                 words::counted(file.rows, "row"),
@@ -177,6 +187,10 @@ fn in_words(about: &About, report: &VerifyReport, finished: Moment) -> String {
         .collect();
     if !objects.is_empty() {
         text.push_str(&words::objects(&about.place(), &objects));
+    }
+    if let Some(further) = report.files.len().checked_sub(FILES_SHOWN + 1) {
+        let files = words::counted(further as u64 + 1, "more file");
+        text.push_str(&format!("  and {files}; --json lists them all\n"));
     }
     for note in &report.notes {
         text.push_str(&format!("note: {}\n", one_line(note)));
@@ -259,5 +273,25 @@ mod tests {
         expect.push("the run is wrong".to_owned());
         assert_eq!(errors(&report), expect);
         assert_eq!(report.faults_found(), 13);
+
+        report.files = (0..1_000)
+            .map(|number| {
+                let mut bad = FileOutcome::new(&format!("x/a-{number}.jsonl"));
+                bad.fault("is missing".to_owned());
+                bad
+            })
+            .collect();
+        let lines = errors(&report);
+        assert_eq!(lines.len(), 12);
+        assert_eq!(
+            lines[10],
+            "990 more files with errors; --json lists them all"
+        );
+        let text = in_words(&about, &report, Moment(0));
+        assert_eq!(text.matches("MISMATCH  ").count(), 100);
+        assert!(
+            text.contains("\n  and 900 more files; --json lists them all\n"),
+            "{text}"
+        );
     }
 }

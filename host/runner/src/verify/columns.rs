@@ -11,6 +11,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use super::expected::Rows;
 use super::report::{FileOutcome, quoted, shown};
 use super::stored::as_stored;
+use super::times::Times;
 use super::{Snapshot, Watch};
 use batch_export_source::SourceError;
 
@@ -37,6 +38,8 @@ pub fn check(
     let promised = builder.metadata().file_metadata().num_rows();
     let found = builder.schema().as_ref().clone();
     check_schema(&found, schema, rows.as_deref(), outcome);
+    let time_column = rows.as_deref().and_then(Rows::time_column);
+    outcome.times = time_column.map(|_| Times::default());
     let comparable = rows
         .as_deref()
         .is_some_and(|rows| rows.schema().fields().len() == found.fields().len());
@@ -108,9 +111,13 @@ fn compare(
     outcome: &mut FileOutcome,
 ) -> Result<(), SourceError> {
     let mut done = 0;
+    let time_column = rows.time_column();
     while done < batch.num_rows()
         && let Some(source) = rows.take(batch.num_rows() - done)?
     {
+        if let (Some(times), Some(column)) = (&mut outcome.times, time_column) {
+            times.see(source.column(column), 0..source.num_rows());
+        }
         if comparable {
             let piece = batch.slice(done, source.num_rows());
             for ((field, file), source) in batch

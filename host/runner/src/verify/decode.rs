@@ -1,5 +1,5 @@
-//! Decoders for JSON Lines files, none of which wrote them: a file must be exactly one stream, whole, with nothing
-//! behind it. Never guesses a codec: the plan says it.
+//! Decoders that compressed none of the files they read. An exported file must be exactly one stream, whole, with nothing
+//! behind it; a source's file may be several. Never guesses a codec.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -7,17 +7,28 @@ use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, Sta
 use crc_fast::{CrcAlgorithm, Digest as Crc};
 use miniz_oxide::inflate::stream::{InflateState, inflate};
 use miniz_oxide::{DataFormat, MZError, MZFlush, MZStatus};
-use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
+use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder, StreamingDecoder};
 
 /// Bytes read at once from a file and handed at once to a reader: enough that calls cost nothing.
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// The text inside a file with this codec, as the plan names it.
+/// How many streams a file may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Streams {
+    One,
+    Many,
+}
+
+/// Opens the text inside an exported file with this codec, as the plan names it.
 pub fn open(file: impl Read + 'static, codec: &str) -> io::Result<Box<dyn BufRead>> {
     let file = BufReader::with_capacity(BUFFER_BYTES, file);
     Ok(match codec {
         "none" => Box::new(file),
-        "gzip" => Box::new(BufReader::with_capacity(BUFFER_BYTES, Gunzip::new(file)?)),
+        "gzip" => {
+            let text = Gunzip::new(file, Streams::One)?;
+            Box::new(BufReader::with_capacity(BUFFER_BYTES, text))
+        }
         "zstd" => Box::new(BufReader::with_capacity(BUFFER_BYTES, Unzstd::new(file)?)),
         "brotli" => Box::new(BufReader::with_capacity(BUFFER_BYTES, Unbrotli::new(file))),
         other => {
@@ -25,6 +36,18 @@ pub fn open(file: impl Read + 'static, codec: &str) -> io::Result<Box<dyn BufRea
                 "verify knows no codec `{other}` for JSON Lines"
             )));
         }
+    })
+}
+
+/// Opens the text inside a source's file: any number of gzip members or zstd frames.
+pub fn open_many(file: impl Read + 'static, codec: &str) -> io::Result<Box<dyn Read>> {
+    let file = BufReader::with_capacity(BUFFER_BYTES, file);
+    Ok(match codec {
+        "none" => Box::new(file),
+        "gzip" => Box::new(Gunzip::new(file, Streams::Many)?),
+        "zstd" => Box::new(UnzstdMany::new(file)),
+        "brotli" => Box::new(Unbrotli::new(file)),
+        other => return Err(invalid(format!("there is no second decoder for {other}"))),
     })
 }
 
@@ -54,9 +77,10 @@ fn nothing_behind(mut file: impl BufRead, what: &str) -> io::Result<()> {
     }
 }
 
-/// One gzip member (RFC 1952): header, deflate stream, CRC-32 and length.
+/// One gzip member (RFC 1952), or several: header, deflate stream, CRC-32 and length.
 struct Gunzip<R> {
     file: R,
+    streams: Streams,
     state: Box<InflateState>,
     crc: Crc,
     /// Modulo 2^32, as in the trailer.
@@ -65,20 +89,18 @@ struct Gunzip<R> {
 }
 
 /// Flags of a gzip header: header CRC, extra field, name, comment. The plugin writes none of them.
-const GZIP_FIELDS: u8 = 0b1_1110;
+const HEADER_CRC: u8 = 1 << 1;
+const EXTRA: u8 = 1 << 2;
+const NAME: u8 = 1 << 3;
+const COMMENT: u8 = 1 << 4;
+const GZIP_FIELDS: u8 = HEADER_CRC | EXTRA | NAME | COMMENT;
 
 impl<R: BufRead> Gunzip<R> {
-    fn new(mut file: R) -> io::Result<Self> {
-        let [0x1f, 0x8b, 8, flags, ..] = framing::<10>(&mut file)? else {
-            return Err(invalid("it does not begin with a gzip header"));
-        };
-        if flags & GZIP_FIELDS != 0 {
-            return Err(invalid(
-                "its gzip header has fields that exports never have",
-            ));
-        }
+    fn new(mut file: R, streams: Streams) -> io::Result<Self> {
+        gzip_header(&mut file, streams)?;
         Ok(Gunzip {
             file,
+            streams,
             state: InflateState::new_boxed(DataFormat::Raw),
             crc: Crc::new(CrcAlgorithm::Crc32IsoHdlc),
             length: 0,
@@ -95,8 +117,49 @@ impl<R: BufRead> Gunzip<R> {
         if u32::from_le_bytes([e, f, g, h]) != self.length {
             return Err(invalid("its gzip length does not fit its content"));
         }
-        nothing_behind(&mut self.file, "gzip stream")
+        match self.streams {
+            Streams::One => nothing_behind(&mut self.file, "gzip stream"),
+            Streams::Many => self.next_member(),
+        }
     }
+
+    /// Begins the next member, unless nothing but padding follows.
+    fn next_member(&mut self) -> io::Result<()> {
+        while let [0, ..] = self.file.fill_buf()? {
+            self.file.consume(1);
+        }
+        if self.file.fill_buf()?.is_empty() {
+            return Ok(());
+        }
+        gzip_header(&mut self.file, self.streams)?;
+        self.state = InflateState::new_boxed(DataFormat::Raw);
+        self.crc = Crc::new(CrcAlgorithm::Crc32IsoHdlc);
+        (self.length, self.ended) = (0, false);
+        Ok(())
+    }
+}
+
+/// Reads a member's header. Fields that exports never have are skipped in files that are none.
+fn gzip_header(file: &mut impl BufRead, streams: Streams) -> io::Result<()> {
+    let [0x1f, 0x8b, 8, flags, ..] = framing::<10>(&mut *file)? else {
+        return Err(invalid("it does not begin with a gzip header"));
+    };
+    if flags & GZIP_FIELDS != 0 && streams == Streams::One {
+        return Err(invalid(
+            "its gzip header has fields that exports never have",
+        ));
+    }
+    if flags & EXTRA != 0 {
+        let length = u16::from_le_bytes(framing(&mut *file)?);
+        io::copy(&mut file.take(length.into()), &mut io::sink())?;
+    }
+    for text in [NAME, COMMENT] {
+        while flags & text != 0 && framing(&mut *file)? != [0] {}
+    }
+    if flags & HEADER_CRC != 0 {
+        framing::<2>(&mut *file)?;
+    }
+    Ok(())
 }
 
 impl<R: BufRead> Read for Gunzip<R> {
@@ -161,6 +224,68 @@ impl<R: BufRead> Read for Unzstd<R> {
     }
 }
 
+/// Any number of zstd frames, skippable ones among them, with or without checksums.
+struct UnzstdMany<R> {
+    file: R,
+    frame: FrameDecoder,
+    is_open: bool,
+}
+
+impl<R: BufRead> UnzstdMany<R> {
+    fn new(file: R) -> Self {
+        UnzstdMany {
+            file,
+            frame: FrameDecoder::new(),
+            is_open: false,
+        }
+    }
+
+    /// Begins the next frame that has content; `false` at the end of the file.
+    fn begin(&mut self) -> io::Result<bool> {
+        while !self.file.fill_buf()?.is_empty() {
+            match self.frame.reset(&mut self.file) {
+                Ok(()) => return Ok(true),
+                Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
+                    length,
+                    ..
+                })) => {
+                    io::copy(&mut (&mut self.file).take(length.into()), &mut io::sink())?;
+                }
+                Err(error) => return Err(invalid(format!("it has no zstd frame: {error}"))),
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl<R: BufRead> Read for UnzstdMany<R> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        while !to.is_empty() {
+            if !self.is_open {
+                self.is_open = self.begin()?;
+                if !self.is_open {
+                    break;
+                }
+            }
+            let frame = &mut self.frame;
+            while frame.can_collect() == 0 && !frame.is_finished() {
+                frame
+                    .decode_blocks(&mut self.file, BlockDecodingStrategy::UptoBlocks(1))
+                    .map_err(|error| invalid(format!("its zstd frame is damaged: {error}")))?;
+            }
+            match frame.read(to)? {
+                0 => self.is_open = false,
+                read => return Ok(read),
+            }
+            let stored = frame.get_checksum_from_data();
+            if stored.is_some() && stored != frame.get_calculated_checksum() {
+                return Err(invalid("its zstd checksum does not fit its content"));
+            }
+        }
+        Ok(0)
+    }
+}
+
 /// One brotli stream (RFC 7932), which has no checksum.
 struct Unbrotli<R> {
     file: R,
@@ -219,158 +344,4 @@ impl<R: BufRead> Read for Unbrotli<R> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Write;
-
-    fn decoded(bytes: &[u8], codec: &str) -> io::Result<Vec<u8>> {
-        let mut text = Vec::new();
-        open(io::Cursor::new(bytes.to_vec()), codec)?.read_to_end(&mut text)?;
-        Ok(text)
-    }
-
-    fn packed(text: &[u8], codec: &str) -> Vec<u8> {
-        match codec {
-            "gzip" => {
-                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), Default::default());
-                encoder.write_all(text).expect("packed");
-                encoder.finish().expect("packed")
-            }
-            "zstd" => {
-                let mut encoder = zstd::Encoder::new(Vec::new(), 1).expect("an encoder");
-                encoder.include_checksum(true).expect("a checksum");
-                encoder.write_all(text).expect("packed");
-                encoder.finish().expect("packed")
-            }
-            "brotli" => {
-                let mut bytes = Vec::new();
-                let mut encoder = brotli::CompressorWriter::new(&mut bytes, 4096, 5, 20);
-                encoder.write_all(text).expect("packed");
-                drop(encoder);
-                bytes
-            }
-            _ => text.to_vec(),
-        }
-    }
-
-    #[test]
-    fn whole_files_are_read_and_damaged_ones_refused() {
-        let text: Vec<u8> = (0..300_000_u32)
-            .flat_map(|n| (n * 7 % 1_009).to_string().into_bytes())
-            .collect();
-        for codec in ["none", "gzip", "zstd", "brotli"] {
-            let bytes = packed(&text, codec);
-            assert_eq!(decoded(&bytes, codec).expect(codec), text, "{codec}");
-            if codec == "none" {
-                continue;
-            }
-            for cut in [bytes.len() - 1, bytes.len() / 2, 3] {
-                assert!(
-                    decoded(&bytes[..cut], codec).is_err(),
-                    "{codec} cut to {cut}"
-                );
-            }
-        }
-        for codec in ["gzip", "zstd"] {
-            let bytes = packed(&text, codec);
-            let mut twice = bytes.clone();
-            twice.extend_from_slice(&bytes);
-            assert!(decoded(&twice, codec).is_err(), "{codec} twice");
-            for at in (20..bytes.len()).step_by(bytes.len() / 40) {
-                let mut changed = bytes.clone();
-                changed[at] ^= 0x10;
-                assert!(decoded(&changed, codec).is_err(), "{codec} changed at {at}");
-            }
-        }
-    }
-
-    /// A packed file with some of its bytes replaced.
-    fn with(mut bytes: Vec<u8>, at: usize, new: &[u8]) -> Vec<u8> {
-        bytes[at..at + new.len()].copy_from_slice(new);
-        bytes
-    }
-
-    #[test]
-    fn every_damage_has_its_name() {
-        let gzip = packed(b"{\"a\":1}\n", "gzip");
-        let zstd = packed(b"{\"a\":1}\n", "zstd");
-        let brotli = packed(b"{\"a\":1}\n", "brotli");
-        let (crc, length) = (gzip.len() - 8, gzip.len() - 4);
-        let text = b"{\"a\":1}\n{\"a\":2}\n".to_vec();
-        let cases = [
-            ("gzip", text.clone(), "it does not begin with a gzip header"),
-            ("gzip", gzip[..9].to_vec(), "its gzip stream is cut short"),
-            ("gzip", gzip[..12].to_vec(), "its gzip stream is cut short"),
-            (
-                "gzip",
-                gzip[..length].to_vec(),
-                "its gzip stream is cut short",
-            ),
-            (
-                "gzip",
-                with(gzip.clone(), 3, &[0b1000]),
-                "its gzip header has fields that exports never have",
-            ),
-            (
-                "gzip",
-                with(gzip.clone(), 10, &[0xff; 4]),
-                "its gzip stream is damaged",
-            ),
-            (
-                "gzip",
-                with(gzip.clone(), crc, &[0; 4]),
-                "its gzip CRC-32 does not fit its content",
-            ),
-            (
-                "gzip",
-                with(gzip.clone(), length, &[0; 4]),
-                "its gzip length does not fit its content",
-            ),
-            (
-                "gzip",
-                [gzip.clone(), gzip].concat(),
-                "bytes follow the end of the gzip stream",
-            ),
-            (
-                "zstd",
-                text.clone(),
-                "it does not begin with a zstd frame: ",
-            ),
-            (
-                "zstd",
-                zstd[..zstd.len() - 6].to_vec(),
-                "its zstd frame is damaged or cut short: ",
-            ),
-            (
-                "zstd",
-                with(zstd.clone(), zstd.len() - 4, &[0; 4]),
-                "its zstd checksum does not fit its content",
-            ),
-            (
-                "zstd",
-                [zstd.clone(), zstd].concat(),
-                "bytes follow the end of the zstd frame",
-            ),
-            (
-                "brotli",
-                brotli[..5].to_vec(),
-                "its brotli stream is cut short",
-            ),
-            ("brotli", text.clone(), "its brotli stream is damaged"),
-            (
-                "brotli",
-                [brotli.clone(), brotli].concat(),
-                "bytes follow the end of the brotli stream",
-            ),
-            ("lzma", text, "verify knows no codec `lzma` for JSON Lines"),
-        ];
-        for (codec, bytes, expect) in cases {
-            let error = decoded(&bytes, codec).expect_err(expect).to_string();
-            let fits = match expect.ends_with(' ') {
-                true => error.starts_with(expect) && error.len() > expect.len(),
-                false => error == expect,
-            };
-            assert!(fits, "{codec}: {error}, expected {expect}");
-        }
-    }
-}
+mod tests;

@@ -9,6 +9,7 @@ use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::json::{is_json, is_uuid};
+use super::times::time_column;
 use batch_export_source::Model;
 use batch_export_source::{self, Selection, Source, SourceError, SourceSettings, Tally};
 
@@ -18,6 +19,8 @@ pub struct Rows {
     schema: SchemaRef,
     /// As the plugin was given it.
     supplied: SchemaRef,
+    /// The column whose first and last moment a manifest has.
+    time_column: Option<usize>,
     batch: Option<RecordBatch>,
     /// Next row of the batch.
     at: usize,
@@ -48,6 +51,7 @@ impl Rows {
             })
             .collect();
         Ok(Rows {
+            time_column: time_column(model, &source.schema()),
             supplied: source.schema(),
             source,
             schema: Arc::new(Schema::new(fields)),
@@ -65,6 +69,11 @@ impl Rows {
     /// The columns as the plugin was given them.
     pub fn supplied(&self) -> &Schema {
         &self.supplied
+    }
+
+    /// The column whose first and last moment a manifest has.
+    pub fn time_column(&self) -> Option<usize> {
+        self.time_column
     }
 
     /// Rows taken so far.

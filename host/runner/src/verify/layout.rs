@@ -2,8 +2,24 @@
 
 use super::report::quoted;
 
-/// What stands for a file's number in a plan's second key.
+/// Placeholder of a file's number in a plan's second key.
 const NUMBER: &str = "{n}";
+/// Endings of data files under any settings (docs/formats.md).
+const ENDINGS: [&str; 10] = [
+    ".jsonl",
+    ".jsonl.gz",
+    ".jsonl.br",
+    ".jsonl.zst",
+    ".parquet",
+    ".parquet.gz",
+    ".parquet.br",
+    ".parquet.zst",
+    ".parquet.lz4",
+    ".parquet.sz",
+];
+const MANIFEST: &str = "_manifest.json";
+/// In front of a file's name, it hides the file from programs that read whole folders.
+const HIDDEN: &str = "_";
 
 /// The keys of a run's data files.
 pub struct Layout {
@@ -44,6 +60,37 @@ impl Layout {
         }
     }
 
+    /// Keys that the run would have had under other settings: the first file in every other format, split or not, and
+    /// the manifest where this run has none or another. None where the plan's own keys do not follow the naming.
+    pub fn other_keys(&self, manifest: Option<&str>) -> Vec<String> {
+        let ending = ENDINGS
+            .iter()
+            .filter(|ending| self.first.ends_with(**ending))
+            .max_by_key(|ending| ending.len());
+        let Some(name) = ending.and_then(|ending| self.first.strip_suffix(ending)) else {
+            return Vec::new();
+        };
+        let stem = match self.head.strip_suffix('-') {
+            Some(stem) if name.strip_suffix("-0") == Some(stem) => stem,
+            _ => name,
+        };
+        let (folder, name) = match stem.rfind('/') {
+            Some(slash) => stem.split_at(slash + 1),
+            None => ("", stem),
+        };
+        let manifests = ["", HIDDEN].map(|hidden| format!("{folder}{hidden}{name}{MANIFEST}"));
+        ENDINGS
+            .iter()
+            .flat_map(|end| [format!("{stem}{end}"), format!("{stem}-0{end}")])
+            .filter(|key| *key != self.first)
+            .chain(
+                manifests
+                    .into_iter()
+                    .filter(|key| Some(key.as_str()) != manifest),
+            )
+            .collect()
+    }
+
     /// What is wrong with a manifest's list, one fault after the other.
     pub fn misplaced<'a>(&'a self, files: &'a [String]) -> impl Iterator<Item = String> + 'a {
         files.iter().enumerate().filter_map(|(index, found)| {
@@ -75,6 +122,35 @@ mod tests {
         let whole = layout(&["x.parquet/a.parquet.zst"]);
         assert_eq!(whole.key(0), "x.parquet/a.parquet.zst");
         assert_eq!(whole.key(1), "x.parquet/a-1.parquet.zst");
+    }
+
+    #[test]
+    fn keys_of_other_settings_follow_from_the_plans_own() {
+        let split = layout(&["x/a-0.jsonl.gz", "x/a-{n}.jsonl.gz"]);
+        let others = split.other_keys(Some("x/a_manifest.json"));
+        assert_eq!(others.len(), 2 * ENDINGS.len() - 1 + 1, "{others:?}");
+        for key in [
+            "x/a.jsonl",
+            "x/a-0.jsonl",
+            "x/a.jsonl.gz",
+            "x/a-0.parquet.zst",
+            "x/_a_manifest.json",
+        ] {
+            assert!(others.iter().any(|other| other == key), "{key}: {others:?}");
+        }
+        // A name that ends like a number of its own.
+        let whole = layout(&["b-0.parquet"]);
+        let others = whole.other_keys(None);
+        assert_eq!(others.len(), 2 * ENDINGS.len() - 1 + 2, "{others:?}");
+        for key in [
+            "b-0.jsonl",
+            "b-0-0.parquet",
+            "b-0_manifest.json",
+            "_b-0_manifest.json",
+        ] {
+            assert!(others.iter().any(|other| other == key), "{key}: {others:?}");
+        }
+        assert_eq!(layout(&["a.csv"]).other_keys(None), Vec::<String>::new());
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::decode;
 use super::expected::Rows;
 use super::json::same_value;
 use super::report::{FileOutcome, quoted};
+use super::times::Times;
 use super::{Snapshot, Watch};
 use batch_export_source::SourceError;
 
@@ -94,6 +95,8 @@ pub fn check(
             return Ok(false);
         }
     };
+    let time_column = rows.as_ref().and_then(|rows| rows.time_column());
+    outcome.times = time_column.map(|_| Times::default());
     let mut ahead = rows.map(|rows| Ahead {
         rows,
         batch: None,
@@ -131,6 +134,11 @@ pub fn check(
             Some(ahead) => ahead.next()?,
             None => None,
         };
+        if let (Some(times), Some(column), Some((batch, at))) =
+            (&mut outcome.times, time_column, source)
+        {
+            times.see(batch.column(column), at..at + 1);
+        }
         match parsed {
             Ok(Line(members)) => {
                 check_keys(&members, keys, row, outcome);

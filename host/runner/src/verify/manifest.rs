@@ -15,6 +15,8 @@ use batch_export_source::{Interval, Moment};
 pub const MANIFEST_LIMIT_BYTES: usize = 64 << 20;
 /// Files that a manifest may list: ten times what a run can write. Each is asked for.
 const MANIFEST_FILES_LIMIT: usize = 100_000;
+/// Digits of a digest that a note repeats.
+const DIGEST_CHARS: usize = 12;
 /// The version of the detailed form that docs/formats.md describes.
 const DETAILED_VERSION: u64 = 1;
 
@@ -27,6 +29,7 @@ pub struct Manifest {
     model: Option<String>,
     interval: Option<TimeRange>,
     run_id: Option<String>,
+    plugin: Option<Plugin>,
     #[serde(default, deserialize_with = "some_bounded")]
     schema: Option<Vec<Column>>,
     #[serde(default, deserialize_with = "some_bounded")]
@@ -37,6 +40,15 @@ pub struct Manifest {
 struct TimeRange {
     start: Option<String>,
     end: String,
+}
+
+/// Which plugin wrote a run, or is at hand.
+#[derive(Debug, Clone, Default, Deserialize, PartialEq, Eq)]
+pub struct Plugin {
+    pub name: String,
+    pub version: String,
+    /// Of the component's bytes.
+    pub sha256: String,
 }
 
 #[derive(Debug, Deserialize, PartialEq, Eq)]
@@ -54,6 +66,7 @@ pub struct Expected<'a> {
     pub model: &'a str,
     pub run_id: &'a str,
     pub interval: Interval,
+    pub plugin: &'a Plugin,
     /// The columns that the plugin was given, where the source was read.
     pub schema: Option<&'a Schema>,
 }
@@ -97,6 +110,10 @@ struct Details {
     etag: String,
     #[serde(default)]
     checksum: Option<Listed>,
+    #[serde(default)]
+    min_timestamp: Option<String>,
+    #[serde(default)]
+    max_timestamp: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -145,6 +162,8 @@ impl Manifest {
             expected.interval.to_string(),
         );
         compare("run_id", self.run_id.clone(), expected.run_id.to_owned());
+        let name = self.plugin.as_ref().map(|plugin| plugin.name.clone());
+        compare("plugin", name, expected.plugin.name.clone());
         match &self.schema {
             None if expected.detailed => faults.push(absent("schema")),
             Some(columns) => faults.extend(
@@ -160,6 +179,21 @@ impl Manifest {
             None => {}
         }
         faults
+    }
+
+    /// What the operator should know of the plugin that wrote the run: another version writes other bytes, which is not
+    /// a fault of the run.
+    pub fn other_plugin(&self, now: &Plugin) -> Option<String> {
+        let wrote = self.plugin.as_ref().filter(|wrote| *wrote != now)?;
+        let in_words = |plugin: &Plugin| {
+            let digest: String = plugin.sha256.chars().take(DIGEST_CHARS).collect();
+            quoted(&format!("{} (SHA-256 {digest}…)", plugin.version))
+        };
+        Some(format!(
+            "the manifest says that the run was written by version {} of the plugin, and the one at hand is {}",
+            in_words(wrote),
+            in_words(now)
+        ))
     }
 
     /// Details of a file that are there more than once, or of none. A file without them is told with the file.
@@ -229,6 +263,13 @@ impl Manifest {
                 "the manifest's checksum of kind {} cannot be compared",
                 quoted(&listed.algorithm)
             )),
+        }
+        // The source's rows are those of the file only where all of them were compared.
+        if let Some(times) = &file.times
+            && file.rows_compared == file.rows
+        {
+            let [first, last] = [&details.min_timestamp, &details.max_timestamp];
+            faults.extend(times.faults(first.as_deref(), last.as_deref()));
         }
         faults
     }

@@ -9,44 +9,36 @@ mod columns;
 mod decode;
 pub mod error;
 mod expected;
+mod footer;
 mod json;
 mod layout;
 mod lines;
 mod manifest;
+mod reading;
+mod recount;
 pub mod report;
 mod sign;
 pub mod store;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod times;
 
-use std::fs::File;
-use std::io::{Seek, Write};
 use std::sync::Arc;
 use std::time::Instant;
 
-use arrow::datatypes::Schema;
-
 use crate::target::{self, Target};
-use allowed::{Allowed, allowed_bytes};
 use batch_export_sandbox::contract::Plan;
 use batch_export_source::Interval;
 use batch_export_source::Selection;
 pub use error::VerifyError;
 use expected::Rows;
 use layout::Layout;
-use manifest::{Expected, MANIFEST_LIMIT_BYTES, Manifest};
-use report::quoted;
+use manifest::Plugin;
+use reading::{First, Reading};
 pub use report::{FileOutcome, VerifyReport};
+use store::Store;
 pub use store::StoreError;
-use store::{Answer, Store};
-
-/// Numbers beyond the last file that are looked at for what an earlier, longer run left: gaps are possible where
-/// somebody deleted some of it.
-const NUMBERS_AHEAD: u64 = 4;
-/// Files of one run that are looked for where no manifest says how many there are. A run without a manifest begins a
-/// second file after 10,000 parts, so these hold many terabytes.
-const FILES_LIMIT: u64 = 1_000;
 
 /// Where reading back stands.
 #[derive(Debug, Clone, Copy, Default)]
@@ -92,8 +84,12 @@ pub async fn verify(
     let run = target.header(interval).run(target::attempt_id()?);
     let plan = target.plan(&run).await?;
     target.grants(&run, &plan)?;
-    let store = Store::new(&plan, &target.policy(&run)?, target.access()?)?;
+    let policy = target.policy(&run)?;
+    let store = Store::new(&plan, &policy, target.access()?)?;
     let layout = Layout::new(&plan.keys);
+    let mut other_keys = layout.other_keys(plan.manifest_key.as_deref());
+    other_keys.retain(|key| policy.check_key(key).is_ok());
+    let described = target.plugin.describe().await?;
     let rows = match compare {
         Compare::FilesOnly => None,
         Compare::WithSource => {
@@ -111,10 +107,17 @@ pub async fn verify(
     let mut reading = Reading {
         store,
         layout,
+        other_keys,
         part_size_bytes: plan.part_size_bytes,
         always_has_manifest: setting(&plan, "manifest_when") == Some("always"),
         detailed: setting(&plan, "manifest") == Some("detailed"),
         interval,
+        plugin: Plugin {
+            name: described.name,
+            version: described.version,
+            sha256: target.plugin.digest().to_owned(),
+        },
+        source: target.source.clone(),
         checksum: setting(&plan, "checksum")
             .filter(|name| *name != "none")
             .map(str::to_ascii_lowercase),
@@ -158,338 +161,4 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|_| VerifyError::Died)
-}
-
-/// The store must show the checksum that the bytes have: one that is missing or of another kind proves nothing.
-fn compare_checksum(
-    shown: &[(String, String)],
-    computed: checksum::Computed,
-    outcome: &mut FileOutcome,
-) {
-    let algorithm = computed.algorithm.clone();
-    match shown.iter().find(|(name, _)| *name == algorithm) {
-        Some((_, value)) => match computed.fault(value) {
-            Some(fault) => outcome.fault(format!("{algorithm}: {fault}")),
-            None => outcome.checksum = Some(algorithm),
-        },
-        None => outcome.fault(format!(
-            "the store shows no {algorithm} of it, which the destination asks for, so its bytes cannot be compared; \
-             set checksum = \"none\" if the store keeps none"
-        )),
-    }
-    outcome.computed = Some(computed);
-}
-
-/// What the first file has, and every further one should have.
-#[derive(Default)]
-struct First {
-    keys: Option<Vec<String>>,
-    schema: Option<Schema>,
-}
-
-/// One run being read back.
-struct Reading {
-    store: Store,
-    layout: Layout,
-    part_size_bytes: u64,
-    /// Whether a run without rows writes a manifest too.
-    always_has_manifest: bool,
-    /// Whether the manifest has the detailed form.
-    detailed: bool,
-    interval: Interval,
-    /// The algorithm that the destination asks for, in lower case.
-    checksum: Option<String>,
-    /// The source, until a file could not be read to its end: what follows cannot be lined up.
-    rows: Option<Rows>,
-    compared: bool,
-    first: First,
-    watch: Watch,
-    at: Snapshot,
-    report: VerifyReport,
-}
-
-impl Reading {
-    async fn read(&mut self) -> Result<(), VerifyError> {
-        let manifest = self.manifest().await?;
-        let count = match &manifest {
-            Some(manifest) => {
-                for fault in self.layout.misplaced(&manifest.files) {
-                    self.report.fault(fault);
-                }
-                let expected = Expected {
-                    detailed: self.detailed,
-                    model: &self.report.model,
-                    run_id: &self.report.run_id,
-                    interval: self.interval,
-                    schema: self.rows.as_ref().map(Rows::supplied),
-                };
-                for fault in manifest.misstatements(&expected) {
-                    self.report.fault(fault);
-                }
-                manifest.files.len() as u64
-            }
-            None => self.count().await?,
-        };
-        for index in 0..count {
-            let key = self.layout.key(index);
-            let listed = manifest.as_ref().and_then(|m| m.bytes_of(index, &key));
-            let mut outcome = self.file(&key, listed).await?;
-            if let Some(manifest) = manifest.as_ref().filter(|_| !outcome.unread) {
-                for fault in manifest.differences(index, &outcome, self.checksum.as_deref()) {
-                    outcome.fault(fault);
-                }
-            }
-            self.report.rows = self.report.rows.saturating_add(outcome.rows);
-            self.report.bytes = self.report.bytes.saturating_add(outcome.bytes);
-            self.at = Snapshot {
-                files: index + 1,
-                rows: self.report.rows,
-                bytes: self.report.bytes,
-            };
-            (self.watch)(self.at);
-            self.report.files.push(outcome);
-        }
-        self.leftovers(count).await?;
-        self.rest_of_source(count, manifest.is_some()).await
-    }
-
-    /// The manifest, where the run writes one and it can be read.
-    async fn manifest(&mut self) -> Result<Option<Manifest>, VerifyError> {
-        let Some(key) = self.report.manifest_key.clone() else {
-            return Ok(None);
-        };
-        let Some(answer) = self.store.get(&key).await? else {
-            return Ok(None);
-        };
-        let bytes = answer.whole(MANIFEST_LIMIT_BYTES).await?;
-        self.report.manifest = Some(String::from_utf8_lossy(&bytes).into_owned());
-        match serde_json::from_slice::<Manifest>(&bytes) {
-            Ok(manifest) => Ok(Some(manifest)),
-            Err(error) => {
-                let error = quoted(&error.to_string());
-                self.report
-                    .fault(format!("the manifest {key} cannot be read: {error}"));
-                Ok(None)
-            }
-        }
-    }
-
-    /// Files that are there, where no manifest lists them.
-    async fn count(&mut self) -> Result<u64, VerifyError> {
-        let mut count = 0;
-        // Somebody else's object under a next number is no file of this run.
-        while count < FILES_LIMIT
-            && let Some(head) = self.store.head(&self.layout.key(count)).await?
-            && (count == 0 || head.run_id.as_ref() == Some(&self.report.run_id))
-        {
-            count += 1;
-        }
-        if count == FILES_LIMIT {
-            self.report.fault(format!(
-                "more than {FILES_LIMIT} files are there and no manifest lists them; only {FILES_LIMIT} were looked at"
-            ));
-        }
-        if let Some(key) = &self.report.manifest_key
-            && self.report.manifest.is_none()
-        {
-            let meaning = match count {
-                0 if self.always_has_manifest => Some("the interval was not exported"),
-                0 => None,
-                _ => Some("the run was not finished"),
-            };
-            if let Some(meaning) = meaning {
-                let fault = format!("the manifest {key} is missing; {meaning}");
-                self.report.fault(fault);
-            }
-        }
-        Ok(count)
-    }
-
-    /// Downloads and checks one file. `listed_bytes` are those that the manifest says it has.
-    async fn file(
-        &mut self,
-        key: &str,
-        listed_bytes: Option<u64>,
-    ) -> Result<FileOutcome, VerifyError> {
-        let mut outcome = FileOutcome::new(key);
-        let Some(answer) = self.store.get(key).await? else {
-            outcome.fault("is missing".to_owned());
-            self.stop_comparing(key);
-            return Ok(outcome);
-        };
-        let limit = match allowed_bytes(&answer, listed_bytes) {
-            Ok(limit) => limit,
-            Err(fault) => {
-                outcome.fault(fault);
-                outcome.unread = true;
-                self.stop_comparing(key);
-                return Ok(outcome);
-            }
-        };
-        let file = self.download(answer, limit, &mut outcome).await?;
-        let mut rows = self.rows.take();
-        let mut first = std::mem::take(&mut self.first);
-        let (watch, at) = (Arc::clone(&self.watch), self.at);
-        let at = Snapshot {
-            bytes: at.bytes + outcome.bytes,
-            ..at
-        };
-        let parquet = self.report.file_format == "Parquet";
-        let codec = self.report.compression.clone();
-        let (outcome, rows, first, whole) = blocking(move || {
-            let source = rows.as_mut();
-            let whole = if parquet {
-                columns::check(file, &mut first.schema, source, &mut outcome, &watch, at)
-            } else {
-                let keys = &mut first.keys;
-                lines::check(file, &codec, keys, source, &mut outcome, &watch, at)
-            };
-            if outcome.rows == 0 && outcome.passed() {
-                outcome.fault("holds no rows, which no export writes".to_owned());
-            }
-            (outcome, rows, first, whole)
-        })
-        .await?;
-        (self.rows, self.first) = (rows, first);
-        if !whole? {
-            self.stop_comparing(key);
-        }
-        Ok(outcome)
-    }
-
-    fn stop_comparing(&mut self, key: &str) {
-        if self.rows.take().is_some() {
-            self.compared = false;
-            self.report.note(format!(
-                "rows after {key} were not compared with the source: they cannot be lined up"
-            ));
-        }
-    }
-
-    /// Into a temporary file that vanishes by itself, at most as many bytes as the store or the manifest said.
-    async fn download(
-        &mut self,
-        mut answer: Answer,
-        limit: Allowed,
-        outcome: &mut FileOutcome,
-    ) -> Result<File, VerifyError> {
-        let key = outcome.key.clone();
-        let temporary = move |source| StoreError::Temporary {
-            key: key.clone(),
-            source,
-        };
-        let mut file = tempfile::tempfile().map_err(&temporary)?;
-        let shown = answer.head.checksums.clone();
-        let part_size_bytes = self.part_size_bytes;
-        let running = |algorithm: &String| checksum::Running::new(algorithm, part_size_bytes);
-        let mut running = match &self.checksum {
-            Some(asked) => running(asked),
-            None => shown.iter().find_map(|(algorithm, _)| running(algorithm)),
-        };
-        outcome.etag = answer.head.etag.clone();
-        while let Some(piece) = answer.next().await? {
-            if outcome.bytes.saturating_add(piece.len() as u64) > limit.bytes {
-                return Err(StoreError::TooLong {
-                    key: outcome.key.clone(),
-                    limit_bytes: limit.bytes,
-                    said: limit.said,
-                }
-                .into());
-            }
-            // Into the system's cache: short enough not to hold up other tasks.
-            file.write_all(&piece).map_err(&temporary)?;
-            if let Some(running) = &mut running {
-                running.update(&piece);
-            }
-            outcome.bytes += piece.len() as u64;
-            (self.watch)(Snapshot {
-                bytes: self.at.bytes + outcome.bytes,
-                ..self.at
-            });
-        }
-        file.rewind().map_err(&temporary)?;
-        if let Some(bytes) = answer.head.bytes
-            && bytes != outcome.bytes
-        {
-            outcome.fault(format!(
-                "the store says {bytes} bytes, {} came",
-                outcome.bytes
-            ));
-        }
-        match running.map(checksum::Running::finish) {
-            Some(computed) => compare_checksum(&shown, computed, outcome),
-            None => {
-                for (algorithm, _) in &shown {
-                    self.report.note(format!(
-                        "{}: checksums of kind {algorithm} are not known here and were not checked",
-                        outcome.key
-                    ));
-                }
-            }
-        }
-        Ok(file)
-    }
-
-    /// Files with higher numbers belong to no run that was finished.
-    async fn leftovers(&mut self, count: u64) -> Result<(), VerifyError> {
-        for index in count..count.saturating_add(NUMBERS_AHEAD) {
-            let key = self.layout.key(index);
-            match self.store.head(&key).await {
-                Ok(None) => {}
-                Ok(Some(head)) if head.run_id.as_ref() == Some(&self.report.run_id) => {
-                    self.report.fault(format!(
-                        "{key} is left over from an earlier attempt of this run; delete it, or run the interval again"
-                    ));
-                }
-                Ok(Some(_)) => self.report.note(format!(
-                    "{key} is somebody else's object: it does not carry this run's mark; who reads the whole folder \
-                     reads that too"
-                )),
-                // S3 answers so to credentials that may not list: a missing object cannot be told from a hidden one.
-                Err(StoreError::Refused { status: 403, .. }) => {
-                    self.report.note(format!(
-                        "whether {key} and further files are left over cannot be told without s3:ListBucket"
-                    ));
-                    break;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
-    }
-
-    async fn rest_of_source(&mut self, count: u64, has_manifest: bool) -> Result<(), VerifyError> {
-        let Some(mut rows) = self.rows.take() else {
-            if count == 0 && self.compared && !has_manifest {
-                let fault = "no file of this run is there; if it has no rows to export, that is right (verify without --no-source to see)";
-                self.report.fault(fault.to_owned());
-            }
-            return Ok(());
-        };
-        let (rest, all, tally) =
-            blocking(move || rows.rest().map(|rest| (rest, rows.taken(), rows.tally()))).await??;
-        self.report.source_rows = Some(all);
-        self.report.source = Some(tally);
-        if tally.rows_kept() != Some(all) {
-            self.report.fault(format!(
-                "the source's counts do not add up: of {} rows read, {all} were handed on",
-                tally.rows_read
-            ));
-        }
-        if rest > 0 {
-            let fault = format!("{rest} of the source's {all} rows are in no file");
-            self.report.fault(fault);
-        } else if self.report.rows > all {
-            let fault = format!(
-                "the files hold {} rows, the source has {all}",
-                self.report.rows
-            );
-            self.report.fault(fault);
-        } else if count == 0 && !has_manifest {
-            let why = tally.why_empty();
-            self.report
-                .note(format!("no file is there, and none should be: {why}"));
-        }
-        Ok(())
-    }
 }

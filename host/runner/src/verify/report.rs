@@ -8,6 +8,7 @@ use arrow::util::display::array_value_to_string;
 use serde::{Serialize, Serializer};
 
 use super::checksum::Computed;
+use super::times::Times;
 use batch_export_source::Tally;
 
 /// Faults of one file that are kept; further ones are counted. A shifted row makes every row after it differ.
@@ -34,6 +35,9 @@ pub struct FileOutcome {
     /// What its bytes come to, for the manifest's word to be compared with.
     #[serde(skip)]
     pub(crate) computed: Option<Computed>,
+    /// First and last moment of the source's rows that it was compared with; `None` where there is no column for it.
+    #[serde(skip)]
+    pub(crate) times: Option<Times>,
     pub faults: Vec<String>,
     /// Faults beyond those listed.
     pub further_faults: u64,

@@ -5,8 +5,13 @@ mod files;
 mod runs;
 mod stores;
 
+use std::fs::File;
+use std::io::{Seek, Write};
+
+use arrow::datatypes::Schema;
 use tempfile::TempDir;
 
+use super::allowed::allowed_bytes;
 use super::*;
 use batch_export_source::FilesSettings;
 use batch_export_source::{EventFilter, SourceSettings};

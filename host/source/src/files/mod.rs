@@ -317,6 +317,12 @@ impl Source for Files<'_> {
     }
 }
 
+/// Returns the files that are read, in order. Opens none of them.
+pub fn paths(settings: &FilesSettings) -> Result<Vec<PathBuf>, SourceError> {
+    let (found, _) = discover::files(&settings.base, &settings.path)?;
+    Ok(found.into_iter().map(|file| file.path).collect())
+}
+
 /// A reader that panics is a file that cannot be read, and nothing more. Nothing that it left half done is used again.
 fn guarded<T>(
     path: &Path,

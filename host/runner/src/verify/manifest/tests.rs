@@ -74,6 +74,14 @@ fn good() -> Value {
     })
 }
 
+fn plugin() -> Plugin {
+    Plugin {
+        name: "s3".to_owned(),
+        version: "0".to_owned(),
+        sha256: "0".to_owned(),
+    }
+}
+
 fn misstatements(manifest: &Value, detailed: bool, with_source: bool) -> Vec<String> {
     let schema = Schema::new(vec![
         Field::new("uuid", DataType::Utf8, false),
@@ -85,6 +93,7 @@ fn misstatements(manifest: &Value, detailed: bool, with_source: bool) -> Vec<Str
         model: "events",
         run_id: "r",
         interval: Interval::parse("2024-03-01T05:00Z", "2024-03-01T06:00Z").expect("an interval"),
+        plugin: &plugin(),
         schema: with_source.then_some(&schema),
     })
 }
@@ -107,6 +116,11 @@ fn each_wrong_field_of_a_detailed_manifest_is_a_fault_by_name() {
             "/run_id",
             json!("q"),
             "the manifest says run_id q, expected r",
+        ),
+        (
+            "/plugin/name",
+            json!("other"),
+            "the manifest says plugin other, expected s3",
         ),
         (
             "/interval/start",
@@ -177,6 +191,7 @@ fn a_field_that_is_missing_is_a_fault_where_the_detailed_form_is_asked_for() {
         "model",
         "interval",
         "run_id",
+        "plugin",
         "schema",
         "file_details",
     ] {
@@ -205,4 +220,40 @@ fn a_checksum_that_is_missing_is_a_fault_where_one_is_asked_for() {
         manifest.differences(1, &file, Some("crc32")),
         ["the manifest has no checksum of it, and the destination asks for crc32"]
     );
+}
+
+/// A run that another version of the plugin wrote is as good as before.
+#[test]
+fn another_version_of_the_plugin_is_a_note_and_no_fault() {
+    let mut manifest = good();
+    manifest["plugin"] = json!({"name": "s3", "version": "9", "sha256": "0123456789abcdef"});
+    assert_eq!(misstatements(&manifest, true, true), Vec::<String>::new());
+    let manifest: Manifest = serde_json::from_value(manifest).expect("a manifest");
+    assert_eq!(
+        manifest.other_plugin(&plugin()).as_deref(),
+        Some(
+            "the manifest says that the run was written by version 9 (SHA-256 0123456789ab…) of the plugin, and the one at hand is 0 (SHA-256 0…)"
+        )
+    );
+    let manifest: Manifest = serde_json::from_value(good()).expect("a manifest");
+    assert_eq!(manifest.other_plugin(&plugin()), None);
+}
+
+#[test]
+fn times_are_compared_where_every_row_was() {
+    let mut manifest = good();
+    let first = "2024-03-01T05:00:00+00:00";
+    manifest["file_details"][0]["min_timestamp"] = json!(first);
+    let manifest: Manifest = serde_json::from_value(manifest).expect("a manifest");
+    let mut file = FileOutcome::new("a-0.jsonl");
+    assert_eq!(manifest.differences(0, &file, None), Vec::<String>::new());
+    file.times = Some(Default::default());
+    assert_eq!(
+        manifest.differences(0, &file, None),
+        [format!(
+            "the manifest says min_timestamp {first}, the source has null"
+        )]
+    );
+    file.rows_compared = 1;
+    assert_eq!(manifest.differences(0, &file, None), Vec::<String>::new());
 }

@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 
 use super::stores::{BUCKET, MANIFEST, client, plan, store};
 use super::*;
+use batch_export_source::Model;
 
 /// Objects by key, what the source holds, and what is compared.
 struct Case {
@@ -24,11 +25,17 @@ fn reading(endpoint: &str, rows: Option<Rows>) -> Reading {
     Reading {
         store: client(&plan, endpoint).expect("a client"),
         layout: Layout::new(&plan.keys),
+        other_keys: Vec::new(),
         part_size_bytes: plan.part_size_bytes,
         always_has_manifest: false,
         detailed: false,
         interval: Interval::parse("2024-03-01T05:00Z", "2024-03-01T06:00Z").expect("an interval"),
+        plugin: Plugin::default(),
         checksum: None,
+        source: SourceSettings::Sample {
+            model: Model::Events,
+            rows_per_hour: 0,
+        },
         rows,
         compared: true,
         first: First::default(),
@@ -435,4 +442,54 @@ fn faults_and_notes_of_a_run_are_bounded() {
     assert_eq!((report.faults.len(), report.further_faults), (100, 900));
     assert_eq!((report.notes.len(), report.further_notes), (100, 900));
     assert_eq!(report.faults_found(), 1_000);
+}
+
+/// Each file of a manifest is asked for, and a store that is wrong about all of them is not asked for ever.
+#[tokio::test]
+async fn reading_ends_after_so_many_files_with_errors() {
+    let store = store().await;
+    let keys: Vec<String> = (0..1_000).map(|n| format!("x/a-{n}.jsonl")).collect();
+    let manifest = serde_json::json!({ "files": keys }).to_string();
+    store
+        .put_object(BUCKET, MANIFEST, manifest.into_bytes(), &[])
+        .await
+        .expect("seeded");
+    let report = read(&store, Some(SOURCE)).await;
+    assert_eq!(report.files.len(), 100);
+    assert_eq!(
+        report.faults,
+        ["100 files have errors, so the remaining 900 were not read",]
+    );
+    assert_eq!(report.faults_found(), 101);
+    assert!(store.requests().len() < 200);
+}
+
+#[tokio::test]
+async fn what_other_settings_left_is_a_fault_with_the_runs_mark_only() {
+    let store = store().await;
+    let mark = |run| [(super::super::store::RUN_HEADER, run)];
+    for (key, text, mark) in [
+        ("x/a-0.jsonl", WRITTEN, mark("r")),
+        (MANIFEST, FILES, mark("r")),
+        ("x/a.parquet", "x", mark("r")),
+        ("x/a.jsonl.gz", "x", mark("another")),
+    ] {
+        let bytes = text.as_bytes().to_vec();
+        store
+            .put_object(BUCKET, key, bytes, &mark)
+            .await
+            .expect("seeded");
+    }
+    let (_folder, rows) = rows_of(SOURCE);
+    let mut reading = reading(&store.endpoint(), Some(rows));
+    reading.other_keys = reading.layout.other_keys(Some(MANIFEST));
+    // The hidden manifest is not among the keys that this test's policy allows.
+    reading.other_keys.retain(|key| key.starts_with("x/a"));
+    reading.read().await.expect("the store can be read");
+    assert_eq!(
+        faults(&reading.report),
+        [
+            "x/a.parquet is from an attempt of this run with other settings (format, compression, splitting or manifest); delete the objects of that attempt"
+        ]
+    );
 }
