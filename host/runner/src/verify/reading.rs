@@ -268,7 +268,7 @@ impl Reading {
     }
 
     /// Into a temporary file that vanishes by itself, at most as many bytes as the store or the manifest said.
-    async fn download(
+    pub async fn download(
         &mut self,
         mut answer: Answer,
         limit: Allowed,
