@@ -1,144 +1,95 @@
-//! What a command ends with when it fails, and the exit code of each: the one place where errors of all commands meet.
+//! The failures of the program itself, and the exit code of each class. Every other failure comes from the crates below.
 
 use std::io;
 
 use serde::Serialize;
 
-use super::findings::{Finding, Findings, headline, of_cause};
-use super::message::Message;
-use super::span::SpanError;
-use crate::demo::DemoError;
-use batch_export_runner::config::ConfigError;
-use batch_export_runner::error::{Cause, Class, RunError};
-use batch_export_runner::verify::VerifyError;
+use super::words::counted;
+use batch_export_runner::{Failure, FailureClass, FailureCode};
 
 /// The exit code of a defect, of the plugin's or of this program's own.
 pub const DEFECT: u8 = 4;
 
-/// A command that did not do what it was asked for.
-#[derive(Debug, thiserror::Error)]
-pub enum CommandError {
-    #[error(transparent)]
-    Run(#[from] RunError),
-    #[error(transparent)]
-    Verify(#[from] VerifyError),
-    #[error(transparent)]
-    Demo(#[from] DemoError),
-    #[error(transparent)]
-    Span(#[from] SpanError),
-    #[error("{0}")]
-    Invalid(Box<Findings>),
-    #[error("{0}")]
-    Usage(String),
-    #[error("{failed} of {steps} checks failed; each says what to change")]
-    Check {
-        failed: usize,
-        steps: usize,
-        class: Class,
-    },
-    #[error("found {}; do not rely on these files, and run the interval again", errors(*.0))]
-    Faults(u64),
-    #[error("cannot write the output: {0}")]
-    Output(io::Error),
-    #[error("cannot start: {0}")]
-    Runtime(io::Error),
+/// The command line is wrong.
+const USAGE_INVALID: FailureCode = FailureCode::new("usage_invalid");
+/// `verify` or `demo` found differences.
+const ERRORS_FOUND: FailureCode = FailureCode::new("errors_found");
+/// Standard output cannot be written.
+const OUTPUT_UNWRITABLE: FailureCode = FailureCode::new("output_unwritable");
+/// The program cannot start its threads.
+const RUNTIME_UNAVAILABLE: FailureCode = FailureCode::new("runtime_unavailable");
+/// This program panicked.
+const PANICKED: FailureCode = FailureCode::new("panicked");
+/// The folder of the demo cannot be used.
+pub const DEMO_FOLDER_UNUSABLE: FailureCode = FailureCode::new("demo_folder_unusable");
+/// The store of the demo does not start.
+pub const DEMO_STORE_NOT_STARTED: FailureCode = FailureCode::new("demo_store_not_started");
+
+/// Returns the process's exit code.
+pub fn exit_code(class: FailureClass) -> u8 {
+    match class {
+        FailureClass::Failed | FailureClass::TimedOut => 1,
+        FailureClass::Configuration => 2,
+        FailureClass::Retryable => 3,
+        FailureClass::Defect => DEFECT,
+        // 128 + SIGINT, as shells count.
+        FailureClass::Cancelled | FailureClass::ShutDown => 130,
+    }
 }
 
-fn errors(count: u64) -> String {
-    super::words::counted(count, "error")
-}
-
-/// An error in JSON.
+/// A failure as every command prints it with `--json`.
 #[derive(Debug, Serialize)]
-pub struct ErrorJson {
-    class: Class,
+pub struct FailureJson<'a> {
     exit_code: u8,
-    message: String,
-    /// What to do about it, where the message says it.
-    hint: Option<String>,
-    /// What is wrong with the configuration.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    problems: Vec<Finding>,
-    /// Uploads that a failed run could not abort.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    left_open: Vec<String>,
+    #[serde(flatten)]
+    failure: &'a Failure,
 }
 
-impl CommandError {
-    pub fn class(&self) -> Class {
-        match self {
-            CommandError::Run(error) => error.class(),
-            CommandError::Verify(error) => error.class(),
-            CommandError::Demo(error) => error.class(),
-            CommandError::Span(_) | CommandError::Usage(_) => Class::Configuration,
-            CommandError::Invalid(findings) => findings.class(),
-            CommandError::Check { class, .. } => *class,
-            CommandError::Faults(_) | CommandError::Output(_) | CommandError::Runtime(_) => {
-                Class::Failed
-            }
-        }
-    }
-
-    /// The process's exit code.
-    pub fn exit_code(&self) -> u8 {
-        match self.class() {
-            Class::Failed => 1,
-            Class::Configuration => 2,
-            Class::Retryable => 3,
-            Class::Defect => DEFECT,
-            // 128 + SIGINT, as shells count.
-            Class::Cancelled => 130,
-        }
-    }
-
-    pub fn as_json(&self) -> ErrorJson {
-        let (text, problems) = match (self, self.cause()) {
-            // `validate` lists them next to this.
-            (CommandError::Invalid(findings), _) => (findings.headline(), Vec::new()),
-            (_, Some(cause @ Cause::Config(ConfigError::Invalid(_)))) => {
-                let problems = of_cause(None, cause);
-                (headline(problems.len()), problems)
-            }
-            (_, Some(cause)) => (cause.to_string(), Vec::new()),
-            (other, None) => (other.to_string(), Vec::new()),
-        };
-        let Message { what, hint } = Message::of(&text);
-        ErrorJson {
-            class: self.class(),
-            exit_code: self.exit_code(),
-            message: what.to_owned(),
-            hint: hint.map(str::to_owned),
-            problems,
-            left_open: self.left_open().to_vec(),
-        }
-    }
-
-    /// What is behind it, without what was done about it.
-    fn cause(&self) -> Option<&Cause> {
-        match self {
-            CommandError::Run(error) | CommandError::Demo(DemoError::Run(error)) => {
-                Some(&error.cause)
-            }
-            CommandError::Verify(VerifyError::Run(cause))
-            | CommandError::Demo(DemoError::Verify(VerifyError::Run(cause))) => Some(cause),
-            _ => None,
-        }
-    }
-
-    fn left_open(&self) -> &[String] {
-        match self {
-            CommandError::Run(error) | CommandError::Demo(DemoError::Run(error)) => {
-                &error.recovery.left_open
-            }
-            _ => &[],
+impl<'a> From<&'a Failure> for FailureJson<'a> {
+    fn from(failure: &'a Failure) -> Self {
+        FailureJson {
+            exit_code: exit_code(failure.class()),
+            failure,
         }
     }
 }
 
-impl From<Cause> for CommandError {
-    fn from(cause: Cause) -> Self {
-        CommandError::Run(cause.into())
-    }
+/// Makes the failure of arguments that are wrong.
+pub fn usage(message: String) -> Failure {
+    Failure::new(FailureClass::Configuration, USAGE_INVALID, message)
+        .with_hint("see `batch-export --help`")
+}
+
+/// Makes the failure of a destination that a check found not to work.
+pub fn check(failed: usize, steps: usize, class: FailureClass) -> Failure {
+    let message = format!("{failed} of {steps} checks failed");
+    Failure::new(class, FailureCode::CHECK_FAILED, message)
+        .with_hint("change what the failed steps say, and check again")
+}
+
+/// Makes the failure of files that differ from what they should hold.
+pub fn errors_found(count: u64) -> Failure {
+    let message = format!("found {}", counted(count, "error"));
+    Failure::new(FailureClass::Failed, ERRORS_FOUND, message)
+        .with_hint("do not rely on these files, and run the interval again")
+}
+
+/// Makes the failure of output that cannot be written.
+pub fn unwritable(error: io::Error) -> Failure {
+    let message = format!("cannot write the output: {error}");
+    Failure::new(FailureClass::Failed, OUTPUT_UNWRITABLE, message).with_source(error)
+}
+
+/// Makes the failure of threads that cannot be started.
+pub fn not_started(error: io::Error) -> Failure {
+    let message = format!("cannot start: {error}");
+    Failure::new(FailureClass::Failed, RUNTIME_UNAVAILABLE, message).with_source(error)
+}
+
+/// Makes the failure of a panic of this program.
+pub fn panicked(what: &str) -> Failure {
+    let message = format!("a defect of this program ended it: {what}");
+    Failure::new(FailureClass::Defect, PANICKED, message).with_hint("report it")
 }
 
 #[cfg(test)]
@@ -146,48 +97,75 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_that_failed_says_why_and_ends_with_its_code() {
-        let check = |class| CommandError::Check {
-            failed: 2,
-            steps: 9,
-            class,
-        };
-        let two_of_nine = "2 of 9 checks failed; each says what to change";
+    fn a_class_has_an_exit_code() {
+        for (class, code) in [
+            (FailureClass::Failed, 1),
+            (FailureClass::TimedOut, 1),
+            (FailureClass::Configuration, 2),
+            (FailureClass::Retryable, 3),
+            (FailureClass::Defect, 4),
+            (FailureClass::Cancelled, 130),
+            (FailureClass::ShutDown, 130),
+        ] {
+            assert_eq!(exit_code(check(2, 9, class).class()), code, "{class:?}");
+        }
+    }
+
+    #[test]
+    fn a_failure_of_the_program_says_what_happened_and_what_to_do() {
+        let full = || io::Error::other("the disk is full");
+        let again = "do not rely on these files, and run the interval again";
         let cases = [
-            (check(Class::Failed), two_of_nine, 1),
-            (check(Class::Configuration), two_of_nine, 2),
-            (check(Class::Retryable), two_of_nine, 3),
-            (check(Class::Defect), two_of_nine, 4),
-            (check(Class::Cancelled), two_of_nine, 130),
+            (errors_found(3), "found 3 errors", Some(again)),
+            (errors_found(1), "found 1 error", Some(again)),
             (
-                CommandError::Faults(3),
-                "found 3 errors; do not rely on these files, and run the interval again",
-                1,
-            ),
-            (
-                CommandError::Faults(1),
-                "found 1 error; do not rely on these files, and run the interval again",
-                1,
-            ),
-            (
-                CommandError::Usage("no such option".to_owned()),
+                usage("no such option".to_owned()),
                 "no such option",
-                2,
+                Some("see `batch-export --help`"),
             ),
             (
-                CommandError::Output(io::Error::other("the disk is full")),
+                unwritable(full()),
                 "cannot write the output: the disk is full",
-                1,
+                None,
             ),
+            (not_started(full()), "cannot start: the disk is full", None),
             (
-                CommandError::Runtime(io::Error::other("too many threads")),
-                "cannot start: too many threads",
-                1,
+                panicked("index out of bounds"),
+                "a defect of this program ended it: index out of bounds",
+                Some("report it"),
             ),
         ];
-        for (error, expect, code) in cases {
-            assert_eq!(error.to_string(), expect);
-            assert_eq!(error.exit_code(), code, "{error:?}");
+        for (failure, message, hint) in cases {
+            assert_eq!(failure.message(), message);
+            assert_eq!(failure.hint(), hint);
         }
+    }
+
+    /// The codes of this file, so that none is forgotten.
+    fn own_codes() -> Vec<&'static str> {
+        let declarations = include_str!("error.rs").split("FailureCode::new(\"");
+        declarations
+            .skip(1)
+            .filter_map(|rest| rest.split_once('"'))
+            .map(|(word, _)| word)
+            .collect()
+    }
+
+    #[test]
+    fn the_documentation_lists_every_code_and_no_other() {
+        let page = include_str!("../../../docs/commands.md");
+        let (_, table) = page.split_once("| code | meaning |").expect("a table");
+        let mut listed: Vec<&str> = table
+            .lines()
+            .skip(2)
+            .map_while(|line| line.strip_prefix("| `"))
+            .filter_map(|line| line.split_once('`'))
+            .map(|(word, _)| word)
+            .collect();
+        let codes = FailureCode::ALL.iter().map(|code| code.as_str());
+        let mut known: Vec<&str> = codes.chain(own_codes()).collect();
+        listed.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(listed, known);
     }
 }

@@ -8,7 +8,6 @@ mod about;
 mod commands;
 mod demo;
 mod error;
-mod findings;
 mod message;
 mod output;
 mod progress;
@@ -27,7 +26,6 @@ fn main() -> ExitCode {
         return code;
     }
     child::use_this_program();
-    // What happened was said already, by the hook.
     catch_unwind(AssertUnwindSafe(|| commands::main(std::env::args_os())))
-        .unwrap_or_else(|_| ExitCode::from(commands::DEFECT))
+        .unwrap_or_else(|_| commands::panicked(std::env::args_os()))
 }

@@ -1,102 +1,60 @@
-//! Messages as people read them: what happened apart from what to do about it, and lines that fit. Never drops or
-//! changes a word.
+//! Failures as people read them, and lines that fit a terminal. Never drops or changes a word.
+
+use batch_export_runner::Failure;
+use batch_export_system::terminal::one_line;
 
 /// Columns of a terminal that everything is made to fit into.
 pub const COLUMNS: usize = 80;
 
-/// Words with which the messages of this program begin what to do: by its own rule, that is the last thing they say,
-/// after a semicolon.
-const IMPERATIVES: [&str; 47] = [
-    "add",
-    "allow",
-    "ask",
-    "build",
-    "check",
-    "choose",
-    "convert",
-    "correct",
-    "decompress",
-    "delete",
-    "describe",
-    "do",
-    "end",
-    "export",
-    "free",
-    "give",
-    "grant",
-    "install",
-    "keep",
-    "leave",
-    "list",
-    "make",
-    "move",
-    "name",
-    "narrow",
-    "pass",
-    "put",
-    "raise",
-    "rebuild",
-    "re-create",
-    "recreate",
-    "remove",
-    "rename",
-    "repair",
-    "report",
-    "run",
-    "save",
-    "say",
-    "set",
-    "shorten",
-    "swap",
-    "switch",
-    "try",
-    "turn",
-    "use",
-    "wait",
-    "write",
-];
-
-/// A message in its two parts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message<'a> {
-    pub what: &'a str,
-    /// What to do about it, where the message says it.
-    pub hint: Option<&'a str>,
-}
-
-impl<'a> Message<'a> {
-    /// Finds the first clause that tells somebody to do something, from which on the message is a hint. What stands in
-    /// backticks or quotation marks is somebody else's text.
-    pub fn of(text: &'a str) -> Self {
-        let mut quote = None;
-        for (at, c) in text.char_indices() {
-            match (quote, c) {
-                (None, '`' | '"') => quote = Some(c),
-                (Some(open), c) if open == c => quote = None,
-                (None, ';') => {
-                    let rest = text[at + 1..].trim_start();
-                    if is_instruction(rest) {
-                        return Self {
-                            what: text[..at].trim_end(),
-                            hint: Some(rest),
-                        };
-                    }
-                }
-                _ => {}
+/// Returns what is said of a failure after the word `error:`: what happened, each problem of the configuration, what
+/// to do, and what stays open, each on a line of its own.
+pub fn of_failure(failure: &Failure) -> String {
+    let mut lines = vec![one_line(failure.message()).into_owned()];
+    for problem in failure.problems() {
+        let mut line = String::from(" ");
+        if let Some(file) = failure.file() {
+            line.push_str(&format!(" {}:", file.display()));
+            if let Some(at) = problem.at {
+                line.push_str(&format!("{}:{}:", at.line, at.column));
             }
+        } else {
+            line.push(' ');
         }
-        Self {
-            what: text,
-            hint: None,
+        if !problem.field.is_empty() {
+            line.push_str(&format!(" {}:", problem.field));
+        }
+        lines.push(format!(
+            "{} {}",
+            one_line(&line),
+            one_line(&problem.message)
+        ));
+        for (head, text) in [("hint", &problem.hint), ("allowed", &problem.allowed)] {
+            lines.extend(
+                text.iter()
+                    .map(|text| format!("    {head}: {}", one_line(text))),
+            );
         }
     }
+    lines.extend(
+        failure
+            .hint()
+            .map(|hint| format!("hint: {}", one_line(hint))),
+    );
+    // A plugin that could not clean up itself has said so already, if for another request.
+    let is_unsaid = |upload: &&String| !is_said(failure.message(), upload);
+    let unsaid: Vec<&String> = failure.left_open().iter().filter(is_unsaid).collect();
+    if unsaid.is_empty() && !failure.left_open().is_empty() {
+        lines.push("the next run aborts what is left open".to_owned());
+    }
+    let told = |upload: &&String| format!("left open until the next run: {}", one_line(upload));
+    lines.extend(unsaid.iter().map(told));
+    lines.join("\n")
 }
 
-fn is_instruction(text: &str) -> bool {
-    let end = text.find([' ', ',', ':']).unwrap_or(text.len());
-    let first = &text[..end];
-    // "to allow it, add …" tells as well.
-    IMPERATIVES.contains(&first) || (matches!(first, "if" | "to") && text.contains(", "))
+/// Returns whether a message names what is left open, whatever it says of the reason behind the colon.
+fn is_said(message: &str, left_open: &str) -> bool {
+    let what = left_open.split(": ").next().unwrap_or(left_open);
+    !what.is_empty() && message.contains(what)
 }
 
 /// Breaks lines between words where they would be longer than [`COLUMNS`]; a word that is longer stays whole.
@@ -132,44 +90,65 @@ fn wrapped_line(line: &str, hanging: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use batch_export_runner::config::{Place, Problem};
+    use batch_export_runner::{FailureClass, FailureCode};
+    use std::path::Path;
 
     #[test]
-    fn what_to_do_is_told_apart_from_what_happened() {
-        for (text, what, hint) in [
-            (
-                "cannot read x.toml: No such file; name an existing file with --config",
-                "cannot read x.toml: No such file",
-                Some("name an existing file with --config"),
-            ),
-            (
-                "it exports no plugin; it exports nothing",
-                "it exports no plugin; it exports nothing",
-                None,
-            ),
-            (
-                "write: 403 AccessDenied; the bucket's policy refuses; grant s3:PutObject; run `batch-export check` again",
-                "write: 403 AccessDenied; the bucket's policy refuses",
-                Some("grant s3:PutObject; run `batch-export check` again"),
-            ),
-            (
-                "the column `a; use b` is missing; rename it",
-                "the column `a; use b` is missing",
-                Some("rename it"),
-            ),
-            (
-                "not public (loopback); to allow it, add it to allow_private",
-                "not public (loopback)",
-                Some("to allow it, add it to allow_private"),
-            ),
-            (
-                "a `quote that never ends; use it",
-                "a `quote that never ends; use it",
-                None,
-            ),
-            ("", "", None),
-            (";", ";", None),
-        ] {
-            assert_eq!(Message::of(text), Message { what, hint }, "{text}");
+    fn a_failure_is_told_with_all_that_it_holds() {
+        let at = |line, column| Place { line, column };
+        let region = || {
+            Problem::new(
+                at(3, 3),
+                "destinations.a.region",
+                "`x` is unknown; remove it",
+            )
+            .allowing("auto".to_owned())
+        };
+        let problems = vec![
+            Problem::new(at(7, 1), "", "b"),
+            region(),
+            Problem::new(None, "", "the component is damaged"),
+            region(),
+        ];
+        let file = Some(Path::new("x.toml"));
+        let failure = Failure::of_problems(file, FailureClass::Configuration, problems);
+        assert_eq!(
+            of_failure(&failure.expect("problems")),
+            "the configuration has 3 problems
+  x.toml: the component is damaged
+  x.toml:3:3: destinations.a.region: `x` is unknown
+    hint: remove it
+    allowed: auto
+  x.toml:7:1: b"
+        );
+        assert!(Failure::of_problems(file, FailureClass::Configuration, Vec::new()).is_none());
+        let failure = Failure::new(FailureClass::Failed, FailureCode::STORE_REFUSED, "no\nroom")
+            .with_hint("free some")
+            .leaving_open(vec!["`x/a` (id)".to_owned(), "`x/b` (id)".to_owned()]);
+        assert_eq!(
+            of_failure(&failure),
+            "no\\nroom
+hint: free some
+left open until the next run: `x/a` (id)
+left open until the next run: `x/b` (id)"
+        );
+    }
+
+    #[test]
+    fn what_is_left_open_is_said_once() {
+        let message = "no response; a is left open: request 7";
+        let told = |left_open: &str| {
+            let failure = Failure::new(FailureClass::Failed, FailureCode::STORE_REFUSED, message);
+            of_failure(&failure.leaving_open(vec![left_open.to_owned()]))
+        };
+        for said in ["a is left open: request 7", "a is left open: request 8"] {
+            let expect = format!("{message}\nthe next run aborts what is left open");
+            assert_eq!(told(said), expect);
+        }
+        for other in ["b is left open: request 7", ": request 7"] {
+            let expect = format!("{message}\nleft open until the next run: {other}");
+            assert_eq!(told(other), expect);
         }
     }
 

@@ -3,14 +3,16 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::Value;
 
 use super::about::About;
-use super::error::{CommandError, ErrorJson};
-use super::message::{Message, wrapped};
+use super::error::{self, FailureJson};
+use super::message::{of_failure, wrapped};
+use batch_export_runner::Failure;
 use batch_export_source::Moment;
 use batch_export_system::terminal::{harmless, harmless_json, one_line};
 
@@ -48,7 +50,7 @@ pub struct Answer<J> {
     /// What is wrong with what the command looked at.
     pub errors: Vec<String>,
     /// Why the command ends as failed although it found what it shows.
-    pub failure: Option<CommandError>,
+    pub failure: Option<Failure>,
 }
 
 impl<J> Answer<J> {
@@ -68,7 +70,7 @@ pub fn show<J: Serialize>(
     form: Form,
     finished: Moment,
     about: &About,
-    outcome: Result<Answer<J>, CommandError>,
+    outcome: Result<Answer<J>, Failure>,
 ) -> ExitCode {
     let (json, text, (warnings, errors), failure) = match outcome {
         Ok(answer) => {
@@ -110,22 +112,22 @@ pub fn show<J: Serialize>(
             &format!("{destination}, {interval}, at {finished}"),
         );
     }
-    ExitCode::from(failure.exit_code())
+    ExitCode::from(error::exit_code(failure.class()))
 }
 
 /// Prints a failure that came before there was a command, as JSON alone.
-pub fn show_as_json(finished: Moment, error: &CommandError) {
-    let text = envelope(finished, &About::default(), None::<&()>, Some(error));
+pub fn show_as_json(finished: Moment, failure: &Failure) {
+    let text = envelope(finished, &About::default(), None::<&()>, Some(failure));
     // Nothing more can be done when this cannot be written: the message and the exit code still tell.
     text.and_then(|text| verbatim(&text)).ok();
 }
 
 /// Prints a failure.
-fn report(error: &CommandError) {
-    message("error:", RED, &error.to_string());
+fn report(failure: &Failure) {
+    message("error:", RED, &of_failure(failure));
 }
 
-/// One message: on a terminal in lines that fit, with what to do on a line of its own; elsewhere, as in logs, as it is.
+/// Prints a message: on a terminal in lines that fit; elsewhere, as in logs, as it is.
 fn message(head: &str, colour: &str, text: &str) {
     let stderr = io::stderr();
     if !stderr.is_terminal() {
@@ -135,33 +137,22 @@ fn message(head: &str, colour: &str, text: &str) {
         true => (colour, "\x1b[0m"),
         false => ("", ""),
     };
-    let whole = in_lines(head, &harmless(text));
+    let whole = wrapped(&format!("{head} {}", harmless(text)), 2);
     let rest = whole.strip_prefix(head).unwrap_or(&whole);
     // A closed standard error is nobody listening.
     writeln!(stderr.lock(), "{on}{head}{off}{rest}").ok();
 }
 
-/// A message for a terminal.
-fn in_lines(head: &str, text: &str) -> String {
-    let Message { what, hint } = Message::of(text);
-    let mut whole = wrapped(&format!("{head} {what}"), 2);
-    if let Some(hint) = hint {
-        whole.push('\n');
-        whole.push_str(&wrapped(&format!("hint: {hint}"), 2));
-    }
-    whole
-}
-
 /// The object that every command prints with `--json`.
-struct Envelope {
+struct Envelope<'a> {
     status: &'static str,
     finished_at: String,
     about: Value,
     body: Value,
-    error: Option<ErrorJson>,
+    error: Option<FailureJson<'a>>,
 }
 
-impl Serialize for Envelope {
+impl Serialize for Envelope<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("status", self.status)?;
@@ -186,9 +177,9 @@ fn envelope<J: Serialize>(
     finished: Moment,
     about: &About,
     body: Option<&J>,
-    failure: Option<&CommandError>,
-) -> Result<String, CommandError> {
-    let unprintable = |error: serde_json::Error| CommandError::Output(error.into());
+    failure: Option<&Failure>,
+) -> Result<String, Failure> {
+    let unprintable = |error: serde_json::Error| error::unwritable(error.into());
     let envelope = Envelope {
         status: if failure.is_some() {
             "failed"
@@ -198,7 +189,7 @@ fn envelope<J: Serialize>(
         finished_at: finished.to_string(),
         about: serde_json::to_value(about).map_err(unprintable)?,
         body: serde_json::to_value(body).map_err(unprintable)?,
-        error: failure.map(CommandError::as_json),
+        error: failure.map(FailureJson::from),
     };
     let text = serde_json::to_string_pretty(&envelope).map_err(unprintable)?;
     Ok(harmless_json(&text).into_owned())
@@ -224,15 +215,15 @@ pub fn colours_wanted() -> bool {
 }
 
 /// Prints text to standard output.
-fn lines(text: &str) -> Result<(), CommandError> {
+fn lines(text: &str) -> Result<(), Failure> {
     verbatim(&harmless(text))
 }
 
 /// Prints this program's own text unchanged. A closed pipe (`| head`) is not a failure.
-pub fn verbatim(text: &str) -> Result<(), CommandError> {
+pub fn verbatim(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CommandError::Output(error)),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error::unwritable(error)),
         _ => Ok(()),
     }
 }
@@ -243,15 +234,20 @@ pub fn note(text: &str) {
     writeln!(io::stderr().lock(), "{}", harmless(text)).ok();
 }
 
-/// Has a panic say what happened without whatever its message quotes moving the terminal.
+/// The text of the last panic.
+static PANIC: Mutex<String> = Mutex::new(String::new());
+
+/// Has a panic say what happened, in one line that cannot move the terminal.
 pub fn tame_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();
+        let text = panic.to_string();
         note(&format!(
-            "a defect of this program ended the thread `{}`: {}; report it",
+            "error: a defect of this program ended the thread `{}`: {}\nhint: report it",
             thread.name().unwrap_or("?"),
-            one_line(&panic.to_string())
+            one_line(&text)
         ));
+        *PANIC.lock().unwrap_or_else(PoisonError::into_inner) = text;
         let backtrace = std::backtrace::Backtrace::capture();
         if backtrace.status() == std::backtrace::BacktraceStatus::Captured {
             note(&backtrace.to_string());
@@ -259,10 +255,18 @@ pub fn tame_panics() {
     }));
 }
 
+/// Shows that the program panicked, which the hook has said on standard error already.
+pub fn panicked(json: bool, finished: Moment) -> ExitCode {
+    let failure = error::panicked(&PANIC.lock().unwrap_or_else(PoisonError::into_inner));
+    if json {
+        show_as_json(finished, &failure);
+    }
+    ExitCode::from(error::exit_code(failure.class()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use batch_export_runner::error::{Cause, RunError};
     use batch_export_source::Interval;
 
     fn about() -> About {
@@ -273,7 +277,7 @@ mod tests {
         }
     }
 
-    fn shown(body: Option<&Value>, failure: Option<&CommandError>) -> Value {
+    fn shown(body: Option<&Value>, failure: Option<&Failure>) -> Value {
         let text = envelope(Moment(0), &about(), body, failure).expect("JSON");
         serde_json::from_str(&text).expect("JSON")
     }
@@ -297,22 +301,24 @@ mod tests {
             shown(Some(&body), None),
             with(serde_json::json!({"status": "succeeded", "rows": 7}))
         );
-        let mut cancelled = RunError::from(Cause::Cancelled);
-        cancelled.recovery.left_open = vec!["`x/a` (id)".to_owned()];
+        let cancelled = Failure::cancelled().leaving_open(vec!["`x/a` (id)".to_owned()]);
         assert_eq!(
-            shown(None, Some(&CommandError::Run(cancelled))),
+            shown(None, Some(&cancelled)),
             with(serde_json::json!({
                 "status": "failed",
                 "error": {
-                    "class": "cancelled",
                     "exit_code": 130,
+                    "class": "cancelled",
+                    "code": "cancelled",
                     "message": "interrupted",
                     "hint": null,
+                    "retry_after_ms": null,
+                    "problems": [],
                     "left_open": ["`x/a` (id)"],
                 },
             }))
         );
-        let faults = CommandError::Faults(1);
+        let faults = error::errors_found(1);
         let found = shown(Some(&body), Some(&faults));
         assert_eq!(
             (&found["status"], &found["rows"]),
@@ -320,19 +326,6 @@ mod tests {
         );
         assert_eq!(found["error"]["exit_code"], 1);
         assert!(found["error"]["hint"].is_string(), "{found}");
-    }
-
-    #[test]
-    fn on_a_terminal_what_to_do_has_a_line_of_its_own() {
-        assert_eq!(
-            in_lines(
-                "error:",
-                "cannot read the configuration exports.toml: No such file or directory (os error 2); name an existing file with --config"
-            ),
-            "error: cannot read the configuration exports.toml: No such file or directory (os
-  error 2)
-hint: name an existing file with --config"
-        );
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::str::FromStr;
 
 use clap::Args;
 
+use batch_export_runner::{Failure, FailureClass, FailureCode};
 use batch_export_source::{Interval, IntervalError, Moment};
+use batch_export_system::explain::Explain;
 
 const MINUTE_MICROS: i64 = 60_000_000;
 const HOUR_MICROS: i64 = 60 * MINUTE_MICROS;
@@ -46,16 +48,41 @@ pub struct Span {
 pub enum SpanError {
     #[error(transparent)]
     Interval(IntervalError),
-    #[error("--end is before --start: {end} is earlier than {start}; swap the two")]
+    #[error("--end is before --start: {end} is earlier than {start}")]
     Inverted { start: Moment, end: Moment },
-    #[error(
-        "--start and --end are the same moment, {0}, so no row can be between them; set --end to a later one (it is exclusive)"
-    )]
+    #[error("--start and --end are the same moment, {0}, so no row can be between them")]
     Empty(Moment),
     #[error(
-        "the interval has not ended: it ends at {end}, and it is {now} now; rows that arrive until then would be missing; wait until it has ended, or add --allow-unfinished"
+        "the interval has not ended: it ends at {end}, and it is {now} now; rows that arrive until then would be missing"
     )]
     Unfinished { end: Moment, now: Moment },
+}
+
+impl Explain for SpanError {
+    fn message(&self) -> String {
+        match self {
+            SpanError::Interval(error) => error.message(),
+            other => other.to_string(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            SpanError::Interval(error) => error.hint(),
+            SpanError::Inverted { .. } => Some("swap the two".to_owned()),
+            SpanError::Empty(_) => Some("set --end to a later moment: it is exclusive".to_owned()),
+            SpanError::Unfinished { .. } => {
+                Some("wait until it has ended, or add --allow-unfinished".to_owned())
+            }
+        }
+    }
+}
+
+impl From<SpanError> for Failure {
+    fn from(error: SpanError) -> Self {
+        let code = FailureCode::INTERVAL_INVALID;
+        Failure::of(FailureClass::Configuration, code, error)
+    }
 }
 
 impl From<IntervalError> for SpanError {
@@ -311,7 +338,7 @@ mod tests {
             (
                 "2026-01-01",
                 "2026-01-01T01:00+01:00",
-                "--start and --end are the same moment, 2026-01-01T00:00:00+00:00, so no row can be between them; set --end to a later one (it is exclusive)",
+                "--start and --end are the same moment, 2026-01-01T00:00:00+00:00, so no row can be between them; set --end to a later moment: it is exclusive",
             ),
             (
                 "2026-07-15T10:00Z",
@@ -325,7 +352,8 @@ mod tests {
             ),
         ] {
             let error = span(&["--start", start, "--end", end]).ended(now);
-            assert_eq!(error.expect_err(expect).to_string(), expect);
+            let failure = Failure::from(error.expect_err(expect));
+            assert_eq!(failure.in_one_text(), expect);
         }
     }
 

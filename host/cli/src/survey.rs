@@ -2,25 +2,25 @@
 
 use std::sync::Arc;
 
-use super::error::CommandError;
 use super::progress::Progress;
 use super::words;
+use batch_export_runner::Failure;
 use batch_export_sandbox::Limits;
 use batch_export_source::Interval;
-use batch_export_source::{SourceError, SourceSettings};
+use batch_export_source::SourceSettings;
 use batch_export_source::{Survey, survey};
 
 /// Rows looked at after a run without rows to say which times there are: enough to see a wrong year or a wrong column,
 /// and quickly read, because quiet hours are frequent.
 const GLANCE_ROWS: u64 = 100_000;
 
-/// Reads the whole source on a thread for what blocks. The first error is the program's, the second the source's.
+/// Reads the whole source on a thread for what blocks.
 pub async fn whole(
     settings: &SourceSettings,
     limits: &Limits,
     interval: Option<Interval>,
     progress: &Arc<Progress>,
-) -> Result<Result<Survey, SourceError>, CommandError> {
+) -> Result<Survey, Failure> {
     let progress = Arc::clone(progress);
     let watch = move |rows| {
         progress.message(format!(
@@ -37,12 +37,13 @@ async fn on_thread(
     interval: Option<Interval>,
     rows_limit: u64,
     watch: impl Fn(u64) + Send + 'static,
-) -> Result<Result<Survey, SourceError>, CommandError> {
+) -> Result<Survey, Failure> {
     let memory_bytes = limits.source_memory_bytes;
     let work = move || survey(&settings, interval, rows_limit, memory_bytes, watch);
-    tokio::task::spawn_blocking(work)
+    let survey = tokio::task::spawn_blocking(work)
         .await
-        .map_err(|error| CommandError::Runtime(std::io::Error::other(error)))
+        .map_err(|_| Failure::thread_lost("reads the source"))?;
+    Ok(survey?)
 }
 
 /// What a run that found no rows says of the times that there are.
@@ -51,10 +52,12 @@ pub async fn glance(settings: &SourceSettings, limits: &Limits) -> Option<String
         return None;
     };
     match on_thread(settings.clone(), limits, None, GLANCE_ROWS, |_| {}).await {
-        Ok(Ok(survey)) => times(&survey),
+        Ok(survey) => times(&survey),
         // The run itself read the source without an error: what is wrong now is not its outcome.
-        Ok(Err(error)) => Some(format!("the source's times could not be read: {error}")),
-        Err(error) => Some(format!("the source's times could not be read: {error}")),
+        Err(failure) => Some(format!(
+            "the source's times could not be read: {}",
+            failure.in_one_text()
+        )),
     }
 }
 

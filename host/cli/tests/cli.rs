@@ -123,14 +123,18 @@ fn failures_are_one_message_with_the_right_exit_code() {
         (
             &["validate", "--config", "none.toml"],
             2,
-            "error: cannot read the configuration none.toml: No such file or directory (os error 2); name an existing file with --config\n",
+            "error: cannot read the configuration none.toml: No such file or directory (os error 2)\nhint: name an existing file with --config\n",
         ),
         (
             &["validate", "--config", "half.toml"],
             2,
-            "error: the configuration has 2 problems:\n  \
-             half.toml:5:9: destinations.archive.sorce: the environment variable NOT_SET_ANYWHERE is not set; set it, or write the value here\n  \
-             half.toml:8:8: destinations.archive.source.type: `sampel` is not a valid value; did you mean `sample`?; allowed: sample, files\n",
+            "error: the configuration has 2 problems
+  half.toml:5:9: destinations.archive.sorce: the environment variable NOT_SET_ANYWHERE is not set
+    hint: set it, or write the value here
+  half.toml:8:8: destinations.archive.source.type: `sampel` is not a valid value
+    hint: did you mean `sample`?
+    allowed: sample, files
+",
         ),
         (
             &[
@@ -145,7 +149,7 @@ fn failures_are_one_message_with_the_right_exit_code() {
                 "2024-01-02",
             ],
             2,
-            "error: no destination is named `nowhere` in valid.toml; there is `archive`\n",
+            "error: no destination is named `nowhere` in valid.toml\nhint: use `archive`, the only one that there is\n",
         ),
         (
             &[
@@ -158,7 +162,7 @@ fn failures_are_one_message_with_the_right_exit_code() {
                 "2024-01-01",
             ],
             2,
-            "error: --end is before --start: 2024-01-01T00:00:00+00:00 is earlier than 2024-01-02T00:00:00+00:00; swap the two\n",
+            "error: --end is before --start: 2024-01-01T00:00:00+00:00 is earlier than 2024-01-02T00:00:00+00:00\nhint: swap the two\n",
         ),
         (
             &[
@@ -171,22 +175,22 @@ fn failures_are_one_message_with_the_right_exit_code() {
                 "2024-01-01",
             ],
             2,
-            "error: `noon` is not a time; write it like 2023-07-28T01:00:00Z (without a zone it is UTC)\n",
+            "error: `noon` is not a time\nhint: write it like 2023-07-28T01:00:00Z (without a zone it is UTC)\n",
         ),
         (
             &["inspect", "none.wasm"],
             2,
-            "error: cannot read the component none.wasm: No such file or directory (os error 2); name a component file with --component or `[component] path`\n",
+            "error: cannot read the component none.wasm: No such file or directory (os error 2)\nhint: name a component file with --component or `[component] path`\n",
         ),
         (
             &["inspect", "text.wasm"],
             2,
-            "error: cannot load text.wasm: not a WebAssembly file: it does not begin with `\\0asm`; give the path of a destination component such as s3_destination.wasm\n",
+            "error: cannot load text.wasm: not a WebAssembly file: it does not begin with `\\0asm`\nhint: give the path of a destination component such as s3_destination.wasm\n",
         ),
         (
             &["inspect", "module.wasm"],
             2,
-            "error: cannot load module.wasm: a core WebAssembly module, not a component; turn it into one with `cargo xtask build` or `wasm-tools component new`\n",
+            "error: cannot load module.wasm: a core WebAssembly module, not a component\nhint: turn it into one with `cargo xtask build` or `wasm-tools component new`\n",
         ),
         (
             &[
@@ -332,7 +336,8 @@ fn a_plugin_is_compiled_into_the_users_cache_with_a_line_for_who_waits() {
             "{stderr}"
         );
         assert!(lines[1].starts_with(refused), "{stderr}");
-        assert_eq!((code, lines.len()), (Some(2), 2), "{stderr}");
+        assert!(lines[2].starts_with("hint: "), "{stderr}");
+        assert_eq!((code, lines.len()), (Some(2), 3), "{stderr}");
     }
     let mode = |path: &Path| fs::metadata(path).expect("it is there").mode() & 0o777;
     assert_eq!(mode(&kept), 0o700);

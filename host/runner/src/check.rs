@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::Listener;
-use super::error::{Cause, Class};
+use super::failure::{Failure, FailureClass, FailureCode};
 use super::state::{Header, HeldRun, State};
 use super::stop::Stop;
 use super::sweep::Sweep;
@@ -12,6 +12,7 @@ use super::target::{self, Access, Target};
 use batch_export_sandbox::LogSink;
 use batch_export_sandbox::contract::{CheckDepth, CheckStep, Plan, Recovery, StepOutcome};
 use batch_export_source::Interval;
+use batch_export_system::explain::divided;
 
 /// Longest try that nobody asked for. It makes about ten small requests: a store that takes longer for them is not
 /// available for a run either.
@@ -34,8 +35,10 @@ impl Occasion {
 
     fn in_words(self) -> &'static str {
         match self {
-            Occasion::FirstUse => "the destination was tried before its first run",
-            Occasion::NoRows => "there are no rows to export, so the destination itself was tried",
+            Occasion::FirstUse => "the destination was checked before its first run",
+            Occasion::NoRows => {
+                "there are no rows to export, so the destination itself was checked"
+            }
         }
     }
 }
@@ -47,7 +50,7 @@ pub async fn check(
     interval: Interval,
     log: LogSink,
     stop: &Stop,
-) -> Result<Vec<CheckStep>, Cause> {
+) -> Result<Vec<CheckStep>, Failure> {
     let header = target.header(interval);
     let run = header.run(target::attempt_id()?);
     let plan = target.plan(&run).await?;
@@ -78,7 +81,7 @@ pub async fn check(
     steps.extend(kept_in_mind.err().map(|error| CheckStep {
         name: "remember the outcome".to_owned(),
         outcome: StepOutcome::Skipped,
-        detail: error.to_string(),
+        detail: error.in_one_text(),
     }));
     Ok(steps)
 }
@@ -96,15 +99,11 @@ pub(super) struct Trial<'a> {
 
 impl Trial<'_> {
     /// A try that nobody asked for, and the warnings that come of it. What does not work is an error.
-    pub(super) async fn unasked(&self, occasion: Occasion) -> Result<Vec<String>, Cause> {
+    pub(super) async fn unasked(&self, occasion: Occasion) -> Result<Vec<String>, Failure> {
         let steps = self.steps(occasion.depth(), Some(AUTOMATIC_TIME)).await?;
         let failing: Vec<CheckStep> = failing(&steps).cloned().collect();
         if !failing.is_empty() {
-            return Err(Cause::Unready {
-                occasion: occasion.in_words(),
-                class: class(&steps),
-                failing,
-            });
+            return Err(unready(occasion, &failing));
         }
         let skipped = steps
             .iter()
@@ -122,7 +121,7 @@ impl Trial<'_> {
         &self,
         depth: CheckDepth,
         limit: Option<Duration>,
-    ) -> Result<Vec<CheckStep>, Cause> {
+    ) -> Result<Vec<CheckStep>, Failure> {
         let run = self.header.run(target::attempt_id()?);
         let origin = self.target.origin(self.header, &run.attempt);
         let journal = Box::new(self.held.journal(&origin)?);
@@ -136,8 +135,8 @@ impl Trial<'_> {
             }
         };
         let outcome = tokio::select! {
-            steps = session.check(depth) => steps.map_err(Cause::from),
-            _ = self.stop.asked() => Err(Cause::Cancelled),
+            steps = session.check(depth) => steps.map_err(Failure::from),
+            _ = self.stop.asked() => Err(Failure::cancelled()),
             () = out_of_patience => Ok(vec![out_of_time()]),
         };
         session.close().await;
@@ -166,7 +165,7 @@ impl Trial<'_> {
         };
         let mut recovery = Recovery::default();
         if let Err(error) = sweep.one(self.held, &mut recovery).await {
-            recovery.left_open.push(error.to_string());
+            recovery.left_open.push(error.in_one_text());
         }
         recovery.left_open
     }
@@ -180,13 +179,42 @@ pub fn failing(steps: &[CheckStep]) -> impl Iterator<Item = &CheckStep> {
 }
 
 /// What failing steps come to: worth retrying only when every failure may pass by itself.
-pub fn class(steps: &[CheckStep]) -> Class {
+pub fn class(steps: &[CheckStep]) -> FailureClass {
     let for_good = |step: &CheckStep| step.outcome == StepOutcome::Failed;
     if steps.iter().any(for_good) {
-        Class::Failed
+        FailureClass::Failed
     } else {
-        Class::Retryable
+        FailureClass::Retryable
     }
+}
+
+/// Makes the failure of an automatic check. Steps that fail for the same reason are named together.
+fn unready(occasion: Occasion, failing: &[CheckStep]) -> Failure {
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut hints: Vec<&str> = Vec::new();
+    for step in failing {
+        let (message, hint) = divided(&step.detail);
+        match reasons.iter_mut().find(|(known, _)| *known == message) {
+            Some((_, names)) => names.push(&step.name),
+            None => reasons.push((message, vec![&step.name])),
+        }
+        hints.extend(hint.filter(|hint| !hints.contains(hint)));
+    }
+    let messages: Vec<String> = reasons
+        .iter()
+        .map(|(message, names)| format!("{}: {message}", names.join(", ")))
+        .collect();
+    hints.push("run `batch-export check` to repeat the check");
+    Failure::new(
+        class(failing),
+        FailureCode::CHECK_FAILED,
+        format!(
+            "{}, and the check failed: {}",
+            occasion.in_words(),
+            messages.join("; ")
+        ),
+    )
+    .with_hint(hints.join("; "))
 }
 
 fn out_of_time() -> CheckStep {
@@ -211,6 +239,6 @@ mod tests {
             step.detail,
             "took longer than 120 s: the store, or a proxy before it, answers too slowly"
         );
-        assert_eq!(class(&[step]), Class::Retryable);
+        assert_eq!(class(&[step]), FailureClass::Retryable);
     }
 }

@@ -1,4 +1,4 @@
-//! Where a destination's component comes from: a file that the user names, or the one built into this program.
+//! The bytes of a destination's component: from a file that the user names, or those built into this program.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use batch_export_sandbox::COMPONENT_BYTES;
+use batch_export_system::explain::Explain;
 
 #[cfg(bundled_component)]
 const BUNDLED: Option<&[u8]> = Some(include_bytes!(env!("BUNDLED_COMPONENT")));
@@ -15,17 +16,41 @@ const BUNDLED: Option<&[u8]> = None;
 /// No more of a file is read than a component can have.
 const MAX_COMPONENT_BYTES: u64 = COMPONENT_BYTES as u64;
 
-/// Why there is no component.
+/// The reason why there is no component.
 #[derive(Debug, thiserror::Error)]
 pub enum ComponentError {
-    #[error("cannot read the component {}: {source}; name a component file with --component or `[component] path`", path.display())]
+    /// The file cannot be read.
+    #[error("cannot read the component {}: {source}", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
-    #[error("the component {} is larger than {limit_bytes} bytes; is it the right file?", path.display())]
+    /// The file is larger than any component.
+    #[error("the component {} is larger than {limit_bytes} bytes", path.display())]
     TooLarge { path: PathBuf, limit_bytes: u64 },
-    #[error(
-        "no component is built into this program; build it with `cargo xtask build` and this program anew, or name a component file with --component"
-    )]
+    /// No file was named, and this program was built without a component.
+    #[error("no component is built into this program")]
     NoneBundled,
+}
+
+impl Explain for ComponentError {
+    fn message(&self) -> String {
+        self.to_string()
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(
+            match self {
+                ComponentError::Unreadable { .. } => {
+                    "name a component file with --component or `[component] path`"
+                }
+                ComponentError::TooLarge { .. } => {
+                    "name the right file: a destination component has a few MiB"
+                }
+                ComponentError::NoneBundled => {
+                    "run `cargo xtask build` and rebuild this program, or name a component file with --component"
+                }
+            }
+            .to_owned(),
+        )
+    }
 }
 
 /// A component's bytes, and what to call it in messages.
@@ -78,21 +103,20 @@ mod tests {
         let cases = [
             (
                 none,
-                "cannot read the component none.wasm: No such file or directory (os error 2); name a component file with --component or `[component] path`",
+                "cannot read the component none.wasm: No such file or directory (os error 2)",
+                "name a component file with --component or `[component] path`",
             ),
             (
                 huge,
-                "the component huge.wasm is larger than 33554432 bytes; is it the right file?",
+                "the component huge.wasm is larger than 33554432 bytes",
+                "name the right file: a destination component has a few MiB",
             ),
         ];
-        for (path, expect) in cases {
-            let error = open(Some(&path)).expect_err(expect).to_string();
+        for (path, message, hint) in cases {
+            let error = open(Some(&path)).expect_err(message);
             let folder = format!("{}/", folder.path().display());
-            assert_eq!(error.replace(&folder, ""), expect);
+            assert_eq!(error.message().replace(&folder, ""), message);
+            assert_eq!(error.hint().as_deref(), Some(hint));
         }
-        assert_eq!(
-            ComponentError::NoneBundled.to_string(),
-            "no component is built into this program; build it with `cargo xtask build` and this program anew, or name a component file with --component"
-        );
     }
 }

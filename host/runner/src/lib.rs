@@ -5,7 +5,7 @@ pub mod check;
 pub mod component;
 pub mod config;
 pub mod credentials;
-pub mod error;
+mod failure;
 pub mod loading;
 pub mod proof;
 mod run;
@@ -15,4 +15,5 @@ mod sweep;
 pub mod target;
 pub mod verify;
 
+pub use failure::{Failure, FailureClass, FailureCode};
 pub use run::*;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 
-use super::error::Cause;
+use super::failure::Failure;
 use crate::component::Component;
 use batch_export_sandbox::Network;
 use batch_export_sandbox::contract::Description;
@@ -69,11 +69,8 @@ pub async fn load(
     component: &Component,
     network: Network,
     tell: &(dyn Fn(&str) + Sync),
-) -> Result<Loaded, Cause> {
-    let failed = |error| Cause::Load {
-        component: component.name.clone(),
-        error,
-    };
+) -> Result<Loaded, Failure> {
+    let failed = |error| Failure::load(&component.name, error);
     examine(&component.bytes).map_err(failed)?;
     let (place, problem) = Place::find();
     let compile_cache = match place.folder() {
@@ -116,12 +113,8 @@ pub async fn load(
         folder.remember(&key);
     }
     let description = plugin.describe().await?;
-    let schema = serde_json::from_str(&description.configuration_schema).map_err(|error| {
-        Cause::Description {
-            component: component.name.clone(),
-            problem: error.to_string(),
-        }
-    })?;
+    let schema = serde_json::from_str(&description.configuration_schema)
+        .map_err(|error| Failure::description(&component.name, error))?;
     Ok(Loaded {
         plugin,
         description,

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::error::Cause;
+use super::failure::Failure;
 use batch_export_sandbox::Policy;
 use batch_export_sandbox::Session;
 use batch_export_sandbox::contract::{ExportedFile, Plan, Report};
@@ -16,12 +16,8 @@ const PART_BYTES: std::ops::RangeInclusive<u64> = 5 << 20..=5 << 30;
 const NUMBER: &str = "{n}";
 
 /// The keys that a plan names must be the run's own: whatever reads or shows them later relies on it.
-pub fn of_plan(plan: &Plan, policy: &Policy) -> Result<(), Cause> {
-    let doubt = |what: String| {
-        Err(Cause::Disbelieved(format!(
-            "{what}; nothing was sent; report this to the plugin's author"
-        )))
-    };
+pub fn of_plan(plan: &Plan, policy: &Policy) -> Result<(), Failure> {
+    let doubt = |what: String| Err(Failure::plan(what));
     if plan.keys.is_empty() {
         return doubt("the plugin's plan names no file".to_owned());
     }
@@ -70,15 +66,11 @@ pub fn of_report(
     tally: &Tally,
     rows_supplied: u64,
     carried: Carried,
-) -> Result<u64, Cause> {
+) -> Result<u64, Failure> {
     counts(report, tally, rows_supplied)
         .and_then(|()| files(report, plan, policy))
         .and_then(|bytes| sent(report, bytes, policy, carried))
-        .map_err(|doubt| {
-            Cause::Miscounted(format!(
-                "{doubt}; do not use the files of this run, and report this to the plugin's author"
-            ))
-        })
+        .map_err(Failure::report)
 }
 
 fn counts(report: &Report, tally: &Tally, rows_supplied: u64) -> Result<(), String> {

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use crate::check::{Occasion, Trial};
 use crate::config::CheckMode;
-use crate::error::{Cause, RunError};
+use crate::failure::Failure;
 use crate::proof::Carried;
 use crate::state::{Header, HeldRun, State};
 use crate::stop::Stop;
@@ -88,7 +88,7 @@ pub async fn run(
     interval: Interval,
     listener: &Listener<'_>,
     stop: &Stop,
-) -> Result<RunReport, RunError> {
+) -> Result<RunReport, Failure> {
     let begun = Instant::now();
     let header = target.header(interval);
     let run = header.run(target::attempt_id()?);
@@ -125,19 +125,19 @@ pub async fn run(
             let forgotten = held
                 .forget(&run.attempt)
                 .and_then(|()| held.clear_if_empty());
-            warnings.extend(forgotten.err().map(|error| error.to_string()));
+            warnings.extend(forgotten.err().map(|failure| failure.in_one_text()));
             done.warnings.extend(warnings);
             Ok(done.into_report(target, run, begun.elapsed(), recovery))
         }
-        Err(cause) => Err(clean_up(&sweep, held, cause).await),
+        Err(failure) => Err(clean_up(&sweep, held, failure).await),
     }
 }
 
 /// Some of the work before anything is open, unless the run is asked to end.
-async fn unless_asked<T>(stop: &Stop, work: impl Future<Output = T>) -> Result<T, Cause> {
+async fn unless_asked<T>(stop: &Stop, work: impl Future<Output = T>) -> Result<T, Failure> {
     tokio::select! {
         biased;
-        _ = stop.asked() => Err(Cause::Cancelled),
+        _ = stop.asked() => Err(Failure::cancelled()),
         done = work => Ok(done),
     }
 }
@@ -167,7 +167,7 @@ struct Done {
 }
 
 impl Attempt<'_> {
-    async fn export(&self, interval: Interval) -> Result<Done, Cause> {
+    async fn export(&self, interval: Interval) -> Result<Done, Failure> {
         let automatic = self.target.check == CheckMode::Automatic;
         let (name, fingerprint) = (&self.target.name, self.target.fingerprint());
         let untried = automatic && !self.state.remembers_check(name, &fingerprint)?;
@@ -187,10 +187,10 @@ impl Attempt<'_> {
         )?;
         let outcome = tokio::select! {
             outcome = self.through(&session, interval) => outcome,
-            _ = self.stop.asked() => Err(Cause::Cancelled),
-            () = tokio::time::sleep_until(self.deadline.into()) => Err(Cause::OutOfTime {
-                limit: self.target.limits.run_time,
-            }),
+            _ = self.stop.asked() => Err(Failure::cancelled()),
+            () = tokio::time::sleep_until(self.deadline.into()) => {
+                Err(Failure::timed_out(self.target.limits.run_time))
+            }
         };
         let peak_guest_memory_bytes = session.peak_memory_bytes();
         let carried = Carried::by(&session);
@@ -225,7 +225,7 @@ impl Attempt<'_> {
         &self,
         session: &Session,
         interval: Interval,
-    ) -> Result<(Snapshot, Summary, Report), Cause> {
+    ) -> Result<(Snapshot, Summary, Report), Failure> {
         let selection = Selection {
             interval,
             events: self.target.events()?,
@@ -251,7 +251,7 @@ impl Attempt<'_> {
         }
     }
 
-    async fn supply(&self, session: &Session, feed: &mut Feed) -> Result<Snapshot, Cause> {
+    async fn supply(&self, session: &Session, feed: &mut Feed) -> Result<Snapshot, Failure> {
         let mut snapshot = Snapshot::default();
         while let Some(message) = feed.next().await? {
             let bytes = message.bytes.len() as u64;
@@ -325,7 +325,7 @@ fn further_warnings(report: &Report, source: &Tally, recovery: &Recovery) -> Vec
 }
 
 /// Aborts what a failed attempt left open; what cannot be aborted stays noted for the next start.
-async fn clean_up(sweep: &Sweep<'_>, held: HeldRun, cause: Cause) -> RunError {
+async fn clean_up(sweep: &Sweep<'_>, held: HeldRun, failure: Failure) -> Failure {
     let mut recovery = Recovery::default();
     if let Err(error) = sweep.one(&held, &mut recovery).await {
         recovery
@@ -337,10 +337,7 @@ async fn clean_up(sweep: &Sweep<'_>, held: HeldRun, cause: Cause) -> RunError {
             .left_open
             .push(format!("the run's folder ({error})"));
     }
-    RunError {
-        cause: Box::new(cause),
-        recovery,
-    }
+    failure.leaving_open(recovery.left_open)
 }
 
 #[cfg(test)]

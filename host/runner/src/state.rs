@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::error::Cause;
+use super::failure::{Failure, state_at};
 use batch_export_sandbox::contract::{Interval, Run};
 use batch_export_system::private::{self, PrivateError};
 
@@ -72,7 +72,7 @@ impl State {
     }
 
     /// Whether the destination was tried with these very settings, and worked.
-    pub fn remembers_check(&self, destination: &str, fingerprint: &str) -> Result<bool, Cause> {
+    pub fn remembers_check(&self, destination: &str, fingerprint: &str) -> Result<bool, Failure> {
         let path = self.inside("checked")?.join(destination);
         let mut kept = String::new();
         let read = private::open(&path)
@@ -80,46 +80,38 @@ impl State {
         match read {
             Ok(_) => Ok(kept == fingerprint),
             Err(error) if is_missing(&error) => Ok(false),
-            Err(problem) => Err(Cause::State { path, problem }),
+            Err(problem) => Err(Failure::state(&path, problem)),
         }
     }
 
     /// Keeps in mind that it worked: one small file for each destination.
-    pub fn remember_check(&self, destination: &str, fingerprint: &str) -> Result<(), Cause> {
+    pub fn remember_check(&self, destination: &str, fingerprint: &str) -> Result<(), Failure> {
         let path = self.inside("checked")?.join(destination);
-        private::write(&path, fingerprint.as_bytes()).map_err(|error| Cause::State {
-            path,
-            problem: error.into(),
-        })
+        private::write(&path, fingerprint.as_bytes()).map_err(state_at(&path))
     }
 
     /// Takes hold of a run, so that no other process does it at the same time.
-    pub fn hold(&self, id: &str) -> Result<HeldRun, Cause> {
+    pub fn hold(&self, id: &str) -> Result<HeldRun, Failure> {
         let runs = self.inside("runs")?;
         // Ids of this program are always so; anything else could be a path.
         if !is_id(id) {
-            return Err(Cause::State {
-                path: runs.join(id),
-                problem: io::Error::other("this is not the id of a run").into(),
-            });
+            let problem = io::Error::other("this is not the id of a run");
+            return Err(Failure::state(&runs.join(id), problem.into()));
         }
         HeldRun::new(runs, id)
     }
 
     /// The runs that have a folder, whoever holds them.
-    pub fn left(&self) -> Result<Left, Cause> {
+    pub fn left(&self) -> Result<Left, Failure> {
         let runs = self.inside("runs")?;
-        let failed = |error: io::Error| Cause::State {
-            path: runs.clone(),
-            problem: error.into(),
-        };
+        let failed = state_at(&runs);
         let mut left = Left::default();
-        for (number, entry) in fs::read_dir(&runs).map_err(failed)?.enumerate() {
+        for (number, entry) in fs::read_dir(&runs).map_err(&failed)?.enumerate() {
             if number == MAX_SWEPT {
                 left.more = true;
                 break;
             }
-            let entry = entry.map_err(failed)?;
+            let entry = entry.map_err(&failed)?;
             let name = entry.file_name().to_string_lossy().into_owned();
             if held::is_gone(&name) {
                 held::remove(&entry.path()).ok();
@@ -135,20 +127,17 @@ impl State {
     }
 
     /// Whose a run's folder is, without holding it.
-    pub fn owner_of(&self, id: &str) -> Result<Owner, Cause> {
+    pub fn owner_of(&self, id: &str) -> Result<Owner, Failure> {
         let folder = self.inside("runs")?.join(id);
         Ok(held::owner(&folder, id))
     }
 
     /// A folder of ours in the state folder.
-    fn inside(&self, name: &str) -> Result<PathBuf, Cause> {
-        let failed = |path: &Path, problem| Cause::State {
-            path: path.to_path_buf(),
-            problem,
-        };
-        private::folder(&self.folder).map_err(|problem| failed(&self.folder, problem))?;
-        let path = self.folder.join(name);
-        private::subfolder(&path).map_err(|problem| failed(&path, problem))?;
+    fn inside(&self, name: &str) -> Result<PathBuf, Failure> {
+        let folder = &self.folder;
+        private::folder(folder).map_err(|problem| Failure::state(folder, problem))?;
+        let path = folder.join(name);
+        private::subfolder(&path).map_err(|problem| Failure::state(&path, problem))?;
         Ok(path)
     }
 }

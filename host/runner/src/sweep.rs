@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::Listener;
-use super::error::Cause;
+use super::failure::{Failure, FailureCode};
 use super::state::{Found, HeldRun, Leftover, Owner, State};
 use super::stop::Stop;
 use super::target::{Access, Target};
@@ -64,7 +64,7 @@ impl Sweep<'_> {
         state: &State,
         besides: &str,
         recovery: &mut Recovery,
-    ) -> Result<Vec<String>, Cause> {
+    ) -> Result<Vec<String>, Failure> {
         let left = state.left()?;
         let begun = Instant::now();
         let mut said = Reported::default();
@@ -89,9 +89,9 @@ impl Sweep<'_> {
             let held = match state.hold(id) {
                 Ok(held) => held,
                 // It is in progress somewhere, or its folder is not ours to touch: then its own runs say so.
-                Err(Cause::Busy { .. }) => continue,
+                Err(failure) if failure.code() == FailureCode::RUN_IN_PROGRESS => continue,
                 Err(other) => {
-                    said.add(other.to_string());
+                    said.add(other.in_one_text());
                     continue;
                 }
             };
@@ -109,7 +109,7 @@ impl Sweep<'_> {
             unnamed += recovery.left_open.len().saturating_sub(MAX_REPORTED);
             recovery.left_open.truncate(MAX_REPORTED);
             if let Err(error) = held.clear_if_empty() {
-                said.add(error.to_string());
+                said.add(error.in_one_text());
             }
         }
         if unnamed > 0 {
@@ -137,7 +137,7 @@ impl Sweep<'_> {
     }
 
     /// Every attempt of a run that left notes; those that are dealt with are forgotten.
-    pub async fn one(&self, held: &HeldRun, recovery: &mut Recovery) -> Result<(), Cause> {
+    pub async fn one(&self, held: &HeldRun, recovery: &mut Recovery) -> Result<(), Failure> {
         for path in held.attempts()? {
             match held.read(&path) {
                 Found::Nothing => {}
@@ -150,7 +150,7 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    async fn attempt(&self, leftover: Leftover, recovery: &mut Recovery) -> Result<(), Cause> {
+    async fn attempt(&self, leftover: Leftover, recovery: &mut Recovery) -> Result<(), Failure> {
         let damaged = leftover.damaged_bytes > 0;
         if damaged {
             let problem = format!("{} bytes of it are damaged", leftover.damaged_bytes);
@@ -200,7 +200,7 @@ impl Sweep<'_> {
     async fn recover(&self, leftover: &Leftover) -> Result<Recovery, String> {
         let origin = &leftover.origin;
         let run = origin.header.run(origin.attempt.clone());
-        let said = |error: Cause| error.to_string();
+        let said = |failure: Failure| failure.in_one_text();
         let then = self.target.configured(origin.configuration.clone());
         let access = self
             .target

@@ -10,7 +10,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::Listener;
-use super::error::Cause;
+use super::failure::{Failure, FailureClass, FailureCode};
 use super::loading::Loaded;
 use super::proof;
 use super::state::{Header, Origin};
@@ -19,11 +19,11 @@ use crate::config::{CheckMode, Config, Destination, Problem, Problems, near_miss
 use crate::credentials::{Chain, ChainOptions, CredentialSettings};
 use batch_export_sandbox::Capabilities;
 use batch_export_sandbox::CredentialSource;
-use batch_export_sandbox::Grants;
 use batch_export_sandbox::Journal;
 use batch_export_sandbox::Network;
-use batch_export_sandbox::contract::{self, Failure, Plan, Run};
+use batch_export_sandbox::contract::{self, Failure as PluginFailure, Plan, Run};
 use batch_export_sandbox::{CallError, Limits, Plugin, Session};
+use batch_export_sandbox::{GrantRefused, Grants};
 use batch_export_sandbox::{POLICY_FIELDS, Policy, PolicyError};
 use batch_export_source::Interval;
 use batch_export_source::{EVENT_LISTS, EventFilter, SourceSettings};
@@ -82,26 +82,19 @@ impl Target {
         config: &Config,
         destination: &Arc<Destination>,
         loaded: &Loaded,
-    ) -> Result<Self, Cause> {
+    ) -> Result<Self, Failure> {
         let properties: BTreeSet<String> = loaded.schema["properties"]
             .as_object()
             .map(|properties| properties.keys().cloned().collect())
             .unwrap_or_default();
         let (public, mistyped) = destination.fields.open(&secret_fields(&loaded.schema));
-        let problem = |field: &str, message: String| {
-            Problem::new(
-                destination.fields.place(field),
-                format!("destinations.{}.{field}", destination.name),
-                message,
-            )
-        };
         let mut problems: Vec<Problem> = mistyped
             .iter()
-            .map(|field| problem(field, "expected a string".to_owned()))
+            .map(|field| destination.problem(field, "expected a string"))
             .collect();
         if let CredentialSettings::Host(options) = &destination.credentials {
             let fault = options.environment_fault(&|name| std::env::var(name).ok());
-            problems.extend(fault.map(|fault| problem("credentials", fault)));
+            problems.extend(fault.map(|fault| destination.problem("credentials", fault)));
         }
         Problems::check(&config.file, problems)?;
         Ok(Self {
@@ -159,73 +152,59 @@ impl Target {
     }
 
     /// What a run will do; the plugin's problems come back with the lines of the file.
-    pub async fn plan(&self, run: &Run) -> Result<Plan, Cause> {
+    pub async fn plan(&self, run: &Run) -> Result<Plan, Failure> {
         match self.plugin.plan(&self.configuration, run).await {
             Ok(plan) => Ok(plan),
-            Err(CallError::Failed(Failure::Config(problems))) => Err(self.placed(
-                &problems,
-                &CallError::Failed(Failure::Config(problems.clone())),
-            )),
+            Err(CallError::Failed(PluginFailure::Config(problems))) => Err(self.placed(problems)),
             Err(other) => Err(other.into()),
         }
     }
 
-    fn placed(&self, problems: &[contract::Problem], whole: &CallError) -> Cause {
+    fn placed(&self, problems: Vec<contract::Problem>) -> Failure {
         let fields = &self.destination.fields;
         let placed = problems
             .iter()
             .map(|problem| {
-                let known = self.properties.contains(&problem.field);
-                let hint = near_miss(&problem.field, HOST_KEYS)
-                    .filter(|_| !known)
-                    .map(|near| format!("; did you mean the host's `{near}`?"))
-                    .unwrap_or_default();
-                let field = match problem.field.as_str() {
-                    "" => format!("destinations.{}", self.name),
-                    field => format!("destinations.{}.{field}", self.name),
-                };
-                Problem {
-                    at: fields.place(&problem.field),
-                    field,
-                    message: fields.redacted(&problem.field, &problem.message) + &hint,
-                    allowed: problem
-                        .allowed
-                        .as_deref()
-                        .map(|allowed| fields.redacted(&problem.field, allowed)),
+                let field = problem.field.as_str();
+                let placed = self.problem(field, fields.redacted(field, &problem.message));
+                let allowed = problem.allowed.as_deref();
+                let placed = placed.allowing(allowed.map(|text| fields.redacted(field, text)));
+                match near_miss(field, HOST_KEYS).filter(|_| !self.properties.contains(field)) {
+                    Some(near) => placed.with_hint(format!("did you mean the host's `{near}`?")),
+                    None => placed,
                 }
             })
             .collect();
         match Problems::check(&self.file, placed) {
             Err(error) => error.into(),
-            // The plugin called the configuration wrong without a problem: all there is to say is that.
-            Ok(()) => whole.clone().into(),
+            Ok(()) => Failure::unexplained(CallError::Failed(PluginFailure::Config(problems))),
         }
     }
 
+    /// Returns a problem with a field of this destination, or with the whole of it.
+    pub fn problem(&self, field: &str, message: impl Into<String>) -> Problem {
+        self.destination.problem(field, message)
+    }
+
     /// Which events the operator wants: from the configuration itself, never from what a plugin says.
-    pub fn events(&self) -> Result<EventFilter, Cause> {
+    pub fn events(&self) -> Result<EventFilter, Failure> {
         EventFilter::of(&self.operator, &self.model).map_err(|error| {
             let field = error.field;
-            let problem = Problem::new(
-                self.destination.fields.place(field),
-                format!("destinations.{}.{field}", self.name),
-                error.message,
-            );
-            match Problems::check(&self.file, vec![problem]) {
+            match Problems::check(&self.file, vec![self.problem(field, error.message)]) {
                 Err(error) => error.into(),
-                Ok(()) => Cause::Disbelieved(format!("{field} cannot be applied")),
+                Ok(()) => Failure::plan(format!("{field} cannot be applied")),
             }
         })
     }
 
     /// Where one run may send and sign, by the operator's configuration alone.
-    pub fn policy(&self, run: &Run) -> Result<Policy, Cause> {
+    pub fn policy(&self, run: &Run) -> Result<Policy, Failure> {
         Policy::for_run(&self.operator, &self.destination.egress, run)
             .map_err(|error| self.policy_problem(error))
     }
 
     /// Decides with which network and credentials sessions work. Sends nothing.
-    pub fn access(&self) -> Result<Access, Cause> {
+    pub fn access(&self) -> Result<Access, Failure> {
         let destination = &self.destination;
         let network = Network::new(&destination.network)?;
         let credentials = match &destination.credentials {
@@ -246,7 +225,7 @@ impl Target {
 
     /// What sessions of an earlier configuration may reach, by today's rules and with today's credentials. The host's
     /// own credentials are today's choice for today's endpoint: an earlier one never gets them.
-    pub(super) fn access_earlier(&self, earlier: &Self, now: &Access) -> Result<Access, Cause> {
+    pub(super) fn access_earlier(&self, earlier: &Self, now: &Access) -> Result<Access, Failure> {
         let field = "endpoint_url";
         let is_elsewhere = earlier.public[field] != self.public[field];
         if is_elsewhere && matches!(now.credentials, CredentialSource::Renewable(_)) {
@@ -265,15 +244,30 @@ impl Target {
 
     /// Whether a plan is one that this host carries out: the operator's policy covers what it asks for, its keys are
     /// the run's own, and the event lists can be applied. Neither reads certificates nor asks for credentials.
-    pub fn grants(&self, run: &Run, plan: &Plan) -> Result<(), Cause> {
+    pub fn grants(&self, run: &Run, plan: &Plan) -> Result<(), Failure> {
         let policy = self.policy(run)?;
-        Grants::decide(&plan.grants, &plan.signing, &policy)?;
+        self.decided(plan, &policy)?;
         proof::of_plan(plan, &policy)?;
         self.events()?;
         Ok(())
     }
 
-    fn policy_problem(&self, error: PolicyError) -> Cause {
+    fn decided(&self, plan: &Plan, policy: &Policy) -> Result<Grants, Failure> {
+        let decided = Grants::decide(&plan.grants, &plan.signing, policy);
+        decided.map_err(|error| match &error {
+            GrantRefused::Address(refused) => {
+                let table = format!("destinations.{}.egress", self.name);
+                let text = refused.with_remedy_in(&table);
+                let code = FailureCode::GRANT_REFUSED;
+                Failure::divided(FailureClass::Configuration, code, &text)
+                    .at("endpoint_url")
+                    .with_source(error)
+            }
+            _ => error.into(),
+        })
+    }
+
+    fn policy_problem(&self, error: PolicyError) -> Failure {
         let error = match error {
             PolicyError::Field { field, message } => PolicyError::Field {
                 message: self.destination.fields.redacted(field, &message),
@@ -281,10 +275,7 @@ impl Target {
             },
             other => other,
         };
-        Cause::Policy {
-            destination: self.name.clone(),
-            error,
-        }
+        Failure::policy(&self.name, error)
     }
 
     /// A fresh instance, granted what the plan asks for as far as the policy allows this very run.
@@ -295,9 +286,9 @@ impl Target {
         access: &Access,
         journal: Box<dyn Journal>,
         listener: &Listener<'_>,
-    ) -> Result<Session, Cause> {
+    ) -> Result<Session, Failure> {
         let capabilities = Capabilities {
-            grants: Grants::decide(&plan.grants, &plan.signing, &self.policy(run)?)?,
+            grants: self.decided(plan, &self.policy(run)?)?,
             network: access.network.clone(),
             credentials: access.credentials.clone(),
             journal,
@@ -385,9 +376,9 @@ fn hexadecimal(bytes: &[u8]) -> String {
 
 /// A name for one attempt that no other has: from the operating system's randomness, so that copies of a machine,
 /// which begin with the same memory, share none.
-pub fn attempt_id() -> Result<String, Cause> {
+pub fn attempt_id() -> Result<String, Failure> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| Cause::Randomness(error.to_string()))?;
+    getrandom::fill(&mut bytes).map_err(Failure::randomness)?;
     Ok(hexadecimal(&bytes))
 }
 

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::contract::{Failure, PACKAGE, VERSION};
+use crate::{AddressRefused, GrantRefused, NetworkError, PolicyError};
+use batch_export_system::explain::{Explain, divided};
 
 /// Why bytes are not a plugin that this host can run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -119,7 +121,7 @@ pub enum CallError {
 pub enum Crash {
     /// Memory growth was refused, and the guest could not go on.
     #[error(
-        "ran out of memory: it asked for {wanted_bytes} bytes, the limit is {limit_bytes} (raise `guest_memory_mb`, or lower the plugin's part or row size)"
+        "ran out of memory: it asked for {wanted_bytes} bytes, the limit is {limit_bytes}; raise `guest_memory_mb`, or lower the plugin's part or row size"
     )]
     OutOfMemory {
         /// What it asked for in all.
@@ -136,13 +138,13 @@ pub enum Crash {
         limit_bytes: usize,
     },
     /// It computed for longer than allowed.
-    #[error("computed for longer than {} s in one call (raise `compute_time_s` if the plugin is honest and the machine slow)", .limit.as_secs_f64())]
+    #[error("computed for longer than {} s in one call; raise `compute_time_s` if the plugin is honest and the machine slow", .limit.as_secs_f64())]
     ComputeTime {
         /// The limit for one call.
         limit: Duration,
     },
     /// It waited for longer than allowed.
-    #[error("waited for longer than {} s in one call (raise `waiting_time_s` if the destination is that slow)", .limit.as_secs_f64())]
+    #[error("waited for longer than {} s in one call; raise `waiting_time_s` if the destination is that slow", .limit.as_secs_f64())]
     WaitingTime {
         /// The limit for one call.
         limit: Duration,
@@ -163,8 +165,35 @@ pub enum Crash {
     #[error("could not start: {0}")]
     Start(String),
     /// The session's thread ended without an answer: a fault of this host.
-    #[error(
-        "got no answer because its thread ended, which is a fault of this host; please report it"
-    )]
+    #[error("got no answer because its thread ended, which is a fault of this host; report it")]
     Lost,
+}
+
+impl Explain for LoadError {}
+impl Explain for SandboxError {}
+impl Explain for AddressRefused {}
+impl Explain for GrantRefused {}
+impl Explain for PolicyError {}
+impl Explain for NetworkError {}
+
+impl Explain for CallError {
+    fn message(&self) -> String {
+        match self {
+            CallError::Failed(Failure::Defect(text)) => divided(text).0.to_owned(),
+            other => divided(&other.to_string()).0.to_owned(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            CallError::Failed(Failure::Defect(_))
+            | CallError::Crashed {
+                cause: Crash::Panic(_) | Crash::Trap(_),
+                ..
+            } => Some("report it: this is a defect of the plugin or of this host".to_owned()),
+            // Each problem has its own, and so does what it allows.
+            CallError::Failed(Failure::Config(_)) => None,
+            other => divided(&other.to_string()).1.map(str::to_owned),
+        }
+    }
 }

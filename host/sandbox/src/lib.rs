@@ -30,6 +30,7 @@ pub use credentials::{
     CredentialError, CredentialProvider, CredentialSource, Credentials, Fetching,
     RENEW_BEFORE_EXPIRY, Secret,
 };
+pub use egress::address::AddressRefused;
 pub use egress::policy::{OperatorLists, POLICY_FIELDS, Policy, PolicyError, Reading, encoded};
 pub use egress::{GrantRefused, Grants};
 pub use examine::examine;

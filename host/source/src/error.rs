@@ -3,7 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::interval::IntervalError;
 use crate::model::Model;
+use batch_export_system::explain::Explain;
 
 /// Everything that can go wrong while rows are read.
 #[derive(Debug, thiserror::Error)]
@@ -167,6 +169,9 @@ fn listed(model: &str) -> String {
         format!(" (`batch-export schema {model}` lists them)")
     })
 }
+
+impl Explain for SourceError {}
+impl Explain for IntervalError {}
 
 impl SourceError {
     /// Whether the same read may succeed later without anybody doing something.

@@ -1,8 +1,10 @@
 //! What the host asks of the machine: child processes with little memory, files that only their owner reads, text that
-//! cannot harm a terminal, budgets of memory, and tokens that end work. Knows nothing of plugins, rows or runs.
+//! cannot harm a terminal, budgets of memory, tokens that end work, and errors that say what to do. Knows nothing of
+//! plugins, rows or runs.
 
 mod budget;
 pub mod child;
+pub mod explain;
 pub mod private;
 pub mod terminal;
 mod token;

@@ -66,7 +66,7 @@ const CASES: [Case; 10] = [
         2,
         &[
             "destinations.exports.chek",
-            "; did you mean the host's `check`?",
+            "hint: did you mean the host's `check`?",
         ],
     ),
     (

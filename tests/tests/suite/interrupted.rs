@@ -252,7 +252,7 @@ async fn a_run_ends_with_its_time_and_cleans_up() {
     scene.store.set_faults(vec![hang]);
     let printed = program.export(&[]);
     assert_eq!(printed.code, Some(1), "{printed:?}");
-    let said = "error: the run took longer than 1 s; raise `run_time_s`";
+    let said = "error: the run took longer than 1 s\nhint: raise `run_time_s`";
     assert!(printed.stderr.contains(said), "{printed:?}");
     assert_eq!(scene.store.open_uploads(), []);
     assert_eq!(program.runs_kept(), Vec::<String>::new());

@@ -263,6 +263,6 @@ async fn what_is_left_open_is_said_once() {
     assert_eq!(printed.code, Some(1), "{printed:?}");
     let told = printed.stderr.matches("is left open: ").count();
     assert_eq!(told, 1, "{printed:?}");
-    let end = "what is left open is aborted at the next start, or by hand\n";
+    let end = "\nthe next run aborts what is left open\n";
     assert!(printed.stderr.contains(end), "{printed:?}");
 }

@@ -164,7 +164,7 @@ async fn what_cannot_be_cleaned_up_is_told_and_stays_noted_until_it_can() {
     let program = Program::new(&attacking(&scene, "open-upload-then-trap"));
     let printed = run(&program);
     assert_eq!(printed.code, Some(4), "{printed:?}");
-    let told = "\nleft open, aborted at the next start or by hand: ";
+    let told = "\nleft open until the next run: ";
     assert!(printed.stderr.contains(told), "{printed:?}");
 
     program.configure(&attacking(&scene, "none"));

@@ -106,10 +106,10 @@ async fn an_interval_without_rows_is_no_hiding_place() {
     let printed = without_rows(&program);
     assert_eq!(printed.code, Some(1), "{printed:?}");
     for words in [
-        "there are no rows to export, so the destination itself was tried, and it does not work: write part: UploadPart",
+        "there are no rows to export, so the destination itself was checked, and the check failed: write part: UploadPart",
         "403 AccessDenied",
         "the credentials need s3:PutObject",
-        "; `batch-export check` repeats it",
+        "run `batch-export check` to repeat the check\n",
     ] {
         assert!(
             printed.stderr.contains(words),
@@ -130,12 +130,12 @@ async fn what_does_not_work_at_first_use_ends_the_run_before_it_exports() {
         (
             Fault::on(Operation::PutObject, status(403, "AccessDenied")),
             1,
-            "the destination was tried before its first run, and it does not work: write: PutObject",
+            "the destination was checked before its first run, and the check failed: write: PutObject",
         ),
         (
             Fault::on(Operation::HeadObject, status(503, "SlowDown")),
             3,
-            "the destination was tried before its first run, and it does not work: reach: HeadObject",
+            "the destination was checked before its first run, and the check failed: reach: HeadObject",
         ),
     ] {
         let scene = Scene::new().await;
@@ -166,13 +166,13 @@ async fn credentials_that_may_only_write_get_a_warning_once_and_leave_nothing_in
     let program = Program::new(&automatic(&scene));
     let printed = with_rows(&program);
     assert_eq!(printed.code, Some(0), "{printed:?}");
-    let words = "warning: the destination was tried before its first run: delete: the credentials may not delete";
+    let words = "warning: the destination was checked before its first run: delete: the credentials may not delete";
     assert!(printed.stderr.contains(words), "{printed:?}");
     let keys = scene.store.keys(BUCKET);
     assert_eq!(keys.len(), 2, "a file and the probe: {keys:?}");
     let printed = without_rows(&program);
     assert_eq!(printed.code, Some(0), "{printed:?}");
-    assert!(!printed.stderr.contains("was tried"), "{printed:?}");
+    assert!(!printed.stderr.contains("was checked"), "{printed:?}");
     assert_eq!(scene.store.keys(BUCKET), keys);
 }
 

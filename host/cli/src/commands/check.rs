@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use super::{Chosen, Clock, told};
 use crate::about::About;
-use crate::error::CommandError;
+use crate::error;
 use crate::output::{self, Answer, Form};
 use crate::signals::stop_on_signals;
 use crate::words;
+use batch_export_runner::Failure;
 use batch_export_runner::check;
-use batch_export_runner::error::Cause;
 use batch_export_runner::state::State;
 use batch_export_sandbox::contract::{CheckStep, StepOutcome};
 use batch_export_sandbox::discard_log;
@@ -49,18 +49,14 @@ impl Check {
         output::show(Form::new(self.json, false), clock(), &about, outcome)
     }
 
-    async fn check(&self, now: Moment, about: &mut About) -> Result<Answer<Steps>, CommandError> {
+    async fn check(&self, now: Moment, about: &mut About) -> Result<Answer<Steps>, Failure> {
         let (config, target) = self.chosen.target(about, told(false)).await?;
         let state = State::new(&config.state_dir);
         let stop = stop_on_signals(output::note);
         let steps = check::check(&target, &state, hour_of(now)?, discard_log(), &stop).await?;
         let failure = match check::failing(&steps).count() {
             0 => None,
-            failed => Some(CommandError::Check {
-                failed,
-                steps: steps.len(),
-                class: check::class(&steps),
-            }),
+            failed => Some(error::check(failed, steps.len(), check::class(&steps))),
         };
         let steps = Steps::new(steps);
         let text = in_words(about, &steps);
@@ -83,9 +79,9 @@ impl Steps {
     }
 }
 
-fn hour_of(now: Moment) -> Result<Interval, CommandError> {
+fn hour_of(now: Moment) -> Result<Interval, Failure> {
     let end = now.0 - now.0.rem_euclid(HOUR_MICROS);
-    Ok(Interval::new(Some(Moment(end - HOUR_MICROS)), Moment(end)).map_err(Cause::from)?)
+    Ok(Interval::new(Some(Moment(end - HOUR_MICROS)), Moment(end))?)
 }
 
 fn in_words(about: &About, steps: &Steps) -> String {

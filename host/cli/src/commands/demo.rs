@@ -10,11 +10,12 @@ use super::Clock;
 use super::verify::{errors, verdict, watch};
 use crate::about::About;
 use crate::demo::{self, Audience, DemoOptions, DemoReport, Listed};
-use crate::error::CommandError;
+use crate::error;
 use crate::output::{self, Answer, Form};
 use crate::progress::Progress;
 use crate::signals::stop_on_signals;
 use crate::words::{self, Object};
+use batch_export_runner::Failure;
 use batch_export_runner::Listener;
 use batch_export_sandbox::Level;
 
@@ -56,7 +57,7 @@ impl DemoCommand {
         output::show(form, clock(), &About::default(), outcome)
     }
 
-    async fn demo(self) -> Result<Answer<DemoReport>, CommandError> {
+    async fn demo(self) -> Result<Answer<DemoReport>, Failure> {
         let options = DemoOptions {
             folder: self.folder,
             component: self.component,
@@ -93,7 +94,7 @@ impl DemoCommand {
         let failed = || report.verified.iter().filter(|run| !run.passed);
         let failure = match failed().map(|run| run.faults_found()).sum() {
             0 => None,
-            faults => Some(CommandError::Faults(faults)),
+            faults => Some(error::errors_found(faults)),
         };
         Ok(Answer {
             text: in_words(&report),

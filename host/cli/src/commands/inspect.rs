@@ -9,11 +9,10 @@ use serde_json::Value;
 
 use super::Clock;
 use crate::about::About;
-use crate::error::CommandError;
 use crate::output::{self, Answer, Form};
 use crate::words;
+use batch_export_runner::Failure;
 use batch_export_runner::component;
-use batch_export_runner::error::Cause;
 use batch_export_runner::loading;
 use batch_export_sandbox::contract::{Description, Format, PACKAGE, VERSION};
 use batch_export_sandbox::{Network, NetworkOptions};
@@ -65,9 +64,9 @@ impl Inspect {
         )
     }
 
-    async fn inspect(&self) -> Result<Answer<Inspected>, CommandError> {
-        let component = component::open(self.component.as_deref()).map_err(Cause::from)?;
-        let network = Network::new(&NetworkOptions::default()).map_err(Cause::from)?;
+    async fn inspect(&self) -> Result<Answer<Inspected>, Failure> {
+        let component = component::open(self.component.as_deref())?;
+        let network = Network::new(&NetworkOptions::default())?;
         let loaded = loading::load(&component, network, &output::note).await?;
         let inspected = Inspected {
             component: component.name.clone(),

@@ -19,17 +19,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand};
 
+use batch_export_runner::Failure;
 use batch_export_runner::component;
 use batch_export_runner::config::{Config, ConfigError, Destination};
-use batch_export_runner::error::Cause;
 use batch_export_runner::loading::{self, Loaded};
 use batch_export_runner::target::Target;
 use batch_export_sandbox::{Network, NetworkOptions};
 use batch_export_source::Moment;
 
 use crate::about::About;
-use crate::error::CommandError;
-pub use crate::error::DEFECT;
+use crate::error;
 use crate::output::{Answer, Form};
 
 /// Exports rows of an interval to S3, through destinations that run as sandboxed WebAssembly plugins.
@@ -75,13 +74,24 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(parsed) => execute(parsed.command, system_clock),
         Err(error) => {
             // `--help` and `--version` are answers, not errors.
-            if error.use_stderr() && arguments.iter().any(|argument| argument == "--json") {
-                let usage = CommandError::Usage(in_one_line(&error));
+            if error.use_stderr() && wants_json(&arguments) {
+                let usage = error::usage(in_one_line(&error));
                 crate::output::show_as_json(system_clock(), &usage);
             }
             crate::output::usage(&error)
         }
     }
+}
+
+/// Shows that the program panicked, in JSON where the arguments ask for it.
+pub fn panicked(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.collect();
+    crate::output::panicked(wants_json(&arguments), system_clock())
+}
+
+/// Whether arguments that may be wrong ask for JSON.
+fn wants_json(arguments: &[OsString]) -> bool {
+    arguments.iter().any(|argument| argument == "--json")
 }
 
 fn execute(command: Command, clock: Clock) -> ExitCode {
@@ -105,7 +115,7 @@ fn reading(json: bool, command: impl Future<Output = ExitCode>, clock: Clock) ->
             code = command => code,
             () = crate::signals::first() => {
                 let form = if json { Form::Json } else { Form::Text };
-                let outcome: Result<Answer<()>, _> = Err(CommandError::from(Cause::Cancelled));
+                let outcome: Result<Answer<()>, _> = Err(Failure::cancelled());
                 crate::output::show(form, clock(), &About::default(), outcome)
             }
         }
@@ -126,7 +136,7 @@ fn on_runtime(command: impl Future<Output = ExitCode>, clock: Clock) -> ExitCode
             code
         }
         Err(error) => {
-            let outcome: Result<Answer<()>, _> = Err(CommandError::Runtime(error));
+            let outcome: Result<Answer<()>, _> = Err(error::not_started(error));
             crate::output::show(Form::Text, clock(), &About::default(), outcome)
         }
     }
@@ -180,7 +190,7 @@ impl Chosen {
         self.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG))
     }
 
-    fn config(&self) -> Result<Config, Cause> {
+    fn config(&self) -> Result<Config, Failure> {
         let file = self.file();
         if self.config.is_none() && !file.exists() {
             return Err(ConfigError::NoDefault(DEFAULT_CONFIG).into());
@@ -189,7 +199,7 @@ impl Chosen {
     }
 
     /// Reads the configuration, chooses the destination and loads the plugin; `tell` is given lines for who waits.
-    async fn target(&self, about: &mut About, tell: Tell) -> Result<(Config, Target), Cause> {
+    async fn target(&self, about: &mut About, tell: Tell) -> Result<(Config, Target), Failure> {
         let config = self.config()?;
         let destination = Arc::clone(config.destination(self.destination.as_deref())?);
         about.learn(&destination);
@@ -199,14 +209,14 @@ impl Chosen {
     }
 
     /// Every destination that was chosen: the named one, or all.
-    fn destinations<'a>(&self, config: &'a Config) -> Result<Vec<&'a Arc<Destination>>, Cause> {
+    fn destinations<'a>(&self, config: &'a Config) -> Result<Vec<&'a Arc<Destination>>, Failure> {
         match &self.destination {
             Some(name) => Ok(vec![config.destination(Some(name))?]),
             None => Ok(config.destinations.iter().collect()),
         }
     }
 
-    async fn load(&self, config: &Config, tell: Tell) -> Result<Loaded, Cause> {
+    async fn load(&self, config: &Config, tell: Tell) -> Result<Loaded, Failure> {
         let path = self.component.as_deref().or(config.component.as_deref());
         let component = component::open(path)?;
         // The pure exports send nothing; each destination brings its own network for the rest.

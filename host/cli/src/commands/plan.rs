@@ -9,13 +9,12 @@ use serde::Serialize;
 
 use super::{Chosen, Clock, told};
 use crate::about::About;
-use crate::error::CommandError;
 use crate::output::{self, Answer, Form};
 use crate::progress::Progress;
 use crate::span::Span;
 use crate::survey;
 use crate::words::{self, Object};
-use batch_export_runner::error::Cause;
+use batch_export_runner::Failure;
 use batch_export_runner::target;
 use batch_export_sandbox::contract::{Grant, Plan, SigningScope};
 use batch_export_source::Survey;
@@ -84,7 +83,7 @@ impl PlanCommand {
         interval: Interval,
         now: Moment,
         about: &mut About,
-    ) -> Result<Answer<Planned>, CommandError> {
+    ) -> Result<Answer<Planned>, Failure> {
         let (_, target) = self.chosen.target(about, told(false)).await?;
         let run = target.header(interval).run(target::attempt_id()?);
         let plan = target.plan(&run).await?;
@@ -96,7 +95,7 @@ impl PlanCommand {
                 let found =
                     survey::whole(&target.source, &target.limits, Some(interval), &progress).await;
                 progress.end();
-                Some(found?.map_err(Cause::from)?)
+                Some(found?)
             }
             false => None,
         };

@@ -7,13 +7,13 @@ use clap::Args;
 
 use super::{Chosen, Clock, told};
 use crate::about::About;
-use crate::error::CommandError;
 use crate::output::{self, Answer, Form};
 use crate::progress::Progress;
 use crate::signals::stop_on_signals;
 use crate::span::Span;
 use crate::survey;
 use crate::words::{self, Object};
+use batch_export_runner::Failure;
 use batch_export_runner::state::State;
 use batch_export_runner::{Listener, RunReport};
 use batch_export_sandbox::Level;
@@ -57,7 +57,7 @@ impl Run {
         interval: Interval,
         about: &mut About,
         clock: Clock,
-    ) -> Result<Answer<RunReport>, CommandError> {
+    ) -> Result<Answer<RunReport>, Failure> {
         let (config, target) = self.chosen.target(about, told(self.quiet)).await?;
         let progress = Arc::new(Progress::new(self.quiet));
         let quiet = self.quiet;

@@ -8,15 +8,13 @@ use serde::Serialize;
 
 use super::{Chosen, Clock};
 use crate::about::About;
-use crate::error::CommandError;
-use crate::findings::{Finding, Findings, of_cause};
 use crate::output::{self, Answer, Form};
 use crate::progress::Progress;
 use crate::survey;
-use batch_export_runner::config::{Config, Destination};
-use batch_export_runner::error::{Cause, Class};
+use batch_export_runner::config::{Config, Destination, Problem};
 use batch_export_runner::loading::Loaded;
 use batch_export_runner::target::{self, Target};
+use batch_export_runner::{Failure, FailureClass};
 use batch_export_source::Survey;
 use batch_export_source::{Interval, Moment};
 
@@ -37,7 +35,7 @@ pub struct Validate {
 /// What is said of a file: either it is valid, or something is wrong with it.
 enum Verdict {
     Valid(Vec<Described>),
-    Invalid(Findings),
+    Invalid(Failure),
 }
 
 /// A destination that is valid.
@@ -52,7 +50,7 @@ struct Described {
 struct Outcome {
     valid: bool,
     destinations: Vec<Described>,
-    problems: Vec<Finding>,
+    problems: Vec<Problem>,
 }
 
 /// Any interval will do: an hour whose key is long.
@@ -61,49 +59,37 @@ const SAMPLE_HOUR: (Moment, Moment) =
 
 impl Validate {
     pub async fn execute(self, clock: Clock) -> ExitCode {
-        let outcome = self.verdict().await.map(answer);
-        output::show(
-            Form::new(self.json, false),
-            clock(),
-            &About::default(),
-            outcome,
-        )
+        let answer = answer(match self.valid().await {
+            Ok(valid) => Verdict::Valid(valid),
+            Err(failure) => Verdict::Invalid(failure),
+        });
+        let form = Form::new(self.json, false);
+        output::show(form, clock(), &About::default(), Ok(answer))
     }
 
-    async fn verdict(&self) -> Result<Verdict, CommandError> {
-        let file = self.chosen.file();
-        let whole = |cause: Cause| Verdict::Invalid(Findings::of_whole(file, &cause));
-        let config = match self.chosen.config() {
-            Ok(config) => config,
-            Err(cause) => return Ok(whole(cause)),
-        };
-        let chosen = match self.chosen.destinations(&config) {
-            Ok(chosen) => chosen,
-            Err(cause) => return Ok(whole(cause)),
-        };
-        let loaded = match self.chosen.load(&config, output::note).await {
-            Ok(loaded) => loaded,
-            Err(cause) => return Ok(whole(cause)),
-        };
-        let mut class = Class::Configuration;
+    async fn valid(&self) -> Result<Vec<Described>, Failure> {
+        let config = self.chosen.config()?;
+        let chosen = self.chosen.destinations(&config)?;
+        let loaded = self.chosen.load(&config, output::note).await?;
+        let mut class = FailureClass::Configuration;
         let mut found = Vec::new();
         let mut valid = Vec::new();
         for destination in chosen {
-            match self.described(&config, destination, &loaded).await? {
+            match self.described(&config, destination, &loaded).await {
                 Ok(described) => valid.push(described),
-                Err(cause) => {
-                    found.extend(of_cause(Some(destination), &cause));
+                Err(failure) => {
+                    found.extend(destination.problems_of(&failure));
                     // What fails for good here is a fault of the file, such as a path where there is nothing.
-                    if !matches!(cause.class(), Class::Failed | Class::Configuration) {
-                        class = cause.class();
+                    if failure.class() != FailureClass::Failed {
+                        class = failure.class();
                     }
                 }
             }
         }
-        Ok(match Findings::new(file, found, class) {
-            Some(findings) => Verdict::Invalid(findings),
-            None => Verdict::Valid(valid),
-        })
+        match Failure::of_problems(Some(config.file.as_path()), class, found) {
+            Some(failure) => Err(failure),
+            None => Ok(valid),
+        }
     }
 
     /// Everything that can be told of a destination without sending a request.
@@ -112,10 +98,8 @@ impl Validate {
         config: &Config,
         destination: &Arc<Destination>,
         loaded: &Loaded,
-    ) -> Result<Result<Described, Cause>, CommandError> {
-        if let Err(cause) = planned(config, destination, loaded).await {
-            return Ok(Err(cause));
-        }
+    ) -> Result<Described, Failure> {
+        planned(config, destination, loaded).await?;
         let mut described = Described {
             name: destination.name.clone(),
             source: None,
@@ -125,12 +109,9 @@ impl Validate {
             let found =
                 survey::whole(&destination.source, &destination.limits, None, &progress).await;
             progress.end();
-            match found? {
-                Ok(survey) => described.source = Some(survey),
-                Err(error) => return Ok(Err(error.into())),
-            }
+            described.source = Some(found?);
         }
-        Ok(Ok(described))
+        Ok(described)
     }
 }
 
@@ -138,12 +119,26 @@ async fn planned(
     config: &Config,
     destination: &Arc<Destination>,
     loaded: &Loaded,
-) -> Result<(), Cause> {
+) -> Result<(), Failure> {
     let target = Target::new(config, destination, loaded)?;
     let interval = Interval::new(Some(SAMPLE_HOUR.0), SAMPLE_HOUR.1)?;
     let run = target.header(interval).run(target::attempt_id()?);
     let plan = target.plan(&run).await?;
     target.grants(&run, &plan)
+}
+
+/// What a failure says is wrong; never nothing.
+fn problems(failure: &Failure) -> Vec<Problem> {
+    match failure.problems() {
+        [] => vec![Problem {
+            at: None,
+            field: String::new(),
+            message: failure.message().to_owned(),
+            hint: failure.hint().map(str::to_owned),
+            allowed: None,
+        }],
+        problems => problems.to_vec(),
+    }
 }
 
 fn answer(verdict: Verdict) -> Answer<Outcome> {
@@ -163,14 +158,14 @@ fn answer(verdict: Verdict) -> Answer<Outcome> {
             };
             Answer::new(json, text)
         }
-        Verdict::Invalid(findings) => {
+        Verdict::Invalid(failure) => {
             let json = Outcome {
                 valid: false,
                 destinations: Vec::new(),
-                problems: findings.list().cloned().collect(),
+                problems: problems(&failure),
             };
             Answer {
-                failure: Some(CommandError::Invalid(Box::new(findings))),
+                failure: Some(failure),
                 ..Answer::new(json, String::new())
             }
         }

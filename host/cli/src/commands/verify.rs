@@ -7,11 +7,12 @@ use clap::Args;
 
 use super::{Chosen, Clock, told};
 use crate::about::About;
-use crate::error::CommandError;
+use crate::error;
 use crate::output::{self, Answer, Form};
 use crate::progress::Progress;
 use crate::span::Span;
 use crate::words::{self, Object};
+use batch_export_runner::Failure;
 use batch_export_runner::verify::{self, Compare, VerifyReport, Watch};
 use batch_export_source::{Interval, Moment};
 use batch_export_system::terminal::one_line;
@@ -56,7 +57,7 @@ impl Verify {
         interval: Interval,
         about: &mut About,
         clock: Clock,
-    ) -> Result<Answer<VerifyReport>, CommandError> {
+    ) -> Result<Answer<VerifyReport>, Failure> {
         let (_, target) = self.chosen.target(about, told(self.quiet)).await?;
         let compare = match self.no_source {
             true => Compare::FilesOnly,
@@ -69,7 +70,7 @@ impl Verify {
         let errors = errors(&report);
         let failure = match report.passed {
             true => None,
-            false => Some(CommandError::Faults(report.faults_found())),
+            false => Some(error::errors_found(report.faults_found())),
         };
         Ok(Answer {
             text: in_words(about, &report, clock()),

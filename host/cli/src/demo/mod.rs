@@ -10,17 +10,18 @@ use std::time::Instant;
 use devstore::{DevStore, Identity, Options, StartError, Storage};
 use serde::Serialize;
 
-use batch_export_runner::Listener;
+use crate::error::{DEMO_FOLDER_UNUSABLE, DEMO_STORE_NOT_STARTED};
 use batch_export_runner::component;
 use batch_export_runner::config::Config;
-use batch_export_runner::error::{Cause, Class, RunError};
 use batch_export_runner::loading::{self, Loaded};
 use batch_export_runner::state::State;
 use batch_export_runner::stop::Stop;
 use batch_export_runner::target::Target;
-use batch_export_runner::verify::{self, Compare, VerifyError, VerifyReport, Watch};
+use batch_export_runner::verify::{self, Compare, VerifyReport, Watch};
+use batch_export_runner::{Failure, FailureClass, Listener};
 use batch_export_sandbox::{Network, NetworkOptions};
 use batch_export_source::{Ends, Interval, Moment};
+use batch_export_system::explain::Explain;
 
 /// 2023-07-28T00:00Z, where the demo's hours begin: the same rows, and so the same files, every time.
 const FIRST_MICROS: i64 = 1_690_502_400_000_000;
@@ -28,36 +29,39 @@ const HOUR_MICROS: i64 = 3_600_000_000;
 /// The folder inside the demo's where the store keeps its objects.
 const STORE_FOLDER: &str = "store";
 
-/// Why there is no demo.
+/// The reason why there is no demo.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    #[error(transparent)]
-    Run(#[from] RunError),
-    #[error(transparent)]
-    Verify(#[from] VerifyError),
-    #[error("cannot use the folder {}: {source}; name another with --folder", folder.display())]
+    #[error("cannot use the folder {}: {source}", folder.display())]
     Folder { folder: PathBuf, source: io::Error },
-    #[error("the folder {} is not empty; name a new one with --folder", .0.display())]
+    #[error("the folder {} is not empty", .0.display())]
     NotEmpty(PathBuf),
     #[error("the demo's store did not start: {0}")]
     Store(#[from] StartError),
 }
 
-impl DemoError {
-    pub fn class(&self) -> Class {
+impl Explain for DemoError {
+    fn message(&self) -> String {
+        self.to_string()
+    }
+
+    fn hint(&self) -> Option<String> {
         match self {
-            DemoError::Run(error) => error.class(),
-            DemoError::Verify(error) => error.class(),
-            DemoError::Folder { .. } | DemoError::NotEmpty(_) | DemoError::Store(_) => {
-                Class::Failed
-            }
+            DemoError::Folder { .. } => Some("name another folder with --folder".to_owned()),
+            DemoError::NotEmpty(_) => Some("name a new folder with --folder".to_owned()),
+            DemoError::Store(_) => None,
         }
     }
 }
 
-impl From<Cause> for DemoError {
-    fn from(cause: Cause) -> Self {
-        DemoError::Run(cause.into())
+impl From<DemoError> for Failure {
+    fn from(error: DemoError) -> Self {
+        let (class, code) = match &error {
+            DemoError::Folder { .. } => (FailureClass::Failed, DEMO_FOLDER_UNUSABLE),
+            DemoError::NotEmpty(_) => (FailureClass::Configuration, DEMO_FOLDER_UNUSABLE),
+            DemoError::Store(_) => (FailureClass::Failed, DEMO_STORE_NOT_STARTED),
+        };
+        Failure::of(class, code, error)
     }
 }
 
@@ -158,7 +162,7 @@ impl Place {
 }
 
 /// Exports and reads back. Differences are in the report; an error means that a step itself failed.
-pub async fn demo(options: &DemoOptions, audience: &Audience<'_>) -> Result<DemoReport, DemoError> {
+pub async fn demo(options: &DemoOptions, audience: &Audience<'_>) -> Result<DemoReport, Failure> {
     let begun = Instant::now();
     let place = place(options.folder.as_deref())?;
     let folder = place.path();
@@ -174,9 +178,9 @@ pub async fn demo(options: &DemoOptions, audience: &Audience<'_>) -> Result<Demo
     .await
     .map_err(DemoError::from)?;
     let configuration = config::write(folder, &store, options)?;
-    let config = Config::load(&configuration).map_err(Cause::from)?;
-    let component = component::open(config.component.as_deref()).map_err(Cause::from)?;
-    let network = Network::new(&NetworkOptions::default()).map_err(Cause::from)?;
+    let config = Config::load(&configuration)?;
+    let component = component::open(config.component.as_deref())?;
+    let network = Network::new(&NetworkOptions::default())?;
     let tell = |line: &str| (audience.step)(line.to_owned());
     let loaded = loading::load(&component, network, &tell).await?;
 
@@ -215,12 +219,8 @@ async fn export(
     options: &DemoOptions,
     audience: &Audience<'_>,
     report: &mut DemoReport,
-) -> Result<(), DemoError> {
-    let target = Target::new(
-        config,
-        config.destination(Some(name)).map_err(Cause::from)?,
-        loaded,
-    )?;
+) -> Result<(), Failure> {
+    let target = Target::new(config, config.destination(Some(name))?, loaded)?;
     let state = State::new(&config.state_dir);
     for interval in hours(options.hours)? {
         (audience.step)(format!("exporting {interval} to {name}"));
@@ -242,14 +242,14 @@ async fn export(
         let watch = Watch::clone(&audience.watch);
         let verified = tokio::select! {
             verified = verify::verify(&target, interval, Compare::WithSource, watch) => verified?,
-            _ = audience.stop.asked() => return Err(Cause::Cancelled.into()),
+            _ = audience.stop.asked() => return Err(Failure::cancelled()),
         };
         report.verified.push(verified);
     }
     Ok(())
 }
 
-fn hours(count: u32) -> Result<Vec<Interval>, Cause> {
+fn hours(count: u32) -> Result<Vec<Interval>, Failure> {
     (0..i64::from(count))
         .map(|hour| {
             let start = FIRST_MICROS + hour * HOUR_MICROS;
@@ -324,19 +324,31 @@ mod tests {
                     folder: PathBuf::from("demo"),
                     source: io::Error::other("it is a file"),
                 },
-                "cannot use the folder demo: it is a file; name another with --folder",
+                "cannot use the folder demo: it is a file",
+                Some("name another folder with --folder"),
+                FailureClass::Failed,
             ),
             (
                 DemoError::NotEmpty(PathBuf::from("demo")),
-                "the folder demo is not empty; name a new one with --folder",
+                "the folder demo is not empty",
+                Some("name a new folder with --folder"),
+                FailureClass::Configuration,
             ),
             (
                 DemoError::Store(StartError::BucketName("A".to_owned())),
                 "the demo's store did not start: 'A' cannot be a bucket's name",
+                None,
+                FailureClass::Failed,
             ),
         ];
-        for (error, expect) in cases {
-            assert!(error.to_string().starts_with(expect), "{error}");
+        for (error, message, hint, class) in cases {
+            let failure = Failure::from(error);
+            assert!(failure.message().starts_with(message), "{failure}");
+            assert_eq!(
+                (failure.hint(), failure.class()),
+                (hint, class),
+                "{failure}"
+            );
         }
     }
 }

@@ -11,10 +11,11 @@ use serde_json::Value as Json;
 
 use super::credentials;
 use super::model;
-use super::problem::Place;
+use super::problem::{Place, Problem};
 use super::section::Section;
 use super::tree::{Entry, Node, Table, Text, Value};
 use crate::credentials::CredentialSettings;
+use crate::failure::Failure;
 use batch_export_sandbox::Limits;
 use batch_export_sandbox::NetworkOptions;
 use batch_export_sandbox::OperatorLists;
@@ -42,6 +43,31 @@ pub struct Destination {
     /// What signs; no plugin ever sees it.
     pub credentials: CredentialSettings,
     pub fields: Fields,
+}
+
+impl Destination {
+    /// Returns a problem with a field of this destination, or with the whole of it.
+    pub fn problem(&self, field: &str, message: impl Into<String>) -> Problem {
+        let at = match field {
+            "source" => self.source_at,
+            field => self.fields.place(field),
+        };
+        let destination = format!("destinations.{}", self.name);
+        Problem::new(at, super::tree::join(&destination, field), message)
+    }
+
+    /// Returns what a failure says is wrong with this destination, each in its place; never nothing.
+    pub fn problems_of(&self, failure: &Failure) -> Vec<Problem> {
+        if !failure.problems().is_empty() {
+            return failure.problems().to_vec();
+        }
+        let field = failure.field().unwrap_or_default();
+        let problem = self.problem(field, failure.message());
+        vec![match failure.hint() {
+            Some(hint) => problem.with_hint(hint),
+            None => problem,
+        }]
+    }
 }
 
 /// Whether the host tries a destination unasked.

@@ -142,16 +142,10 @@ impl<'a> Section<'a> {
             return Some(*value);
         }
         let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
-        let hint = match near_miss(text.shown(), names.iter().copied()) {
-            Some(near) => format!("; did you mean `{near}`?"),
-            None => String::new(),
-        };
-        let problem = Problem::new(
-            at,
-            join(&self.path, key),
-            format!("`{}` is not a valid value{hint}", text.shown()),
-        )
-        .allowed(names.join(", "));
+        let message = format!("`{}` is not a valid value", text.shown());
+        let problem = Problem::new(at, join(&self.path, key), message)
+            .meaning(near_miss(text.shown(), names.iter().copied()))
+            .allowing(names.join(", "));
         self.problems.push(problem);
         None
     }
@@ -182,7 +176,7 @@ impl<'a> Section<'a> {
                     join(&self.path, key),
                     format!("{integer} is out of range"),
                 )
-                .allowed(format!("{} to {}", range.start(), range.end()));
+                .allowing(format!("{} to {}", range.start(), range.end()));
                 self.problems.push(problem);
                 None
             }
@@ -265,7 +259,7 @@ impl<'a> Section<'a> {
                 _ => format!("expected a string, found {}", node.in_words()),
             };
             let problem = Problem::new(node.at, join(&self.path, &key), message);
-            self.problems.push(problem.allowed(allowed));
+            self.problems.push(problem.allowing(allowed.to_owned()));
         }
     }
 
@@ -292,16 +286,10 @@ impl<'a> Section<'a> {
     /// Reports what was not asked for as unknown.
     pub fn finish(self) {
         for entry in &self.entries {
-            let hint = match near_miss(&entry.key, self.asked.iter().copied()) {
-                Some(near) => format!("; did you mean `{near}`?"),
-                None => String::new(),
-            };
-            let problem = Problem::new(
-                entry.key_at,
-                join(&self.path, &entry.key),
-                format!("unknown key{hint}"),
-            )
-            .allowed(self.asked.join(", "));
+            let path = join(&self.path, &entry.key);
+            let problem = Problem::new(entry.key_at, path, "unknown key")
+                .meaning(near_miss(&entry.key, self.asked.iter().copied()))
+                .allowing(self.asked.join(", "));
             self.problems.push(problem);
         }
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::*;
 use crate::credentials::CredentialSettings;
+use crate::failure::Failure;
 use batch_export_source::SourceSettings;
 
 mod models;
@@ -331,14 +332,19 @@ fn a_destination_is_chosen_by_name() {
     );
     let config = parse(&two).expect("valid");
     assert_eq!(config.destination(Some("b")).expect("b").name, "b");
-    assert_eq!(
-        config.destination(None).expect_err("two").to_string(),
-        "conf/exports.toml holds 2 destinations; choose one with --destination: a, b"
-    );
-    assert_eq!(
-        config.destination(Some("c")).expect_err("none").to_string(),
-        "no destination is named `c` in conf/exports.toml; there are a, b"
-    );
+    for (name, expect) in [
+        (
+            None,
+            "conf/exports.toml has 2 destinations, and none was chosen; choose one with --destination: a, b",
+        ),
+        (
+            Some("c"),
+            "no destination is named `c` in conf/exports.toml; use one of a, b",
+        ),
+    ] {
+        let error = config.destination(name).expect_err(expect);
+        assert_eq!(Failure::from(error).in_one_text(), expect);
+    }
 }
 
 #[test]
@@ -356,14 +362,15 @@ fn a_file_that_cannot_be_read_is_named() {
         ),
         (
             Some(vec![b'#'; MAX_FILE_BYTES as usize + 1]),
-            "the configuration exports.toml is larger than 1048576 bytes; is it the right file?",
+            "the configuration exports.toml is larger than 1048576 bytes; name the right file with --config",
         ),
     ];
     for (bytes, expect) in cases {
         if let Some(bytes) = bytes {
             std::fs::write(&path, bytes).expect("a file");
         }
-        let error = Config::load(&path).expect_err(expect).to_string();
+        let error = Config::load(&path).expect_err(expect);
+        let error = Failure::from(error).in_one_text();
         let folder = format!("{}/", folder.path().display());
         assert_eq!(error.replace(&folder, ""), expect);
     }

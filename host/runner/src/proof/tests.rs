@@ -80,7 +80,7 @@ fn proven(report: &Report, tally: &Tally, supplied: u64) -> Result<u64, String> 
         supplied,
         CARRIED,
     )
-    .map_err(|error| error.to_string())
+    .map_err(|failure| failure.in_one_text())
 }
 
 #[test]

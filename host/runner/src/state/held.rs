@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Header, Owner, is_missing};
-use crate::error::Cause;
+use crate::failure::{Failure, state_at};
 use batch_export_sandbox::{FileJournal, Notes, read_notes};
 use batch_export_system::private;
 
@@ -107,7 +107,7 @@ fn notes_path(folder: &Path, attempt: &str) -> PathBuf {
 }
 
 impl HeldRun {
-    pub(super) fn new(runs: PathBuf, id: &str) -> Result<Self, Cause> {
+    pub(super) fn new(runs: PathBuf, id: &str) -> Result<Self, Failure> {
         let folder = runs.join(id);
         for _ in 0..HOLD_ATTEMPTS {
             let Some(lock) = try_hold(&folder)? else {
@@ -120,29 +120,21 @@ impl HeldRun {
                 _lock: lock,
             });
         }
-        Err(Cause::Busy {
-            lock: folder.join(LOCK),
-        })
+        Err(Failure::in_progress(&folder.join(LOCK)))
     }
 
     /// The journal of a new attempt, which begins with what it belongs to.
-    pub fn journal(&self, origin: &Origin) -> Result<FileJournal, Cause> {
+    pub fn journal(&self, origin: &Origin) -> Result<FileJournal, Failure> {
         let path = notes_path(&self.folder, &origin.attempt);
         serde_json::to_vec(origin)
             .map_err(io::Error::from)
             .and_then(|first| FileJournal::create(&path, &first))
-            .map_err(|error| Cause::State {
-                path,
-                problem: error.into(),
-            })
+            .map_err(state_at(&path))
     }
 
     /// The files in which earlier attempts noted something, oldest first.
-    pub fn attempts(&self) -> Result<Vec<PathBuf>, Cause> {
-        attempts(&self.folder).map_err(|error| Cause::State {
-            path: self.folder.clone(),
-            problem: error.into(),
-        })
+    pub fn attempts(&self) -> Result<Vec<PathBuf>, Failure> {
+        attempts(&self.folder).map_err(state_at(&self.folder))
     }
 
     /// Reads one of them.
@@ -171,12 +163,9 @@ impl HeldRun {
     }
 
     /// Forgets the notes of an attempt of this process that left nothing open.
-    pub fn forget(&self, attempt: &str) -> Result<(), Cause> {
+    pub fn forget(&self, attempt: &str) -> Result<(), Failure> {
         let path = notes_path(&self.folder, attempt);
-        remove_file(&path).map_err(|error| Cause::State {
-            path,
-            problem: error.into(),
-        })
+        remove_file(&path).map_err(state_at(&path))
     }
 
     pub fn folder(&self) -> &Path {
@@ -184,7 +173,7 @@ impl HeldRun {
     }
 
     /// Forgets the run, unless it still has notes.
-    pub fn clear_if_empty(self) -> Result<(), Cause> {
+    pub fn clear_if_empty(self) -> Result<(), Failure> {
         match self.attempts()?.is_empty() {
             true => self.clear(),
             false => Ok(()),
@@ -192,51 +181,40 @@ impl HeldRun {
     }
 
     /// Forgets the run: its notes are dealt with. Another process that waits for the lock finds that it is gone.
-    fn clear(self) -> Result<(), Cause> {
-        let failed = |path: &Path, error: io::Error| Cause::State {
-            path: path.to_path_buf(),
-            problem: error.into(),
-        };
+    fn clear(self) -> Result<(), Failure> {
         let gone = self
             .runs
             .join(format!("{GONE}{}-{:016x}", self.id, fastrand::u64(..)));
-        fs::rename(&self.folder, &gone).map_err(|error| failed(&self.folder, error))?;
-        remove(&gone).map_err(|error| failed(&gone, error))
+        fs::rename(&self.folder, &gone).map_err(state_at(&self.folder))?;
+        remove(&gone).map_err(state_at(&gone))
     }
 }
 
 impl Leftover {
     /// Forgets the notes of an attempt that left nothing open.
-    pub fn forget(self) -> Result<(), Cause> {
-        remove_file(&self.path).map_err(|error| Cause::State {
-            path: self.path.clone(),
-            problem: error.into(),
-        })
+    pub fn forget(self) -> Result<(), Failure> {
+        remove_file(&self.path).map_err(state_at(&self.path))
     }
 }
 
 /// The lock of a run's folder; `None` when the folder was cleared meanwhile.
-fn try_hold(folder: &Path) -> Result<Option<File>, Cause> {
+fn try_hold(folder: &Path) -> Result<Option<File>, Failure> {
     let lock = folder.join(LOCK);
-    let failed = |path: &Path, problem| Cause::State {
-        path: path.to_path_buf(),
-        problem,
-    };
     let file = match private::subfolder(folder).and_then(|()| private::open_lock(&lock)) {
         Ok(file) => file,
         Err(error) if is_missing(&error) => return Ok(None),
-        Err(problem) => return Err(failed(folder, problem)),
+        Err(problem) => return Err(Failure::state(folder, problem)),
     };
     match file.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(Cause::Busy { lock }),
-        Err(TryLockError::Error(error)) => return Err(failed(&lock, error.into())),
+        Err(TryLockError::WouldBlock) => return Err(Failure::in_progress(&lock)),
+        Err(TryLockError::Error(error)) => return Err(Failure::state(&lock, error.into())),
     }
     // Only now can nobody else rename the folder: is this still the lock that others see?
     match private::is_file_at(&file, &lock) {
         Ok(true) => Ok(Some(file)),
         Ok(false) => Ok(None),
-        Err(error) => Err(failed(&lock, error.into())),
+        Err(error) => Err(Failure::state(&lock, error.into())),
     }
 }
 

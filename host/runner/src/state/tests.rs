@@ -7,6 +7,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
+use crate::failure::FailureCode;
 use batch_export_sandbox::Journal;
 
 fn header(id: &str, destination: &str) -> Header {
@@ -51,7 +52,8 @@ fn a_run_is_held_once_and_its_notes_are_found_after_it_was_let_go() {
         Owner::Destination("x".to_owned())
     );
     let held = state.hold("a").expect("let go");
-    assert!(matches!(state.hold("a"), Err(Cause::Busy { .. })));
+    let code = state.hold("a").map_err(|failure| failure.code()).err();
+    assert_eq!(code, Some(FailureCode::RUN_IN_PROGRESS));
     let Found::Notes(leftover) = only(&held) else {
         panic!("no notes");
     };
@@ -155,7 +157,7 @@ fn what_is_no_run_is_named_and_left_alone() {
     assert_eq!(names, ["b c", "file", "link", "open"]);
     for name in ["file", "link", "open"] {
         assert!(
-            matches!(state.hold(name), Err(Cause::State { .. })),
+            matches!(state.hold(name), Err(failure) if failure.code() == FailureCode::STATE_UNUSABLE),
             "{name}"
         );
         assert!(runs.join(name).exists(), "{name}");
@@ -244,7 +246,7 @@ fn two_holders_never_meet() {
                                 run.clear_if_empty().expect("its own to clear");
                             }
                         }
-                        Err(Cause::Busy { .. }) => {
+                        Err(failure) if failure.code() == FailureCode::RUN_IN_PROGRESS => {
                             busy.fetch_add(1, Ordering::SeqCst);
                         }
                         Err(other) => panic!("{other}"),
@@ -288,7 +290,7 @@ fn a_state_folder_of_which_others_can_write_is_refused_by_name() {
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).expect("a mode");
     let path = folder.path().display();
     assert_eq!(
-        state.hold("a").expect_err("refused").to_string(),
+        state.hold("a").expect_err("refused").in_one_text(),
         format!(
             "cannot keep state in {path}: other users can write to it (its mode is 777); run `chmod go-w {path}`, or let \
              `state_dir` name a folder of your own inside it"

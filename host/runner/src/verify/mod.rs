@@ -7,7 +7,6 @@ mod checksum;
 mod civil;
 mod columns;
 mod decode;
-pub mod error;
 mod expected;
 mod footer;
 mod json;
@@ -27,11 +26,11 @@ mod times;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::failure::Failure;
 use crate::target::{self, Target};
 use batch_export_sandbox::contract::Plan;
 use batch_export_source::Interval;
 use batch_export_source::Selection;
-pub use error::VerifyError;
 use expected::Rows;
 use layout::Layout;
 use manifest::Plugin;
@@ -79,7 +78,7 @@ pub async fn verify(
     interval: Interval,
     compare: Compare,
     watch: Watch,
-) -> Result<VerifyReport, VerifyError> {
+) -> Result<VerifyReport, Failure> {
     let begun = Instant::now();
     let run = target.header(interval).run(target::attempt_id()?);
     let plan = target.plan(&run).await?;
@@ -157,8 +156,8 @@ pub async fn verify(
 /// Runs what blocks on a thread for it.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, VerifyError> {
+) -> Result<T, Failure> {
     tokio::task::spawn_blocking(work)
         .await
-        .map_err(|_| VerifyError::Died)
+        .map_err(|_| Failure::thread_lost("reads files back"))
 }

@@ -15,8 +15,8 @@ use super::recount::recount;
 use super::report::quoted;
 use super::store::{Answer, Store};
 use super::{
-    FileOutcome, Snapshot, StoreError, VerifyError, VerifyReport, Watch, blocking, checksum,
-    columns, lines,
+    Failure, FileOutcome, Snapshot, StoreError, VerifyReport, Watch, blocking, checksum, columns,
+    lines,
 };
 use batch_export_source::{Interval, SourceSettings};
 
@@ -85,7 +85,7 @@ pub struct Reading {
 
 impl Reading {
     /// Reads everything that there is to read. Faults are in the report.
-    pub async fn read(&mut self) -> Result<(), VerifyError> {
+    pub async fn read(&mut self) -> Result<(), Failure> {
         let manifest = self.manifest().await?;
         let count = match &manifest {
             Some(manifest) => {
@@ -121,7 +121,7 @@ impl Reading {
     }
 
     /// Every file, until too many have errors.
-    async fn files(&mut self, count: u64, manifest: Option<&Manifest>) -> Result<(), VerifyError> {
+    async fn files(&mut self, count: u64, manifest: Option<&Manifest>) -> Result<(), Failure> {
         let mut faulty = 0;
         for index in 0..count {
             let key = self.layout.key(index);
@@ -155,7 +155,7 @@ impl Reading {
     }
 
     /// The manifest, where the run writes one and it can be read.
-    async fn manifest(&mut self) -> Result<Option<Manifest>, VerifyError> {
+    async fn manifest(&mut self) -> Result<Option<Manifest>, Failure> {
         let Some(key) = self.report.manifest_key.clone() else {
             return Ok(None);
         };
@@ -176,7 +176,7 @@ impl Reading {
     }
 
     /// Files that are there, where no manifest lists them.
-    async fn count(&mut self) -> Result<u64, VerifyError> {
+    async fn count(&mut self) -> Result<u64, Failure> {
         let mut count = 0;
         // Somebody else's object under a next number is no file of this run.
         while count < FILES_LIMIT
@@ -207,11 +207,7 @@ impl Reading {
     }
 
     /// Downloads and checks one file. `listed_bytes` are those that the manifest says it has.
-    async fn file(
-        &mut self,
-        key: &str,
-        listed_bytes: Option<u64>,
-    ) -> Result<FileOutcome, VerifyError> {
+    async fn file(&mut self, key: &str, listed_bytes: Option<u64>) -> Result<FileOutcome, Failure> {
         let mut outcome = FileOutcome::new(key);
         let Some(answer) = self.store.get(key).await? else {
             outcome.fault("is missing".to_owned());
@@ -273,7 +269,7 @@ impl Reading {
         mut answer: Answer,
         limit: Allowed,
         outcome: &mut FileOutcome,
-    ) -> Result<File, VerifyError> {
+    ) -> Result<File, Failure> {
         let key = outcome.key.clone();
         let temporary = move |source| StoreError::Temporary {
             key: key.clone(),
@@ -332,7 +328,7 @@ impl Reading {
     }
 
     /// Files with higher numbers belong to no run that was finished.
-    async fn leftovers(&mut self, count: u64) -> Result<(), VerifyError> {
+    async fn leftovers(&mut self, count: u64) -> Result<(), Failure> {
         for index in count..count.saturating_add(NUMBERS_AHEAD) {
             let key = self.layout.key(index);
             match self.store.head(&key).await {
@@ -360,7 +356,7 @@ impl Reading {
     }
 
     /// What an attempt of this run wrote under other settings: who reads the whole folder reads its rows twice.
-    async fn other_settings(&mut self) -> Result<(), VerifyError> {
+    async fn other_settings(&mut self) -> Result<(), Failure> {
         for key in std::mem::take(&mut self.other_keys) {
             match self.store.head(&key).await {
                 Ok(Some(head)) if head.run_id.as_ref() == Some(&self.report.run_id) => {
@@ -379,7 +375,7 @@ impl Reading {
     }
 
     /// Counts the rows of the source's files a second time.
-    async fn recount(&mut self, read: u64) -> Result<(), VerifyError> {
+    async fn recount(&mut self, read: u64) -> Result<(), Failure> {
         let SourceSettings::Files(settings) = self.source.clone() else {
             return Ok(());
         };
@@ -397,7 +393,7 @@ impl Reading {
         Ok(())
     }
 
-    async fn rest_of_source(&mut self, count: u64, has_manifest: bool) -> Result<(), VerifyError> {
+    async fn rest_of_source(&mut self, count: u64, has_manifest: bool) -> Result<(), Failure> {
         let Some(mut rows) = self.rows.take() else {
             if count == 0 && self.compared && !has_manifest {
                 let fault = "no file of this run is there; if it has no rows to export, that is right (verify without --no-source to see)";

@@ -11,8 +11,8 @@ use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::VerifyError;
 use super::sign::{self, Unsigned};
+use crate::failure::Failure;
 use crate::target::Access;
 use batch_export_sandbox::Grants;
 use batch_export_sandbox::contract::Plan;
@@ -22,6 +22,7 @@ use batch_export_sandbox::{HttpLimits, MEMORY_BYTES};
 use batch_export_sandbox::{Policy, Reading, encoded};
 use batch_export_sandbox::{Refresh, Signer};
 use batch_export_system::Budget;
+use batch_export_system::explain::Explain;
 
 /// Requests for one object, the first included: a store that is briefly busy is no fault of the export's.
 const ATTEMPTS: u32 = 4;
@@ -83,6 +84,8 @@ fn way_out(status: u16) -> &'static str {
     }
 }
 
+impl Explain for StoreError {}
+
 impl StoreError {
     /// Whether the same request may succeed later.
     pub fn is_transient(&self) -> bool {
@@ -122,7 +125,7 @@ const CHECKSUM_HEADER: &str = "x-amz-checksum-";
 
 impl Store {
     /// The configured bucket at the address that the plan writes to, which the operator's policy must have.
-    pub fn new(plan: &Plan, policy: &Policy, access: Access) -> Result<Self, VerifyError> {
+    pub fn new(plan: &Plan, policy: &Policy, access: Access) -> Result<Self, Failure> {
         let grant = plan.grants.iter().find(|grant| grant.method == "HEAD");
         let reading = grant
             .and_then(|grant| policy.reading(&grant.origin))

@@ -1,0 +1,231 @@
+//! The one failure that every command and everything else that embeds this crate gets: its class, its code, what
+//! happened, what to do about it, and the typed error behind it. Prints nothing and knows no exit code.
+
+mod causes;
+mod code;
+
+use std::error::Error;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use crate::config::Problem;
+use batch_export_system::explain::Explain;
+
+pub(crate) use causes::state_at;
+pub use code::FailureCode;
+
+/// What whoever started the work should do about its failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureClass {
+    /// Action is required: the same run fails again.
+    Failed,
+    /// The command line, the configuration or the component is wrong; nothing was sent.
+    Configuration,
+    /// The same run may succeed later.
+    Retryable,
+    /// It took longer than it may.
+    TimedOut,
+    /// Somebody interrupted it.
+    Cancelled,
+    /// The host asked it to end because it shuts down; the same run may be started again.
+    ShutDown,
+    /// The plugin or this host is at fault: the same run fails again, and it should be reported.
+    Defect,
+}
+
+/// Why something failed. Serialises as one JSON object; [`Error::source`] is the typed error behind it.
+#[derive(Debug)]
+pub struct Failure(Box<Parts>);
+
+#[derive(Debug, Serialize)]
+struct Parts {
+    class: FailureClass,
+    code: FailureCode,
+    message: String,
+    hint: Option<String>,
+    #[serde(rename = "retry_after_ms", serialize_with = "milliseconds")]
+    retry_after: Option<Duration>,
+    /// The field of the destination that is concerned.
+    #[serde(skip)]
+    field: Option<&'static str>,
+    #[serde(skip)]
+    file: Option<PathBuf>,
+    problems: Vec<Problem>,
+    left_open: Vec<String>,
+    #[serde(skip)]
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+fn milliseconds<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+        .serialize(serializer)
+}
+
+impl Failure {
+    /// Makes a failure; `message` says what happened, to what and why.
+    pub fn new(class: FailureClass, code: FailureCode, message: impl Into<String>) -> Self {
+        Failure(Box::new(Parts {
+            class,
+            code,
+            message: message.into(),
+            hint: None,
+            retry_after: None,
+            field: None,
+            file: None,
+            problems: Vec::new(),
+            left_open: Vec::new(),
+            source: None,
+        }))
+    }
+
+    /// Makes a failure of an error that explains itself, and keeps that as its source.
+    pub fn of<E>(class: FailureClass, code: FailureCode, error: E) -> Self
+    where
+        E: Explain + Error + Send + Sync + 'static,
+    {
+        let mut failure = Failure::new(class, code, error.message());
+        failure.0.hint = error.hint();
+        failure.with_source(error)
+    }
+
+    /// Makes the failure of a configuration with at least one problem, `None` without any. `file` is what it was read
+    /// from.
+    pub fn of_problems(
+        file: Option<&Path>,
+        class: FailureClass,
+        problems: Vec<Problem>,
+    ) -> Option<Self> {
+        (!problems.is_empty()).then(|| Failure::with_problems(file, class, problems))
+    }
+
+    pub(crate) fn with_problems(
+        file: Option<&Path>,
+        class: FailureClass,
+        mut problems: Vec<Problem>,
+    ) -> Self {
+        problems.sort_by(|a, b| (a.at, &a.field).cmp(&(b.at, &b.field)));
+        // Two destinations may find the same fault of the component, and two rules the same field.
+        problems.dedup();
+        let message = match problems.len() {
+            1 => "the configuration has a problem".to_owned(),
+            many => format!("the configuration has {many} problems"),
+        };
+        let mut failure = Failure::new(class, FailureCode::CONFIGURATION_INVALID, message);
+        failure.0.file = file.map(Path::to_path_buf);
+        failure.0.problems = problems;
+        failure
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds the typed error behind it.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Error + Send + Sync + 'static) -> Self {
+        self.0.source = Some(Box::new(source));
+        self
+    }
+
+    /// Puts what was being done before what happened.
+    #[must_use]
+    pub(crate) fn within(mut self, context: &str) -> Self {
+        self.0.message = format!("{context}: {}", self.0.message);
+        self
+    }
+
+    /// Adds the field of the destination that it is about.
+    #[must_use]
+    pub(crate) fn at(mut self, field: &'static str) -> Self {
+        self.0.field = Some(field);
+        self
+    }
+
+    /// Adds what a failed attempt could not clean up.
+    #[must_use]
+    pub fn leaving_open(mut self, uploads: Vec<String>) -> Self {
+        self.0.left_open = uploads;
+        self
+    }
+
+    /// Returns what to do about it in general.
+    pub fn class(&self) -> FailureClass {
+        self.0.class
+    }
+
+    /// Returns the word for its cause.
+    pub fn code(&self) -> FailureCode {
+        self.0.code
+    }
+
+    /// Returns what happened.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Returns what to do about it, where there is anything to do.
+    pub fn hint(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
+    /// Returns how long the destination asked to be left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// Returns the field of the destination that it is about; `None` when it is not about one of them.
+    pub fn field(&self) -> Option<&str> {
+        self.0.field
+    }
+
+    /// Returns the file that the problems are in.
+    pub fn file(&self) -> Option<&Path> {
+        self.0.file.as_deref()
+    }
+
+    /// Returns everything that is wrong with the configuration, in the order of its lines.
+    pub fn problems(&self) -> &[Problem] {
+        &self.0.problems
+    }
+
+    /// Returns the uploads that could not be aborted.
+    pub fn left_open(&self) -> &[String] {
+        &self.0.left_open
+    }
+
+    /// Returns message and hint as one text, for a place that has room for one.
+    pub fn in_one_text(&self) -> String {
+        match self.hint() {
+            Some(hint) => format!("{}; {hint}", self.message()),
+            None => self.message().to_owned(),
+        }
+    }
+}
+
+impl Serialize for Failure {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl Error for Failure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.0.source {
+            Some(source) => Some(source.as_ref()),
+            None => None,
+        }
+    }
+}
