@@ -20,10 +20,11 @@ mod session;
 
 pub use cache::CacheFolder;
 pub use capability::Capabilities;
-pub use capability::http::{Event, EventKind, Http, Observer, Request, TransportError};
+pub use capability::http::{Event, EventKind, Http, Observer, Opened, Request, TransportError};
 pub use capability::journal::{FileJournal, Journal, MemoryJournal, Notes, read_notes};
 pub use capability::log::{Level, LogSink, discard as discard_log, tidy};
 pub use capability::network::{Network, NetworkError, NetworkOptions, with_causes};
+pub use capability::redact::Redactor;
 pub use capability::signer::{Refresh, ScopedKey, Signer};
 pub use compile::{TASK as COMPILE_TASK, compile_in_child, compile_key};
 pub use credentials::{

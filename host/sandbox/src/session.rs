@@ -107,7 +107,12 @@ impl Session {
             start.engine,
             State {
                 table,
-                signer: Signer::new(given.credentials, given.grants, http.server_date()),
+                signer: Signer::new(
+                    given.credentials,
+                    given.grants,
+                    http.server_date(),
+                    http.redactor(),
+                ),
                 http,
                 journal: given.journal,
                 note_gate: notes.clone(),

@@ -14,6 +14,7 @@ mod cli;
 mod credentials;
 mod determinism;
 mod docs;
+mod echoes;
 mod embed;
 mod end_to_end;
 mod faults;

@@ -148,6 +148,7 @@ pub async fn verify(
     };
     reading.read().await?;
     let mut report = reading.report;
+    report.hide(&reading.store.redactor());
     report.seconds = begun.elapsed().as_secs_f64();
     report.passed = report.faults_found() == 0;
     Ok(report)

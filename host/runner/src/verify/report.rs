@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 
 use super::checksum::Computed;
 use super::times::Times;
+use batch_export_sandbox::Redactor;
 use batch_export_source::Tally;
 
 /// Faults of one file that are kept; further ones are counted. A shifted row makes every row after it differ.
@@ -114,6 +115,15 @@ impl VerifyReport {
     /// Something that a person should know.
     pub fn note(&mut self, note: String) {
         keep(&mut self.notes, &mut self.further_notes, note);
+    }
+
+    /// Hides secrets in what it repeats of the store's objects.
+    pub(super) fn hide(&mut self, redactor: &Redactor) {
+        let in_files = self.files.iter_mut().flat_map(|file| &mut file.faults);
+        let texts = self.manifest.iter_mut().chain(in_files);
+        for text in texts.chain(&mut self.faults).chain(&mut self.notes) {
+            *text = redactor.text(text);
+        }
     }
 
     /// Everything that is wrong.

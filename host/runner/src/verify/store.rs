@@ -5,7 +5,6 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{HeaderName, HeaderValue};
 use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
@@ -16,8 +15,7 @@ use crate::failure::Failure;
 use crate::target::Access;
 use batch_export_sandbox::Grants;
 use batch_export_sandbox::contract::Plan;
-use batch_export_sandbox::with_causes;
-use batch_export_sandbox::{Http, Request, TransportError};
+use batch_export_sandbox::{Http, Opened, Redactor, Request, TransportError};
 use batch_export_sandbox::{HttpLimits, MEMORY_BYTES};
 use batch_export_sandbox::{Policy, Reading, encoded};
 use batch_export_sandbox::{Refresh, Signer};
@@ -142,7 +140,12 @@ impl Store {
             Budget::new(MEMORY_BYTES),
             None,
         )?;
-        let signer = Signer::new(access.credentials, grants, http.server_date());
+        let signer = Signer::new(
+            access.credentials,
+            grants,
+            http.server_date(),
+            http.redactor(),
+        );
         Ok(Store {
             http,
             signer: Mutex::new(signer),
@@ -150,6 +153,11 @@ impl Store {
             reading,
             asks_for_checksum: super::setting(plan, "checksum") != Some("none"),
         })
+    }
+
+    /// Hides secrets in texts that quote what an object holds; what the store itself says is hidden already.
+    pub fn redactor(&self) -> Redactor {
+        self.http.redactor()
     }
 
     /// What the store says of an object; `None` when there is none.
@@ -251,7 +259,7 @@ impl Store {
             response,
             read_bytes: 0,
         };
-        match answer.response.status().as_u16() {
+        match answer.response.status() {
             200 => Ok(Some(answer)),
             404 => Ok(None),
             status => Err(StoreError::Refused {
@@ -276,7 +284,7 @@ fn is_busy(status: u16) -> bool {
 pub struct Answer {
     pub head: ObjectHead,
     key: String,
-    response: reqwest::Response,
+    response: Opened,
     read_bytes: u64,
 }
 
@@ -284,14 +292,12 @@ impl Answer {
     /// The next piece of the body; `None` at its end.
     pub async fn next(&mut self) -> Result<Option<bytes::Bytes>, StoreError> {
         let next = tokio::time::timeout(SILENCE_LIMIT, self.response.chunk()).await;
-        let broke_off = |message| StoreError::BrokeOff {
+        let broke_off = |message: String| StoreError::BrokeOff {
             key: self.key.clone(),
             bytes: self.read_bytes,
             message,
         };
-        let piece = next
-            .map_err(|_| broke_off(silent()))?
-            .map_err(|error| broke_off(with_causes(&error)))?;
+        let piece = next.map_err(|_| broke_off(silent()))?.map_err(broke_off)?;
         self.read_bytes += piece.as_ref().map_or(0, |piece| piece.len() as u64);
         Ok(piece)
     }
@@ -330,19 +336,18 @@ impl Answer {
     }
 }
 
-fn head_of(response: &reqwest::Response) -> ObjectHead {
-    let headers = response.headers();
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let checksum = |(name, value): (&HeaderName, &HeaderValue)| {
-        let algorithm = name.as_str().strip_prefix(CHECKSUM_HEADER)?;
-        let value = value.to_str().ok()?;
+fn head_of(response: &Opened) -> ObjectHead {
+    let checksum = |(name, value): (&str, &str)| {
+        let algorithm = name.strip_prefix(CHECKSUM_HEADER)?;
         let is_value = !matches!(algorithm, "type" | "algorithm" | "mode");
         is_value.then(|| (algorithm.to_owned(), value.to_owned()))
     };
     ObjectHead {
-        bytes: text("content-length").and_then(|length| length.parse().ok()),
-        etag: text("etag").unwrap_or_default().to_owned(),
-        run_id: text(RUN_HEADER).map(str::to_owned),
-        checksums: headers.iter().filter_map(checksum).collect(),
+        bytes: response
+            .header("content-length")
+            .and_then(|length| length.parse().ok()),
+        etag: response.header("etag").unwrap_or_default().to_owned(),
+        run_id: response.header(RUN_HEADER).map(str::to_owned),
+        checksums: response.headers().filter_map(checksum).collect(),
     }
 }

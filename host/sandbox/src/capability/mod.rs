@@ -5,6 +5,7 @@ pub mod http;
 pub mod journal;
 pub mod log;
 pub mod network;
+pub mod redact;
 mod resolve;
 pub mod signer;
 

@@ -106,10 +106,10 @@ impl Network {
     }
 
     /// What no answer may repeat of the way to the servers.
-    pub(crate) fn proxy_secrets(&self) -> Arc<[Secret]> {
+    pub(crate) fn proxy_secrets(&self) -> &[Secret] {
         match &self.proxy {
-            Some(proxy) => Arc::clone(&proxy.secrets),
-            None => Arc::default(),
+            Some(proxy) => &proxy.secrets,
+            None => &[],
         }
     }
 
@@ -187,7 +187,7 @@ fn proxy(url: &str, no_proxy: String) -> Result<Proxy, NetworkError> {
     })
 }
 
-/// A proxy's password in every form in which it could come back.
+/// A proxy's password, and what the client sends of it.
 fn secrets(proxy: &url::Url) -> Arc<[Secret]> {
     let Some(password) = proxy.password() else {
         return Arc::default();
@@ -199,9 +199,7 @@ fn secrets(proxy: &url::Url) -> Arc<[Secret]> {
     let (user, decoded) = (plain(proxy.username()), plain(password));
     let pair = Zeroizing::new(format!("{}:{}", *user, *decoded));
     let sent = base64::engine::general_purpose::STANDARD.encode(pair.as_bytes());
-    [password, decoded.as_str(), sent.as_str()]
-        .map(Secret::new)
-        .into()
+    [decoded.as_str(), sent.as_str()].map(Secret::new).into()
 }
 
 /// Variables that replace the system's certificates.

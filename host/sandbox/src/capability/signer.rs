@@ -12,7 +12,10 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::http::ServerDate;
-use crate::credentials::{CredentialError, CredentialSource, Credentials, RENEW_BEFORE_EXPIRY};
+use super::redact::Redactor;
+use crate::credentials::{
+    CredentialError, CredentialSource, Credentials, RENEW_BEFORE_EXPIRY, Secret,
+};
 use crate::egress::{Grants, shortened};
 
 /// While temporary credentials near their end and the source cannot be reached, it is asked this often at the most.
@@ -93,12 +96,23 @@ pub struct Signer {
     refreshes: u32,
     renewal_tried: Option<SystemTime>,
     server_date: ServerDate,
+    /// Told of every secret before it is used.
+    redactor: Redactor,
     /// What to add to this host's clock; set at most once.
     skew_seconds: Option<i64>,
 }
 
 impl Signer {
-    pub fn new(source: CredentialSource, grants: Grants, server_date: ServerDate) -> Self {
+    /// A signer for the requests of one [`Http`](super::http::Http), from which the clock and the redactor come.
+    pub fn new(
+        source: CredentialSource,
+        grants: Grants,
+        server_date: ServerDate,
+        redactor: Redactor,
+    ) -> Self {
+        if let CredentialSource::Static(credentials) = &source {
+            redactor.add(secrets(credentials));
+        }
         Signer {
             source,
             grants,
@@ -107,6 +121,7 @@ impl Signer {
             refreshes: 0,
             renewal_tried: None,
             server_date,
+            redactor,
             skew_seconds: None,
         }
     }
@@ -151,7 +166,11 @@ impl Signer {
         let key = self
             .keys
             .entry((date.clone(), region.to_owned(), service.to_owned()))
-            .or_insert_with(|| derive(secret, &date, region, service));
+            .or_insert_with(|| {
+                let key = derive(secret, &date, region, service);
+                self.redactor.add([Secret::new(hex(key.as_slice()))]);
+                key
+            });
         Ok(ScopedKey {
             access_key_id: credentials.access_key_id.clone(),
             session_token: credentials
@@ -179,6 +198,7 @@ impl Signer {
         match self.source.fetch(self.credentials.as_ref()).await {
             Ok(fresh) => {
                 if self.credentials.as_ref() != Some(&fresh) {
+                    self.redactor.add(secrets(&fresh));
                     self.keys.clear();
                     self.credentials = Some(fresh);
                 }
@@ -234,6 +254,18 @@ impl Signer {
         self.skew_seconds = Some(skew_seconds);
         Ok(())
     }
+}
+
+/// What no response may repeat of them.
+fn secrets(credentials: &Credentials) -> impl Iterator<Item = Secret> {
+    let token = credentials.session_token.clone();
+    [Some(credentials.secret_access_key.clone()), token]
+        .into_iter()
+        .flatten()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn unix_seconds(time: SystemTime) -> i64 {

@@ -9,10 +9,11 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode, header};
 use url::Url;
 
-use super::echo::Echo;
 use super::holding::{Exceeded, Held, Holding};
+use super::opened::{self, Opened, is_object};
 use super::{EventKind, InFlight, Response, ServerDate, Teller, TransportError, remember_date};
 use crate::capability::network::with_causes;
+use crate::capability::redact::Redactor;
 use crate::egress::address::AddressRefused;
 
 pub(super) struct Task {
@@ -27,8 +28,8 @@ pub(super) struct Task {
     pub(super) header_limit_bytes: usize,
     /// What the answer takes, from its first byte until the guest has taken it.
     pub(super) holding: Holding,
-    /// What the answer must not repeat.
-    pub(super) echo: Echo,
+    /// Hides what the response must not repeat.
+    pub(super) redactor: Redactor,
     pub(super) certificates_note: Arc<str>,
     pub(super) server_date: ServerDate,
     pub(super) teller: Teller,
@@ -37,7 +38,7 @@ pub(super) struct Task {
 
 impl Task {
     /// Only to the answer's head.
-    pub(super) async fn open(self) -> Result<reqwest::Response, TransportError> {
+    pub(super) async fn open(self) -> Result<Opened, TransportError> {
         self.teller.tell(self.leaving());
         let answer = match tokio::time::timeout(self.timeout, self.begin()).await {
             Ok(answer) => answer,
@@ -47,9 +48,12 @@ impl Task {
                 self.timeout.as_secs_f64()
             ))),
         };
+        let answer = answer
+            .map(|response| Opened::new(&self.method, &self.url, response, self.redactor.clone()))
+            .map_err(|error| error.hidden(&self.redactor));
         self.teller.tell(match &answer {
             Ok(response) => EventKind::Answered {
-                status: response.status().as_u16(),
+                status: response.status(),
             },
             Err(error) => EventKind::Failed {
                 error: error.clone(),
@@ -78,7 +82,8 @@ impl Task {
                 self.host(),
                 self.timeout.as_secs_f64()
             ))),
-        };
+        }
+        .map_err(|error| error.hidden(&self.redactor));
         self.teller.tell(match &answer {
             Ok(response) => EventKind::Answered {
                 status: response.status,
@@ -131,22 +136,12 @@ impl Task {
                 self.host()
             )));
         }
-        let headers = response
-            .headers()
-            .iter()
-            .filter_map(|(n, v)| {
-                let value = std::str::from_utf8(v.as_bytes()).ok()?;
-                Some((
-                    n.as_str().to_owned(),
-                    self.echo.hidden_text(value.to_owned()),
-                ))
-            })
-            .collect();
+        let headers = opened::headers(&response, &self.redactor);
+        let as_stored = is_object(&self.method, &self.url, status);
         let body = self.body(&mut response).await?.freeze();
-        // An object that was asked for stays as it is.
-        let body = match self.method == Method::GET && status.is_success() {
+        let body = match as_stored {
             true => body,
-            false => self.echo.hidden(body),
+            false => self.redactor.bytes(body),
         };
         Ok(Response {
             status: status.as_u16(),

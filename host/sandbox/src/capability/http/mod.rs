@@ -2,9 +2,9 @@
 //! request is checked against the run's grants here, before anything is spawned.
 
 mod carry;
-mod echo;
 mod headers;
 mod holding;
+mod opened;
 #[cfg(test)]
 mod tests;
 
@@ -19,11 +19,11 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::network::{Network, NetworkError};
-use crate::credentials::Secret;
+use super::redact::Redactor;
 use crate::egress::{Grants, RequestHead};
 use crate::limits::HttpLimits;
-use echo::Echo;
 use holding::{Exceeded, Held, Holding};
+pub use opened::Opened;
 
 /// A request as the guest writes it.
 #[derive(Debug)]
@@ -74,6 +74,20 @@ pub enum TransportError {
     /// The answer is larger than the limit.
     #[error("{0}")]
     TooLarge(String),
+}
+
+impl TransportError {
+    fn hidden(mut self, redactor: &Redactor) -> Self {
+        match &mut self {
+            TransportError::Forbidden(text)
+            | TransportError::Connect(text)
+            | TransportError::Tls(text)
+            | TransportError::Timeout(text)
+            | TransportError::Interrupted(text)
+            | TransportError::TooLarge(text) => *text = redactor.text(text),
+        }
+        self
+    }
 }
 
 /// What an observer is told.
@@ -236,8 +250,8 @@ pub struct Http {
     limits: HttpLimits,
     runtime: Handle,
     certificates_note: Arc<str>,
-    /// Of the proxy; no answer repeats them.
-    proxy_secrets: Arc<[Secret]>,
+    /// Hides secrets in all that comes back; the session's signer tells it of further ones.
+    redactor: Redactor,
     /// What all sessions may hold together.
     memory: Arc<Budget>,
     traffic: Arc<Traffic>,
@@ -257,7 +271,7 @@ impl Http {
         Ok(Http {
             client: network.client(&grants)?,
             certificates_note: network.certificates_note(),
-            proxy_secrets: network.proxy_secrets(),
+            redactor: Redactor::of(network.proxy_secrets()),
             grants,
             traffic: Arc::new(Traffic::within(&limits)),
             limits,
@@ -274,6 +288,11 @@ impl Http {
 
     pub fn server_date(&self) -> ServerDate {
         Arc::clone(&self.server_date)
+    }
+
+    /// Hides the session's secrets; for its signer, and for texts that repeat what came back.
+    pub fn redactor(&self) -> Redactor {
+        self.redactor.clone()
     }
 
     /// Take bytes over without a further copy. The error is a trap's text: the contract has no other answer.
@@ -310,9 +329,9 @@ impl Http {
         }
     }
 
-    /// A request of the host's own, through the very checks that a guest's goes through. The answer's body is left to
-    /// be read piece by piece.
-    pub async fn open(&self, request: Request) -> Result<reqwest::Response, TransportError> {
+    /// Sends a request of the host's own, through the very checks that a guest's goes through. The response's body is
+    /// left to be read piece by piece.
+    pub async fn open(&self, request: Request) -> Result<Opened, TransportError> {
         let number = self.traffic.requests.fetch_add(1, Ordering::Relaxed);
         self.prepare(request, number)?.open().await
     }
@@ -352,7 +371,7 @@ impl Http {
         })?;
         Ok(carry::Task {
             client: self.client.clone(),
-            echo: Echo::of(&headers, &self.proxy_secrets),
+            redactor: self.redactor.for_request(&headers),
             method: request.method,
             url,
             headers,

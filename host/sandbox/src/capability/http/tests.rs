@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::capability::network::NetworkOptions;
 
+mod echoes;
 mod rebinding;
 use crate::contract::Grant;
 use crate::egress::policy::{OperatorLists, Policy};
@@ -81,7 +82,7 @@ fn http_over(
         query: vec![],
         headers: vec!["range".into()],
     };
-    let grants = Grants::decide(&[grant("PUT"), grant("HEAD")], &[], &policy).unwrap();
+    let grants = Grants::decide(&["PUT", "HEAD", "GET"].map(grant), &[], &policy).unwrap();
     Http::new(
         network,
         grants,

@@ -9,10 +9,6 @@ use crate::egress::policy::{OperatorLists, Policy};
 
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
 /// "Examples of how to derive a signing key" in the AWS General Reference.
 #[test]
 fn keys_are_those_that_aws_publishes() {
@@ -68,6 +64,7 @@ fn signer(server_date: ServerDate) -> Signer {
         source,
         Grants::decide(&[], &[scope], &policy).unwrap(),
         server_date,
+        Redactor::default(),
     )
 }
 
@@ -139,6 +136,19 @@ async fn secrets_stay_out_of_debug_prints() {
         !printed.contains(SECRET) && !printed.contains("canary"),
         "{printed}"
     );
+}
+
+#[tokio::test]
+async fn what_a_signer_uses_is_hidden_from_then_on() {
+    let mut signer = signer(ServerDate::default());
+    let redactor = signer.redactor.clone();
+    let key = signer
+        .scoped_key("s3", "eu-central-1", Refresh::None)
+        .await
+        .unwrap();
+    let key = hex(&key.key);
+    let said = format!("{SECRET} canary-token {key} {}", key.to_uppercase());
+    assert_eq!(redactor.text(&said), "[***] [***] [***] [***]");
 }
 
 #[test]
