@@ -1,6 +1,11 @@
 //! Replays the committed corpus of a fuzz target natively, and random neighbours of it: what a fuzzer once found stays
 //! found, without one. Needs no nightly compiler. Shared by the tests of the crates that have targets.
 
+#![allow(
+    clippy::print_stdout,
+    reason = "captured, and shown with the panic of a check that fails"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -30,7 +35,6 @@ pub fn replay(target: &str, check: fn(&[u8])) {
     assert!(!files.is_empty(), "the corpus of `{target}` is empty");
     for file in files {
         let input = fs::read(&file).unwrap();
-        // Captured, and shown with the panic of a check that fails.
         println!("{}", file.display());
         check(&input);
         for seed in 1..=NEIGHBOURS {

@@ -2,7 +2,8 @@
 //! lives. Believes nothing that a file in it says about paths, and never deletes notes that somebody else holds.
 
 mod held;
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;
 
 use std::fs;
