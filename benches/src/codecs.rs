@@ -87,7 +87,7 @@ fn formats() -> Vec<(Format, &'static str)> {
     formats
 }
 
-/// Measure and print.
+/// Measures and prints.
 pub fn run(bench: &Bench) -> Result<Printed> {
     let batches = (0..bench.rows.div_ceil(BATCH_ROWS)).map(events);
     let batches: Vec<RecordBatch> = batches.collect::<Result<_>>()?;

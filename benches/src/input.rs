@@ -95,5 +95,5 @@ fn write_hour(path: &Path, kind: Kind, rows: u64, hour: u32) -> Result<()> {
     Ok(())
 }
 
-/// What a careful writer chooses for wide rows.
+/// The settings that a careful writer chooses for wide rows.
 const PARQUET_ROW_GROUP_ROWS: usize = 100_000;

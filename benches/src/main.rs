@@ -1,4 +1,4 @@
-//! `bench`: speed and memory of an export through the component, beside a native build of the same code in the same
+//! `bench`: speed and memory of an export through the component, next to a native build of the same code in the same
 //! run. Prints medians and ratios; judges nothing and is never a test.
 
 #![allow(
@@ -52,7 +52,7 @@ struct Settings {
     /// The component to measure.
     #[arg(long, default_value = "dist/s3_destination.wasm", global = true)]
     component: PathBuf,
-    /// Where inputs are kept for the next time.
+    /// The folder in which inputs are kept for the next time.
     #[arg(long, default_value = "target/bench", global = true)]
     folder: PathBuf,
     /// Print every measurement as JSON.

@@ -23,7 +23,7 @@ use crate::job::{ACCESS_KEY, SECRET_KEY};
 
 const DAY_SECONDS: i64 = 86_400;
 
-/// What the plugin gets instead of a host.
+/// The imports that the plugin gets instead of a host's.
 pub struct Native {
     runtime: Handle,
     client: reqwest::Client,
@@ -32,7 +32,7 @@ pub struct Native {
     body_bytes_sent: Rc<Cell<u64>>,
 }
 
-/// A request under way; dropping it cancels it.
+/// A request in progress; dropping it cancels it.
 pub struct Exchange(RefCell<State>);
 
 enum State {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-/// What a bench has to say: for people, and every number for programs.
+/// The result of a bench: a table for people, and every number for programs.
 pub struct Printed {
     pub text: String,
     pub measurements: Vec<Value>,

@@ -37,7 +37,7 @@ pub(crate) fn error_answer(
     answer
 }
 
-/// Give s3s's errors what clients look for in S3's: the request id and, for a wrong region, the right one.
+/// Gives s3s's errors what clients look for in S3's: the request id and, for a wrong region, the right one.
 pub(crate) fn complete_error(answer: &mut Response<Body>, request_id: &str, region: &str) {
     let Some(text) = answer
         .body()

@@ -71,7 +71,7 @@ const ACLS: &[&str] = &[
 pub(crate) struct Attributes(BTreeMap<String, String>);
 
 impl Attributes {
-    /// Take them from a request that creates an object; anything S3 would not accept is an error.
+    /// Takes them from a request that creates an object; anything S3 would not accept is an error.
     pub fn parse(headers: &HeaderMap) -> S3Result<Self> {
         let mut kept = BTreeMap::new();
         for (name, value) in headers {

@@ -231,7 +231,7 @@ fn check_whole(
             "The x-amz-mp-object-size header says another size than the {total} bytes of the parts."
         ));
     }
-    // Composite values come with `-N` behind them, so they are compared as they stand.
+    // Composite values end with `-N`, so they are compared as they are.
     for algorithm in Algorithm::ALL {
         let Some(value) = headers.get(algorithm.header()) else {
             continue;

@@ -21,7 +21,7 @@ use crate::receive::{declared_md5, declared_payload_hash, payload_hash_mismatch}
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html> (RequestTimeTooSkewed)
 const SKEW_LIMIT_SECONDS: i64 = 15 * 60;
 
-/// What an identity may do.
+/// The operations that an identity may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Permission {
     #[default]
@@ -134,7 +134,7 @@ impl Door {
             .cloned()
     }
 
-    /// Count one request of an identity that is let in only so often; whether it still was.
+    /// Counts one request of an identity that is let in only so often; whether it still was.
     fn spend(&self, access_key_id: &str) -> bool {
         let mut identities = self
             .identities
@@ -301,7 +301,7 @@ fn check_signed_headers(headers: &http::HeaderMap, signed: &BTreeSet<&str>) -> S
     Ok(())
 }
 
-/// What the `Authorization` header says besides the signature.
+/// The contents of the `Authorization` header, without the signature.
 struct Authorization<'a> {
     region: &'a str,
     signed_headers: BTreeSet<&'a str>,

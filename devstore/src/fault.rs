@@ -139,7 +139,7 @@ impl Plan {
         plan
     }
 
-    /// Put other rules in force; counting starts anew.
+    /// Replaces the rules; occurrences are counted from zero again.
     pub fn replace(&self, faults: Vec<Fault>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
             faults.into_iter().map(|fault| (fault, 0)).collect();

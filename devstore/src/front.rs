@@ -34,7 +34,7 @@ const GARBAGE: &[u8] = b"\x00\xff<<garbage>>\xfe & no answer that anybody asked 
 /// An ETag that no body of any test has.
 const WRONG_ETAG: &str = "00000000000000000000000000000bad";
 
-/// Why a connection ends without an answer.
+/// The reason why a connection ends without a response.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Cut {
     #[error("cut by a fault")]
@@ -53,7 +53,7 @@ pub(crate) struct Front {
 }
 
 impl Front {
-    /// Answer one request; an error closes the connection.
+    /// Answers one request; an error closes the connection.
     pub async fn serve(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Body>, Cut> {
         let (head, body) = request.into_parts();
         let target = Target::parse(&head, self.domain.as_deref());
@@ -77,7 +77,7 @@ impl Front {
         Ok(answer)
     }
 
-    /// Answer without a fault.
+    /// Answers without a fault.
     async fn answer(
         &self,
         target: &Target,
@@ -192,7 +192,7 @@ fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
     }
 }
 
-/// Read a body to its end, so that the client gets to read the answer instead of a reset connection.
+/// Reads a body to its end, so that the client gets to read the answer instead of a reset connection.
 async fn drain(body: Incoming) -> Result<(), Cut> {
     let mut body = Body::from(body);
     while let Some(bytes) = body.next().await {
@@ -233,7 +233,7 @@ async fn truncated(mut answer: Response<Body>) -> Result<Response<Body>, Cut> {
     Ok(answer)
 }
 
-/// Replace the ETag wherever the answer says it.
+/// Replaces the ETag wherever the answer says it.
 async fn wrong_etag(mut answer: Response<Body>) -> Result<Response<Body>, Cut> {
     let Some(etag) = answer.headers().get(http::header::ETAG).cloned() else {
         let text = String::from_utf8_lossy(&collected(&mut answer).await?).into_owned();

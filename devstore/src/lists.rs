@@ -31,7 +31,7 @@ struct Page<T> {
     next: Option<String>,
 }
 
-/// Cut a page out of `keys`, which must come in order.
+/// Cuts a page out of `keys`, which must come in order.
 fn page<'a, T>(
     keys: impl Iterator<Item = (&'a str, T)>,
     prefix: &str,

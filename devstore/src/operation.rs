@@ -87,7 +87,7 @@ impl Operation {
     }
 }
 
-/// What a request addresses.
+/// The thing that a request addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     pub operation: Operation,
@@ -96,7 +96,7 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Read it from the request line and host; `domain` is the one under which buckets are host names, if any.
+    /// Reads it from the request line and host; `domain` is the one under which buckets are host names, if any.
     pub fn parse(request: &http::request::Parts, domain: Option<&str>) -> Self {
         let path = percent_decode_str(request.uri.path()).decode_utf8_lossy();
         let path = path.strip_prefix('/').unwrap_or(&path);

@@ -1,4 +1,4 @@
-//! What a store is started with; starting itself is in `server`.
+//! The options of a store; it is started in `server`.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,11 +19,11 @@ const MIN_PART_SIZE_BYTES: u64 = 5 << 20;
 pub struct Options {
     /// A loopback address; port 0 (the default) picks a free one.
     pub listen: SocketAddr,
-    /// Buckets that exist; there is no way to make others. Default: `test-bucket`.
+    /// Buckets that exist; others cannot be created. Default: `test-bucket`.
     pub buckets: Vec<String>,
     /// Who may come in. Default: access key `test-access-key` with secret `test-secret-key`.
     pub identities: Vec<Identity>,
-    /// Where objects are kept. Default: memory.
+    /// The storage for objects. Default: memory.
     pub storage: Storage,
     /// The region that requests must be signed for. Default: `us-east-1`.
     pub region: String,
@@ -63,16 +63,16 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Start the store. It answers once this returns.
+    /// Starts the store. It answers once this returns.
     pub async fn start(self) -> Result<DevStore, StartError> {
         crate::server::start(self)
     }
 }
 
-/// Why a store did not start.
+/// The reason why a store did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("the store listens on loopback addresses only, and {0} is none; use 127.0.0.1")]
+    #[error("the store listens on loopback addresses only, and {0} is not one; use 127.0.0.1")]
     NotLoopback(SocketAddr),
     #[error(
         "'{0}' cannot be a bucket's name: 3 to 63 of a-z, 0-9, '.', '-' and '_', beginning and ending with a letter or digit"

@@ -60,7 +60,7 @@ pub(crate) struct Declared {
     pub bytes: Option<Vec<u8>>,
 }
 
-/// Read the checksum headers; more than one, or a malformed one, is an error.
+/// Reads the checksum headers; more than one, or a malformed one, is an error.
 pub(crate) fn declared_checksum(headers: &HeaderMap) -> S3Result<Option<Declared>> {
     let mut found = None;
     for algorithm in Algorithm::ALL {
@@ -162,7 +162,7 @@ impl Digests {
     }
 }
 
-/// Store the body. `computed` is the algorithm to compute when the request declares none.
+/// Stores the body. `computed` is the algorithm to compute when the request declares none.
 pub(crate) async fn receive(
     keeper: &Keeper,
     upload: Upload<'_>,

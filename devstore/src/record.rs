@@ -133,7 +133,7 @@ impl Log {
         self.entries().requests.iter().cloned().collect()
     }
 
-    /// Forget the requests so far; numbering goes on.
+    /// Forgets the requests so far; numbering goes on.
     pub fn clear(&self) {
         self.entries().requests.clear();
     }

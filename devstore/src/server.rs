@@ -40,7 +40,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// Pause after a failed accept: out of file handles, most likely, which takes a moment to pass.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Start a store on threads of its own.
+/// Starts a store on threads of its own.
 pub(crate) fn start(options: Options) -> Result<DevStore, StartError> {
     if !options.listen.ip().is_loopback() {
         return Err(StartError::NotLoopback(options.listen));
@@ -165,7 +165,7 @@ impl NameValidation for BucketNames {
     }
 }
 
-/// Take connections until the runtime ends.
+/// Takes connections until the runtime ends.
 async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, front: Arc<Front>) {
     loop {
         let stream = match listener.accept().await {
@@ -210,7 +210,7 @@ where
     if let Err(error) = connection.await
         && error.is_parse()
     {
-        eprintln!("devstore: a client sent what is no HTTP: {error}");
+        eprintln!("devstore: a client did not send valid HTTP: {error}");
     }
 }
 
@@ -219,7 +219,7 @@ pub(crate) fn endpoint(address: SocketAddr, tls: bool) -> String {
     format!("{}://{address}", if tls { "https" } else { "http" })
 }
 
-/// Read what a stored object holds, as an error of this kind when it was discarded.
+/// Reads what a stored object holds, as an error of this kind when it was discarded.
 pub(crate) fn discarded() -> io::Error {
     io::Error::new(
         io::ErrorKind::Unsupported,

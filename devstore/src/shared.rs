@@ -45,7 +45,7 @@ impl Shared {
         self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Refuse a bucket that does not exist.
+    /// Refuses a bucket that does not exist.
     pub fn check_bucket(&self, name: &str) -> S3Result<()> {
         bucket(&mut self.buckets(), name).map(|_| ())
     }
@@ -57,7 +57,7 @@ impl Shared {
         found.ok_or_else(|| s3_error!(NoSuchKey, "The specified key does not exist."))
     }
 
-    /// Make an object visible, replacing one of the same key.
+    /// Makes an object visible, replacing one of the same key.
     pub fn publish(
         &self,
         buckets: &mut Buckets,

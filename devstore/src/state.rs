@@ -1,4 +1,4 @@
-//! What the store holds: buckets, objects and open uploads; never the bytes themselves (see `storage`).
+//! The store's contents: buckets, objects and open uploads; never the bytes themselves (see `storage`).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -86,7 +86,7 @@ struct IndexEntry {
     part_sizes_bytes: Vec<u64>,
 }
 
-/// Remember an object beside its file.
+/// Remembers an object next to its file.
 pub(crate) fn save(folder: &Folder, bucket: &str, key: &str, object: &Object) -> io::Result<()> {
     let ObjectData::File(file) = &object.data else {
         return Ok(());
@@ -111,12 +111,13 @@ pub(crate) fn save(folder: &Folder, bucket: &str, key: &str, object: &Object) ->
     )
 }
 
-/// Forget an object.
+/// Forgets an object.
 pub(crate) fn forget(folder: &Folder, bucket: &str, key: &str) -> io::Result<()> {
     fs::remove_file(folder.index_entry(bucket, key))
 }
 
-/// The objects that an earlier process left in the folder. One whose file was removed or changed in size is left out.
+/// Returns the objects that an earlier process left in the folder, except those whose file was removed or changed in
+/// size.
 pub(crate) fn load(folder: &Folder, bucket: &str) -> io::Result<BTreeMap<String, Arc<Object>>> {
     let mut objects = BTreeMap::new();
     for file in fs::read_dir(folder.index(bucket))? {

@@ -1,9 +1,9 @@
-//! Where the bytes of objects and parts are kept: memory, a folder, or nowhere; knows nothing of S3's rules.
+//! Storage for the bytes of objects and parts: memory, a folder, or nowhere; knows nothing of S3's rules.
 //!
 //! In a folder, the object `a/b.parquet` of bucket `c` is the plain file `c/a/b.parquet`. Keys that cannot be a plain
 //! path (an empty, `.` or `..` segment, a segment over 255 bytes, a control character, a key that is another key's
-//! folder) go to `.devstore/other/<bucket>/<SHA-256 of the key>`. What is on its way lies in `.devstore/parts` until it
-//! is complete.
+//! folder) go to `.devstore/other/<bucket>/<SHA-256 of the key>`. Incomplete objects are in `.devstore/parts` until
+//! they are complete.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -18,7 +18,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::hex;
 
-/// Where a store keeps what it is sent.
+/// The place where a store keeps what it is sent.
 #[derive(Debug, Clone, Default)]
 pub enum Storage {
     /// In memory; gone when the store is dropped.
@@ -37,7 +37,7 @@ pub enum Storage {
 /// Memory reserved up front for a body, whatever length it announces: one large part of a usual client.
 const RESERVE_LIMIT_BYTES: u64 = 64 << 20;
 
-/// A file is answered in pieces of this size: large enough that the calls cost little, small beside any limit.
+/// Files are sent in pieces of this size: large enough that the calls cost little, small compared with any limit.
 const READ_PIECE_BYTES: u64 = 256 << 10;
 
 /// Longest file name that Linux file systems take.
@@ -111,7 +111,7 @@ impl Keeper {
         }
     }
 
-    /// Begin to receive a body that announces `size_bytes`.
+    /// Begins to receive a body that announces `size_bytes`.
     pub async fn sink(&self, size_bytes: u64) -> io::Result<Sink> {
         match self {
             Self::Memory => Ok(Sink::Memory(BytesMut::with_capacity(
@@ -128,7 +128,7 @@ impl Keeper {
         }
     }
 
-    /// Put parts end to end. The parts must live until the result is placed.
+    /// Puts parts end to end. The parts must live until the result is placed.
     pub fn join(&self, parts: &[&PartData]) -> io::Result<Joined> {
         match self {
             Self::Memory => Ok(Joined::Memory(
@@ -142,7 +142,7 @@ impl Keeper {
         }
     }
 
-    /// Give joined bytes an object's name. In a folder it is not visible under its name before it is whole.
+    /// Gives joined bytes an object's name. In a folder it is not visible under its name before it is whole.
     pub fn place(&self, bucket: &str, key: &str, joined: Joined) -> io::Result<ObjectData> {
         match (self, joined) {
             (
@@ -158,7 +158,7 @@ impl Keeper {
         }
     }
 
-    /// Remove an object's bytes.
+    /// Removes an object's bytes.
     pub fn remove(&self, data: &ObjectData) -> io::Result<()> {
         match (self, data) {
             (Self::Folder(folder), ObjectData::File(path)) => folder.remove(path),
@@ -293,7 +293,7 @@ impl Folder {
         self.root.join(".devstore/parts")
     }
 
-    /// Where the bucket's index entries lie, one file per object.
+    /// Returns the folder of the bucket's index entries, one file per object.
     pub fn index(&self, bucket: &str) -> PathBuf {
         self.root.join(".devstore/index").join(bucket)
     }
@@ -304,7 +304,7 @@ impl Folder {
             .join(format!("{}.json", hex(&Sha256::digest(key))))
     }
 
-    /// Write a file so that it is either whole or not there.
+    /// Writes a file so that it is either whole or not there.
     pub fn write_whole(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let scratch = self.scratch();
         fs::write(&scratch.0, bytes)?;
@@ -339,7 +339,7 @@ impl Folder {
         })
     }
 
-    /// Move a file to where the key's object belongs.
+    /// Moves a file to where the key's object belongs.
     fn place(&self, bucket: &str, key: &str, file: &Path) -> io::Result<PathBuf> {
         if is_plain_path(key) {
             let path = self.root.join(bucket).join(key);

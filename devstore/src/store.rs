@@ -65,7 +65,7 @@ pub struct OpenUpload {
     pub parts: Vec<(u16, u64)>,
 }
 
-/// Why an object was not seeded.
+/// The reason why an object was not seeded.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
     #[error("there is no bucket '{0}'")]
@@ -100,7 +100,7 @@ impl DevStore {
         endpoint(self.address, self.ca_pem.is_some())
     }
 
-    /// Where it listens.
+    /// Returns the address that the store listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -171,17 +171,17 @@ impl DevStore {
         self.front.log.all()
     }
 
-    /// Forget the requests so far; sequence numbers go on.
+    /// Forgets the requests so far; sequence numbers go on.
     pub fn clear_requests(&self) {
         self.front.log.clear();
     }
 
-    /// Replace the faults; an empty list heals the store. Counting of occurrences starts anew.
+    /// Replaces the faults; an empty list heals the store. Occurrences are counted from zero again.
     pub fn set_faults(&self, faults: Vec<Fault>) {
         self.front.faults.replace(faults);
     }
 
-    /// Replace the identities, for credentials that are rotated or withdrawn.
+    /// Replaces the identities, for credentials that are rotated or withdrawn.
     pub fn set_identities(&self, identities: Vec<Identity>) {
         *self
             .front
@@ -191,7 +191,7 @@ impl DevStore {
             .unwrap_or_else(PoisonError::into_inner) = identities;
     }
 
-    /// Let an identity's credentials expire: requests with them are `ExpiredToken` from now on.
+    /// Lets an identity's credentials expire: requests with them are `ExpiredToken` from now on.
     pub fn expire(&self, access_key_id: &str) {
         let mut identities = self
             .front
@@ -207,7 +207,7 @@ impl DevStore {
         }
     }
 
-    /// Store an object as a single PUT would, with settings by header name.
+    /// Stores an object as a single PUT would, with settings by header name.
     pub async fn put_object(
         &self,
         bucket: &str,

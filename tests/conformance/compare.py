@@ -14,11 +14,11 @@ EPOCH = datetime.date(1970, 1, 1).toordinal()
 
 
 class Difference(AssertionError):
-    """What a reader read is not what the source supplied."""
+    """A reader read something else than the source supplied."""
 
 
 def plain_type(kind):
-    """The type that stands for all makes of the same values."""
+    """The type that represents all variants of the same values."""
     if pa.types.is_dictionary(kind):
         return plain_type(kind.value_type)
     if pa.types.is_timestamp(kind):
@@ -106,7 +106,7 @@ def _refuse(word):
 
 
 def json_value(text):
-    """A JSON text with its numbers and doubled keys as they stand; raw control characters are taken as they are."""
+    """A JSON text with its numbers and duplicate keys as they are; raw control characters are accepted."""
     return json.loads(
         text,
         strict=False,
@@ -148,7 +148,7 @@ def iso(moment_micros):
 
 
 def json_cells(field, column):
-    """A column's values as they should stand in JSON Lines, parsed by `json_value`."""
+    """A column's values as they should be in JSON Lines, parsed by `json_value`."""
     values = comparable(column, field.type).to_pylist()
     if (field.metadata or {}).get(b"ARROW:extension:name") == b"arrow.json":
         return [None if value is None else nested_json(value) for value in values]

@@ -1,4 +1,4 @@
-"""What each store is known not to do, and why that is no fault of ours: for each feature a word for the table (`ignored`:
+"""What each store is known not to do, and why that is not a fault of ours: for each feature a word for the table (`ignored`:
 the store answers success and does nothing; `unsupported`: it refuses, or has other ways), the reason, and words that its
 failure must hold, so that nothing else hides behind it. A feature that works though it stands here fails the suite: the
 list stays true."""

@@ -6,7 +6,7 @@ import random
 import threading
 from urllib.parse import urlsplit
 
-# Heads of requests and answers are small; a larger one is no S3.
+# Heads of requests and responses are small; a larger one is not S3.
 HEAD_LIMIT_BYTES = 64 * 1024
 CHUNK_BYTES = 64 * 1024
 SLOW_DOWN = (

@@ -73,7 +73,7 @@ class Program:
         return path
 
     def start(self, command, config, *arguments, wrapper=()):
-        """Start a command and leave it running; a wrapper stands before it on the line."""
+        """Start a command and leave it running; a wrapper precedes it on the line."""
         line = [*wrapper, self.executable, command]
         if config is not None:
             line += ["--config", str(config), "--component", self.component]

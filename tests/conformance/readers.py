@@ -268,7 +268,7 @@ def attempt(read):
 
 
 # What readers are known to refuse by a file's name, and why; one that no longer does fails the run, as docs say it does.
-BY_ENDING = "unpacks by the last ending, though the file is compressed inside"
+BY_ENDING = "decompresses by the last extension, though the file is compressed internally"
 UNKNOWN_ENDING = "does not know the ending; read_parquet(…) reads it"
 KNOWN = {
     **{("DuckDB FROM 'name'", ending): UNKNOWN_ENDING for ending in [".parquet.br", ".parquet.lz4", ".parquet.sz"]},

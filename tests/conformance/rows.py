@@ -193,7 +193,7 @@ def _filling(row, random_source):
 
 
 def _table(columns, filled):
-    """Rows in which every value of every column stands at least once, then filling; `_inserted_at` is in the hour."""
+    """Rows in which every value of every column occurs at least once, then filling; `_inserted_at` is in the hour."""
     random_source = random.Random(20230728)
     hard_rows = 2 * max(len(values) for _, values, _ in columns.values())
     count = hard_rows + FILLING_ROWS

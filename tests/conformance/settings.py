@@ -1,4 +1,4 @@
-"""The features that are settings of the objects: encryption, checksums, conditions, and what is kept beside the bytes.
+"""The features that are settings of the objects: encryption, checksums, conditions, and what is kept next to the bytes.
 Knows no store by name."""
 
 import base64

@@ -89,7 +89,7 @@ def document(seen):
 
 
 def report(seen, names):
-    """The table, what stands behind each cell, and a sentence a store on the result."""
+    """The table, what was seen for each cell, and a sentence a store on the result."""
     columns = list(dict.fromkeys(each.store for each in seen))
     words = {name: {} for name in names}
     for each in seen:

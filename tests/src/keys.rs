@@ -83,7 +83,7 @@ pub struct StandIn {
 }
 
 impl StandIn {
-    /// Start it. It ends with the test's runtime.
+    /// Starts it. It ends with the test's runtime.
     pub async fn start(mood: Mood) -> Self {
         let issued = Arc::new(Mutex::new(HashMap::new()));
         let counts = Arc::clone(&issued);

@@ -148,7 +148,7 @@ pub(crate) async fn body_of(stream: &mut TcpStream, head: &[u8]) -> Option<Vec<u
     Some(body)
 }
 
-/// Read the rest of the body, so that closing the connection does not reset it under the client's feet.
+/// Reads the rest of the body, so that closing the connection does not reset it under the client's feet.
 async fn drain(stream: &mut TcpStream, head: &[u8]) {
     let Some(missing) = missing(head) else { return };
     let mut body = stream.take(missing as u64);

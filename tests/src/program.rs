@@ -76,17 +76,17 @@ impl Program {
         program
     }
 
-    /// Replace the configuration.
+    /// Replaces the configuration.
     pub fn configure(&self, configuration: &str) {
         std::fs::write(self.folder.path().join("exports.toml"), configuration).expect("written");
     }
 
-    /// Run it with these arguments to its end.
+    /// Runs it with these arguments to its end.
     pub fn run(&self, arguments: &[&str]) -> Printed {
         self.start(arguments).wait()
     }
 
-    /// Start it with these arguments; nothing of the test's own environment that could carry credentials reaches it.
+    /// Starts it with these arguments; nothing of the test's own environment that could carry credentials reaches it.
     pub fn start(&self, arguments: &[&str]) -> Running {
         let mut command = Command::new(executable());
         command
@@ -150,12 +150,12 @@ impl Program {
 }
 
 impl Running {
-    /// Send SIGINT, as Ctrl-C does.
+    /// Sends SIGINT, as Ctrl-C does.
     pub fn interrupt(&self) {
         self.signal("INT");
     }
 
-    /// Send a signal by its short name, such as `TERM`.
+    /// Sends a signal by its short name, such as `TERM`.
     pub fn signal(&self, name: &str) {
         // The shell's own `kill`: not every machine has the program.
         let status = Command::new("sh")
@@ -165,7 +165,7 @@ impl Running {
         assert!(status.success(), "the signal was not sent");
     }
 
-    /// Send SIGKILL: no instruction of the program runs after it.
+    /// Sends SIGKILL: no instruction of the program runs after it.
     pub fn kill(mut self) -> Printed {
         self.child.kill().expect("it can be killed");
         self.wait()
@@ -176,7 +176,7 @@ impl Running {
         self.child.try_wait().expect("a child").is_none()
     }
 
-    /// Wait for its end.
+    /// Waits for its end.
     pub fn wait(mut self) -> Printed {
         let status = self.child.wait().expect("a child");
         let text =

@@ -111,7 +111,7 @@ impl Scene {
         }
     }
 
-    /// Load a component from its file.
+    /// Loads a component from its file.
     pub fn load(&self, path: &Path) -> Result<Plugin, LoadError> {
         self.sandbox
             .load(&std::fs::read(path).expect("the component's file"))

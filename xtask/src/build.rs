@@ -18,7 +18,7 @@ pub const PLUGIN: &str = "s3-destination";
 /// The component's file name, from which the digest's follows.
 const ARTIFACT: &str = "s3_destination.wasm";
 
-/// What a build left in `dist`.
+/// The files that a build left in `dist`.
 pub struct Artifact {
     pub path: PathBuf,
     pub digest: String,
@@ -32,7 +32,7 @@ pub fn run(workspace: &Workspace, _arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Build the component into `dist` and return where it is.
+/// Builds the component into `dist` and returns where it is.
 pub fn build(workspace: &Workspace, toolchain: &Toolchain) -> Result<Artifact> {
     say("building the component (a first build takes two or three minutes)");
     let core_path = component::build_core(workspace, toolchain, PLUGIN)?;

@@ -1,5 +1,5 @@
 //! A package of the workspace made into a WebAssembly component: cargo build, wrap, check the imports. The flags that
-//! decide the bytes stand here and nowhere else.
+//! decide the bytes are here and nowhere else.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -18,7 +18,7 @@ use crate::workspace::{WASM_TARGET, Workspace};
 /// For the C code in the component (zstd): the same instructions that the Rust code may use.
 const C_FLAGS: &str = "-O3 -msimd128 -mbulk-memory";
 
-/// Build the package's core module and return where it is.
+/// Builds the package's core module and returns where it is.
 pub fn build_core(workspace: &Workspace, toolchain: &Toolchain, package: &str) -> Result<PathBuf> {
     let mut command = cargo_for_wasm(workspace, toolchain)?;
     command.args(["build", "--locked", "--release", "--lib", "-p", package]);
@@ -67,18 +67,19 @@ pub fn cargo_for_wasm(workspace: &Workspace, toolchain: &Toolchain) -> Result<Co
     Ok(command)
 }
 
-/// LLVM's archiver where one lies beside the compiler, else the system's: rustc takes the objects out of the archive
+/// LLVM's archiver if there is one next to the compiler, else the system's: rustc takes the objects out of the archive
 /// and makes an index of its own, so the bytes are the same. (GNU ar takes any file; Apple's wants Mach-O objects.)
 fn archiver(clang: &Path) -> PathBuf {
-    let beside = clang.with_file_name("llvm-ar");
-    if beside.is_file() {
-        beside
+    let sibling = clang.with_file_name("llvm-ar");
+    if sibling.is_file() {
+        sibling
     } else {
         PathBuf::from("ar")
     }
 }
 
-/// Where cargo unpacks crates: one folder per registry or mirror, whose name is no part of the result.
+/// The folder in which cargo unpacks crates: one for each registry or mirror, whose name must not be part of the
+/// result.
 fn registry_folders() -> Result<Vec<PathBuf>> {
     let cargo_home = match (std::env::var_os("CARGO_HOME"), std::env::var_os("HOME")) {
         (Some(cargo_home), _) => PathBuf::from(cargo_home),
@@ -97,7 +98,7 @@ fn registry_folders() -> Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
-/// Wrap a core module that carries the contract's description (wit-bindgen puts it there) into a component.
+/// Wraps a core module that carries the contract's description (wit-bindgen puts it there) into a component.
 pub fn encode(core: &[u8]) -> Result<Vec<u8>> {
     ComponentEncoder::default()
         .validate(true)

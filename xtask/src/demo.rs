@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the component and the host's `demo` command. What is shown is decided there.
+//! `cargo xtask demo`: the component and the host's `demo` command. That command decides what is shown.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -23,8 +23,8 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     )
 }
 
-/// Build `batch-export` and return where it is. Features are decided for the whole workspace, as for the tests, so that
-/// one command's artefacts serve the other.
+/// Builds `batch-export` and returns where it is. Features are decided for the whole workspace, as for the tests, so
+/// that one command's artefacts serve the other.
 pub fn build_program(workspace: &Workspace) -> Result<PathBuf> {
     say("building the host (a first build takes five to ten minutes on two cores)");
     process::run(

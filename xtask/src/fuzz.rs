@@ -1,5 +1,5 @@
 //! `cargo xtask fuzz`: inputs that libFuzzer makes up against what the plugin and the readers of text files promise of
-//! any input, one target after the other. Needs a nightly compiler, so it is no part of `cargo xtask test`; changes
+//! any input, one target after the other. Needs a nightly compiler, so it is not part of `cargo xtask test`; changes
 //! nothing in the repository.
 
 use std::fs;
@@ -50,7 +50,7 @@ const DEFAULT_SEED: u32 = 1;
 const MEMORY_MB: u32 = 2048;
 /// A single input that takes longer is a find: usual ones take less than a millisecond.
 const INPUT_SECONDS: u32 = 20;
-/// What the compiler of the targets is called.
+/// The toolchain that compiles the targets.
 const TOOLCHAIN: &str = "nightly";
 
 /// `cargo xtask fuzz [TARGET | plugin | source] [--seconds N] [--seed N]`.
@@ -148,7 +148,7 @@ fn nightly(program: impl AsRef<std::ffi::OsStr>) -> Command {
 }
 
 /// Without a sanitizer: the plugin has no `unsafe` code, and runs in a sandbox where a broken dependency's reaches
-/// nothing. What is looked for are panics and broken promises, and without one twice as many inputs are tried.
+/// nothing. The targets look for panics and broken promises, and without one twice as many inputs are tried.
 fn build(workspace: &Workspace, tool: &Path, folder: &Path) -> Result<()> {
     let mut command = nightly(tool);
     command.args(["fuzz", "build", "--sanitizer", "none", "--target-dir"]);
@@ -156,8 +156,8 @@ fn build(workspace: &Workspace, tool: &Path, folder: &Path) -> Result<()> {
     process::run(&mut command)
 }
 
-/// Where targets are, and what they read and write. New inputs stay in the target folder: what is committed is chosen
-/// by hand.
+/// The folder of the targets, and those that they read and write. New inputs stay in the target folder: what is
+/// committed is chosen by hand.
 struct Fuzzer {
     programs: PathBuf,
     committed: PathBuf,

@@ -20,7 +20,7 @@ pub fn run(workspace: &Workspace, _arguments: &[String]) -> Result<()> {
     build(workspace, &setup::ensure(workspace)?)
 }
 
-/// Build them all into the folder that tests are told of.
+/// Builds them all into the folder that tests are told of.
 pub fn build(workspace: &Workspace, toolchain: &Toolchain) -> Result<()> {
     say("building the guests that tests load");
     let folder = workspace.test_guests();

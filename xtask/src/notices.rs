@@ -138,7 +138,7 @@ fn linked_crates(workspace: &Workspace) -> Result<Vec<Crate>> {
     Ok(crates)
 }
 
-/// The licence texts in a folder, in the order of their names. HTML is left out: it repeats the plain texts.
+/// Returns the licence texts in a folder, in the order of their names. HTML is omitted: it repeats the plain texts.
 fn notice_texts(folder: &Path) -> Result<Vec<String>> {
     if !folder.is_dir() {
         return Ok(Vec::new());

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use anyhow::{Context, Result, bail};
 
-/// Say what goes on, on standard error: standard output belongs to the programs that are run.
+/// Says what goes on, on standard error: standard output belongs to the programs that are run.
 pub fn say(message: impl AsRef<str>) {
     eprintln!("xtask: {}", message.as_ref());
 }
@@ -15,7 +15,7 @@ pub fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// Run to the end, output passing through; anything but success is an error.
+/// Runs to the end, output passing through; anything but success is an error.
 pub fn run(command: &mut Command) -> Result<()> {
     let status = command
         .status()
@@ -26,7 +26,7 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Become this program where the system can, so that signals reach it and its exit code is ours; else run it.
+/// Becomes this program where the system can, so that signals reach it and its exit code is ours; else runs it.
 pub fn replace(command: &mut Command) -> Result<()> {
     #[cfg(unix)]
     {
@@ -37,7 +37,7 @@ pub fn replace(command: &mut Command) -> Result<()> {
     run(command)
 }
 
-/// Run to the end and return what it printed; anything but success is an error that carries its complaint.
+/// Runs to the end and returns what it printed; anything but success is an error that carries its complaint.
 pub fn read(command: &mut Command) -> Result<String> {
     let Output {
         status,

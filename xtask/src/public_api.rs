@@ -1,5 +1,5 @@
-//! `cargo xtask public-api`: what each library offers, one line for each item, compared with its `public-api.txt`, so that
-//! a change of it is seen in review. Writes the files only when asked to.
+//! `cargo xtask public-api`: what each library offers, one line for each item, compared with its `public-api.txt`, so
+//! that a change of it is seen in review. Writes the files only when asked to.
 
 use std::fs;
 use std::path::{Path, PathBuf};

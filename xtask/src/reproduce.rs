@@ -52,7 +52,7 @@ pub fn run(workspace: &Workspace, _arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Copy what git tracks or would track: the build must need nothing else.
+/// Copies what git tracks or would track: the build must need nothing else.
 fn copy_sources(workspace: &Workspace, to: &Path) -> Result<()> {
     let listed = process::read(
         std::process::Command::new("git")
@@ -67,7 +67,7 @@ fn copy_sources(workspace: &Workspace, to: &Path) -> Result<()> {
     )?;
     for name in listed.split('\0').filter(|name| !name.is_empty()) {
         let from = workspace.root.join(name);
-        // A tracked file that was deleted but not yet committed is no source.
+        // A tracked file that was deleted but not yet committed is not a source.
         if !from.is_file() {
             continue;
         }

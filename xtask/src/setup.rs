@@ -13,14 +13,14 @@ use crate::workspace::{WASM_TARGET, Workspace};
 /// A C file that needs the compiler's own headers and its wasm back end, and nothing else: what zstd needs.
 const PROBE: &str = "#include <stddef.h>\nsize_t probe(void) { return sizeof(max_align_t); }\n";
 
-/// Where compilers that know WebAssembly hide where the system's own `clang` does not.
+/// Compilers that may know WebAssembly where the system's own `clang` does not.
 const CLANGS: &[&str] = &[
     "clang",
     "/opt/homebrew/opt/llvm/bin/clang",
     "/usr/local/opt/llvm/bin/clang",
 ];
 
-/// What a component is built with.
+/// The tools that a component is built with.
 pub struct Toolchain {
     /// A clang that compiles for wasm32.
     pub clang: PathBuf,
@@ -41,7 +41,7 @@ pub fn run(workspace: &Workspace, _arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Install what is missing, or say how.
+/// Installs what is missing, or says how.
 pub fn ensure(workspace: &Workspace) -> Result<Toolchain> {
     let rustc = || {
         let mut command = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
@@ -137,7 +137,7 @@ pub fn can_apt() -> bool {
         && process::read(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
 }
 
-/// Install Debian's packages of these names.
+/// Installs Debian's packages of these names.
 pub fn apt_install(packages: &[&str]) -> Result<()> {
     let apt = || {
         let mut command = Command::new("apt-get");

@@ -69,7 +69,7 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// What a test runner's own summaries add up to.
+/// The sum of a test runner's summaries.
 struct Count {
     succeeded: bool,
     passed: u64,
@@ -85,7 +85,7 @@ impl Count {
         self.skipped += other.skipped;
     }
 
-    /// Take in a line if it is a summary: nextest's `Summary [ 1.2s] 5 tests run: 4 passed, 1 failed, 0 skipped` or
+    /// Takes in a line if it is a summary: nextest's `Summary [ 1.2s] 5 tests run: 4 passed, 1 failed, 0 skipped` or
     /// libtest's `test result: ok. 4 passed; 1 failed; 0 ignored; …`.
     /// The summary of a single test that nextest shows when it failed is indented, and counted by nextest's own.
     fn take_line(&mut self, line: &str) {
@@ -110,7 +110,7 @@ impl Count {
     }
 }
 
-/// Run a test runner, its output passing through, and count. Libtest summarises on standard output, nextest on
+/// Runs a test runner, its output passing through, and counts. Libtest summarises on standard output, nextest on
 /// standard error: the two are read one after the other's thread, so that neither pipe fills up.
 fn count(command: &mut Command) -> Result<Count> {
     let mut child = command
@@ -143,7 +143,7 @@ fn count(command: &mut Command) -> Result<Count> {
     Ok(count)
 }
 
-/// Show every line as it comes, and return those that may be summaries.
+/// Shows every line as it comes, and return those that may be summaries.
 fn pass_through(stream: impl Read, show: impl Fn(&str)) -> Result<Vec<String>> {
     let mut summaries = Vec::new();
     for line in BufReader::new(stream).split(b'\n') {

@@ -1,4 +1,4 @@
-//! Where things are: the repository, cargo's target folder, what we build. Never creates or changes anything.
+//! The places of things: the repository, cargo's target folder, what we build. Never creates or changes anything.
 
 use std::path::{Path, PathBuf};
 

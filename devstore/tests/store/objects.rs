@@ -1,4 +1,4 @@
-//! What the store keeps of an object and how it answers for it: in memory, in a folder, or discarded.
+//! Objects as the store keeps and returns them: in memory, in a folder, or discarded.
 
 use devstore::{Options, Storage};
 

@@ -1,4 +1,4 @@
-//! What the store refuses: whoever cannot prove who they are, may not, or sends what is wrong.
+//! Requests that the store refuses: wrong identity, missing permission, invalid content.
 
 use devstore::{Identity, Options, Permission};
 

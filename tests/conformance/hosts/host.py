@@ -40,7 +40,7 @@ def own(kind, content):
 
 
 def lent(store, handle):
-    """What the plugin's handle stands for."""
+    """Returns what the plugin's handle refers to."""
     return held[handle.to_host(store).rep]
 
 

@@ -1,5 +1,5 @@
-//! Prints the public items of a library, one a line, from the JSON file that rustdoc made of it. What the compiler adds by
-//! itself (blanket implementations, derives, `Send` and its like) is omitted.
+//! Prints the public items of a library, one a line, from the JSON file that rustdoc made of it. What the compiler adds
+//! by itself (blanket implementations, derives, `Send` and its like) is omitted.
 
 use std::error::Error;
 

@@ -1,5 +1,5 @@
-//! What the foreign hosts need: a Python with wasmtime, a Node with JSPI, and the component turned into JavaScript.
-//! Everything goes below the target folder.
+//! Installs what the foreign hosts need: a Python with wasmtime, a Node with JSPI, and the component turned into
+//! JavaScript. Everything goes below the target folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};

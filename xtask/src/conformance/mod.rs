@@ -137,7 +137,7 @@ impl Chosen {
     }
 }
 
-/// What was built, and where things go.
+/// The programs that were built, and the folders in use.
 struct Stage {
     scripts: PathBuf,
     folder: PathBuf,
@@ -166,8 +166,8 @@ impl Stage {
     }
 }
 
-/// Build what users run and the store beside it, with the features of the tests, so that one command's artefacts serve
-/// the other.
+/// Builds what users run and the store next to it, with the features of the tests, so that one command's artefacts
+/// serve the other.
 fn build_programs(workspace: &Workspace) -> Result<PathBuf> {
     say("building the host and devstore (a first build takes five to ten minutes on two cores)");
     process::run(
