@@ -397,7 +397,7 @@ fn files_and_commands_that_are_named_exist() {
         for call in text.split("cargo xtask ").skip(1) {
             let name: String = call
                 .chars()
-                .take_while(|c| c.is_ascii_alphabetic())
+                .take_while(|c| c.is_ascii_alphabetic() || *c == '-')
                 .collect();
             if !name.is_empty() && !xtask.contains(&format!("name: \"{name}\"")) {
                 wrong.push(format!("{page}: there is no `cargo xtask {name}`"));
