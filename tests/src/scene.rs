@@ -15,7 +15,7 @@ use batch_export_sandbox::{
 use batch_export_sandbox::{CredentialSource, Credentials, Secret};
 use batch_export_sandbox::{Journal, MemoryJournal};
 use batch_export_sandbox::{Network, NetworkOptions};
-use batch_export_sandbox::{OperatorLists, Policy};
+use batch_export_sandbox::{OperatorLists, Policy, Protocol};
 use batch_export_source::Stream;
 use bytes::Bytes;
 use devstore::{DevStore, Options};
@@ -150,7 +150,7 @@ impl Scene {
             allow: Vec::new(),
             allow_private: rules.map(|rule| rule.parse().expect("a rule")).collect(),
         };
-        Policy::for_run(configuration, &lists, run).map_err(|error| error.to_string())
+        Policy::for_run(Protocol::S3, configuration, &lists, run).map_err(|error| error.to_string())
     }
 
     /// Plan, grant, configure, all messages, finish: a whole run.

@@ -24,9 +24,12 @@ use batch_export_sandbox::Network;
 use batch_export_sandbox::contract::{self, Failure as PluginFailure, Plan, Run};
 use batch_export_sandbox::{CallError, Limits, Plugin, Session};
 use batch_export_sandbox::{GrantRefused, Grants};
-use batch_export_sandbox::{POLICY_FIELDS, Policy, PolicyError};
+use batch_export_sandbox::{Policy, PolicyError, Protocol};
 use batch_export_source::Interval;
 use batch_export_source::{EVENT_LISTS, EventFilter, SourceSettings};
+
+/// The protocol that every destination is checked by: the host's choice, whatever its plugin calls itself.
+const PROTOCOL: Protocol = Protocol::S3;
 
 /// The host's own keys of a destination, for hints.
 const HOST_KEYS: [&str; 7] = [
@@ -199,7 +202,7 @@ impl Target {
 
     /// Where one run may send and sign, by the operator's configuration alone.
     pub fn policy(&self, run: &Run) -> Result<Policy, Failure> {
-        Policy::for_run(&self.operator, &self.destination.egress, run)
+        Policy::for_run(PROTOCOL, &self.operator, &self.destination.egress, run)
             .map_err(|error| self.policy_problem(error))
     }
 
@@ -333,7 +336,7 @@ fn operator_fields(all: &Value) -> Value {
         .into_iter()
         .flatten()
         .filter(|(name, _)| {
-            POLICY_FIELDS.contains(&name.as_str()) || EVENT_LISTS.contains(&name.as_str())
+            PROTOCOL.fields().contains(&name.as_str()) || EVENT_LISTS.contains(&name.as_str())
         })
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect()

@@ -25,7 +25,7 @@ use batch_export_sandbox::contract::{Interval, Run};
 use batch_export_sandbox::{CredentialSource, Credentials, Secret};
 use batch_export_sandbox::{Limits, Sandbox, SandboxOptions};
 use batch_export_sandbox::{Network, NetworkOptions};
-use batch_export_sandbox::{OperatorLists, Policy};
+use batch_export_sandbox::{OperatorLists, Policy, Protocol};
 use devstore::{DevStore, Options};
 
 const BUCKET: &str = "test-bucket";
@@ -78,7 +78,7 @@ pub async fn export(component: &Path) -> Result<Landed, Box<dyn Error>> {
         allow_private: vec![store.address().to_string().parse()?],
         ..OperatorLists::default()
     };
-    let policy = Policy::for_run(&configuration, &operator, &run)?;
+    let policy = Policy::for_run(Protocol::S3, &configuration, &operator, &run)?;
     let capabilities = Capabilities {
         grants: Grants::decide(&plan.grants, &plan.signing, &policy)?,
         network,

@@ -32,7 +32,8 @@ pub use credentials::{
     RENEW_BEFORE_EXPIRY, Secret,
 };
 pub use egress::address::AddressRefused;
-pub use egress::policy::{OperatorLists, POLICY_FIELDS, Policy, PolicyError, Reading, encoded};
+pub use egress::policy::{AllowedUrl, OperatorLists, Policy, PolicyError, Reading};
+pub use egress::protocol::Protocol;
 pub use egress::{GrantRefused, Grants};
 pub use examine::examine;
 pub use failed::{CallError, Crash, LoadError, SandboxError};

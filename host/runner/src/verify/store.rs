@@ -17,7 +17,7 @@ use batch_export_sandbox::Grants;
 use batch_export_sandbox::contract::Plan;
 use batch_export_sandbox::{Http, Opened, Redactor, Request, TransportError};
 use batch_export_sandbox::{HttpLimits, MEMORY_BYTES};
-use batch_export_sandbox::{Policy, Reading, encoded};
+use batch_export_sandbox::{Policy, Reading};
 use batch_export_sandbox::{Refresh, Signer};
 use batch_export_system::Budget;
 use batch_export_system::explain::Explain;
@@ -211,7 +211,7 @@ impl Store {
             )
             .await
             .map_err(|error| signing(error.to_string()))?;
-        let path = format!("{}{}", self.reading.root, encoded(key));
+        let path = self.reading.path(key);
         let checksum_mode = [("x-amz-checksum-mode", "ENABLED")];
         let unsigned = Unsigned {
             method,

@@ -2,12 +2,11 @@
 //! request. Opens no connection and resolves no name; `capability::http` asks here before a byte leaves.
 
 pub mod address;
-mod keys;
 pub mod policy;
+pub mod protocol;
 mod request;
 #[cfg(test)]
 mod tests;
-mod vocabulary;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -18,6 +17,7 @@ use crate::contract::{Grant, SigningScope};
 use address::{AddressPolicy, AddressRefused};
 use batch_export_system::terminal::is_harmful;
 use policy::{Place, Policy};
+use protocol::{Operation, Reaches};
 pub use request::RequestHead;
 use request::origin_of;
 
@@ -51,11 +51,12 @@ struct Allowed {
 /// Which paths a grant reaches.
 #[derive(Debug)]
 enum Reach {
-    /// Objects: paths with this beginning, and longer than the bucket's own.
-    Objects { path_prefix: String, root: String },
-    /// The bucket's own path, and only to list open uploads whose keys begin with one of these.
-    OpenUploads {
+    /// Paths with this beginning, and longer than the root of all keys.
+    Keys { path_prefix: String, root: String },
+    /// The root of all keys, and only with a value of this query key that begins with one of these.
+    Root {
         path: String,
+        prefix_key: &'static str,
         key_heads: Vec<String>,
     },
 }
@@ -125,11 +126,12 @@ impl Grants {
             .map(|grant| decide_one(grant, policy))
             .collect::<Result<_, _>>()?;
         for scope in signing {
-            if !policy.scopes.contains(scope) {
+            if !policy.territory.scopes.contains(scope) {
                 return Err(GrantRefused::Scope {
                     service: scope.service.chars().take(64).collect(),
                     region: scope.region.chars().take(64).collect(),
                     allowed: policy
+                        .territory
                         .scopes
                         .iter()
                         .map(|s| format!("`{}` in `{}`", s.service, s.region))
@@ -210,13 +212,18 @@ fn decide_one(grant: &Grant, policy: &Policy) -> Result<Allowed, GrantRefused> {
     let method = http::Method::from_bytes(grant.method.as_bytes())
         .map_err(|_| refuse("its method is none of HTTP's".to_owned()))?;
     let query: BTreeSet<String> = grant.query.iter().cloned().collect();
-    vocabulary::check_operation(&method, &query).map_err(refuse)?;
-    for pattern in &grant.headers {
-        vocabulary::check_header_pattern(pattern, policy.acl_configured).map_err(refuse)?;
+    let operation = policy.protocol.operation(&method, &query);
+    let operation = operation.ok_or_else(|| refuse(not_needed(&method, &grant.query)))?;
+    let mut headers = grant.headers.iter();
+    if let Some(pattern) = headers.find(|pattern| !policy.allows_header(pattern)) {
+        return Err(refuse(format!(
+            "the header `{}` is not one that an export needs",
+            shortened(pattern)
+        )));
     }
     let origin = request::parse_origin(&grant.origin).map_err(refuse)?;
     request::check_path(&grant.path_prefix).map_err(refuse)?;
-    let reach = reach(grant, &origin, &query, policy).map_err(refuse)?;
+    let reach = reach(grant, &origin, operation, policy).map_err(refuse)?;
     policy.addresses.check_literal(&origin)?;
     Ok(Allowed {
         operation: grant.operation.clone(),
@@ -228,29 +235,48 @@ fn decide_one(grant: &Grant, policy: &Policy) -> Result<Allowed, GrantRefused> {
     })
 }
 
+fn not_needed(method: &http::Method, query: &[String]) -> String {
+    format!(
+        "{method} with the query keys [{}] is not a request that an export needs (those on single objects and uploads are)",
+        shortened(&query.join(", "))
+    )
+}
+
+/// Whether every name that `asked` allows is allowed by `known`; a trailing `*` allows every ending.
+fn pattern_covers(known: &str, asked: &str) -> bool {
+    match known.strip_suffix('*') {
+        Some(stem) => asked.strip_suffix('*').unwrap_or(asked).starts_with(stem),
+        None => known == asked,
+    }
+}
+
 fn reach(
     grant: &Grant,
     origin: &Url,
-    query: &BTreeSet<String>,
+    operation: &Operation,
     policy: &Policy,
 ) -> Result<Reach, String> {
-    if vocabulary::is_listing(query) {
-        let written = origin_of(origin);
-        return policy
-            .places
-            .iter()
-            .find(|place| place.origin == written && place.lists_at(&grant.path_prefix))
-            .map(|_| Reach::OpenUploads {
-                path: grant.path_prefix.clone(),
-                key_heads: policy.keys.heads().to_vec(),
+    match operation.reaches {
+        Reaches::Keys => {
+            let place = find_place(origin, &grant.path_prefix, policy)?;
+            Ok(Reach::Keys {
+                path_prefix: grant.path_prefix.clone(),
+                root: place.root.clone().unwrap_or_default(),
             })
-            .ok_or_else(|| "open uploads are listed in the configured bucket only".to_owned());
+        }
+        Reaches::Root { prefix_key } => {
+            let written = origin_of(origin);
+            let mut places = policy.territory.places.iter();
+            if !places.any(|p| p.origin == written && p.is_root(&grant.path_prefix)) {
+                return Err("open uploads are listed in the configured bucket only".to_owned());
+            }
+            Ok(Reach::Root {
+                path: grant.path_prefix.clone(),
+                prefix_key,
+                key_heads: policy.territory.key_heads.clone(),
+            })
+        }
     }
-    let place = find_place(origin, &grant.path_prefix, policy)?;
-    Ok(Reach::Objects {
-        path_prefix: grant.path_prefix.clone(),
-        root: place.bucket.clone().unwrap_or_default(),
-    })
 }
 
 /// The policy's place that covers origin and path, or the sentence that says what the policy allows instead.
@@ -261,6 +287,7 @@ fn find_place<'a>(
 ) -> Result<&'a Place, String> {
     let written = origin_of(origin);
     let at_origin: Vec<&Place> = policy
+        .territory
         .places
         .iter()
         .filter(|p| p.origin == written)
@@ -268,7 +295,7 @@ fn find_place<'a>(
     if at_origin.is_empty() {
         return Err(format!(
             "the policy allows only {}; to allow another address, list it under `allow`: allow = [\"{written}/\"]",
-            summary(&policy.places)
+            summary(&policy.territory.places)
         ));
     }
     at_origin

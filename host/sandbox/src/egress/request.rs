@@ -7,7 +7,7 @@ use http::{HeaderMap, Method};
 use url::Url;
 
 use super::address::AddressRefused;
-use super::{Allowed, Grants, Reach, shortened, vocabulary};
+use super::{Allowed, Grants, Reach, pattern_covers, shortened};
 
 /// The part of a request that grants speak of.
 #[derive(Debug)]
@@ -100,19 +100,17 @@ impl Grants {
 impl Reach {
     fn covers(&self, url: &Url) -> bool {
         match self {
-            Reach::Objects { path_prefix, root } => {
+            Reach::Keys { path_prefix, root } => {
                 url.path().starts_with(path_prefix) && url.path().len() > root.len()
             }
-            Reach::OpenUploads { path, key_heads } => {
-                let is_own = |value: &str| {
-                    key_heads
-                        .iter()
-                        .any(|head| value.starts_with(head.as_str()))
-                };
-                url.path() == path
-                    && url
-                        .query_pairs()
-                        .any(|(k, v)| k == vocabulary::LISTING_PREFIX && is_own(&v))
+            Reach::Root {
+                path,
+                prefix_key,
+                key_heads,
+            } => {
+                let is_own = |value: &str| key_heads.iter().any(|head| value.starts_with(head));
+                let mut pairs = url.query_pairs();
+                url.path() == path && pairs.any(|(key, value)| key == *prefix_key && is_own(&value))
             }
         }
     }
@@ -126,7 +124,7 @@ fn foreign_header(allowed: &Allowed, headers: &HeaderMap) -> Option<String> {
             !allowed
                 .headers
                 .iter()
-                .any(|pattern| vocabulary::covers(pattern, name.as_str()))
+                .any(|pattern| pattern_covers(pattern, name.as_str()))
         })
         .map(|name| shortened(name.as_str()))
 }
@@ -160,7 +158,7 @@ fn parse_normal(text: &str) -> Result<Url, RequestRefused> {
 
 /// Scheme, host and port of a grant: a URL with nothing else.
 pub(super) fn parse_origin(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|e| format!("its origin is no URL: {e}"))?;
+    let url = Url::parse(text).map_err(|e| format!("its origin is not a URL: {e}"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err("its origin is neither http nor https".to_owned());
     }

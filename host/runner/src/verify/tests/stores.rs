@@ -8,7 +8,7 @@ use crate::target::Access;
 use batch_export_sandbox::contract::{Grant, SigningScope};
 use batch_export_sandbox::{CredentialSource, Credentials, Secret};
 use batch_export_sandbox::{Network, NetworkOptions};
-use batch_export_sandbox::{OperatorLists, Policy};
+use batch_export_sandbox::{OperatorLists, Policy, Protocol};
 
 pub const BUCKET: &str = "test-bucket";
 pub const MANIFEST: &str = "x/a_manifest.json";
@@ -56,7 +56,7 @@ pub fn client(plan: &Plan, endpoint: &str) -> Result<Store, Failure> {
             expires: None,
         }),
     };
-    let policy = Policy::with_head(&configuration, &lists, "x/a").expect("a policy");
+    let policy = Policy::with_head(Protocol::S3, &configuration, &lists, "x/a").expect("a policy");
     Store::new(plan, &policy, access)
 }
 

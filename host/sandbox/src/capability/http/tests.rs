@@ -13,6 +13,7 @@ mod echoes;
 mod rebinding;
 use crate::contract::Grant;
 use crate::egress::policy::{OperatorLists, Policy};
+use crate::egress::protocol::Protocol;
 
 /// Serves the same bytes to every request, then closes; passes on what it read.
 struct Server {
@@ -73,7 +74,7 @@ fn http_over(
         allow_private: allow_private.iter().map(|r| r.parse().unwrap()).collect(),
         ..OperatorLists::default()
     };
-    let policy = Policy::with_head(&configuration, &lists, "").unwrap();
+    let policy = Policy::with_head(Protocol::S3, &configuration, &lists, "").unwrap();
     let grant = |method: &str| Grant {
         operation: "Probe".into(),
         method: method.into(),
@@ -406,7 +407,7 @@ async fn a_server_of_plain_http_behind_https_is_named() {
         allow: Vec::new(),
         allow_private: vec![LOCAL.parse().unwrap()],
     };
-    let policy = Policy::with_head(&configuration, &lists, "").unwrap();
+    let policy = Policy::with_head(Protocol::S3, &configuration, &lists, "").unwrap();
     let http = Http::new(
         &Network::new(&NetworkOptions::default()).unwrap(),
         Grants::decide(&[grant], &[], &policy).unwrap(),

@@ -6,6 +6,7 @@ use super::*;
 use crate::contract::SigningScope;
 use crate::credentials::Secret;
 use crate::egress::policy::{OperatorLists, Policy};
+use crate::egress::protocol::Protocol;
 
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 
@@ -49,7 +50,7 @@ fn signer(server_date: ServerDate) -> Signer {
     let configuration = serde_json::json!({
         "bucket_name": "reports", "region": "eu-central-1", "prefix": "",
     });
-    let policy = Policy::with_head(&configuration, &OperatorLists::default(), "").unwrap();
+    let policy = Policy::with_head(Protocol::S3, &configuration, &OperatorLists::default(), "").unwrap();
     let scope = SigningScope {
         service: "s3".into(),
         region: "eu-central-1".into(),

@@ -7,6 +7,7 @@ mod requests;
 use serde_json::{Value, json};
 
 use super::policy::{OperatorLists, Policy};
+use super::protocol::Protocol;
 use super::*;
 
 fn configuration() -> Value {
@@ -29,7 +30,7 @@ fn grant(method: &str, origin: &str, path: &str, query: &[&str], headers: &[&str
 }
 
 fn decide(configuration: &Value, lists: &OperatorLists, grant: Grant) -> Result<Grants, String> {
-    let policy = Policy::with_head(configuration, lists, "exports/").unwrap();
+    let policy = Policy::with_head(Protocol::S3, configuration, lists, "exports/").unwrap();
     Grants::decide(&[grant], &[], &policy).map_err(|e| e.to_string())
 }
 

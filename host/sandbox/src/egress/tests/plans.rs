@@ -125,7 +125,7 @@ fn a_plan_for_another_place_or_purpose_is_refused_as_a_whole() {
             "/reports/exports/",
             &["acl"],
             &[],
-            "no request that an export needs",
+            "not a request that an export needs",
         ),
         (
             "GET",
@@ -133,7 +133,7 @@ fn a_plan_for_another_place_or_purpose_is_refused_as_a_whole() {
             "/reports/",
             &["policy"],
             &[],
-            "no request that an export needs",
+            "not a request that an export needs",
         ),
         (
             "PATCH",
@@ -141,7 +141,7 @@ fn a_plan_for_another_place_or_purpose_is_refused_as_a_whole() {
             "/reports/exports/",
             &[],
             &[],
-            "no request that an export needs",
+            "not a request that an export needs",
         ),
         (
             "PUT",
@@ -211,7 +211,7 @@ fn decide_for_run(
     lists: &OperatorLists,
     asked: Grant,
 ) -> Result<Grants, String> {
-    let policy = Policy::for_run(configuration, lists, &run()).map_err(|e| e.to_string())?;
+    let policy = Policy::for_run(Protocol::S3, configuration, lists, &run()).map_err(|e| e.to_string())?;
     Grants::decide(&[asked], &[], &policy).map_err(|e| e.to_string())
 }
 
@@ -220,7 +220,7 @@ fn places_follow_from_endpoint_bucket_prefix_and_interval() {
     let aws = |bucket: &str, region: &str, prefix: &str| json!({"bucket_name": bucket, "region": region, "prefix": prefix});
     let mut styled = configuration();
     styled["use_virtual_style_addressing"] = json!(true);
-    let own = |folder: &str| format!("{folder}{}", policy::encoded(STEM));
+    let own = |folder: &str| format!("{folder}{}", Protocol::S3.path_of(STEM));
     let cases = [
         (
             configuration(),
@@ -253,7 +253,7 @@ fn places_follow_from_endpoint_bucket_prefix_and_interval() {
             STORE,
             format!(
                 "/reports/exports/events/{}",
-                policy::encoded("2023-07-28T01:00:00+00:00-2023-07-28T02:00:00+00:00")
+                Protocol::S3.path_of("2023-07-28T01:00:00+00:00-2023-07-28T02:00:00+00:00")
             ),
             false,
         ),
@@ -388,7 +388,7 @@ fn a_bucket_in_the_endpoints_host_is_seen() {
             "bucket_name": bucket, "region": "r", "prefix": "", "endpoint_url": endpoint,
             "use_virtual_style_addressing": virtual_style,
         });
-        Policy::for_run(&configuration, lists, &run())
+        Policy::for_run(Protocol::S3, &configuration, lists, &run())
             .err()
             .map(|e| e.to_string())
     };
@@ -446,7 +446,7 @@ fn a_configuration_cannot_smuggle_another_host_in() {
     for (field, value) in cases {
         let mut configuration = configuration();
         configuration[field] = json!(value);
-        match Policy::for_run(&configuration, &OperatorLists::default(), &run()) {
+        match Policy::for_run(Protocol::S3, &configuration, &OperatorLists::default(), &run()) {
             Err(PolicyError::Field { field: named, .. }) => assert_eq!(named, field),
             other => panic!("{field} = {value}: {other:?}"),
         }
@@ -455,7 +455,7 @@ fn a_configuration_cannot_smuggle_another_host_in() {
 
 #[test]
 fn signing_is_for_the_configured_region_and_s3() {
-    let policy = Policy::for_run(&configuration(), &OperatorLists::default(), &run()).unwrap();
+    let policy = Policy::for_run(Protocol::S3, &configuration(), &OperatorLists::default(), &run()).unwrap();
     let scope = |service: &str, region: &str| SigningScope {
         service: service.to_owned(),
         region: region.to_owned(),

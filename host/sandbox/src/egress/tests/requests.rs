@@ -6,7 +6,7 @@ use super::*;
 
 fn granted() -> Grants {
     let policy =
-        Policy::with_head(&configuration(), &OperatorLists::default(), "exports/").unwrap();
+        Policy::with_head(Protocol::S3, &configuration(), &OperatorLists::default(), "exports/").unwrap();
     let meta = &["content-type", "x-amz-meta-*"];
     let grants = [
         grant("PUT", STORE, "/reports/exports/", &[], meta),

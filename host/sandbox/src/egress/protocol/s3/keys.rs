@@ -16,14 +16,14 @@ const HIDDEN: &str = "_";
 
 /// The keys of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunKeys {
+pub(super) struct RunKeys {
     /// What every key of the run begins with: folder and `<start>-<end>`, plain and hidden.
     heads: [String; 2],
 }
 
 impl RunKeys {
     /// From the operator's prefix and key style. The error says what is wrong with the prefix or the interval.
-    pub fn of(configuration: &Value, run: &Run) -> Result<Self, String> {
+    pub(super) fn of(configuration: &Value, run: &Run) -> Result<Self, String> {
         let text = |field: &str| configuration.get(field).and_then(Value::as_str);
         let times = Times::of(&run.interval, text("key_style") == Some("compact"))?;
         let rendered = rendered(text("prefix").unwrap_or_default(), &times, &run.model)?;
@@ -38,14 +38,8 @@ impl RunKeys {
         })
     }
 
-    pub(super) fn beginning_with(head: &str) -> Self {
-        RunKeys {
-            heads: [head.to_owned(), head.to_owned()],
-        }
-    }
-
     /// What the run's keys begin with.
-    pub fn heads(&self) -> &[String] {
+    pub(super) fn heads(&self) -> &[String] {
         &self.heads
     }
 }
