@@ -91,10 +91,8 @@ impl Scene {
         let network = Network::new(&NetworkOptions::default()).expect("a network");
         // Tests are processes of their own: without a cache each would compile the component anew.
         let folder = program::cache().join("batch-export");
-        let options = SandboxOptions {
-            compile_cache: CompileCache::Folder(folder),
-            ..SandboxOptions::default()
-        };
+        let mut options = SandboxOptions::default();
+        options.compile_cache = CompileCache::Folder(folder);
         let sandbox =
             Sandbox::new(&options, Handle::current(), network.clone()).expect("a sandbox");
         Scene {
@@ -146,10 +144,8 @@ impl Scene {
     /// What an operator who uses this store allows a run.
     pub fn policy(&self, configuration: &Value, run: &Run) -> Result<Policy, String> {
         let rules = self.allow_private.iter();
-        let lists = OperatorLists {
-            allow: Vec::new(),
-            allow_private: rules.map(|rule| rule.parse().expect("a rule")).collect(),
-        };
+        let mut lists = OperatorLists::default();
+        lists.allow_private = rules.map(|rule| rule.parse().expect("a rule")).collect();
         Policy::for_run(Protocol::S3, configuration, &lists, run).map_err(|error| error.to_string())
     }
 
@@ -284,19 +280,15 @@ impl Scene {
         let grants = Grants::decide(&plan.grants, &plan.signing, &policy)
             .map_err(|error| error.to_string())?;
         let lines = Arc::clone(log);
-        let capabilities = Capabilities {
-            grants,
-            network: self.network.clone(),
-            credentials: CredentialSource::Static(self.credentials.clone()),
-            journal,
-            log: Arc::new(move |level, line: &str| {
+        let credentials = CredentialSource::Static(self.credentials.clone());
+        let capabilities = Capabilities::new(grants, &self.network, credentials, journal).with_log(
+            Arc::new(move |level, line: &str| {
                 lines
                     .lock()
                     .expect("the log")
                     .push((level, line.to_owned()));
             }),
-            observer: None,
-        };
+        );
         plugin
             .start(run.clone(), &text, capabilities, limits)
             .map_err(|error| error.to_string())

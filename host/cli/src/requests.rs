@@ -63,6 +63,7 @@ impl Requests {
                     state.failed(format!("{what}: {error}"), now);
                 }
             }
+            _ => {}
         }
     }
 

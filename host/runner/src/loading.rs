@@ -73,18 +73,12 @@ pub async fn load(
     let failed = |error| Failure::load(&component.name, error);
     examine(&component.bytes).map_err(failed)?;
     let (place, problem) = Place::find();
-    let compile_cache = match place.folder() {
+    let mut options = SandboxOptions::default();
+    options.compile_cache = match place.folder() {
         Some(folder) => CompileCache::Folder(folder.path().to_path_buf()),
         None => CompileCache::Off,
     };
-    let sandbox = Sandbox::new(
-        &SandboxOptions {
-            compile_cache,
-            ..SandboxOptions::default()
-        },
-        Handle::current(),
-        network,
-    )?;
+    let sandbox = Sandbox::new(&options, Handle::current(), network)?;
     let bytes: Arc<[u8]> = Arc::from(&*component.bytes);
     let key = compile_key(&sandbox, &bytes);
     let is_known = place.folder().is_some_and(|folder| folder.knows(&key));

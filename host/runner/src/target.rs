@@ -209,7 +209,7 @@ impl Target {
     /// Decides with which network and credentials sessions work. Sends nothing.
     pub fn access(&self) -> Result<Access, Failure> {
         let destination = &self.destination;
-        let network = Network::new(&destination.network)?;
+        let network = self.plugin.sandbox().network(&destination.network)?;
         let credentials = match &destination.credentials {
             CredentialSettings::Keys(keys) => CredentialSource::Static(keys.clone()),
             CredentialSettings::Host(options) => {
@@ -290,14 +290,13 @@ impl Target {
         journal: Box<dyn Journal>,
         listener: &Listener<'_>,
     ) -> Result<Session, Failure> {
-        let capabilities = Capabilities {
-            grants: self.decided(plan, &self.policy(run)?)?,
-            network: access.network.clone(),
-            credentials: access.credentials.clone(),
-            journal,
-            log: listener.log.clone(),
-            observer: listener.requests.clone(),
-        };
+        let grants = self.decided(plan, &self.policy(run)?)?;
+        let credentials = access.credentials.clone();
+        let mut capabilities = Capabilities::new(grants, &access.network, credentials, journal)
+            .with_log(listener.log.clone());
+        if let Some(observer) = &listener.requests {
+            capabilities = capabilities.with_observer(observer.clone());
+        }
         Ok(self.plugin.start(
             run.clone(),
             &self.configuration,

@@ -1,5 +1,5 @@
 //! The smallest host: loads the destination component, supplies one batch, and lands a file in a test store that
-//! verifies signatures. Every import gets its capability in `capabilities`; nothing else reaches the plugin.
+//! verifies signatures. Every import gets its capability from `Capabilities`; nothing else reaches the plugin.
 //!
 //! `cargo xtask build && cargo run -p batch-export-sandbox --example embed`
 
@@ -74,19 +74,13 @@ pub async fn export(component: &Path) -> Result<Landed, Box<dyn Error>> {
 
     // Plan, then grant: what the plan asks for, as far as the operator's policy allows it to this very run.
     let plan = plugin.plan(&configuration.to_string(), &run).await?;
-    let operator = OperatorLists {
-        allow_private: vec![store.address().to_string().parse()?],
-        ..OperatorLists::default()
-    };
+    let mut operator = OperatorLists::default();
+    operator.allow_private = vec![store.address().to_string().parse()?];
     let policy = Policy::for_run(Protocol::S3, &configuration, &operator, &run)?;
-    let capabilities = Capabilities {
-        grants: Grants::decide(&plan.grants, &plan.signing, &policy)?,
-        network,
-        credentials: credentials()?,
-        journal: Box::new(MemoryJournal::default()),
-        log: Arc::new(|level, line| eprintln!("{level:?}: {line}")),
-        observer: None,
-    };
+    let grants = Grants::decide(&plan.grants, &plan.signing, &policy)?;
+    let journal = Box::new(MemoryJournal::default());
+    let capabilities = Capabilities::new(grants, &network, credentials()?, journal)
+        .with_log(Arc::new(|level, line| eprintln!("{level:?}: {line}")));
 
     // One instance, on a thread of its own, for this run.
     let session = plugin.start(

@@ -2,6 +2,7 @@
 
 #![allow(
     missing_docs,
+    unreachable_pub,
     unsafe_code,
     reason = "generated from the contract, which documents every item: the canonical ABI"
 )]

@@ -8,6 +8,7 @@ use batch_export_system::explain::{Explain, divided};
 
 /// Why bytes are not a plugin that this host can run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum LoadError {
     /// The bytes do not begin like WebAssembly.
     #[error(
@@ -91,6 +92,7 @@ fn list(names: &[String]) -> String {
 
 /// Why a sandbox could not be made.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SandboxError {
     /// wasmtime refused its settings, or the machine lacks something that it needs.
     #[error("the WebAssembly engine cannot start on this machine: {0}")]
@@ -118,6 +120,7 @@ pub enum CallError {
 
 /// How an instance ended before its time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Crash {
     /// Memory growth was refused, and the guest could not go on.
     #[error(

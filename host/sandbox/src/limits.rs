@@ -8,6 +8,7 @@ const GIB: u64 = 1 << 30;
 
 /// Limits of one run. `Default` is what the host uses unless its operator says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Linear memory of the guest. 512 MiB is what the S3 destination says its largest settings need; usual ones stay
     /// below 128.
@@ -40,6 +41,7 @@ pub struct Limits {
 
 /// Limits of the `http` capability.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HttpLimits {
     /// Bytes of one payload and so of one request body. Parts are at most 32 MiB; twice that leaves room.
     pub payload_bytes: usize,

@@ -7,6 +7,7 @@ mod tests;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use batch_export_system::Budget;
 use sha2::{Digest, Sha256};
@@ -17,20 +18,21 @@ use wasmtime::{Cache, CacheConfig, Config, Engine};
 use crate::bindings::{Destination, DestinationPre};
 use crate::cache::CacheFolder;
 use crate::capability::Capabilities;
-use crate::capability::log::{self, LogSink};
-use crate::capability::network::Network;
+use crate::capability::network::{Network, NetworkError, NetworkOptions};
 use crate::clock::TICK;
 use crate::contract::{Description, Interval, PACKAGE, Plan, Run, VERSION};
 use crate::examine::examine;
 use crate::failed::{CallError, LoadError, SandboxError};
 use crate::imports::State;
 use crate::limits::{GUEST_STACK_BYTES, MEMORY_BYTES};
+use crate::recent::Recent;
 use crate::session::{Session, Start};
 
 use crate::limits::Limits;
 
 /// Where compiled components are kept between processes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CompileCache {
     /// `batch-export` in the user's cache folder (`~/.cache` on Linux, or what `XDG_CACHE_HOME` says).
     #[default]
@@ -43,6 +45,7 @@ pub enum CompileCache {
 
 /// How a sandbox is made.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct SandboxOptions {
     /// Where compiled components are kept.
     pub compile_cache: CompileCache,
@@ -67,22 +70,33 @@ pub struct Sandbox {
     network: Network,
     cache_problem: Option<Arc<str>>,
     memory: Arc<Budget>,
+    /// By digest.
+    components: Recent<Arc<str>, Arc<Loaded>>,
+    networks: Recent<(NetworkOptions, Option<SystemTime>), Network>,
     _ticker: Arc<Ticker>,
 }
+
+/// Components that are kept in memory, and networks: a host has a few of each, and a compiled component takes tens of
+/// MiB.
+const KEPT: usize = 16;
 
 /// A component that keeps to the contract, compiled and linked. Cheap to clone.
 #[derive(Clone)]
 pub struct Plugin {
     sandbox: Sandbox,
+    loaded: Arc<Loaded>,
+}
+
+struct Loaded {
     pre: DestinationPre<State>,
     digest: Arc<str>,
-    imports: Arc<[String]>,
+    imports: Vec<String>,
 }
 
 impl fmt::Debug for Plugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Plugin")
-            .field("digest", &self.digest)
+            .field("digest", &self.loaded.digest)
             .finish_non_exhaustive()
     }
 }
@@ -103,6 +117,8 @@ impl Sandbox {
             network,
             cache_problem: cache_problem.map(Arc::from),
             memory: Budget::new(options.memory_bytes),
+            components: Recent::new(KEPT),
+            networks: Recent::new(KEPT),
             _ticker: Arc::new(ticker),
         })
     }
@@ -118,9 +134,30 @@ impl Sandbox {
         &self.memory
     }
 
-    /// Compile and link a component. Takes seconds for a large one that the compile cache does not know yet, on the
-    /// calling thread; what is no plugin, and what would take much longer, is refused before.
+    /// Returns the network with these options: the same for all who ask, until the CA file changes. Of networks that
+    /// were not asked for lately a new one is made.
+    pub fn network(&self, options: &NetworkOptions) -> Result<Network, NetworkError> {
+        let changed = options.ca_file.as_ref();
+        let changed = changed.and_then(|path| std::fs::metadata(path).ok()?.modified().ok());
+        self.networks
+            .get_or_make((options.clone(), changed), || Network::new(options))
+    }
+
+    /// Compiles and links a component, or returns the plugin that the same bytes gave before. Takes seconds for a large
+    /// one that the compile cache does not know yet, on the calling thread; what is not a plugin, and what would take
+    /// much longer, is refused before.
     pub fn load(&self, bytes: &[u8]) -> Result<Plugin, LoadError> {
+        let digest: Arc<str> = hex(&Sha256::digest(bytes)).into();
+        let loaded = self
+            .components
+            .get_or_make(Arc::clone(&digest), || self.compile(bytes, digest))?;
+        Ok(Plugin {
+            sandbox: self.clone(),
+            loaded,
+        })
+    }
+
+    fn compile(&self, bytes: &[u8], digest: Arc<str>) -> Result<Arc<Loaded>, LoadError> {
         examine(bytes)?;
         let component = Component::from_binary(&self.engine, bytes).map_err(|e| invalid(&e))?;
         let kind = component.component_type();
@@ -136,19 +173,18 @@ impl Sandbox {
             .instantiate_pre(&component)
             .and_then(DestinationPre::new)
             .map_err(mismatch)?;
-        Ok(Plugin {
-            sandbox: self.clone(),
+        Ok(Arc::new(Loaded {
             pre,
-            digest: hex(&Sha256::digest(bytes)).into(),
-            imports: imports.into(),
-        })
+            digest,
+            imports,
+        }))
     }
 }
 
 impl Plugin {
     /// SHA-256 of the component's bytes, in hexadecimal.
     pub fn digest(&self) -> &str {
-        &self.digest
+        &self.loaded.digest
     }
 
     /// The sandbox that it runs in.
@@ -158,7 +194,7 @@ impl Plugin {
 
     /// The component's imports by their full names, such as `batch-export:destination/http@0.1.0`.
     pub fn imports(&self) -> &[String] {
-        &self.imports
+        &self.loaded.imports
     }
 
     /// What the plugin is. Runs in a fresh instance without any grant.
@@ -173,15 +209,13 @@ impl Plugin {
                 end_micros: 0,
             },
         };
-        self.pure(run, "", log::discard())?.describe().await
+        self.pure(run, "")?.describe().await
     }
 
     /// What a run with this configuration (a JSON object, as text) will do. Runs in a fresh instance without any
     /// grant; its log lines are dropped.
     pub async fn plan(&self, configuration: &str, run: &Run) -> Result<Plan, CallError> {
-        self.pure(run.clone(), configuration, log::discard())?
-            .plan()
-            .await
+        self.pure(run.clone(), configuration)?.plan().await
     }
 
     /// A fresh instance on a thread of its own, for one run. Nothing of the guest has run when this returns.
@@ -194,9 +228,9 @@ impl Plugin {
     ) -> Result<Session, CallError> {
         Session::start(Start {
             engine: &self.sandbox.engine,
-            plugin: self.pre.clone(),
+            plugin: self.loaded.pre.clone(),
             runtime: self.sandbox.runtime.clone(),
-            run: crate::convert::run(run, &self.digest),
+            run: crate::convert::run(run, &self.loaded.digest),
             configuration: configuration.into(),
             capabilities,
             limits,
@@ -204,8 +238,8 @@ impl Plugin {
         })
     }
 
-    fn pure(&self, run: Run, configuration: &str, log: LogSink) -> Result<Session, CallError> {
-        let capabilities = Capabilities::none(&self.sandbox.network, log);
+    fn pure(&self, run: Run, configuration: &str) -> Result<Session, CallError> {
+        let capabilities = Capabilities::none(&self.sandbox.network);
         self.start(run, configuration, capabilities, Limits::pure())
     }
 }

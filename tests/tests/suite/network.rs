@@ -215,11 +215,9 @@ async fn a_proxy_tunnels_tls_and_sees_nothing_of_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let ca_file = folder.path().join("authority.pem");
     std::fs::write(&ca_file, scene.store.ca_pem().expect("an authority")).expect("written");
-    let options = NetworkOptions {
-        ca_file: Some(ca_file),
-        proxy: Some(Secret::new(format!("http://{}", proxy.address))),
-        no_proxy: None,
-    };
+    let mut options = NetworkOptions::default();
+    options.ca_file = Some(ca_file);
+    options.proxy = Some(Secret::new(format!("http://{}", proxy.address)));
     scene.network = Network::new(&options).expect("a network");
     let outcome = export_to(&scene, &scene.store.endpoint()).await;
     assert_eq!(outcome.report().rows_exported, ROWS);

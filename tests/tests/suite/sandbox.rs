@@ -13,12 +13,10 @@ use serde_json::{Value, json};
 /// Small enough that an attack meets them soon, large enough that an honest guest needs a hundredth. Time is as in
 /// production: however busy the machine is, what ends an attack is the limit that it attacks.
 pub(crate) fn tight() -> Limits {
-    let mut limits = Limits {
-        guest_memory_bytes: 256 << 20,
-        notes: 50,
-        log_lines: 20,
-        ..Limits::default()
-    };
+    let mut limits = Limits::default();
+    limits.guest_memory_bytes = 256 << 20;
+    limits.notes = 50;
+    limits.log_lines = 20;
     limits.http.requests = 500;
     limits.http.exchanges_open = 100;
     limits
@@ -26,11 +24,10 @@ pub(crate) fn tight() -> Limits {
 
 /// For what never ends by itself.
 fn hasty() -> Limits {
-    Limits {
-        compute_time_per_call: Duration::from_secs(1),
-        waiting_time_per_call: Duration::from_secs(2),
-        ..tight()
-    }
+    let mut limits = tight();
+    limits.compute_time_per_call = Duration::from_secs(1);
+    limits.waiting_time_per_call = Duration::from_secs(2);
+    limits
 }
 
 /// The rows that the honest guest reports; it never looks at them.
@@ -422,10 +419,8 @@ async fn sixty_four_hostile_instances_leave_four_honest_ones_alone() {
             let mut configuration = attack(&scene, name);
             configuration["prefix"] = json!(format!("run-{number}/"));
             // What loops must end; who is honest may be slow beside so many.
-            let limits = Limits {
-                guest_memory_bytes: 16 << 20,
-                ..if honest { tight() } else { hasty() }
-            };
+            let mut limits = if honest { tight() } else { hasty() };
+            limits.guest_memory_bytes = 16 << 20;
             let outcome = scene
                 .run(&plugin, &configuration, &Messages::opaque(), limits)
                 .await;

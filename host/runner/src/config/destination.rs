@@ -423,15 +423,13 @@ fn read_egress(folder: &Path, destination: &mut Section<'_>) -> (OperatorLists, 
     let Some(mut section) = destination.section("egress") else {
         return (OperatorLists::default(), NetworkOptions::default());
     };
-    let lists = OperatorLists {
-        allow: section.list("allow", parsed),
-        allow_private: section.list("allow_private", parsed),
-    };
-    let network = NetworkOptions {
-        ca_file: section.text("ca_file").map(|(_, path)| folder.join(path)),
-        proxy: section.parsed("proxy", proxy),
-        no_proxy: section.text("no_proxy").map(|(_, hosts)| hosts),
-    };
+    let mut lists = OperatorLists::default();
+    lists.allow = section.list("allow", parsed);
+    lists.allow_private = section.list("allow_private", parsed);
+    let mut network = NetworkOptions::default();
+    network.ca_file = section.text("ca_file").map(|(_, path)| folder.join(path));
+    network.proxy = section.parsed("proxy", proxy);
+    network.no_proxy = section.text("no_proxy").map(|(_, hosts)| hosts);
     section.finish();
     (lists, network)
 }

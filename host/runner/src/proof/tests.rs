@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::*;
-use batch_export_sandbox::{OperatorLists, Protocol};
 use batch_export_sandbox::contract::{Interval, Run};
+use batch_export_sandbox::{OperatorLists, Protocol};
 
 const STEM: &str = "x/2023-07-28T00:00:00+00:00-2023-07-28T01:00:00+00:00";
 
@@ -26,7 +26,13 @@ fn policy_that(never_overwrites: bool) -> Policy {
             end_micros: 1_690_506_000_000_000,
         },
     };
-    Policy::for_run(Protocol::S3, &configuration, &OperatorLists::default(), &run).expect("a policy")
+    Policy::for_run(
+        Protocol::S3,
+        &configuration,
+        &OperatorLists::default(),
+        &run,
+    )
+    .expect("a policy")
 }
 
 fn plan(keys: &[&str], manifest: Option<&str>) -> Plan {

@@ -7,7 +7,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Serialize;
 use tokio::runtime::Handle;
-use tokio::sync::Mutex;
 use url::Url;
 
 use super::sign::{self, Unsigned};
@@ -15,11 +14,8 @@ use crate::failure::Failure;
 use crate::target::Access;
 use batch_export_sandbox::Grants;
 use batch_export_sandbox::contract::Plan;
-use batch_export_sandbox::{Http, Opened, Redactor, Request, TransportError};
-use batch_export_sandbox::{HttpLimits, MEMORY_BYTES};
-use batch_export_sandbox::{Policy, Reading};
-use batch_export_sandbox::{Refresh, Signer};
-use batch_export_system::Budget;
+use batch_export_sandbox::{HostRequests, Opened, Redactor, Request, TransportError};
+use batch_export_sandbox::{Policy, Reading, Refresh};
 use batch_export_system::explain::Explain;
 
 /// Requests for one object, the first included: a store that is briefly busy is no fault of the export's.
@@ -108,8 +104,7 @@ pub struct ObjectHead {
 
 /// Reads objects of one run.
 pub struct Store {
-    http: Http,
-    signer: Mutex<Signer>,
+    requests: HostRequests,
     reading: Reading,
     /// Host and, unless it is the scheme's own, port.
     host: String,
@@ -131,24 +126,14 @@ impl Store {
         let scopes = std::slice::from_ref(&reading.scope);
         let grants = Grants::decide(&reading.grants, scopes, policy)?;
         let origin = Url::parse(&reading.origin).map_err(|_| StoreError::NoAddress)?;
-        let http = Http::new(
+        let requests = HostRequests::new(
             &access.network,
-            grants.clone(),
-            HttpLimits::default(),
-            Handle::current(),
-            // Answers are read piece by piece into a file, so hardly anything is held.
-            Budget::new(MEMORY_BYTES),
-            None,
-        )?;
-        let signer = Signer::new(
-            access.credentials,
             grants,
-            http.server_date(),
-            http.redactor(),
-        );
+            access.credentials,
+            Handle::current(),
+        )?;
         Ok(Store {
-            http,
-            signer: Mutex::new(signer),
+            requests,
             host: origin.authority().to_owned(),
             reading,
             asks_for_checksum: super::setting(plan, "checksum") != Some("none"),
@@ -157,7 +142,7 @@ impl Store {
 
     /// Hides secrets in texts that quote what an object holds; what the store itself says is hidden already.
     pub fn redactor(&self) -> Redactor {
-        self.http.redactor()
+        self.requests.redactor()
     }
 
     /// What the store says of an object; `None` when there is none.
@@ -201,14 +186,8 @@ impl Store {
             message,
         };
         let scoped = self
-            .signer
-            .lock()
-            .await
-            .scoped_key(
-                &self.reading.scope.service,
-                &self.reading.scope.region,
-                refresh,
-            )
+            .requests
+            .scoped_key(&self.reading.scope, refresh)
             .await
             .map_err(|error| signing(error.to_string()))?;
         let path = self.reading.path(key);
@@ -241,18 +220,22 @@ impl Store {
             timeout: SILENCE_LIMIT,
         };
         let key_of = || key.to_owned();
-        let response = self.http.open(request).await.map_err(|error| match error {
-            TransportError::Forbidden(message) | TransportError::Tls(message) => {
-                StoreError::NotSent {
-                    key: key_of(),
-                    message,
+        let response = self
+            .requests
+            .send(request)
+            .await
+            .map_err(|error| match error {
+                TransportError::Forbidden(message) | TransportError::Tls(message) => {
+                    StoreError::NotSent {
+                        key: key_of(),
+                        message,
+                    }
                 }
-            }
-            error => StoreError::Unreachable {
-                key: key_of(),
-                message: error.to_string(),
-            },
-        })?;
+                error => StoreError::Unreachable {
+                    key: key_of(),
+                    message: error.to_string(),
+                },
+            })?;
         let answer = Answer {
             head: head_of(&response),
             key: key.to_owned(),

@@ -1,13 +1,14 @@
 //! What a session is given, one module per WIT import. A capability knows nothing of wasmtime's store: the sandbox
 //! translates between the bindings and these types.
 
-pub mod http;
-pub mod journal;
-pub mod log;
-pub mod network;
-pub mod redact;
+pub(crate) mod host;
+pub(crate) mod http;
+pub(crate) mod journal;
+pub(crate) mod log;
+pub(crate) mod network;
+pub(crate) mod redact;
 mod resolve;
-pub mod signer;
+pub(crate) mod signer;
 
 use crate::credentials::CredentialSource;
 use crate::egress::Grants;
@@ -17,30 +18,52 @@ use network::Network;
 
 /// Everything that a session may use. Nothing else of the host reaches the plugin.
 pub struct Capabilities {
-    /// What it may send and sign.
-    pub grants: Grants,
-    /// TLS and proxy settings that its requests are carried with.
-    pub network: Network,
-    /// Where its signing keys come from.
-    pub credentials: CredentialSource,
-    /// Where its notes are kept.
-    pub journal: Box<dyn Journal>,
-    /// Where its log lines go.
-    pub log: LogSink,
-    /// Told of each request when it leaves and when it is answered.
-    pub observer: Option<http::Observer>,
+    pub(crate) grants: Grants,
+    pub(crate) network: Network,
+    pub(crate) credentials: CredentialSource,
+    pub(crate) journal: Box<dyn Journal>,
+    pub(crate) log: LogSink,
+    pub(crate) observer: Option<http::Observer>,
 }
 
 impl Capabilities {
-    /// No request, no key, no note; log lines go to `log`. What the pure exports get.
-    pub fn none(network: &Network, log: LogSink) -> Self {
+    /// What every run needs: what it may send and sign, TLS and proxy settings that its requests are carried with,
+    /// where its signing keys come from, and where its notes are kept. Its log lines are dropped and nobody observes
+    /// its requests, unless a setter says otherwise.
+    pub fn new(
+        grants: Grants,
+        network: &Network,
+        credentials: CredentialSource,
+        journal: Box<dyn Journal>,
+    ) -> Self {
         Capabilities {
-            grants: Grants::none(),
+            grants,
             network: network.clone(),
-            credentials: CredentialSource::None,
-            journal: Box::new(MemoryJournal::default()),
-            log,
+            credentials,
+            journal,
+            log: log::discard(),
             observer: None,
+        }
+    }
+
+    /// No request, no key and no note: what the pure exports get.
+    pub fn none(network: &Network) -> Self {
+        let journal = Box::new(MemoryJournal::default());
+        Capabilities::new(Grants::none(), network, CredentialSource::None, journal)
+    }
+
+    /// Where its log lines go.
+    #[must_use]
+    pub fn with_log(self, log: LogSink) -> Self {
+        Capabilities { log, ..self }
+    }
+
+    /// Who is told of each request when it leaves and when its response or error is there.
+    #[must_use]
+    pub fn with_observer(self, observer: http::Observer) -> Self {
+        Capabilities {
+            observer: Some(observer),
+            ..self
         }
     }
 }

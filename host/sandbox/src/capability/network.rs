@@ -27,7 +27,8 @@ const METADATA_ADDRESSES: &str = "localhost,127.0.0.0/8,::1,169.254.0.0/16,fe80:
 
 /// TLS and proxy settings. Of the environment, only the variables count that say where the system's certificates are
 /// (`SSL_CERT_FILE`, `SSL_CERT_DIR`), as with OpenSSL, Go and curl; those of proxies have no effect.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NetworkOptions {
     /// PEM file with certificates to trust besides the system's.
     pub ca_file: Option<PathBuf>,
@@ -39,6 +40,7 @@ pub struct NetworkOptions {
 
 /// Why network settings cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NetworkError {
     /// The CA file.
     #[error("the CA file {}: {message}; give a PEM file with `-----BEGIN CERTIFICATE-----`", .path.display())]

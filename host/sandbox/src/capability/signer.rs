@@ -88,7 +88,7 @@ impl From<CredentialError> for SignerError {
 type Scope = (String, String, String);
 
 /// One session's signer.
-pub struct Signer {
+pub(crate) struct Signer {
     source: CredentialSource,
     grants: Grants,
     credentials: Option<Credentials>,
@@ -104,7 +104,7 @@ pub struct Signer {
 
 impl Signer {
     /// A signer for the requests of one [`Http`](super::http::Http), from which the clock and the redactor come.
-    pub fn new(
+    pub(crate) fn new(
         source: CredentialSource,
         grants: Grants,
         server_date: ServerDate,
@@ -127,7 +127,7 @@ impl Signer {
     }
 
     /// The key to sign the next request with.
-    pub async fn scoped_key(
+    pub(crate) async fn scoped_key(
         &mut self,
         service: &str,
         region: &str,

@@ -112,7 +112,7 @@ static BLOCKS: LazyLock<Vec<Special>> = LazyLock::new(|| {
 
 /// What the operator allows beyond the public Internet. The default allows nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AddressPolicy {
+pub(crate) struct AddressPolicy {
     allowed: Vec<PrivateRule>,
 }
 
@@ -256,13 +256,18 @@ impl PrivateRule {
 
 impl AddressPolicy {
     /// Public addresses, and what these rules name.
-    pub fn new(allowed: Vec<PrivateRule>) -> Self {
+    pub(crate) fn new(allowed: Vec<PrivateRule>) -> Self {
         AddressPolicy { allowed }
     }
 
     /// Whether a host may be reached at an address that it resolved to. `host` is as it stands in the URL. An address
     /// is judged as it is and as every IPv4 address that a router on the way may find inside it.
-    pub fn check(&self, host: &str, port: u16, address: IpAddr) -> Result<(), AddressRefused> {
+    pub(crate) fn check(
+        &self,
+        host: &str,
+        port: u16,
+        address: IpAddr,
+    ) -> Result<(), AddressRefused> {
         for meant in readings(address) {
             let Some(special) = special(meant) else {
                 continue;
@@ -286,7 +291,7 @@ impl AddressPolicy {
 
     /// The same for a URL whose host is an IP address, or a name that always means one: those bypass every resolver,
     /// and a proxy resolves names itself.
-    pub fn check_literal(&self, url: &Url) -> Result<(), AddressRefused> {
+    pub(crate) fn check_literal(&self, url: &Url) -> Result<(), AddressRefused> {
         let host = url.host_str().unwrap_or_default();
         let address = match url.host() {
             Some(Host::Ipv4(address)) => IpAddr::V4(address),

@@ -1,9 +1,9 @@
 //! What a run may send: the plan's grants intersected once with the operator's policy, then enforced on every
 //! request. Opens no connection and resolves no name; `capability::http` asks here before a byte leaves.
 
-pub mod address;
-pub mod policy;
-pub mod protocol;
+pub(crate) mod address;
+pub(crate) mod policy;
+pub(crate) mod protocol;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -18,15 +18,15 @@ use address::{AddressPolicy, AddressRefused};
 use batch_export_system::terminal::is_harmful;
 use policy::{Place, Policy};
 use protocol::{Operation, Reaches};
-pub use request::RequestHead;
+pub(crate) use request::RequestHead;
 use request::origin_of;
 
 /// Most grants in a plan: the S3 destination asks for a dozen kinds of request, each on one or two prefixes.
-pub const GRANTS_LIMIT: usize = 64;
+const GRANTS_LIMIT: usize = 64;
 /// Most bytes of one text in a grant: a key of 1,024 bytes, each percent-encoded, and a bucket before it.
-pub const GRANT_TEXT_LIMIT_BYTES: usize = 4 << 10;
+const GRANT_TEXT_LIMIT_BYTES: usize = 4 << 10;
 /// Most query keys or header patterns in one grant; S3 knows fewer that a write may carry.
-pub const GRANT_NAMES_LIMIT: usize = 64;
+const GRANT_NAMES_LIMIT: usize = 64;
 
 /// What a run may send, decided once. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -63,6 +63,7 @@ enum Reach {
 
 /// A grant that the operator's policy does not cover, with the rule that refused it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum GrantRefused {
     /// The plan asks for something that no request of an export needs, or in a form that cannot be enforced.
     #[error("the plugin's plan asks for {operation} ({method} {target}): {rule}")]
@@ -101,7 +102,7 @@ pub enum GrantRefused {
 
 impl Grants {
     /// No request and no key: what the pure exports get.
-    pub fn none() -> Self {
+    pub(crate) fn none() -> Self {
         Grants {
             allowed: Arc::new([]),
             scopes: Arc::new([]),
@@ -148,24 +149,24 @@ impl Grants {
     }
 
     /// Whether the run may sign in this scope.
-    pub fn may_sign(&self, service: &str, region: &str) -> bool {
+    pub(crate) fn may_sign(&self, service: &str, region: &str) -> bool {
         self.scopes
             .iter()
             .any(|s| s.service == service && s.region == region)
     }
 
     /// The scopes in which the run may sign.
-    pub fn scopes(&self) -> &[SigningScope] {
+    pub(crate) fn scopes(&self) -> &[SigningScope] {
         &self.scopes
     }
 
     /// Which addresses a granted name may resolve to.
-    pub fn addresses(&self) -> &Arc<AddressPolicy> {
+    pub(crate) fn addresses(&self) -> &Arc<AddressPolicy> {
         &self.addresses
     }
 
     /// The granted hosts with the ports at which they may be reached.
-    pub fn hosts(&self) -> HashMap<String, Vec<u16>> {
+    pub(crate) fn hosts(&self) -> HashMap<String, Vec<u16>> {
         let mut hosts: HashMap<String, Vec<u16>> = HashMap::new();
         for allowed in self.allowed.iter() {
             if let Ok(url) = Url::parse(&allowed.origin)
@@ -327,7 +328,7 @@ fn summary(places: &[Place]) -> String {
 }
 
 /// Text of a plugin in a message for a person: cut, and without control characters.
-pub fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     const SHOWN_CHARS: usize = 200;
     let mut shown: String = text
         .chars()

@@ -62,6 +62,7 @@ impl Place {
 
 /// What the operator lists for a destination beyond its configuration.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct OperatorLists {
     /// `allow = ["https://host:port/path-prefix"]`
     pub allow: Vec<AllowedUrl>,
@@ -75,6 +76,7 @@ pub struct AllowedUrl(Place);
 
 /// Why no policy could be made; the plugin's `plan` reports the configuration's other mistakes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PolicyError {
     /// A field that the policy is derived from.
     #[error("`{field}`: {message}")]

@@ -11,18 +11,18 @@ use super::{Allowed, Grants, Reach, pattern_covers, shortened};
 
 /// The part of a request that grants speak of.
 #[derive(Debug)]
-pub struct RequestHead<'a> {
+pub(crate) struct RequestHead<'a> {
     /// Its method.
-    pub method: &'a Method,
+    pub(crate) method: &'a Method,
     /// As the guest wrote it.
-    pub url: &'a str,
+    pub(crate) url: &'a str,
     /// Already parsed, so free of line breaks.
-    pub headers: &'a HeaderMap,
+    pub(crate) headers: &'a HeaderMap,
 }
 
 /// Why a request does not leave.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RequestRefused {
+pub(crate) enum RequestRefused {
     /// The URL cannot be taken at its word.
     #[error("the URL `{url}` is refused: {rule}")]
     Url {
@@ -48,7 +48,7 @@ pub enum RequestRefused {
 
 impl Grants {
     /// The URL to send to, if a grant covers the request in every respect.
-    pub fn check(&self, head: &RequestHead<'_>) -> Result<Url, RequestRefused> {
+    pub(crate) fn check(&self, head: &RequestHead<'_>) -> Result<Url, RequestRefused> {
         let url = parse_normal(head.url)?;
         let refuse = |rule: String| RequestRefused::NotGranted {
             method: head.method.to_string(),

@@ -43,10 +43,8 @@ pub fn client(plan: &Plan, endpoint: &str) -> Result<Store, Failure> {
         "bucket_name": BUCKET, "region": "us-east-1", "prefix": "x/", "endpoint_url": endpoint,
     });
     let loopback = "127.0.0.0/8".parse().expect("a rule");
-    let lists = OperatorLists {
-        allow: Vec::new(),
-        allow_private: vec![loopback],
-    };
+    let mut lists = OperatorLists::default();
+    lists.allow_private = vec![loopback];
     let access = Access {
         network: Network::new(&NetworkOptions::default()).expect("a network"),
         credentials: CredentialSource::Static(Credentials {

@@ -44,13 +44,13 @@ pub struct Request {
 
 /// An answer, complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Response {
+pub(crate) struct Response {
     /// The status code.
-    pub status: u16,
+    pub(crate) status: u16,
     /// Names in lower case; values that are not UTF-8 are left out.
-    pub headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, String)>,
     /// Of the announced length.
-    pub body: Bytes,
+    pub(crate) body: Bytes,
 }
 
 /// Why there is no answer; the cases are the contract's.
@@ -103,6 +103,7 @@ pub struct Event {
 
 /// What happened to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum EventKind {
     /// It leaves (any delay is over).
     Sent {
@@ -168,10 +169,11 @@ impl Traffic {
 }
 
 /// The `Date` header of the last answer, and when it came.
-pub type ServerDate = Arc<Mutex<Option<(SystemTime, SystemTime)>>>;
+pub(crate) type ServerDate = Arc<Mutex<Option<(SystemTime, SystemTime)>>>;
 
 /// Bytes that the host holds for request bodies.
 #[derive(Debug, Clone)]
+#[expect(unreachable_pub, reason = "the generated bindings name it as public")]
 pub struct Payload(Bytes);
 
 impl Payload {
@@ -191,6 +193,7 @@ pub(crate) enum PayloadRefused {
 
 /// A request under way. Dropping it cancels it.
 #[derive(Debug)]
+#[expect(unreachable_pub, reason = "the generated bindings name it as public")]
 pub struct Exchange(State);
 
 #[derive(Debug)]
@@ -244,7 +247,7 @@ impl Drop for Exchange {
 }
 
 /// One session's HTTP.
-pub struct Http {
+pub(crate) struct Http {
     client: reqwest::Client,
     grants: Grants,
     limits: HttpLimits,
@@ -260,7 +263,7 @@ pub struct Http {
 }
 
 impl Http {
-    pub fn new(
+    pub(crate) fn new(
         network: &Network,
         grants: Grants,
         limits: HttpLimits,
@@ -286,12 +289,12 @@ impl Http {
         Arc::clone(&self.traffic)
     }
 
-    pub fn server_date(&self) -> ServerDate {
+    pub(crate) fn server_date(&self) -> ServerDate {
         Arc::clone(&self.server_date)
     }
 
     /// Hides the session's secrets; for its signer, and for texts that repeat what came back.
-    pub fn redactor(&self) -> Redactor {
+    pub(crate) fn redactor(&self) -> Redactor {
         self.redactor.clone()
     }
 
@@ -331,7 +334,7 @@ impl Http {
 
     /// Sends a request of the host's own, through the very checks that a guest's goes through. The response's body is
     /// left to be read piece by piece.
-    pub async fn open(&self, request: Request) -> Result<Opened, TransportError> {
+    pub(crate) async fn open(&self, request: Request) -> Result<Opened, TransportError> {
         let number = self.traffic.requests.fetch_add(1, Ordering::Relaxed);
         self.prepare(request, number)?.open().await
     }

@@ -50,7 +50,8 @@ fn signer(server_date: ServerDate) -> Signer {
     let configuration = serde_json::json!({
         "bucket_name": "reports", "region": "eu-central-1", "prefix": "",
     });
-    let policy = Policy::with_head(Protocol::S3, &configuration, &OperatorLists::default(), "").unwrap();
+    let policy =
+        Policy::with_head(Protocol::S3, &configuration, &OperatorLists::default(), "").unwrap();
     let scope = SigningScope {
         service: "s3".into(),
         region: "eu-central-1".into(),

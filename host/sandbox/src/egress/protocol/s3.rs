@@ -206,10 +206,16 @@ fn text<'a>(configuration: &'a Value, field: &str) -> Option<&'a str> {
 
 fn bucket(configuration: &Value) -> Result<&str, PolicyError> {
     let rule = "must be letters, digits, `-`, `_` and single dots between them";
-    name(configuration, "bucket_name", BUCKET_LIMIT_BYTES, rule, |name| {
-        let dots = name.starts_with('.') || name.ends_with('.') || name.contains("..");
-        !dots && name.bytes().all(|b| is_plain(b) || b == b'.')
-    })
+    name(
+        configuration,
+        "bucket_name",
+        BUCKET_LIMIT_BYTES,
+        rule,
+        |name| {
+            let dots = name.starts_with('.') || name.ends_with('.') || name.contains("..");
+            !dots && name.bytes().all(|b| is_plain(b) || b == b'.')
+        },
+    )
 }
 
 fn region(configuration: &Value) -> Result<&str, PolicyError> {

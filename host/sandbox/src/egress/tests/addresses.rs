@@ -202,8 +202,13 @@ fn odd_spellings_of_an_address_do_not_pass() {
     ] {
         let mut configuration = configuration();
         configuration["endpoint_url"] = json!(format!("http://{host}:9000"));
-        let policy =
-            Policy::with_head(Protocol::S3, &configuration, &OperatorLists::default(), "exports/").unwrap();
+        let policy = Policy::with_head(
+            Protocol::S3,
+            &configuration,
+            &OperatorLists::default(),
+            "exports/",
+        )
+        .unwrap();
         let origin = format!("http://{host}:9000");
         let asked = grant("PUT", &origin, "/reports/exports/", &[], &[]);
         let error = Grants::decide(&[asked], &[], &policy)

@@ -211,7 +211,8 @@ fn decide_for_run(
     lists: &OperatorLists,
     asked: Grant,
 ) -> Result<Grants, String> {
-    let policy = Policy::for_run(Protocol::S3, configuration, lists, &run()).map_err(|e| e.to_string())?;
+    let policy =
+        Policy::for_run(Protocol::S3, configuration, lists, &run()).map_err(|e| e.to_string())?;
     Grants::decide(&[asked], &[], &policy).map_err(|e| e.to_string())
 }
 
@@ -446,7 +447,12 @@ fn a_configuration_cannot_smuggle_another_host_in() {
     for (field, value) in cases {
         let mut configuration = configuration();
         configuration[field] = json!(value);
-        match Policy::for_run(Protocol::S3, &configuration, &OperatorLists::default(), &run()) {
+        match Policy::for_run(
+            Protocol::S3,
+            &configuration,
+            &OperatorLists::default(),
+            &run(),
+        ) {
             Err(PolicyError::Field { field: named, .. }) => assert_eq!(named, field),
             other => panic!("{field} = {value}: {other:?}"),
         }
@@ -455,7 +461,13 @@ fn a_configuration_cannot_smuggle_another_host_in() {
 
 #[test]
 fn signing_is_for_the_configured_region_and_s3() {
-    let policy = Policy::for_run(Protocol::S3, &configuration(), &OperatorLists::default(), &run()).unwrap();
+    let policy = Policy::for_run(
+        Protocol::S3,
+        &configuration(),
+        &OperatorLists::default(),
+        &run(),
+    )
+    .unwrap();
     let scope = |service: &str, region: &str| SigningScope {
         service: service.to_owned(),
         region: region.to_owned(),

@@ -5,8 +5,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use super::*;
 
 fn granted() -> Grants {
-    let policy =
-        Policy::with_head(Protocol::S3, &configuration(), &OperatorLists::default(), "exports/").unwrap();
+    let policy = Policy::with_head(
+        Protocol::S3,
+        &configuration(),
+        &OperatorLists::default(),
+        "exports/",
+    )
+    .unwrap();
     let meta = &["content-type", "x-amz-meta-*"];
     let grants = [
         grant("PUT", STORE, "/reports/exports/", &[], meta),
