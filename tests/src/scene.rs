@@ -188,7 +188,7 @@ impl Scene {
                 .await?;
             let result = drive(&session, messages, &mut step).await;
             peak_memory_bytes = session.peak_memory_bytes();
-            peak_answers_bytes = session.traffic().answers().peak_bytes();
+            peak_answers_bytes = session.traffic().responses().peak_bytes();
             result
         }
         .await;

@@ -49,7 +49,7 @@ impl Requests {
                 let what = format!("{method} {}", end_of(path));
                 state.waiting.insert(event.request, (now, what));
             }
-            EventKind::Answered { status } => {
+            EventKind::Responded { status } => {
                 let what = state.answered(event.request, now);
                 match is_trouble(*status) {
                     true => state.failed(format!("{what}: status {status}"), now),
@@ -227,7 +227,7 @@ mod tests {
             ]
         );
         scene.event(99, sent());
-        scene.event(99, EventKind::Answered { status: 200 });
+        scene.event(99, EventKind::Responded { status: 200 });
         assert_eq!(scene.requests.status(scene.now()), None);
         let back = scene.requests.line(scene.now());
         assert_eq!(back.as_deref(), Some("the destination answers again"));
@@ -248,7 +248,7 @@ mod tests {
         ] {
             let scene = Scene::new();
             scene.event(1, sent());
-            scene.event(1, EventKind::Answered { status });
+            scene.event(1, EventKind::Responded { status });
             let said = scene.requests.status(scene.now());
             assert_eq!(said.is_some(), is_trouble, "{status}: {said:?}");
         }
@@ -261,7 +261,7 @@ mod tests {
         scene.seconds = 9;
         assert_eq!(scene.requests.status(scene.now()), None);
         scene.event(2, sent());
-        scene.event(2, EventKind::Answered { status: 200 });
+        scene.event(2, EventKind::Responded { status: 200 });
         scene.seconds = 18;
         assert_eq!(scene.requests.status(scene.now()), None);
         scene.seconds = 19;

@@ -201,7 +201,7 @@ fn failures_are_one_message_with_the_right_exit_code() {
                 "component.wasm",
             ],
             2,
-            "error: cannot load component.wasm: the component exports no `batch-export:destination/exporter@0.1.0`, so it is no destination plugin; it exports nothing\n",
+            "error: cannot load component.wasm: the component exports no `batch-export:destination/exporter@0.1.0`, so it is not a destination plugin; it exports nothing\n",
         ),
     ];
     for (arguments, code, expect) in cases {

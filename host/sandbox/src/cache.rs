@@ -8,7 +8,7 @@ use batch_export_system::private;
 
 /// Files in the cache: a plugin has three, and wasmtime deletes old ones by size and age.
 const MAX_ENTRIES: usize = 10_000;
-/// Plugins that are remembered as compiled; beyond it they are all forgotten and looked at anew.
+/// Plugins that are remembered as compiled; beyond it they are all forgotten and examined again.
 const MAX_KNOWN: usize = 256;
 
 /// A folder that may be used.
@@ -18,7 +18,7 @@ pub struct CacheFolder {
 }
 
 impl CacheFolder {
-    /// The user's folder. The error is a sentence with the way out.
+    /// Returns the user's folder. The error is a sentence with the way out.
     pub fn of_user() -> Result<Self, String> {
         let path = user_folder().ok_or_else(|| {
             "compiled plugins are not kept, because neither XDG_CACHE_HOME nor HOME names a folder; set one of them"
@@ -27,7 +27,7 @@ impl CacheFolder {
         Self::at(&path)
     }
 
-    /// A folder, made if need be, when it and all that is in it is this user's alone to write.
+    /// Returns a folder, which is made if necessary, when only this user can write to it and to all that is in it.
     pub fn at(path: &Path) -> Result<Self, String> {
         let checked = private::folder(path)
             .map_err(|problem| (path.to_path_buf(), problem))
@@ -48,6 +48,7 @@ impl CacheFolder {
         }
     }
 
+    /// Returns the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -77,7 +78,7 @@ fn forget_all(known: &Path) {
     }
 }
 
-/// Where the platform wants caches (XDG Base Directory Specification; Apple's and Microsoft's guides).
+/// Returns where the platform wants caches (XDG Base Directory Specification; Apple's and Microsoft's guides).
 fn user_folder() -> Option<PathBuf> {
     let named = |name: &str| {
         let path = std::env::var_os(name).map(PathBuf::from)?;

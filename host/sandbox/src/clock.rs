@@ -84,7 +84,7 @@ impl Clock {
         }
     }
 
-    /// Block the session's thread until the future is ready, within the call's waiting time.
+    /// Blocks the session's thread until the future is ready, within the call's waiting time.
     pub(super) fn wait<F: Future>(&mut self, future: F) -> Result<F::Output, Stop> {
         let limit = self.waiting_limit;
         let left = limit.saturating_sub(self.waited);
@@ -92,7 +92,7 @@ impl Clock {
         let begun = Instant::now();
         let ended = self.runtime.block_on(async {
             tokio::select! {
-                // The future first: what is ready is answered even when no waiting time is left.
+                // The future first: what is ready is returned even when no waiting time is left.
                 biased;
                 output = future => Ok(output),
                 // An error means that the sender is gone, and the session with it.

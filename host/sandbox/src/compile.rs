@@ -1,4 +1,4 @@
-//! Compiles a component in a child process, for a compiler can be kept busy by a small file: the child has little memory
+//! Compiles a component in a child process, because a small file can keep a compiler busy: the child has little memory
 //! and time, and what it compiled is in the cache folder when it ends. Knows nothing of what the component does.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -27,12 +27,12 @@ pub const TASK: Task = Task {
     job_bytes: COMPONENT_BYTES as u64 + (64 << 10),
     file_bytes: 512 << 20,
 };
-/// The longest answer: a sentence about what is wrong.
+/// The longest reply: a sentence about what is wrong.
 const ANSWER_BYTES: u64 = 4 << 10;
 /// What the child says when all went well.
 const DONE: &str = "compiled";
 
-/// What the compiled form of a component depends on: its bytes, and compiler and settings of this program.
+/// Returns what the compiled form of a component depends on: its bytes, and compiler and settings of this program.
 pub fn compile_key(sandbox: &Sandbox, bytes: &[u8]) -> String {
     let mut hasher = DefaultHasher::new();
     sandbox
@@ -88,13 +88,13 @@ fn took_too_much(ended: &str, bytes: usize) -> LoadError {
     }
 }
 
-/// Time on processors that compiling so much may take.
+/// Returns the time on processors that compiling so much may take.
 fn computing(bytes: usize) -> Duration {
     let mib = bytes.div_ceil(1 << 20) as u64;
     Duration::from_secs(COMPILE_BASE_SECONDS + COMPILE_SECONDS_PER_MIB * mib)
 }
 
-/// Length and text of the folder's path, then the component.
+/// Returns length and text of the folder's path, then the component.
 fn job(folder: &Path, bytes: &[u8]) -> Vec<u8> {
     let folder = folder.as_os_str().as_encoded_bytes();
     let length = u32::try_from(folder.len()).unwrap_or(u32::MAX);
@@ -108,7 +108,7 @@ fn split(job: &[u8]) -> Option<(&Path, &[u8])> {
     Some((Path::new(std::str::from_utf8(folder).ok()?), bytes))
 }
 
-/// The child's part.
+/// Does the child's part.
 fn serve(job: &[u8], answer: &mut (dyn Write + Send)) -> io::Result<()> {
     let (folder, bytes) = split(job).ok_or(io::ErrorKind::InvalidInput)?;
     limit_time(computing(bytes.len()))?;

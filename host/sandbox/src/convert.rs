@@ -45,7 +45,7 @@ fn lines(texts: Vec<String>, limit: usize) -> Vec<String> {
     kept
 }
 
-/// A run as the component of this digest is told of it.
+/// Returns a run as the component of this digest is told of it.
 pub(super) fn run(run: Run, plugin_digest: &str) -> wit::Run {
     wit::Run {
         id: run.id,

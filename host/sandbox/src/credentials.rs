@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use zeroize::Zeroizing;
 
-/// Credentials are asked for anew when less than this is left: a part of 32 MiB on a slow line still arrives.
+/// Credentials are requested again when less than this is left: a part of 32 MiB on a slow line still arrives.
 pub const RENEW_BEFORE_EXPIRY: Duration = Duration::from_secs(5 * 60);
 
 /// A text that is never printed and is wiped from memory when dropped.
@@ -16,18 +16,18 @@ pub const RENEW_BEFORE_EXPIRY: Duration = Duration::from_secs(5 * 60);
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Take a secret over.
+    /// Takes a secret over.
     pub fn new(text: impl Into<String>) -> Self {
         Secret(Zeroizing::new(text.into()))
     }
 
-    /// The secret itself: to derive from or to sign with, never to print.
+    /// Returns the secret itself: to derive from or to sign with, never to print.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Why this cannot be a key, in words that repeat nothing of it. Keys are printable ASCII without blanks: whatever
-    /// else there is came with copying, ends as a signature that does not match, and is never meant.
+    /// Returns why this cannot be a key, in words that repeat nothing of it. Keys are printable ASCII without blanks:
+    /// whatever else there is came with copying, ends as a signature that does not match, and is never meant.
     pub fn fault_as_key(&self) -> Option<&'static str> {
         let key = self.expose();
         let is_break = |c: char| matches!(c, '\n' | '\r');
@@ -120,10 +120,10 @@ pub struct KeyFault {
     fault: &'static str,
 }
 
-/// Why there are no credentials.
+/// The reasons why there are no credentials.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialError {
-    /// None are configured or found, or they were refused: a person must act.
+    /// None are configured or found, or they were refused: action required.
     #[error("{0}")]
     Missing(String),
     /// The source cannot be reached for now.
@@ -142,7 +142,7 @@ pub trait CredentialProvider: fmt::Debug + Send + Sync {
     fn fetch<'a>(&'a self, instead_of: Option<&'a Credentials>) -> Fetching<'a>;
 }
 
-/// Where credentials come from. Cheap to clone.
+/// A source of credentials. Cheap to clone.
 #[derive(Debug, Clone)]
 pub enum CredentialSource {
     /// There are none: for the pure exports.

@@ -150,7 +150,7 @@ fn invalid(error: &wasmparser::BinaryReaderError) -> LoadError {
 mod tests {
     use super::*;
 
-    /// A component that has the right export, and whatever else.
+    /// Returns a component that has the right export, and whatever else.
     fn with(rest: &str) -> Vec<u8> {
         let text = format!(
             r#"(component (instance $i) (export "batch-export:destination/exporter@0.1.0" (instance $i)) {rest})"#

@@ -22,10 +22,10 @@ pub enum LoadError {
     CoreModule,
     /// A component that does not pass validation, or that uses a proposal this host does not run.
     #[error(
-        "the component cannot be compiled: {0}; build it anew, the file may be damaged or cut short"
+        "the component cannot be compiled: {0}; rebuild it; the file may be corrupt or truncated"
     )]
     Invalid(String),
-    /// It is built to keep a compiler busy, or is no plugin at all.
+    /// It is built to keep a compiler busy, or is not a plugin at all.
     #[error(
         "the component has {found} {what}, and the limit is {limit}: no plugin needs that many, and compiling it could take very long; build it with optimisation for size, or split it up"
     )]
@@ -50,7 +50,7 @@ pub enum LoadError {
         memory_bytes: u64,
     },
     /// No fault of the component's.
-    #[error("the compiler could not be run: {0}; try again, and report it if it comes back")]
+    #[error("the compiler could not be run: {0}; try again, and report it if it happens again")]
     Compiler(String),
     /// The right export of a contract version that this host does not speak.
     #[error(
@@ -61,7 +61,7 @@ pub enum LoadError {
         found: String,
     },
     /// A component, but of something else.
-    #[error("the component exports no `{PACKAGE}/exporter@{VERSION}`, so it is no destination plugin; it exports {}", list(.exports))]
+    #[error("the component exports no `{PACKAGE}/exporter@{VERSION}`, so it is not a destination plugin; it exports {}", list(.exports))]
     NoExporter {
         /// What it exports instead.
         exports: Vec<String>,
@@ -167,8 +167,8 @@ pub enum Crash {
     /// The instance could not be made, or its thread not be started.
     #[error("could not start: {0}")]
     Start(String),
-    /// The session's thread ended without an answer: a fault of this host.
-    #[error("got no answer because its thread ended, which is a fault of this host; report it")]
+    /// The session's thread ended without a result: a fault of this host.
+    #[error("returned nothing because its thread ended, which is a fault of this host; report it")]
     Lost,
 }
 

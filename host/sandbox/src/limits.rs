@@ -16,7 +16,7 @@ pub struct Limits {
     /// Time the guest may compute within one call, waiting not counted. 120 s leaves a 32 MiB batch at brotli's
     /// slowest level far from the limit, and ends an endless loop within minutes.
     pub compute_time_per_call: Duration,
-    /// Time the guest may wait for answers and keys within one call. 30 minutes carry a whole retry budget against a
+    /// Time the guest may wait for responses and keys within one call. 30 minutes carry a whole retry budget against a
     /// store that is down and comes back.
     pub waiting_time_per_call: Duration,
     /// Time that a whole run may take, from its start until it is asked to clean up. A day: the longest that an honest
@@ -30,7 +30,7 @@ pub struct Limits {
     pub http: HttpLimits,
     /// Lines of log kept; further ones are counted and dropped. A healthy run writes tens.
     pub log_lines: usize,
-    /// Bytes of one log line; the rest is cut off. A line is for a person.
+    /// Bytes of one log line; the rest is cut off. A line is for people to read.
     pub log_line_bytes: usize,
     /// Bytes of one note; the contract's own number.
     pub note_bytes: usize,
@@ -45,20 +45,21 @@ pub struct Limits {
 pub struct HttpLimits {
     /// Bytes of one payload and so of one request body. Parts are at most 32 MiB; twice that leaves room.
     pub payload_bytes: usize,
-    /// Bytes held in all payloads at once, those of requests under way included: a window of eight 32 MiB parts.
+    /// Bytes held in all payloads at once, those of requests in progress included: a window of eight 32 MiB parts.
     pub payloads_held_bytes: usize,
-    /// Bytes held in all answers at once, from their first byte until the guest takes them: eight of the largest. An
+    /// Bytes held in all responses at once, from their first byte until the guest takes them: eight of the largest. An
     /// honest plugin takes each as it comes.
-    pub answers_held_bytes: usize,
-    /// Requests under way at once. More would not be faster to one store.
+    pub responses_held_bytes: usize,
+    /// Requests in progress at once. More would not be faster to one store.
     pub in_flight: usize,
-    /// Exchanges the guest holds at once, answered ones included, with its payloads: handles are small, but not free.
+    /// Exchanges the guest holds at once, completed ones included, with its payloads: handles are small, but not free.
     pub exchanges_open: usize,
     /// Requests of one session: 16 TiB in parts of 8 MiB. Ends a plugin that never stops asking.
     pub requests: u64,
-    /// Bytes of one answer's body: S3's answers to writes are small; read-back of a probe or manifest is not a part.
+    /// Bytes of one response's body: S3's responses to writes are small, and an object that is read back is a manifest
+    /// or a check's own, not a part.
     pub response_body_bytes: usize,
-    /// Bytes of one answer's headers, names and values together; S3 stays below 8 KiB, metadata included.
+    /// Bytes of one response's headers, names and values together; S3 stays below 8 KiB, metadata included.
     pub response_header_bytes: usize,
     /// Bytes of the URL of a request: a key of 1,024 bytes, each percent-encoded, and a long upload id.
     pub url_bytes: usize,
@@ -68,7 +69,7 @@ pub struct HttpLimits {
     pub request_header_bytes: usize,
     /// Longest back-off before a request.
     pub delay: Duration,
-    /// Longest time from sending to the last byte of the answer.
+    /// Longest time from sending to the last byte of the response.
     pub timeout: Duration,
 }
 
@@ -94,7 +95,7 @@ impl Default for HttpLimits {
         HttpLimits {
             payload_bytes: 64 * MIB,
             payloads_held_bytes: 256 * MIB,
-            answers_held_bytes: 64 * MIB,
+            responses_held_bytes: 64 * MIB,
             in_flight: 32,
             exchanges_open: 256,
             requests: 2_000_000,
@@ -110,8 +111,8 @@ impl Default for HttpLimits {
 }
 
 impl Limits {
-    /// For the pure exports (`describe`, `plan`): they read a configuration and nothing else, so they get no
-    /// request, no note, a few log lines, little memory and a few seconds.
+    /// Returns limits for the pure exports (`describe`, `plan`): they read a configuration and nothing else, so they
+    /// get no request, no note, a few log lines, little memory and a few seconds.
     pub fn pure() -> Self {
         Limits {
             guest_memory_bytes: 64 * MIB,
@@ -120,7 +121,7 @@ impl Limits {
             http: HttpLimits {
                 payload_bytes: 0,
                 payloads_held_bytes: 0,
-                answers_held_bytes: 0,
+                responses_held_bytes: 0,
                 in_flight: 0,
                 exchanges_open: 1,
                 requests: 0,
@@ -158,9 +159,9 @@ pub(crate) const COMPILE_SECONDS_PER_MIB: u64 = 20;
 /// Time for compiling, however busy the machine is.
 pub(crate) const COMPILE_WALL_TIME: Duration = Duration::from_secs(900);
 
-/// Guest memory, payloads and answers of all sessions of a sandbox together. More than one run can take at the largest
-/// settings that a configuration may have (4,096 MiB of guest memory and 320 MiB in payloads and answers), and enough
-/// for some thirty usual runs at once.
+/// Guest memory, payloads and responses of all sessions of a sandbox together. More than one run can take at the
+/// largest settings that a configuration may have (4,096 MiB of guest memory and 320 MiB in payloads and responses),
+/// and enough for some thirty usual runs at once.
 pub const MEMORY_BYTES: usize = 6 << 30;
 
 /// Core instances of one session: a component made of one core module has three (module, shims, fixups).
@@ -171,7 +172,7 @@ pub(crate) const TABLES: usize = 8;
 pub(crate) const MEMORIES: usize = 4;
 /// Elements of one table: function pointers of a large plugin are tens of thousands.
 pub(crate) const TABLE_ELEMENTS: usize = 200_000;
-/// Bytes that one import call may hand to the host beside a payload: log lines, notes, headers.
+/// Bytes that one import call may hand to the host in addition to a payload: log lines, notes, headers.
 pub(crate) const HOSTCALL_BYTES: usize = 4 * MIB;
 /// Native stack of guest code. Deep JSON nesting recurses; 2 MiB hold tens of thousands of frames.
 pub(crate) const GUEST_STACK_BYTES: usize = 2 * MIB;

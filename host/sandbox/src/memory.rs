@@ -39,7 +39,7 @@ impl Memory {
         self.crowded = false;
     }
 
-    /// What all sessions may hold together.
+    /// Returns what all sessions may hold together.
     pub(super) fn all_bytes(&self) -> usize {
         self.share.budget().limit_bytes()
     }
@@ -53,7 +53,7 @@ impl Memory {
         Arc::clone(&self.peak_bytes)
     }
 
-    /// What was asked for in vain, with the limit.
+    /// Returns what was asked for in vain, with the limit.
     pub(super) fn refused(&self) -> Option<(usize, usize)> {
         self.refused_bytes.map(|wanted| (wanted, self.limit_bytes))
     }

@@ -49,7 +49,7 @@ pub enum CompileCache {
 pub struct SandboxOptions {
     /// Where compiled components are kept.
     pub compile_cache: CompileCache,
-    /// What all sessions may hold together: guest memory, payloads and answers.
+    /// What all sessions may hold together: guest memory, payloads and responses.
     pub memory_bytes: usize,
 }
 
@@ -102,8 +102,8 @@ impl fmt::Debug for Plugin {
 }
 
 impl Sandbox {
-    /// A sandbox whose requests run on this runtime, which must have more than one thread (the guest's own thread
-    /// blocks, and requests go on beside it). `network` serves the pure calls; sessions bring their own.
+    /// Returns a sandbox whose requests run on this runtime, which must have more than one thread (the guest's own
+    /// thread blocks, and requests go on at the same time). `network` serves the pure calls; sessions bring their own.
     pub fn new(
         options: &SandboxOptions,
         runtime: Handle,
@@ -123,13 +123,14 @@ impl Sandbox {
         })
     }
 
-    /// Why compiled components are not kept, if they are not: in a sentence for a person. Nothing else is the matter.
+    /// Returns why compiled components are not kept, if they are not: in a sentence for the operator. Nothing else is
+    /// wrong.
     pub fn cache_problem(&self) -> Option<&str> {
         self.cache_problem.as_deref()
     }
 
-    /// What all sessions of this sandbox may hold in memory together. Whatever else a process holds for its runs, such
-    /// as the batches of their sources, counts against the same budget.
+    /// Returns what all sessions of this sandbox may hold in memory together. Whatever else a process holds for its
+    /// runs, such as the batches of their sources, counts against the same budget.
     pub fn budget(&self) -> &Arc<Budget> {
         &self.memory
     }
@@ -182,24 +183,24 @@ impl Sandbox {
 }
 
 impl Plugin {
-    /// SHA-256 of the component's bytes, in hexadecimal.
+    /// Returns the SHA-256 of the component's bytes, in hexadecimal.
     pub fn digest(&self) -> &str {
         &self.loaded.digest
     }
 
-    /// The sandbox that it runs in.
+    /// Returns the sandbox that it runs in.
     pub fn sandbox(&self) -> &Sandbox {
         &self.sandbox
     }
 
-    /// The component's imports by their full names, such as `batch-export:destination/http@0.1.0`.
+    /// Returns the component's imports by their full names, such as `batch-export:destination/http@0.1.0`.
     pub fn imports(&self) -> &[String] {
         &self.loaded.imports
     }
 
-    /// What the plugin is. Runs in a fresh instance without any grant.
+    /// Returns what the plugin is. Runs in a fresh instance without any grant.
     pub async fn describe(&self) -> Result<Description, CallError> {
-        // `describe` takes no run; any will do.
+        // `describe` takes no run; any is accepted.
         let run = Run {
             id: String::new(),
             attempt: String::new(),
@@ -212,13 +213,13 @@ impl Plugin {
         self.pure(run, "")?.describe().await
     }
 
-    /// What a run with this configuration (a JSON object, as text) will do. Runs in a fresh instance without any
-    /// grant; its log lines are dropped.
+    /// Returns what a run with this configuration (a JSON object, as text) will do. Runs in a fresh instance without
+    /// any grant; its log lines are dropped.
     pub async fn plan(&self, configuration: &str, run: &Run) -> Result<Plan, CallError> {
         self.pure(run.clone(), configuration)?.plan().await
     }
 
-    /// A fresh instance on a thread of its own, for one run. Nothing of the guest has run when this returns.
+    /// Returns a fresh instance on a thread of its own, for one run. Nothing of the guest has run when this returns.
     pub fn start(
         &self,
         run: Run,
@@ -244,7 +245,7 @@ impl Plugin {
     }
 }
 
-/// The engine, and why it keeps nothing of what it compiles, if that is so.
+/// Returns the engine, and why it keeps nothing of what it compiles, if that is so.
 pub(crate) fn engine(wanted: &CompileCache) -> Result<(Engine, Option<String>), SandboxError> {
     let (cache, problem) = match cache(wanted) {
         Ok(cache) => (cache, None),
@@ -277,8 +278,8 @@ fn cache(wanted: &CompileCache) -> Result<Option<Cache>, String> {
         .map_err(|error| format!("compiled plugins are not kept: {error:#}"))
 }
 
-/// The first eight bytes tell text, core modules and components apart (WebAssembly Core Specification, "Modules";
-/// Component Model, "Binary Format").
+/// Checks that it is a component: its first eight bytes tell text, core modules and components apart (WebAssembly Core
+/// Specification, "Modules"; Component Model, "Binary Format").
 pub(crate) fn check_preamble(bytes: &[u8]) -> Result<(), LoadError> {
     match bytes {
         [b'\0', b'a', b's', b'm', _, _, 0, 0, ..] => Err(LoadError::CoreModule),

@@ -34,8 +34,11 @@ const CALLS_WAITING: usize = 1;
 
 type Job = Box<dyn FnOnce(&mut Instance) + Send>;
 
-/// One instance, for one run. Dropping it cancels what the guest does and ends its thread, a moment later; no note is
-/// taken once it is dropped. [`Session::close`] waits for the end.
+/// One instance, for one run. The guest works on one call at a time; await each call before the next.
+///
+/// Dropping a call's future does not stop the guest: the call goes on and its result is lost. [`Session::cancel`] stops
+/// it. Dropping the session cancels what the guest does and ends its thread, a moment later; no note is taken once it
+/// is dropped, and a note that is being written is waited for. [`Session::close`] waits for the end of it all.
 pub struct Session {
     jobs: mpsc::Sender<Job>,
     canceller: watch::Sender<bool>,
@@ -53,7 +56,7 @@ pub struct Session {
 pub struct Canceller(watch::Sender<bool>);
 
 impl Canceller {
-    /// End what the guest does, whether it computes or waits; its call answers `Crashed` with `Cancelled`.
+    /// Ends what the guest does, whether it computes or waits; its call returns `Crashed` with `Cancelled`.
     pub fn cancel(&self) {
         self.0.send_replace(true);
     }
@@ -171,7 +174,7 @@ impl Session {
         })
     }
 
-    /// Try the destination with the very settings of the run.
+    /// Checks the destination with the very settings of the run.
     pub async fn check(&self, depth: CheckDepth) -> Result<Vec<CheckStep>, CallError> {
         let (configuration, run) = (Arc::clone(&self.configuration), self.run.clone());
         let steps = self
@@ -182,7 +185,7 @@ impl Session {
         Ok(convert::steps(steps))
     }
 
-    /// Begin the run with the schema message of an Arrow IPC stream.
+    /// Begins the run with the schema message of an Arrow IPC stream.
     pub async fn configure(&self, schema: impl Into<Bytes>) -> Result<(), CallError> {
         let (configuration, run) = (Arc::clone(&self.configuration), self.run.clone());
         let schema = schema.into();
@@ -192,7 +195,7 @@ impl Session {
         .await
     }
 
-    /// Hand over the next messages of the Arrow IPC stream: any dictionary batches, then one record batch.
+    /// Hands over the next messages of the Arrow IPC stream: any dictionary batches, then one record batch.
     pub async fn encode_batch(&self, messages: impl Into<Bytes>) -> Result<Progress, CallError> {
         let messages = messages.into();
         self.call("encode-batch", move |guest, store| {
@@ -202,7 +205,7 @@ impl Session {
         .map(Progress::from)
     }
 
-    /// No more rows, of which so many were supplied: finish the last file, then write the manifest.
+    /// Says that there are no more rows, and how many were supplied: finishes the last file, then writes the manifest.
     pub async fn finish(&self, rows_supplied: u64) -> Result<Report, CallError> {
         self.call("finish", move |guest, store| {
             guest.call_finish(store, rows_supplied)
@@ -211,7 +214,7 @@ impl Session {
         .map(Report::from)
     }
 
-    /// Clean up what an earlier instance of this run left open, from its notes in order.
+    /// Cleans up what an earlier instance of this run left open, from its notes in order.
     pub async fn recover(&self, notes: Vec<Vec<u8>>) -> Result<Recovery, CallError> {
         let (configuration, run) = (Arc::clone(&self.configuration), self.run.clone());
         self.call("recover", move |guest, store| {
@@ -238,7 +241,7 @@ impl Session {
         .map(Plan::from)
     }
 
-    /// End what the guest does, whether it computes or waits; every further call answers `Cancelled`.
+    /// Ends what the guest does, whether it computes or waits; every further call returns `Crashed` with `Cancelled`.
     pub fn cancel(&self) {
         self.canceller.send_replace(true);
     }
@@ -256,17 +259,17 @@ impl Session {
         }
     }
 
-    /// A handle that cancels this session from another task.
+    /// Returns a handle that cancels this session from another task.
     pub fn canceller(&self) -> Canceller {
         Canceller(self.canceller.clone())
     }
 
-    /// Most bytes of linear memory that the guest has held so far.
+    /// Returns the most bytes of linear memory that the guest has held so far.
     pub fn peak_memory_bytes(&self) -> usize {
         self.peak_memory_bytes.load(Ordering::Relaxed)
     }
 
-    /// What the guest has sent so far.
+    /// Returns what the guest has sent so far.
     pub fn traffic(&self) -> &Traffic {
         &self.traffic
     }
@@ -285,7 +288,7 @@ impl Session {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |instance| {
             let result = instance.call(export, call);
-            // Nobody listens any more: the caller was dropped, and with it the wish for an answer.
+            // An error means that the caller was dropped, and nobody waits for the result any more.
             drop(answer.send(result));
         });
         let lost = || CallError::Crashed {
@@ -380,7 +383,8 @@ impl Instance {
 /// In wasmtime's message when a guest hands over more than `Store::set_hostcall_fuel` allows; its type is private.
 const HOSTCALL_LIMIT_MARK: &str = "fuel allocated for hostcalls";
 
-/// The cause in the host's words: what the host itself ended, then what it recorded before the trap, then the trap.
+/// Returns the cause in the host's words: what the host itself ended, then what it recorded before the trap, then the
+/// trap.
 fn explain(error: &wasmtime::Error, hostcall_limit_bytes: usize, state: &mut State) -> Crash {
     if let Some(stop) = error.downcast_ref::<Stop>() {
         return match stop.clone() {

@@ -37,7 +37,7 @@ async fn what_is_no_destination_component_is_refused_in_a_sentence() {
         (
             "cut short",
             whole[..whole.len() / 2].to_vec(),
-            &["cut short"],
+            &["truncated"],
         ),
         ("damaged", bad_middle, &["damaged"]),
     ];

@@ -210,10 +210,10 @@ async fn answers_that_are_never_taken_stay_within_their_budget() {
     let limits = Limits::default();
     let outcome = attempt(&scene, "hoard-answers", limits.clone()).await;
     let error = outcome.error();
-    for words in ["contained", "answers_held_bytes"] {
+    for words in ["contained", "responses_held_bytes"] {
         assert!(error.contains(words), "{words}: {error}");
     }
-    let budget = limits.http.answers_held_bytes;
+    let budget = limits.http.responses_held_bytes;
     let peak = outcome.peak_answers_bytes;
     assert!((budget / 2..=budget).contains(&peak), "{peak} of {budget}");
     let grown_kib = peak_resident_kib() - before_kib;

@@ -74,7 +74,7 @@ impl From<NetworkError> for Failure {
         let field = match error {
             NetworkError::CaFile { .. } => Some("egress.ca_file"),
             NetworkError::Proxy(_) => Some("egress.proxy"),
-            NetworkError::SystemCertificates(_) | NetworkError::Client(_) => None,
+            _ => None,
         };
         let code = FailureCode::NETWORK_INVALID;
         let failure = Failure::of(FailureClass::Configuration, code, error);
@@ -138,9 +138,6 @@ fn of_plugin(failure: &PluginFailure) -> (FailureClass, FailureCode) {
 
 fn of_crash(crash: &Crash) -> (FailureClass, FailureCode) {
     match crash {
-        Crash::OutOfMemory { .. } | Crash::OverLimit(_) => {
-            (FailureClass::Failed, FailureCode::PLUGIN_OVER_LIMIT)
-        }
         Crash::Crowded { .. } => (FailureClass::Retryable, FailureCode::MEMORY_EXHAUSTED),
         Crash::ComputeTime { .. } => (
             FailureClass::TimedOut,
@@ -151,6 +148,8 @@ fn of_crash(crash: &Crash) -> (FailureClass, FailureCode) {
         Crash::Cancelled => (FailureClass::Cancelled, FailureCode::CANCELLED),
         Crash::Start(_) => (FailureClass::Failed, FailureCode::PLUGIN_NOT_STARTED),
         Crash::Lost => (FailureClass::Defect, FailureCode::THREAD_LOST),
+        // Memory, and whatever else a sandbox limits.
+        _ => (FailureClass::Failed, FailureCode::PLUGIN_OVER_LIMIT),
     }
 }
 
@@ -193,7 +192,7 @@ impl Failure {
     pub(crate) fn policy(destination: &str, error: PolicyError) -> Self {
         let field = match &error {
             PolicyError::Field { field, .. } => field,
-            PolicyError::Allow { .. } => "egress.allow",
+            _ => "egress.allow",
         };
         let code = FailureCode::POLICY_INVALID;
         Failure::of(FailureClass::Configuration, code, error)

@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 
 use batch_export_system::private;
 
-/// Longest note that is read back: what a limit ever allowed, and a bound on what a damaged length can ask for.
+/// Upper bound for a note that is read back, so that a corrupt length cannot cause a huge allocation. No limit ever
+/// allowed more.
 const NOTE_LIMIT_BYTES: usize = 1 << 20;
 /// Largest journal that is read back: 60,000 notes of 4 KiB.
 const FILE_LIMIT_BYTES: u64 = 256 << 20;
@@ -19,9 +20,13 @@ const CHECK_BYTES: usize = 8;
 /// Length (little-endian) and check before each note.
 const HEADER_BYTES: usize = 4 + CHECK_BYTES;
 
-/// Where a session's notes are kept.
+/// A place where a session's notes are kept.
 pub trait Journal: Send {
-    /// Keep a note durably before returning. An error says why the note is not safe.
+    /// Keeps a note durably before returning. An error says why the note is not safe.
+    ///
+    /// It is called on the session's own thread and may block there, for an `fsync` or a database; the time is not
+    /// counted against the plugin. It has no time limit: an implementation should have one. A session that is dropped
+    /// or closed meanwhile waits for it.
     fn note(&self, note: &[u8]) -> Result<(), String>;
 }
 
@@ -36,14 +41,14 @@ pub struct FileJournal {
 /// How far the file can be relied on.
 #[derive(Debug, Clone, Copy)]
 enum Length {
-    /// Whole notes up to here, and nothing behind them.
+    /// Whole notes up to here, and nothing after them.
     Good(u64),
-    /// Something stands behind the last whole note that could not be taken away: what followed it would never be read.
+    /// Something follows the last whole note that could not be removed: what followed it would never be read.
     Unknown,
 }
 
 impl FileJournal {
-    /// A new journal whose first note says what it belongs to; a file of that name must not exist, because attempts
+    /// Creates a journal whose first note says what it belongs to; a file of that name must not exist, because attempts
     /// are never repeated. When this fails, no file is left.
     pub fn create(path: &Path, first: &[u8]) -> io::Result<Self> {
         let journal = FileJournal {
@@ -77,7 +82,7 @@ impl FileJournal {
         let mut length = self.length.lock().unwrap_or_else(PoisonError::into_inner);
         let Length::Good(good) = *length else {
             return Err(io::Error::other(
-                "an earlier note could not be written, and what stands of it could not be removed",
+                "an earlier note could not be written, and its remains could not be removed",
             ));
         };
         let written = (&self.file).write_all(record);
@@ -126,7 +131,7 @@ pub struct MemoryJournal {
 }
 
 impl MemoryJournal {
-    /// The notes so far, in order.
+    /// Returns the notes so far, in order.
     pub fn notes(&self) -> Vec<Vec<u8>> {
         self.notes
             .lock()
@@ -145,7 +150,7 @@ impl Journal for MemoryJournal {
     }
 }
 
-/// What a journal file holds.
+/// The contents of a journal file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Notes {
     /// Whole notes, in order.

@@ -13,7 +13,7 @@ pub enum Level {
     Debug,
     /// Progress worth keeping.
     Info,
-    /// Done, but a person should know.
+    /// Done, but the operator should know.
     Warn,
     /// Why the run failed.
     Error,
@@ -22,7 +22,7 @@ pub enum Level {
 /// Receives a session's lines, on the session's own thread: it should be quick and must not block for long.
 pub type LogSink = Arc<dyn Fn(Level, &str) + Send + Sync>;
 
-/// A sink that keeps nothing.
+/// Returns a sink that keeps nothing.
 pub fn discard() -> LogSink {
     Arc::new(|_, _| {})
 }
@@ -46,7 +46,7 @@ impl Log {
         }
     }
 
-    /// Hand a line on, cut to its limit and on one line; past the limit on lines, drop it after saying so once.
+    /// Hands a line on, cut to its limit and on one line; past the limit on lines, drops it after saying so once.
     pub(crate) fn write(&mut self, level: Level, message: &str) {
         let line = tidy(message, self.line_bytes);
         if self.lines_left > 0 {

@@ -27,9 +27,9 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    /// What every run needs: what it may send and sign, TLS and proxy settings that its requests are carried with,
-    /// where its signing keys come from, and where its notes are kept. Its log lines are dropped and nobody observes
-    /// its requests, unless a setter says otherwise.
+    /// Returns what every run needs: what it may send and sign, TLS and proxy settings that its requests are carried
+    /// with, where its signing keys come from, and where its notes are kept. Its log lines are dropped and nobody
+    /// observes its requests, unless a setter says otherwise.
     pub fn new(
         grants: Grants,
         network: &Network,
@@ -46,19 +46,19 @@ impl Capabilities {
         }
     }
 
-    /// No request, no key and no note: what the pure exports get.
+    /// Returns capabilities for no request, no key and no note: what the pure exports get.
     pub fn none(network: &Network) -> Self {
         let journal = Box::new(MemoryJournal::default());
         Capabilities::new(Grants::none(), network, CredentialSource::None, journal)
     }
 
-    /// Where its log lines go.
+    /// Says where its log lines go.
     #[must_use]
     pub fn with_log(self, log: LogSink) -> Self {
         Capabilities { log, ..self }
     }
 
-    /// Who is told of each request when it leaves and when its response or error is there.
+    /// Says who is told of each request when it leaves and when its response or error is there.
     #[must_use]
     pub fn with_observer(self, observer: http::Observer) -> Self {
         Capabilities {

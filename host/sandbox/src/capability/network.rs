@@ -20,7 +20,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Idle connections kept per host: as many as requests may be in flight.
 const POOL_IDLE_PER_HOST: usize = 32;
-/// Headers of an answer; hyper refuses more.
+/// Headers of a response; hyper refuses more.
 const RESPONSE_HEADERS_LIMIT: usize = 128;
 /// Where a machine or its cloud keeps credentials: nothing that a proxy could reach, or should be told of.
 const METADATA_ADDRESSES: &str = "localhost,127.0.0.0/8,::1,169.254.0.0/16,fe80::/10,fd00:ec2::/32";
@@ -30,7 +30,7 @@ const METADATA_ADDRESSES: &str = "localhost,127.0.0.0/8,::1,169.254.0.0/16,fe80:
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NetworkOptions {
-    /// PEM file with certificates to trust besides the system's.
+    /// PEM file with certificates to trust in addition to the system's.
     pub ca_file: Option<PathBuf>,
     /// Carries every request, as `http://` or `https://` URL; user information in it is sent to the proxy only.
     pub proxy: Option<Secret>,
@@ -86,7 +86,7 @@ struct Proxy {
 }
 
 impl Network {
-    /// Read the certificates and the proxy's URL.
+    /// Reads the certificates and the proxy's URL.
     pub fn new(options: &NetworkOptions) -> Result<Self, NetworkError> {
         let no_proxy = options.no_proxy.clone().unwrap_or_default();
         let proxy = options
@@ -102,12 +102,12 @@ impl Network {
         })
     }
 
-    /// What to add to the message that a certificate is not trusted.
+    /// Returns what to add to the message that a certificate is not trusted.
     pub(crate) fn certificates_note(&self) -> Arc<str> {
         Arc::clone(&self.certificates_note)
     }
 
-    /// What no answer may repeat of the way to the servers.
+    /// Secrets of the way to the servers, which no response may repeat.
     pub(crate) fn proxy_secrets(&self) -> &[Secret] {
         match &self.proxy {
             Some(proxy) => &proxy.secrets,
@@ -115,13 +115,13 @@ impl Network {
         }
     }
 
-    /// The same network with other answers to its questions for names.
+    /// Returns the same network with names resolved in another way.
     #[cfg(test)]
     pub(crate) fn with_lookup(self, lookup: Lookup) -> Self {
         Network { lookup, ..self }
     }
 
-    /// A client for one run: resolves granted names to allowed addresses and no others.
+    /// Returns a client for one run, which resolves granted names to allowed addresses and no others.
     pub(crate) fn client(&self, grants: &Grants) -> Result<reqwest::Client, NetworkError> {
         let resolver = CheckedResolver {
             lookup: Arc::clone(&self.lookup),
@@ -135,9 +135,9 @@ impl Network {
             .map_err(|e| NetworkError::Client(with_causes(&e)))
     }
 
-    /// A client for the credential chain, whose addresses (instance metadata) are private by nature and are chosen by
-    /// the operator's environment, never by a plugin. Those of this machine and its cloud are not asked for through
-    /// the proxy: that would get the proxy's own.
+    /// Returns a client for the credential chain, whose addresses (instance metadata) are private by nature and are
+    /// chosen by the operator's environment, never by a plugin. Those of this machine and its cloud are not asked for
+    /// through the proxy: that would get the proxy's own.
     pub fn credentials_client(&self) -> Result<reqwest::Client, NetworkError> {
         self.builder(METADATA_ADDRESSES)
             .build()
@@ -189,7 +189,7 @@ fn proxy(url: &str, no_proxy: String) -> Result<Proxy, NetworkError> {
     })
 }
 
-/// A proxy's password, and what the client sends of it.
+/// Returns a proxy's password, and what the client sends of it.
 fn secrets(proxy: &url::Url) -> Arc<[Secret]> {
     let Some(password) = proxy.password() else {
         return Arc::default();
@@ -207,8 +207,9 @@ fn secrets(proxy: &url::Url) -> Arc<[Secret]> {
 /// Variables that replace the system's certificates.
 const CERTIFICATE_VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
-/// The system's roots, or those that the environment names, and what to say when a certificate is not trusted. What a
-/// person named must be there; a system without roots is not an error: plain http needs none, and https says so then.
+/// Returns the system's roots, or those that the environment names, and what to say when a certificate is not trusted.
+/// What the environment names must be there; a system without roots is not an error: plain http needs none, and https
+/// says so then.
 fn system_certificates() -> Result<(rustls::RootCertStore, String), NetworkError> {
     let refused = |what: String| Err(NetworkError::SystemCertificates(what));
     let mut named = Vec::new();
@@ -256,7 +257,7 @@ fn system_certificates() -> Result<(rustls::RootCertStore, String), NetworkError
     Ok((roots, note))
 }
 
-/// TLS that trusts these roots and those of the CA file.
+/// Returns TLS that trusts these roots and those of the CA file.
 fn tls(
     mut roots: rustls::RootCertStore,
     ca_file: Option<&Path>,
@@ -289,7 +290,7 @@ fn tls(
         .with_no_client_auth())
 }
 
-/// An error with what caused it, on one line: reqwest's own text stops at "error sending request".
+/// Returns an error with what caused it, on one line: reqwest's own text stops at "error sending request".
 pub fn with_causes(error: &dyn std::error::Error) -> String {
     const CAUSES_LIMIT: usize = 8;
     let mut text = error.to_string();

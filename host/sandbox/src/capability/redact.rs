@@ -63,7 +63,7 @@ impl Redactor {
         }
     }
 
-    /// The same, and what one request carries besides.
+    /// Returns the same, and what one request carries besides.
     pub(crate) fn for_request(&self, headers: &HeaderMap) -> Self {
         let request = SECRET_HEADERS
             .iter()
@@ -111,7 +111,7 @@ impl Redactor {
         Cow::Owned(kept)
     }
 
-    /// Where secrets are in the text, in order.
+    /// Returns where secrets are in the text, in order.
     fn found(&self, text: &[u8]) -> Vec<Range<usize>> {
         let session = self.session.read().unwrap_or_else(PoisonError::into_inner);
         let secrets: Vec<&[u8]> = session

@@ -11,13 +11,13 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::egress::address::{AddressPolicy, AddressRefused};
 
-/// How a name becomes addresses; tests answer in the system's place.
+/// How a name becomes addresses; tests take the system's place.
 pub(crate) type Lookup = Arc<dyn Fn(&str) -> Found + Send + Sync>;
 /// The addresses of a name, once they are known.
 pub(crate) type Found = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
 
-/// The system's resolver, but for names below `.localhost`: they are this machine (RFC 6761, section 6.3), and not
-/// every system knows it. So a store on loopback can be addressed virtual-hosted.
+/// Returns the system's resolver, but for names below `.localhost`: they are this machine (RFC 6761, section 6.3), and
+/// not every system knows it. So a store on loopback can be addressed virtual-hosted.
 pub(super) fn system_lookup() -> Lookup {
     Arc::new(|host| {
         let host = host.to_owned();
@@ -68,7 +68,7 @@ impl Resolve for CheckedResolver {
     }
 }
 
-/// The addresses that every granted port of the host may be reached at, and the first refusal.
+/// Returns the addresses that every granted port of the host may be reached at, and the first refusal.
 fn sort_addresses(
     policy: &AddressPolicy,
     host: &str,

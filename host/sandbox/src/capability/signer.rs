@@ -18,7 +18,7 @@ use crate::credentials::{
 };
 use crate::egress::{Grants, shortened};
 
-/// While temporary credentials near their end and the source cannot be reached, it is asked this often at the most.
+/// While temporary credentials near their end and the source cannot be reached, it is asked at most this often.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(30);
 /// Times that a session may declare its credentials expired: each costs a request to the credential source. Sessions
 /// of an hour over a whole day stay below.
@@ -62,7 +62,7 @@ impl fmt::Debug for ScopedKey {
     }
 }
 
-/// Why there is no key; the cases are the contract's.
+/// The reasons why there is no key; the cases are the contract's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignerError {
     /// Not granted, or asked for too often.
@@ -103,7 +103,8 @@ pub(crate) struct Signer {
 }
 
 impl Signer {
-    /// A signer for the requests of one [`Http`](super::http::Http), from which the clock and the redactor come.
+    /// Returns a signer for the requests of one [`Http`](super::http::Http), from which the clock and the redactor
+    /// come.
     pub(crate) fn new(
         source: CredentialSource,
         grants: Grants,
@@ -126,7 +127,7 @@ impl Signer {
         }
     }
 
-    /// The key to sign the next request with.
+    /// Returns the key to sign the next request with.
     pub(crate) async fn scoped_key(
         &mut self,
         service: &str,
@@ -182,7 +183,7 @@ impl Signer {
         })
     }
 
-    /// Ask the source when there are none yet, when they near their end, or when the destination calls them expired.
+    /// Asks the source when there are none yet, when they near their end, or when the destination calls them expired.
     async fn renew(&mut self, declared_expired: bool) -> Result<(), SignerError> {
         if declared_expired && self.source.is_renewable() {
             if self.refreshes >= REFRESHES_LIMIT {
@@ -231,7 +232,7 @@ impl Signer {
             .is_some_and(|credentials| credentials.outlast(Duration::ZERO))
     }
 
-    /// Believe the last answer's `Date` header, once and within bounds.
+    /// Believes the last response's `Date` header, once and within bounds.
     fn correct_clock(&mut self) -> Result<(), SignerError> {
         if self.skew_seconds.is_some() {
             return Ok(());
@@ -256,7 +257,7 @@ impl Signer {
     }
 }
 
-/// What no response may repeat of them.
+/// Returns what no response may repeat of them.
 fn secrets(credentials: &Credentials) -> impl Iterator<Item = Secret> {
     let token = credentials.session_token.clone();
     [Some(credentials.secret_access_key.clone()), token]
@@ -276,7 +277,7 @@ fn unix_seconds(time: SystemTime) -> i64 {
     }
 }
 
-/// `YYYYMMDD`, as in a credential scope.
+/// Returns `YYYYMMDD`, as in a credential scope.
 fn date(timestamp: i64) -> Result<String, SignerError> {
     DateTime::from_timestamp(timestamp, 0)
         .map(|t| t.format("%Y%m%d").to_string())

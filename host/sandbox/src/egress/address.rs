@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use url::{Host, Url};
 
 /// Address blocks that are not the public Internet (IANA special-purpose registries, RFC 6890 and successors), each
-/// with the word a person knows it by and what it takes to be allowed. First match names the reason.
+/// with the word that people know it by and what it takes to be allowed. First match names the reason.
 const SPECIAL: [(&str, &str, Guard); 38] = [
     ("0.0.0.0/8", "unspecified", Guard::Named),
     ("10.0.0.0/8", "private", Guard::Named),
@@ -138,7 +138,7 @@ pub enum PrivateRule {
 /// An entry of `allow_private` that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{entry}` is no host, IP address or CIDR block; write for example \"127.0.0.1:9000\", \"minio.internal\" or \"10.0.0.0/8\""
+    "`{entry}` is not a host, IP address or CIDR block; write for example \"127.0.0.1:9000\", \"minio.internal\" or \"10.0.0.0/8\""
 )]
 pub struct PrivateRuleError {
     entry: String,
@@ -157,7 +157,7 @@ pub struct AddressRefused {
 }
 
 impl AddressRefused {
-    /// The whole message, where the configuration's table is known that the remedy belongs into.
+    /// Returns the whole message, for a host that knows the configuration's table in which the remedy belongs.
     pub fn with_remedy_in(&self, table: &str) -> String {
         self.told(&format!("[{table}]"))
     }
@@ -255,12 +255,12 @@ impl PrivateRule {
 }
 
 impl AddressPolicy {
-    /// Public addresses, and what these rules name.
+    /// Returns a policy of public addresses and what these rules name.
     pub(crate) fn new(allowed: Vec<PrivateRule>) -> Self {
         AddressPolicy { allowed }
     }
 
-    /// Whether a host may be reached at an address that it resolved to. `host` is as it stands in the URL. An address
+    /// Whether a host may be reached at an address that it resolved to. `host` is as in the URL. An address
     /// is judged as it is and as every IPv4 address that a router on the way may find inside it.
     pub(crate) fn check(
         &self,
@@ -289,8 +289,8 @@ impl AddressPolicy {
         Ok(())
     }
 
-    /// The same for a URL whose host is an IP address, or a name that always means one: those bypass every resolver,
-    /// and a proxy resolves names itself.
+    /// Returns the same for a URL whose host is an IP address, or a name that always means one: those bypass every
+    /// resolver, and a proxy resolves names itself.
     pub(crate) fn check_literal(&self, url: &Url) -> Result<(), AddressRefused> {
         let host = url.host_str().unwrap_or_default();
         let address = match url.host() {
@@ -319,9 +319,9 @@ fn special(address: IpAddr) -> Option<&'static Special> {
         .find(|special| special.block.contains(&address))
 }
 
-/// An address as it is and, for IPv6, as the IPv4 addresses that translators and tunnels take out of it. Where the
-/// IPv6 address is nothing but a wrapping (mapped, compatible, NAT64's well-known prefix, 6to4), only what is inside
-/// counts.
+/// Returns an address as it is and, for IPv6, as the IPv4 addresses that translators and tunnels take out of it. Where
+/// the IPv6 address is nothing but a wrapping (mapped, compatible, NAT64's well-known prefix, 6to4), only what is
+/// inside counts.
 fn readings(address: IpAddr) -> Vec<IpAddr> {
     let IpAddr::V6(v6) = address else {
         return vec![address];
@@ -337,7 +337,7 @@ fn readings(address: IpAddr) -> Vec<IpAddr> {
             Some(inside) => vec![v4(high, low), inside],
             None => vec![v4(high, low)],
         },
-        // NAT64 of a network's own: where the IPv4 address stands depends on the length of its prefix (RFC 6052,
+        // NAT64 of a network's own: where the IPv4 address is depends on the length of its prefix (RFC 6052,
         // section 2.2), which only that network knows.
         [0x64, 0xff9b, 1, a, b, c, d, e] => {
             let placed = [

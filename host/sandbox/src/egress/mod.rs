@@ -21,7 +21,7 @@ use protocol::{Operation, Reaches};
 pub(crate) use request::RequestHead;
 use request::origin_of;
 
-/// Most grants in a plan: the S3 destination asks for a dozen kinds of request, each on one or two prefixes.
+/// Most grants in a plan: the S3 destination asks for about ten kinds of request, each on one or two prefixes.
 const GRANTS_LIMIT: usize = 64;
 /// Most bytes of one text in a grant: a key of 1,024 bytes, each percent-encoded, and a bucket before it.
 const GRANT_TEXT_LIMIT_BYTES: usize = 4 << 10;
@@ -101,7 +101,7 @@ pub enum GrantRefused {
 }
 
 impl Grants {
-    /// No request and no key: what the pure exports get.
+    /// Returns grants of no request and no key: what the pure exports get.
     pub(crate) fn none() -> Self {
         Grants {
             allowed: Arc::new([]),
@@ -110,8 +110,8 @@ impl Grants {
         }
     }
 
-    /// The plan's grants, each of which the policy must cover. A plan that asks for more than the policy allows is
-    /// refused as a whole: a run that later fails half-way helps nobody.
+    /// Returns the plan's grants, each of which the policy must cover. A plan that asks for more than the policy allows
+    /// is refused as a whole: a run that later fails half-way helps nobody.
     pub fn decide(
         grants: &[Grant],
         signing: &[SigningScope],
@@ -155,17 +155,17 @@ impl Grants {
             .any(|s| s.service == service && s.region == region)
     }
 
-    /// The scopes in which the run may sign.
+    /// Returns the scopes in which the run may sign.
     pub(crate) fn scopes(&self) -> &[SigningScope] {
         &self.scopes
     }
 
-    /// Which addresses a granted name may resolve to.
+    /// Returns which addresses a granted name may resolve to.
     pub(crate) fn addresses(&self) -> &Arc<AddressPolicy> {
         &self.addresses
     }
 
-    /// The granted hosts with the ports at which they may be reached.
+    /// Returns the granted hosts with the ports at which they may be reached.
     pub(crate) fn hosts(&self) -> HashMap<String, Vec<u16>> {
         let mut hosts: HashMap<String, Vec<u16>> = HashMap::new();
         for allowed in self.allowed.iter() {
@@ -280,7 +280,7 @@ fn reach(
     }
 }
 
-/// The policy's place that covers origin and path, or the sentence that says what the policy allows instead.
+/// Returns the policy's place that covers origin and path, or the sentence that says what the policy allows instead.
 fn find_place<'a>(
     origin: &Url,
     path_prefix: &str,
@@ -327,7 +327,7 @@ fn summary(places: &[Place]) -> String {
     }
 }
 
-/// Text of a plugin in a message for a person: cut, and without control characters.
+/// Returns a plugin's text for a message: cut, and without control characters.
 pub(crate) fn shortened(text: &str) -> String {
     const SHOWN_CHARS: usize = 200;
     let mut shown: String = text

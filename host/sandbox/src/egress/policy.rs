@@ -74,7 +74,7 @@ pub struct OperatorLists {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllowedUrl(Place);
 
-/// Why no policy could be made; the plugin's `plan` reports the configuration's other mistakes.
+/// The reasons why no policy could be made; the plugin's `plan` reports the configuration's other mistakes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PolicyError {
@@ -103,7 +103,7 @@ impl FromStr for AllowedUrl {
 
     fn from_str(entry: &str) -> Result<Self, PolicyError> {
         let refuse = |rule: String| PolicyError::Allow {
-            // What stands before the host may be a password.
+            // What is before the host may be a password.
             entry: match entry.rsplit_once('@') {
                 Some((_, after)) => format!("…@{after}"),
                 None => entry.to_owned(),

@@ -47,7 +47,7 @@ pub(crate) enum RequestRefused {
 }
 
 impl Grants {
-    /// The URL to send to, if a grant covers the request in every respect.
+    /// Returns the URL to send to, if a grant covers the request in every respect.
     pub(crate) fn check(&self, head: &RequestHead<'_>) -> Result<Url, RequestRefused> {
         let url = parse_normal(head.url)?;
         let refuse = |rule: String| RequestRefused::NotGranted {
@@ -116,7 +116,7 @@ impl Reach {
     }
 }
 
-/// The first header that the grant does not list.
+/// Returns the first header that the grant does not list.
 fn foreign_header(allowed: &Allowed, headers: &HeaderMap) -> Option<String> {
     headers
         .keys()
@@ -129,7 +129,7 @@ fn foreign_header(allowed: &Allowed, headers: &HeaderMap) -> Option<String> {
         .map(|name| shortened(name.as_str()))
 }
 
-/// A URL that means to every reader what it says: parsing and writing it again changes nothing, so that neither
+/// Returns a URL that means to every reader what it says: parsing and writing it again changes nothing, so that neither
 /// dot segments, nor backslashes, nor numeric spellings of an address, nor white space can hide in it.
 fn parse_normal(text: &str) -> Result<Url, RequestRefused> {
     let refuse = |rule: String| RequestRefused::Url {
@@ -156,7 +156,7 @@ fn parse_normal(text: &str) -> Result<Url, RequestRefused> {
     Ok(url)
 }
 
-/// Scheme, host and port of a grant: a URL with nothing else.
+/// Returns scheme, host and port of a grant: a URL with nothing else.
 pub(super) fn parse_origin(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|e| format!("its origin is not a URL: {e}"))?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -171,12 +171,12 @@ pub(super) fn parse_origin(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// `https://host:port`, the port left out where it is the scheme's own.
+/// Returns `https://host:port`, the port omitted where it is the scheme's own.
 pub(super) fn origin_of(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
 
-/// The rules of a path, which hold for grants and requests alike.
+/// Checks the rules of a path, which hold for grants and requests alike.
 pub(super) fn check_path(path: &str) -> Result<(), String> {
     if !path.starts_with('/') {
         return Err("its path does not begin with `/`".to_owned());
@@ -211,10 +211,10 @@ pub(super) fn check_path(path: &str) -> Result<(), String> {
 }
 
 /// How often a path may be decoded on its way: a proxy and a server behind it may each do so, and more than a few
-/// layers are no accident.
+/// layers are not an accident.
 const DECODINGS_LIMIT: usize = 8;
 
-/// What a path stands for must climb nowhere, however a server reads it.
+/// Checks that what a path means climbs nowhere, however a server reads it.
 fn check_reading(reading: &[u8]) -> Result<(), String> {
     // Both kinds of slash divide, because some servers take them for the same.
     for segment in reading.split(|b| matches!(b, b'/' | b'\\')) {
@@ -258,7 +258,7 @@ fn is_dots(segment: &[u8]) -> bool {
     !name.is_empty() && name.iter().all(|b| matches!(b, b'.' | b' '))
 }
 
-/// Every `%` is followed by two hexadecimal digits.
+/// Checks that every `%` is followed by two hexadecimal digits.
 fn check_escapes(path: &str) -> Result<(), String> {
     let bytes = path.as_bytes();
     let broken = bytes.iter().enumerate().any(|(i, b)| {
@@ -273,7 +273,7 @@ fn check_escapes(path: &str) -> Result<(), String> {
     }
 }
 
-/// A path as the bytes that it stands for.
+/// Returns a path as the bytes that it stands for.
 pub(super) fn decoded(path: &str) -> Vec<u8> {
     decoded_bytes(path.as_bytes())
 }
@@ -302,7 +302,7 @@ fn decoded_bytes(path: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The query's keys, decoded; each at most once. What servers divide or decode in different ways is refused.
+/// Returns the query's keys, decoded; each at most once. What servers divide or decode in different ways is refused.
 fn query_keys(url: &Url) -> Result<BTreeSet<String>, String> {
     let query = url.query().unwrap_or_default();
     if let Some(c) = query.chars().find(|c| matches!(c, ';' | '+')) {
@@ -318,7 +318,7 @@ fn query_keys(url: &Url) -> Result<BTreeSet<String>, String> {
     let mut keys = BTreeSet::new();
     for (key, _) in url.query_pairs() {
         if !keys.insert(key.to_string()) {
-            return Err(format!("the query key `{}` stands twice", shortened(&key)));
+            return Err(format!("the query key `{}` is repeated", shortened(&key)));
         }
     }
     Ok(keys)

@@ -1,4 +1,4 @@
-//! Carries one checked request: waits out its delay, sends it, reads the whole answer within its limits, and turns
+//! Carries one checked request: waits out its delay, sends it, reads the whole response within its limits, and turns
 //! what goes wrong into the contract's cases. Follows nothing and repeats nothing.
 
 use std::error::Error;
@@ -26,7 +26,7 @@ pub(super) struct Task {
     pub(super) timeout: Duration,
     pub(super) body_limit_bytes: usize,
     pub(super) header_limit_bytes: usize,
-    /// What the answer takes, from its first byte until the guest has taken it.
+    /// What the response takes, from its first byte until the guest has taken it.
     pub(super) holding: Holding,
     /// Hides what the response must not repeat.
     pub(super) redactor: Redactor,
@@ -37,29 +37,29 @@ pub(super) struct Task {
 }
 
 impl Task {
-    /// Only to the answer's head.
+    /// Carries it up to the response's head.
     pub(super) async fn open(self) -> Result<Opened, TransportError> {
         self.teller.tell(self.leaving());
-        let answer = match tokio::time::timeout(self.timeout, self.begin()).await {
-            Ok(answer) => answer,
+        let response = match tokio::time::timeout(self.timeout, self.begin()).await {
+            Ok(response) => response,
             Err(_) => Err(TransportError::Timeout(format!(
-                "nothing came from {} for {} s",
+                "{} sent nothing for {} s",
                 self.host(),
                 self.timeout.as_secs_f64()
             ))),
         };
-        let answer = answer
+        let response = response
             .map(|response| Opened::new(&self.method, &self.url, response, self.redactor.clone()))
             .map_err(|error| error.hidden(&self.redactor));
-        self.teller.tell(match &answer {
-            Ok(response) => EventKind::Answered {
+        self.teller.tell(match &response {
+            Ok(response) => EventKind::Responded {
                 status: response.status(),
             },
             Err(error) => EventKind::Failed {
                 error: error.clone(),
             },
         });
-        answer
+        response
     }
 
     fn leaving(&self) -> EventKind {
@@ -75,24 +75,24 @@ impl Task {
             tokio::time::sleep(self.delay).await;
         }
         self.teller.tell(self.leaving());
-        let answer = match tokio::time::timeout(self.timeout, self.exchange()).await {
-            Ok(answer) => answer,
+        let response = match tokio::time::timeout(self.timeout, self.exchange()).await {
+            Ok(response) => response,
             Err(_) => Err(TransportError::Timeout(format!(
-                "no complete answer from {} within {} s",
+                "no complete response from {} within {} s",
                 self.host(),
                 self.timeout.as_secs_f64()
             ))),
         }
         .map_err(|error| error.hidden(&self.redactor));
-        self.teller.tell(match &answer {
-            Ok(response) => EventKind::Answered {
+        self.teller.tell(match &response {
+            Ok(response) => EventKind::Responded {
                 status: response.status,
             },
             Err(error) => EventKind::Failed {
                 error: error.clone(),
             },
         });
-        answer
+        response
     }
 
     async fn exchange(&mut self) -> Result<Response, TransportError> {
@@ -125,14 +125,14 @@ impl Task {
             .sum();
         if header_bytes > self.header_limit_bytes {
             return Err(TransportError::TooLarge(format!(
-                "the answer's headers have {header_bytes} bytes, the limit is {}",
+                "the response's headers have {header_bytes} bytes, the limit is {}",
                 self.header_limit_bytes
             )));
         }
         self.hold(header_bytes)?;
         if has_body(&self.method, status) && !announces_its_end(response.headers()) {
             return Err(TransportError::Interrupted(format!(
-                "the answer from {} (status {status}) announces no length, so it cannot be told from one cut short",
+                "the response from {} (status {status}) has no length, so it cannot be told from one that was cut short",
                 self.host()
             )));
         }
@@ -177,24 +177,24 @@ impl Task {
             return Ok(());
         }
         Err(TransportError::TooLarge(format!(
-            "the answer from {} is larger than {} bytes",
+            "the response from {} is larger than {} bytes",
             self.host(),
             self.body_limit_bytes
         )))
     }
 
-    /// Counts further bytes of the answer.
+    /// Counts further bytes of the response.
     fn hold(&mut self, bytes: usize) -> Result<(), TransportError> {
         match self.holding.grow(bytes) {
             Ok(()) => Ok(()),
             Err(Exceeded::Session) => Err(TransportError::TooLarge(format!(
-                "the answers that the plugin holds without taking them leave no room for the one from {} \
-                 (`answers_held_bytes`)",
+                "the responses that the plugin has not taken yet leave no room for the one from {} \
+                 (`responses_held_bytes`)",
                 self.host()
             ))),
             // Others take the room for now, so it is worth asking again.
             Err(Exceeded::Process) => Err(TransportError::Interrupted(format!(
-                "the runs of this host leave no room in memory for the answer from {} (`memory_bytes`)",
+                "the runs of this host leave no room in memory for the response from {} (`memory_bytes`)",
                 self.host()
             ))),
         }
@@ -209,7 +209,7 @@ impl Task {
     }
 }
 
-/// RFC 9112 section 6.3: which answers have a body at all.
+/// RFC 9112 section 6.3: which responses have a body at all.
 fn has_body(method: &Method, status: StatusCode) -> bool {
     *method != Method::HEAD
         && !status.is_informational()
@@ -253,23 +253,23 @@ fn classify(error: &reqwest::Error, host: &str, certificates_note: &str) -> Tran
     if error.is_timeout() {
         return TransportError::Timeout(format!("{host}: {said}"));
     }
-    TransportError::Interrupted(format!("no complete answer from {host}: {said}"))
+    TransportError::Interrupted(format!("no complete response from {host}: {said}"))
 }
 
-/// What the HTTP client says when a proxy answers CONNECT with 407; it has no type for it. Should an update say it in
-/// other words, `tests/tests/suite/proxies.rs::a_proxy_gets_its_user_and_password_and_the_store_does_not` fails.
+/// What the HTTP client says when a proxy responds to CONNECT with 407; it has no type for it. If an update changes
+/// these words, `tests/tests/suite/proxies.rs::a_proxy_gets_its_user_and_password_and_the_store_does_not` fails.
 const TUNNEL_REFUSED: &str = "proxy authorization required";
 
-/// Only a proxy answers 407 (RFC 9110, section 15.5.8), and asking again changes nothing.
+/// Only a proxy responds with 407 (RFC 9110, section 15.5.8), and asking again changes nothing.
 fn proxy_wants_a_password() -> TransportError {
     TransportError::Forbidden(
-        "the proxy refuses the request without the right user and password (407); put them into the proxy's URL, as \
+        "the proxy refuses the request without the right user and password (407); write them in the proxy's URL, as \
          in proxy = \"http://user:password@proxy.internal:3128\""
             .to_owned(),
     )
 }
 
-/// What caused the error, on one line; reqwest's own text would repeat the URL with its query.
+/// Returns what caused the error, on one line; reqwest's own text would repeat the URL with its query.
 fn causes(error: &reqwest::Error) -> String {
     match error.source() {
         Some(cause) => with_causes(cause),

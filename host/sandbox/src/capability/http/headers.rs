@@ -23,7 +23,8 @@ const HOSTS_OWN: [&str; 14] = [
     "via",
 ];
 
-/// The headers, or the sentence that says which is refused. Values are not repeated: one of them is a signature.
+/// Returns the headers, or the sentence that says which is refused. Values are not repeated: one of them is a
+/// signature.
 pub(super) fn parse(
     headers: &[(String, String)],
     limits: &HttpLimits,
@@ -46,7 +47,7 @@ pub(super) fn parse(
     for (name, value) in headers {
         let shown = shortened(name);
         let parsed = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_| format!("`{shown}` is no header name"))?;
+            .map_err(|_| format!("`{shown}` is not a valid header name"))?;
         if HOSTS_OWN.contains(&parsed.as_str()) {
             return Err(format!("the header `{shown}` is the host's own"));
         }
@@ -56,7 +57,7 @@ pub(super) fn parse(
             )
         })?;
         if map.insert(parsed, value).is_some() {
-            return Err(format!("the header `{shown}` stands twice"));
+            return Err(format!("the header `{shown}` is repeated"));
         }
     }
     Ok(map)
@@ -80,10 +81,10 @@ mod tests {
             ),
             ("x-amz-date", "1\nx: secret", "line break"),
             ("x-amz-date", "secret\0", "line break"),
-            ("x y", "secret", "no header name"),
-            ("x:y", "secret", "no header name"),
-            ("x\r\ny", "secret", "no header name"),
-            ("", "secret", "no header name"),
+            ("x y", "secret", "not a valid header name"),
+            ("x:y", "secret", "not a valid header name"),
+            ("x\r\ny", "secret", "not a valid header name"),
+            ("", "secret", "not a valid header name"),
             ("Host", "secret", "host's own"),
             ("Content-Length", "secret", "host's own"),
             ("Transfer-Encoding", "secret", "host's own"),
@@ -105,7 +106,7 @@ mod tests {
             ("range".into(), "bytes=0-".into()),
         ];
         let error = parse(&twice, &HttpLimits::default()).unwrap_err();
-        assert!(error.contains("stands twice"), "{error}");
+        assert!(error.contains("is repeated"), "{error}");
     }
 
     #[test]

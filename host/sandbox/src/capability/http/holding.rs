@@ -29,7 +29,7 @@ impl Holding {
         }
     }
 
-    /// All of it, leaving nothing.
+    /// Takes all of it, leaving nothing.
     pub(super) fn take(&mut self) -> Self {
         let rest = Holding::none(self.session.budget(), self.process.budget());
         std::mem::replace(self, rest)

@@ -1,4 +1,4 @@
-//! The `http` capability: payloads, exchanges and the window of requests under way, each inside its limit. Every
+//! The `http` capability: payloads, exchanges and the window of requests in progress, each inside its limit. Every
 //! request is checked against the run's grants here, before anything is spawned.
 
 mod carry;
@@ -34,26 +34,26 @@ pub struct Request {
     pub url: String,
     /// In order.
     pub headers: Vec<(String, String)>,
-    /// The body; empty is none.
+    /// The body; empty means no body.
     pub body: Bytes,
     /// Back-off before sending.
     pub delay: Duration,
-    /// From sending to the last byte of the answer.
+    /// From sending to the last byte of the response.
     pub timeout: Duration,
 }
 
-/// An answer, complete.
+/// A complete response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Response {
     /// The status code.
     pub(crate) status: u16,
-    /// Names in lower case; values that are not UTF-8 are left out.
+    /// Names in lower case; values that are not UTF-8 are omitted.
     pub(crate) headers: Vec<(String, String)>,
     /// Of the announced length.
     pub(crate) body: Bytes,
 }
 
-/// Why there is no answer; the cases are the contract's.
+/// The reasons why there is no response; the cases are the contract's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TransportError {
     /// Grants or limits forbid the request.
@@ -65,13 +65,13 @@ pub enum TransportError {
     /// TLS failed.
     #[error("{0}")]
     Tls(String),
-    /// No complete answer in time; the request may have taken effect.
+    /// No complete response in time; the request may have taken effect.
     #[error("{0}")]
     Timeout(String),
     /// The connection ended early; the request may have taken effect.
     #[error("{0}")]
     Interrupted(String),
-    /// The answer is larger than the limit.
+    /// The response is larger than the limit.
     #[error("{0}")]
     TooLarge(String),
 }
@@ -114,12 +114,12 @@ pub enum EventKind {
         /// Bytes of its body.
         body_bytes: usize,
     },
-    /// Its answer is complete.
-    Answered {
+    /// Its response is complete.
+    Responded {
         /// The status code.
         status: u16,
     },
-    /// There is no answer.
+    /// There is no response.
     Failed {
         /// Why.
         error: TransportError,
@@ -136,7 +136,7 @@ pub struct Traffic {
     body_bytes_sent: AtomicU64,
     in_flight: AtomicUsize,
     payloads: Arc<Budget>,
-    answers: Arc<Budget>,
+    responses: Arc<Budget>,
     events: AtomicU64,
 }
 
@@ -147,14 +147,14 @@ impl Traffic {
             body_bytes_sent: AtomicU64::new(0),
             in_flight: AtomicUsize::new(0),
             payloads: Budget::new(limits.payloads_held_bytes),
-            answers: Budget::new(limits.answers_held_bytes),
+            responses: Budget::new(limits.responses_held_bytes),
             events: AtomicU64::new(0),
         }
     }
 
-    /// What the session holds in answers, and the most that it ever did.
-    pub fn answers(&self) -> &Budget {
-        &self.answers
+    /// Returns what the session holds in responses, and the most that it ever did.
+    pub fn responses(&self) -> &Budget {
+        &self.responses
     }
 
     /// Requests that the guest made, refused ones included.
@@ -168,7 +168,7 @@ impl Traffic {
     }
 }
 
-/// The `Date` header of the last answer, and when it came.
+/// The `Date` header of the last response, and when it came.
 pub(crate) type ServerDate = Arc<Mutex<Option<(SystemTime, SystemTime)>>>;
 
 /// Bytes that the host holds for request bodies.
@@ -191,7 +191,7 @@ pub(crate) enum PayloadRefused {
     Crowded,
 }
 
-/// A request under way. Dropping it cancels it.
+/// A request in progress. Dropping it cancels it.
 #[derive(Debug)]
 #[expect(unreachable_pub, reason = "the generated bindings name it as public")]
 pub struct Exchange(State);
@@ -204,7 +204,7 @@ enum State {
 }
 
 impl Exchange {
-    /// Ready once the answer or its error is there.
+    /// Is ready once the response or its error is there.
     pub(crate) fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let State::Pending(task) = &mut self.0 else {
             return Poll::Ready(());
@@ -215,24 +215,24 @@ impl Exchange {
         };
         self.0 = State::Ready(ended.unwrap_or_else(|e| {
             Err(TransportError::Interrupted(format!(
-                "the request's task ended without an answer ({e})"
+                "the request's task ended without a response ({e})"
             )))
         }));
         Poll::Ready(())
     }
 
-    /// The answer, once; asked for again, or before it is ready, it is `forbidden`.
+    /// Returns the response, once; asked for again, or before it is ready, it is `forbidden`.
     pub(crate) fn take(&mut self) -> Result<Response, TransportError> {
         match std::mem::replace(&mut self.0, State::Taken) {
             State::Ready(answer) => answer,
             State::Pending(task) => {
                 task.abort();
                 Err(TransportError::Forbidden(
-                    "the answer is not there yet".to_owned(),
+                    "the response is not there yet".to_owned(),
                 ))
             }
             State::Taken => Err(TransportError::Forbidden(
-                "the answer of this exchange was already taken".to_owned(),
+                "the response of this exchange was already taken".to_owned(),
             )),
         }
     }
@@ -298,7 +298,7 @@ impl Http {
         self.redactor.clone()
     }
 
-    /// Take bytes over without a further copy. The error is a trap's text: the contract has no other answer.
+    /// Takes bytes over without a further copy. The error is a trap's text: the contract has no error for it.
     pub(crate) fn payload(&self, bytes: Vec<u8>) -> Result<Payload, PayloadRefused> {
         let limit = self.limits.payload_bytes;
         if bytes.len() > limit {
@@ -323,7 +323,7 @@ impl Http {
         }
     }
 
-    /// Start a request; a refusal is its answer.
+    /// Starts a request; a refusal is its result.
     pub(crate) fn send(&self, request: Request) -> Exchange {
         let number = self.traffic.requests.fetch_add(1, Ordering::Relaxed);
         match self.prepare(request, number) {
@@ -339,7 +339,7 @@ impl Http {
         self.prepare(request, number)?.open().await
     }
 
-    /// Every check that needs no network.
+    /// Makes every check that needs no network.
     fn prepare(&self, request: Request, number: u64) -> Result<carry::Task, TransportError> {
         let limits = &self.limits;
         if number >= limits.requests {
@@ -383,7 +383,7 @@ impl Http {
             timeout: request.timeout.min(limits.timeout),
             body_limit_bytes: limits.response_body_bytes,
             header_limit_bytes: limits.response_header_bytes,
-            holding: Holding::none(&self.traffic.answers, &self.memory),
+            holding: Holding::none(&self.traffic.responses, &self.memory),
             certificates_note: Arc::clone(&self.certificates_note),
             server_date: self.server_date(),
             teller: Teller {
@@ -396,7 +396,7 @@ impl Http {
     }
 }
 
-/// A place among the requests under way, given back when dropped.
+/// A place among the requests in progress, given back when dropped.
 struct InFlight(Arc<Traffic>);
 
 impl InFlight {
@@ -443,7 +443,7 @@ impl Teller {
     }
 }
 
-/// A delay and up to a quarter more, so that many runs do not come back at the same moment.
+/// Returns a delay and up to a quarter more, so that many runs do not come back at the same moment.
 fn with_jitter(delay: Duration) -> Duration {
     const QUARTER: f64 = 0.25;
     delay + delay.mul_f64(QUARTER * fastrand::f64())

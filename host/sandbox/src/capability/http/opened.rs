@@ -32,7 +32,7 @@ pub(super) fn is_object(method: &Method, url: &Url, status: StatusCode) -> bool 
     *method == Method::GET && status.is_success() && url.query().is_none()
 }
 
-/// The headers without what must not be repeated; those that are not UTF-8 are omitted.
+/// Returns the headers without what must not be repeated; those that are not UTF-8 are omitted.
 pub(super) fn headers(response: &reqwest::Response, redactor: &Redactor) -> Vec<(String, String)> {
     let headers = response.headers().iter();
     headers
@@ -61,12 +61,12 @@ impl Opened {
         }
     }
 
-    /// The status code.
+    /// Returns the status code.
     pub fn status(&self) -> u16 {
         self.status
     }
 
-    /// The headers in order, with names in lower case.
+    /// Returns the headers in order, with names in lower case.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
         let headers = self.headers.iter();
         headers.map(|(name, value)| (name.as_str(), value.as_str()))

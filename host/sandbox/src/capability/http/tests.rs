@@ -322,7 +322,7 @@ async fn answers_that_are_not_taken_have_a_budget() {
     for reply in [known, chunked] {
         let server = Server::start(reply.clone()).await;
         let limits = HttpLimits {
-            answers_held_bytes: 300,
+            responses_held_bytes: 300,
             ..HttpLimits::default()
         };
         let http = http_to(LOCAL, server.port, &[LOCAL], limits);
@@ -332,12 +332,12 @@ async fn answers_that_are_not_taken_have_a_budget() {
             poll_fn(|context| exchange.poll_ready(context)).await;
             hoard.push(exchange);
         }
-        let answers = http.traffic.answers();
+        let answers = http.traffic.responses();
         assert!((200..=300).contains(&answers.held_bytes()), "{answers:?}");
         let refused = hoard.pop().expect("the third").take().unwrap_err();
         assert_eq!(class(&refused), "too-large");
         assert!(
-            refused.to_string().contains("`answers_held_bytes`"),
+            refused.to_string().contains("`responses_held_bytes`"),
             "{refused}"
         );
         let taken = hoard.pop().expect("the second").take().expect("an answer");
@@ -346,8 +346,8 @@ async fn answers_that_are_not_taken_have_a_budget() {
         let again = answer(http.send(put(LOCAL, server.port))).await;
         assert_eq!(again.expect("there is room again").status, 200);
         drop(hoard);
-        assert_eq!(http.traffic.answers().held_bytes(), 0);
-        assert!(http.traffic.answers().peak_bytes() <= 300);
+        assert_eq!(http.traffic.responses().held_bytes(), 0);
+        assert!(http.traffic.responses().peak_bytes() <= 300);
     }
 }
 

@@ -140,6 +140,6 @@ fn a_journal_that_cannot_be_repaired_takes_no_further_note() {
     let second = journal.note(b"b").unwrap_err();
     assert_eq!(
         second,
-        "the journal notes cannot be written: an earlier note could not be written, and what stands of it could not be removed"
+        "the journal notes cannot be written: an earlier note could not be written, and its remains could not be removed"
     );
 }

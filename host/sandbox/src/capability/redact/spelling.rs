@@ -25,7 +25,7 @@ pub(super) struct Layer {
 }
 
 impl Layer {
-    /// The piece of a text that begins there, as it came.
+    /// Returns the piece of a text that begins there, as it came.
     pub(super) fn of(piece: &[u8], begins_at: usize) -> Self {
         Layer {
             begins_at,
@@ -55,7 +55,7 @@ impl Layer {
             .map_or(self.begins_at, |last| self.ends[last])
     }
 
-    /// The same with one layer of escapes undone; `None` when it has none.
+    /// Returns the same with one layer of escapes undone; `None` when it has none.
     pub(super) fn unescaped(&self) -> Option<Self> {
         let mut next = Layer {
             begins_at: self.begins_at,

@@ -53,7 +53,7 @@ pub(super) enum Reaches {
 }
 
 impl Protocol {
-    /// The fields of a destination that the host itself goes by, whatever the plugin's schema says of them.
+    /// Returns the fields of a destination that the host itself goes by, whatever the plugin's schema says of them.
     pub fn fields(self) -> &'static [&'static str] {
         match self {
             Protocol::S3 => &s3::FIELDS,
@@ -104,7 +104,7 @@ impl Protocol {
         }
     }
 
-    /// The path that stands for a key, relative to the root of all keys.
+    /// Returns the path that stands for a key, relative to the root of all keys.
     pub(super) fn path_of(self, key: &str) -> String {
         match self {
             Protocol::S3 => s3::encoded(key),

@@ -229,7 +229,7 @@ fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 
-/// A name whose characters cannot turn a host or path into another one; the plugin checks the finer rules.
+/// Returns a name whose characters cannot turn a host or path into another one; the plugin checks the finer rules.
 fn name<'a>(
     configuration: &'a Value,
     field: &'static str,
@@ -292,7 +292,7 @@ fn at_endpoint(
     Ok(places)
 }
 
-/// Some providers show an endpoint with the bucket in front of its host. Used as it stands, files go to a folder named
+/// Some providers show an endpoint with the bucket in front of its host. Used unchanged, files go to a folder named
 /// after the bucket inside the bucket, and every check passes.
 fn refuse_bucket_in_host(
     endpoint: &Url,

@@ -1,8 +1,6 @@
 //! Plans, honest and hostile, against the policy of a destination.
 
-use super::super::policy::PolicyError;
 use super::*;
-use crate::contract::{Interval, Run};
 
 #[test]
 fn a_plan_for_another_place_or_purpose_is_refused_as_a_whole() {
@@ -194,25 +192,12 @@ fn an_acl_may_be_set_where_the_configuration_says_so() {
 
 const STEM: &str = "2023-07-28T00:00:00+00:00-2023-07-28T01:00:00+00:00";
 
-fn run() -> Run {
-    Run {
-        id: "r".to_owned(),
-        attempt: "1".to_owned(),
-        model: "events".to_owned(),
-        interval: Interval {
-            start_micros: Some(1_690_502_400_000_000),
-            end_micros: 1_690_506_000_000_000,
-        },
-    }
-}
-
 fn decide_for_run(
     configuration: &Value,
     lists: &OperatorLists,
     asked: Grant,
 ) -> Result<Grants, String> {
-    let policy =
-        Policy::for_run(Protocol::S3, configuration, lists, &run()).map_err(|e| e.to_string())?;
+    let policy = policy_of(configuration, lists).map_err(|e| e.to_string())?;
     Grants::decide(&[asked], &[], &policy).map_err(|e| e.to_string())
 }
 
@@ -389,7 +374,7 @@ fn a_bucket_in_the_endpoints_host_is_seen() {
             "bucket_name": bucket, "region": "r", "prefix": "", "endpoint_url": endpoint,
             "use_virtual_style_addressing": virtual_style,
         });
-        Policy::for_run(Protocol::S3, &configuration, lists, &run())
+        policy_of(&configuration, lists)
             .err()
             .map(|e| e.to_string())
     };
@@ -447,12 +432,7 @@ fn a_configuration_cannot_smuggle_another_host_in() {
     for (field, value) in cases {
         let mut configuration = configuration();
         configuration[field] = json!(value);
-        match Policy::for_run(
-            Protocol::S3,
-            &configuration,
-            &OperatorLists::default(),
-            &run(),
-        ) {
+        match policy_of(&configuration, &OperatorLists::default()) {
             Err(PolicyError::Field { field: named, .. }) => assert_eq!(named, field),
             other => panic!("{field} = {value}: {other:?}"),
         }
@@ -461,13 +441,7 @@ fn a_configuration_cannot_smuggle_another_host_in() {
 
 #[test]
 fn signing_is_for_the_configured_region_and_s3() {
-    let policy = Policy::for_run(
-        Protocol::S3,
-        &configuration(),
-        &OperatorLists::default(),
-        &run(),
-    )
-    .unwrap();
+    let policy = policy_of(&configuration(), &OperatorLists::default()).unwrap();
     let scope = |service: &str, region: &str| SigningScope {
         service: service.to_owned(),
         region: region.to_owned(),

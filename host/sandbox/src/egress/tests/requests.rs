@@ -165,7 +165,7 @@ fn requests_outside_the_grants_are_refused_by_the_first_rule_that_nothing_meets(
             put.clone(),
             "/reports/exports/a?partNumber=1&uploadId=1&uploadId=2",
             &[],
-            "stands twice",
+            "is repeated",
         ),
         (
             put,

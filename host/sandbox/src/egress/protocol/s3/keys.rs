@@ -22,7 +22,8 @@ pub(super) struct RunKeys {
 }
 
 impl RunKeys {
-    /// From the operator's prefix and key style. The error says what is wrong with the prefix or the interval.
+    /// Returns the keys by the operator's prefix and key style. The error says what is wrong with the prefix or the
+    /// interval.
     pub(super) fn of(configuration: &Value, run: &Run) -> Result<Self, String> {
         let text = |field: &str| configuration.get(field).and_then(Value::as_str);
         let times = Times::of(&run.interval, text("key_style") == Some("compact"))?;
@@ -38,7 +39,7 @@ impl RunKeys {
         })
     }
 
-    /// What the run's keys begin with.
+    /// Returns what the run's keys begin with.
     pub(super) fn heads(&self) -> &[String] {
         &self.heads
     }
@@ -65,7 +66,7 @@ impl Times {
         })
     }
 
-    /// What a variable of the prefix stands for; `None` for a name that is none.
+    /// Returns what a variable of the prefix stands for; `None` for an unknown name.
     fn value(&self, name: &str, model: &str) -> Option<String> {
         Some(match name {
             "table" => model.to_owned(),
@@ -112,7 +113,7 @@ fn written(time: DateTime<Utc>, is_compact: bool) -> String {
     }
 }
 
-/// The template with its variables written out; doubled braces are literal ones.
+/// Returns the template with its variables written out; doubled braces are literal ones.
 fn rendered(template: &str, times: &Times, model: &str) -> Result<String, String> {
     let mut out = String::with_capacity(template.len());
     let mut rest = template;
