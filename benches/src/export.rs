@@ -124,6 +124,7 @@ fn natively(job: &Job, endpoint: &str, runtime: &Runtime) -> Result<Measurement>
         attempt: "1".into(),
         model: MODEL.into(),
         plugin_digest: String::new(),
+        time_limit_seconds: None,
         interval: settings::Interval {
             start_micros: interval.start().map(|start| start.0),
             end_micros: interval.end().0,

@@ -10,12 +10,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use bytes::Bytes;
+use crc_fast::CrcAlgorithm;
 use hmac::{Hmac, KeyInit, Mac};
 use s3_destination::imports::{
-    Imports, Level, Method, NoteError, Refresh, Request, Response, ScopedKey, SignerError,
-    TransportError,
+    DigestAlgorithm, Imports, Level, Method, NoteError, Refresh, Request, Response, ScopedKey,
+    SignerError, TransportError,
 };
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -92,8 +93,18 @@ impl Imports for Native {
     type Payload = Bytes;
     type Exchange = Exchange;
 
-    fn payload(&self, bytes: Vec<u8>) -> Bytes {
+    fn payload(&self, bytes: Vec<u8>, _digests: &[DigestAlgorithm]) -> Bytes {
         bytes.into()
+    }
+
+    fn digest(&self, payload: &Bytes, algorithm: DigestAlgorithm) -> Vec<u8> {
+        let crc = |algorithm| crc_fast::checksum(algorithm, payload).to_be_bytes();
+        match algorithm {
+            DigestAlgorithm::Sha256 => Sha256::digest(payload).to_vec(),
+            DigestAlgorithm::Crc64Nvme => crc(CrcAlgorithm::Crc64Nvme).to_vec(),
+            DigestAlgorithm::Crc32c => crc(CrcAlgorithm::Crc32Iscsi)[4..].to_vec(),
+            DigestAlgorithm::Crc32 => crc(CrcAlgorithm::Crc32IsoHdlc)[4..].to_vec(),
+        }
     }
 
     fn send(&self, request: Request<'_, Bytes>) -> Exchange {
@@ -175,7 +186,7 @@ impl Imports for Native {
         })
     }
 
-    fn note(&self, _note: &[u8]) -> Result<(), NoteError> {
+    fn note(&self, _note: &[u8], _durable: bool) -> Result<(), NoteError> {
         Ok(())
     }
 

@@ -75,6 +75,7 @@ fn inside_limits(settings: &Settings) {
             end_micros: 0,
         },
         plugin_digest: String::new(),
+        time_limit_seconds: None,
     };
     if let Err(failure) = KeyNames::new(settings, &run) {
         assert!(matches!(failure, Failure::Config(_)), "{failure:?}");

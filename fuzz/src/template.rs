@@ -47,6 +47,7 @@ pub fn check(input: &[u8]) {
         model: model.into(),
         interval,
         plugin_digest: String::new(),
+        time_limit_seconds: None,
     };
     match KeyNames::new(&settings, &run) {
         Ok(names) => fit_for_every_store(&names),

@@ -8,8 +8,8 @@ use std::sync::Once;
 use crate::check::{Depth, Outcome, Step};
 use crate::failure::{Failure, Problem};
 use crate::imports::{
-    Imports, Level, Method, NoteError, Refresh, Request, Response, ScopedKey, SignerError,
-    TransportError,
+    DigestAlgorithm, Imports, Level, Method, NoteError, Refresh, Request, Response, ScopedKey,
+    SignerError, TransportError,
 };
 use crate::plan::{Description, Plan};
 use crate::recover::Recovery;
@@ -126,8 +126,13 @@ impl Imports for Host {
     type Payload = import::http::Payload;
     type Exchange = import::http::Exchange;
 
-    fn payload(&self, bytes: Vec<u8>) -> Self::Payload {
-        import::http::Payload::new(&bytes)
+    fn payload(&self, bytes: Vec<u8>, digests: &[DigestAlgorithm]) -> Self::Payload {
+        let digests: Vec<_> = digests.iter().copied().map(Into::into).collect();
+        import::http::Payload::new(&bytes, &digests)
+    }
+
+    fn digest(&self, payload: &Self::Payload, algorithm: DigestAlgorithm) -> Vec<u8> {
+        payload.digest(algorithm.into())
     }
 
     fn send(&self, request: Request<'_, Self::Payload>) -> Self::Exchange {
@@ -197,9 +202,9 @@ impl Imports for Host {
         }
     }
 
-    fn note(&self, note: &[u8]) -> Result<(), NoteError> {
+    fn note(&self, note: &[u8], durable: bool) -> Result<(), NoteError> {
         use import::journal::NoteError as E;
-        import::journal::note(note).map_err(|error| match error {
+        import::journal::note(note, durable).map_err(|error| match error {
             E::TooLong(why) => NoteError::TooLong(why),
             E::UsedUp(why) => NoteError::UsedUp(why),
             E::Unavailable(why) => NoteError::Unavailable(why),
@@ -217,6 +222,17 @@ impl Imports for Host {
     }
 }
 
+impl From<DigestAlgorithm> for import::http::DigestAlgorithm {
+    fn from(algorithm: DigestAlgorithm) -> Self {
+        match algorithm {
+            DigestAlgorithm::Sha256 => import::http::DigestAlgorithm::Sha256,
+            DigestAlgorithm::Crc64Nvme => import::http::DigestAlgorithm::Crc64nvme,
+            DigestAlgorithm::Crc32c => import::http::DigestAlgorithm::Crc32c,
+            DigestAlgorithm::Crc32 => import::http::DigestAlgorithm::Crc32,
+        }
+    }
+}
+
 impl From<wit_types::Run> for Run {
     fn from(run: wit_types::Run) -> Self {
         Run {
@@ -228,6 +244,7 @@ impl From<wit_types::Run> for Run {
                 end_micros: run.interval.end,
             },
             plugin_digest: run.plugin_digest,
+            time_limit_seconds: run.time_limit_seconds,
         }
     }
 }
@@ -292,6 +309,8 @@ impl From<Plan> for wit::RunPlan {
             settings: plan.settings,
             part_size_bytes: plan.part_size_bytes,
             requests_in_flight: plan.requests_in_flight,
+            memory_bytes: plan.memory_bytes,
+            payload_bytes: plan.payload_bytes,
             grants: plan
                 .grants
                 .into_iter()

@@ -74,6 +74,15 @@ pub enum TransportError {
     TooLarge(String),
 }
 
+/// What the host can compute of a payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DigestAlgorithm {
+    Sha256,
+    Crc64Nvme,
+    Crc32c,
+    Crc32,
+}
+
 /// What the plugin learnt about its last key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refresh {
@@ -137,8 +146,10 @@ pub trait Imports {
     /// A request under way; dropping it cancels it.
     type Exchange;
 
-    /// `http.payload`: hand bytes over, one copy.
-    fn payload(&self, bytes: Vec<u8>) -> Self::Payload;
+    /// `http.payload`: hands bytes over, one copy; the host begins to compute these digests.
+    fn payload(&self, bytes: Vec<u8>, digests: &[DigestAlgorithm]) -> Self::Payload;
+    /// `payload.digest`: waits until it is computed. CRCs are big-endian.
+    fn digest(&self, payload: &Self::Payload, algorithm: DigestAlgorithm) -> Vec<u8>;
     /// `http.send`: start a request and return at once.
     fn send(&self, request: Request<'_, Self::Payload>) -> Self::Exchange;
     /// `exchange.wait`: block until the answer is there.
@@ -152,8 +163,8 @@ pub trait Imports {
         region: &str,
         refresh: Refresh,
     ) -> Result<ScopedKey, SignerError>;
-    /// `journal.note`: durable before it returns.
-    fn note(&self, note: &[u8]) -> Result<(), NoteError>;
+    /// `journal.note`: a durable one is on stable storage when this returns.
+    fn note(&self, note: &[u8], durable: bool) -> Result<(), NoteError>;
     /// `log.write`.
     fn log(&self, level: Level, message: &str);
 }

@@ -13,6 +13,7 @@ pub mod ipc;
 pub mod key;
 pub mod manifest;
 pub mod models;
+pub mod needs;
 pub mod plan;
 pub mod recover;
 pub mod run;

@@ -1,35 +1,24 @@
 //! What a run will do and which requests it needs, decided from configuration and run alone. Sends nothing: the host
 //! grants from this, and a person reads it before the first run.
 
-use crate::config::fields::{
-    COMPRESSION, Choice, FILE_FORMAT, JSON_LINES_COMPRESSIONS, Kind as FieldKind,
-};
-use crate::config::{self, limits};
+use crate::config;
+use crate::config::fields::{COMPRESSION, Choice, FILE_FORMAT, FieldKind, JSON_LINES_COMPRESSIONS};
 use crate::failure::Failure;
 use crate::key::KeyNames;
 use crate::manifest;
 use crate::models;
+use crate::needs;
 use crate::s3::checksum::{Checksum, ObjectChecksum};
 use crate::s3::client::REQUESTS_IN_FLIGHT;
 use crate::s3::request::{Operation, Target, Unsigned};
 use crate::settings::{
-    Encryption, KeyStyle, MIB, ManifestStyle, ManifestWhen, PayloadSigning, Run, Settings,
+    Encryption, KeyStyle, ManifestStyle, ManifestWhen, PayloadSigning, Run, Settings,
 };
 
 /// The plugin's short name.
 pub const PLUGIN_NAME: &str = "s3";
 /// The plugin's own version.
 pub const PLUGIN_VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// Most linear memory that any accepted configuration needs: the largest part, row and row group, and the tables of
-/// the highest codec levels.
-const MEMORY_LIMIT_BYTES: u64 = 512 * MIB as u64;
-/// Most bytes in payloads: the largest parts in flight, the next one on its way there, and the document that completes
-/// an upload.
-const PAYLOAD_LIMIT_BYTES: u64 =
-    ((REQUESTS_IN_FLIGHT + 1) * limits::MAX_PART_SIZE_BYTES + COMPLETE_BODY_BYTES) as u64;
-/// More than 10,000 parts with ETags and checksums take up in the document that completes an upload.
-const COMPLETE_BODY_BYTES: usize = 4 * MIB;
 
 /// The service that signatures name.
 const SERVICE: &str = "s3";
@@ -93,6 +82,9 @@ pub struct Plan {
     pub settings: Vec<(String, String)>,
     pub part_size_bytes: u64,
     pub requests_in_flight: u32,
+    /// Of the guest, for tables of usual width.
+    pub memory_bytes: u64,
+    pub payload_bytes: u64,
     pub grants: Vec<Grant>,
     pub signing: Vec<SigningScope>,
     /// Name and Arrow type in words.
@@ -116,9 +108,9 @@ pub fn describe() -> Description {
                 },
             })
             .collect(),
-        memory_limit_bytes: MEMORY_LIMIT_BYTES,
+        memory_limit_bytes: needs::MEMORY_LIMIT_BYTES,
         requests_in_flight: REQUESTS_IN_FLIGHT as u32,
-        payload_limit_bytes: PAYLOAD_LIMIT_BYTES,
+        payload_limit_bytes: needs::PAYLOAD_LIMIT_BYTES,
     }
 }
 
@@ -149,6 +141,8 @@ pub fn plan(settings: &Settings, run: &Run) -> Result<Plan, Failure> {
         settings: decided(settings),
         part_size_bytes: settings.part_size_bytes as u64,
         requests_in_flight: REQUESTS_IN_FLIGHT as u32,
+        memory_bytes: needs::memory_bytes(settings),
+        payload_bytes: needs::payload_bytes(settings.part_size_bytes),
         grants: grants(settings, run, &names),
         signing: vec![SigningScope {
             service: SERVICE.to_owned(),

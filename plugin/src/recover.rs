@@ -72,7 +72,7 @@ impl Recovery {
 fn note<I: Imports>(client: &Client<I>, note: &Note) {
     if let Err(error) = client
         .imports()
-        .note(&with_closed(Some(note), &mut Vec::new()))
+        .note(&with_closed(Some(note), &mut Vec::new()), false)
     {
         client.imports().log(
             Level::Warn,

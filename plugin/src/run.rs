@@ -136,6 +136,8 @@ impl<I: Imports> Export<I> {
     /// Any failure; uploads that were open are aborted, and those that could not be are named.
     pub fn encode_batch(&mut self, messages: Vec<u8>) -> Result<Progress, Failure> {
         let encoded = self.try_encode(messages);
+        // The host may be a while getting the next batch.
+        self.uploads.send_prepared();
         self.give_up_unless(encoded)?;
         Ok(Progress {
             rows: self.rows_received,

@@ -242,6 +242,8 @@ pub struct Run {
     pub interval: Interval,
     /// SHA-256 of the component, in hexadecimal: the host's word.
     pub plugin_digest: String,
+    /// The host ends the run after this time; absent where it does not.
+    pub time_limit_seconds: Option<u32>,
 }
 
 /// Half-open `[start, end)`, microseconds since the Unix epoch.

@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use s3_destination::config;
-use s3_destination::config::fields::{FIELDS, Field, Kind, Literal};
+use s3_destination::config::fields::{FIELDS, Field, FieldKind, Literal};
 use s3_destination::config::limits::{HIGHEST_LEVEL, LOWEST_LEVEL};
 use s3_destination::key::KeyNames;
 use s3_destination::plan;
@@ -137,19 +137,21 @@ fn literal(literal: Literal) -> String {
 
 fn field_row(field: &Field) -> String {
     let (kind, allowed) = match &field.kind {
-        Kind::Text => ("text", String::new()),
-        Kind::Choice(choices) => {
+        FieldKind::Text => ("text", String::new()),
+        FieldKind::Choice(choices) => {
             let values: Vec<String> = choices.iter().map(|c| format!("`{}`", c.value)).collect();
             ("choice", values.join(", "))
         }
-        Kind::Whole { min, max } => (
+        FieldKind::Whole { min, max } => (
             "integer",
             format!("{} to {}", with_separators(*min), with_separators(*max)),
         ),
-        Kind::Flag => ("flag", "`true`, `false`".to_owned()),
-        Kind::TextList => ("list of text", String::new()),
-        Kind::TextMap { max_entries } => ("table of text", format!("up to {max_entries} entries")),
-        Kind::Secret => ("secret", String::new()),
+        FieldKind::Flag => ("flag", "`true`, `false`".to_owned()),
+        FieldKind::TextList => ("list of text", String::new()),
+        FieldKind::TextMap { max_entries } => {
+            ("table of text", format!("up to {max_entries} entries"))
+        }
+        FieldKind::Secret => ("secret", String::new()),
     };
     let default = match (field.required, field.default) {
         (true, _) => "required".to_owned(),
@@ -178,7 +180,7 @@ fn every_field_and_choice_is_in_the_configuration_page() {
 
     let mut table = String::from("| field | choice | meaning |\n|---|---|---|\n");
     for field in FIELDS {
-        let Kind::Choice(choices) = &field.kind else {
+        let FieldKind::Choice(choices) = &field.kind else {
             continue;
         };
         for (index, choice) in choices.iter().enumerate() {
@@ -215,6 +217,7 @@ fn an_hour(model: &str) -> Run {
             end_micros: 3_600_000_000,
         },
         plugin_digest: String::new(),
+        time_limit_seconds: None,
     }
 }
 

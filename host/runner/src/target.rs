@@ -246,11 +246,15 @@ impl Target {
     }
 
     /// Whether a plan is one that this host carries out: the operator's policy covers what it asks for, its keys are
-    /// the run's own, and the event lists can be applied. Neither reads certificates nor asks for credentials.
+    /// the run's own, it stays within the limits, and the event lists can be applied. Neither reads certificates nor
+    /// asks for credentials.
     pub fn grants(&self, run: &Run, plan: &Plan) -> Result<(), Failure> {
         let policy = self.policy(run)?;
         self.decided(plan, &policy)?;
         proof::of_plan(plan, &policy)?;
+        self.limits
+            .admit(plan)
+            .map_err(|error| Failure::not_admitted(&self.name, error))?;
         self.events()?;
         Ok(())
     }

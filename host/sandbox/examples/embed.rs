@@ -73,7 +73,9 @@ pub async fn export(component: &Path) -> Result<Landed, Box<dyn Error>> {
     };
 
     // Plan, then grant: what the plan asks for, as far as the operator's policy allows it to this very run.
+    let limits = Limits::default();
     let plan = plugin.plan(&configuration.to_string(), &run).await?;
+    limits.admit(&plan)?;
     let mut operator = OperatorLists::default();
     operator.allow_private = vec![store.address().to_string().parse()?];
     let policy = Policy::for_run(Protocol::S3, &configuration, &operator, &run)?;
@@ -83,12 +85,7 @@ pub async fn export(component: &Path) -> Result<Landed, Box<dyn Error>> {
         .with_log(Arc::new(|level, line| eprintln!("{level:?}: {line}")));
 
     // One instance, on a thread of its own, for this run.
-    let session = plugin.start(
-        run,
-        &configuration.to_string(),
-        capabilities,
-        Limits::default(),
-    )?;
+    let session = plugin.start(run, &configuration.to_string(), capabilities, limits)?;
     let batch = batch()?;
     let mut stream = StreamWriter::try_new(Vec::new(), &batch.schema())?;
     session.configure(std::mem::take(stream.get_mut())).await?;

@@ -90,7 +90,7 @@ pub struct SigningScope {
 /// What a run will do, decided by the plugin from configuration and run alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Plan {
-    /// Keys of the data files in order; with splitting on, the first, and the rest as `{n}` in a second entry.
+    /// Key of the data file; where the output is split, the first file's, and then a pattern with `{n}` for the others.
     pub keys: Vec<String>,
     /// Key of the manifest, if one is written.
     pub manifest_key: Option<String>,
@@ -98,8 +98,12 @@ pub struct Plan {
     pub settings: Vec<(String, String)>,
     /// Bytes of a part of a multipart upload.
     pub part_size_bytes: u64,
-    /// Requests in flight at once at the most.
+    /// Most requests in flight at once.
     pub requests_in_flight: u32,
+    /// Most bytes of linear memory that this run needs for usual tables.
+    pub memory_bytes: u64,
+    /// Most bytes that this run holds in payloads at once.
+    pub payload_bytes: u64,
     /// Requests that the run needs to make.
     pub grants: Vec<Grant>,
     /// Scopes in which it signs.

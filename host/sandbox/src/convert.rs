@@ -2,6 +2,8 @@
 //! made short and harmless here; what a machine goes by (grants, scopes, the schema) stays as it is, and
 //! is judged where it is used.
 
+use std::time::Duration;
+
 use super::bindings::batch_export::destination::types as wit;
 use super::bindings::exports::batch_export::destination::exporter as export;
 use super::contract::{
@@ -45,8 +47,8 @@ fn lines(texts: Vec<String>, limit: usize) -> Vec<String> {
     kept
 }
 
-/// Returns a run as the component of this digest is told of it.
-pub(super) fn run(run: Run, plugin_digest: &str) -> wit::Run {
+/// Returns a run as the component of this digest is told of it, with the time that it may take where that is limited.
+pub(super) fn run(run: Run, plugin_digest: &str, run_time: Option<Duration>) -> wit::Run {
     wit::Run {
         id: run.id,
         attempt: run.attempt,
@@ -56,6 +58,8 @@ pub(super) fn run(run: Run, plugin_digest: &str) -> wit::Run {
             end: run.interval.end_micros,
         },
         plugin_digest: plugin_digest.to_owned(),
+        time_limit_seconds: run_time
+            .map(|limit| u32::try_from(limit.as_secs()).unwrap_or(u32::MAX)),
     }
 }
 
@@ -134,6 +138,8 @@ impl From<export::RunPlan> for Plan {
                 .collect(),
             part_size_bytes: p.part_size_bytes,
             requests_in_flight: p.requests_in_flight,
+            memory_bytes: p.memory_bytes,
+            payload_bytes: p.payload_bytes,
             grants: p
                 .grants
                 .into_iter()

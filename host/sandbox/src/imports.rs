@@ -13,7 +13,9 @@ use super::bindings::batch_export::destination::{http, journal, log, signer, typ
 use super::clock::{Clock, Stop};
 use super::memory::Memory;
 use super::session::NoteGate;
-use crate::capability::http::{Exchange, Http, Payload, PayloadRefused, Request, TransportError};
+use crate::capability::http::{
+    DigestAlgorithm, Exchange, Http, Payload, PayloadRefused, Request, TransportError,
+};
 use crate::capability::journal::Journal;
 use crate::capability::log::{Level, Log};
 use crate::capability::signer::{Refresh, Signer, SignerError};
@@ -100,8 +102,13 @@ impl http::Host for State {
 }
 
 impl http::HostPayload for State {
-    fn new(&mut self, bytes: Vec<u8>) -> Result<Resource<Payload>> {
-        let payload = self.http.payload(bytes).map_err(|refused| {
+    fn new(
+        &mut self,
+        bytes: Vec<u8>,
+        digests: Vec<http::DigestAlgorithm>,
+    ) -> Result<Resource<Payload>> {
+        let digests = digests.into_iter().map(DigestAlgorithm::from);
+        let payload = self.http.payload(bytes, digests).map_err(|refused| {
             Error::new(match refused {
                 PayloadRefused::OverLimit(text) => Stop::OverLimit(text),
                 PayloadRefused::Crowded => Stop::Crowded,
@@ -110,9 +117,34 @@ impl http::HostPayload for State {
         self.push(payload)
     }
 
+    fn digest(
+        &mut self,
+        payload: Resource<Payload>,
+        algorithm: http::DigestAlgorithm,
+    ) -> Result<Vec<u8>> {
+        let payload = self.table.get_mut(&payload)?;
+        self.clock
+            .wait(poll_fn(|context| {
+                payload.poll_digest(algorithm.into(), context)
+            }))
+            .map_err(Error::new)?
+            .map_err(Error::new)
+    }
+
     fn drop(&mut self, payload: Resource<Payload>) -> Result<()> {
         self.table.delete(payload)?;
         Ok(())
+    }
+}
+
+impl From<http::DigestAlgorithm> for DigestAlgorithm {
+    fn from(algorithm: http::DigestAlgorithm) -> Self {
+        match algorithm {
+            http::DigestAlgorithm::Sha256 => DigestAlgorithm::Sha256,
+            http::DigestAlgorithm::Crc64nvme => DigestAlgorithm::Crc64Nvme,
+            http::DigestAlgorithm::Crc32c => DigestAlgorithm::Crc32c,
+            http::DigestAlgorithm::Crc32 => DigestAlgorithm::Crc32,
+        }
     }
 }
 
@@ -180,7 +212,11 @@ impl signer::Host for State {
 }
 
 impl journal::Host for State {
-    fn note(&mut self, note: Vec<u8>) -> Result<std::result::Result<(), journal::NoteError>> {
+    fn note(
+        &mut self,
+        note: Vec<u8>,
+        durable: bool,
+    ) -> Result<std::result::Result<(), journal::NoteError>> {
         if note.len() > self.note_limit_bytes {
             return Ok(Err(journal::NoteError::TooLong(format!(
                 "a note of {} bytes, the limit is {} (`note_bytes`)",
@@ -196,7 +232,7 @@ impl journal::Host for State {
         };
         self.notes_left = left;
         self.note_gate
-            .pass(|| self.journal.note(&note))
+            .pass(|| self.journal.note(&note, durable))
             .map(|kept| kept.map_err(journal::NoteError::Unavailable))
             .map_err(Error::new)
     }

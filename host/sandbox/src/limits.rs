@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::contract::Plan;
+
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -134,6 +136,68 @@ impl Limits {
     }
 }
 
+/// A plan needs more than one of the limits of a run allows.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a run with these settings needs {needed} {unit}, and the limit `{limit}` is {allowed}")]
+pub struct NotAdmitted {
+    /// The name of the limit, as a field of [`Limits`] or [`HttpLimits`].
+    pub limit: &'static str,
+    /// What the plan needs.
+    pub needed: u64,
+    /// What the limit allows.
+    pub allowed: u64,
+    /// What both count.
+    pub unit: &'static str,
+}
+
+impl Limits {
+    /// Checks that a run with this plan stays within the limits, before anything is sent.
+    pub fn admit(&self, plan: &Plan) -> Result<(), NotAdmitted> {
+        const MEMORY: &str = "MiB of memory";
+        const PAYLOADS: &str = "MiB of request bodies held at once";
+        const PART: &str = "MiB for one request body";
+        const REQUESTS: &str = "requests in flight at once";
+        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+        let http = &self.http;
+        let requests = u64::from(plan.requests_in_flight);
+        for (limit, unit, needed, allowed, is_bytes) in [
+            (
+                "guest_memory_bytes",
+                MEMORY,
+                plan.memory_bytes,
+                self.guest_memory_bytes,
+                true,
+            ),
+            (
+                "payloads_held_bytes",
+                PAYLOADS,
+                plan.payload_bytes,
+                http.payloads_held_bytes,
+                true,
+            ),
+            (
+                "payload_bytes",
+                PART,
+                plan.part_size_bytes,
+                http.payload_bytes,
+                true,
+            ),
+            ("in_flight", REQUESTS, requests, http.in_flight, false),
+        ] {
+            let allowed = u64::try_from(allowed).unwrap_or(u64::MAX);
+            if needed > allowed {
+                return Err(NotAdmitted {
+                    limit,
+                    needed: if is_bytes { mib(needed) } else { needed },
+                    allowed: if is_bytes { allowed >> 20 } else { allowed },
+                    unit,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Bytes of a component: the S3 destination has 11 MiB, and compiling takes time and memory with its size.
 pub const COMPONENT_BYTES: usize = 32 * MIB;
 /// Modules and components in a component; the S3 destination has 5.
@@ -164,6 +228,12 @@ pub(crate) const COMPILE_WALL_TIME: Duration = Duration::from_secs(900);
 /// and enough for some thirty usual runs at once.
 pub const MEMORY_BYTES: usize = 6 << 30;
 
+/// Threads that compute digests of payloads, in all sessions of the process together. One computes 1 GB/s or more, as
+/// much as any network takes.
+pub(crate) const DIGEST_THREADS: usize = 4;
+/// Digests of one session that are computed at once: two parts, or two algorithms.
+pub(crate) const DIGESTS_PER_SESSION: usize = 2;
+
 /// Core instances of one session: a component made of one core module has three (module, shims, fixups).
 pub(crate) const CORE_INSTANCES: usize = 16;
 /// Tables of one session; a component made of one core module has two.
@@ -178,3 +248,50 @@ pub(crate) const HOSTCALL_BYTES: usize = 4 * MIB;
 pub(crate) const GUEST_STACK_BYTES: usize = 2 * MIB;
 /// Stack of a session's thread: the guest's and as much again for the host's imports.
 pub(crate) const THREAD_STACK_BYTES: usize = 4 * MIB;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_that_needs_more_than_a_limit_is_refused_by_its_name() {
+        let fits = Plan {
+            keys: Vec::new(),
+            manifest_key: None,
+            settings: Vec::new(),
+            part_size_bytes: 64 << 20,
+            requests_in_flight: 32,
+            memory_bytes: 512 << 20,
+            payload_bytes: 256 << 20,
+            grants: Vec::new(),
+            signing: Vec::new(),
+            required_columns: Vec::new(),
+        };
+        let limits = Limits::default();
+        assert_eq!(limits.admit(&fits), Ok(()));
+        let table: [(fn(&mut Plan), &str); 4] = [
+            (
+                |plan| plan.memory_bytes += 1,
+                "needs 513 MiB of memory, and the limit `guest_memory_bytes` is 512",
+            ),
+            (
+                |plan| plan.payload_bytes = u64::MAX,
+                "needs 17592186044416 MiB of request bodies held at once, and the limit `payloads_held_bytes` is 256",
+            ),
+            (
+                |plan| plan.part_size_bytes += 1,
+                "needs 65 MiB for one request body, and the limit `payload_bytes` is 64",
+            ),
+            (
+                |plan| plan.requests_in_flight += 1,
+                "needs 33 requests in flight at once, and the limit `in_flight` is 32",
+            ),
+        ];
+        for (change, expected) in table {
+            let mut plan = fits.clone();
+            change(&mut plan);
+            let refused = limits.admit(&plan).unwrap_err().to_string();
+            assert_eq!(refused, format!("a run with these settings {expected}"));
+        }
+    }
+}

@@ -7,7 +7,7 @@ mod tests;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use batch_export_system::Budget;
 use sha2::{Digest, Sha256};
@@ -227,11 +227,23 @@ impl Plugin {
         capabilities: Capabilities,
         limits: Limits,
     ) -> Result<Session, CallError> {
+        let run_time = Some(limits.run_time);
+        self.session(run, run_time, configuration, capabilities, limits)
+    }
+
+    fn session(
+        &self,
+        run: Run,
+        run_time: Option<Duration>,
+        configuration: &str,
+        capabilities: Capabilities,
+        limits: Limits,
+    ) -> Result<Session, CallError> {
         Session::start(Start {
             engine: &self.sandbox.engine,
             plugin: self.loaded.pre.clone(),
             runtime: self.sandbox.runtime.clone(),
-            run: crate::convert::run(run, &self.loaded.digest),
+            run: crate::convert::run(run, &self.loaded.digest, run_time),
             configuration: configuration.into(),
             capabilities,
             limits,
@@ -241,7 +253,7 @@ impl Plugin {
 
     fn pure(&self, run: Run, configuration: &str) -> Result<Session, CallError> {
         let capabilities = Capabilities::none(&self.sandbox.network);
-        self.start(run, configuration, capabilities, Limits::pure())
+        self.session(run, None, configuration, capabilities, Limits::pure())
     }
 }
 

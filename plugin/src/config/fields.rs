@@ -1,71 +1,15 @@
 //! The one table of configuration fields: the parser and the JSON Schema are both made from it. Decides nothing.
 
+pub use super::field::{Choice, Field, FieldGroup, FieldKind, Literal};
+use super::field::{choice, optional};
 use super::limits;
 use super::regions::USUAL_REGIONS;
 
-/// One field of the configuration.
-#[derive(Debug)]
-pub struct Field {
-    pub name: &'static str,
-    pub kind: Kind,
-    pub required: bool,
-    /// What leaving the field out (or `null`) means; `None` where no value says it.
-    pub default: Option<Literal>,
-    pub title: &'static str,
-    pub description: &'static str,
-    pub examples: &'static [Literal],
-}
-
-/// What a field takes.
-#[derive(Debug)]
-pub enum Kind {
-    /// Any text; rules of its own are checked where the settings are decided.
-    Text,
-    /// One of these, exactly as written.
-    Choice(&'static [Choice]),
-    /// A whole number within the bounds.
-    Whole { min: i64, max: i64 },
-    /// `true` or `false`.
-    Flag,
-    /// A list of texts.
-    TextList,
-    /// Texts by name, at most so many.
-    TextMap { max_entries: usize },
-    /// Text that the host keeps; its value is never read here.
-    Secret,
-}
-
-/// One value of a [`Kind::Choice`] and what it means.
-#[derive(Debug)]
-pub struct Choice {
-    pub value: &'static str,
-    pub meaning: &'static str,
-}
-
-/// A default or an example.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Literal {
-    Text(&'static str),
-    Whole(i64),
-    Flag(bool),
-    List(&'static [&'static str]),
-    Map(&'static [(&'static str, &'static str)]),
-}
-
-/// A field that may be left out, for the table below to change.
-const OPTIONAL: Field = Field {
-    name: "",
-    kind: Kind::Text,
-    required: false,
-    default: None,
-    title: "",
-    description: "",
-    examples: &[],
-};
-
-const fn choice(value: &'static str, meaning: &'static str) -> Choice {
-    Choice { value, meaning }
-}
+const CONNECTION: Field = optional(FieldGroup::Connection);
+const FILES: Field = optional(FieldGroup::Files);
+const FORMAT: Field = optional(FieldGroup::Format);
+const INTEGRITY: Field = optional(FieldGroup::Integrity);
+const BEHAVIOUR: Field = optional(FieldGroup::Behaviour);
 
 pub const BUCKET_NAME: Field = Field {
     name: "bucket_name",
@@ -73,7 +17,7 @@ pub const BUCKET_NAME: Field = Field {
     title: "Bucket",
     description: "The bucket to write to: 3 to 63 of `a-z`, `0-9`, `.` and `-`. With an `endpoint_url` also `_`.",
     examples: &[Literal::Text("my-exports")],
-    ..OPTIONAL
+    ..CONNECTION
 };
 pub const REGION: Field = Field {
     name: "region",
@@ -81,7 +25,71 @@ pub const REGION: Field = Field {
     title: "Region",
     description: "The bucket's region; requests are signed for it. `auto` for Cloudflare R2, with an `endpoint_url`.",
     examples: USUAL_REGIONS,
-    ..OPTIONAL
+    ..CONNECTION
+};
+pub const AWS_ACCESS_KEY_ID: Field = Field {
+    name: "aws_access_key_id",
+    kind: FieldKind::Secret,
+    title: "Access key id",
+    description: "Access key id. The host keeps it and the secret access key; the plugin gets keys scoped to a day \
+                  and a region. Left out when the host has credentials of its own to sign with.",
+    ..CONNECTION
+};
+pub const AWS_SECRET_ACCESS_KEY: Field = Field {
+    name: "aws_secret_access_key",
+    kind: FieldKind::Secret,
+    title: "Secret access key",
+    description: "Secret access key that belongs to the access key id. The host keeps it.",
+    ..CONNECTION
+};
+pub const AWS_SESSION_TOKEN: Field = Field {
+    name: "aws_session_token",
+    kind: FieldKind::Secret,
+    title: "Session token",
+    description: "Session token of temporary credentials. The host keeps it.",
+    ..CONNECTION
+};
+pub const ENDPOINT_URL: Field = Field {
+    name: "endpoint_url",
+    title: "Endpoint",
+    description: "Scheme, host and port of an S3-compatible store; absent is AWS.",
+    examples: &[
+        Literal::Text("https://minio.internal:9000"),
+        Literal::Text("https://storage.googleapis.com"),
+    ],
+    ..CONNECTION
+};
+pub const USE_VIRTUAL_STYLE_ADDRESSING: Field = Field {
+    name: "use_virtual_style_addressing",
+    kind: FieldKind::Flag,
+    default: Some(Literal::Flag(false)),
+    title: "Virtual-hosted addressing",
+    description: "Put the bucket in front of the `endpoint_url`'s host rather than into the path. \
+                  AWS itself is addressed this way by default.",
+    ..CONNECTION
+};
+pub const USE_DUAL_STACK: Field = Field {
+    name: "use_dual_stack",
+    kind: FieldKind::Flag,
+    default: Some(Literal::Flag(false)),
+    title: "Dual-stack endpoint",
+    description: "Use AWS's endpoint that answers over IPv6 as well as IPv4.",
+    ..CONNECTION
+};
+pub const USE_FIPS: Field = Field {
+    name: "use_fips",
+    kind: FieldKind::Flag,
+    default: Some(Literal::Flag(false)),
+    title: "FIPS endpoint",
+    description: "Use AWS's endpoint with FIPS 140 validated cryptography (regions of the USA and Canada).",
+    ..CONNECTION
+};
+pub const EXPECTED_BUCKET_OWNER: Field = Field {
+    name: "expected_bucket_owner",
+    title: "Expected bucket owner",
+    description: "AWS account id, 12 digits: S3 refuses requests when the bucket belongs to another account.",
+    examples: &[Literal::Text("111122223333")],
+    ..CONNECTION
 };
 pub const PREFIX: Field = Field {
     name: "prefix",
@@ -96,255 +104,11 @@ pub const PREFIX: Field = Field {
         Literal::Text("{table}/{start_year}-{start_month}-{start_day}/"),
         Literal::Text(""),
     ],
-    ..OPTIONAL
-};
-pub const FILE_FORMAT: Field = Field {
-    name: "file_format",
-    kind: Kind::Choice(&[
-        choice("JSONLines", "One JSON object per row."),
-        choice(
-            "Parquet",
-            "Columnar, typed, the smallest and quickest to read.",
-        ),
-    ]),
-    default: Some(Literal::Text("JSONLines")),
-    title: "File format",
-    description: "What the files hold.",
-    ..OPTIONAL
-};
-pub const COMPRESSION: Field = Field {
-    name: "compression",
-    kind: Kind::Choice(&[
-        choice("none", "As it is."),
-        choice("gzip", "Read by everything."),
-        choice("brotli", "Small and slow."),
-        choice("zstd", "Small and fast; recommended."),
-        choice("lz4", "Fast and larger; Parquet only (LZ4_RAW)."),
-        choice("snappy", "Fast and larger; Parquet only."),
-    ]),
-    default: Some(Literal::Text("none")),
-    title: "Compression",
-    description: "How the files are compressed. JSONLines takes none, gzip, brotli and zstd; Parquet all.",
-    ..OPTIONAL
-};
-pub const COMPRESSION_LEVEL: Field = Field {
-    name: "compression_level",
-    kind: Kind::Whole {
-        min: limits::LOWEST_LEVEL,
-        max: limits::HIGHEST_LEVEL,
-    },
-    title: "Compression level",
-    description: "zstd 1 to 22 (default 1), gzip 0 to 9 (default 6), brotli 0 to 11 (default 5). \
-                  Not for lz4, snappy and none.",
-    examples: &[Literal::Whole(3)],
-    ..OPTIONAL
-};
-pub const MAX_FILE_SIZE_MB: Field = Field {
-    name: "max_file_size_mb",
-    kind: Kind::Whole {
-        min: 0,
-        max: limits::MAX_FILE_SIZE_MB,
-    },
-    default: Some(Literal::Whole(0)),
-    title: "Maximum file size (MiB)",
-    description: "Begin a new file once one holds this many MiB, after compression. 0 writes one file. \
-                  At most 3,840 for Parquet.",
-    examples: &[Literal::Whole(256)],
-    ..OPTIONAL
-};
-pub const ENCRYPTION: Field = Field {
-    name: "encryption",
-    kind: Kind::Choice(&[
-        choice("none", "As the bucket is set up."),
-        choice("AES256", "Server-side encryption with S3's own keys."),
-        choice(
-            "aws:kms",
-            "Server-side encryption with the key in `kms_key_id`.",
-        ),
-    ]),
-    default: Some(Literal::Text("none")),
-    title: "Encryption",
-    description: "Server-side encryption, asked for with every object.",
-    ..OPTIONAL
-};
-pub const KMS_KEY_ID: Field = Field {
-    name: "kms_key_id",
-    title: "KMS key",
-    description: "Id or ARN of the KMS key; required for `aws:kms` and refused otherwise.",
-    examples: &[
-        Literal::Text("1234abcd-12ab-34cd-56ef-1234567890ab"),
-        Literal::Text(
-            "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
-        ),
-    ],
-    ..OPTIONAL
-};
-pub const AWS_ACCESS_KEY_ID: Field = Field {
-    name: "aws_access_key_id",
-    kind: Kind::Secret,
-    title: "Access key id",
-    description: "Access key id. The host keeps it and the secret access key; the plugin gets keys scoped to a day \
-                  and a region. Left out when the host has credentials of its own to sign with.",
-    ..OPTIONAL
-};
-pub const AWS_SECRET_ACCESS_KEY: Field = Field {
-    name: "aws_secret_access_key",
-    kind: Kind::Secret,
-    title: "Secret access key",
-    description: "Secret access key that belongs to the access key id. The host keeps it.",
-    ..OPTIONAL
-};
-pub const AWS_SESSION_TOKEN: Field = Field {
-    name: "aws_session_token",
-    kind: Kind::Secret,
-    title: "Session token",
-    description: "Session token of temporary credentials. The host keeps it.",
-    ..OPTIONAL
-};
-pub const INCLUDE_EVENTS: Field = Field {
-    name: "include_events",
-    kind: Kind::TextList,
-    default: Some(Literal::List(&[])),
-    title: "Events to include",
-    description: "Export only events of these exact names; an empty list is all. Model `events` only. \
-                  With `exclude_events` both must hold.",
-    examples: &[Literal::List(&["$pageview", "signed up"])],
-    ..OPTIONAL
-};
-pub const EXCLUDE_EVENTS: Field = Field {
-    name: "exclude_events",
-    kind: Kind::TextList,
-    default: Some(Literal::List(&[])),
-    title: "Events to exclude",
-    description: "Leave out events of these exact names. Model `events` only.",
-    examples: &[Literal::List(&["$feature_flag_called"])],
-    ..OPTIONAL
-};
-pub const ENDPOINT_URL: Field = Field {
-    name: "endpoint_url",
-    title: "Endpoint",
-    description: "Scheme, host and port of an S3-compatible store; absent is AWS.",
-    examples: &[
-        Literal::Text("https://minio.internal:9000"),
-        Literal::Text("https://storage.googleapis.com"),
-    ],
-    ..OPTIONAL
-};
-pub const USE_VIRTUAL_STYLE_ADDRESSING: Field = Field {
-    name: "use_virtual_style_addressing",
-    kind: Kind::Flag,
-    default: Some(Literal::Flag(false)),
-    title: "Virtual-hosted addressing",
-    description: "Put the bucket in front of the `endpoint_url`'s host rather than into the path. \
-                  AWS itself is addressed this way by default.",
-    ..OPTIONAL
-};
-pub const USE_DUAL_STACK: Field = Field {
-    name: "use_dual_stack",
-    kind: Kind::Flag,
-    default: Some(Literal::Flag(false)),
-    title: "Dual-stack endpoint",
-    description: "Use AWS's endpoint that answers over IPv6 as well as IPv4.",
-    ..OPTIONAL
-};
-pub const USE_FIPS: Field = Field {
-    name: "use_fips",
-    kind: Kind::Flag,
-    default: Some(Literal::Flag(false)),
-    title: "FIPS endpoint",
-    description: "Use AWS's endpoint with FIPS 140 validated cryptography (regions of the USA and Canada).",
-    ..OPTIONAL
-};
-pub const PARQUET_EXTENSION: Field = Field {
-    name: "parquet_extension",
-    kind: Kind::Choice(&[
-        choice("with_codec", "`.parquet.zst`, `.parquet.gz`, …"),
-        choice("plain", "`.parquet`, which every reader takes."),
-    ]),
-    default: Some(Literal::Text("with_codec")),
-    title: "Parquet extension",
-    description: "How the names of compressed Parquet files end. Some readers refuse names with the codec.",
-    ..OPTIONAL
-};
-pub const MANIFEST: Field = Field {
-    name: "manifest",
-    kind: Kind::Choice(&[
-        choice("simple", "`{\"files\": […]}`"),
-        choice("detailed", "Also rows, sizes, checksums, times and schema."),
-    ]),
-    default: Some(Literal::Text("simple")),
-    title: "Manifest",
-    description: "What the manifest holds, which is written last. `manifest_when` says whether there is one.",
-    ..OPTIONAL
-};
-pub const MANIFEST_WHEN: Field = Field {
-    name: "manifest_when",
-    kind: Kind::Choice(&[
-        choice(
-            "auto",
-            "A `simple` one when `max_file_size_mb` is set and there are rows, a `detailed` one when there are rows.",
-        ),
-        choice("rows", "Whenever there are rows."),
-        choice(
-            "always",
-            "After every run that succeeds; it names no files when there were no rows.",
-        ),
-    ]),
-    default: Some(Literal::Text("auto")),
-    title: "When to write a manifest",
-    description: "Which runs write a manifest. With `always`, no manifest means that the interval was not exported.",
-    ..OPTIONAL
-};
-pub const MANIFEST_NAME: Field = Field {
-    name: "manifest_name",
-    kind: Kind::Choice(&[
-        choice("visible", "`<start>-<end>_manifest.json`"),
-        choice(
-            "hidden",
-            "`_<start>-<end>_manifest.json`, which Spark, pyarrow and others skip when they read the folder.",
-        ),
-    ]),
-    default: Some(Literal::Text("visible")),
-    title: "Manifest name",
-    description: "How the manifest's name begins. It lies next to the data files either way.",
-    ..OPTIONAL
-};
-pub const CHECKSUM: Field = Field {
-    name: "checksum",
-    kind: Kind::Choice(&[
-        choice("auto", "`crc64nvme` on AWS, `none` with an `endpoint_url`."),
-        choice("crc64nvme", "CRC-64/NVME."),
-        choice("crc32c", "CRC-32C."),
-        choice("crc32", "CRC-32."),
-        choice("sha256", "SHA-256."),
-        choice("none", "No checksum is sent."),
-    ]),
-    default: Some(Literal::Text("auto")),
-    title: "Checksum",
-    description: "The checksum that the store verifies on arrival.",
-    ..OPTIONAL
-};
-pub const PAYLOAD_SIGNING: Field = Field {
-    name: "payload_signing",
-    kind: Kind::Choice(&[
-        choice(
-            "auto",
-            "`unsigned` over https when a checksum is sent, else `signed`.",
-        ),
-        choice(
-            "signed",
-            "Every request is signed with the SHA-256 of its body.",
-        ),
-        choice("unsigned", "Bodies are not part of the signature."),
-    ]),
-    default: Some(Literal::Text("auto")),
-    title: "Payload signing",
-    description: "Whether signatures cover the bodies of requests.",
-    ..OPTIONAL
+    ..FILES
 };
 pub const KEY_STYLE: Field = Field {
     name: "key_style",
-    kind: Kind::Choice(&[
+    kind: FieldKind::Choice(&[
         choice(
             "iso",
             "`2023-07-28T00:00:00+00:00-2023-07-28T01:00:00+00:00`",
@@ -358,18 +122,63 @@ pub const KEY_STYLE: Field = Field {
     title: "Key style",
     description: "How times are written in keys: the file name's, and `{data_interval_start}` and \
                   `{data_interval_end}` in the prefix.",
-    ..OPTIONAL
+    ..FILES
 };
-pub const MAX_ROW_MB: Field = Field {
-    name: "max_row_mb",
-    kind: Kind::Whole {
-        min: 1,
-        max: limits::MAX_ROW_MB,
+pub const MAX_FILE_SIZE_MB: Field = Field {
+    name: "max_file_size_mb",
+    kind: FieldKind::Whole {
+        min: 0,
+        max: limits::MAX_FILE_SIZE_MB,
     },
-    default: Some(Literal::Whole(32)),
-    title: "Maximum row size (MiB)",
-    description: "A larger row fails the run with an error that names it.",
-    ..OPTIONAL
+    default: Some(Literal::Whole(0)),
+    title: "Maximum file size (MiB)",
+    description: "Begin a new file once one holds this many MiB, after compression. 0 writes one file. \
+                  At most 3,840 for Parquet.",
+    examples: &[Literal::Whole(256)],
+    ..FILES
+};
+pub const MANIFEST: Field = Field {
+    name: "manifest",
+    kind: FieldKind::Choice(&[
+        choice("simple", "`{\"files\": […]}`"),
+        choice("detailed", "Also rows, sizes, checksums, times and schema."),
+    ]),
+    default: Some(Literal::Text("simple")),
+    title: "Manifest",
+    description: "What the manifest holds, which is written last. `manifest_when` says whether there is one.",
+    ..FILES
+};
+pub const MANIFEST_WHEN: Field = Field {
+    name: "manifest_when",
+    kind: FieldKind::Choice(&[
+        choice(
+            "auto",
+            "A `simple` one when `max_file_size_mb` is set and there are rows, a `detailed` one when there are rows.",
+        ),
+        choice("rows", "Whenever there are rows."),
+        choice(
+            "always",
+            "After every run that succeeds; it names no files when there were no rows.",
+        ),
+    ]),
+    default: Some(Literal::Text("auto")),
+    title: "When to write a manifest",
+    description: "Which runs write a manifest. With `always`, no manifest means that the interval was not exported.",
+    ..FILES
+};
+pub const MANIFEST_NAME: Field = Field {
+    name: "manifest_name",
+    kind: FieldKind::Choice(&[
+        choice("visible", "`<start>-<end>_manifest.json`"),
+        choice(
+            "hidden",
+            "`_<start>-<end>_manifest.json`, which Spark, pyarrow and others skip when they read the folder.",
+        ),
+    ]),
+    default: Some(Literal::Text("visible")),
+    title: "Manifest name",
+    description: "How the manifest's name begins. It lies next to the data files either way.",
+    ..FILES
 };
 pub const STORAGE_CLASS: Field = Field {
     name: "storage_class",
@@ -383,11 +192,11 @@ pub const STORAGE_CLASS: Field = Field {
         Literal::Text("GLACIER"),
         Literal::Text("DEEP_ARCHIVE"),
     ],
-    ..OPTIONAL
+    ..FILES
 };
 pub const ACL: Field = Field {
     name: "acl",
-    kind: Kind::Choice(&[
+    kind: FieldKind::Choice(&[
         choice("private", "The bucket's owner only."),
         choice("public-read", "Everybody may read."),
         choice("public-read-write", "Everybody may read and write."),
@@ -401,11 +210,11 @@ pub const ACL: Field = Field {
     ]),
     title: "Canned ACL",
     description: "Access control list of the objects. Buckets with ACLs disabled (the default) refuse most of them.",
-    ..OPTIONAL
+    ..FILES
 };
 pub const TAGS: Field = Field {
     name: "tags",
-    kind: Kind::TextMap {
+    kind: FieldKind::TextMap {
         max_entries: limits::MAX_TAGS,
     },
     default: Some(Literal::Map(&[])),
@@ -413,11 +222,11 @@ pub const TAGS: Field = Field {
     description: "Object tags, at most 10: keys of up to 128 characters, values of up to 256, of letters, digits, \
                   spaces and `+ - = . _ : / @`.",
     examples: &[Literal::Map(&[("team", "data")])],
-    ..OPTIONAL
+    ..FILES
 };
 pub const METADATA: Field = Field {
     name: "metadata",
-    kind: Kind::TextMap {
+    kind: FieldKind::TextMap {
         max_entries: limits::MAX_METADATA,
     },
     default: Some(Literal::Map(&[])),
@@ -425,57 +234,192 @@ pub const METADATA: Field = Field {
     description: "User metadata (`x-amz-meta-…`), 2 KiB in all: names of `a-z`, `0-9`, `-`, `_` and `.`, values of \
                   printable ASCII.",
     examples: &[Literal::Map(&[("source", "batch-export")])],
-    ..OPTIONAL
+    ..FILES
 };
-pub const EXPECTED_BUCKET_OWNER: Field = Field {
-    name: "expected_bucket_owner",
-    title: "Expected bucket owner",
-    description: "AWS account id, 12 digits: S3 refuses requests when the bucket belongs to another account.",
-    examples: &[Literal::Text("111122223333")],
-    ..OPTIONAL
+pub const FILE_FORMAT: Field = Field {
+    name: "file_format",
+    kind: FieldKind::Choice(&[
+        choice("JSONLines", "One JSON object per row."),
+        choice(
+            "Parquet",
+            "Columnar, typed, the smallest and quickest to read.",
+        ),
+    ]),
+    default: Some(Literal::Text("JSONLines")),
+    title: "File format",
+    description: "What the files hold.",
+    ..FORMAT
+};
+pub const COMPRESSION: Field = Field {
+    name: "compression",
+    kind: FieldKind::Choice(&[
+        choice("none", "As it is."),
+        choice("gzip", "Read by everything."),
+        choice("brotli", "Small and slow."),
+        choice("zstd", "Small and fast; recommended."),
+        choice("lz4", "Fast and larger; Parquet only (LZ4_RAW)."),
+        choice("snappy", "Fast and larger; Parquet only."),
+    ]),
+    default: Some(Literal::Text("none")),
+    title: "Compression",
+    description: "How the files are compressed. JSONLines takes none, gzip, brotli and zstd; Parquet all.",
+    ..FORMAT
+};
+pub const COMPRESSION_LEVEL: Field = Field {
+    name: "compression_level",
+    kind: FieldKind::Whole {
+        min: limits::LOWEST_LEVEL,
+        max: limits::HIGHEST_LEVEL,
+    },
+    title: "Compression level",
+    description: "zstd 1 to 22 (default 1), gzip 0 to 9 (default 6), brotli 0 to 11 (default 5). \
+                  Not for lz4, snappy and none.",
+    examples: &[Literal::Whole(3)],
+    ..FORMAT
+};
+pub const PARQUET_EXTENSION: Field = Field {
+    name: "parquet_extension",
+    kind: FieldKind::Choice(&[
+        choice("with_codec", "`.parquet.zst`, `.parquet.gz`, …"),
+        choice("plain", "`.parquet`, which every reader takes."),
+    ]),
+    default: Some(Literal::Text("with_codec")),
+    title: "Parquet extension",
+    description: "How the names of compressed Parquet files end. Some readers refuse names with the codec.",
+    ..FORMAT
+};
+pub const MAX_ROW_MB: Field = Field {
+    name: "max_row_mb",
+    kind: FieldKind::Whole {
+        min: 1,
+        max: limits::MAX_ROW_MB,
+    },
+    default: Some(Literal::Whole(32)),
+    title: "Maximum row size (MiB)",
+    description: "A larger row fails the run with an error that names it.",
+    ..FORMAT
+};
+pub const ENCRYPTION: Field = Field {
+    name: "encryption",
+    kind: FieldKind::Choice(&[
+        choice("none", "As the bucket is set up."),
+        choice("AES256", "Server-side encryption with S3's own keys."),
+        choice(
+            "aws:kms",
+            "Server-side encryption with the key in `kms_key_id`.",
+        ),
+    ]),
+    default: Some(Literal::Text("none")),
+    title: "Encryption",
+    description: "Server-side encryption, asked for with every object.",
+    ..INTEGRITY
+};
+pub const KMS_KEY_ID: Field = Field {
+    name: "kms_key_id",
+    title: "KMS key",
+    description: "Id or ARN of the KMS key; required for `aws:kms` and refused otherwise.",
+    examples: &[
+        Literal::Text("1234abcd-12ab-34cd-56ef-1234567890ab"),
+        Literal::Text(
+            "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+        ),
+    ],
+    ..INTEGRITY
+};
+pub const CHECKSUM: Field = Field {
+    name: "checksum",
+    kind: FieldKind::Choice(&[
+        choice("auto", "`crc64nvme` on AWS, `none` with an `endpoint_url`."),
+        choice("crc64nvme", "CRC-64/NVME."),
+        choice("crc32c", "CRC-32C."),
+        choice("crc32", "CRC-32."),
+        choice("sha256", "SHA-256."),
+        choice("none", "No checksum is sent."),
+    ]),
+    default: Some(Literal::Text("auto")),
+    title: "Checksum",
+    description: "The checksum that the store verifies on arrival.",
+    ..INTEGRITY
+};
+pub const PAYLOAD_SIGNING: Field = Field {
+    name: "payload_signing",
+    kind: FieldKind::Choice(&[
+        choice(
+            "auto",
+            "`unsigned` over https when a checksum is sent, else `signed`.",
+        ),
+        choice(
+            "signed",
+            "Every request is signed with the SHA-256 of its body.",
+        ),
+        choice("unsigned", "Bodies are not part of the signature."),
+    ]),
+    default: Some(Literal::Text("auto")),
+    title: "Payload signing",
+    description: "Whether signatures cover the bodies of requests.",
+    ..INTEGRITY
+};
+pub const INCLUDE_EVENTS: Field = Field {
+    name: "include_events",
+    kind: FieldKind::TextList,
+    default: Some(Literal::List(&[])),
+    title: "Events to include",
+    description: "Export only events of these exact names; an empty list is all. Model `events` only. \
+                  With `exclude_events` both must hold.",
+    examples: &[Literal::List(&["$pageview", "signed up"])],
+    ..BEHAVIOUR
+};
+pub const EXCLUDE_EVENTS: Field = Field {
+    name: "exclude_events",
+    kind: FieldKind::TextList,
+    default: Some(Literal::List(&[])),
+    title: "Events to exclude",
+    description: "Leave out events of these exact names. Model `events` only.",
+    examples: &[Literal::List(&["$feature_flag_called"])],
+    ..BEHAVIOUR
 };
 pub const IF_NONE_MATCH: Field = Field {
     name: "if_none_match",
-    kind: Kind::Flag,
+    kind: FieldKind::Flag,
     default: Some(Literal::Flag(false)),
     title: "Never overwrite",
     description: "Write an object only if its key is free (`If-None-Match: *`). The store must support it.",
-    ..OPTIONAL
+    ..BEHAVIOUR
 };
 
-/// Every field, in the order in which a person reads them.
+/// Every field, in the order in which a form shows them: group by group.
 pub const FIELDS: &[&Field] = &[
     &BUCKET_NAME,
     &REGION,
-    &PREFIX,
-    &FILE_FORMAT,
-    &COMPRESSION,
-    &COMPRESSION_LEVEL,
-    &MAX_FILE_SIZE_MB,
-    &ENCRYPTION,
-    &KMS_KEY_ID,
     &AWS_ACCESS_KEY_ID,
     &AWS_SECRET_ACCESS_KEY,
     &AWS_SESSION_TOKEN,
-    &INCLUDE_EVENTS,
-    &EXCLUDE_EVENTS,
     &ENDPOINT_URL,
     &USE_VIRTUAL_STYLE_ADDRESSING,
     &USE_DUAL_STACK,
     &USE_FIPS,
-    &PARQUET_EXTENSION,
+    &EXPECTED_BUCKET_OWNER,
+    &PREFIX,
+    &KEY_STYLE,
+    &MAX_FILE_SIZE_MB,
     &MANIFEST,
     &MANIFEST_WHEN,
     &MANIFEST_NAME,
-    &CHECKSUM,
-    &PAYLOAD_SIGNING,
-    &KEY_STYLE,
-    &MAX_ROW_MB,
     &STORAGE_CLASS,
     &ACL,
     &TAGS,
     &METADATA,
-    &EXPECTED_BUCKET_OWNER,
+    &FILE_FORMAT,
+    &COMPRESSION,
+    &COMPRESSION_LEVEL,
+    &PARQUET_EXTENSION,
+    &MAX_ROW_MB,
+    &ENCRYPTION,
+    &KMS_KEY_ID,
+    &CHECKSUM,
+    &PAYLOAD_SIGNING,
+    &INCLUDE_EVENTS,
+    &EXCLUDE_EVENTS,
     &IF_NONE_MATCH,
 ];
 

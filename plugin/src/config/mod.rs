@@ -1,6 +1,7 @@
 //! From a configuration document to decided settings: the only maker of [`Settings`]. Reports every problem at once,
 //! never repeats a secret, and sends nothing.
 
+mod field;
 pub mod fields;
 mod format;
 pub mod limits;

@@ -3,14 +3,15 @@
 
 use serde_json::{Map, Value, json};
 
-use super::fields::{self, FIELDS, Field, JSON_LINES_COMPRESSIONS, Kind, Literal};
+use super::fields::{self, FIELDS, Field, FieldKind, JSON_LINES_COMPRESSIONS, Literal};
 use super::limits;
 
 /// The schema of the configuration object.
 pub fn json_schema() -> Value {
     let properties: Map<String, Value> = FIELDS
         .iter()
-        .map(|field| (field.name.to_owned(), property(field)))
+        .zip(1..)
+        .map(|(field, order)| (field.name.to_owned(), property(field, order)))
         .collect();
     let required: Vec<&str> = FIELDS
         .iter()
@@ -20,7 +21,7 @@ pub fn json_schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "S3 destination",
-        "description": "Where and how batch exports are written to an S3 bucket. `null` is the same as leaving an optional field out.",
+        "description": "Where and how batch exports are written to an S3 bucket. `null` is the same as omitting an optional field.",
         "type": "object",
         "properties": properties,
         "required": required,
@@ -59,19 +60,22 @@ fn one_of(values: &[&str]) -> Value {
     json!({ "enum": values })
 }
 
-fn property(field: &Field) -> Value {
+/// `order` is the field's position in a form.
+fn property(field: &Field, order: u32) -> Value {
     let mut schema = Map::new();
     let mut set = |name: &str, value: Value| {
         schema.insert(name.to_owned(), value);
     };
     set("title", json!(field.title));
     set("description", json!(description(field)));
+    set("x-group", json!(field.group.name()));
+    set("x-order", json!(order));
     let kind = match field.kind {
-        Kind::Text | Kind::Choice(_) | Kind::Secret => "string",
-        Kind::Whole { .. } => "integer",
-        Kind::Flag => "boolean",
-        Kind::TextList => "array",
-        Kind::TextMap { .. } => "object",
+        FieldKind::Text | FieldKind::Choice(_) | FieldKind::Secret => "string",
+        FieldKind::Whole { .. } => "integer",
+        FieldKind::Flag => "boolean",
+        FieldKind::TextList => "array",
+        FieldKind::TextMap { .. } => "object",
     };
     set(
         "type",
@@ -81,24 +85,24 @@ fn property(field: &Field) -> Value {
         },
     );
     match &field.kind {
-        Kind::Text | Kind::Flag => {}
-        Kind::Choice(choices) => {
+        FieldKind::Text | FieldKind::Flag => {}
+        FieldKind::Choice(choices) => {
             let mut values: Vec<Value> = choices.iter().map(|choice| json!(choice.value)).collect();
             if !field.required {
                 values.push(Value::Null);
             }
             set("enum", Value::Array(values));
         }
-        Kind::Whole { min, max } => {
+        FieldKind::Whole { min, max } => {
             set("minimum", json!(min));
             set("maximum", json!(max));
         }
-        Kind::TextList => set("items", json!({ "type": "string" })),
-        Kind::TextMap { max_entries } => {
+        FieldKind::TextList => set("items", json!({ "type": "string" })),
+        FieldKind::TextMap { max_entries } => {
             set("additionalProperties", json!({ "type": "string" }));
             set("maxProperties", json!(max_entries));
         }
-        Kind::Secret => set("writeOnly", json!(true)),
+        FieldKind::Secret => set("writeOnly", json!(true)),
     }
     if let Some(default) = field.default {
         set("default", literal(default));
@@ -113,7 +117,7 @@ fn property(field: &Field) -> Value {
 /// The description, with what each choice means.
 fn description(field: &Field) -> String {
     let mut text = field.description.to_owned();
-    if let Kind::Choice(choices) = &field.kind {
+    if let FieldKind::Choice(choices) = &field.kind {
         for choice in *choices {
             text.push_str(&format!("\n- `{}`: {}", choice.value, choice.meaning));
         }

@@ -7,7 +7,7 @@ use std::num::NonZeroU64;
 
 use serde_json::{Value, json};
 
-use super::fields::{FIELDS, Kind, Literal};
+use super::fields::{FIELDS, FieldKind, Literal};
 use super::*;
 use crate::settings::{
     ChecksumAlgorithm, Encryption, Format, JsonLinesCodec, KeyStyle, MIB, ManifestStyle,
@@ -220,6 +220,36 @@ fn everything_else_that_can_be_set() {
 }
 
 /// The schema has each field of the table, with its default and examples, and the parser takes all of those.
+/// Forms are made from it: every field has a group and a position, and those of a group are next to each other.
+#[test]
+fn every_field_has_its_place_in_a_form() {
+    let schema = json_schema();
+    let properties = schema["properties"].as_object().unwrap();
+    let mut places: Vec<(u64, &str)> = properties
+        .iter()
+        .map(|(name, property)| {
+            let order = property["x-order"]
+                .as_u64()
+                .unwrap_or_else(|| panic!("{name}"));
+            (
+                order,
+                property["x-group"]
+                    .as_str()
+                    .unwrap_or_else(|| panic!("{name}")),
+            )
+        })
+        .collect();
+    places.sort_unstable();
+    let orders: Vec<u64> = places.iter().map(|(order, _)| *order).collect();
+    assert_eq!(orders, (1..=FIELDS.len() as u64).collect::<Vec<_>>());
+    let mut groups: Vec<&str> = places.into_iter().map(|(_, group)| group).collect();
+    groups.dedup();
+    assert_eq!(
+        groups,
+        ["connection", "files", "format", "integrity", "behaviour"]
+    );
+}
+
 #[test]
 fn schema_and_parser_agree() {
     let schema = json_schema();
@@ -246,7 +276,7 @@ fn schema_and_parser_agree() {
         }
         assert_eq!(
             property["writeOnly"] == true,
-            matches!(field.kind, Kind::Secret)
+            matches!(field.kind, FieldKind::Secret)
         );
         let mut values: Vec<Value> = property["examples"].as_array().cloned().unwrap_or_default();
         values.extend(property.get("default").cloned());
@@ -277,7 +307,7 @@ fn schema_and_parser_agree() {
     assert_eq!(
         properties["max_file_size_mb"],
         json!({
-            "title": "Maximum file size (MiB)",
+            "title": "Maximum file size (MiB)", "x-group": "files", "x-order": 13,
             "description": "Begin a new file once one holds this many MiB, after compression. 0 writes one file. At most 3,840 for Parquet.",
             "type": ["integer", "null"], "minimum": 0, "maximum": 319_488, "default": 0, "examples": [256],
         })
@@ -287,7 +317,7 @@ fn schema_and_parser_agree() {
         json!({
             "title": "Secret access key",
             "description": "Secret access key that belongs to the access key id. The host keeps it.",
-            "type": ["string", "null"], "writeOnly": true,
+            "x-group": "connection", "x-order": 4, "type": ["string", "null"], "writeOnly": true,
         })
     );
 }
@@ -325,7 +355,7 @@ fn parquet_files_end_before_4_gib() {
 #[test]
 fn no_choice_is_forgotten() {
     for field in FIELDS {
-        let Kind::Choice(choices) = field.kind else {
+        let FieldKind::Choice(choices) = field.kind else {
             continue;
         };
         let decided: BTreeSet<String> = choices
@@ -363,7 +393,7 @@ proptest::proptest! {
     ) {
         let mut document = serde_json::Map::new();
         for (field, kind) in fields {
-            let secret = matches!(field.kind, Kind::Secret);
+            let secret = matches!(field.kind, FieldKind::Secret);
             let value = match kind {
                 _ if secret => json!("CANARY"),
                 0 => json!(junk),

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::fields::{Choice, FIELDS, Field, Kind, Literal};
+use super::fields::{Choice, FIELDS, Field, FieldKind, Literal};
 use super::limits::{MAX_CONFIGURATION_BYTES, MAX_SHOWN_CHARS};
 use crate::failure::Problem;
 
@@ -220,19 +220,19 @@ fn unknown_field(name: &str) -> Problem {
 }
 
 /// The value as its kind, or what is wrong and what is allowed.
-fn checked(kind: &Kind, value: Value) -> Result<Given, (String, String)> {
+fn checked(kind: &FieldKind, value: Value) -> Result<Given, (String, String)> {
     match (kind, value) {
-        (Kind::Secret, _) => Ok(Given::Secret),
-        (Kind::Text, Value::String(text)) => Ok(Given::Text(text)),
-        (Kind::Text, other) => Err((wrong_type(&other, "text"), "text".to_owned())),
-        (Kind::Choice(choices), Value::String(text)) => chosen(choices, text),
-        (Kind::Choice(choices), other) => Err((wrong_type(&other, "text"), listed(choices))),
-        (Kind::Flag, Value::Bool(flag)) => Ok(Given::Flag(flag)),
-        (Kind::Flag, other) => Err((
+        (FieldKind::Secret, _) => Ok(Given::Secret),
+        (FieldKind::Text, Value::String(text)) => Ok(Given::Text(text)),
+        (FieldKind::Text, other) => Err((wrong_type(&other, "text"), "text".to_owned())),
+        (FieldKind::Choice(choices), Value::String(text)) => chosen(choices, text),
+        (FieldKind::Choice(choices), other) => Err((wrong_type(&other, "text"), listed(choices))),
+        (FieldKind::Flag, Value::Bool(flag)) => Ok(Given::Flag(flag)),
+        (FieldKind::Flag, other) => Err((
             wrong_type(&other, "true or false"),
             "true or false".to_owned(),
         )),
-        (Kind::Whole { min, max }, value) => {
+        (FieldKind::Whole { min, max }, value) => {
             let allowed = format!("a whole number from {min} to {max}");
             match whole(&value) {
                 Some(number) if (*min..=*max).contains(&number) => Ok(Given::Whole(number)),
@@ -240,13 +240,13 @@ fn checked(kind: &Kind, value: Value) -> Result<Given, (String, String)> {
                 None => Err((wrong_type(&value, "a whole number"), allowed)),
             }
         }
-        (Kind::TextList, Value::Array(items)) => texts(items),
-        (Kind::TextList, other) => Err((
+        (FieldKind::TextList, Value::Array(items)) => texts(items),
+        (FieldKind::TextList, other) => Err((
             wrong_type(&other, "a list of texts"),
             "a list of texts".to_owned(),
         )),
-        (Kind::TextMap { max_entries }, Value::Object(map)) => named_texts(*max_entries, map),
-        (Kind::TextMap { .. }, other) => Err((
+        (FieldKind::TextMap { max_entries }, Value::Object(map)) => named_texts(*max_entries, map),
+        (FieldKind::TextMap { .. }, other) => Err((
             wrong_type(&other, "an object of texts"),
             "an object of texts".to_owned(),
         )),

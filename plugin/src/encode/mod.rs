@@ -30,9 +30,10 @@ pub use block::{Block, BlockLimits, Rechunker};
 pub use convert::micros;
 pub use filter::EventFilter;
 pub use json_text::Repairs;
-pub use jsonl::overshoot_bytes as json_lines_overshoot_bytes;
+pub use jsonl::{MAX_ROW_TEXT_BYTES, overshoot_bytes as json_lines_overshoot_bytes};
 pub use parquet::{
-    MAX_FILE_BYTES as PARQUET_MAX_FILE_BYTES, overshoot_bytes as parquet_overshoot_bytes,
+    MAX_FILE_BYTES as PARQUET_MAX_FILE_BYTES, memory_bytes as parquet_memory_bytes,
+    overshoot_bytes as parquet_overshoot_bytes,
 };
 pub use types::{Meaning, is_text, is_uuid};
 

@@ -184,6 +184,14 @@ fn column_bytes(codec: ParquetCodec) -> u64 {
     }
 }
 
+/// The most memory that writing a table of so many columns takes, rows aside: the row group in progress, its encoded
+/// bytes twice while they are written out, and the writers of the columns.
+pub fn memory_bytes(codec: ParquetCodec, columns: usize) -> u64 {
+    MAX_ROW_GROUP_MEMORY_BYTES as u64
+        + 2 * MAX_ROW_GROUP_BYTES
+        + columns as u64 * column_bytes(codec)
+}
+
 /// The most by which a file can exceed its limit: the smallest row group, the block that completed it, and the
 /// metadata (page headers, page index, footer) of all `row_groups` of the file. `largest_block_bytes` is the block
 /// limit, or the largest row where that is larger.

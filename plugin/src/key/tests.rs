@@ -17,6 +17,7 @@ fn run() -> Run {
             end_micros: END,
         },
         plugin_digest: String::new(),
+        time_limit_seconds: None,
     }
 }
 

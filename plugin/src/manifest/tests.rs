@@ -40,6 +40,7 @@ fn detailed_tells_everything() {
             end_micros: 3_600_000_000,
         },
         plugin_digest: "0123abcd".to_owned(),
+        time_limit_seconds: None,
     };
     let schema = Schema::new(vec![
         Field::new("uuid", DataType::Utf8, false),

@@ -15,6 +15,7 @@ fn run() -> Run {
             end_micros: 3_600_000_000,
         },
         plugin_digest: String::new(),
+        time_limit_seconds: None,
     }
 }
 
@@ -271,6 +272,40 @@ fn description() {
         ]
     );
     // The largest parts in flight fit.
-    let parts = u64::from(description.requests_in_flight) * limits::MAX_PART_SIZE_BYTES as u64;
+    let parts = u64::from(description.requests_in_flight)
+        * crate::config::limits::MAX_PART_SIZE_BYTES as u64;
     assert!(description.payload_limit_bytes > parts);
+}
+
+/// What a plan says is never more than what the description says of all plans, and what any limit adds is in it.
+#[test]
+fn a_plan_needs_at_most_what_the_description_says() {
+    let all = describe();
+    let mib = |plan: &Plan| (plan.memory_bytes >> 20, plan.payload_bytes >> 20);
+    for (more, memory_mb, payload_mb) in [
+        (json!({}), 344, 44),
+        (json!({"max_row_mb": 1}), 69, 44),
+        (
+            json!({"max_row_mb": 64, "max_file_size_mb": 319_488, "compression": "brotli"}),
+            464,
+            164,
+        ),
+        (json!({"file_format": "Parquet"}), 228, 44),
+        (
+            json!({"file_format": "Parquet", "compression": "zstd"}),
+            260,
+            44,
+        ),
+        (
+            json!({"file_format": "Parquet", "compression": "zstd", "compression_level": 22, "max_row_mb": 64}),
+            420,
+            44,
+        ),
+    ] {
+        let plan = planned(more.clone());
+        assert_eq!(mib(&plan), (memory_mb, payload_mb), "{more}");
+        assert!(plan.memory_bytes <= all.memory_limit_bytes, "{more}");
+        assert!(plan.payload_bytes <= all.payload_limit_bytes, "{more}");
+        assert!(plan.requests_in_flight <= all.requests_in_flight, "{more}");
+    }
 }

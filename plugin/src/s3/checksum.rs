@@ -1,4 +1,5 @@
-//! Checksums that S3 verifies on arrival: per part, and of the whole object from its parts. Never reads a body twice.
+//! Checksums that S3 verifies on arrival: per part, and of the whole object from its parts. Bodies are left to the
+//! host, which computes theirs.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>
 
@@ -7,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use crc_fast::CrcAlgorithm;
 use sha2::{Digest, Sha256};
 
+use crate::imports::DigestAlgorithm;
 use crate::settings::ChecksumAlgorithm;
 
 impl ChecksumAlgorithm {
@@ -57,6 +59,16 @@ impl ChecksumAlgorithm {
         }
     }
 
+    /// What the host computes for it.
+    pub fn digest(self) -> DigestAlgorithm {
+        match self {
+            ChecksumAlgorithm::Crc64Nvme => DigestAlgorithm::Crc64Nvme,
+            ChecksumAlgorithm::Crc32c => DigestAlgorithm::Crc32c,
+            ChecksumAlgorithm::Crc32 => DigestAlgorithm::Crc32,
+            ChecksumAlgorithm::Sha256 => DigestAlgorithm::Sha256,
+        }
+    }
+
     fn crc(self) -> Option<CrcAlgorithm> {
         match self {
             ChecksumAlgorithm::Crc64Nvme => Some(CrcAlgorithm::Crc64Nvme),
@@ -82,7 +94,31 @@ enum Value {
 }
 
 impl Checksum {
-    /// Of these bytes.
+    /// Of so many bytes, from the digest that the host computed. One of another length can only be wrong, and the store
+    /// that verifies it says so.
+    pub fn of_digest(algorithm: ChecksumAlgorithm, digest: &[u8], bytes: u64) -> Self {
+        let value = match algorithm.crc() {
+            Some(_) => Value::Crc(
+                digest
+                    .iter()
+                    .fold(0, |crc, byte| (crc << 8) | u64::from(*byte)),
+            ),
+            None => {
+                let mut sha256 = [0; 32];
+                for (to, from) in sha256.iter_mut().zip(digest) {
+                    *to = *from;
+                }
+                Value::Sha256(sha256)
+            }
+        };
+        Checksum {
+            algorithm,
+            value,
+            bytes,
+        }
+    }
+
+    /// Of these bytes, computed here: for a few, such as the checksums of parts.
     pub fn of(algorithm: ChecksumAlgorithm, body: &[u8]) -> Self {
         let value = match algorithm.crc() {
             Some(crc) => Value::Crc(crc_fast::checksum(crc, body)),

@@ -1,17 +1,17 @@
 //! Requests in flight: starts them without waiting, repeats those worth it from the payload that the host holds, and
-//! hands each answer to who asked. Knows nothing of parts, files or their order.
+//! hands each answer to whoever asked for it. Knows nothing of parts, files or their order.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::imports::{Imports, Refresh, Request, Response, ScopedKey, SignerError, TransportError};
+use crate::s3::body::Body;
 use crate::s3::error::{Cause, Class, S3Error};
 use crate::s3::fingerprint::Fingerprint;
 use crate::s3::reply::{self, Reply};
 use crate::s3::request::{Operation, Target, Unsigned};
 use crate::s3::retry::{self, Decision};
 use crate::s3::sign::{self, PayloadHash};
-use crate::settings::PayloadSigning;
 
 /// Requests in flight at once: enough to keep a link busy while a part is encoded, and four payloads of host memory.
 pub const REQUESTS_IN_FLIGHT: usize = 4;
@@ -45,6 +45,8 @@ pub struct Counts {
 pub struct Client<I: Imports> {
     imports: Rc<I>,
     target: Target,
+    /// The request that was started last, where the host is still computing what its signature needs.
+    prepared: Option<Prepared<I>>,
     in_flight: Vec<InFlight<I>>,
     answers: BTreeMap<Ticket, Answer>,
     next_ticket: u64,
@@ -52,6 +54,12 @@ pub struct Client<I: Imports> {
     taken: u64,
     saw_damage: bool,
     max_attempts: u32,
+}
+
+struct Prepared<I: Imports> {
+    ticket: Ticket,
+    operation: Operation,
+    body: Body<I::Payload>,
 }
 
 struct InFlight<I: Imports> {
@@ -63,7 +71,7 @@ struct InFlight<I: Imports> {
 /// A request with all that its repetitions need.
 struct Job<I: Imports> {
     operation: Operation,
-    payload: Option<I::Payload>,
+    body: Body<I::Payload>,
     payload_hash: PayloadHash,
     fingerprint: Fingerprint,
     attempts: u32,
@@ -80,6 +88,7 @@ impl<I: Imports> Client<I> {
         Client {
             imports,
             target,
+            prepared: None,
             in_flight: Vec::with_capacity(REQUESTS_IN_FLIGHT),
             answers: BTreeMap::new(),
             next_ticket: 0,
@@ -111,29 +120,45 @@ impl<I: Imports> Client<I> {
         self.counts
     }
 
-    /// Start a request. Returns at once unless [`REQUESTS_IN_FLIGHT`] are under way: then it waits for the first
-    /// answer that needs no repetition. An empty body is none.
+    /// Starts a request. Returns at once unless [`REQUESTS_IN_FLIGHT`] are in progress: then it waits for the first
+    /// answer that needs no repetition. An empty body means no body. Where the signature needs digests of the body, the
+    /// host computes them while the caller goes on, and the request is sent when the next one is started, when one is
+    /// waited for, or by [`Client::send_prepared`].
     pub fn start(&mut self, operation: Operation, body: Vec<u8>) -> Ticket {
+        self.send_prepared();
         while self.in_flight.len() >= REQUESTS_IN_FLIGHT {
             self.progress();
         }
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
-        let fingerprint = match operation.carries_data() {
-            true => Fingerprint::of(&self.target.object, &body),
-            false => Fingerprint::None,
+        let body = Body::new(&*self.imports, &self.target, operation.carries_data(), body);
+        let is_ready = body.is_ready();
+        self.prepared = Some(Prepared {
+            ticket,
+            operation,
+            body,
+        });
+        if is_ready {
+            self.send_prepared();
+        }
+        ticket
+    }
+
+    /// Sends the request that was started last, if it waits for digests: for a caller that will not come back soon.
+    pub fn send_prepared(&mut self) {
+        let Some(Prepared {
+            ticket,
+            operation,
+            body,
+        }) = self.prepared.take()
+        else {
+            return;
         };
-        // `unsigned` saves hashing the data; other bodies are small documents and stay signed.
-        let payload_hash = match self.target.payload_signing {
-            PayloadSigning::Unsigned if operation.carries_data() => PayloadHash::Unsigned,
-            PayloadSigning::Unsigned | PayloadSigning::Signed => PayloadHash::of(&body),
-        };
-        let payload = (!body.is_empty()).then(|| self.imports.payload(body));
         let job = Job {
             operation,
-            payload,
-            payload_hash,
-            fingerprint,
+            payload_hash: body.hash(&*self.imports),
+            fingerprint: body.fingerprint(&*self.imports),
+            body,
             attempts: 0,
             refreshed: false,
             clock_corrected: false,
@@ -141,7 +166,11 @@ impl<I: Imports> Client<I> {
             signed_as: (String::new(), None),
         };
         self.send(ticket, job, 0, Refresh::None);
-        ticket
+    }
+
+    /// What data that is not sent would be known by.
+    pub fn fingerprint(&self, data: Vec<u8>) -> Fingerprint {
+        Body::fingerprint_of(&*self.imports, &self.target.object, data)
     }
 
     /// Take the answer if it is there already; never waits.
@@ -163,6 +192,7 @@ impl<I: Imports> Client<I> {
 
     /// Wait until some request in flight has an answer, and repeat or file it. False when nothing is in flight.
     pub fn progress(&mut self) -> bool {
+        self.send_prepared();
         if self.in_flight.is_empty() {
             return false;
         }
@@ -183,6 +213,7 @@ impl<I: Imports> Client<I> {
 
     /// Wait for the answer; `None` when it was taken before.
     pub fn wait(&mut self, ticket: Ticket) -> Option<Answer> {
+        self.send_prepared();
         loop {
             if let Some(answer) = self.take(ticket) {
                 return Some(answer);
@@ -217,6 +248,7 @@ impl<I: Imports> Client<I> {
 
     /// Forget a request: one in flight is cancelled, but may have been carried out.
     pub fn cancel(&mut self, ticket: Ticket) {
+        self.prepared.take_if(|prepared| prepared.ticket == ticket);
         self.answers.remove(&ticket);
         self.in_flight.retain(|flight| flight.ticket != ticket);
     }
@@ -310,15 +342,24 @@ impl<I: Imports> Client<I> {
             method: unsigned.method,
             url: unsigned.url,
             headers,
-            body: job.payload.as_ref(),
+            body: job.body.payload(),
             delay_ms,
-            timeout_ms: REQUEST_TIMEOUT_MS,
+            timeout_ms: self.timeout_ms(),
         });
         self.in_flight.push(InFlight {
             ticket,
             job,
             exchange,
         });
+    }
+
+    /// No request may take longer than the whole run.
+    fn timeout_ms(&self) -> u32 {
+        let run_ms = self
+            .target
+            .time_limit_seconds
+            .map_or(u32::MAX, |seconds| seconds.saturating_mul(1_000));
+        REQUEST_TIMEOUT_MS.min(run_ms)
     }
 
     /// The key to sign with. Several requests in flight learn of one expiry: only the first asks for new credentials,

@@ -5,7 +5,17 @@ use md5::{Digest, Md5};
 
 use crate::s3::checksum::{Checksum, Comparison, ObjectChecksum};
 use crate::s3::reply::ObjectHead;
-use crate::settings::ObjectSettings;
+
+/// The MD5 of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Md5Digest([u8; 16]);
+
+impl Md5Digest {
+    /// Of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Md5Digest(Md5::digest(bytes).into())
+    }
+}
 
 /// Of one body: of a PUT or of a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,19 +23,10 @@ pub enum Fingerprint {
     /// Nobody will ask.
     None,
     Checksum(Checksum),
-    Md5([u8; 16]),
+    Md5(Md5Digest),
 }
 
 impl Fingerprint {
-    /// As the settings need it: without `if_none_match`, an object is known by the attempt that wrote it.
-    pub fn of(settings: &ObjectSettings, body: &[u8]) -> Self {
-        match (settings.checksum, settings.if_none_match) {
-            (Some(algorithm), _) => Fingerprint::Checksum(Checksum::of(algorithm, body)),
-            (None, true) => Fingerprint::Md5(Md5::digest(body).into()),
-            (None, false) => Fingerprint::None,
-        }
-    }
-
     /// The checksum, which is sent along.
     pub fn checksum(&self) -> Option<&Checksum> {
         match self {
@@ -52,7 +53,7 @@ impl ObjectFingerprint {
             Fingerprint::Checksum(checksum) => {
                 ObjectFingerprint::Checksum(ObjectChecksum::of_body(checksum))
             }
-            Fingerprint::Md5(md5) => ObjectFingerprint::Md5(hex(md5)),
+            Fingerprint::Md5(md5) => ObjectFingerprint::Md5(hex(&md5.0)),
         }
     }
 
@@ -73,7 +74,7 @@ impl ObjectFingerprint {
             None => {
                 let md5 = digests
                     .iter()
-                    .fold(Md5::new(), |md5, part| md5.chain_update(part));
+                    .fold(Md5::new(), |md5, part| md5.chain_update(part.0));
                 let etag = format!("{}-{}", hex(&md5.finalize()), digests.len());
                 ObjectFingerprint::Md5(etag)
             }
@@ -117,17 +118,6 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    const CONDITIONAL: ObjectSettings = ObjectSettings {
-        encryption: crate::settings::Encryption::BucketDefault,
-        checksum: None,
-        storage_class: None,
-        acl: None,
-        tags: Vec::new(),
-        metadata: Vec::new(),
-        expected_bucket_owner: None,
-        if_none_match: true,
-    };
-
     fn head(etag: &str) -> ObjectHead {
         ObjectHead {
             etag: etag.to_owned(),
@@ -138,7 +128,7 @@ mod tests {
     /// RFC 1321's MD5 of "abc", and S3's ETag of an upload of parts: the MD5 of their MD5s and their number.
     #[test]
     fn without_a_checksum_an_equal_etag_is_the_proof_and_another_proves_nothing() {
-        let whole = ObjectFingerprint::of_body(&Fingerprint::of(&CONDITIONAL, b"abc"));
+        let whole = ObjectFingerprint::of_body(&Fingerprint::Md5(Md5Digest::of(b"abc")));
         let etag = "\"900150983cd24fb0d6963f7d28e17f72\"";
         assert_eq!(whole.compare(&head(etag)), Comparison::Same);
         for other in [
@@ -150,7 +140,7 @@ mod tests {
             let said = whole.compare(&head(other));
             assert!(matches!(said, Comparison::Unknown(_)), "{other}: {said:?}");
         }
-        let parts = [&b"abc"[..], b"d"].map(|part| Fingerprint::of(&CONDITIONAL, part));
+        let parts = [&b"abc"[..], b"d"].map(|part| Fingerprint::Md5(Md5Digest::of(part)));
         let parts = ObjectFingerprint::of_parts(&parts);
         let digests = [Md5::digest(b"abc"), Md5::digest(b"d")].concat();
         let etag = format!("\"{}-2\"", hex(&Md5::digest(digests)));
@@ -160,11 +150,8 @@ mod tests {
     #[test]
     fn a_checksum_of_another_algorithm_is_no_answer() {
         use crate::settings::ChecksumAlgorithm::{Crc32c, Crc64Nvme};
-        let settings = ObjectSettings {
-            checksum: Some(Crc32c),
-            ..CONDITIONAL
-        };
-        let ours = ObjectFingerprint::of_body(&Fingerprint::of(&settings, b"123456789"));
+        let ours = Fingerprint::Checksum(Checksum::of(Crc32c, b"123456789"));
+        let ours = ObjectFingerprint::of_body(&ours);
         let both = |crc32c: &str| ObjectHead {
             checksums: vec![
                 (Crc64Nvme, "rosUhgp5mIg=".to_owned()),
@@ -183,13 +170,8 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_computed_that_nobody_asks_for() {
-        let settings = ObjectSettings {
-            if_none_match: false,
-            ..CONDITIONAL
-        };
-        let body = Fingerprint::of(&settings, b"abc");
-        assert_eq!(body, Fingerprint::None);
+    fn what_nobody_knows_is_no_proof() {
+        let body = Fingerprint::None;
         let said = ObjectFingerprint::of_parts([&body, &body]).compare(&head(""));
         assert!(matches!(said, Comparison::Unknown(_)), "{said:?}");
     }

@@ -1,6 +1,7 @@
 //! The S3 protocol: what is sent, how it is signed, what the answers mean and when to repeat. Knows nothing of files,
 //! formats or rows, and never follows a redirect.
 
+pub mod body;
 pub mod checksum;
 pub mod client;
 pub mod endpoint;

@@ -186,6 +186,8 @@ pub struct Target {
     pub payload_signing: PayloadSigning,
     pub run_id: String,
     pub attempt: String,
+    /// What the whole run may take.
+    pub time_limit_seconds: Option<u32>,
 }
 
 impl Target {
@@ -199,6 +201,7 @@ impl Target {
             payload_signing: settings.payload_signing,
             run_id: run.id.clone(),
             attempt: run.attempt.clone(),
+            time_limit_seconds: run.time_limit_seconds,
         }
     }
 }

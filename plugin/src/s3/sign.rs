@@ -25,9 +25,14 @@ pub enum PayloadHash {
 }
 
 impl PayloadHash {
-    /// Of these bytes.
-    pub fn of(body: &[u8]) -> Self {
-        PayloadHash::Signed(hex(&Sha256::digest(body)))
+    /// Of a body with this SHA-256.
+    pub fn of_digest(sha256: &[u8]) -> Self {
+        PayloadHash::Signed(hex(sha256))
+    }
+
+    /// Of no body.
+    pub fn of_nothing() -> Self {
+        Self::of_digest(&Sha256::digest([]))
     }
 
     fn as_str(&self) -> &str {

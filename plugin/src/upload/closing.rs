@@ -4,7 +4,7 @@
 use crate::imports::Imports;
 use crate::s3::client::Ticket;
 use crate::s3::error::S3Error;
-use crate::s3::fingerprint::{Fingerprint, ObjectFingerprint};
+use crate::s3::fingerprint::ObjectFingerprint;
 use crate::s3::reply::Reply;
 use crate::s3::request::{Operation, Target, complete_body};
 use crate::upload::multipart::Multipart;
@@ -134,7 +134,7 @@ impl<I: Imports> Uploads<I> {
         };
         let file = &mut self.closing[position];
         if write.operation.carries_data() {
-            let body = Fingerprint::of(&self.client.target().object, &write.body);
+            let body = self.client.fingerprint(write.body);
             file.fingerprint = ObjectFingerprint::of_body(&body);
         }
         let expected = file.expected(self.client.target());

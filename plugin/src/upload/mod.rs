@@ -136,6 +136,11 @@ impl<I: Imports> Uploads<I> {
         std::mem::take(&mut self.warnings)
     }
 
+    /// Sends what still waits for digests: before the caller goes away for a while.
+    pub fn send_prepared(&mut self) {
+        self.client.send_prepared();
+    }
+
     /// Begin a file. Waits while [`UPLOADS_OPEN`] files are being finished.
     pub fn open(&mut self, key: String, content_type: &'static str) -> Result<(), UploadError> {
         if let Some(open) = &self.open {
@@ -417,13 +422,13 @@ impl<I: Imports> Uploads<I> {
         Ok(())
     }
 
-    /// Keep a note, and with it which uploads are no more.
+    /// Keeps a note durably, and with it which uploads no longer exist.
     pub(crate) fn note(&mut self, note: &Note) -> Result<(), UploadError> {
         let bytes = notes::with_closed(Some(note), &mut self.closed);
-        Ok(self.imports().note(&bytes)?)
+        Ok(self.imports().note(&bytes, true)?)
     }
 
-    /// For notes that only spare `recover` some work.
+    /// Keeps a note that only spares `recover` some work: it need not be durable.
     pub(crate) fn note_or_log(&mut self, note: &Note) {
         let bytes = notes::with_closed(Some(note), &mut self.closed);
         self.keep_or_log(&bytes);
@@ -438,7 +443,7 @@ impl<I: Imports> Uploads<I> {
     }
 
     fn keep_or_log(&self, note: &[u8]) {
-        if let Err(error) = self.imports().note(note) {
+        if let Err(error) = self.imports().note(note, false) {
             self.imports().log(
                 Level::Warn,
                 &format!("a note about a finished upload could not be kept: {error}"),

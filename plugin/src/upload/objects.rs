@@ -4,7 +4,7 @@
 use crate::imports::Imports;
 use crate::s3::client::Ticket;
 use crate::s3::error::S3Error;
-use crate::s3::fingerprint::{Fingerprint, ObjectFingerprint};
+use crate::s3::fingerprint::ObjectFingerprint;
 use crate::s3::reply::{ObjectHead, Reply};
 use crate::s3::request::Operation;
 use crate::upload::proof::{self, Expected, Question};
@@ -43,21 +43,24 @@ impl<I: Imports> Uploads<I> {
         body: Vec<u8>,
     ) -> Result<StoredFile, UploadError> {
         let bytes = body.len() as u64;
-        let fingerprint = Fingerprint::of(&self.client.target().object, &body);
-        let fingerprint = ObjectFingerprint::of_body(&fingerprint);
         let found = match self.client.target().object.if_none_match {
             true => free_or_head(self.head(key))?,
             false => None,
         };
-        let etag = match found {
-            Some(head) => proof::recognise(key, head, &self.expecting(bytes, &fingerprint))?.etag,
+        let (etag, fingerprint) = match found {
+            Some(head) => {
+                let fingerprint = ObjectFingerprint::of_body(&self.client.fingerprint(body));
+                let proven = proof::recognise(key, head, &self.expecting(bytes, &fingerprint))?;
+                (proven.etag, fingerprint)
+            }
             None => {
                 let operation = Operation::PutObject {
                     key: key.to_owned(),
                     content_type,
                 };
                 let answer = self.client.call(operation, body);
-                match answer.result {
+                let fingerprint = ObjectFingerprint::of_body(&answer.fingerprint);
+                let etag = match answer.result {
                     Ok(reply) => {
                         proof::encrypted(key, &reply, self.client.target())?;
                         reply.into_etag()
@@ -71,7 +74,8 @@ impl<I: Imports> Uploads<I> {
                         let expected = self.expecting(bytes, &fingerprint);
                         proof::judge(question, &error, head, &expected)?.etag
                     }
-                }
+                };
+                (etag, fingerprint)
             }
         };
         Ok(StoredFile {

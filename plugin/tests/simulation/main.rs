@@ -11,6 +11,7 @@
 mod checksums;
 mod condemned;
 mod conditional;
+mod digests;
 mod disasters;
 mod draw;
 mod faults;

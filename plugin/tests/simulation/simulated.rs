@@ -9,7 +9,8 @@ use std::rc::Rc;
 use chrono::DateTime;
 use s3_destination::config;
 use s3_destination::imports::{
-    Imports, Level, NoteError, Refresh, Request, Response, ScopedKey, SignerError, TransportError,
+    DigestAlgorithm, Imports, Level, NoteError, Refresh, Request, Response, ScopedKey, SignerError,
+    TransportError,
 };
 use s3_destination::plan::{Grant, plan};
 use s3_destination::s3::client::{Client, REQUESTS_IN_FLIGHT};
@@ -17,6 +18,7 @@ use s3_destination::s3::request::Target;
 use s3_destination::settings::{Interval, Run, Settings};
 use s3_destination::upload::{Limits, Uploads};
 
+use crate::digests::digest;
 pub use crate::faults::{Fault, Faults, no_faults};
 pub use crate::random::Random;
 use crate::store::{Arrived, Store, error, xml};
@@ -38,6 +40,10 @@ pub struct World {
     next_id: Cell<u64>,
     payloads: Cell<usize>,
     pub most_payloads: Cell<usize>,
+    /// What the host was asked to compute, in order.
+    pub digests: RefCell<Vec<DigestAlgorithm>>,
+    /// How many of them were waited for.
+    pub computed: Cell<usize>,
     pub most_in_flight: Cell<usize>,
     /// Operations as they arrived.
     pub arrived: RefCell<Vec<&'static str>>,
@@ -78,6 +84,8 @@ impl World {
             next_id: Cell::new(0),
             payloads: Cell::new(0),
             most_payloads: Cell::new(0),
+            digests: RefCell::default(),
+            computed: Cell::new(0),
             most_in_flight: Cell::new(0),
             arrived: RefCell::default(),
             notes: RefCell::default(),
@@ -284,11 +292,15 @@ impl World {
 #[derive(Clone)]
 pub struct Host(pub Rc<World>);
 
-pub struct Payload(Vec<u8>, Rc<World>);
+pub struct Payload {
+    bytes: Vec<u8>,
+    digests: Vec<DigestAlgorithm>,
+    world: Rc<World>,
+}
 
 impl Drop for Payload {
     fn drop(&mut self) {
-        self.1.payloads.set(self.1.payloads.get() - 1);
+        self.world.payloads.set(self.world.payloads.get() - 1);
     }
 }
 
@@ -319,12 +331,24 @@ impl Imports for Host {
     type Payload = Payload;
     type Exchange = Exchange;
 
-    fn payload(&self, bytes: Vec<u8>) -> Payload {
+    fn payload(&self, bytes: Vec<u8>, digests: &[DigestAlgorithm]) -> Payload {
+        self.0.digests.borrow_mut().extend(digests);
         self.0.payloads.set(self.0.payloads.get() + 1);
         self.0
             .most_payloads
             .set(self.0.most_payloads.get().max(self.0.payloads.get()));
-        Payload(bytes, self.0.clone())
+        Payload {
+            bytes,
+            digests: digests.to_vec(),
+            world: self.0.clone(),
+        }
+    }
+
+    /// What was not asked for in time would not overlap anything.
+    fn digest(&self, payload: &Payload, algorithm: DigestAlgorithm) -> Vec<u8> {
+        assert!(payload.digests.contains(&algorithm), "{algorithm:?}");
+        self.0.computed.set(self.0.computed.get() + 1);
+        digest(algorithm, &payload.bytes)
     }
 
     fn send(&self, request: Request<'_, Payload>) -> Exchange {
@@ -335,7 +359,7 @@ impl Imports for Host {
             headers: request.headers,
             body: request
                 .body
-                .map_or_else(Vec::new, |payload| payload.0.clone()),
+                .map_or_else(Vec::new, |payload| payload.bytes.clone()),
         };
         world.check_grants(&arrived);
         let id = world.next_id.get();
@@ -418,7 +442,7 @@ impl Imports for Host {
         })
     }
 
-    fn note(&self, note: &[u8]) -> Result<(), NoteError> {
+    fn note(&self, note: &[u8], _durable: bool) -> Result<(), NoteError> {
         if let Some(error) = &*self.0.notes_fail.borrow() {
             return Err(error.clone());
         }
@@ -446,6 +470,7 @@ pub fn run(attempt: &str) -> Run {
             end_micros: 3_600_000_000,
         },
         plugin_digest: String::new(),
+        time_limit_seconds: None,
     }
 }
 

@@ -55,6 +55,11 @@ class Payload {
     constructor(bytes) {
         this.bytes = bytes.slice();
     }
+    /** Asked for later than named, so that a host can compute meanwhile; this one does not. */
+    digest(algorithm) {
+        if (algorithm !== 'sha256') throw new Error(`this host does not compute ${algorithm}`);
+        return new Uint8Array(createHash('sha256').update(this.bytes).digest());
+    }
 }
 
 class Exchange {
@@ -86,10 +91,10 @@ function scopedKey(service, region, refresh) {
     return { accessKeyId: job.access_key, sessionToken: undefined, timestamp, key: new Uint8Array(key) };
 }
 
-/** Keeps a note until the run is over: on disk before the plugin goes on. */
-function note(content) {
+/** Keeps a note until the run is over: a durable one is on disk before the plugin goes on. */
+function note(content, durable) {
     appendFileSync(notes, `${Buffer.from(content).toString('hex')}\n`);
-    fsyncSync(notes);
+    if (durable) fsyncSync(notes);
 }
 
 /** The messages of an Arrow IPC stream: each says the length of its metadata, and there the length of its body. */

@@ -313,9 +313,9 @@ async fn an_upload_left_open_by_a_trap_is_aborted_by_a_fresh_instance() {
 struct Slow(MemoryJournal);
 
 impl Journal for Slow {
-    fn note(&self, note: &[u8]) -> Result<(), String> {
+    fn note(&self, note: &[u8], durable: bool) -> Result<(), String> {
         std::thread::sleep(Duration::from_millis(1));
-        self.0.note(note)
+        self.0.note(note, durable)
     }
 }
 
@@ -403,6 +403,7 @@ async fn sixty_four_hostile_instances_leave_four_honest_ones_alone() {
         "other-bucket",
         "flood-requests",
         "flood-log",
+        "flood-digests",
         "open-exchange",
     ];
     let mut runs = tokio::task::JoinSet::new();

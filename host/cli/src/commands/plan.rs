@@ -47,6 +47,8 @@ struct Planned {
     settings: BTreeMap<String, String>,
     part_size_bytes: u64,
     requests_in_flight: u32,
+    memory_bytes: u64,
+    payload_bytes: u64,
     grants: Vec<Grant>,
     signing: Vec<SigningScope>,
     required_columns: Vec<Required>,
@@ -117,6 +119,8 @@ impl Planned {
             settings: plan.settings.into_iter().collect(),
             part_size_bytes: plan.part_size_bytes,
             requests_in_flight: plan.requests_in_flight,
+            memory_bytes: plan.memory_bytes,
+            payload_bytes: plan.payload_bytes,
             grants: plan.grants,
             signing: plan.signing,
             required_columns: required
@@ -157,6 +161,12 @@ fn in_words(about: &About, plan: &Plan, source: Option<&Survey>) -> String {
     settings.push((
         "requests in flight".to_owned(),
         plan.requests_in_flight.to_string(),
+    ));
+    let at_most = |bytes| format!("at most {}", words::bytes(bytes));
+    settings.push(("memory".to_owned(), at_most(plan.memory_bytes)));
+    settings.push((
+        "request bodies held".to_owned(),
+        at_most(plan.payload_bytes),
     ));
     text.push_str(&words::table(&settings));
     text.push_str(&requests(&plan.grants));

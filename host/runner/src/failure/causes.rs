@@ -10,7 +10,7 @@ use crate::config::ConfigError;
 use crate::verify::StoreError;
 use batch_export_sandbox::contract::Failure as PluginFailure;
 use batch_export_sandbox::{
-    CallError, Crash, GrantRefused, LoadError, NetworkError, PolicyError, SandboxError,
+    CallError, Crash, GrantRefused, LoadError, NetworkError, NotAdmitted, PolicyError, SandboxError,
 };
 use batch_export_source::{IntervalError, SourceError};
 use batch_export_system::explain::divided;
@@ -198,6 +198,25 @@ impl Failure {
         Failure::of(FailureClass::Configuration, code, error)
             .within(&format!("destination {destination}"))
             .at(field)
+    }
+
+    /// Makes the failure of a plan that needs more than the limits of its destination allow.
+    pub(crate) fn not_admitted(destination: &str, error: NotAdmitted) -> Self {
+        let table = format!("[destinations.{destination}.limits]");
+        let hint = match error.limit {
+            "guest_memory_bytes" => {
+                format!("raise `guest_memory_mb` under {table}, or choose settings that need less")
+            }
+            "in_flight" => format!("raise `requests_in_flight` under {table}"),
+            _ => "choose settings that need less".to_owned(),
+        };
+        Failure::new(
+            FailureClass::Configuration,
+            FailureCode::LIMITS_TOO_LOW,
+            format!("destination {destination}: {error}"),
+        )
+        .with_hint(hint)
+        .with_source(error)
     }
 
     /// Makes the failure of an operating system without random numbers.

@@ -61,6 +61,8 @@ codes! {
     ENGINE_UNAVAILABLE = "engine_unavailable";
     /// A field that the egress policy is derived from is wrong.
     POLICY_INVALID = "policy_invalid";
+    /// A run with these settings needs more than the limits of its destination allow.
+    LIMITS_TOO_LOW = "limits_too_low";
     /// The plugin's plan asks for more than the policy allows.
     GRANT_REFUSED = "grant_refused";
     /// The network settings cannot be used.

@@ -42,6 +42,8 @@ fn plan(keys: &[&str], manifest: Option<&str>) -> Plan {
         settings: Vec::new(),
         part_size_bytes: 5 << 20,
         requests_in_flight: 1,
+        memory_bytes: 0,
+        payload_bytes: 0,
         grants: Vec::new(),
         signing: Vec::new(),
         required_columns: Vec::new(),

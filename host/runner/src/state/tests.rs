@@ -34,7 +34,7 @@ fn abandoned() -> (TempDir, State) {
     let state = State::new(folder.path());
     let held = state.hold("a").expect("free");
     let journal = held.journal(&origin("a", "x", "1")).expect("a journal");
-    journal.note(b"upload").expect("kept");
+    journal.note(b"upload", true).expect("kept");
     (folder, state)
 }
 

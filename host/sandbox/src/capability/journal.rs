@@ -1,5 +1,5 @@
-//! The `journal` capability: notes that outlive a session. A note is on disk before `note` returns, and a note that
-//! could not be written leaves those before and after it readable. Never reads what a note says.
+//! The `journal` capability: notes that outlive a session. A durable note is on disk before `note` returns, and a note
+//! that could not be written leaves those before and after it readable. Never reads what a note says.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -22,15 +22,16 @@ const HEADER_BYTES: usize = 4 + CHECK_BYTES;
 
 /// A place where a session's notes are kept.
 pub trait Journal: Send {
-    /// Keeps a note durably before returning. An error says why the note is not safe.
+    /// Keeps a note, after all earlier ones. A durable one, and every note before it, survives a power cut once this
+    /// returns; another one survives only the end of the process. An error says why the note is not safe.
     ///
     /// It is called on the session's own thread and may block there, for an `fsync` or a database; the time is not
     /// counted against the plugin. It has no time limit: an implementation should have one. A session that is dropped
     /// or closed meanwhile waits for it.
-    fn note(&self, note: &[u8]) -> Result<(), String>;
+    fn note(&self, note: &[u8], durable: bool) -> Result<(), String>;
 }
 
-/// Notes in a file that only grows, one per run attempt; each is on disk when `note` returns.
+/// Notes in a file that only grows, one file per attempt of a run. Only durable notes are synced to disk.
 #[derive(Debug)]
 pub struct FileJournal {
     file: File,
@@ -60,7 +61,7 @@ impl FileJournal {
         // its folder, which may be new.
         let folders = path.ancestors().skip(1).take(2);
         let durable = journal
-            .note(first)
+            .note(first, true)
             .map_err(io::Error::other)
             .and_then(|()| {
                 folders
@@ -78,7 +79,7 @@ impl FileJournal {
     }
 
     /// Writes one record, or takes back what was written of it.
-    fn append(&self, record: &[u8]) -> io::Result<()> {
+    fn append(&self, record: &[u8], durable: bool) -> io::Result<()> {
         let mut length = self.length.lock().unwrap_or_else(PoisonError::into_inner);
         let Length::Good(good) = *length else {
             return Err(io::Error::other(
@@ -87,6 +88,7 @@ impl FileJournal {
         };
         let written = (&self.file).write_all(record);
         match written {
+            Ok(()) if !durable => *length = Length::Good(good + record.len() as u64),
             Ok(()) => match self.file.sync_data() {
                 Ok(()) => *length = Length::Good(good + record.len() as u64),
                 // What a disk holds after a failed sync is unknown, and a second sync may call it good.
@@ -109,7 +111,7 @@ impl FileJournal {
 }
 
 impl Journal for FileJournal {
-    fn note(&self, note: &[u8]) -> Result<(), String> {
+    fn note(&self, note: &[u8], durable: bool) -> Result<(), String> {
         let unsafe_because = |e: &dyn std::fmt::Display| format!("the journal {} {e}", self.name);
         let length = u32::try_from(note.len())
             .ok()
@@ -119,7 +121,7 @@ impl Journal for FileJournal {
         record.extend_from_slice(&length.to_le_bytes());
         record.extend_from_slice(&check(note));
         record.extend_from_slice(note);
-        self.append(&record)
+        self.append(&record, durable)
             .map_err(|e| unsafe_because(&format!("cannot be written: {e}")))
     }
 }
@@ -141,7 +143,7 @@ impl MemoryJournal {
 }
 
 impl Journal for MemoryJournal {
-    fn note(&self, note: &[u8]) -> Result<(), String> {
+    fn note(&self, note: &[u8], _durable: bool) -> Result<(), String> {
         self.notes
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -248,18 +248,18 @@ fn all_problems_at_once() {
             "something_else",
             "bucket_name",
             "region",
-            "prefix",
-            "compression",
-            "compression_level",
-            "max_file_size_mb",
-            "kms_key_id",
             "aws_access_key_id",
-            "include_events",
             "endpoint_url",
             "use_dual_stack",
             "use_fips",
+            "prefix",
+            "max_file_size_mb",
             "tags",
             "metadata",
+            "compression",
+            "compression_level",
+            "kms_key_id",
+            "include_events",
         ]
     );
     assert_eq!(
@@ -274,7 +274,7 @@ fn all_problems_at_once() {
     assert!(
         found[1]
             .2
-            .starts_with("bucket_name, region, prefix, file_format, ")
+            .starts_with("bucket_name, region, aws_access_key_id, ")
     );
     assert_eq!(found[3].1, "is missing");
     assert_eq!(found[3].2, fields::REGION.description);

@@ -4,7 +4,7 @@
 use std::hint::black_box;
 
 use crate::bindings::batch_export::destination::http::{
-    Method, Payload, Request, TransportError, send, wait_any,
+    DigestAlgorithm, Method, Payload, Request, TransportError, send, wait_any,
 };
 use crate::bindings::batch_export::destination::journal::note;
 use crate::bindings::batch_export::destination::log::{Level, write};
@@ -164,7 +164,7 @@ pub fn in_batch(configuration: &Configuration) -> Result<(), Failure> {
         }
         "open-upload-then-trap" => {
             let id = store::create_upload(configuration).map_err(Failure::Refused)?;
-            note(id.as_bytes()).map_err(|why| Failure::Refused(format!("{why:?}")))?;
+            note(id.as_bytes(), true).map_err(|why| Failure::Refused(format!("{why:?}")))?;
             core::arch::wasm32::unreachable();
         }
         "flood-requests" => {
@@ -186,7 +186,7 @@ pub fn in_batch(configuration: &Configuration) -> Result<(), Failure> {
         }
         "flood-payloads" => {
             let bytes = vec![0; 8 * MIB];
-            let payloads: Vec<_> = (0..FLOOD).map(|_| Payload::new(&bytes)).collect();
+            let payloads: Vec<_> = (0..FLOOD).map(|_| Payload::new(&bytes, &[])).collect();
             return Err(Failure::Data(format!(
                 "ESCAPED: {} payloads",
                 payloads.len()
@@ -194,8 +194,21 @@ pub fn in_batch(configuration: &Configuration) -> Result<(), Failure> {
         }
         "hoard-answers" => return Err(hoard_answers(configuration)),
         "huge-payload" => {
-            drop(Payload::new(&vec![0; 100 * MIB]));
+            drop(Payload::new(&vec![0; 100 * MIB], &[]));
             return Err(Failure::Data("ESCAPED: 100 MiB in one payload".into()));
+        }
+        "flood-digests" => {
+            let bytes = vec![0; 8 * MIB];
+            // More than a session may compute at once, again and again, and none of it is waited for.
+            for _ in 0..FLOOD / 10 {
+                drop(Payload::new(&bytes, &[DigestAlgorithm::Sha256; 64]));
+            }
+        }
+        "wrong-digest" => {
+            let empty = Payload::new(&[], &[]).digest(DigestAlgorithm::Sha256);
+            let twice = [DigestAlgorithm::Crc32c; 2];
+            let check = Payload::new(b"123456789", &twice).digest(DigestAlgorithm::Crc32c);
+            return Err(Failure::Data(format!("{} {check:x?}", empty.len())));
         }
         "flood-log" => (0..FLOOD).for_each(|n| write(Level::Info, &format!("line {n}"))),
         "huge-log-line" => write(Level::Warn, &"long ".repeat(MIB / 8)),
@@ -205,7 +218,8 @@ pub fn in_batch(configuration: &Configuration) -> Result<(), Failure> {
         ),
         "flood-notes" => {
             for _ in 0..FLOOD {
-                note(b"kept").map_err(|why| Failure::Refused(format!("contained: {why:?}")))?;
+                note(b"kept", false)
+                    .map_err(|why| Failure::Refused(format!("contained: {why:?}")))?;
             }
             return Err(Failure::Data("ESCAPED: every note was kept".into()));
         }
@@ -377,7 +391,7 @@ fn key_verdict(service: &str, region: &str) -> Failure {
 }
 
 fn note_verdict(text: &[u8]) -> Failure {
-    match note(text) {
+    match note(text, true) {
         Ok(()) => Failure::Data("ESCAPED: a note was kept".into()),
         Err(why) => Failure::Refused(format!("contained: {why:?}")),
     }

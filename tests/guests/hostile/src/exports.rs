@@ -131,6 +131,8 @@ fn honest_plan(configuration: &Configuration) -> RunPlan {
         settings: Vec::new(),
         part_size_bytes: 5 << 20,
         requests_in_flight: 4,
+        memory_bytes: 64 << 20,
+        payload_bytes: 64 << 20,
         grants: vec![
             grant("PutObject", "PUT", &[]),
             grant("CreateMultipartUpload", "POST", &["uploads"]),

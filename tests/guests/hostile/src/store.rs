@@ -46,7 +46,7 @@ pub fn call(configuration: &Configuration, draft: Draft) -> Result<Response, Tra
 /// Sign and send.
 pub fn start(configuration: &Configuration, draft: Draft) -> Result<Exchange, TransportError> {
     let headers = sign(configuration, &draft).map_err(TransportError::Forbidden)?;
-    let payload = Payload::new(&draft.body);
+    let payload = Payload::new(&draft.body, &[]);
     let request = Request {
         method: draft.method,
         url: draft.url,

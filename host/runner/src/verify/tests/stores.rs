@@ -29,6 +29,8 @@ pub fn plan(endpoint: &str) -> Plan {
         settings: Vec::new(),
         part_size_bytes: 5 << 20,
         requests_in_flight: 1,
+        memory_bytes: 0,
+        payload_bytes: 0,
         grants: vec![grant("HEAD"), grant("GET")],
         signing: vec![SigningScope {
             service: "s3".to_owned(),

@@ -2,6 +2,7 @@
 //! request is checked against the run's grants here, before anything is spawned.
 
 mod carry;
+mod digest;
 mod headers;
 mod holding;
 mod opened;
@@ -22,8 +23,11 @@ use super::network::{Network, NetworkError};
 use super::redact::Redactor;
 use crate::egress::{Grants, RequestHead};
 use crate::limits::HttpLimits;
+use digest::{Digests, Hasher};
 use holding::{Exceeded, Held, Holding};
 pub use opened::Opened;
+
+pub(crate) use digest::{DigestAlgorithm, NotComputed};
 
 /// A request as the guest writes it.
 #[derive(Debug)]
@@ -171,18 +175,30 @@ impl Traffic {
 /// The `Date` header of the last response, and when it came.
 pub(crate) type ServerDate = Arc<Mutex<Option<(SystemTime, SystemTime)>>>;
 
-/// Bytes that the host holds for request bodies.
-#[derive(Debug, Clone)]
+/// Bytes that the host holds for request bodies, and what it computes of them.
+#[derive(Debug)]
 #[expect(unreachable_pub, reason = "the generated bindings name it as public")]
-pub struct Payload(Bytes);
+pub struct Payload {
+    bytes: Bytes,
+    digests: Digests,
+}
 
 impl Payload {
     pub(crate) fn bytes(&self) -> Bytes {
-        self.0.clone()
+        self.bytes.clone()
+    }
+
+    /// Ready once the digest is computed.
+    pub(crate) fn poll_digest(
+        &mut self,
+        algorithm: DigestAlgorithm,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Vec<u8>, NotComputed>> {
+        self.digests.poll(algorithm, &self.bytes, context)
     }
 }
 
-/// Why a payload is not taken; the contract has no answer for either, so the instance ends.
+/// Why a payload is refused; the contract has no case for either, so the instance ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PayloadRefused {
     /// It would be more than the session may hold.
@@ -252,6 +268,7 @@ pub(crate) struct Http {
     grants: Grants,
     limits: HttpLimits,
     runtime: Handle,
+    hasher: Hasher,
     certificates_note: Arc<str>,
     /// Hides secrets in all that comes back; the session's signer tells it of further ones.
     redactor: Redactor,
@@ -278,6 +295,7 @@ impl Http {
             grants,
             traffic: Arc::new(Traffic::within(&limits)),
             limits,
+            hasher: Hasher::new(runtime.clone()),
             runtime,
             memory,
             server_date: Arc::default(),
@@ -298,8 +316,12 @@ impl Http {
         self.redactor.clone()
     }
 
-    /// Takes bytes over without a further copy. The error is a trap's text: the contract has no error for it.
-    pub(crate) fn payload(&self, bytes: Vec<u8>) -> Result<Payload, PayloadRefused> {
+    /// Takes bytes over without a further copy, and begins to compute these digests of them.
+    pub(crate) fn payload(
+        &self,
+        bytes: Vec<u8>,
+        digests: impl IntoIterator<Item = DigestAlgorithm>,
+    ) -> Result<Payload, PayloadRefused> {
         let limit = self.limits.payload_bytes;
         if bytes.len() > limit {
             return Err(PayloadRefused::OverLimit(format!(
@@ -310,10 +332,20 @@ impl Http {
         let payloads = &self.traffic.payloads;
         let mut holding = Holding::none(payloads, &self.memory);
         match holding.grow(bytes.len()) {
-            Ok(()) => Ok(Payload(Bytes::from_owner(Held {
-                bytes,
-                _holding: holding,
-            }))),
+            Ok(()) => {
+                let bytes = Bytes::from_owner(Held {
+                    bytes,
+                    _holding: holding,
+                });
+                let mut begun = Digests::none(self.hasher.clone());
+                for algorithm in digests {
+                    begun.begin(algorithm, &bytes);
+                }
+                Ok(Payload {
+                    bytes,
+                    digests: begun,
+                })
+            }
             Err(Exceeded::Session) => Err(PayloadRefused::OverLimit(format!(
                 "payloads of {} bytes held at once, the limit is {} (`payloads_held_bytes`)",
                 payloads.held_bytes().saturating_add(bytes.len()),

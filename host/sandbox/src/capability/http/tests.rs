@@ -273,12 +273,12 @@ async fn payloads_and_requests_are_bounded_and_an_answer_is_taken_once() {
         ..HttpLimits::default()
     };
     let http = http_to(LOCAL, 1, &[LOCAL], limits);
-    let refused = |bytes: usize, words: &str| match http.payload(vec![0; bytes]) {
+    let refused = |bytes: usize, words: &str| match http.payload(vec![0; bytes], []) {
         Err(PayloadRefused::OverLimit(text)) => assert!(text.contains(words), "{text}"),
         other => panic!("{words}: {other:?}"),
     };
     refused(11, "`payload_bytes`");
-    let first = http.payload(vec![0; 10]).unwrap();
+    let first = http.payload(vec![0; 10], []).unwrap();
     refused(
         10,
         "payloads of 20 bytes held at once, the limit is 15 (`payloads_held_bytes`)",
@@ -286,11 +286,11 @@ async fn payloads_and_requests_are_bounded_and_an_answer_is_taken_once() {
     let body = first.bytes();
     drop(first);
     assert!(
-        http.payload(vec![0; 10]).is_err(),
+        http.payload(vec![0; 10], []).is_err(),
         "a request still holds the bytes"
     );
     drop(body);
-    http.payload(vec![0; 10]).unwrap();
+    http.payload(vec![0; 10], []).unwrap();
 
     let mut exchange = http.send(Request {
         url: "http://evil/".into(),
@@ -361,9 +361,9 @@ async fn sessions_share_one_budget() {
     let server = Server::start(reply).await;
     let mut http = http_to(LOCAL, server.port, &[LOCAL], HttpLimits::default());
     http.memory = Budget::new(250);
-    let payload = http.payload(vec![0; 200]).expect("room");
+    let payload = http.payload(vec![0; 200], []).expect("room");
     assert_eq!(
-        http.payload(vec![0; 51]).unwrap_err(),
+        http.payload(vec![0; 51], []).unwrap_err(),
         PayloadRefused::Crowded
     );
     let refused = answer(http.send(put(LOCAL, server.port)))

@@ -16,7 +16,7 @@ fn notes_come_back_in_order_and_every_torn_tail_is_dropped() {
         vec![0xff; 4096],
     ];
     for note in &written[1..] {
-        journal.note(note).unwrap();
+        journal.note(note, true).unwrap();
     }
     assert_eq!(read_notes(&path).unwrap().notes, written);
 
@@ -42,7 +42,7 @@ fn damage_is_told_from_a_torn_note() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notes");
     let journal = FileJournal::create(&path, FIRST).unwrap();
-    journal.note(b"upload").unwrap();
+    journal.note(b"upload", true).unwrap();
     let whole = std::fs::read(&path).unwrap();
     // A bit in the check or the text of the first of two notes, or an absurd length.
     for at in [3, 4, HEADER_BYTES] {
@@ -87,11 +87,11 @@ fn write_on_a_full_disk(folder: &Path) {
     };
     setrlimit(Resource::Fsize, limit).unwrap();
     let journal = FileJournal::create(&path, FIRST).unwrap();
-    journal.note(b"small").unwrap();
-    let error = journal.note(&[7; 5000]).unwrap_err();
+    journal.note(b"small", true).unwrap();
+    let error = journal.note(&[7; 5000], true).unwrap_err();
     assert!(error.contains("cannot be written"), "{error}");
-    journal.note(b"acknowledged").unwrap();
-    journal.note(&[8; 4090]).unwrap_err();
+    journal.note(b"acknowledged", true).unwrap();
+    journal.note(&[8; 4090], true).unwrap_err();
     FileJournal::create(&path.with_file_name("large"), &[9; 5000]).unwrap_err();
 }
 
@@ -135,9 +135,9 @@ fn a_journal_that_cannot_be_repaired_takes_no_further_note() {
         name: "notes".to_owned(),
         length: Mutex::new(Length::Good(0)),
     };
-    let first = journal.note(b"a").unwrap_err();
+    let first = journal.note(b"a", true).unwrap_err();
     assert!(first.contains("No space left"), "{first}");
-    let second = journal.note(b"b").unwrap_err();
+    let second = journal.note(b"b", true).unwrap_err();
     assert_eq!(
         second,
         "the journal notes cannot be written: an earlier note could not be written, and its remains could not be removed"
