@@ -4,18 +4,13 @@ use std::cell::Cell;
 use std::fmt::Write;
 use std::fs;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
-use batch_export_runner::Listener;
 use batch_export_runner::component;
 use batch_export_runner::config::Config;
-use batch_export_runner::loading;
-use batch_export_runner::state::State;
-use batch_export_runner::stop::Stop;
 use batch_export_runner::target::Target;
-use batch_export_sandbox::{Network, NetworkOptions};
+use batch_export_runner::{RunTokens, Runner, StateFolder};
 use batch_export_source::FilesSettings;
 use batch_export_source::{EventFilter, Feed, Selection, SourceSettings};
 use s3_destination::failure::Failure;
@@ -53,25 +48,18 @@ async fn through_component(job: &Job, endpoint: &str) -> Result<Measurement> {
     let text = config_file(job, endpoint)?;
     let config = Config::parse(&job.state.join("bench.toml"), &text, &|_| None)?;
     let destination = config.destination(None)?;
-    let network = Network::new(&NetworkOptions::default())?;
     let component = component::open(Some(&job.component))?;
-    let loaded = loading::load(&component, network, &|line| eprintln!("{line}")).await?;
+    let runtime = batch_export_runner::Runtime::default();
+    let loaded = runtime
+        .load(&component, &|line| eprintln!("{line}"))
+        .await?;
     let target = Target::new(&config, destination, &loaded)?;
-    let listener = Listener {
-        progress: &|_| {},
-        log: Arc::new(|level, line: &str| eprintln!("plugin: {level:?}: {line}")),
-        requests: None,
-    };
     let cpu_before = cpu_seconds()?;
-    let report = batch_export_runner::run(
-        &target,
-        &State::new(&config.state_dir),
-        job.interval()?,
-        &listener,
-        &Stop::never(),
-    )
-    .await
-    .map_err(|error| anyhow!("{error}"))?;
+    let runner = Runner::new(runtime, StateFolder::new(&config.state_dir));
+    let report = runner
+        .run(&target, job.interval()?, &RunTokens::new())
+        .await
+        .map_err(|error| anyhow!("{error}"))?;
     Ok(Measurement {
         rows: report.report.rows_exported,
         supplied_bytes: report.bytes_supplied,

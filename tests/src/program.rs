@@ -128,7 +128,11 @@ impl Program {
     /// `run` over a piece of the tests' first day, with the shipped component.
     pub fn start_export(&self, from: &str, to: &str, further: &[&str]) -> Running {
         let component = components::destination();
-        let component = component.to_str().expect("UTF-8");
+        self.start_run(component.to_str().expect("UTF-8"), from, to, further)
+    }
+
+    /// The same with another component.
+    pub fn start_run(&self, component: &str, from: &str, to: &str, further: &[&str]) -> Running {
         let (start, end) = (format!("2023-07-28T{from}Z"), format!("2023-07-28T{to}Z"));
         let mut arguments = vec!["run", "--config", "exports.toml", "--component", component];
         arguments.extend(["--start", &start, "--end", &end]);
@@ -150,6 +154,11 @@ impl Program {
 }
 
 impl Running {
+    /// The process's number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends SIGINT, as Ctrl-C does.
     pub fn interrupt(&self) {
         self.signal("INT");

@@ -2,15 +2,15 @@
 //! now and then, and only while something goes wrong.
 
 use std::io::IsTerminal;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::requests::Requests;
 use super::{output, words};
-use batch_export_runner::Snapshot;
-use batch_export_sandbox::Observer;
+use batch_export_runner::{EventReceiver, RunEvent, RunEventKind, RunProgress};
+use batch_export_sandbox::Level;
 use batch_export_system::terminal::one_line;
 
 /// Often enough to look alive.
@@ -23,7 +23,7 @@ pub struct Progress {
     bar: ProgressBar,
     begun: Instant,
     quiet: bool,
-    requests: Arc<Requests>,
+    requests: Requests,
     /// Where things stand, apart from what goes wrong.
     standing: Mutex<String>,
 }
@@ -53,26 +53,37 @@ impl Progress {
             bar,
             begun: Instant::now(),
             quiet,
-            requests: Arc::default(),
+            requests: Requests::default(),
             standing: Mutex::new("starting".to_owned()),
         }
     }
 
-    /// Is told of the requests of a run.
-    pub fn observer(&self) -> Observer {
-        let requests = Arc::clone(&self.requests);
-        Arc::new(move |event| requests.event(event, Instant::now()))
-    }
-
-    /// Does the work, and shows meanwhile what goes wrong: as a part of the bar, or as a line now and then.
-    pub async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+    /// Does the work and shows what it says meanwhile; what goes wrong is a part of the bar, or a line now and then.
+    pub async fn during<T>(&self, work: impl Future<Output = T>, events: &mut EventReceiver) -> T {
         let mut work = std::pin::pin!(work);
         let mut looks = tokio::time::interval(LOOK);
-        loop {
+        let done = loop {
             tokio::select! {
-                done = &mut work => return done,
+                done = &mut work => break done,
+                event = events.next() => self.take(event),
                 _ = looks.tick() => self.look(Instant::now()),
             }
+        };
+        while let Some(event) = events.try_next() {
+            self.take(event);
+        }
+        done
+    }
+
+    fn take(&self, event: RunEvent) {
+        match event.what {
+            RunEventKind::Progress(at) => self.show(at),
+            RunEventKind::Request(event) => self.requests.event(&event, Instant::now()),
+            RunEventKind::Log { level, line } if level >= Level::Warn && !self.quiet => {
+                self.line(&format!("plugin: {line}"));
+            }
+            // Warnings are in the report, which is printed at the end.
+            _ => {}
         }
     }
 
@@ -86,14 +97,14 @@ impl Progress {
         }
     }
 
-    pub fn show(&self, snapshot: Snapshot) {
+    fn show(&self, at: RunProgress) {
         let seconds = self.begun.elapsed().as_secs_f64().max(0.001);
-        let rate = (snapshot.rows_supplied as f64 / seconds) as u64;
+        let rate = (at.rows_supplied as f64 / seconds) as u64;
         self.message(format!(
             "{}, {} written, {} begun, {} rows/s",
-            words::counted(snapshot.rows_supplied, "row"),
-            words::bytes(snapshot.destination.bytes),
-            words::counted(snapshot.destination.files.into(), "file"),
+            words::counted(at.rows_supplied, "row"),
+            words::bytes(at.destination.bytes),
+            words::counted(at.destination.files.into(), "file"),
             words::count(rate),
         ));
     }

@@ -1,36 +1,41 @@
 //! Ctrl-C and SIGTERM, as often as they come: the first asks a run to end in order, the second to end at once. Ends
 //! nothing itself but a process that did not listen twice.
 
-use batch_export_runner::stop::{Stop, Stopper, stop};
+use batch_export_runner::RunTokens;
 
 /// Signals after which the process ends without another word.
 const PATIENCE: u32 = 3;
 /// 128 + SIGINT, as shells count.
 const INTERRUPTED: i32 = 130;
 
-/// What the signals stop, from now on; `tell` is called with a line for whoever sent one.
-pub fn stop_on_signals(tell: impl Fn(&str) + Send + 'static) -> Stop {
-    let (stopper, stopped) = stop();
-    tokio::spawn(ask_on_signals(stopper, tell));
-    stopped
+/// Returns tokens that the signals cancel from now on; `tell` is called with a line for whoever sent one.
+pub fn cancelled_by_signals(tell: impl Fn(&str) + Send + 'static) -> RunTokens {
+    let tokens = RunTokens::new();
+    tokio::spawn(cancel_on_signals(tokens.clone(), tell));
+    tokens
 }
 
-/// The next signal.
+/// Waits for the next signal.
 pub async fn first() {
     Signals::new().next().await;
 }
 
-async fn ask_on_signals(stopper: Stopper, tell: impl Fn(&str)) {
+async fn cancel_on_signals(tokens: RunTokens, tell: impl Fn(&str)) {
     let mut signals = Signals::new();
     for count in 1.. {
         signals.next().await;
         match count {
-            1 => tell("stopping: cleaning up what is open; interrupt again to quit at once"),
-            2 => tell("quitting at once"),
+            1 => {
+                tell("stopping: cleaning up what is open; interrupt again to quit at once");
+                tokens.work.cancel();
+            }
+            2 => {
+                tell("quitting at once");
+                tokens.clean_up.cancel();
+            }
             PATIENCE => std::process::exit(INTERRUPTED),
             _ => {}
         }
-        stopper.ask();
     }
 }
 

@@ -1,18 +1,19 @@
 //! Trying a destination: when somebody asks, before its first run, and for an interval without rows, so that a broken
 //! configuration never hides behind quiet hours. Exports nothing.
 
-use std::time::Duration;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
-use super::Listener;
 use super::failure::{Failure, FailureClass, FailureCode};
-use super::state::{Header, HeldRun, State};
-use super::stop::Stop;
-use super::sweep::Sweep;
-use super::target::{self, Access, Target};
-use batch_export_sandbox::LogSink;
-use batch_export_sandbox::contract::{CheckDepth, CheckStep, Plan, Recovery, StepOutcome};
+use super::recovery::{Cleaned, Cleaner};
+use super::runner::Runner;
+use super::state::{Header, Lease};
+use super::target::{self, Target};
+use super::tokens::{RunTokens, ended};
+use batch_export_sandbox::contract::{CheckDepth, CheckStep, Plan, StepOutcome};
 use batch_export_source::Interval;
 use batch_export_system::explain::divided;
+use batch_export_system::{Interrupted, Token};
 
 /// Longest try that nobody asked for. It makes about ten small requests: a store that takes longer for them is not
 /// available for a run either.
@@ -44,36 +45,38 @@ impl Occasion {
 }
 
 /// Tries the destination with the settings of a run, as far as it goes.
-pub async fn check(
+pub(crate) async fn check(
+    runner: &Runner,
     target: &Target,
-    state: &State,
     interval: Interval,
-    log: LogSink,
-    stop: &Stop,
+    tokens: &RunTokens,
 ) -> Result<Vec<CheckStep>, Failure> {
     let header = target.header(interval);
     let run = header.run(target::attempt_id()?);
-    let plan = target.plan(&run).await?;
+    let plan = tokens.work.run(target.plan(&run)).await;
+    let plan = plan.map_err(|_| Failure::cancelled())??;
     target.grants(&run, &plan)?;
-    let access = target.access()?;
-    let held = state.hold(&run.id)?;
-    let trial = Trial {
+    let access = runner.runtime().access(target)?;
+    let lease = runner.state().lease(&run.id)?;
+    let cleaner = Cleaner {
         target,
-        plan: &plan,
         access: &access,
-        header: &header,
-        held: &held,
-        listener: &Listener {
-            progress: &|_| {},
-            log,
-            requests: None,
-        },
-        stop,
+        events: runner.events(),
+        tokens,
+        interrupted: OnceLock::new(),
     };
-    let mut steps = trial.steps(CheckDepth::Full, None).await?;
+    let check = Check {
+        cleaner: &cleaner,
+        plan: &plan,
+        header: &header,
+        lease: &*lease,
+        work: &tokens.work,
+    };
+    let mut steps = check.steps(CheckDepth::Full, None).await?;
     let works = failing(&steps).next().is_none();
-    let mut kept_in_mind = held.clear_if_empty();
+    let mut kept_in_mind = lease.finish();
     if works {
+        let state = runner.state();
         let remembered = state.remember_check(&target.name, &target.fingerprint());
         kept_in_mind = kept_in_mind.and(remembered);
     }
@@ -86,20 +89,18 @@ pub async fn check(
     Ok(steps)
 }
 
-/// What a try works with.
-pub(super) struct Trial<'a> {
-    pub target: &'a Target,
+/// A check of a destination, and what it works with.
+pub(super) struct Check<'a> {
+    pub cleaner: &'a Cleaner<'a>,
     pub plan: &'a Plan,
-    pub access: &'a Access,
     pub header: &'a Header,
-    pub held: &'a HeldRun,
-    pub listener: &'a Listener<'a>,
-    pub stop: &'a Stop,
+    pub lease: &'a dyn Lease,
+    pub work: &'a Token,
 }
 
-impl Trial<'_> {
+impl Check<'_> {
     /// A try that nobody asked for, and the warnings that come of it. What does not work is an error.
-    pub(super) async fn unasked(&self, occasion: Occasion) -> Result<Vec<String>, Failure> {
+    pub(super) async fn automatic(&self, occasion: Occasion) -> Result<Vec<String>, Failure> {
         let steps = self.steps(occasion.depth(), Some(AUTOMATIC_TIME)).await?;
         let failing: Vec<CheckStep> = failing(&steps).cloned().collect();
         if !failing.is_empty() {
@@ -122,22 +123,22 @@ impl Trial<'_> {
         depth: CheckDepth,
         limit: Option<Duration>,
     ) -> Result<Vec<CheckStep>, Failure> {
+        let target = self.cleaner.target;
         let run = self.header.run(target::attempt_id()?);
-        let origin = self.target.origin(self.header, &run.attempt);
-        let journal = Box::new(self.held.journal(&origin)?);
-        let session = self
-            .target
-            .session(&run, self.plan, self.access, journal, self.listener)?;
-        let out_of_patience = async {
-            match limit {
-                Some(limit) => tokio::time::sleep(limit).await,
-                None => std::future::pending().await,
-            }
+        let origin = target.origin(self.header, &run.attempt);
+        let journal = self.lease.begin(&origin)?;
+        let events = self.cleaner.events.of(&run);
+        let session = target.session(&run, self.plan, self.cleaner.access, journal, &events)?;
+        let token = match limit {
+            Some(limit) => self.work.child().with_deadline(Instant::now() + limit),
+            None => self.work.child(),
         };
-        let outcome = tokio::select! {
-            steps = session.check(depth) => steps.map_err(Failure::from),
-            _ = self.stop.asked() => Err(Failure::cancelled()),
-            () = out_of_patience => Ok(vec![out_of_time()]),
+        let outcome = match token.run(session.check(depth)).await {
+            Ok(steps) => steps.map_err(Failure::from),
+            Err(Interrupted::DeadlinePassed) if self.work.check().is_ok() => {
+                Ok(vec![out_of_time()])
+            }
+            Err(reason) => Err(ended(reason, target.limits.run_time)),
         };
         session.close().await;
         let left_open = self.clean_up().await;
@@ -157,17 +158,11 @@ impl Trial<'_> {
 
     /// What could not be cleaned up, of this try and of earlier ones.
     async fn clean_up(&self) -> Vec<String> {
-        let sweep = Sweep {
-            target: self.target,
-            access: self.access,
-            listener: self.listener,
-            stop: self.stop,
-        };
-        let mut recovery = Recovery::default();
-        if let Err(error) = sweep.one(self.held, &mut recovery).await {
-            recovery.left_open.push(error.in_one_text());
-        }
-        recovery.left_open
+        let mut cleaned = Cleaned::default();
+        let noted = self.cleaner.run(self.lease, &mut cleaned).await;
+        let mut left_open = cleaned.recovery.left_open;
+        left_open.extend(noted.err().map(|error| error.in_one_text()));
+        left_open
     }
 }
 

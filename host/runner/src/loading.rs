@@ -6,15 +6,16 @@ use std::sync::Arc;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Handle;
+use tokio::sync::OnceCell;
 
 use super::failure::Failure;
 use crate::component::Component;
-use batch_export_sandbox::Network;
 use batch_export_sandbox::contract::Description;
 use batch_export_sandbox::{
     CacheFolder, CompileCache, LoadError, Plugin, Sandbox, SandboxOptions, compile_in_child,
     compile_key, examine,
 };
+use batch_export_sandbox::{Network, NetworkOptions};
 use batch_export_system::child;
 
 /// A plugin that is loaded, with what it says of itself.
@@ -63,57 +64,108 @@ impl Place {
     }
 }
 
-/// Compiles a component, unless that was done earlier, and asks it what it is. `tell` is given lines for a person who
-/// waits.
-pub async fn load(
-    component: &Component,
-    network: Network,
-    tell: &(dyn Fn(&str) + Sync),
-) -> Result<Loaded, Failure> {
-    let failed = |error| Failure::load(&component.name, error);
-    examine(&component.bytes).map_err(failed)?;
-    let (place, problem) = Place::find();
-    let mut options = SandboxOptions::default();
-    options.compile_cache = match place.folder() {
-        Some(folder) => CompileCache::Folder(folder.path().to_path_buf()),
-        None => CompileCache::Off,
-    };
-    let sandbox = Sandbox::new(&options, Handle::current(), network)?;
-    let bytes: Arc<[u8]> = Arc::from(&*component.bytes);
-    let key = compile_key(&sandbox, &bytes);
-    let is_known = place.folder().is_some_and(|folder| folder.knows(&key));
-    if !is_known {
-        if let Some(problem) = &problem {
-            tell(&format!("warning: {problem}"));
+/// Loads components into one sandbox, which is made with the first of them.
+pub(crate) struct Loader {
+    memory_bytes: usize,
+    ready: OnceCell<Ready>,
+}
+
+struct Ready {
+    sandbox: Sandbox,
+    place: Place,
+    /// Why nothing is kept, where it is so.
+    problem: Option<String>,
+}
+
+impl Loader {
+    /// Returns a loader whose plugins may hold so many bytes together.
+    pub(crate) fn new(memory_bytes: usize) -> Self {
+        Loader {
+            memory_bytes,
+            ready: OnceCell::new(),
         }
-        tell(&waiting(&component.name, bytes.len(), &place));
+    }
+
+    fn prepare(&self) -> Result<Ready, Failure> {
+        let (place, problem) = Place::find();
+        let mut options = SandboxOptions::default();
+        options.memory_bytes = self.memory_bytes;
+        options.compile_cache = match place.folder() {
+            Some(folder) => CompileCache::Folder(folder.path().to_path_buf()),
+            None => CompileCache::Off,
+        };
+        // The pure exports send nothing; each destination brings its own network for the rest.
+        let network = Network::new(&NetworkOptions::default())?;
+        let sandbox = Sandbox::new(&options, Handle::current(), network)?;
+        Ok(Ready {
+            sandbox,
+            place,
+            problem,
+        })
+    }
+
+    /// Compiles a component, unless that was done earlier, and asks it what it is. `tell` is given lines for a person
+    /// who waits.
+    pub(crate) async fn load(
+        &self,
+        component: &Component,
+        tell: &(dyn Fn(&str) + Sync),
+    ) -> Result<Loaded, Failure> {
+        examine(&component.bytes).map_err(|error| Failure::load(&component.name, error))?;
+        let ready = self.ready.get_or_try_init(|| async { self.prepare() });
+        ready.await?.load(component, tell).await
+    }
+}
+
+impl Ready {
+    async fn load(
+        &self,
+        component: &Component,
+        tell: &(dyn Fn(&str) + Sync),
+    ) -> Result<Loaded, Failure> {
+        let failed = |error| Failure::load(&component.name, error);
+        let Ready {
+            sandbox,
+            place,
+            problem,
+        } = self;
+        let sandbox = sandbox.clone();
+        let bytes: Arc<[u8]> = Arc::from(&*component.bytes);
+        let key = compile_key(&sandbox, &bytes);
+        let is_known = place.folder().is_some_and(|folder| folder.knows(&key));
+        if !is_known {
+            if let Some(problem) = problem {
+                tell(&format!("warning: {problem}"));
+            }
+            tell(&waiting(&component.name, bytes.len(), place));
+            if let Some(folder) = place.folder()
+                && child::is_available()
+            {
+                compile_in_child(folder.path(), &bytes)
+                    .await
+                    .map_err(failed)?;
+            }
+        }
+        // What a child compiled is only read here.
+        let loading = tokio::task::spawn_blocking(move || sandbox.load(&bytes));
+        let plugin = loading
+            .await
+            .unwrap_or_else(|error| Err(LoadError::Compiler(error.to_string())))
+            .map_err(failed)?;
         if let Some(folder) = place.folder()
-            && child::is_available()
+            && !is_known
         {
-            compile_in_child(folder.path(), &bytes)
-                .await
-                .map_err(failed)?;
+            folder.remember(&key);
         }
+        let description = plugin.describe().await?;
+        let schema = serde_json::from_str(&description.configuration_schema)
+            .map_err(|error| Failure::description(&component.name, error))?;
+        Ok(Loaded {
+            plugin,
+            description,
+            schema,
+        })
     }
-    // What a child compiled is only read here.
-    let loading = tokio::task::spawn_blocking(move || sandbox.load(&bytes));
-    let plugin = loading
-        .await
-        .unwrap_or_else(|error| Err(LoadError::Compiler(error.to_string())))
-        .map_err(failed)?;
-    if let Some(folder) = place.folder()
-        && !is_known
-    {
-        folder.remember(&key);
-    }
-    let description = plugin.describe().await?;
-    let schema = serde_json::from_str(&description.configuration_schema)
-        .map_err(|error| Failure::description(&component.name, error))?;
-    Ok(Loaded {
-        plugin,
-        description,
-        schema,
-    })
 }
 
 /// Core-seconds that compiling a MiB of a plugin takes, measured on the S3 destination, for a message only.

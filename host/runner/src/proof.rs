@@ -1,5 +1,5 @@
-//! What the host believes of a plugin's plan and report: only what its own counts and the operator's configuration bear
-//! out. Sends nothing and repairs nothing.
+//! Compares a plugin's plan and report with the host's own counts and the operator's configuration: whatever these do not
+//! support is refused. Sends nothing and repairs nothing.
 
 use std::collections::HashSet;
 
@@ -12,10 +12,10 @@ use batch_export_source::Tally;
 /// Bytes of a part of a multipart upload that S3 takes.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
 const PART_BYTES: std::ops::RangeInclusive<u64> = 5 << 20..=5 << 30;
-/// What stands for a file's number in a plan's second key.
+/// Placeholder of a file's number in a plan's second key.
 const NUMBER: &str = "{n}";
 
-/// The keys that a plan names must be the run's own: whatever reads or shows them later relies on it.
+/// Checks that the keys that a plan names are the run's own: whatever reads or shows them later relies on it.
 pub fn of_plan(plan: &Plan, policy: &Policy) -> Result<(), Failure> {
     let doubt = |what: String| Err(Failure::plan(what));
     if plan.keys.is_empty() {
@@ -37,7 +37,7 @@ pub fn of_plan(plan: &Plan, policy: &Policy) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What the host itself carried for an instance.
+/// The traffic that the host itself carried for an instance.
 #[derive(Debug, Clone, Copy)]
 pub struct Carried {
     /// Requests, refused ones included.
@@ -47,7 +47,7 @@ pub struct Carried {
 }
 
 impl Carried {
-    /// By a session so far.
+    /// Returns the traffic of a session so far.
     pub fn by(session: &Session) -> Self {
         let traffic = session.traffic();
         Carried {
@@ -57,8 +57,8 @@ impl Carried {
     }
 }
 
-/// The report of a run must add up to what the source read and the host supplied, and its files must be the run's own:
-/// a plugin that loses rows must not go unnoticed. Answers the bytes of all files.
+/// Checks that the report of a run adds up to what the source read and the host supplied, and that its files are the run's own:
+/// a plugin that loses rows must not go unnoticed. Returns the bytes of all files.
 pub fn of_report(
     report: &Report,
     plan: &Plan,

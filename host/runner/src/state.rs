@@ -1,63 +1,147 @@
-//! What outlives a process: for each run in progress a folder with its notes, held by a lock as long as the process
-//! lives. Believes nothing that a file in it says about paths, and never deletes notes that somebody else holds.
+//! What outlives a process: for each run in progress the notes of its attempts, held by one host at a time. A run needs
+//! the traits here and nothing else; a folder is the usual implementation, memory the one of tests and of programs that
+//! keep nothing.
 
+mod folder;
 mod held;
+mod memory;
 #[cfg(test)]
 #[cfg(unix)]
 mod tests;
 
-use std::fs;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::failure::{Failure, state_at};
+use crate::failure::Failure;
+use batch_export_sandbox::Journal;
 use batch_export_sandbox::contract::{Interval, Run};
-use batch_export_system::private::{self, PrivateError};
 
-pub use held::{Found, HeldRun, Leftover, Origin};
+pub use folder::StateFolder;
+pub use memory::StateMemory;
 
-/// Folders looked at by one sweep: more leftovers than that are somebody's accident, not crashes.
-const MAX_SWEPT: usize = 10_000;
 /// The contract's limit for a run's id.
 const MAX_ID_BYTES: usize = 128;
-/// A fingerprint has 64 bytes.
-const MAX_CHECKED_BYTES: u64 = 1024;
+/// The form of notes written here; notes of another form are kept and reported.
+const FORM: u32 = 1;
 
-/// The state folder.
-#[derive(Debug, Clone)]
-pub struct State {
-    folder: PathBuf,
+/// Keeps what outlives a process. Its calls block for as long as small files take to be written, never for a network.
+pub trait State: fmt::Debug + Send + Sync {
+    /// Takes hold of a run, so that no other host works on it at the same time. Fails with the code `RUN_IN_PROGRESS`
+    /// while somebody else holds it.
+    fn lease(&self, run_id: &str) -> Result<Box<dyn Lease>, Failure>;
+
+    /// Lists the runs that are in progress or were left behind, without holding any.
+    fn leftovers(&self) -> Result<Leftovers, Failure>;
+
+    /// Returns whether the destination was checked with these very settings, and worked.
+    fn remembers_check(&self, destination: &str, fingerprint: &str) -> Result<bool, Failure>;
+
+    /// Keeps in mind that it worked.
+    fn remember_check(&self, destination: &str, fingerprint: &str) -> Result<(), Failure>;
 }
 
-/// What a run is: the same for all its attempts.
+/// A run that this host holds. Dropping it lets go of the run and keeps its notes.
+pub trait Lease: fmt::Debug + Send + Sync {
+    /// Begins an attempt: returns the journal that takes its notes, the first of which says what they belong to.
+    fn begin(&self, origin: &Origin) -> Result<Box<dyn Journal>, Failure>;
+
+    /// Lists the attempts that have notes, oldest first.
+    fn attempts(&self) -> Result<Vec<String>, Failure>;
+
+    /// Reads the notes of an attempt.
+    fn read(&self, attempt: &str) -> FoundNotes;
+
+    /// Forgets the notes of an attempt that left nothing open.
+    fn forget(&self, attempt: &str) -> Result<(), Failure>;
+
+    /// Returns where the notes of an attempt are, or those of the whole run, for a message.
+    fn place(&self, attempt: Option<&str>) -> String;
+
+    /// Lets go of the run and forgets it, unless some attempt still has notes.
+    fn finish(self: Box<Self>) -> Result<(), Failure>;
+}
+
+/// The identity of a run: the same for all its attempts.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Header {
+    /// The name of its destination.
     pub destination: String,
+    /// The run's id.
     pub id: String,
+    /// What is exported.
     pub model: String,
+    /// The interval's first moment, in microseconds since 1970; `None` without a beginning.
     pub start_micros: Option<i64>,
+    /// The first moment behind the interval.
     pub end_micros: i64,
 }
 
-/// What is in the folder of runs.
+/// What the notes of an attempt belong to: the first of them.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
+pub struct Origin {
+    form: u32,
+    /// The run.
+    #[serde(flatten)]
+    pub header: Header,
+    /// The attempt's id.
+    pub attempt: String,
+    /// The time at which it began, in seconds since 1970.
+    begun: u64,
+    /// What the plugin was configured with, without secrets: recovery needs the same.
+    pub configuration: Value,
+}
+
+/// The notes of one attempt.
+#[derive(Debug)]
+pub struct Leftover {
+    /// What they belong to.
+    pub origin: Origin,
+    /// The plugin's notes, in order.
+    pub notes: Vec<Vec<u8>>,
+    /// Bytes of notes that cannot be read.
+    pub damaged_bytes: usize,
+}
+
+/// The outcome of reading an attempt's notes.
+#[derive(Debug)]
+pub enum FoundNotes {
+    /// Nothing was ever noted; the attempt is forgotten.
+    Nothing,
+    /// Notes that recovery can use.
+    Notes(Leftover),
+    /// Notes that cannot be used, and the reason.
+    Unreadable(String),
+}
+
+/// The runs that a state knows of.
 #[derive(Debug, Default)]
-pub struct Left {
-    /// Ids of runs that have a folder, held or not.
-    pub ids: Vec<String>,
-    /// What is no run's folder.
-    pub strange: Vec<PathBuf>,
-    /// Whether there is more than one sweep looks at.
+pub struct Leftovers {
+    /// Runs, held by somebody or not, in order of their ids.
+    pub runs: Vec<LeftRun>,
+    /// What is not a run and is left alone.
+    pub strange: Vec<String>,
+    /// Whether there are more than were listed.
     pub more: bool,
 }
 
-/// Whose a run's folder is.
+/// A run that a state knows of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Owner {
-    /// That of the first notes in it that can be read.
+pub struct LeftRun {
+    /// The run's id.
+    pub id: String,
+    /// Whose it is.
+    pub owner: RunOwner,
+}
+
+/// The owner of a run that was left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunOwner {
+    /// The destination that its first readable notes name.
     Destination(String),
-    /// Nobody's: it has stood without notes for so long that no run is just about to begin in it.
+    /// Nobody: it has had no notes for so long that no run is about to begin.
     Nobody,
     /// It has no notes yet.
     Unknown,
@@ -65,97 +149,15 @@ pub enum Owner {
     Unreadable,
 }
 
-impl State {
-    pub fn new(folder: &Path) -> Self {
-        Self {
-            folder: folder.to_path_buf(),
-        }
+impl Leftovers {
+    /// Returns whether there is nothing to look after.
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty() && self.strange.is_empty()
     }
-
-    /// Whether the destination was tried with these very settings, and worked.
-    pub fn remembers_check(&self, destination: &str, fingerprint: &str) -> Result<bool, Failure> {
-        let path = self.inside("checked")?.join(destination);
-        let mut kept = String::new();
-        let read = private::open(&path)
-            .and_then(|file| Ok(file.take(MAX_CHECKED_BYTES).read_to_string(&mut kept)?));
-        match read {
-            Ok(_) => Ok(kept == fingerprint),
-            Err(error) if is_missing(&error) => Ok(false),
-            Err(problem) => Err(Failure::state(&path, problem)),
-        }
-    }
-
-    /// Keeps in mind that it worked: one small file for each destination.
-    pub fn remember_check(&self, destination: &str, fingerprint: &str) -> Result<(), Failure> {
-        let path = self.inside("checked")?.join(destination);
-        private::write(&path, fingerprint.as_bytes()).map_err(state_at(&path))
-    }
-
-    /// Takes hold of a run, so that no other process does it at the same time.
-    pub fn hold(&self, id: &str) -> Result<HeldRun, Failure> {
-        let runs = self.inside("runs")?;
-        // Ids of this program are always so; anything else could be a path.
-        if !is_id(id) {
-            let problem = io::Error::other("this is not the id of a run");
-            return Err(Failure::state(&runs.join(id), problem.into()));
-        }
-        HeldRun::new(runs, id)
-    }
-
-    /// The runs that have a folder, whoever holds them.
-    pub fn left(&self) -> Result<Left, Failure> {
-        let runs = self.inside("runs")?;
-        let failed = state_at(&runs);
-        let mut left = Left::default();
-        for (number, entry) in fs::read_dir(&runs).map_err(&failed)?.enumerate() {
-            if number == MAX_SWEPT {
-                left.more = true;
-                break;
-            }
-            let entry = entry.map_err(&failed)?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if held::is_gone(&name) {
-                held::remove(&entry.path()).ok();
-            } else if !is_id(&name) || private::is_private_folder(&entry.path()).is_err() {
-                left.strange.push(entry.path());
-            } else {
-                left.ids.push(name);
-            }
-        }
-        left.ids.sort();
-        left.strange.sort();
-        Ok(left)
-    }
-
-    /// Whose a run's folder is, without holding it.
-    pub fn owner_of(&self, id: &str) -> Result<Owner, Failure> {
-        let folder = self.inside("runs")?.join(id);
-        Ok(held::owner(&folder, id))
-    }
-
-    /// A folder of ours in the state folder.
-    fn inside(&self, name: &str) -> Result<PathBuf, Failure> {
-        let folder = &self.folder;
-        private::folder(folder).map_err(|problem| Failure::state(folder, problem))?;
-        let path = folder.join(name);
-        private::subfolder(&path).map_err(|problem| Failure::state(&path, problem))?;
-        Ok(path)
-    }
-}
-
-fn is_missing(error: &PrivateError) -> bool {
-    matches!(error, PrivateError::Io(error) if error.kind() == io::ErrorKind::NotFound)
-}
-
-/// Letters, digits and `-`, as the contract says: no such text is a path or a hidden name.
-fn is_id(text: &str) -> bool {
-    (1..=MAX_ID_BYTES).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 impl Header {
+    /// Returns an attempt at this run.
     pub fn run(&self, attempt: String) -> Run {
         Run {
             id: self.id.clone(),
@@ -167,4 +169,43 @@ impl Header {
             },
         }
     }
+}
+
+impl Origin {
+    /// Returns the origin of an attempt that begins now.
+    pub fn new(header: Header, attempt: String, configuration: Value) -> Self {
+        let begun = SystemTime::now().duration_since(UNIX_EPOCH);
+        Self {
+            form: FORM,
+            header,
+            attempt,
+            begun: begun.unwrap_or_default().as_secs(),
+            configuration,
+        }
+    }
+
+    /// Reads an attempt's first note. What it says of its run and attempt is compared with where it was found.
+    fn read(first: &[u8], run_id: &str, attempt: &str) -> Result<Self, String> {
+        let origin: Origin = serde_json::from_slice(first)
+            .map_err(|_| "it does not begin with what its notes belong to".to_owned())?;
+        if origin.form != FORM {
+            return Err(format!(
+                "it has the form {}, and this program knows {FORM}",
+                origin.form
+            ));
+        }
+        if origin.header.id != run_id || origin.attempt != attempt {
+            return Err("it belongs to another run or attempt than its name says".to_owned());
+        }
+        Ok(origin)
+    }
+}
+
+/// Returns whether a text can be a run's id: letters, digits and `-`, as the contract says. No such text is a path or a
+/// hidden name.
+fn is_id(text: &str) -> bool {
+    (1..=MAX_ID_BYTES).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::Listener;
+use super::events::RunEvents;
 use super::failure::{Failure, FailureClass, FailureCode};
 use super::loading::Loaded;
 use super::proof;
+use super::recovery;
 use super::state::{Header, Origin};
-use super::sweep;
 use crate::config::{CheckMode, Config, Destination, Problem, Problems, near_miss};
 use crate::credentials::{Chain, ChainOptions, CredentialSettings};
 use batch_export_sandbox::Capabilities;
@@ -74,7 +74,8 @@ impl fmt::Debug for Target {
     }
 }
 
-/// What sessions need beyond the configuration.
+/// What sessions need beyond the configuration. Cheap to clone.
+#[derive(Clone)]
 pub struct Access {
     pub(crate) network: Network,
     pub(crate) credentials: CredentialSource,
@@ -132,7 +133,7 @@ impl Target {
 
     /// In which fields an earlier configuration differs from today's.
     pub(super) fn differing(&self, earlier: &Value) -> String {
-        sweep::differing(earlier, &self.public)
+        recovery::differing(earlier, &self.public)
     }
 
     /// Whether the configuration file has a destination of that name.
@@ -140,9 +141,14 @@ impl Target {
         self.destinations.contains(destination)
     }
 
-    /// The configuration file.
-    pub(super) fn file(&self) -> &Path {
-        &self.file
+    /// Returns where destinations are configured, for a message.
+    pub(super) fn place_of_destinations(&self) -> String {
+        self.file.display().to_string()
+    }
+
+    /// Returns the destination as it was configured.
+    pub(super) fn destination(&self) -> &Arc<Destination> {
+        &self.destination
     }
 
     /// What the notes of an attempt belong to.
@@ -286,21 +292,19 @@ impl Target {
     }
 
     /// A fresh instance, granted what the plan asks for as far as the policy allows this very run.
-    pub fn session(
+    pub(crate) fn session(
         &self,
         run: &Run,
         plan: &Plan,
         access: &Access,
         journal: Box<dyn Journal>,
-        listener: &Listener<'_>,
+        events: &RunEvents,
     ) -> Result<Session, Failure> {
         let grants = self.decided(plan, &self.policy(run)?)?;
         let credentials = access.credentials.clone();
-        let mut capabilities = Capabilities::new(grants, &access.network, credentials, journal)
-            .with_log(listener.log.clone());
-        if let Some(observer) = &listener.requests {
-            capabilities = capabilities.with_observer(observer.clone());
-        }
+        let capabilities = Capabilities::new(grants, &access.network, credentials, journal)
+            .with_log(events.log_sink())
+            .with_observer(events.observer());
         Ok(self.plugin.start(
             run.clone(),
             &self.configuration,
@@ -376,7 +380,7 @@ pub fn run_id(destination: &str, model: &str, interval: Interval) -> String {
     format!("{name}-{}", &hash[..ID_HASH_DIGITS])
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

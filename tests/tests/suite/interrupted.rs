@@ -189,6 +189,7 @@ async fn cleaning_up_ends_soon_after_the_first_signal_and_at_once_after_the_seco
             Fault::on(Operation::UploadPart, What::Hang),
             Fault::on(Operation::AbortMultipartUpload, What::Hang),
         ]);
+        let upload_id = scene.store.open_uploads()[0].upload_id.clone();
         running.signal(signals[0]);
         while !scene
             .store
@@ -213,6 +214,9 @@ async fn cleaning_up_ends_soon_after_the_first_signal_and_at_once_after_the_seco
             printed.stderr.contains("its notes are kept in"),
             "{printed:?}"
         );
+        // By hand, it can be aborted with what is said.
+        assert!(printed.stderr.contains(&upload_id), "{printed:?}");
+        assert!(printed.stderr.contains("archive/2023-07-28"), "{printed:?}");
         assert_eq!(program.runs_kept().len(), 1, "{signals:?}");
     }
 }

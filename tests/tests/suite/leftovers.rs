@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use batch_export_runner::state::{Header, Origin, State, StateFolder};
 use batch_export_tests::program::{Printed, Program, Running, configuration};
 use batch_export_tests::scene::{BUCKET, Scene};
 use devstore::{Fault, Operation, Options, What};
@@ -118,6 +119,41 @@ async fn notes_of_a_destination_that_was_renamed_are_named_with_every_run() {
         assert!(printed.stderr.contains("runs/archive-"), "{printed:?}");
         assert_eq!(scene.store.open_uploads().len(), 1);
     }
+}
+
+/// However many runs were left, and of whom, a run says it in a few lines and does not wait for each.
+#[tokio::test(flavor = "multi_thread")]
+async fn any_number_of_runs_left_behind_is_told_in_a_few_lines() {
+    const LEFT: usize = 1_200;
+    let scene = scene().await;
+    let program = Program::new(&archive(&scene));
+    let state = StateFolder::new(&program.folder.path().join(".batch-export"));
+    for number in 0..LEFT {
+        let header = Header {
+            destination: "removed".to_owned(),
+            id: format!("removed-{number}"),
+            model: "events".to_owned(),
+            start_micros: None,
+            end_micros: 1,
+        };
+        let lease = state.lease(&header.id).expect("free");
+        let configuration = serde_json::json!({ "bucket_name": BUCKET });
+        let origin = Origin::new(header, "a".to_owned(), configuration);
+        let journal = lease.begin(&origin).expect("a journal");
+        journal.note(b"begun\n\nx", true).expect("kept");
+    }
+    let begun = std::time::Instant::now();
+    let printed = later(&program);
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    assert_eq!(
+        printed.stderr.matches("warning: ").count(),
+        1,
+        "{printed:?}"
+    );
+    let said = "1200 earlier runs of the destination `removed` may have left uploads open";
+    assert!(printed.stderr.contains(said), "{printed:?}");
+    assert_eq!(program.runs_kept().len(), LEFT);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(30));
 }
 
 #[tokio::test(flavor = "multi_thread")]

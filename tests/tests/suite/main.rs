@@ -9,6 +9,7 @@
 
 mod answers;
 mod arrows;
+mod cancelled;
 mod check;
 mod cli;
 mod credentials;

@@ -9,13 +9,11 @@ use super::{Chosen, Clock, told};
 use crate::about::About;
 use crate::error;
 use crate::output::{self, Answer, Form};
-use crate::signals::stop_on_signals;
+use crate::signals::cancelled_by_signals;
 use crate::words;
-use batch_export_runner::Failure;
 use batch_export_runner::check;
-use batch_export_runner::state::State;
+use batch_export_runner::{Failure, Runner, Runtime, StateFolder};
 use batch_export_sandbox::contract::{CheckStep, StepOutcome};
-use batch_export_sandbox::discard_log;
 use batch_export_source::{Interval, Moment};
 
 /// Test a destination: write, read back, begin and abort an upload, delete.
@@ -50,10 +48,12 @@ impl Check {
     }
 
     async fn check(&self, now: Moment, about: &mut About) -> Result<Answer<Steps>, Failure> {
-        let (config, target) = self.chosen.target(about, told(false)).await?;
-        let state = State::new(&config.state_dir);
-        let stop = stop_on_signals(output::note);
-        let steps = check::check(&target, &state, hour_of(now)?, discard_log(), &stop).await?;
+        let runtime = Runtime::default();
+        let (config, target) = self.chosen.target(&runtime, about, told(false)).await?;
+        let state = StateFolder::new(&config.state_dir);
+        let tokens = cancelled_by_signals(output::note);
+        let runner = Runner::new(runtime, state);
+        let steps = runner.check(&target, hour_of(now)?, &tokens).await?;
         let failure = match check::failing(&steps).count() {
             0 => None,
             failed => Some(error::check(failed, steps.len(), check::class(&steps))),

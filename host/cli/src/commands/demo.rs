@@ -13,11 +13,9 @@ use crate::demo::{self, Audience, DemoOptions, DemoReport, Listed};
 use crate::error;
 use crate::output::{self, Answer, Form};
 use crate::progress::Progress;
-use crate::signals::stop_on_signals;
+use crate::signals::cancelled_by_signals;
 use crate::words::{self, Object};
-use batch_export_runner::Failure;
-use batch_export_runner::Listener;
-use batch_export_sandbox::Level;
+use batch_export_runner::{Events, Failure, Runtime};
 
 /// Characters of a manifest that are shown.
 const MANIFEST_CHARS: usize = 400;
@@ -66,21 +64,14 @@ impl DemoCommand {
             keep: self.keep,
         };
         let progress = Arc::new(Progress::new(self.json));
-        let lines = Arc::clone(&progress);
         let quiet = self.json;
         let signals = Arc::clone(&progress);
-        let stop = stop_on_signals(move |text| signals.line(text));
+        let tokens = cancelled_by_signals(move |text| signals.line(text));
+        let (events, mut received) = Events::queue();
         let audience = Audience {
-            stop: &stop,
-            listener: Listener {
-                progress: &|snapshot| progress.show(snapshot),
-                log: Arc::new(move |level, line: &str| {
-                    if level >= Level::Warn {
-                        lines.line(&format!("plugin: {line}"));
-                    }
-                }),
-                requests: Some(progress.observer()),
-            },
+            runtime: Runtime::default(),
+            events,
+            tokens,
             watch: watch(&progress),
             step: &|step| {
                 if !quiet {
@@ -88,7 +79,9 @@ impl DemoCommand {
                 }
             },
         };
-        let outcome = progress.during(demo::demo(&options, &audience)).await;
+        let outcome = progress
+            .during(demo::demo(&options, &audience), &mut received)
+            .await;
         progress.end();
         let report = outcome?;
         let failed = || report.verified.iter().filter(|run| !run.passed);

@@ -12,10 +12,9 @@ use crate::about::About;
 use crate::output::{self, Answer, Form};
 use crate::words;
 use batch_export_runner::Failure;
+use batch_export_runner::Runtime;
 use batch_export_runner::component;
-use batch_export_runner::loading;
 use batch_export_sandbox::contract::{Description, Format, PACKAGE, VERSION};
-use batch_export_sandbox::{Network, NetworkOptions};
 use batch_export_system::terminal::one_line;
 
 /// Show what a plugin is: version, imports, formats, configuration fields, digest.
@@ -66,8 +65,7 @@ impl Inspect {
 
     async fn inspect(&self) -> Result<Answer<Inspected>, Failure> {
         let component = component::open(self.component.as_deref())?;
-        let network = Network::new(&NetworkOptions::default())?;
-        let loaded = loading::load(&component, network, &output::note).await?;
+        let loaded = Runtime::default().load(&component, &output::note).await?;
         let inspected = Inspected {
             component: component.name.clone(),
             bytes: component.bytes.len(),

@@ -20,11 +20,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::{Args, Parser, Subcommand};
 
 use batch_export_runner::Failure;
+use batch_export_runner::Runtime;
 use batch_export_runner::component;
 use batch_export_runner::config::{Config, ConfigError, Destination};
-use batch_export_runner::loading::{self, Loaded};
+use batch_export_runner::loading::Loaded;
 use batch_export_runner::target::Target;
-use batch_export_sandbox::{Network, NetworkOptions};
 use batch_export_source::Moment;
 
 use crate::about::About;
@@ -199,11 +199,16 @@ impl Chosen {
     }
 
     /// Reads the configuration, chooses the destination and loads the plugin; `tell` is given lines for who waits.
-    async fn target(&self, about: &mut About, tell: Tell) -> Result<(Config, Target), Failure> {
+    async fn target(
+        &self,
+        runtime: &Runtime,
+        about: &mut About,
+        tell: Tell,
+    ) -> Result<(Config, Target), Failure> {
         let config = self.config()?;
         let destination = Arc::clone(config.destination(self.destination.as_deref())?);
         about.learn(&destination);
-        let loaded = self.load(&config, tell).await?;
+        let loaded = self.load(runtime, &config, tell).await?;
         let target = Target::new(&config, &destination, &loaded)?;
         Ok((config, target))
     }
@@ -216,11 +221,14 @@ impl Chosen {
         }
     }
 
-    async fn load(&self, config: &Config, tell: Tell) -> Result<Loaded, Failure> {
+    async fn load(
+        &self,
+        runtime: &Runtime,
+        config: &Config,
+        tell: Tell,
+    ) -> Result<Loaded, Failure> {
         let path = self.component.as_deref().or(config.component.as_deref());
         let component = component::open(path)?;
-        // The pure exports send nothing; each destination brings its own network for the rest.
-        let network = Network::new(&NetworkOptions::default())?;
-        loading::load(&component, network, &tell).await
+        runtime.load(&component, &tell).await
     }
 }

@@ -14,8 +14,8 @@ use crate::progress::Progress;
 use crate::span::Span;
 use crate::survey;
 use crate::words::{self, Object};
-use batch_export_runner::Failure;
 use batch_export_runner::target;
+use batch_export_runner::{Failure, Runtime};
 use batch_export_sandbox::contract::{Grant, Plan, SigningScope};
 use batch_export_source::Survey;
 use batch_export_source::{Interval, Moment};
@@ -86,7 +86,8 @@ impl PlanCommand {
         now: Moment,
         about: &mut About,
     ) -> Result<Answer<Planned>, Failure> {
-        let (_, target) = self.chosen.target(about, told(false)).await?;
+        let runtime = Runtime::default();
+        let (_, target) = self.chosen.target(&runtime, about, told(false)).await?;
         let run = target.header(interval).run(target::attempt_id()?);
         let plan = target.plan(&run).await?;
         // A plan that the operator's policy refuses is not a plan: said now rather than at the run.

@@ -9,14 +9,13 @@ use super::{Chosen, Clock, told};
 use crate::about::About;
 use crate::output::{self, Answer, Form};
 use crate::progress::Progress;
-use crate::signals::stop_on_signals;
+use crate::signals::cancelled_by_signals;
 use crate::span::Span;
 use crate::survey;
 use crate::words::{self, Object};
-use batch_export_runner::Failure;
-use batch_export_runner::state::State;
-use batch_export_runner::{Listener, RunReport};
-use batch_export_sandbox::Level;
+use batch_export_runner::{
+    Events, Failure, RunReport, Runner, Runtime, StartupRecovery, StateFolder,
+};
 use batch_export_source::{Interval, Moment};
 use batch_export_system::terminal::one_line;
 
@@ -58,30 +57,38 @@ impl Run {
         about: &mut About,
         clock: Clock,
     ) -> Result<Answer<RunReport>, Failure> {
-        let (config, target) = self.chosen.target(about, told(self.quiet)).await?;
+        let runtime = Runtime::default();
+        let (config, target) = self
+            .chosen
+            .target(&runtime, about, told(self.quiet))
+            .await?;
         let progress = Arc::new(Progress::new(self.quiet));
-        let quiet = self.quiet;
-        let lines = Arc::clone(&progress);
-        let listener = Listener {
-            progress: &|snapshot| progress.show(snapshot),
-            log: Arc::new(move |level, line| {
-                if !quiet && level >= Level::Warn {
-                    lines.line(&format!("plugin: {line}"));
-                }
-            }),
-            requests: Some(progress.observer()),
-        };
-        let signals = Arc::clone(&progress);
-        let stop = stop_on_signals(move |text| {
+        let (quiet, signals) = (self.quiet, Arc::clone(&progress));
+        let tokens = cancelled_by_signals(move |text| {
             if !quiet {
                 signals.line(text);
             }
         });
-        let state = State::new(&config.state_dir);
-        let run = batch_export_runner::run(&target, &state, interval, &listener, &stop);
-        let outcome = progress.during(run).await;
+        let (events, mut received) = Events::queue();
+        let state = StateFolder::new(&config.state_dir);
+        let runner = Runner::new(runtime, state).with_events(events);
+        let work = async {
+            // The job of a host that starts; this one starts for a single run, which looks after itself.
+            let own = target.header(interval).id;
+            let left = runner.recover(&target, Some(&own), &tokens).await?;
+            match runner.run(&target, interval, &tokens).await {
+                Ok(report) => Ok(with_left(report, left)),
+                Err(failure) => {
+                    for warning in &left.warnings {
+                        progress.line(&format!("warning: {warning}"));
+                    }
+                    Err(failure)
+                }
+            }
+        };
+        let outcome = progress.during(work, &mut received).await;
         progress.end();
-        let mut report = outcome?;
+        let mut report: RunReport = outcome?;
         if has_no_rows(&report) {
             report
                 .warnings
@@ -95,6 +102,17 @@ impl Run {
             failure: None,
         })
     }
+}
+
+/// Adds what was cleaned up at the start.
+fn with_left(mut report: RunReport, left: StartupRecovery) -> RunReport {
+    let open = left.recovery.left_open.iter();
+    let open = open.map(|upload| format!("an upload of an earlier run is still open: {upload}"));
+    report.warnings.extend(left.warnings);
+    report.warnings.extend(open);
+    report.recovery.aborted.splice(0..0, left.recovery.aborted);
+    report.recovery.left_open.extend(left.recovery.left_open);
+    report
 }
 
 /// Whether the source had nothing for the interval, whatever the event lists.

@@ -11,6 +11,7 @@ use crate::about::About;
 use crate::output::{self, Answer, Form};
 use crate::progress::Progress;
 use crate::survey;
+use batch_export_runner::Runtime;
 use batch_export_runner::config::{Config, Destination, Problem};
 use batch_export_runner::loading::Loaded;
 use batch_export_runner::target::{self, Target};
@@ -70,7 +71,10 @@ impl Validate {
     async fn valid(&self) -> Result<Vec<Described>, Failure> {
         let config = self.chosen.config()?;
         let chosen = self.chosen.destinations(&config)?;
-        let loaded = self.chosen.load(&config, output::note).await?;
+        let loaded = self
+            .chosen
+            .load(&Runtime::default(), &config, output::note)
+            .await?;
         let mut class = FailureClass::Configuration;
         let mut found = Vec::new();
         let mut valid = Vec::new();

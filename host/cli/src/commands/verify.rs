@@ -12,8 +12,8 @@ use crate::output::{self, Answer, Form};
 use crate::progress::Progress;
 use crate::span::Span;
 use crate::words::{self, Object};
-use batch_export_runner::Failure;
 use batch_export_runner::verify::{self, Compare, VerifyReport, Watch};
+use batch_export_runner::{Failure, Runtime};
 use batch_export_source::{Interval, Moment};
 use batch_export_system::terminal::one_line;
 
@@ -58,7 +58,11 @@ impl Verify {
         about: &mut About,
         clock: Clock,
     ) -> Result<Answer<VerifyReport>, Failure> {
-        let (_, target) = self.chosen.target(about, told(self.quiet)).await?;
+        let runtime = Runtime::default();
+        let (_, target) = self
+            .chosen
+            .target(&runtime, about, told(self.quiet))
+            .await?;
         let compare = match self.no_source {
             true => Compare::FilesOnly,
             false => Compare::WithSource,

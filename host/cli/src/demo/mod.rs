@@ -13,13 +13,10 @@ use serde::Serialize;
 use crate::error::{DEMO_FOLDER_UNUSABLE, DEMO_STORE_NOT_STARTED};
 use batch_export_runner::component;
 use batch_export_runner::config::Config;
-use batch_export_runner::loading::{self, Loaded};
-use batch_export_runner::state::State;
-use batch_export_runner::stop::Stop;
+use batch_export_runner::loading::Loaded;
 use batch_export_runner::target::Target;
 use batch_export_runner::verify::{self, Compare, VerifyReport, Watch};
-use batch_export_runner::{Failure, FailureClass, Listener};
-use batch_export_sandbox::{Network, NetworkOptions};
+use batch_export_runner::{Events, Failure, FailureClass, RunTokens, Runner, Runtime, StateFolder};
 use batch_export_source::{Ends, Interval, Moment};
 use batch_export_system::explain::Explain;
 
@@ -120,11 +117,12 @@ pub struct DemoReport {
 
 /// Who is told how the demo goes.
 pub struct Audience<'a> {
-    pub listener: Listener<'a>,
+    pub runtime: Runtime,
+    pub events: Events,
+    pub tokens: RunTokens,
     pub watch: Watch,
     /// What begins now.
     pub step: &'a (dyn Fn(String) + Sync),
-    pub stop: &'a Stop,
 }
 
 /// The demo's folder.
@@ -180,9 +178,8 @@ pub async fn demo(options: &DemoOptions, audience: &Audience<'_>) -> Result<Demo
     let configuration = config::write(folder, &store, options)?;
     let config = Config::load(&configuration)?;
     let component = component::open(config.component.as_deref())?;
-    let network = Network::new(&NetworkOptions::default())?;
     let tell = |line: &str| (audience.step)(line.to_owned());
-    let loaded = loading::load(&component, network, &tell).await?;
+    let loaded = audience.runtime.load(&component, &tell).await?;
 
     let mut report = DemoReport {
         folder: None,
@@ -221,12 +218,11 @@ async fn export(
     report: &mut DemoReport,
 ) -> Result<(), Failure> {
     let target = Target::new(config, config.destination(Some(name))?, loaded)?;
-    let state = State::new(&config.state_dir);
+    let state = StateFolder::new(&config.state_dir);
+    let runner = Runner::new(audience.runtime.clone(), state).with_events(audience.events.clone());
     for interval in hours(options.hours)? {
         (audience.step)(format!("exporting {interval} to {name}"));
-        let done =
-            batch_export_runner::run(&target, &state, interval, &audience.listener, audience.stop)
-                .await?;
+        let done = runner.run(&target, interval, &audience.tokens).await?;
         report.exported.push(Exported {
             destination: name.to_owned(),
             interval: interval.into(),
@@ -240,10 +236,9 @@ async fn export(
     for interval in hours(options.hours)? {
         (audience.step)(format!("reading {interval} back from {name}"));
         let watch = Watch::clone(&audience.watch);
-        let verified = tokio::select! {
-            verified = verify::verify(&target, interval, Compare::WithSource, watch) => verified?,
-            _ = audience.stop.asked() => return Err(Failure::cancelled()),
-        };
+        let verified = verify::verify(&target, interval, Compare::WithSource, watch);
+        let verified = audience.tokens.work.run(verified).await;
+        let verified = verified.map_err(|_| Failure::cancelled())??;
         report.verified.push(verified);
     }
     Ok(())

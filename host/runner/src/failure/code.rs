@@ -73,6 +73,8 @@ codes! {
     STATE_UNUSABLE = "state_unusable";
     /// Another process is exporting the same interval.
     RUN_IN_PROGRESS = "run_in_progress";
+    /// As many runs as may be are in progress in this process.
+    HOST_BUSY = "host_busy";
     /// The run took longer than it may.
     RUN_TIMED_OUT = "run_timed_out";
     /// The source cannot be read for now.

@@ -1,17 +1,17 @@
-//! How many bytes of an object are downloaded at most: what the store or the manifest says it has. Reads nothing.
+//! The number of bytes that are downloaded of an object at most: what the store or the manifest says. Reads nothing.
 
 use super::store::Answer;
 
-/// Bytes of one object at most: what S3 takes (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>).
+/// Largest object: what S3 takes (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>).
 const OBJECT_LIMIT_BYTES: u64 = 50 << 40;
 
-/// How many bytes of an object may come, and who said so.
+/// The limit of a download, and its origin.
 pub struct Allowed {
     pub bytes: u64,
     pub said: &'static str,
 }
 
-/// Where neither says how large a file is, or the two contradict each other, it is not downloaded.
+/// Returns the limit. Where neither says how large a file is, or the two contradict each other, it is not downloaded.
 pub fn allowed_bytes(answer: &Answer, listed: Option<u64>) -> Result<Allowed, String> {
     let stored = answer.head.bytes;
     match (listed, stored) {

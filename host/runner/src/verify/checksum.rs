@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use crc_fast::{CrcAlgorithm, Digest as Crc};
 use sha2::{Digest, Sha256};
 
-/// A checksum in the making: of all bytes, and of the parts in which they were sent.
+/// A running checksum: of all bytes, and of the parts in which they were sent.
 pub struct Running {
     algorithm: String,
     whole: Sum,
@@ -18,7 +18,7 @@ pub struct Running {
     raw: Vec<u8>,
 }
 
-/// What the bytes of an object come to.
+/// The checksum of an object's bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Computed {
     /// In lower case, as in headers.
@@ -84,7 +84,7 @@ impl Running {
 }
 
 impl Computed {
-    /// What S3 shows: an object of one part is one PUT, and its checksum is that of its bytes; so it is with CRCs of
+    /// Returns what S3 shows: an object of one part is one PUT, and its checksum is that of its bytes; so it is with CRCs of
     /// several parts, while of SHA-256 there is only that of the parts' values.
     pub fn right(&self) -> &str {
         match (self.algorithm.as_str(), self.parts) {
@@ -93,7 +93,7 @@ impl Computed {
         }
     }
 
-    /// What is wrong with a checksum that the store shows. Stores that know no other kind show that of the parts.
+    /// Returns what is wrong with a checksum that the store shows. Stores that know no other kind show that of the parts.
     pub fn fault(&self, shown: &str) -> Option<String> {
         let is_right = shown == self.whole || (self.parts > 1 && shown == self.composite);
         if is_right {

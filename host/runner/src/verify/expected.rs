@@ -1,4 +1,4 @@
-//! The rows that files should hold: the source read anew, row after row in step with the files. Changes nothing but to
+//! The rows that files should hold: the source read again, row after row in step with the files. Changes nothing but to
 //! write dictionaries out as their values.
 
 use std::collections::HashMap;
@@ -81,12 +81,12 @@ impl Rows {
         self.taken
     }
 
-    /// What the source read and omitted so far.
+    /// Returns what the source read and omitted so far.
     pub fn tally(&self) -> Tally {
         self.source.tally()
     }
 
-    /// At most so many of the next rows; `None` when there are no more. Blocking.
+    /// Returns at most this many of the next rows; `None` when there are no more. Blocking.
     pub fn take(&mut self, limit: usize) -> Result<Option<RecordBatch>, SourceError> {
         loop {
             if let Some(batch) = &self.batch
@@ -114,7 +114,7 @@ impl Rows {
         }
     }
 
-    /// Rows at the end of what was taken last that turned out not to be needed.
+    /// Takes back rows at the end of what was taken last, which turned out not to be needed.
     pub fn give_back(&mut self, rows: usize) {
         self.at -= rows;
         self.taken -= rows as u64;

@@ -1,5 +1,5 @@
 //! JSON as a flat row of tokens, and what a value of a source should be written as. Compares without building trees,
-//! so that numbers keep their digits, objects their order and doubled keys, and no nesting is too deep.
+//! so that numbers keep their digits, objects their order and duplicate keys, and no nesting is too deep.
 
 use std::borrow::Cow;
 
@@ -82,7 +82,7 @@ impl<'a> Tokens<'a> {
 impl<'a> Iterator for Tokens<'a> {
     type Item = Token<'a>;
 
-    /// The next token; `None` at the end and at what is no JSON.
+    /// The next token; `None` at the end and at what is not JSON.
     fn next(&mut self) -> Option<Token<'a>> {
         self.rest = self.rest.trim_ascii_start();
         match *self.rest.as_bytes().first()? {
@@ -152,7 +152,7 @@ fn unicode(rest: &str) -> Option<(char, &str)> {
     })
 }
 
-/// Whether a written JSON text says what a source's JSON text says: the same tokens, or, where the source's is no
+/// Returns whether a written JSON text means what a source's JSON text means: the same tokens, or, where the source's is not
 /// JSON at all, that text as a string.
 pub fn same_document(source: &str, written: &str) -> bool {
     if source == written {
@@ -174,7 +174,7 @@ pub fn same_document(source: &str, written: &str) -> bool {
         && as_string.rest.is_empty()
 }
 
-/// Whether a written JSON value is what row `row` of a column should be written as.
+/// Returns whether a written JSON value is what row `row` of a column should be written as.
 pub fn same_value(field: &Field, column: &ArrayRef, row: usize, written: &str) -> bool {
     let mut tokens = Tokens::new(written);
     same(field, column, row, &mut tokens) && tokens.rest.trim_ascii().is_empty()
@@ -201,12 +201,12 @@ fn entry(column: &ArrayRef, row: usize) -> Option<ArrayRef> {
     arrow::compute::take(dictionary.values(), &key, None).ok()
 }
 
-/// Whether a column holds JSON text, as its field says.
+/// Returns whether a column holds JSON text, as its field says.
 pub fn is_json(field: &Field) -> bool {
     has_extension(field, "arrow.json")
 }
 
-/// Whether a column holds UUIDs, as its field says: 16 bytes that are written as text.
+/// Returns whether a column holds UUIDs, as its field says: 16 bytes that are written as text.
 pub fn is_uuid(field: &Field) -> bool {
     has_extension(field, "arrow.uuid")
 }
@@ -426,7 +426,7 @@ fn members(column: &ArrayRef, row: usize, tokens: &mut Tokens<'_>) -> bool {
         && mark(tokens, b'}')
 }
 
-/// A map is an object; keys that are no text are written as the text of their value.
+/// A map is an object; keys that are not text are written as the text of their value.
 fn entries(column: &ArrayRef, row: usize, tokens: &mut Tokens<'_>) -> bool {
     let entries = column.as_map().value(row);
     let ([key_field, value_field], [keys, values]) = (&entries.fields()[..], entries.columns())

@@ -1,4 +1,4 @@
-//! Which objects a run consists of: keys by number. Asks nobody.
+//! The objects that a run consists of: keys by number. Asks nobody.
 
 use super::report::quoted;
 
@@ -24,13 +24,13 @@ const HIDDEN: &str = "_";
 /// The keys of a run's data files.
 pub struct Layout {
     first: String,
-    /// What stands before and behind the number of further files.
+    /// The text before and after the number of further files.
     head: String,
     tail: String,
 }
 
 impl Layout {
-    /// From the keys of a plan: the first file's, and with splitting on that of all with their number left open.
+    /// Takes them from the keys of a plan: the first file's, and with splitting on that of all with their number left open.
     pub fn new(keys: &[String]) -> Self {
         let first = keys.first().cloned().unwrap_or_default();
         let (head, tail) = match keys.get(1).and_then(|key| {
@@ -52,7 +52,7 @@ impl Layout {
         Layout { first, head, tail }
     }
 
-    /// The key of file `index`, from 0.
+    /// Returns the key of file `index`, from 0.
     pub fn key(&self, index: u64) -> String {
         match index {
             0 => self.first.clone(),
@@ -91,7 +91,7 @@ impl Layout {
             .collect()
     }
 
-    /// What is wrong with a manifest's list, one fault after the other.
+    /// Returns what is wrong with a manifest's list, one fault after the other.
     pub fn misplaced<'a>(&'a self, files: &'a [String]) -> impl Iterator<Item = String> + 'a {
         files.iter().enumerate().filter_map(|(index, found)| {
             let expect = self.key(index as u64);

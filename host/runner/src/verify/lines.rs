@@ -19,7 +19,7 @@ use batch_export_source::SourceError;
 
 /// Longest line: the largest row that a destination can be configured for, each byte of it escaped, is shorter.
 const LINE_LIMIT_BYTES: u64 = 1 << 30;
-/// Rows between two looks at the progress display.
+/// Rows between two updates of the progress display.
 const REPORT_ROWS: u64 = 4_096;
 /// Rows taken from the source at once.
 const SOURCE_ROWS: usize = 4_096;
@@ -147,7 +147,7 @@ pub fn check(
                     outcome.rows_compared += 1;
                 }
             }
-            Err(error) => outcome.fault(format!("row {row} is no JSON object: {error}")),
+            Err(error) => outcome.fault(format!("row {row} is not a JSON object: {error}")),
         }
     };
     if let Some(ahead) = ahead {

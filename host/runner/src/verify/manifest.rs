@@ -1,4 +1,4 @@
-//! What a manifest says, in either form, and what of it is not so. Asks nobody; believes no number of it.
+//! The content of a manifest of either form, compared with what is known. Asks nobody, and trusts no number of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 use super::report::{FileOutcome, quoted};
 use batch_export_source::{Interval, Moment};
 
-/// Bytes of a manifest at most: 10,000 files in the detailed form take up some 10 MiB.
+/// Largest manifest: 10,000 files in the detailed form take up some 10 MiB.
 pub const MANIFEST_LIMIT_BYTES: usize = 64 << 20;
 /// Files that a manifest may list: ten times what a run can write. Each is asked for.
 const MANIFEST_FILES_LIMIT: usize = 100_000;
@@ -59,7 +59,7 @@ struct Column {
     nullable: bool,
 }
 
-/// What the detailed form must say of a run.
+/// The right content of the detailed form.
 pub struct Expected<'a> {
     /// Whether the destination asks for this form. Where it does not, only what is there is compared.
     pub detailed: bool,
@@ -123,12 +123,12 @@ struct Listed {
 }
 
 impl Manifest {
-    /// Bytes that a file has, where the detailed form says so.
+    /// Returns the size of a file, where the detailed form has it.
     pub fn bytes_of(&self, index: u64, key: &str) -> Option<u64> {
         self.details(index, key).map(|details| details.bytes)
     }
 
-    /// Details stand in the order of the files; where they do not, they are found by their key.
+    /// Returns the details of a file. They are in the order of the files; where they are not, they are found by their key.
     fn details(&self, index: u64, key: &str) -> Option<&Details> {
         let is_it = |details: &&Details| details.key == key;
         let at = usize::try_from(index).ok()?;
@@ -139,7 +139,7 @@ impl Manifest {
             .or_else(|| listed.iter().find(is_it))
     }
 
-    /// What the detailed form says wrongly of the run as a whole, or does not say though it is asked for.
+    /// Returns what the detailed form says wrongly of the run as a whole, or omits though it is asked for.
     pub fn misstatements(&self, expected: &Expected<'_>) -> Vec<String> {
         let mut faults = Vec::new();
         let mut compare = |name: &str, found: Option<String>, right: String| match found {
@@ -181,8 +181,7 @@ impl Manifest {
         faults
     }
 
-    /// What the operator should know of the plugin that wrote the run: another version writes other bytes, which is not
-    /// a fault of the run.
+    /// Returns a note if another version of the plugin wrote the run: it may write other bytes, which is not a fault.
     pub fn other_plugin(&self, now: &Plugin) -> Option<String> {
         let wrote = self.plugin.as_ref().filter(|wrote| *wrote != now)?;
         let in_words = |plugin: &Plugin| {
@@ -196,7 +195,7 @@ impl Manifest {
         ))
     }
 
-    /// Details of a file that are there more than once, or of none. A file without them is told with the file.
+    /// Returns faults for details that are there more than once, or of no file. Missing ones are told with their file.
     fn misnumbered(&self, details: &[Details]) -> Vec<String> {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for entry in details {
@@ -226,7 +225,7 @@ impl Manifest {
         faults
     }
 
-    /// Where a file is not what the detailed form says.
+    /// Returns how a file differs from what the detailed form says.
     /// `asked` is the checksum that the destination asks for.
     pub fn differences(&self, index: u64, file: &FileOutcome, asked: Option<&str>) -> Vec<String> {
         let Some(details) = self.details(index, &file.key) else {
@@ -294,7 +293,7 @@ fn absent(name: &str) -> String {
     format!("the manifest has no {name}, which manifest = \"detailed\" writes")
 }
 
-/// Where the columns are not those that the plugin was given.
+/// Returns how the columns differ from those that the plugin was given.
 fn other_columns(columns: &[Column], schema: &Schema) -> Vec<String> {
     if columns.len() != schema.fields().len() {
         return vec![format!(

@@ -39,7 +39,7 @@ pub use report::{FileOutcome, VerifyReport};
 use store::Store;
 pub use store::StoreError;
 
-/// Where reading back stands.
+/// The progress of reading back.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Snapshot {
     pub files: u64,
@@ -56,17 +56,17 @@ impl Snapshot {
     }
 }
 
-/// Is told how it goes, on whatever thread does the work.
+/// Receives the progress, on whatever thread does the work.
 pub type Watch = Arc<dyn Fn(Snapshot) + Send + Sync>;
 
-/// Whether the source is read anew to compare with.
+/// Whether files are compared with the source, which is read again for that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compare {
     WithSource,
     FilesOnly,
 }
 
-/// A setting that the plan decided.
+/// Returns a setting that the plan decided.
 fn setting<'a>(plan: &'a Plan, name: &str) -> Option<&'a str> {
     let found = plan.settings.iter().find(|(known, _)| known == name);
     found.map(|(_, value)| value.as_str())
@@ -154,7 +154,7 @@ pub async fn verify(
     Ok(report)
 }
 
-/// Runs what blocks on a thread for it.
+/// Runs blocking work on a thread of its own.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Failure> {

@@ -29,7 +29,7 @@ const FILES_LIMIT: u64 = 1_000;
 /// Files with errors after which no further one is read: a store that is wrong this often is wrong as a whole.
 const FAULTY_FILES_LIMIT: u64 = 100;
 
-/// The store must show the checksum that the bytes have: one that is missing or of another kind proves nothing.
+/// Compares the checksum that the store shows with that of the bytes: one that is missing or of another kind proves nothing.
 fn compare_checksum(
     shown: &[(String, String)],
     computed: checksum::Computed,
@@ -49,7 +49,7 @@ fn compare_checksum(
     outcome.computed = Some(computed);
 }
 
-/// What the first file has, and every further one should have.
+/// The columns of the first file, which every further one should have.
 #[derive(Default)]
 pub struct First {
     keys: Option<Vec<String>>,
@@ -72,7 +72,7 @@ pub struct Reading {
     pub plugin: Plugin,
     /// The algorithm that the destination asks for, in lower case.
     pub checksum: Option<String>,
-    /// Where the rows come from.
+    /// The source's settings.
     pub source: SourceSettings,
     /// The source, until a file could not be read to its end: what follows cannot be lined up.
     pub rows: Option<Rows>,
@@ -120,7 +120,7 @@ impl Reading {
         }
     }
 
-    /// Every file, until too many have errors.
+    /// Reads every file, until too many have errors.
     async fn files(&mut self, count: u64, manifest: Option<&Manifest>) -> Result<(), Failure> {
         let mut faulty = 0;
         for index in 0..count {
@@ -154,7 +154,7 @@ impl Reading {
         Ok(())
     }
 
-    /// The manifest, where the run writes one and it can be read.
+    /// Reads the manifest, where the run writes one and it can be read.
     async fn manifest(&mut self) -> Result<Option<Manifest>, Failure> {
         let Some(key) = self.report.manifest_key.clone() else {
             return Ok(None);
@@ -175,10 +175,10 @@ impl Reading {
         }
     }
 
-    /// Files that are there, where no manifest lists them.
+    /// Counts the files that are there, where no manifest lists them.
     async fn count(&mut self) -> Result<u64, Failure> {
         let mut count = 0;
-        // Somebody else's object under a next number is no file of this run.
+        // Somebody else's object under a next number is not a file of this run.
         while count < FILES_LIMIT
             && let Some(head) = self.store.head(&self.layout.key(count)).await?
             && (count == 0 || head.run_id.as_ref() == Some(&self.report.run_id))
@@ -263,7 +263,7 @@ impl Reading {
         }
     }
 
-    /// Into a temporary file that vanishes by itself, at most as many bytes as the store or the manifest said.
+    /// Downloads into a temporary file that vanishes by itself, at most as many bytes as the store or the manifest said.
     pub async fn download(
         &mut self,
         mut answer: Answer,
@@ -327,7 +327,7 @@ impl Reading {
         Ok(file)
     }
 
-    /// Files with higher numbers belong to no run that was finished.
+    /// Looks for files with higher numbers, which do not belong to a run that finished.
     async fn leftovers(&mut self, count: u64) -> Result<(), Failure> {
         for index in count..count.saturating_add(NUMBERS_AHEAD) {
             let key = self.layout.key(index);
@@ -342,7 +342,7 @@ impl Reading {
                     "{key} is somebody else's object: it does not carry this run's mark; who reads the whole folder \
                      reads that too"
                 )),
-                // S3 answers so to credentials that may not list: a missing object cannot be told from a hidden one.
+                // S3 responds like this to credentials that may not list: a missing object cannot be told from a hidden one.
                 Err(StoreError::Refused { status: 403, .. }) => {
                     self.report.note(format!(
                         "whether {key} and further files are left over cannot be told without s3:ListBucket"
@@ -355,7 +355,7 @@ impl Reading {
         Ok(())
     }
 
-    /// What an attempt of this run wrote under other settings: who reads the whole folder reads its rows twice.
+    /// Looks for what an attempt of this run wrote under other settings: who reads the whole folder reads its rows twice.
     async fn other_settings(&mut self) -> Result<(), Failure> {
         for key in std::mem::take(&mut self.other_keys) {
             match self.store.head(&key).await {

@@ -28,7 +28,7 @@ pub struct Recount {
 }
 
 impl Recount {
-    /// What is wrong with a reader that found so many rows; `None` where the counts agree.
+    /// Returns what is wrong with a reader that found this many rows; `None` where the counts agree.
     pub fn fault(&self, read: u64) -> Option<String> {
         let differs = match self.uncounted {
             0 => self.rows != read,

@@ -1,4 +1,4 @@
-//! What reading back found: per file and as a whole. Bounded in number and length, whatever is wrong with the files.
+//! The findings of reading back: per file and as a whole. Bounded in number and length, whatever is wrong with the files.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ const RUN_LINES_LIMIT: usize = 100;
 /// Characters of a value that a fault repeats.
 const QUOTED_CHARS: usize = 120;
 
-/// What was found in one file.
+/// The findings in one file.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct FileOutcome {
     pub key: String,
@@ -33,7 +33,7 @@ pub struct FileOutcome {
     pub etag: String,
     /// The algorithm of the store's checksum that its bytes were found to have.
     pub checksum: Option<String>,
-    /// What its bytes come to, for the manifest's word to be compared with.
+    /// The checksum of its bytes, with which the manifest's is compared.
     #[serde(skip)]
     pub(crate) computed: Option<Computed>,
     /// First and last moment of the source's rows that it was compared with; `None` where there is no column for it.
@@ -68,7 +68,7 @@ impl FileOutcome {
     }
 }
 
-/// What reading a run back found.
+/// The findings of reading a run back.
 #[derive(Debug, Clone, Serialize)]
 pub struct VerifyReport {
     pub destination: String,
@@ -91,7 +91,7 @@ pub struct VerifyReport {
     pub faults: Vec<String>,
     /// Faults of the run as a whole beyond those listed.
     pub further_faults: u64,
-    /// What a person should know though nothing is wrong.
+    /// Remarks for the operator, though nothing is wrong.
     pub notes: Vec<String>,
     /// Notes beyond those listed.
     pub further_notes: u64,
@@ -107,12 +107,12 @@ fn document<S: Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok
 }
 
 impl VerifyReport {
-    /// Something wrong with the run as a whole.
+    /// Adds something wrong with the run as a whole.
     pub fn fault(&mut self, fault: String) {
         keep(&mut self.faults, &mut self.further_faults, fault);
     }
 
-    /// Something that a person should know.
+    /// Adds a remark for the operator.
     pub fn note(&mut self, note: String) {
         keep(&mut self.notes, &mut self.further_notes, note);
     }
@@ -126,7 +126,7 @@ impl VerifyReport {
         }
     }
 
-    /// Everything that is wrong.
+    /// Returns the number of things that are wrong.
     pub fn faults_found(&self) -> u64 {
         let in_files = self
             .files
@@ -146,7 +146,7 @@ fn keep(lines: &mut Vec<String>, further: &mut u64, line: String) {
     }
 }
 
-/// A value of a file in a message: cut, and without control characters.
+/// Returns a value of a file for a message: shortened, and without control characters.
 pub fn quoted(text: &str) -> String {
     let mut shown: String = text
         .chars()
@@ -159,7 +159,7 @@ pub fn quoted(text: &str) -> String {
     shown
 }
 
-/// A value of a column in a message.
+/// Returns a value of a column for a message.
 pub fn shown(column: &ArrayRef, row: usize) -> String {
     use arrow::array::Array;
     if column.is_null(row) {
@@ -169,7 +169,7 @@ pub fn shown(column: &ArrayRef, row: usize) -> String {
     quoted(&array_value_to_string(&value, 0).unwrap_or_else(|error| error.to_string()))
 }
 
-/// The same values with their times in UTC: names of zones could only be shown with a table of all zones, and a zone
+/// Returns the same values with their times in UTC: names of zones could only be shown with a table of all zones, and a zone
 /// changes no instant.
 fn zone_as_offset(data: ArrayData) -> ArrayData {
     let children = data.child_data().iter().cloned().map(zone_as_offset);

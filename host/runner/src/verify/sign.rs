@@ -1,5 +1,5 @@
 //! Signs the requests of `verify`, with the key that the signer derived; written apart from the plugin's signing so
-//! that one does not vouch for the other. Sends nothing and never sees the long-lived secret.
+//! that neither is the only evidence for the other. Sends nothing and never sees the long-lived secret.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>
 
@@ -23,7 +23,7 @@ pub struct Unsigned<'a> {
     pub headers: &'a [(&'static str, &'static str)],
 }
 
-/// The headers to send, `host` aside; `None` when the clock's time or the key is of no use for signing.
+/// The headers to send, `host` aside; `None` when the clock's time or the key cannot be used for signing.
 pub fn sign(
     request: &Unsigned<'_>,
     region: &str,

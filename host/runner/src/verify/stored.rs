@@ -102,7 +102,7 @@ fn exactly(source: &ArrayRef, target: &DataType) -> Result<ArrayRef, ArrowError>
     cast_with_options(source, target, &options)
 }
 
-/// Whether two types hold the same bytes in different layouts.
+/// Returns whether two types hold the same bytes in different layouts.
 fn same_text(one: &DataType, other: &DataType) -> bool {
     let is_text = |of: &DataType| {
         matches!(
@@ -122,16 +122,16 @@ fn same_text(one: &DataType, other: &DataType) -> bool {
     (is_text(one) && is_text(other)) || (is_binary(one) && is_binary(other))
 }
 
-/// What a type of time counts.
+/// The meaning of a type of time.
 #[derive(PartialEq, Eq)]
-enum Kind {
+enum TimeKind {
     Moment,
     Date,
     TimeOfDay,
 }
 
-/// What a type counts, and how finely. A timestamp without a zone is taken for UTC, and a zone changes no instant.
-fn ticks_a_day(of: &DataType) -> Option<(Kind, i128)> {
+/// Returns what a type counts, and how finely. A timestamp without a zone is taken for UTC, and a zone changes no instant.
+fn ticks_a_day(of: &DataType) -> Option<(TimeKind, i128)> {
     let ticks = |unit: &TimeUnit| {
         SECONDS_A_DAY
             * match unit {
@@ -142,10 +142,10 @@ fn ticks_a_day(of: &DataType) -> Option<(Kind, i128)> {
             }
     };
     Some(match of {
-        DataType::Timestamp(unit, _) => (Kind::Moment, ticks(unit)),
-        DataType::Time32(unit) | DataType::Time64(unit) => (Kind::TimeOfDay, ticks(unit)),
-        DataType::Date32 => (Kind::Date, 1),
-        DataType::Date64 => (Kind::Date, ticks(&TimeUnit::Millisecond)),
+        DataType::Timestamp(unit, _) => (TimeKind::Moment, ticks(unit)),
+        DataType::Time32(unit) | DataType::Time64(unit) => (TimeKind::TimeOfDay, ticks(unit)),
+        DataType::Date32 => (TimeKind::Date, 1),
+        DataType::Date64 => (TimeKind::Date, ticks(&TimeUnit::Millisecond)),
         _ => return None,
     })
 }

@@ -26,7 +26,7 @@ const WRITTEN: &str = r#"{"at":"2024-03-01T05:00:00+00:00","n":1,"s":"a"}
 {"at":"2024-03-01T05:00:02+00:00","n":3,"s":"c"}
 "#;
 
-/// The rows of a source that holds this text, and the folder that it stands in.
+/// The rows of a source that holds this text, and the folder that it is in.
 fn rows_of(text: &str) -> (TempDir, Rows) {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("rows.jsonl"), text).expect("a file");

@@ -47,7 +47,7 @@ impl Times {
         }
     }
 
-    /// What is wrong with a manifest's two texts.
+    /// Returns what is wrong with a manifest's two texts.
     pub fn faults(&self, first: Option<&str>, last: Option<&str>) -> Vec<String> {
         let compare = |name: &str, listed: Option<&str>, right: Option<i128>| {
             let is_right = listed.map(micros_of) == right.map(Some);

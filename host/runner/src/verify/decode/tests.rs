@@ -9,23 +9,23 @@ fn decoded(bytes: &[u8], codec: &str) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-fn packed(text: &[u8], codec: &str) -> Vec<u8> {
+fn compressed(text: &[u8], codec: &str) -> Vec<u8> {
     match codec {
         "gzip" => {
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), Default::default());
-            encoder.write_all(text).expect("packed");
-            encoder.finish().expect("packed")
+            encoder.write_all(text).expect("compressed");
+            encoder.finish().expect("compressed")
         }
         "zstd" => {
             let mut encoder = zstd::Encoder::new(Vec::new(), 1).expect("an encoder");
             encoder.include_checksum(true).expect("a checksum");
-            encoder.write_all(text).expect("packed");
-            encoder.finish().expect("packed")
+            encoder.write_all(text).expect("compressed");
+            encoder.finish().expect("compressed")
         }
         "brotli" => {
             let mut bytes = Vec::new();
             let mut encoder = brotli::CompressorWriter::new(&mut bytes, 4096, 5, 20);
-            encoder.write_all(text).expect("packed");
+            encoder.write_all(text).expect("compressed");
             drop(encoder);
             bytes
         }
@@ -39,7 +39,7 @@ fn whole_files_are_read_and_damaged_ones_refused() {
         .flat_map(|n| (n * 7 % 1_009).to_string().into_bytes())
         .collect();
     for codec in ["none", "gzip", "zstd", "brotli"] {
-        let bytes = packed(&text, codec);
+        let bytes = compressed(&text, codec);
         assert_eq!(decoded(&bytes, codec).expect(codec), text, "{codec}");
         if codec == "none" {
             continue;
@@ -52,7 +52,7 @@ fn whole_files_are_read_and_damaged_ones_refused() {
         }
     }
     for codec in ["gzip", "zstd"] {
-        let bytes = packed(&text, codec);
+        let bytes = compressed(&text, codec);
         let mut twice = bytes.clone();
         twice.extend_from_slice(&bytes);
         assert!(decoded(&twice, codec).is_err(), "{codec} twice");
@@ -64,7 +64,7 @@ fn whole_files_are_read_and_damaged_ones_refused() {
     }
 }
 
-/// A packed file with some of its bytes replaced.
+/// A compressed file with some of its bytes replaced.
 fn with(mut bytes: Vec<u8>, at: usize, new: &[u8]) -> Vec<u8> {
     bytes[at..at + new.len()].copy_from_slice(new);
     bytes
@@ -72,9 +72,9 @@ fn with(mut bytes: Vec<u8>, at: usize, new: &[u8]) -> Vec<u8> {
 
 #[test]
 fn every_damage_has_its_name() {
-    let gzip = packed(b"{\"a\":1}\n", "gzip");
-    let zstd = packed(b"{\"a\":1}\n", "zstd");
-    let brotli = packed(b"{\"a\":1}\n", "brotli");
+    let gzip = compressed(b"{\"a\":1}\n", "gzip");
+    let zstd = compressed(b"{\"a\":1}\n", "zstd");
+    let brotli = compressed(b"{\"a\":1}\n", "brotli");
     let (crc, length) = (gzip.len() - 8, gzip.len() - 4);
     let text = b"{\"a\":1}\n{\"a\":2}\n".to_vec();
     let cases = [

@@ -55,7 +55,7 @@ fn a_manifest_lists_a_bounded_number_of_files() {
     );
 }
 
-/// What a run of two files writes with `manifest = "detailed"` and a checksum.
+/// The manifest of a run of two files with `manifest = "detailed"` and a checksum.
 fn good() -> Value {
     let details =
         |key: &str| json!({"key": key, "rows": 0, "bytes": 0, "etag": "", "checksum": null});
@@ -206,7 +206,7 @@ fn a_field_that_is_missing_is_a_fault_where_the_detailed_form_is_asked_for() {
     for name in ["schema", "file_details"] {
         let mut manifest = good();
         manifest[name] = Value::Null;
-        let error = serde_json::from_value::<Manifest>(manifest).expect_err("null is no list");
+        let error = serde_json::from_value::<Manifest>(manifest).expect_err("null is not a list");
         assert!(error.to_string().contains("null"), "{error}");
     }
 }

@@ -33,7 +33,7 @@ fn lines_that_differ_from_the_source_say_how() {
         (
             r#"{"at":"2024-03-01T05:00:01+00:00","n":2,"s":"b"}"#,
             "[1]",
-            &["row 2 is no JSON object: invalid type: sequence, expected a JSON object…"],
+            &["row 2 is not a JSON object: invalid type: sequence, expected a JSON object…"],
         ),
         (
             r#""n":2,"s":"b""#,

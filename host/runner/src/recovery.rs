@@ -1,0 +1,240 @@
+//! Cleans up what earlier attempts left open: their notes go to a fresh instance's `recover`, under the configuration
+//! that they were written under. Forgets no note until the plugin says that nothing it tells of is open any more.
+
+mod startup;
+
+use std::fmt::Display;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::events::Events;
+use crate::failure::Failure;
+use crate::state::{FoundNotes, Lease, Leftover};
+use crate::target::{Access, Target};
+use crate::tokens::RunTokens;
+use batch_export_sandbox::MemoryJournal;
+use batch_export_sandbox::contract::Recovery;
+use batch_export_system::{Interrupted, Token};
+
+pub use startup::StartupRecovery;
+pub(crate) use startup::recover_leftovers;
+
+/// The longest time to clean up after one attempt: far less than the plugin would go on trying. A store that is down is
+/// tried again at the next start.
+const RECOVERY_TIME: Duration = Duration::from_secs(60);
+/// The longest time to clean up once somebody interrupted the run: a request or two, not a wait for a store.
+const INTERRUPTED_RECOVERY_TIME: Duration = Duration::from_secs(5);
+/// Notes of an attempt that a message repeats.
+const NOTES_SHOWN: usize = 5;
+
+/// Cleans up after attempts at runs of one destination, with what a run of it has anyway.
+pub(crate) struct Cleaner<'a> {
+    pub target: &'a Target,
+    pub access: &'a Access,
+    pub events: &'a Events,
+    pub tokens: &'a RunTokens,
+    /// When the interruption was noticed.
+    pub interrupted: OnceLock<Instant>,
+}
+
+/// Why an attempt was not cleaned up.
+enum Uncleaned {
+    /// No time was left; notes stay.
+    Late(String),
+    /// It cannot be done now; notes stay.
+    Failed(String),
+}
+
+/// The outcome of cleaning up after some attempts.
+#[derive(Debug, Default)]
+pub(crate) struct Cleaned {
+    pub recovery: Recovery,
+    /// Whether the time for one of them was not enough: the store may be down.
+    pub is_late: bool,
+}
+
+impl Cleaner<'_> {
+    /// Cleans up after every attempt of a run that left notes, and forgets those that are done with.
+    pub async fn run(&self, lease: &dyn Lease, cleaned: &mut Cleaned) -> Result<(), Failure> {
+        for attempt in lease.attempts()? {
+            match lease.read(&attempt) {
+                FoundNotes::Nothing => {}
+                FoundNotes::Unreadable(problem) => {
+                    let place = lease.place(Some(&attempt));
+                    cleaned.recovery.left_open.push(unreadable(&place, problem));
+                }
+                FoundNotes::Notes(leftover) => self.attempt(lease, leftover, cleaned).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn attempt(
+        &self,
+        lease: &dyn Lease,
+        leftover: Leftover,
+        cleaned: &mut Cleaned,
+    ) -> Result<(), Failure> {
+        let attempt = &leftover.origin.attempt;
+        let place = lease.place(Some(attempt));
+        let recovery = &mut cleaned.recovery;
+        let damaged = leftover.damaged_bytes > 0;
+        if damaged {
+            let problem = format!("{} bytes of it are damaged", leftover.damaged_bytes);
+            recovery.left_open.push(unreadable(&place, problem));
+        }
+        if leftover.notes.is_empty() {
+            return match damaged {
+                true => Ok(()),
+                false => lease.forget(attempt),
+            };
+        }
+        let under = self.target.differing(&leftover.origin.configuration);
+        let under = match under.as_str() {
+            "" => String::new(),
+            differing => format!(" (with its earlier configuration: {differing})"),
+        };
+        let reason = match self.recover(&leftover).await {
+            Ok(done) => {
+                let is_clean = done.left_open.is_empty() && !damaged;
+                let with_place = |text: String| format!("{text}{under}");
+                recovery
+                    .aborted
+                    .extend(done.aborted.into_iter().map(with_place));
+                recovery
+                    .left_open
+                    .extend(done.left_open.into_iter().map(with_place));
+                return match is_clean {
+                    true => lease.forget(attempt),
+                    false => Ok(()),
+                };
+            }
+            Err(Uncleaned::Late(reason)) => {
+                cleaned.is_late = true;
+                reason
+            }
+            Err(Uncleaned::Failed(reason)) => reason,
+        };
+        recovery.left_open.push(format!(
+            "uploads of attempt {attempt} of run {}{under}: {reason}; its notes are kept in {place}: {}",
+            leftover.origin.header.id,
+            in_words(&leftover.notes)
+        ));
+        Ok(())
+    }
+
+    /// Has a fresh instance abort what an attempt noted, where that attempt wrote and with today's credentials.
+    async fn recover(&self, leftover: &Leftover) -> Result<Recovery, Uncleaned> {
+        let origin = &leftover.origin;
+        let run = origin.header.run(origin.attempt.clone());
+        let failed = |failure: Failure| Uncleaned::Failed(failure.in_one_text());
+        let then = self.target.configured(origin.configuration.clone());
+        let access = self
+            .target
+            .access_earlier(&then, self.access)
+            .map_err(failed)?;
+        let deadline = Instant::now() + RECOVERY_TIME;
+        let token = self.tokens.clean_up.child().with_deadline(deadline);
+        let plan = self.in_time(&token, then.plan(&run)).await?;
+        let plan = plan.map_err(failed)?;
+        // Recovery opens nothing, so its own notes need not outlive it.
+        let journal = Box::new(MemoryJournal::default());
+        let events = self.events.of(&run);
+        let session = then
+            .session(&run, &plan, &access, journal, &events)
+            .map_err(failed)?;
+        let outcome = self
+            .in_time(&token, session.recover(leftover.notes.clone()))
+            .await;
+        session.close().await;
+        outcome?.map_err(|error| failed(error.into()))
+    }
+
+    /// Waits for some of the cleaning up, but not for ever, and not for long once somebody waits for its end.
+    async fn in_time<T>(
+        &self,
+        token: &Token,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Uncleaned> {
+        let hurried = async {
+            if self.tokens.work.interrupted().await == Interrupted::Cancelled {
+                let since = *self.interrupted.get_or_init(Instant::now);
+                tokio::time::sleep_until((since + INTERRUPTED_RECOVERY_TIME).into()).await;
+            } else {
+                // The run's own deadline is no reason to hurry: the token has another.
+                std::future::pending().await
+            }
+        };
+        let late = |time: Duration, what| {
+            Uncleaned::Late(format!("not cleaned up within {} s{what}", time.as_secs()))
+        };
+        tokio::select! {
+            biased;
+            done = token.run(work) => done.map_err(|reason| match reason {
+                Interrupted::Cancelled => {
+                    Uncleaned::Late("cleaning up was interrupted as well".to_owned())
+                }
+                Interrupted::DeadlinePassed => late(RECOVERY_TIME, ""),
+            }),
+            () = hurried => Err(late(INTERRUPTED_RECOVERY_TIME, " of the interruption")),
+        }
+    }
+}
+
+fn unreadable(place: &str, problem: impl Display) -> String {
+    format!(
+        "uploads that {place} tells of, which cannot be used: {problem}; look for open uploads at the store, abort them, \
+         and delete the file"
+    )
+}
+
+/// Returns what the last notes say, as far as they are text: with the usual plugin, keys and upload ids.
+fn in_words(notes: &[Vec<u8>]) -> String {
+    let skipped = notes.len().saturating_sub(NOTES_SHOWN);
+    let shown = notes[skipped..].iter().map(|note| {
+        let text = String::from_utf8_lossy(note);
+        let lines = text.lines().filter(|line| !line.is_empty());
+        lines.collect::<Vec<_>>().join(" ")
+    });
+    let before = (skipped > 0).then(|| format!("{skipped} more"));
+    before
+        .into_iter()
+        .chain(shown)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// Returns the fields in which an earlier configuration differs from today's, each with its earlier value.
+pub(crate) fn differing(earlier: &Value, now: &Value) -> String {
+    let fields = |value: &Value| value.as_object().cloned().unwrap_or_default();
+    let (earlier, now) = (fields(earlier), fields(now));
+    let changed = earlier
+        .iter()
+        .filter(|(name, value)| now.get(*name) != Some(value))
+        .map(|(name, value)| format!("{name} = {value}"));
+    let added = now
+        .keys()
+        .filter(|name| !earlier.contains_key(*name))
+        .map(|name| format!("no {name}"));
+    changed.chain(added).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_notes_are_told_as_text() {
+        let notes: Vec<Vec<u8>> = (1..=7)
+            .map(|n| format!("opened\nid-{n}\nx/a-{n}.jsonl").into_bytes())
+            .collect();
+        assert_eq!(
+            in_words(&notes),
+            "2 more, opened id-3 x/a-3.jsonl, opened id-4 x/a-4.jsonl, opened id-5 x/a-5.jsonl, opened id-6 x/a-6.jsonl, opened id-7 x/a-7.jsonl"
+        );
+        assert_eq!(in_words(&notes[..1]), "opened id-1 x/a-1.jsonl");
+        assert_eq!(in_words(&[vec![0xff, b'\n', b'x']]), "\u{fffd} x");
+    }
+}

@@ -1,0 +1,196 @@
+//! The job of a host that starts: cleans up after runs that a process left behind and nobody holds, once, within a
+//! bounded time. What stays is told in a few lines, whatever the number of runs.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::{Cleaned, Cleaner};
+use crate::failure::{Failure, FailureCode};
+use crate::state::{Lease, Leftovers, RunOwner, State};
+use batch_export_sandbox::contract::Recovery;
+
+/// The longest time for all runs that were left behind. What is not reached stays for the next start.
+const STARTUP_TIME: Duration = Duration::from_secs(120);
+/// Things that are named one by one; more of a kind are counted.
+const NAMED: usize = 5;
+
+/// The outcome of cleaning up at a start.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct StartupRecovery {
+    /// Uploads that were aborted, and those that were not.
+    pub recovery: Recovery,
+    /// What the operator should know of runs that stay.
+    pub warnings: Vec<String>,
+}
+
+/// What stays, by kind.
+#[derive(Default)]
+struct Staying {
+    strange: Vec<String>,
+    /// For each destination that is not configured any more: how many runs, and where the first of them is.
+    orphans: BTreeMap<String, (usize, String)>,
+    failed: Vec<String>,
+    waiting: usize,
+    further_uploads: usize,
+    more: bool,
+}
+
+/// Cleans up after every run of a destination that a process left behind and nobody holds, one at a time.
+pub(crate) async fn recover_leftovers(
+    cleaner: &Cleaner<'_>,
+    state: &dyn State,
+    left: Leftovers,
+) -> Result<StartupRecovery, Failure> {
+    let begun = Instant::now();
+    let mut staying = Staying {
+        strange: left.strange,
+        more: left.more,
+        ..Staying::default()
+    };
+    let mut cleaned = Cleaned::default();
+    for run in left.runs {
+        let is_ours = match &run.owner {
+            RunOwner::Unknown => continue,
+            RunOwner::Destination(name) if *name == cleaner.target.name => true,
+            // It may have other credentials and another plugin: its own runs clean up.
+            RunOwner::Destination(name) if cleaner.target.knows(name) => continue,
+            RunOwner::Destination(_) => false,
+            RunOwner::Nobody | RunOwner::Unreadable => true,
+        };
+        let lease = match state.lease(&run.id) {
+            Ok(lease) => lease,
+            // It is in progress.
+            Err(failure) if failure.code() == FailureCode::RUN_IN_PROGRESS => continue,
+            Err(failure) => {
+                staying.failed.push(failure.in_one_text());
+                continue;
+            }
+        };
+        match run.owner {
+            RunOwner::Destination(name) if !is_ours => {
+                let place = || (0, lease.place(None));
+                staying.orphans.entry(name).or_insert_with(place).0 += 1;
+            }
+            _ if cleaned.is_late || begun.elapsed() > STARTUP_TIME || cleaner.tokens.is_over() => {
+                staying.waiting += 1;
+            }
+            _ => clean(cleaner, lease, &mut cleaned, &mut staying).await?,
+        }
+    }
+    Ok(StartupRecovery {
+        recovery: cleaned.recovery,
+        warnings: staying.warnings(&cleaner.target.place_of_destinations()),
+    })
+}
+
+async fn clean(
+    cleaner: &Cleaner<'_>,
+    lease: Box<dyn Lease>,
+    cleaned: &mut Cleaned,
+    staying: &mut Staying,
+) -> Result<(), Failure> {
+    cleaner.run(&*lease, cleaned).await?;
+    let open = &mut cleaned.recovery.left_open;
+    staying.further_uploads += open.len().saturating_sub(NAMED);
+    open.truncate(NAMED);
+    if let Err(failure) = lease.finish() {
+        staying.failed.push(failure.in_one_text());
+    }
+    Ok(())
+}
+
+impl Staying {
+    /// Tells what stays; `file` is where destinations are configured.
+    fn warnings(self, file: &str) -> Vec<String> {
+        let strange = self.strange.iter().map(|path| {
+            format!(
+                "{path} is not the folder of a run and is left alone; delete it if it is not yours"
+            )
+        });
+        let mut told = named(
+            strange.collect(),
+            "more of such folders and files are left alone",
+        );
+        told.extend(named(self.failed, "more earlier runs cannot be looked at"));
+        for (name, (count, place)) in self.orphans {
+            let (runs, notes) = match count {
+                1 => (
+                    "an earlier run".to_owned(),
+                    format!("its notes are kept in {place}"),
+                ),
+                many => (
+                    format!("{many} earlier runs"),
+                    format!("their notes are kept, those of the first in {place}"),
+                ),
+            };
+            told.push(format!(
+                "{runs} of the destination `{name}` may have left uploads open, and {file} has no such destination: {notes}; \
+                 add the destination again under that name and run it once, or abort its uploads at the store and delete \
+                 those folders"
+            ));
+        }
+        if self.further_uploads > 0 {
+            told.push(format!(
+                "{} more uploads of earlier runs may still be open; their notes are kept",
+                self.further_uploads
+            ));
+        }
+        if self.waiting > 0 {
+            told.push(format!(
+                "{} earlier runs were not cleaned up in time; the next start continues with them",
+                self.waiting
+            ));
+        }
+        if self.more {
+            told.push("there are more earlier runs than are looked at in one start".to_owned());
+        }
+        told
+    }
+}
+
+/// Returns the first lines, and the number of the others.
+fn named(mut lines: Vec<String>, further: &str) -> Vec<String> {
+    let count = lines.len().saturating_sub(NAMED);
+    lines.truncate(NAMED);
+    lines.extend((count > 0).then(|| format!("{count} {further}")));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_number_of_runs_is_told_in_a_few_lines() {
+        let paths = |count: usize| (0..count).map(|n| format!("runs/{n:04}")).collect();
+        let staying = Staying {
+            strange: paths(1_200),
+            orphans: BTreeMap::from([
+                ("old".to_owned(), (1_200, "runs/old-1".to_owned())),
+                ("older".to_owned(), (1, "runs/older-1".to_owned())),
+            ]),
+            failed: paths(6),
+            waiting: 7,
+            further_uploads: 9,
+            more: true,
+        };
+        let told = staying.warnings("exports.toml");
+        assert_eq!(told.len(), 6 + 6 + 2 + 3, "{told:#?}");
+        assert_eq!(
+            told[5],
+            "1195 more of such folders and files are left alone"
+        );
+        assert_eq!(
+            told[12],
+            "1200 earlier runs of the destination `old` may have left uploads open, and exports.toml has no such \
+             destination: their notes are kept, those of the first in runs/old-1; add the destination again under that name \
+             and run it once, or abort its uploads at the store and delete those folders"
+        );
+        assert!(told[13].starts_with("an earlier run of the destination `older` may"));
+        assert_eq!(
+            Staying::default().warnings("exports.toml"),
+            Vec::<String>::new()
+        );
+    }
+}

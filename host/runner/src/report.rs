@@ -1,0 +1,157 @@
+//! The report of a run that succeeded, and what the host itself says about it.
+
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use crate::events::RunProgress;
+use crate::target::Target;
+use batch_export_sandbox::contract::{Recovery, Report, Run};
+use batch_export_source::{Ends, Tally};
+
+/// The report of a run that succeeded.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunReport {
+    /// The destination's name.
+    pub destination: String,
+    /// The run and this attempt at it.
+    #[serde(flatten, serialize_with = "identity")]
+    pub run: Run,
+    /// Rows handed to the plugin: the report's `rows_received` is proven to be the same.
+    pub rows_supplied: u64,
+    /// Messages that they came in.
+    pub batches: u64,
+    /// Arrow IPC bytes handed to the plugin.
+    pub bytes_supplied: u64,
+    /// Bytes of all files written.
+    pub bytes_exported: u64,
+    /// What the source read and omitted.
+    pub source: Tally,
+    /// What the plugin says, compared with the host's own counts.
+    pub report: Report,
+    /// How long it took.
+    pub seconds: f64,
+    /// Most linear memory that the plugin held.
+    pub peak_guest_memory_bytes: usize,
+    /// What was cleaned up of earlier attempts before this one.
+    pub recovery: Recovery,
+    /// What the operator should know.
+    pub warnings: Vec<String>,
+}
+
+/// A run in JSON: its ids, its model, and its interval as ISO 8601.
+fn identity<S: Serializer>(run: &Run, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Identity<'a> {
+        run_id: &'a str,
+        attempt_id: &'a str,
+        model: &'a str,
+        interval: Ends,
+    }
+    Identity {
+        run_id: &run.id,
+        attempt_id: &run.attempt,
+        model: &run.model,
+        interval: Ends::of(run.interval.start_micros, run.interval.end_micros),
+    }
+    .serialize(serializer)
+}
+
+/// What an attempt that succeeded leads to.
+pub(crate) struct Done {
+    pub progress: RunProgress,
+    pub source: Tally,
+    pub report: Report,
+    pub bytes_exported: u64,
+    pub peak_guest_memory_bytes: usize,
+    pub warnings: Vec<String>,
+}
+
+impl Done {
+    pub fn into_report(
+        self,
+        target: &Target,
+        run: Run,
+        elapsed: Duration,
+        recovery: Recovery,
+    ) -> RunReport {
+        let mut warnings = self.warnings;
+        warnings.extend(self.report.warnings.iter().cloned());
+        warnings.extend(further_warnings(&self.report, &self.source, &recovery));
+        RunReport {
+            destination: target.name.clone(),
+            run,
+            rows_supplied: self.progress.rows_supplied,
+            batches: self.progress.batches,
+            bytes_supplied: self.progress.bytes_supplied,
+            bytes_exported: self.bytes_exported,
+            source: self.source,
+            report: self.report,
+            seconds: elapsed.as_secs_f64(),
+            peak_guest_memory_bytes: self.peak_guest_memory_bytes,
+            recovery,
+            warnings,
+        }
+    }
+}
+
+/// Returns the host's own warnings about a run that succeeded.
+fn further_warnings(report: &Report, source: &Tally, recovery: &Recovery) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if source.rows_without_time > 0 {
+        warnings.push(format!(
+            "{} rows have no time in the source's time column, belong to no interval and were omitted",
+            source.rows_without_time
+        ));
+    }
+    if source.surrogates_replaced > 0 {
+        warnings.push(format!(
+            "in the texts of the source, {} halves of surrogate pairs, which no text can hold, were replaced by U+FFFD",
+            source.surrogates_replaced
+        ));
+    }
+    if source.numbers_rounded > 0 {
+        warnings.push(format!(
+            "{} numbers of the source were rounded to the nearest 64-bit float, which their columns are to hold",
+            source.numbers_rounded
+        ));
+    }
+    if report.rows_received == 0 {
+        warnings.push(format!("nothing was written: {}", source.why_empty()));
+    }
+    let open = recovery.left_open.iter();
+    warnings.extend(
+        open.map(|upload| format!("an upload of an earlier attempt is still open: {upload}")),
+    );
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_good_run_omitted_or_left_open_is_a_warning() {
+        let source = Tally {
+            rows_read: 3,
+            rows_without_time: 3,
+            surrogates_replaced: 2,
+            numbers_rounded: 5,
+            ..Tally::default()
+        };
+        let recovery = Recovery {
+            left_open: vec!["`x/a.jsonl`".to_owned()],
+            ..Recovery::default()
+        };
+        assert_eq!(
+            further_warnings(&Report::default(), &source, &recovery),
+            [
+                "3 rows have no time in the source's time column, belong to no interval and were omitted",
+                "in the texts of the source, 2 halves of surrogate pairs, which no text can hold, were replaced by U+FFFD",
+                "5 numbers of the source were rounded to the nearest 64-bit float, which their columns are to hold",
+                "nothing was written: the source read 3 rows: 3 without a time",
+                "an upload of an earlier attempt is still open: `x/a.jsonl`",
+            ]
+        );
+    }
+}

@@ -1,0 +1,99 @@
+//! The host's side of all runs of a process: one runtime, one state, one queue of events, and what is done with them.
+
+use std::sync::{Arc, OnceLock};
+
+use crate::attempt;
+use crate::check;
+use crate::events::Events;
+use crate::failure::Failure;
+use crate::recovery::{self, Cleaner, StartupRecovery};
+use crate::report::RunReport;
+use crate::runtime::Runtime;
+use crate::state::State;
+use crate::target::Target;
+use crate::tokens::RunTokens;
+use batch_export_sandbox::contract::CheckStep;
+use batch_export_source::Interval;
+
+/// Runs, checks and cleans up destinations. Cheap to clone.
+#[derive(Clone)]
+pub struct Runner {
+    runtime: Runtime,
+    state: Arc<dyn State>,
+    events: Events,
+}
+
+impl Runner {
+    /// Returns a runner whose events nobody receives.
+    pub fn new(runtime: Runtime, state: impl State + 'static) -> Self {
+        Self {
+            runtime,
+            state: Arc::new(state),
+            events: Events::none(),
+        }
+    }
+
+    /// Sends what happens in its runs to this queue.
+    #[must_use]
+    pub fn with_events(mut self, events: Events) -> Self {
+        self.events = events;
+        self
+    }
+
+    /// Exports one interval. When its tokens say so, it ends within a second and cleans up what is open, as far as that
+    /// goes quickly; what is not cleaned up stays noted.
+    pub async fn run(
+        &self,
+        target: &Target,
+        interval: Interval,
+        tokens: &RunTokens,
+    ) -> Result<RunReport, Failure> {
+        attempt::run(self, target, interval, tokens).await
+    }
+
+    /// Checks the destination with the settings of a run, as far as it goes.
+    pub async fn check(
+        &self,
+        target: &Target,
+        interval: Interval,
+        tokens: &RunTokens,
+    ) -> Result<Vec<CheckStep>, Failure> {
+        check::check(self, target, interval, tokens).await
+    }
+
+    /// Cleans up what processes that are gone left open at a destination: the job of a host that starts, to be done once
+    /// for each destination. Runs that are in progress are left alone, and so is the run `except`.
+    pub async fn recover(
+        &self,
+        target: &Target,
+        except: Option<&str>,
+        tokens: &RunTokens,
+    ) -> Result<StartupRecovery, Failure> {
+        let mut left = self.state.leftovers()?;
+        left.runs.retain(|run| Some(run.id.as_str()) != except);
+        if left.is_empty() {
+            return Ok(StartupRecovery::default());
+        }
+        let access = self.runtime.access(target)?;
+        let cleaner = Cleaner {
+            target,
+            access: &access,
+            events: &self.events,
+            tokens,
+            interrupted: OnceLock::new(),
+        };
+        recovery::recover_leftovers(&cleaner, &*self.state, left).await
+    }
+
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    pub(crate) fn state(&self) -> &dyn State {
+        &*self.state
+    }
+
+    pub(crate) fn events(&self) -> &Events {
+        &self.events
+    }
+}
