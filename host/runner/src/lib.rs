@@ -1,5 +1,51 @@
-//! One run of an export: its configuration, plan, grants and credentials, then every batch through a fresh instance, and
-//! the proof that what was reported is what was supplied. Knows no command line and no schedule.
+//! Runs of an export, from a configuration to the proof that what the source held is stored: plan, grants and
+//! credentials, every batch through a fresh instance of a plugin, recovery of what was left open, and reading back. Knows
+//! no command line and no schedule.
+//!
+//! A program that exports has one [`Runtime`], which its runs share, and a [`Runner`] on top of it with the [`State`]
+//! that outlives it. This one starts a store of its own, and exports an hour of sample rows to it:
+//!
+//! ```no_run
+//! use std::path::Path;
+//!
+//! use batch_export_runner::config::Config;
+//! use batch_export_runner::target::Target;
+//! use batch_export_runner::{RunTokens, Runner, Runtime, StateMemory, component};
+//! use batch_export_source::Interval;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = devstore::Options::default().start().await?;
+//! let text = format!(
+//!     r#"
+//!     [destinations.archive]
+//!     model = "events"
+//!     bucket_name = "test-bucket"
+//!     region = "us-east-1"
+//!     endpoint_url = "{}"
+//!     aws_access_key_id = "test-access-key"
+//!     aws_secret_access_key = "test-secret-key"
+//!     source = {{ type = "sample", rows_per_hour = 1000 }}
+//!     egress.allow_private = ["{}"]
+//!     "#,
+//!     store.endpoint(),
+//!     store.address(),
+//! );
+//! let config = Config::parse(Path::new("exports.toml"), &text, &|_| None)?;
+//!
+//! let runtime = Runtime::default();
+//! let plugin = runtime.load(&component::open(None)?, &|line| eprintln!("{line}")).await?;
+//! let archive = Target::new(&config, config.destination(None)?, &plugin)?;
+//!
+//! let runner = Runner::new(runtime, StateMemory::default());
+//! let hour = Interval::parse("2023-07-28T00:00Z", "2023-07-28T01:00Z")?;
+//! let report = runner.run(&archive, hour, &RunTokens::new()).await?;
+//! assert_eq!(report.rows_supplied, 1_000);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Events`] tell how runs go, [`RunTokens`] end them, [`Runner::recover`] cleans up after processes that are gone, and
+//! [`verify`](verify()) reads a finished run back.
 
 mod attempt;
 pub mod check;
@@ -9,15 +55,15 @@ pub mod credentials;
 mod events;
 mod failure;
 pub mod loading;
-pub mod proof;
+mod proof;
 mod recovery;
 mod report;
 mod runner;
 mod runtime;
-pub mod state;
+mod state;
 pub mod target;
 mod tokens;
-pub mod verify;
+mod verify;
 
 pub use events::{
     EVENTS_WAITING, EventReceiver, Events, RunEvent, RunEventKind, RunProgress, RunStage,
@@ -27,5 +73,9 @@ pub use recovery::StartupRecovery;
 pub use report::RunReport;
 pub use runner::Runner;
 pub use runtime::{Runtime, RuntimeLimits};
-pub use state::{State, StateFolder, StateMemory};
+pub use state::{
+    FoundNotes, Header, Lease, LeftRun, Leftover, Leftovers, Origin, RunOwner, State, StateFolder,
+    StateMemory,
+};
 pub use tokens::RunTokens;
+pub use verify::{Compare, FileOutcome, StoreError, VerifyProgress, VerifyReport, Watch, verify};

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use batch_export_runner::state::{Header, Origin, State, StateFolder};
+use batch_export_runner::{Header, Origin, State, StateFolder};
 use batch_export_tests::program::{Printed, Program, Running, configuration};
 use batch_export_tests::scene::{BUCKET, Scene};
 use devstore::{Fault, Operation, Options, What};

@@ -12,8 +12,7 @@ use crate::output::{self, Answer, Form};
 use crate::progress::Progress;
 use crate::span::Span;
 use crate::words::{self, Object};
-use batch_export_runner::verify::{self, Compare, VerifyReport, Watch};
-use batch_export_runner::{Failure, Runtime};
+use batch_export_runner::{Compare, Failure, Runtime, VerifyProgress, VerifyReport, Watch};
 use batch_export_source::{Interval, Moment};
 use batch_export_system::terminal::one_line;
 
@@ -68,7 +67,8 @@ impl Verify {
             false => Compare::WithSource,
         };
         let progress = Arc::new(Progress::new(self.quiet));
-        let outcome = verify::verify(&target, interval, compare, watch(&progress)).await;
+        let outcome =
+            batch_export_runner::verify(&target, interval, compare, watch(&progress)).await;
         progress.end();
         let report = outcome?;
         let errors = errors(&report);
@@ -89,7 +89,7 @@ impl Verify {
 /// Shows how far reading back is.
 pub fn watch(progress: &Arc<Progress>) -> Watch {
     let progress = Arc::clone(progress);
-    Arc::new(move |at: verify::Snapshot| {
+    Arc::new(move |at: VerifyProgress| {
         progress.message(format!(
             "reading back: {}, {}, {}",
             words::counted(at.files, "file"),
@@ -210,7 +210,7 @@ fn in_words(about: &About, report: &VerifyReport, finished: Moment) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use batch_export_runner::verify::FileOutcome;
+    use batch_export_runner::FileOutcome;
 
     #[test]
     fn what_was_found_is_said_file_by_file() {

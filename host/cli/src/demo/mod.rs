@@ -15,8 +15,10 @@ use batch_export_runner::component;
 use batch_export_runner::config::Config;
 use batch_export_runner::loading::Loaded;
 use batch_export_runner::target::Target;
-use batch_export_runner::verify::{self, Compare, VerifyReport, Watch};
-use batch_export_runner::{Events, Failure, FailureClass, RunTokens, Runner, Runtime, StateFolder};
+use batch_export_runner::{
+    Compare, Events, Failure, FailureClass, RunTokens, Runner, Runtime, StateFolder, VerifyReport,
+    Watch,
+};
 use batch_export_source::{Ends, Interval, Moment};
 use batch_export_system::explain::Explain;
 
@@ -236,7 +238,7 @@ async fn export(
     for interval in hours(options.hours)? {
         (audience.step)(format!("reading {interval} back from {name}"));
         let watch = Watch::clone(&audience.watch);
-        let verified = verify::verify(&target, interval, Compare::WithSource, watch);
+        let verified = batch_export_runner::verify(&target, interval, Compare::WithSource, watch);
         let verified = audience.tokens.work.run(verified).await;
         let verified = verified.map_err(|_| Failure::cancelled())??;
         report.verified.push(verified);

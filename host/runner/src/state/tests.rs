@@ -223,7 +223,7 @@ fn a_link_in_a_runs_folder_is_not_followed_and_a_folder_in_it_is_not_deleted() {
         .next();
     let kept = kept.expect("one").expect("an entry").path();
     assert!(kept.join("folder/file").exists(), "{}", kept.display());
-    // The run itself can begin anew.
+    // The run itself can begin again.
     state.lease("a").expect("free");
 }
 

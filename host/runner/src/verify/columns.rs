@@ -12,7 +12,7 @@ use super::expected::Rows;
 use super::report::{FileOutcome, quoted, shown};
 use super::stored::as_stored;
 use super::times::Times;
-use super::{Snapshot, Watch};
+use super::{VerifyProgress, Watch};
 use batch_export_source::SourceError;
 
 /// Rows decoded at once.
@@ -25,7 +25,7 @@ pub fn check(
     mut rows: Option<&mut Rows>,
     outcome: &mut FileOutcome,
     watch: &Watch,
-    before: Snapshot,
+    before: VerifyProgress,
 ) -> Result<bool, SourceError> {
     let builder = match ParquetRecordBatchReaderBuilder::try_new(file) {
         Ok(builder) => builder,

@@ -14,7 +14,7 @@ use super::expected::Rows;
 use super::json::same_value;
 use super::report::{FileOutcome, quoted};
 use super::times::Times;
-use super::{Snapshot, Watch};
+use super::{VerifyProgress, Watch};
 use batch_export_source::SourceError;
 
 /// Longest line: the largest row that a destination can be configured for, each byte of it escaped, is shorter.
@@ -86,7 +86,7 @@ pub fn check(
     rows: Option<&mut Rows>,
     outcome: &mut FileOutcome,
     watch: &Watch,
-    before: Snapshot,
+    before: VerifyProgress,
 ) -> Result<bool, SourceError> {
     let mut text = match decode::open(file, codec) {
         Ok(text) => text,

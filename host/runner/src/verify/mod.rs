@@ -15,9 +15,9 @@ mod lines;
 mod manifest;
 mod reading;
 mod recount;
-pub mod report;
+mod report;
 mod sign;
-pub mod store;
+mod store;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -41,15 +41,15 @@ pub use store::StoreError;
 
 /// The progress of reading back.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Snapshot {
+pub struct VerifyProgress {
     pub files: u64,
     pub rows: u64,
     pub bytes: u64,
 }
 
-impl Snapshot {
+impl VerifyProgress {
     fn with_rows(self, rows: u64) -> Self {
-        Snapshot {
+        VerifyProgress {
             rows: self.rows + rows,
             ..self
         }
@@ -57,7 +57,7 @@ impl Snapshot {
 }
 
 /// Receives the progress, on whatever thread does the work.
-pub type Watch = Arc<dyn Fn(Snapshot) + Send + Sync>;
+pub type Watch = Arc<dyn Fn(VerifyProgress) + Send + Sync>;
 
 /// Whether files are compared with the source, which is read again for that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,7 +124,7 @@ pub async fn verify(
         compared: true,
         first: First::default(),
         watch,
-        at: Snapshot::default(),
+        at: VerifyProgress::default(),
         report: VerifyReport {
             destination: target.name.clone(),
             run_id: run.id.clone(),

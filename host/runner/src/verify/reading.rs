@@ -15,8 +15,8 @@ use super::recount::recount;
 use super::report::quoted;
 use super::store::{Answer, Store};
 use super::{
-    Failure, FileOutcome, Snapshot, StoreError, VerifyReport, Watch, blocking, checksum, columns,
-    lines,
+    Failure, FileOutcome, StoreError, VerifyProgress, VerifyReport, Watch, blocking, checksum,
+    columns, lines,
 };
 use batch_export_source::{Interval, SourceSettings};
 
@@ -79,7 +79,7 @@ pub struct Reading {
     pub compared: bool,
     pub first: First,
     pub watch: Watch,
-    pub at: Snapshot,
+    pub at: VerifyProgress,
     pub report: VerifyReport,
 }
 
@@ -143,7 +143,7 @@ impl Reading {
             faulty += u64::from(!outcome.passed());
             self.report.rows = self.report.rows.saturating_add(outcome.rows);
             self.report.bytes = self.report.bytes.saturating_add(outcome.bytes);
-            self.at = Snapshot {
+            self.at = VerifyProgress {
                 files: index + 1,
                 rows: self.report.rows,
                 bytes: self.report.bytes,
@@ -227,7 +227,7 @@ impl Reading {
         let mut rows = self.rows.take();
         let mut first = std::mem::take(&mut self.first);
         let (watch, at) = (Arc::clone(&self.watch), self.at);
-        let at = Snapshot {
+        let at = VerifyProgress {
             bytes: at.bytes + outcome.bytes,
             ..at
         };
@@ -299,7 +299,7 @@ impl Reading {
                 running.update(&piece);
             }
             outcome.bytes += piece.len() as u64;
-            (self.watch)(Snapshot {
+            (self.watch)(VerifyProgress {
                 bytes: self.at.bytes + outcome.bytes,
                 ..self.at
             });

@@ -19,7 +19,7 @@ fn in_lines(bytes: &[u8], codec: &str) -> FileOutcome {
         Some(&mut rows),
         &mut outcome,
         &nobody_watches(),
-        Snapshot::default(),
+        VerifyProgress::default(),
     )
     .expect("the source can be read");
     outcome
@@ -117,7 +117,7 @@ fn in_columns(bytes: &[u8], first: Option<Schema>) -> FileOutcome {
         Some(&mut rows),
         &mut outcome,
         &nobody_watches(),
-        Snapshot::default(),
+        VerifyProgress::default(),
     )
     .expect("the source can be read");
     outcome

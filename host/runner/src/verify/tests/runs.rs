@@ -40,7 +40,7 @@ fn reading(endpoint: &str, rows: Option<Rows>) -> Reading {
         compared: true,
         first: First::default(),
         watch: nobody_watches(),
-        at: Snapshot::default(),
+        at: VerifyProgress::default(),
         report: reading_report(),
     }
 }
