@@ -29,7 +29,8 @@ fn program(scene: &Scene, silent: Silent, limit: &str) -> Program {
     let configuration = match silent {
         Silent::Store => configuration(scene, "archive", 60_000, limit),
         Silent::Plugin => {
-            let fields = format!("attack = \"loop-in-encode-batch\"\nrows = 1\n{limit}");
+            let attack = "attack = \"loop-in-encode-batch\"\nrows = 1000\nkey_style = \"compact\"";
+            let fields = format!("{attack}\n{limit}");
             configuration(scene, "archive", 1_000, &fields)
         }
         Silent::SourceProcess => {
