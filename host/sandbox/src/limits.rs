@@ -8,7 +8,8 @@ const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 const GIB: u64 = 1 << 30;
 
-/// Limits of one run. `Default` is what the host uses unless its operator says otherwise.
+/// Limits of one run. `default()` is what the host uses unless its operator says otherwise; begin with it and set what
+/// should differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -41,7 +42,7 @@ pub struct Limits {
     pub notes: usize,
 }
 
-/// Limits of the `http` capability.
+/// Limits of the `http` capability, for one session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HttpLimits {

@@ -30,7 +30,7 @@ use crate::session::{Session, Start};
 
 use crate::limits::Limits;
 
-/// Where compiled components are kept between processes.
+/// The place where compiled components are kept between processes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CompileCache {
@@ -43,7 +43,7 @@ pub enum CompileCache {
     Off,
 }
 
-/// How a sandbox is made.
+/// Options of a sandbox. Begin with `default()` and set what should differ.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SandboxOptions {
@@ -92,6 +92,15 @@ struct Loaded {
     digest: Arc<str>,
     imports: Vec<String>,
 }
+
+/// The very same component, loaded by the same sandbox.
+impl PartialEq for Plugin {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.loaded, &other.loaded)
+    }
+}
+
+impl Eq for Plugin {}
 
 impl fmt::Debug for Plugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

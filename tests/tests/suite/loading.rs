@@ -1,5 +1,7 @@
-//! What is no destination component is refused when it is loaded, with a sentence that names the way out.
+//! Loading: what is not a destination component is refused with a sentence that names the way out, and what was loaded
+//! already is not loaded again.
 
+use batch_export_sandbox::NetworkOptions;
 use batch_export_tests::components;
 use batch_export_tests::scene::Scene;
 
@@ -39,7 +41,7 @@ async fn what_is_no_destination_component_is_refused_in_a_sentence() {
             whole[..whole.len() / 2].to_vec(),
             &["truncated"],
         ),
-        ("damaged", bad_middle, &["damaged"]),
+        ("damaged", bad_middle, &["corrupt"]),
     ];
     for (name, bytes, words) in cases {
         let error = scene.sandbox.load(&bytes).expect_err(name).to_string();
@@ -47,6 +49,27 @@ async fn what_is_no_destination_component_is_refused_in_a_sentence() {
             assert!(error.contains(word), "{name}: `{word}` is not in: {error}");
         }
         assert!(!error.contains('\n'), "{name}: more than a line: {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_bytes_give_the_same_plugin_and_the_same_options_the_same_network() {
+    let scene = Scene::new().await;
+    let bytes = std::fs::read(components::destination()).expect("the component");
+    let hostile = std::fs::read(components::guest("hostile")).expect("a guest");
+    let load = || scene.sandbox.load(&bytes).expect("a plugin");
+    assert_eq!(load(), load());
+    let other = scene.sandbox.load(&hostile).expect("another");
+    assert_ne!(load(), other);
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut options = NetworkOptions::default();
+    scene.sandbox.network(&options).expect("a network");
+    // Options that cannot be used are no network, however often they are asked for.
+    options.ca_file = Some(folder.path().join("none.pem"));
+    for _ in 0..2 {
+        let error = scene.sandbox.network(&options).err().expect("no such file");
+        assert!(error.to_string().contains("none.pem"), "{error}");
     }
 }
 

@@ -25,8 +25,9 @@ const RESPONSE_HEADERS_LIMIT: usize = 128;
 /// Where a machine or its cloud keeps credentials: nothing that a proxy could reach, or should be told of.
 const METADATA_ADDRESSES: &str = "localhost,127.0.0.0/8,::1,169.254.0.0/16,fe80::/10,fd00:ec2::/32";
 
-/// TLS and proxy settings. Of the environment, only the variables count that say where the system's certificates are
-/// (`SSL_CERT_FILE`, `SSL_CERT_DIR`), as with OpenSSL, Go and curl; those of proxies have no effect.
+/// TLS and proxy settings. Begin with `default()` and set what should differ. Of the environment, only the variables
+/// count that say where the system's certificates are (`SSL_CERT_FILE`, `SSL_CERT_DIR`), as with OpenSSL, Go and curl;
+/// those of proxies have no effect.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NetworkOptions {

@@ -60,7 +60,7 @@ impl Place {
     }
 }
 
-/// What the operator lists for a destination beyond its configuration.
+/// What the operator lists for a destination beyond its configuration. Begin with `default()`, which lists nothing.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct OperatorLists {
