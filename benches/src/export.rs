@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow};
 use batch_export_runner::component;
 use batch_export_runner::config::Config;
-use batch_export_runner::target::Target;
+use batch_export_runner::exporter::Exporter;
 use batch_export_runner::{RunTokens, Runner, StateFolder};
 use batch_export_source::FilesSettings;
 use batch_export_source::{EventFilter, Feed, Selection, SourceSettings};
@@ -51,13 +51,13 @@ async fn through_component(job: &Job, endpoint: &str) -> Result<Measurement> {
     let component = component::open(Some(&job.component))?;
     let runtime = batch_export_runner::Runtime::default();
     let loaded = runtime
-        .load(&component, &|line| eprintln!("{line}"))
+        .load(&component, &|note| eprintln!("{note:?}"))
         .await?;
-    let target = Target::new(&config, destination, &loaded)?;
+    let exporter = Exporter::new(destination, &loaded)?.among(&config);
     let cpu_before = cpu_seconds()?;
     let runner = Runner::new(runtime, StateFolder::new(&config.state_dir));
     let report = runner
-        .run(&target, job.interval()?, &RunTokens::new())
+        .run(&exporter, job.interval()?, &RunTokens::new())
         .await
         .map_err(|error| anyhow!("{error}"))?;
     Ok(Measurement {

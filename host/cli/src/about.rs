@@ -1,10 +1,10 @@
-//! What a command is about: where it exports to, which run and which interval. Said in every report and in every
-//! failure, as far as it is known by then.
+//! The subject of a command: where it exports to, which run and which interval. Named in every report and every failure,
+//! as far as it is known by then.
 
 use serde::{Serialize, Serializer};
 
-use batch_export_runner::config::Destination;
-use batch_export_runner::target;
+use batch_export_runner::Destination;
+use batch_export_runner::exporter;
 use batch_export_source::{Ends, Interval};
 
 /// Known step by step: the configuration tells the destination, the command line the interval.
@@ -44,17 +44,17 @@ impl About {
 
     /// Takes down what the configuration says of a destination.
     pub fn learn(&mut self, destination: &Destination) {
-        let field = |name| destination.fields.text(name).map(str::to_owned);
+        let field = |name| destination.configuration.text(name).map(str::to_owned);
         self.bucket = field("bucket_name");
         self.endpoint_url = field("endpoint_url").filter(|url| names_nobody(url));
         self.destination = Some(destination.name.clone());
         self.model = Some(destination.model.clone());
         self.run_id = self
             .interval
-            .map(|interval| target::run_id(&destination.name, &destination.model, interval));
+            .map(|interval| exporter::run_id(&destination.name, &destination.model, interval));
     }
 
-    /// What keys are shown below.
+    /// Returns the address below which keys are shown.
     pub fn place(&self) -> String {
         match &self.bucket {
             Some(bucket) => format!("s3://{bucket}/"),
@@ -62,7 +62,7 @@ impl About {
         }
     }
 
-    /// The bucket and its store for a person.
+    /// Returns the bucket and its store in words.
     pub fn bucket_in_words(&self) -> String {
         let bucket = self.bucket.as_deref().unwrap_or("unknown");
         match &self.endpoint_url {

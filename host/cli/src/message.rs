@@ -20,8 +20,9 @@ pub fn of_failure(failure: &Failure) -> String {
         } else {
             line.push(' ');
         }
-        if !problem.field.is_empty() {
-            line.push_str(&format!(" {}:", problem.field));
+        let field = problem.field();
+        if !field.is_empty() {
+            line.push_str(&format!(" {field}:"));
         }
         lines.push(format!(
             "{} {}",
@@ -90,25 +91,21 @@ fn wrapped_line(line: &str, hanging: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use batch_export_runner::config::{Place, Problem};
-    use batch_export_runner::{FailureClass, FailureCode};
+    use batch_export_runner::{FailureClass, FailureCode, Place, Problem};
     use std::path::Path;
 
     #[test]
     fn a_failure_is_told_with_all_that_it_holds() {
         let at = |line, column| Place { line, column };
         let region = || {
-            Problem::new(
-                at(3, 3),
-                "destinations.a.region",
-                "`x` is unknown; remove it",
-            )
-            .allowing("auto".to_owned())
+            Problem::new("/destinations/a/region", "`x` is unknown; remove it")
+                .placed(at(3, 3))
+                .allowing("auto".to_owned())
         };
         let problems = vec![
-            Problem::new(at(7, 1), "", "b"),
+            Problem::new("", "b").placed(at(7, 1)),
             region(),
-            Problem::new(None, "", "the component is damaged"),
+            Problem::new("", "the component is damaged"),
             region(),
         ];
         let file = Some(Path::new("x.toml"));

@@ -1,5 +1,5 @@
 //! The one exit: everything that the program prints goes through here, as JSON or as lines on standard output, and as
-//! messages on standard error. Colours only where a person looks. Nothing passes it that could move a terminal or hide.
+//! messages on standard error. Colours appear on terminals only. No text that passes can move a terminal or hide.
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -19,7 +19,7 @@ use batch_export_system::terminal::{harmless, harmless_json, one_line};
 const RED: &str = "\x1b[1;31m";
 const YELLOW: &str = "\x1b[1;33m";
 
-/// How a command's answer is shown.
+/// The form in which the result of a command is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     Text,
@@ -40,12 +40,12 @@ impl Form {
     }
 }
 
-/// What a command found, in both forms.
+/// The result of a command, in both forms.
 #[derive(Debug)]
 pub struct Answer<J> {
     pub json: J,
     pub text: String,
-    /// What the operator should know though it worked.
+    /// What the operator should know although it worked.
     pub warnings: Vec<String>,
     /// What is wrong with what the command looked at.
     pub errors: Vec<String>,
@@ -65,7 +65,7 @@ impl<J> Answer<J> {
     }
 }
 
-/// Shows how a command ended, and answers its exit code.
+/// Shows how a command ended, and returns its exit code.
 pub fn show<J: Serialize>(
     form: Form,
     finished: Moment,
@@ -92,9 +92,7 @@ pub fn show<J: Serialize>(
         Form::Text | Form::Silent => Ok(()),
     };
     if form != Form::Json {
-        for warning in &warnings {
-            message("warning:", YELLOW, &one_line(warning));
-        }
+        warnings.iter().for_each(|text| warning(text));
         for error in &errors {
             message("error:", RED, &one_line(error));
         }
@@ -120,6 +118,11 @@ pub fn show_as_json(finished: Moment, failure: &Failure) {
     let text = envelope(finished, &About::default(), None::<&()>, Some(failure));
     // Nothing more can be done when this cannot be written: the message and the exit code still tell.
     text.and_then(|text| verbatim(&text)).ok();
+}
+
+/// Prints a warning.
+pub fn warning(text: &str) {
+    message("warning:", YELLOW, &one_line(text));
 }
 
 /// Prints a failure.

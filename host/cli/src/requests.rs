@@ -1,5 +1,5 @@
-//! Tells the operator about requests that fail or get no response during a run: which, how often and since when.
-//! Changes nothing about them.
+//! Requests of a run that fail or get no response, for the operator: which, how often and since when. Changes nothing
+//! about them.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use batch_export_sandbox::{Event, EventKind, TransportError};
 
-/// Requests without an answer that are remembered; a session has fewer in progress.
+/// Requests without a response that are remembered; a session has fewer in progress.
 const MAX_WAITING: usize = 256;
-/// A request that takes this long is worth a word where somebody looks on.
+/// A request that takes this long is worth a word where somebody watches.
 const SLOW: Duration = Duration::from_secs(10);
 /// Failures that pass within this time are not worth a line in a log.
 const FIRST_LINE: Duration = Duration::from_secs(5);
@@ -18,13 +18,13 @@ const NEXT_LINE: Duration = Duration::from_secs(30);
 /// Characters of a path that are shown: its end, where the file's name is.
 const PATH_CHARS: usize = 60;
 
-/// Told of every request and its answer.
+/// Is told of every request and its response.
 #[derive(Debug, Default)]
 pub struct Requests(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// When each request without an answer was sent, and what it is.
+    /// When each request without a response was sent, and what it is.
     waiting: BTreeMap<u64, (Instant, String)>,
     trouble: Option<Trouble>,
     last_answer: Option<Instant>,
@@ -67,7 +67,7 @@ impl Requests {
         }
     }
 
-    /// What is the matter right now, for a display that is rewritten.
+    /// Returns what is wrong right now, for a display that is rewritten.
     pub fn status(&self, now: Instant) -> Option<String> {
         let state = self.state();
         if let Some(trouble) = &state.trouble {
@@ -86,10 +86,10 @@ impl Requests {
         let quiet_since = state.last_answer.map_or(*sent, |last| last.max(*sent));
         let waited = now.duration_since(quiet_since);
         (waited >= SLOW)
-            .then(|| format!("waiting for {what}; no answer for {} s", waited.as_secs()))
+            .then(|| format!("waiting for {what}; no response for {} s", waited.as_secs()))
     }
 
-    /// The same for a log, where every line stays: now and then.
+    /// Returns the same for a log, where every line stays: now and then.
     pub fn line(&self, now: Instant) -> Option<String> {
         let status = self.status(now);
         let mut state = self.state();
@@ -97,7 +97,7 @@ impl Requests {
             return state
                 .last_line
                 .take()
-                .map(|_| "the destination answers again".to_owned());
+                .map(|_| "the destination responds again".to_owned());
         };
         let is_due = match (state.last_line, &state.trouble) {
             (Some(last), _) => now.duration_since(last) >= NEXT_LINE,
@@ -136,7 +136,7 @@ impl State {
     }
 }
 
-/// Answers after which clients try again: the store is overloaded, restarting, or asks for less.
+/// Returns whether clients retry after such a response: the store is overloaded, restarting, or asks for less.
 fn is_trouble(status: u16) -> bool {
     status >= 500 || matches!(status, 408 | 425 | 429)
 }
@@ -230,7 +230,7 @@ mod tests {
         scene.event(99, EventKind::Responded { status: 200 });
         assert_eq!(scene.requests.status(scene.now()), None);
         let back = scene.requests.line(scene.now());
-        assert_eq!(back.as_deref(), Some("the destination answers again"));
+        assert_eq!(back.as_deref(), Some("the destination responds again"));
         assert_eq!(scene.requests.line(scene.now()), None);
     }
 
@@ -265,7 +265,7 @@ mod tests {
         scene.seconds = 18;
         assert_eq!(scene.requests.status(scene.now()), None);
         scene.seconds = 19;
-        let said = "waiting for PUT /bucket/a.jsonl; no answer for 10 s";
+        let said = "waiting for PUT /bucket/a.jsonl; no response for 10 s";
         assert_eq!(scene.requests.status(scene.now()).as_deref(), Some(said));
         assert_eq!(scene.requests.line(scene.now()).as_deref(), Some(said));
         assert_eq!(scene.requests.line(scene.now()), None);

@@ -1,4 +1,4 @@
-//! Which interval a command is about: two times, or the last one that has ended. The moment of asking is handed in;
+//! The interval of a command: two times, or the last one that has ended. The moment of asking is handed in;
 //! nothing here reads a clock.
 
 use std::str::FromStr;
@@ -43,7 +43,7 @@ pub struct Span {
     allow_unfinished: bool,
 }
 
-/// Why there is no interval to work on.
+/// The reason why there is no interval to work on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SpanError {
     #[error(transparent)]

@@ -1,4 +1,4 @@
-//! What the source holds, for `plan`, `validate` and runs that found no rows.
+//! The contents of the source: its columns, rows and times, for `plan`, `validate` and runs without rows.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ async fn on_thread(
     Ok(survey?)
 }
 
-/// What a run that found no rows says of the times that there are.
+/// Returns what a run without rows says about the times that the source does hold.
 pub async fn glance(settings: &SourceSettings, limits: &Limits) -> Option<String> {
     let SourceSettings::Files(_) = settings else {
         return None;
@@ -61,7 +61,7 @@ pub async fn glance(settings: &SourceSettings, limits: &Limits) -> Option<String
     }
 }
 
-/// From when until when the rows are.
+/// Returns the times of the first and the last row in words.
 fn times(survey: &Survey) -> Option<String> {
     let rows = words::counted(survey.rows, "row");
     let which = match survey.is_complete {
@@ -81,7 +81,7 @@ fn times(survey: &Survey) -> Option<String> {
     }
 }
 
-/// The columns and the times.
+/// Returns the columns and the times as tables.
 pub fn in_words(survey: &Survey) -> String {
     let columns: Vec<_> = survey
         .columns

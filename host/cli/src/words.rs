@@ -10,12 +10,12 @@ const GAP: usize = 2;
 /// A common beginning of keys is written once when that saves this many columns; shorter ones are clearer in place.
 const SHORTEST_STEM_CHARS: usize = 8;
 
-/// Bytes for a person.
+/// Returns a number of bytes with its unit.
 pub fn bytes(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
 }
 
-/// A count with separators.
+/// Returns a count with separators.
 pub fn count(count: u64) -> String {
     indicatif::HumanCount(count).to_string()
 }

@@ -126,7 +126,13 @@ fn failures_are_one_message_with_the_right_exit_code() {
             "error: cannot read the configuration none.toml: No such file or directory (os error 2)\nhint: name an existing file with --config\n",
         ),
         (
-            &["validate", "--config", "half.toml"],
+            &[
+                "validate",
+                "--config",
+                "half.toml",
+                "--component",
+                "none.wasm",
+            ],
             2,
             "error: the configuration has 2 problems
   half.toml:5:9: destinations.archive.sorce: the environment variable NOT_SET_ANYWHERE is not set
@@ -220,8 +226,12 @@ fn failures_are_one_message_with_the_right_exit_code() {
 #[test]
 fn usage_errors_exit_with_2_and_name_the_argument() {
     let folder = tempfile::tempdir().expect("a folder");
-    let cases: [(&[&str], &str); 4] = [
+    let cases: [(&[&str], &str); 5] = [
         (&["run"], "--start <TIME>"),
+        (
+            &["run"],
+            "tip: give --start and --end, or --last such as `--last hour`",
+        ),
         (&["runn"], "unrecognized subcommand 'runn'"),
         (
             &["schema", "event"],
@@ -261,7 +271,14 @@ fn validate_says_as_json_where_each_problem_is() {
     fs::write(folder.path().join("half.toml"), HALF).expect("a file");
     let output = run(
         folder.path(),
-        &["validate", "--config", "half.toml", "--json"],
+        &[
+            "validate",
+            "--config",
+            "half.toml",
+            "--component",
+            "none.wasm",
+            "--json",
+        ],
     );
     assert_eq!(output.status.code(), Some(2));
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
@@ -365,7 +382,8 @@ fn a_plugin_is_compiled_into_the_users_cache_with_a_line_for_who_waits() {
         assert!(lines[0].contains(problem), "{stderr}");
         assert!(lines[1].ends_with(" s each time"), "{stderr}");
         assert!(lines[2].starts_with(refused), "{stderr}");
-        assert_eq!((code, lines.len()), (Some(2), 3), "{stderr}");
+        assert!(lines[3].starts_with("hint: "), "{stderr}");
+        assert_eq!((code, lines.len()), (Some(2), 4), "{stderr}");
     }
 }
 

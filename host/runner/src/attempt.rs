@@ -5,15 +5,15 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use crate::check::{Check, Occasion};
-use crate::config::CheckMode;
+use crate::destination::CheckMode;
 use crate::events::{RunEventKind, RunEvents, RunProgress, RunStage};
+use crate::exporter::{self, Access, Exporter};
 use crate::failure::Failure;
 use crate::proof::{self, Carried};
 use crate::recovery::{Cleaned, Cleaner};
 use crate::report::{Done, RunReport};
 use crate::runner::Runner;
 use crate::state::{Header, Lease};
-use crate::target::{self, Access, Target};
 use crate::tokens::{RunTokens, ended};
 use batch_export_sandbox::Session;
 use batch_export_sandbox::contract::{Plan, Report, Run};
@@ -24,27 +24,27 @@ use batch_export_system::Token;
 /// goes quickly; what is not cleaned up stays noted.
 pub(crate) async fn run(
     runner: &Runner,
-    target: &Target,
+    exporter: &Exporter,
     interval: Interval,
     tokens: &RunTokens,
 ) -> Result<RunReport, Failure> {
-    let header = target.header(interval);
-    let run = header.run(target::attempt_id()?);
+    let header = exporter.header(interval);
+    let run = header.run(exporter::attempt_id()?);
     let events = runner.events().of(&run);
     events.stage(RunStage::Waiting);
-    let _admitted = runner.runtime().admit(target, &tokens.work).await?;
+    let _admitted = runner.runtime().admit(exporter, &tokens.work).await?;
     let begun = Instant::now();
-    let limit = target.limits.run_time;
+    let limit = exporter.limits.run_time;
     let work = tokens.work.child().with_deadline(begun + limit);
 
     events.stage(RunStage::Planning);
-    let plan = work.run(target.plan(&run)).await;
+    let plan = work.run(exporter.plan(&run)).await;
     let plan = plan.map_err(|reason| ended(reason, limit))??;
-    target.grants(&run, &plan)?;
-    let access = runner.runtime().access(target)?;
+    exporter.grants(&run, &plan)?;
+    let access = runner.runtime().access(exporter)?;
     let lease = runner.state().lease(&run.id)?;
     let cleaner = Cleaner {
-        target,
+        exporter,
         access: &access,
         events: runner.events(),
         tokens,
@@ -56,7 +56,7 @@ pub(crate) async fn run(
 
     let attempt = Attempt {
         runner,
-        target,
+        exporter,
         header: &header,
         run: &run,
         plan: &plan,
@@ -73,7 +73,7 @@ pub(crate) async fn run(
             let forgotten = forgotten.err().map(|failure| failure.in_one_text());
             done.warnings.extend(forgotten);
             let elapsed = begun.elapsed();
-            let report = done.into_report(target, run, elapsed, cleaned.recovery);
+            let report = done.into_report(exporter, run, elapsed, cleaned.recovery);
             events.warn(&report.warnings);
             events.stage(RunStage::Succeeded);
             Ok(report)
@@ -90,7 +90,7 @@ pub(crate) async fn run(
 /// One attempt and all that it works with.
 struct Attempt<'a> {
     runner: &'a Runner,
-    target: &'a Target,
+    exporter: &'a Exporter,
     header: &'a Header,
     run: &'a Run,
     plan: &'a Plan,
@@ -104,20 +104,24 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     async fn export(&self, interval: Interval) -> Result<Done, Failure> {
         let state = self.runner.state();
-        let automatic = self.target.check == CheckMode::Automatic;
-        let (name, fingerprint) = (&self.target.name, self.target.fingerprint());
-        let unchecked = automatic && !state.remembers_check(name, &fingerprint)?;
+        let automatic = self.exporter.check == CheckMode::Automatic;
+        let name = &self.exporter.name;
+        let unchecked = automatic
+            && match state.last_check(name)? {
+                Some(seal) => !self.exporter.is_sealed_by(&seal)?,
+                None => true,
+            };
         let mut warnings = Vec::new();
         if unchecked {
             self.events.stage(RunStage::Checking);
             warnings = self.check().automatic(Occasion::FirstUse).await?;
-            state.remember_check(name, &fingerprint)?;
+            state.remember_check(name, &self.exporter.seal()?)?;
         }
         self.events.stage(RunStage::Exporting);
-        let origin = self.target.origin(self.header, &self.run.attempt);
+        let origin = self.exporter.origin(self.header, &self.run.attempt);
         let journal = self.lease.begin(&origin)?;
         let session =
-            self.target
+            self.exporter
                 .session(self.run, self.plan, self.access, journal, self.events)?;
         let mut feed = None;
         let outcome = self.work.run(self.through(&session, &mut feed, interval));
@@ -127,9 +131,9 @@ impl Attempt<'_> {
         // However it ended, nothing is read, noted or sent any more when cleaning up begins.
         session.close().await;
         drop(feed);
-        let limit = self.target.limits.run_time;
+        let limit = self.exporter.limits.run_time;
         let (progress, source, report) = outcome.map_err(|reason| ended(reason, limit))??;
-        let policy = self.target.policy(self.run)?;
+        let policy = self.exporter.policy(self.run)?;
         let bytes_exported = proof::of_report(
             &report,
             self.plan,
@@ -162,10 +166,10 @@ impl Attempt<'_> {
     ) -> Result<(RunProgress, Summary, Report), Failure> {
         let selection = Selection {
             interval,
-            events: self.target.events()?,
+            events: self.exporter.events()?,
         };
-        let memory_bytes = self.target.limits.source_memory_bytes;
-        let source = self.target.source.clone();
+        let memory_bytes = self.exporter.limits.source_memory_bytes;
+        let source = self.exporter.source.clone();
         let feed = feed.insert(Feed::start(source, selection, memory_bytes).await?);
         session.configure(feed.schema().to_vec()).await?;
         let progress = self.supply(session, feed).await?;

@@ -4,11 +4,11 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use super::exporter::{self, Exporter};
 use super::failure::{Failure, FailureClass, FailureCode};
 use super::recovery::{Cleaned, Cleaner};
 use super::runner::Runner;
 use super::state::{Header, Lease};
-use super::target::{self, Target};
 use super::tokens::{RunTokens, ended};
 use batch_export_sandbox::contract::{CheckDepth, CheckStep, Plan, StepOutcome};
 use batch_export_source::Interval;
@@ -47,19 +47,19 @@ impl Occasion {
 /// Tries the destination with the settings of a run, as far as it goes.
 pub(crate) async fn check(
     runner: &Runner,
-    target: &Target,
+    exporter: &Exporter,
     interval: Interval,
     tokens: &RunTokens,
 ) -> Result<Vec<CheckStep>, Failure> {
-    let header = target.header(interval);
-    let run = header.run(target::attempt_id()?);
-    let plan = tokens.work.run(target.plan(&run)).await;
+    let header = exporter.header(interval);
+    let run = header.run(exporter::attempt_id()?);
+    let plan = tokens.work.run(exporter.plan(&run)).await;
     let plan = plan.map_err(|_| Failure::cancelled())??;
-    target.grants(&run, &plan)?;
-    let access = runner.runtime().access(target)?;
+    exporter.grants(&run, &plan)?;
+    let access = runner.runtime().access(exporter)?;
     let lease = runner.state().lease(&run.id)?;
     let cleaner = Cleaner {
-        target,
+        exporter,
         access: &access,
         events: runner.events(),
         tokens,
@@ -77,7 +77,8 @@ pub(crate) async fn check(
     let mut kept_in_mind = lease.finish();
     if works {
         let state = runner.state();
-        let remembered = state.remember_check(&target.name, &target.fingerprint());
+        let seal = exporter.seal();
+        let remembered = seal.and_then(|seal| state.remember_check(&exporter.name, &seal));
         kept_in_mind = kept_in_mind.and(remembered);
     }
     // The destination is not to blame for a state folder that cannot be written.
@@ -123,12 +124,12 @@ impl Check<'_> {
         depth: CheckDepth,
         limit: Option<Duration>,
     ) -> Result<Vec<CheckStep>, Failure> {
-        let target = self.cleaner.target;
-        let run = self.header.run(target::attempt_id()?);
-        let origin = target.origin(self.header, &run.attempt);
+        let exporter = self.cleaner.exporter;
+        let run = self.header.run(exporter::attempt_id()?);
+        let origin = exporter.origin(self.header, &run.attempt);
         let journal = self.lease.begin(&origin)?;
         let events = self.cleaner.events.of(&run);
-        let session = target.session(&run, self.plan, self.cleaner.access, journal, &events)?;
+        let session = exporter.session(&run, self.plan, self.cleaner.access, journal, &events)?;
         let token = match limit {
             Some(limit) => self.work.child().with_deadline(Instant::now() + limit),
             None => self.work.child(),
@@ -138,7 +139,7 @@ impl Check<'_> {
             Err(Interrupted::DeadlinePassed) if self.work.check().is_ok() => {
                 Ok(vec![out_of_time()])
             }
-            Err(reason) => Err(ended(reason, target.limits.run_time)),
+            Err(reason) => Err(ended(reason, exporter.limits.run_time)),
         };
         session.close().await;
         let left_open = self.clean_up().await;

@@ -21,10 +21,20 @@ const MAX_COMPONENT_BYTES: u64 = COMPONENT_BYTES as u64;
 pub enum ComponentError {
     /// The file cannot be read.
     #[error("cannot read the component {}: {source}", path.display())]
-    Unreadable { path: PathBuf, source: io::Error },
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
     /// The file is larger than any component.
     #[error("the component {} is larger than {limit_bytes} bytes", path.display())]
-    TooLarge { path: PathBuf, limit_bytes: u64 },
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        limit_bytes: u64,
+    },
     /// No file was named, and this program was built without a component.
     #[error("no component is built into this program")]
     NoneBundled,
@@ -53,10 +63,12 @@ impl Explain for ComponentError {
     }
 }
 
-/// A component's bytes, and what to call it in messages.
+/// The bytes of a component, and its name in messages.
 #[derive(Debug)]
 pub struct Component {
+    /// What messages call it.
     pub name: String,
+    /// Its bytes.
     pub bytes: Cow<'static, [u8]>,
 }
 

@@ -3,6 +3,8 @@
 
 mod causes;
 mod code;
+#[cfg(test)]
+mod tests;
 
 use std::error::Error;
 use std::fmt;
@@ -11,7 +13,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use crate::config::Problem;
+use crate::problem::Problem;
 use batch_export_system::explain::Explain;
 
 pub(crate) use causes::state_at;
@@ -49,9 +51,9 @@ struct Parts {
     hint: Option<String>,
     #[serde(rename = "retry_after_ms", serialize_with = "milliseconds")]
     retry_after: Option<Duration>,
-    /// The field of the destination that is concerned.
+    /// JSON pointer of the field of the destination that it is about.
     #[serde(skip)]
-    field: Option<&'static str>,
+    pointer: Option<String>,
     #[serde(skip)]
     file: Option<PathBuf>,
     problems: Vec<Problem>,
@@ -74,7 +76,7 @@ impl Failure {
             message: message.into(),
             hint: None,
             retry_after: None,
-            field: None,
+            pointer: None,
             file: None,
             problems: Vec::new(),
             left_open: Vec::new(),
@@ -107,7 +109,7 @@ impl Failure {
         class: FailureClass,
         mut problems: Vec<Problem>,
     ) -> Self {
-        problems.sort_by(|a, b| (a.at, &a.field).cmp(&(b.at, &b.field)));
+        problems.sort_by(|a, b| (a.at, &a.pointer).cmp(&(b.at, &b.pointer)));
         // Two destinations may find the same fault of the component, and two rules the same field.
         problems.dedup();
         let message = match problems.len() {
@@ -143,8 +145,22 @@ impl Failure {
 
     /// Adds the field of the destination that it is about.
     #[must_use]
-    pub(crate) fn at(mut self, field: &'static str) -> Self {
-        self.0.field = Some(field);
+    pub(crate) fn at(mut self, pointer: impl Into<String>) -> Self {
+        self.0.pointer = Some(pointer.into());
+        self
+    }
+
+    /// Puts the problems into a file, each in its place.
+    #[must_use]
+    pub(crate) fn in_file(mut self, file: &Path, placed: impl Fn(Problem) -> Problem) -> Self {
+        if self.0.file.is_none() && !self.0.problems.is_empty() {
+            let problems = std::mem::take(&mut self.0.problems);
+            self.0.problems = problems.into_iter().map(placed).collect();
+            self.0
+                .problems
+                .sort_by(|a, b| (a.at, &a.pointer).cmp(&(b.at, &b.pointer)));
+            self.0.file = Some(file.to_path_buf());
+        }
         self
     }
 
@@ -180,12 +196,23 @@ impl Failure {
         self.0.retry_after
     }
 
-    /// Returns the field of the destination that it is about; `None` when it is not about one of them.
-    pub fn field(&self) -> Option<&str> {
-        self.0.field
+    /// Returns the JSON pointer of the field of the destination that it is about, if it is about one.
+    pub fn pointer(&self) -> Option<&str> {
+        self.0.pointer.as_deref()
     }
 
-    /// Returns the file that the problems are in.
+    /// Returns what it says is wrong, as problems with a destination; never nothing.
+    pub fn as_problems(&self) -> Vec<Problem> {
+        if !self.0.problems.is_empty() {
+            return self.0.problems.clone();
+        }
+        let mut problem = Problem::new(self.pointer().unwrap_or_default(), self.message());
+        problem.message = self.0.message.clone();
+        problem.hint = self.0.hint.clone();
+        vec![problem]
+    }
+
+    /// Returns the file that the problems are in, if they are in one.
     pub fn file(&self) -> Option<&Path> {
         self.0.file.as_deref()
     }

@@ -9,7 +9,7 @@
 //! use std::path::Path;
 //!
 //! use batch_export_runner::config::Config;
-//! use batch_export_runner::target::Target;
+//! use batch_export_runner::exporter::Exporter;
 //! use batch_export_runner::{RunTokens, Runner, Runtime, StateMemory, component};
 //! use batch_export_source::Interval;
 //!
@@ -33,8 +33,8 @@
 //! let config = Config::parse(Path::new("exports.toml"), &text, &|_| None)?;
 //!
 //! let runtime = Runtime::default();
-//! let plugin = runtime.load(&component::open(None)?, &|line| eprintln!("{line}")).await?;
-//! let archive = Target::new(&config, config.destination(None)?, &plugin)?;
+//! let plugin = runtime.load(&component::open(None)?, &|note| eprintln!("{note:?}")).await?;
+//! let archive = Exporter::new(config.destination(None)?, &plugin)?.among(&config);
 //!
 //! let runner = Runner::new(runtime, StateMemory::default());
 //! let hour = Interval::parse("2023-07-28T00:00Z", "2023-07-28T01:00Z")?;
@@ -52,23 +52,29 @@ pub mod check;
 pub mod component;
 pub mod config;
 pub mod credentials;
+mod destination;
 mod events;
+pub mod exporter;
 mod failure;
 pub mod loading;
+mod pointer;
+mod problem;
 mod proof;
 mod recovery;
 mod report;
 mod runner;
 mod runtime;
 mod state;
-pub mod target;
 mod tokens;
 mod verify;
 
+pub use credentials::{AssumeRole, Chain, ChainOptions, CredentialSettings};
+pub use destination::{CheckMode, Configuration, Destination, DestinationParts, SecretText};
 pub use events::{
     EVENTS_WAITING, EventReceiver, Events, RunEvent, RunEventKind, RunProgress, RunStage,
 };
 pub use failure::{Failure, FailureClass, FailureCode};
+pub use problem::{Place, Problem};
 pub use recovery::StartupRecovery;
 pub use report::RunReport;
 pub use runner::Runner;

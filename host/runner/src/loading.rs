@@ -21,10 +21,21 @@ use batch_export_system::child;
 /// A plugin that is loaded, with what it says of itself.
 #[derive(Debug, Clone)]
 pub struct Loaded {
+    /// The plugin.
     pub plugin: Plugin,
+    /// What it says of itself.
     pub description: Description,
     /// The configuration's JSON Schema.
     pub schema: Value,
+}
+
+/// Something to say while a plugin is loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoadingNote {
+    /// What somebody who waits wants to know.
+    Progress(String),
+    /// What the operator should know.
+    Warning(String),
 }
 
 /// Where this process finds compiled code.
@@ -109,7 +120,7 @@ impl Loader {
     pub(crate) async fn load(
         &self,
         component: &Component,
-        tell: &(dyn Fn(&str) + Sync),
+        tell: &(dyn Fn(LoadingNote) + Sync),
     ) -> Result<Loaded, Failure> {
         examine(&component.bytes).map_err(|error| Failure::load(&component.name, error))?;
         let ready = self.ready.get_or_try_init(|| async { self.prepare() });
@@ -121,7 +132,7 @@ impl Ready {
     async fn load(
         &self,
         component: &Component,
-        tell: &(dyn Fn(&str) + Sync),
+        tell: &(dyn Fn(LoadingNote) + Sync),
     ) -> Result<Loaded, Failure> {
         let failed = |error| Failure::load(&component.name, error);
         let Ready {
@@ -135,9 +146,13 @@ impl Ready {
         let is_known = place.folder().is_some_and(|folder| folder.knows(&key));
         if !is_known {
             if let Some(problem) = problem {
-                tell(&format!("warning: {problem}"));
+                tell(LoadingNote::Warning(problem.clone()));
             }
-            tell(&waiting(&component.name, bytes.len(), place));
+            tell(LoadingNote::Progress(waiting(
+                &component.name,
+                bytes.len(),
+                place,
+            )));
             if let Some(folder) = place.folder()
                 && child::is_available()
             {
@@ -157,7 +172,9 @@ impl Ready {
         {
             folder.remember(&key);
         }
-        let description = plugin.describe().await?;
+        let described = plugin.describe().await.map_err(Failure::from);
+        let within = format!("cannot load {}", component.name);
+        let description = described.map_err(|failure| failure.within(&within))?;
         let schema = serde_json::from_str(&description.configuration_schema)
             .map_err(|error| Failure::description(&component.name, error))?;
         Ok(Loaded {

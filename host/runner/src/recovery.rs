@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::events::Events;
+use crate::exporter::{Access, Exporter};
 use crate::failure::Failure;
 use crate::state::{FoundNotes, Lease, Leftover};
-use crate::target::{Access, Target};
 use crate::tokens::RunTokens;
 use batch_export_sandbox::MemoryJournal;
 use batch_export_sandbox::contract::Recovery;
@@ -31,7 +31,7 @@ const NOTES_SHOWN: usize = 5;
 
 /// Cleans up after attempts at runs of one destination, with what a run of it has anyway.
 pub(crate) struct Cleaner<'a> {
-    pub target: &'a Target,
+    pub exporter: &'a Exporter,
     pub access: &'a Access,
     pub events: &'a Events,
     pub tokens: &'a RunTokens,
@@ -91,7 +91,7 @@ impl Cleaner<'_> {
                 false => lease.forget(attempt),
             };
         }
-        let under = self.target.differing(&leftover.origin.configuration);
+        let under = self.exporter.differing(&leftover.origin.configuration);
         let under = match under.as_str() {
             "" => String::new(),
             differing => format!(" (with its earlier configuration: {differing})"),
@@ -130,9 +130,9 @@ impl Cleaner<'_> {
         let origin = &leftover.origin;
         let run = origin.header.run(origin.attempt.clone());
         let failed = |failure: Failure| Uncleaned::Failed(failure.in_one_text());
-        let then = self.target.configured(origin.configuration.clone());
+        let then = self.exporter.configured(origin.configuration.clone());
         let access = self
-            .target
+            .exporter
             .access_earlier(&then, self.access)
             .map_err(failed)?;
         let deadline = Instant::now() + RECOVERY_TIME;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::events::RunProgress;
-use crate::target::Target;
+use crate::exporter::Exporter;
 use batch_export_sandbox::contract::{Recovery, Report, Run};
 use batch_export_source::{Ends, Tally};
 
@@ -70,7 +70,7 @@ pub(crate) struct Done {
 impl Done {
     pub fn into_report(
         self,
-        target: &Target,
+        exporter: &Exporter,
         run: Run,
         elapsed: Duration,
         recovery: Recovery,
@@ -79,7 +79,7 @@ impl Done {
         warnings.extend(self.report.warnings.iter().cloned());
         warnings.extend(further_warnings(&self.report, &self.source, &recovery));
         RunReport {
-            destination: target.name.clone(),
+            destination: exporter.name.clone(),
             run,
             rows_supplied: self.progress.rows_supplied,
             batches: self.progress.batches,

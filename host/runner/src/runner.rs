@@ -5,12 +5,12 @@ use std::sync::{Arc, OnceLock};
 use crate::attempt;
 use crate::check;
 use crate::events::Events;
+use crate::exporter::Exporter;
 use crate::failure::Failure;
 use crate::recovery::{self, Cleaner, StartupRecovery};
 use crate::report::RunReport;
 use crate::runtime::Runtime;
 use crate::state::State;
-use crate::target::Target;
 use crate::tokens::RunTokens;
 use batch_export_sandbox::contract::CheckStep;
 use batch_export_source::Interval;
@@ -44,28 +44,28 @@ impl Runner {
     /// goes quickly; what is not cleaned up stays noted.
     pub async fn run(
         &self,
-        target: &Target,
+        exporter: &Exporter,
         interval: Interval,
         tokens: &RunTokens,
     ) -> Result<RunReport, Failure> {
-        attempt::run(self, target, interval, tokens).await
+        attempt::run(self, exporter, interval, tokens).await
     }
 
     /// Checks the destination with the settings of a run, as far as it goes.
     pub async fn check(
         &self,
-        target: &Target,
+        exporter: &Exporter,
         interval: Interval,
         tokens: &RunTokens,
     ) -> Result<Vec<CheckStep>, Failure> {
-        check::check(self, target, interval, tokens).await
+        check::check(self, exporter, interval, tokens).await
     }
 
     /// Cleans up what processes that are gone left open at a destination: the job of a host that starts, to be done once
     /// for each destination. Runs that are in progress are left alone, and so is the run `except`.
     pub async fn recover(
         &self,
-        target: &Target,
+        exporter: &Exporter,
         except: Option<&str>,
         tokens: &RunTokens,
     ) -> Result<StartupRecovery, Failure> {
@@ -74,9 +74,9 @@ impl Runner {
         if left.is_empty() {
             return Ok(StartupRecovery::default());
         }
-        let access = self.runtime.access(target)?;
+        let access = self.runtime.access(exporter)?;
         let cleaner = Cleaner {
-            target,
+            exporter,
             access: &access,
             events: &self.events,
             tokens,

@@ -9,10 +9,10 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::component::Component;
-use crate::config::Destination;
+use crate::destination::Destination;
+use crate::exporter::{Access, Exporter, hexadecimal};
 use crate::failure::{Failure, FailureClass, FailureCode};
-use crate::loading::{Loaded, Loader};
-use crate::target::{Access, Target, hexadecimal};
+use crate::loading::{Loaded, Loader, LoadingNote};
 use batch_export_sandbox::MEMORY_BYTES;
 use batch_export_system::{AdmissionError, Interrupted, Share, Token};
 
@@ -81,7 +81,7 @@ impl Runtime {
     pub async fn load(
         &self,
         component: &Component,
-        tell: &(dyn Fn(&str) + Sync),
+        tell: &(dyn Fn(LoadingNote) + Sync),
     ) -> Result<Loaded, Failure> {
         let digest = hexadecimal(&Sha256::digest(&component.bytes));
         // Held while it compiles: two compilers at once would take twice the memory for nothing.
@@ -96,8 +96,8 @@ impl Runtime {
 
     /// Returns the network and the credentials of a destination: the same for all its runs, as long as its settings are
     /// the same.
-    pub(crate) fn access(&self, target: &Target) -> Result<Access, Failure> {
-        let destination = target.destination();
+    pub(crate) fn access(&self, exporter: &Exporter) -> Result<Access, Failure> {
+        let destination = exporter.destination();
         let mut accesses = self
             .0
             .accesses
@@ -110,19 +110,23 @@ impl Runtime {
         if let Some((_, access)) = known {
             return Ok(access.clone());
         }
-        let access = target.access()?;
+        let access = exporter.access()?;
         accesses.push((Arc::downgrade(destination), access.clone()));
         Ok(access)
     }
 
     /// Waits, in order, until fewer runs are in progress than may be, and then until the memory that a run of this
     /// destination may need is free.
-    pub(crate) async fn admit(&self, target: &Target, token: &Token) -> Result<Admission, Failure> {
+    pub(crate) async fn admit(
+        &self,
+        exporter: &Exporter,
+        token: &Token,
+    ) -> Result<Admission, Failure> {
         let admission = self.admit_one(token).await?;
         // Only looked for: the run counts what it takes by itself.
-        let mut share = Share::none(target.plugin.sandbox().budget());
+        let mut share = Share::none(exporter.plugin.sandbox().budget());
         share
-            .admit(target.limits.guest_memory_bytes, token)
+            .admit(exporter.limits.guest_memory_bytes, token)
             .await
             .map_err(|error| match error {
                 AdmissionError::Interrupted(_) => Failure::cancelled(),

@@ -36,11 +36,11 @@ pub trait State: fmt::Debug + Send + Sync {
     /// Lists the runs that are in progress or were left behind, without holding any.
     fn leftovers(&self) -> Result<Leftovers, Failure>;
 
-    /// Returns whether the destination was checked with these very settings, and worked.
-    fn remembers_check(&self, destination: &str, fingerprint: &str) -> Result<bool, Failure>;
+    /// Returns the seal of the settings with which the destination was last checked and worked.
+    fn last_check(&self, destination: &str) -> Result<Option<String>, Failure>;
 
-    /// Keeps in mind that it worked.
-    fn remember_check(&self, destination: &str, fingerprint: &str) -> Result<(), Failure>;
+    /// Keeps the seal of settings that work. It must not be readable by other users.
+    fn remember_check(&self, destination: &str, seal: &str) -> Result<(), Failure>;
 }
 
 /// A run that this host holds. Dropping it lets go of the run and keeps its notes.

@@ -39,11 +39,24 @@ impl PrivateError {
                 format!("remove it, or let {setting} name another folder")
             }
             PrivateError::TooMany(_) => format!("empty it, or let {setting} name another folder"),
+            PrivateError::Io(error) if is_full(error) => {
+                format!(
+                    "free some space on the disk of {path}, or let {setting} name a folder on another one"
+                )
+            }
             PrivateError::Io(_) => format!(
                 "let {setting} name a folder that this program can write to, such as a mounted volume"
             ),
         }
     }
+}
+
+/// Returns whether a disk, or what a user may have of it, is full.
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 /// Makes a folder for its owner only, its parents too, or checks the one that is there. The path itself may be a link:
@@ -347,6 +360,18 @@ mod tests {
             subfolder(&runs),
             Err(PrivateError::Writable { .. })
         ));
+    }
+
+    #[test]
+    fn a_full_disk_is_not_the_settings_fault() {
+        let remedy = |kind: io::ErrorKind| {
+            let error = PrivateError::Io(kind.into());
+            error.remedy(Path::new("state"), "`state_dir`")
+        };
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            assert!(remedy(kind).starts_with("free some space on the disk of state"));
+        }
+        assert!(remedy(io::ErrorKind::PermissionDenied).starts_with("let `state_dir` name"));
     }
 
     #[test]

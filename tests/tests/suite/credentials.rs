@@ -444,7 +444,11 @@ async fn a_role_with_nothing_to_assume_it_with_is_not_worth_retrying() {
     let program = program(&scene, &[own]);
     let printed = program.export(&[]);
     assert_eq!(printed.code, Some(1), "{printed:?}");
-    for words in ["no credentials for the role", "role/exporter", "none found"] {
+    for words in [
+        "no credentials: for the role",
+        "role/exporter",
+        "this machine has none",
+    ] {
         assert!(printed.stderr.contains(words), "{words}: {printed:?}");
     }
     assert_eq!(stand_in.requests(), Vec::<String>::new());

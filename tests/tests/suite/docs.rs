@@ -221,7 +221,11 @@ fn every_key_that_the_host_reads_is_in_the_configuration_page() {
     let printed = validate(&Program::new(UNKNOWN_KEYS), &["--json"]);
     assert_eq!(printed.code, Some(2), "{printed:?}");
     let answer: Value = serde_json::from_str(&printed.stdout).expect("JSON");
-    let problems = answer["problems"].as_array().expect("problems");
+    // What the plugin finds wrong with its own fields is said as well.
+    let problems = answer["problems"].as_array().expect("problems").iter();
+    let problems: Vec<&Value> = problems
+        .filter(|problem| problem["message"] == "unknown key")
+        .collect();
     assert_eq!(
         problems.len(),
         UNKNOWN_KEYS.matches("zzzzzzzz").count(),

@@ -28,6 +28,7 @@ mod loading;
 mod models;
 mod network;
 mod objects;
+mod parts;
 mod proxies;
 mod renewal;
 mod rerun;

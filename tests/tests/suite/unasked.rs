@@ -81,6 +81,29 @@ async fn a_destination_is_tried_before_its_first_run_and_when_its_settings_chang
     );
 }
 
+/// Where a key comes from a variable or another secret is written, the settings look the same and are not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destination_is_checked_again_when_only_its_secret_changes() {
+    let scene = Scene::new().await;
+    let other = "another-secret";
+    let program = Program::new(&automatic(&scene));
+    for (secret, is_checked) in [
+        (SECRET_KEY, true),
+        (SECRET_KEY, false),
+        (other, true),
+        (other, false),
+    ] {
+        scene
+            .store
+            .set_identities(vec![Identity::new(ACCESS_KEY, secret)]);
+        program.configure(&automatic(&scene).replace(SECRET_KEY, secret));
+        let printed = with_rows(&program);
+        assert_eq!(printed.code, Some(0), "{printed:?}");
+        let operations = asked(&scene);
+        assert_eq!(operations.starts_with(&FULL), is_checked, "{operations:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interval_without_rows_is_no_hiding_place() {
     let scene = Scene::new().await;

@@ -21,7 +21,7 @@ use batch_export_source::{Interval, Moment};
 #[command(
     after_help = "Example:\n  batch-export check --config exports.toml --destination archive"
 )]
-pub struct Check {
+pub struct CheckArgs {
     #[command(flatten)]
     chosen: Chosen,
     /// Print the steps as JSON.
@@ -40,7 +40,7 @@ struct Steps {
     skipped: usize,
 }
 
-impl Check {
+impl CheckArgs {
     pub async fn execute(self, clock: Clock) -> ExitCode {
         let mut about = About::default();
         let outcome = self.check(clock(), &mut about).await;
@@ -49,11 +49,12 @@ impl Check {
 
     async fn check(&self, now: Moment, about: &mut About) -> Result<Answer<Steps>, Failure> {
         let runtime = Runtime::default();
-        let (config, target) = self.chosen.target(&runtime, about, told(false)).await?;
+        let (config, exporter) = self.chosen.exporter(&runtime, about, told(false)).await?;
         let state = StateFolder::new(&config.state_dir);
         let tokens = cancelled_by_signals(output::note);
         let runner = Runner::new(runtime, state);
-        let steps = runner.check(&target, hour_of(now)?, &tokens).await?;
+        let steps = runner.check(&exporter, hour_of(now)?, &tokens).await;
+        let steps = steps.map_err(|failure| config.located(&exporter.name, failure))?;
         let failure = match check::failing(&steps).count() {
             0 => None,
             failed => Some(error::check(failed, steps.len(), check::class(&steps))),

@@ -14,12 +14,12 @@ use crate::output::{self, Answer, Form};
 #[command(
     after_help = "Example:\n  batch-export completions bash > ~/.local/share/bash-completion/completions/batch-export"
 )]
-pub struct Completions {
+pub struct CompletionsArgs {
     /// The shell.
     shell: Shell,
 }
 
-impl Completions {
+impl CompletionsArgs {
     pub fn execute(self, clock: Clock) -> ExitCode {
         let mut script = Vec::new();
         clap_complete::generate(

@@ -26,7 +26,7 @@ const MANIFEST_CHARS: usize = 400;
     name = "demo",
     after_help = "Example:\n  batch-export demo\n  batch-export demo --folder demo --keep"
 )]
-pub struct DemoCommand {
+pub struct DemoArgs {
     /// A new folder for the configuration and the store; the configuration stays in it. Omitted: a temporary one,
     /// deleted at the end.
     #[arg(long, value_name = "FOLDER")]
@@ -48,7 +48,7 @@ pub struct DemoCommand {
     component: Option<PathBuf>,
 }
 
-impl DemoCommand {
+impl DemoArgs {
     pub async fn execute(self, clock: Clock) -> ExitCode {
         let form = Form::new(self.json, false);
         let outcome = self.demo().await;

@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Clock;
+use super::{Clock, told};
 use crate::about::About;
 use crate::output::{self, Answer, Form};
 use crate::words;
@@ -20,7 +20,7 @@ use batch_export_system::terminal::one_line;
 /// Show what a plugin is: version, imports, formats, configuration fields, digest.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  batch-export inspect dist/s3_destination.wasm --json")]
-pub struct Inspect {
+pub struct InspectArgs {
     /// The plugin (WebAssembly component); default: the built-in one.
     component: Option<PathBuf>,
     /// Print everything as JSON, the configuration's JSON Schema included.
@@ -52,7 +52,7 @@ struct Described {
     payload_limit_bytes: u64,
 }
 
-impl Inspect {
+impl InspectArgs {
     pub async fn execute(self, clock: Clock) -> ExitCode {
         let outcome = self.inspect().await;
         output::show(
@@ -65,7 +65,7 @@ impl Inspect {
 
     async fn inspect(&self) -> Result<Answer<Inspected>, Failure> {
         let component = component::open(self.component.as_deref())?;
-        let loaded = Runtime::default().load(&component, &output::note).await?;
+        let loaded = Runtime::default().load(&component, &told(false)).await?;
         let inspected = Inspected {
             component: component.name.clone(),
             bytes: component.bytes.len(),
@@ -167,7 +167,9 @@ fn kind(property: &Value) -> String {
     match &property["type"] {
         Value::String(kind) => kind.clone(),
         Value::Array(kinds) => {
-            let kinds: Vec<_> = kinds.iter().filter_map(Value::as_str).collect();
+            // A field that may be omitted may be null as well: that it is not required says so.
+            let kinds = kinds.iter().filter_map(Value::as_str);
+            let kinds: Vec<_> = kinds.filter(|kind| *kind != "null").collect();
             kinds.join(" | ")
         }
         _ => "any".to_owned(),

@@ -17,14 +17,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand};
 
-use batch_export_runner::Failure;
 use batch_export_runner::Runtime;
 use batch_export_runner::component;
-use batch_export_runner::config::{Config, ConfigError, Destination};
-use batch_export_runner::loading::Loaded;
-use batch_export_runner::target::Target;
+use batch_export_runner::config::{Config, ConfigError};
+use batch_export_runner::exporter::Exporter;
+use batch_export_runner::loading::{Loaded, LoadingNote};
+use batch_export_runner::{Destination, Failure};
 use batch_export_source::Moment;
 
 use crate::about::About;
@@ -49,15 +50,15 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Demo(demo::DemoCommand),
-    Run(run::Run),
-    Verify(verify::Verify),
-    Plan(plan::PlanCommand),
-    Check(check::Check),
-    Validate(validate::Validate),
-    Inspect(inspect::Inspect),
-    Schema(schema::SchemaCommand),
-    Completions(completions::Completions),
+    Demo(demo::DemoArgs),
+    Run(run::RunArgs),
+    Verify(verify::VerifyArgs),
+    Plan(plan::PlanArgs),
+    Check(check::CheckArgs),
+    Validate(validate::ValidateArgs),
+    Inspect(inspect::InspectArgs),
+    Schema(schema::SchemaArgs),
+    Completions(completions::CompletionsArgs),
 }
 
 /// Time for threads of the runtime that are in the middle of something when the command is done.
@@ -73,6 +74,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     match Arguments::try_parse_from(&arguments) {
         Ok(parsed) => execute(parsed.command, system_clock),
         Err(error) => {
+            let error = with_tip(error);
             // `--help` and `--version` are answers, not errors.
             if error.use_stderr() && wants_json(&arguments) {
                 let usage = error::usage(in_one_line(&error));
@@ -142,6 +144,23 @@ fn on_runtime(command: impl Future<Output = ExitCode>, clock: Clock) -> ExitCode
     }
 }
 
+/// Adds the shorter way to name an interval where none is named.
+fn with_tip(mut error: clap::Error) -> clap::Error {
+    let lacks_interval = error.kind() == ErrorKind::MissingRequiredArgument
+        && matches!(
+            error.get(ContextKind::InvalidArg),
+            Some(ContextValue::Strings(names)) if names.iter().any(|name| name.starts_with("--start"))
+        );
+    if lacks_interval {
+        let tip = "give --start and --end, or --last such as `--last hour`";
+        error.insert(
+            ContextKind::Suggested,
+            ContextValue::StyledStrs(vec![tip.into()]),
+        );
+    }
+    error
+}
+
 /// What is wrong with the arguments, without the usage.
 fn in_one_line(error: &clap::Error) -> String {
     let text = error.to_string();
@@ -157,14 +176,21 @@ fn system_clock() -> Moment {
     Moment(i64::try_from(micros).unwrap_or(i64::MAX))
 }
 
-/// Where lines for people who wait go.
-type Tell = fn(&str);
+/// What is done with notes while a plugin is loaded.
+type Tell = fn(LoadingNote);
 
-/// Who waits for a command: nobody where it was asked to be quiet.
+/// Shows warnings always, and progress unless the command was asked to be quiet.
 fn told(quiet: bool) -> Tell {
     match quiet {
-        true => |_| {},
-        false => crate::output::note,
+        true => |note| {
+            if let LoadingNote::Warning(text) = note {
+                crate::output::warning(&text);
+            }
+        },
+        false => |note| match note {
+            LoadingNote::Warning(text) => crate::output::warning(&text),
+            LoadingNote::Progress(text) => crate::output::note(&text),
+        },
     }
 }
 
@@ -190,27 +216,29 @@ impl Chosen {
         self.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG))
     }
 
-    fn config(&self) -> Result<Config, Failure> {
+    fn read(&self) -> Result<Config, ConfigError> {
         let file = self.file();
         if self.config.is_none() && !file.exists() {
-            return Err(ConfigError::NoDefault(DEFAULT_CONFIG).into());
+            return Err(ConfigError::NoDefault(DEFAULT_CONFIG));
         }
-        Ok(Config::load(file)?)
+        Config::load(file)
     }
 
     /// Reads the configuration, chooses the destination and loads the plugin; `tell` is given lines for who waits.
-    async fn target(
+    async fn exporter(
         &self,
         runtime: &Runtime,
         about: &mut About,
         tell: Tell,
-    ) -> Result<(Config, Target), Failure> {
-        let config = self.config()?;
+    ) -> Result<(Config, Exporter), Failure> {
+        let config = self.read()?;
         let destination = Arc::clone(config.destination(self.destination.as_deref())?);
         about.learn(&destination);
         let loaded = self.load(runtime, &config, tell).await?;
-        let target = Target::new(&config, &destination, &loaded)?;
-        Ok((config, target))
+        let exporter = Exporter::new(&destination, &loaded)
+            .map_err(|failure| config.located(&destination.name, failure))?
+            .among(&config);
+        Ok((config, exporter))
     }
 
     /// Every destination that was chosen: the named one, or all.

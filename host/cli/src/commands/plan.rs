@@ -14,7 +14,7 @@ use crate::progress::Progress;
 use crate::span::Span;
 use crate::survey;
 use crate::words::{self, Object};
-use batch_export_runner::target;
+use batch_export_runner::exporter;
 use batch_export_runner::{Failure, Runtime};
 use batch_export_sandbox::contract::{Grant, Plan, SigningScope};
 use batch_export_source::Survey;
@@ -26,7 +26,7 @@ use batch_export_source::{Interval, Moment};
     name = "plan",
     after_help = "Example:\n  batch-export plan --config exports.toml --start 2023-07-28T00:00:00Z --end 2023-07-28T01:00:00Z"
 )]
-pub struct PlanCommand {
+pub struct PlanArgs {
     #[command(flatten)]
     chosen: Chosen,
     #[command(flatten)]
@@ -65,7 +65,7 @@ struct Required {
     type_name: String,
 }
 
-impl PlanCommand {
+impl PlanArgs {
     pub async fn execute(self, clock: Clock) -> ExitCode {
         let form = Form::new(self.json, false);
         let now = clock();
@@ -87,16 +87,22 @@ impl PlanCommand {
         about: &mut About,
     ) -> Result<Answer<Planned>, Failure> {
         let runtime = Runtime::default();
-        let (_, target) = self.chosen.target(&runtime, about, told(false)).await?;
-        let run = target.header(interval).run(target::attempt_id()?);
-        let plan = target.plan(&run).await?;
+        let (config, exporter) = self.chosen.exporter(&runtime, about, told(false)).await?;
+        let run = exporter.header(interval).run(exporter::attempt_id()?);
+        let located = |failure| config.located(&exporter.name, failure);
+        let plan = exporter.plan(&run).await.map_err(located)?;
         // A plan that the operator's policy refuses is not a plan: said now rather than at the run.
-        target.grants(&run, &plan)?;
+        exporter.grants(&run, &plan).map_err(located)?;
         let source = match self.source {
             true => {
                 let progress = Arc::new(Progress::new(self.json));
-                let found =
-                    survey::whole(&target.source, &target.limits, Some(interval), &progress).await;
+                let found = survey::whole(
+                    &exporter.source,
+                    &exporter.limits,
+                    Some(interval),
+                    &progress,
+                )
+                .await;
                 progress.end();
                 Some(found?)
             }

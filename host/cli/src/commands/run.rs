@@ -24,7 +24,7 @@ use batch_export_system::terminal::one_line;
 #[command(
     after_help = "Example:\n  batch-export run --config exports.toml --start 2023-07-28T00:00:00Z --end 2023-07-28T01:00:00Z\n  batch-export run --last hour --quiet"
 )]
-pub struct Run {
+pub struct RunArgs {
     #[command(flatten)]
     chosen: Chosen,
     #[command(flatten)]
@@ -37,7 +37,7 @@ pub struct Run {
     quiet: bool,
 }
 
-impl Run {
+impl RunArgs {
     pub async fn execute(self, clock: Clock) -> ExitCode {
         let form = Form::new(self.json, self.quiet);
         let mut about = About::default();
@@ -58,9 +58,9 @@ impl Run {
         clock: Clock,
     ) -> Result<Answer<RunReport>, Failure> {
         let runtime = Runtime::default();
-        let (config, target) = self
+        let (config, exporter) = self
             .chosen
-            .target(&runtime, about, told(self.quiet))
+            .exporter(&runtime, about, told(self.quiet))
             .await?;
         let progress = Arc::new(Progress::new(self.quiet));
         let (quiet, signals) = (self.quiet, Arc::clone(&progress));
@@ -74,9 +74,9 @@ impl Run {
         let runner = Runner::new(runtime, state).with_events(events);
         let work = async {
             // The job of a host that starts; this one starts for a single run, which looks after itself.
-            let own = target.header(interval).id;
-            let left = runner.recover(&target, Some(&own), &tokens).await?;
-            match runner.run(&target, interval, &tokens).await {
+            let own = exporter.header(interval).id;
+            let left = runner.recover(&exporter, Some(&own), &tokens).await?;
+            match runner.run(&exporter, interval, &tokens).await {
                 Ok(report) => Ok(with_left(report, left)),
                 Err(failure) => {
                     for warning in &left.warnings {
@@ -88,11 +88,12 @@ impl Run {
         };
         let outcome = progress.during(work, &mut received).await;
         progress.end();
-        let mut report: RunReport = outcome?;
+        let located = |failure| config.located(&exporter.name, failure);
+        let mut report: RunReport = outcome.map_err(located)?;
         if has_no_rows(&report) {
             report
                 .warnings
-                .extend(survey::glance(&target.source, &target.limits).await);
+                .extend(survey::glance(&exporter.source, &exporter.limits).await);
         }
         Ok(Answer {
             warnings: report.warnings.clone(),

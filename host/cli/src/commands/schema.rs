@@ -17,7 +17,7 @@ use batch_export_source::{Kind, Model};
     name = "schema",
     after_help = "Example:\n  batch-export schema events --json"
 )]
-pub struct SchemaCommand {
+pub struct SchemaArgs {
     /// The model; default: all of them.
     #[arg(value_parser = ["events", "persons", "sessions"])]
     model: Option<String>,
@@ -47,7 +47,7 @@ struct Models {
     models: Vec<ModelJson>,
 }
 
-impl SchemaCommand {
+impl SchemaArgs {
     pub fn execute(self, clock: Clock) -> ExitCode {
         let chosen = self.model.as_deref().and_then(Model::named);
         let models: Vec<ModelJson> = match chosen {

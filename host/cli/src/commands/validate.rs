@@ -6,23 +6,22 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
-use super::{Chosen, Clock};
+use super::{Chosen, Clock, told};
 use crate::about::About;
 use crate::output::{self, Answer, Form};
 use crate::progress::Progress;
 use crate::survey;
-use batch_export_runner::Runtime;
-use batch_export_runner::config::{Config, Destination, Problem};
+use batch_export_runner::config::{ConfigError, Problems};
+use batch_export_runner::exporter::{self, Exporter, SAMPLE_HOUR};
 use batch_export_runner::loading::Loaded;
-use batch_export_runner::target::{self, Target};
-use batch_export_runner::{Failure, FailureClass};
+use batch_export_runner::{Destination, Failure, FailureClass, Problem, Runtime};
+use batch_export_source::Interval;
 use batch_export_source::Survey;
-use batch_export_source::{Interval, Moment};
 
 /// Check a configuration file, the destination's own fields included; sends nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  batch-export validate --config exports.toml")]
-pub struct Validate {
+pub struct ValidateArgs {
     #[command(flatten)]
     chosen: Chosen,
     /// Read the sources too: their columns and the times of their rows.
@@ -54,11 +53,7 @@ struct Outcome {
     problems: Vec<Problem>,
 }
 
-/// Any interval will do: an hour whose key is long.
-const SAMPLE_HOUR: (Moment, Moment) =
-    (Moment(1_690_502_400_000_000), Moment(1_690_506_000_000_000));
-
-impl Validate {
+impl ValidateArgs {
     pub async fn execute(self, clock: Clock) -> ExitCode {
         let answer = answer(match self.valid().await {
             Ok(valid) => Verdict::Valid(valid),
@@ -69,24 +64,26 @@ impl Validate {
     }
 
     async fn valid(&self) -> Result<Vec<Described>, Failure> {
-        let config = self.chosen.config()?;
+        let config = match self.chosen.read() {
+            Ok(config) => config,
+            Err(ConfigError::Invalid(problems)) => return Err(self.all_of(problems).await),
+            Err(error) => return Err(error.into()),
+        };
         let chosen = self.chosen.destinations(&config)?;
-        let loaded = self
-            .chosen
-            .load(&Runtime::default(), &config, output::note)
-            .await?;
+        let runtime = Runtime::default();
+        let loaded = self.chosen.load(&runtime, &config, told(false)).await?;
         let mut class = FailureClass::Configuration;
         let mut found = Vec::new();
         let mut valid = Vec::new();
         for destination in chosen {
-            match self.described(&config, destination, &loaded).await {
+            match self.described(destination, &loaded).await {
                 Ok(described) => valid.push(described),
                 Err(failure) => {
-                    found.extend(destination.problems_of(&failure));
                     // What fails for good here is a fault of the file, such as a path where there is nothing.
                     if failure.class() != FailureClass::Failed {
                         class = failure.class();
                     }
+                    found.extend(config.located_problems(&destination.name, &failure));
                 }
             }
         }
@@ -96,14 +93,27 @@ impl Validate {
         }
     }
 
+    /// Everything wrong with a file that the host alone cannot use: its plugin looks at it all the same.
+    async fn all_of(&self, problems: Problems) -> Failure {
+        let Some(config) = problems.config() else {
+            return ConfigError::Invalid(problems).into();
+        };
+        let runtime = Runtime::default();
+        let loaded = self.chosen.load(&runtime, config, told(false)).await;
+        match loaded {
+            Ok(loaded) => ConfigError::Invalid(problems.with_plugin(&loaded).await).into(),
+            // The plugin's own problem is said when it is the only one.
+            Err(_) => ConfigError::Invalid(problems).into(),
+        }
+    }
+
     /// Everything that can be told of a destination without sending a request.
     async fn described(
         &self,
-        config: &Config,
         destination: &Arc<Destination>,
         loaded: &Loaded,
     ) -> Result<Described, Failure> {
-        planned(config, destination, loaded).await?;
+        planned(destination, loaded).await?;
         let mut described = Described {
             name: destination.name.clone(),
             source: None,
@@ -119,30 +129,12 @@ impl Validate {
     }
 }
 
-async fn planned(
-    config: &Config,
-    destination: &Arc<Destination>,
-    loaded: &Loaded,
-) -> Result<(), Failure> {
-    let target = Target::new(config, destination, loaded)?;
+async fn planned(destination: &Arc<Destination>, loaded: &Loaded) -> Result<(), Failure> {
+    let exporter = Exporter::new(destination, loaded)?;
     let interval = Interval::new(Some(SAMPLE_HOUR.0), SAMPLE_HOUR.1)?;
-    let run = target.header(interval).run(target::attempt_id()?);
-    let plan = target.plan(&run).await?;
-    target.grants(&run, &plan)
-}
-
-/// What a failure says is wrong; never nothing.
-fn problems(failure: &Failure) -> Vec<Problem> {
-    match failure.problems() {
-        [] => vec![Problem {
-            at: None,
-            field: String::new(),
-            message: failure.message().to_owned(),
-            hint: failure.hint().map(str::to_owned),
-            allowed: None,
-        }],
-        problems => problems.to_vec(),
-    }
+    let run = exporter.header(interval).run(exporter::attempt_id()?);
+    let plan = exporter.plan(&run).await?;
+    exporter.grants(&run, &plan)
 }
 
 fn answer(verdict: Verdict) -> Answer<Outcome> {
@@ -166,7 +158,7 @@ fn answer(verdict: Verdict) -> Answer<Outcome> {
             let json = Outcome {
                 valid: false,
                 destinations: Vec::new(),
-                problems: problems(&failure),
+                problems: failure.as_problems(),
             };
             Answer {
                 failure: Some(failure),

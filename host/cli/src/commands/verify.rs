@@ -21,7 +21,7 @@ use batch_export_system::terminal::one_line;
 #[command(
     after_help = "Example:\n  batch-export verify --config exports.toml --start 2023-07-28T00:00:00Z --end 2023-07-28T01:00:00Z"
 )]
-pub struct Verify {
+pub struct VerifyArgs {
     #[command(flatten)]
     chosen: Chosen,
     #[command(flatten)]
@@ -37,7 +37,7 @@ pub struct Verify {
     quiet: bool,
 }
 
-impl Verify {
+impl VerifyArgs {
     pub async fn execute(self, clock: Clock) -> ExitCode {
         let form = Form::new(self.json, self.quiet);
         let mut about = About::default();
@@ -58,9 +58,9 @@ impl Verify {
         clock: Clock,
     ) -> Result<Answer<VerifyReport>, Failure> {
         let runtime = Runtime::default();
-        let (_, target) = self
+        let (config, exporter) = self
             .chosen
-            .target(&runtime, about, told(self.quiet))
+            .exporter(&runtime, about, told(self.quiet))
             .await?;
         let compare = match self.no_source {
             true => Compare::FilesOnly,
@@ -68,9 +68,9 @@ impl Verify {
         };
         let progress = Arc::new(Progress::new(self.quiet));
         let outcome =
-            batch_export_runner::verify(&target, interval, compare, watch(&progress)).await;
+            batch_export_runner::verify(&exporter, interval, compare, watch(&progress)).await;
         progress.end();
-        let report = outcome?;
+        let report = outcome.map_err(|failure| config.located(&exporter.name, failure))?;
         let errors = errors(&report);
         let failure = match report.passed {
             true => None,

@@ -11,10 +11,11 @@ use devstore::{DevStore, Identity, Options, StartError, Storage};
 use serde::Serialize;
 
 use crate::error::{DEMO_FOLDER_UNUSABLE, DEMO_STORE_NOT_STARTED};
+use crate::output;
 use batch_export_runner::component;
 use batch_export_runner::config::Config;
-use batch_export_runner::loading::Loaded;
-use batch_export_runner::target::Target;
+use batch_export_runner::exporter::Exporter;
+use batch_export_runner::loading::{Loaded, LoadingNote};
 use batch_export_runner::{
     Compare, Events, Failure, FailureClass, RunTokens, Runner, Runtime, StateFolder, VerifyReport,
     Watch,
@@ -180,7 +181,10 @@ pub async fn demo(options: &DemoOptions, audience: &Audience<'_>) -> Result<Demo
     let configuration = config::write(folder, &store, options)?;
     let config = Config::load(&configuration)?;
     let component = component::open(config.component.as_deref())?;
-    let tell = |line: &str| (audience.step)(line.to_owned());
+    let tell = |note| match note {
+        LoadingNote::Progress(text) => (audience.step)(text),
+        LoadingNote::Warning(text) => output::warning(&text),
+    };
     let loaded = audience.runtime.load(&component, &tell).await?;
 
     let mut report = DemoReport {
@@ -219,12 +223,13 @@ async fn export(
     audience: &Audience<'_>,
     report: &mut DemoReport,
 ) -> Result<(), Failure> {
-    let target = Target::new(config, config.destination(Some(name))?, loaded)?;
+    let destination = config.destination(Some(name))?;
+    let exporter = Exporter::new(destination, loaded)?.among(config);
     let state = StateFolder::new(&config.state_dir);
     let runner = Runner::new(audience.runtime.clone(), state).with_events(audience.events.clone());
     for interval in hours(options.hours)? {
         (audience.step)(format!("exporting {interval} to {name}"));
-        let done = runner.run(&target, interval, &audience.tokens).await?;
+        let done = runner.run(&exporter, interval, &audience.tokens).await?;
         report.exported.push(Exported {
             destination: name.to_owned(),
             interval: interval.into(),
@@ -238,7 +243,7 @@ async fn export(
     for interval in hours(options.hours)? {
         (audience.step)(format!("reading {interval} back from {name}"));
         let watch = Watch::clone(&audience.watch);
-        let verified = batch_export_runner::verify(&target, interval, Compare::WithSource, watch);
+        let verified = batch_export_runner::verify(&exporter, interval, Compare::WithSource, watch);
         let verified = audience.tokens.work.run(verified).await;
         let verified = verified.map_err(|_| Failure::cancelled())??;
         report.verified.push(verified);

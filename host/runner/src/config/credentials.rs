@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use super::problem::Place;
 use super::section::Section;
 use crate::credentials::{AssumeRole, ChainOptions, CredentialSettings};
+use crate::problem::Place;
 use batch_export_sandbox::{Credentials, Secret};
 
 /// The keys that the host signs with: no plugin ever gets them, whatever its schema says.
@@ -13,7 +13,7 @@ const ID: &str = "aws_access_key_id";
 const KEY: &str = "aws_secret_access_key";
 const TOKEN: &str = "aws_session_token";
 
-/// What a person can write, both ways.
+/// The two ways to sign, as a hint.
 const WAYS: &str = "give aws_access_key_id and aws_secret_access_key, such as \"${env:NAME}\", or write \
      credentials = { source = \"host\" } to sign with this machine's own credentials (environment, profile, role, \
      metadata)";
@@ -31,7 +31,7 @@ pub fn read(folder: &Path, destination: &mut Section<'_>) -> Option<CredentialSe
             destination.problem(
                 at,
                 "credentials",
-                "stands beside keys (aws_…), and only one of the two can sign; remove the other",
+                "is given together with keys (aws_…), and only one of the two can sign; remove the other",
             );
             None
         }
@@ -110,6 +110,8 @@ fn read_host(folder: &Path, destination: &mut Section<'_>) -> Option<ChainOption
             "write source = \"host\" to sign with this machine's own credentials",
         );
     }
+    let places =
+        ["external_id", "session_name", "sts_endpoint_url"].map(|key| (key, section.place(key)));
     let mut text = |key| section.text(key).map(|(_, value)| value);
     let profile = text("profile");
     let profile_file = text("profile_file").map(|path| folder.join(path));
@@ -118,17 +120,12 @@ fn read_host(folder: &Path, destination: &mut Section<'_>) -> Option<ChainOption
     let session_name = text("session_name");
     let sts_endpoint_url = section.parsed("sts_endpoint_url", sts_endpoint);
     if role_arn.is_none() {
-        for (key, set) in [
-            ("external_id", external_id.is_some()),
-            ("session_name", session_name.is_some()),
-            ("sts_endpoint_url", sts_endpoint_url.is_some()),
-        ] {
-            if set {
-                let at = section.at;
+        for (key, at) in places {
+            if let Some(at) = at {
                 section.problem(
                     at,
                     key,
-                    "means nothing without role_arn; set that, or remove it",
+                    "has no meaning without role_arn; set that, or remove it",
                 );
             }
         }

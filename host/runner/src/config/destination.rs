@@ -1,209 +1,46 @@
-//! One `[destinations.NAME]` table: the host's own keys, and the plugin's fields as they stand. Checks no field of
-//! the plugin; the plugin does.
+//! One `[destinations.NAME]` table: the host's own keys, and the plugin's fields as they are written. Turns it into a
+//! destination's parts; what is wrong with those is the destination's own to say.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use super::credentials;
-use super::model;
-use super::problem::{Place, Problem};
 use super::section::Section;
-use super::tree::{Entry, Node, Table, Text, Value};
-use crate::credentials::CredentialSettings;
-use crate::failure::Failure;
-use batch_export_sandbox::Limits;
-use batch_export_sandbox::NetworkOptions;
-use batch_export_sandbox::OperatorLists;
-use batch_export_sandbox::Secret;
-use batch_export_source::SourceSettings;
-use batch_export_source::{
-    ColumnType, Dialect, FilesSettings, TYPE_NAMES, TextFormat, check_pattern,
+use super::tree::{Entry, Node, PlaceIndex, Table, Value};
+use crate::destination::{
+    self, CheckMode, Configuration, Destination, DestinationParts, Draft, SecretText,
 };
-use batch_export_source::{Kind, Model};
+use crate::pointer;
+use crate::problem::Problem;
+use batch_export_sandbox::{Limits, NetworkOptions, OperatorLists, Secret};
+use batch_export_source::{
+    ColumnType, Dialect, FilesSettings, Model, SourceSettings, TYPE_NAMES, TextFormat,
+};
 
-/// A destination, decided but for the plugin's fields.
-#[derive(Debug)]
-pub struct Destination {
-    pub name: String,
-    /// `events`, `persons`, `sessions`, or a name whose columns only the source knows.
-    pub model: String,
-    pub source: SourceSettings,
-    /// Where the source's table begins in the file.
-    pub source_at: Place,
-    pub check: CheckMode,
-    /// What the operator allows beyond the destination's own bucket.
-    pub egress: OperatorLists,
-    pub network: NetworkOptions,
-    pub limits: Limits,
-    /// What signs; no plugin ever sees it.
-    pub credentials: CredentialSettings,
-    pub fields: Fields,
-}
-
-impl Destination {
-    /// Returns a problem with a field of this destination, or with the whole of it.
-    pub fn problem(&self, field: &str, message: impl Into<String>) -> Problem {
-        let at = match field {
-            "source" => self.source_at,
-            field => self.fields.place(field),
-        };
-        let destination = format!("destinations.{}", self.name);
-        Problem::new(at, super::tree::join(&destination, field), message)
-    }
-
-    /// Returns what a failure says is wrong with this destination, each in its place; never nothing.
-    pub fn problems_of(&self, failure: &Failure) -> Vec<Problem> {
-        if !failure.problems().is_empty() {
-            return failure.problems().to_vec();
-        }
-        let field = failure.field().unwrap_or_default();
-        let problem = self.problem(field, failure.message());
-        vec![match failure.hint() {
-            Some(hint) => problem.with_hint(hint),
-            None => problem,
-        }]
-    }
-}
-
-/// Whether the host tries a destination unasked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum CheckMode {
-    /// Before the first run with these settings, and for every interval without rows.
-    #[default]
-    Automatic,
-    /// Only by `batch-export check`.
-    OnRequest,
-}
-
-/// The plugin's fields as they stand in the file. `Debug` shows names only.
-#[derive(Clone, Default)]
-pub struct Fields {
-    at: Option<Place>,
-    table: Table,
-}
-
-impl fmt::Debug for Fields {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.names()).finish()
-    }
-}
-
-impl Fields {
-    /// A field's text; the plugin's keys are among them, so it is for naming a place only.
-    pub fn text(&self, field: &str) -> Option<&str> {
-        match &self.table.get(field)?.node.value {
-            Value::Text(text) => Some(text.value()),
-            _ => None,
-        }
-    }
-
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.table.entries.iter().map(|entry| entry.key.as_str())
-    }
-
-    /// The configuration for the plugin, without the fields named in `secret`. A secret that is no string stays away
-    /// from the plugin too; the list names it.
-    pub fn open(&self, secret: &BTreeSet<String>) -> (Json, Vec<&str>) {
-        let mut open = serde_json::Map::new();
-        let mut mistyped = Vec::new();
-        for Entry { key, node, .. } in &self.table.entries {
-            if !secret.contains(key) {
-                open.insert(key.clone(), json(node));
-            } else if !matches!(node.value, Value::Text(_)) {
-                mistyped.push(key.as_str());
-            }
-        }
-        (Json::Object(open), mistyped)
-    }
-
-    /// What the plugin says about a field, without anything that a variable of the environment held.
-    pub fn redacted(&self, field: &str, message: &str) -> String {
-        let own = self.table.get(top(field));
-        let mut texts = Vec::new();
-        own.iter()
-            .for_each(|entry| collect_texts(&entry.node, &mut texts));
-        let mut message = texts
-            .iter()
-            .fold(message.to_owned(), |said, text| text.redacted(&said));
-        // A message about one field may quote another.
-        texts.clear();
-        for Entry { node, .. } in &self.table.entries {
-            collect_texts(node, &mut texts);
-        }
-        for text in texts {
-            if text.is_told_by(&message) {
-                message = text.redacted(&message);
-            }
-        }
-        message
-    }
-
-    /// Where a field's value stands; a field that is not there stands at its table.
-    pub fn place(&self, field: &str) -> Place {
-        match (self.table.get(top(field)), self.at) {
-            (Some(entry), _) => entry.key_at,
-            (None, Some(at)) => at,
-            (None, None) => Place { line: 1, column: 1 },
-        }
-    }
-}
-
-/// A path into a field, such as `tags.team` or `include_events[1]`, stands at the field.
-fn top(field: &str) -> &str {
-    field.split(['.', '[']).next().unwrap_or(field)
-}
-
-fn collect_texts<'a>(node: &'a Node, texts: &mut Vec<&'a Text>) {
-    match &node.value {
-        Value::Text(text) => texts.push(text),
-        Value::List(nodes) => nodes.iter().for_each(|node| collect_texts(node, texts)),
-        Value::Table(table) => {
-            let nodes = table.entries.iter().map(|entry| &entry.node);
-            nodes.for_each(|node| collect_texts(node, texts));
-        }
-        _ => {}
-    }
-}
-
-fn json(node: &Node) -> Json {
-    match &node.value {
-        Value::Text(text) => Json::from(text.value()),
-        Value::Integer(integer) => Json::from(*integer),
-        Value::Float(float) => Json::from(*float),
-        Value::Boolean(boolean) => Json::from(*boolean),
-        Value::Datetime(written) => Json::from(written.as_str()),
-        Value::List(nodes) => nodes.iter().map(json).collect(),
-        Value::Table(table) => table
-            .entries
-            .iter()
-            .map(|entry| (entry.key.clone(), json(&entry.node)))
-            .collect(),
-        Value::Broken => Json::Null,
-    }
-}
-
-/// A destination's name stands in run ids and names of state files.
-const NAME_BYTES: usize = 64;
-
-/// Reads one table. `None` leaves at least one problem behind.
-pub fn read(folder: &Path, name: String, mut section: Section<'_>) -> Option<Destination> {
-    let at = section.at;
-    if !is_name(&name, NAME_BYTES) {
-        section.problem(
-            at,
-            "",
-            format!(
-                "a destination's name has letters, digits, `-` and `_` only, at most {NAME_BYTES}"
-            ),
+/// Reads one table. No destination leaves at least one problem behind; the draft is for its plugin to look at.
+pub fn read(
+    folder: &Path,
+    component: Option<&Path>,
+    places: &PlaceIndex,
+    name: String,
+    mut section: Section<'_>,
+) -> (Option<Destination>, Draft) {
+    let model_text = section.secret("model").map(|(_, model)| model);
+    let model = model_text.as_ref().map(|text| text.value().to_owned());
+    let custom_model = section
+        .flag("custom_model")
+        .is_some_and(|(_, is_custom)| is_custom);
+    if model.is_none() {
+        section.missing(
+            "model",
+            "name what is exported: events, persons or sessions",
         );
     }
-    let model = model::read(&mut section);
-    let source_at = section.place("source").unwrap_or(at);
     let source = read_source(folder, model.as_deref(), &mut section);
     let check = section.choice(
         "check",
@@ -215,29 +52,95 @@ pub fn read(folder: &Path, name: String, mut section: Section<'_>) -> Option<Des
     let (egress, network) = read_egress(folder, &mut section);
     let limits = read_limits(&mut section);
     let credentials = credentials::read(folder, &mut section);
-    let fields = Fields {
-        at: Some(at),
-        table: section.rest(),
-    };
-    Some(Destination {
+    let parts = DestinationParts {
         name,
-        model: model?,
-        source: source?,
-        source_at,
+        model: model.unwrap_or_default(),
+        custom_model,
+        configuration: configuration(&section.rest()),
+        source,
+        credentials,
         check: check.unwrap_or_default(),
         egress,
         network,
         limits,
-        credentials: credentials?,
-        fields,
-    })
+        component: component.map(Path::to_path_buf),
+    };
+    // What is missing was said already, in the words of the file.
+    let is_said = ["/model", "/source", "/credentials"];
+    let is_missing = [
+        parts.model.is_empty(),
+        parts.source.is_none(),
+        parts.credentials.is_none(),
+    ];
+    for problem in destination::problems(&parts) {
+        let said = is_said.iter().zip(is_missing);
+        if !said
+            .into_iter()
+            .any(|(said, is_missing)| is_missing && problem.pointer == *said)
+        {
+            // A variable may have put a secret even into the model's name.
+            let message = match &model_text {
+                Some(text) => text.redacted(&problem.message),
+                None => problem.message.clone(),
+            };
+            section.add(Problem { message, ..problem }, places);
+        }
+    }
+    let draft = Draft {
+        name: parts.name.clone(),
+        model: parts.model.clone(),
+        configuration: parts.configuration.clone(),
+    };
+    (Destination::new(parts).ok(), draft)
 }
 
-pub(super) fn is_name(text: &str, limit: usize) -> bool {
-    (1..=limit).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+/// Takes the plugin's fields apart into values and texts that a variable was put into.
+fn configuration(table: &Table) -> Configuration {
+    let mut secrets = Vec::new();
+    let values: Map<String, Json> = table
+        .entries
+        .iter()
+        .filter_map(|Entry { key, node, .. }| {
+            let value = json(node, &pointer::join("", key), &mut secrets);
+            (!value.is_null()).then(|| (key.clone(), value))
+        })
+        .collect();
+    let configuration = Configuration::from(values);
+    secrets
+        .into_iter()
+        .fold(configuration, |configuration, (pointer, text)| {
+            configuration.with_secret(pointer, text)
+        })
+}
+
+/// Returns a value as JSON, with null for texts that are kept apart.
+fn json(node: &Node, path: &str, secrets: &mut Vec<(String, SecretText)>) -> Json {
+    match &node.value {
+        Value::Text(text) if text.is_secret() => {
+            secrets.push((path.to_owned(), text.clone()));
+            Json::Null
+        }
+        Value::Text(text) => Json::from(text.value()),
+        Value::Integer(integer) => Json::from(*integer),
+        Value::Float(float) => Json::from(*float),
+        Value::Boolean(boolean) => Json::from(*boolean),
+        Value::Datetime(written) => Json::from(written.as_str()),
+        Value::List(nodes) => {
+            let nodes = nodes.iter().enumerate();
+            nodes
+                .map(|(index, node)| json(node, &pointer::join(path, &index.to_string()), secrets))
+                .collect()
+        }
+        Value::Table(table) => {
+            let entries = table.entries.iter();
+            entries
+                .map(|Entry { key, node, .. }| {
+                    (key.clone(), json(node, &pointer::join(path, key), secrets))
+                })
+                .collect()
+        }
+        Value::Broken => Json::Null,
+    }
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -284,18 +187,9 @@ fn read_sample(model: Option<&str>, section: &mut Section<'_>) -> Option<SourceS
     let rows_per_hour = section
         .integer("rows_per_hour", 1..=MAX_ROWS_PER_HOUR)
         .unwrap_or(DEFAULT_ROWS_PER_HOUR);
-    let model = model?;
-    let Some(model) = Model::named(model) else {
-        let at = section.at;
-        section.problem(
-            at,
-            "",
-            format!("the sample source has no model `{model}`; use events, persons or sessions"),
-        );
-        return None;
-    };
     Some(SourceSettings::Sample {
-        model,
+        // That there is no such sample is the destination's to say.
+        model: Model::named(model?).unwrap_or(Model::Events),
         rows_per_hour,
     })
 }
@@ -305,12 +199,7 @@ fn read_files(
     model: Option<&str>,
     section: &mut Section<'_>,
 ) -> Option<SourceSettings> {
-    let path = section.text("path").map(|(at, path)| {
-        if let Err(problem) = check_pattern(&path) {
-            section.problem(at, "path", problem);
-        }
-        path
-    });
+    let path = section.text("path").map(|(_, path)| path);
     if path.is_none() {
         section.missing(
             "path",
@@ -321,12 +210,7 @@ fn read_files(
         "format",
         &[("jsonl", TextFormat::JsonLines), ("csv", TextFormat::Csv)],
     );
-    let time_column = section.text("time_column").map(|(at, name)| {
-        if let Some(problem) = no_time(model, &name) {
-            section.problem(at, "time_column", problem);
-        }
-        name
-    });
+    let time_column = section.text("time_column").map(|(_, name)| name);
     let time_column = time_column.unwrap_or_else(|| "_inserted_at".to_owned());
     let infer_rows = section
         .integer("infer_rows", 0..=u64::MAX)
@@ -337,17 +221,7 @@ fn read_files(
             .choice("quotes", &[("double", true), ("none", false)])
             .unwrap_or(true),
     };
-    let columns = read_columns(model, section);
-    if let Some(found) = columns.get(&time_column)
-        && found.kind() != Some(Kind::Timestamp)
-    {
-        let (at, key) = (section.at, format!("columns.{time_column}"));
-        section.problem(
-            at,
-            &key,
-            format!("the time column cannot be {found}; it is a timestamp"),
-        );
-    }
+    let columns = read_columns(section);
     Some(SourceSettings::Files(FilesSettings {
         base: folder.to_path_buf(),
         path: path?,
@@ -360,7 +234,7 @@ fn read_files(
     }))
 }
 
-/// What stands between fields of CSV: one byte that is neither a quote nor a line end.
+/// Reads what separates the fields of CSV: one byte that is neither a quote nor a line end.
 fn delimiter(text: &str) -> Result<u8, String> {
     match text.as_bytes() {
         [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n') => Ok(*byte),
@@ -371,52 +245,16 @@ fn delimiter(text: &str) -> Result<u8, String> {
     }
 }
 
-/// Types of columns. A model's own columns keep their kind: only how they are written can be said.
-fn read_columns(model: Option<&str>, section: &mut Section<'_>) -> BTreeMap<String, ColumnType> {
+/// Reads the types of columns.
+fn read_columns(section: &mut Section<'_>) -> BTreeMap<String, ColumnType> {
     let mut columns = BTreeMap::new();
-    let Some(section) = section.section("columns") else {
-        return columns;
-    };
-    let model = model.and_then(Model::named);
-    let schema = model.map(Model::schema);
-    section.each_text(TYPE_NAMES, |name, written| {
-        let found: ColumnType = written.parse()?;
-        let wanted = schema
-            .as_ref()
-            .and_then(|schema| Kind::of(schema.field_with_name(name).ok()?));
-        if let (Some(model), Some(wanted)) = (model, wanted)
-            && found.kind() != Some(wanted)
-        {
-            return Err(format!(
-                "the column `{name}` of the model {} is {}, so `{found}` does not go with it",
-                model.name(),
-                wanted.in_words()
-            ));
-        }
-        columns.insert(name.to_owned(), found);
-        Ok(())
-    });
-    columns
-}
-
-/// What is wrong with a time column that the model has: whatever the files hold, it will not be a time.
-fn no_time(model: Option<&str>, name: &str) -> Option<String> {
-    let schema = Model::named(model?)?.schema();
-    let kind = Kind::of(schema.field_with_name(name).ok()?)?;
-    if kind == Kind::Timestamp {
-        return None;
+    if let Some(section) = section.section("columns") {
+        section.each_text(TYPE_NAMES, |name, written| {
+            columns.insert(name.to_owned(), written.parse()?);
+            Ok(())
+        });
     }
-    let times: Vec<String> = schema
-        .fields()
-        .iter()
-        .filter(|field| Kind::of(field) == Some(Kind::Timestamp))
-        .map(|field| format!("`{}`", field.name()))
-        .collect();
-    Some(format!(
-        "the model's column `{name}` holds {}, not times; its timestamps are {}",
-        kind.in_words(),
-        times.join(", ")
-    ))
+    columns
 }
 
 fn read_egress(folder: &Path, destination: &mut Section<'_>) -> (OperatorLists, NetworkOptions) {

@@ -22,7 +22,6 @@
 
 mod credentials;
 mod destination;
-mod model;
 mod problem;
 mod section;
 mod tree;
@@ -34,15 +33,18 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use destination::{CheckMode, Destination, Fields};
-pub use problem::{ConfigError, Place, Problem, Problems, near_miss};
+pub use problem::{ConfigError, Problems, near_miss};
 
 use zeroize::Zeroizing;
 
+use crate::destination::{Destination, Draft};
+use crate::failure::Failure;
+use crate::pointer;
+use crate::problem::{Place, Problem};
 use section::Section;
-use tree::Table;
+use tree::{PlaceIndex, Table};
 
-/// A configuration is written by a person; a larger file is another file.
+/// A configuration is written by hand; a larger file is something else.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// Where notes and the compile cache are kept, next to the configuration, unless `state_dir` says otherwise.
@@ -53,11 +55,13 @@ const DEFAULT_STATE_DIR: &str = ".batch-export";
 pub struct Config {
     /// The file that it was read from.
     pub file: PathBuf,
+    /// The folder of notes of open uploads.
     pub state_dir: PathBuf,
     /// The component to load; `None` is the bundled one.
     pub component: Option<PathBuf>,
     /// Sorted by name; at least one.
     pub destinations: Vec<Arc<Destination>>,
+    places: PlaceIndex,
 }
 
 impl Config {
@@ -83,7 +87,7 @@ impl Config {
         Self::parse(file, text, &|name| std::env::var(name).ok())
     }
 
-    /// Reads a text as if it stood in `file`.
+    /// Reads a text as if it were in `file`.
     pub fn parse(
         file: &Path,
         text: &str,
@@ -92,14 +96,33 @@ impl Config {
         let mut problems = Vec::new();
         let config = tree::parse(text, variable, &mut problems)
             .map(|table| read(file, table, &mut problems));
-        Problems::check(file, problems)?;
-        // Without a problem there is a tree: the parser reports every error that leaves none.
-        config.ok_or_else(|| ConfigError::NotText {
-            path: file.to_path_buf(),
-        })
+        match config {
+            Some((config, _)) if problems.is_empty() => Ok(config),
+            read => Err(ConfigError::Invalid(Problems::new(file, problems, read))),
+        }
     }
 
-    /// The destination of that name, or the only one.
+    /// Puts the problems of a failure with a destination into this file, each with its line.
+    pub fn located(&self, destination: &str, failure: Failure) -> Failure {
+        failure.in_file(&self.file, |problem| self.placed(destination, problem))
+    }
+
+    /// Returns what a failure with a destination says is wrong, each with its line; never nothing.
+    pub fn located_problems(&self, destination: &str, failure: &Failure) -> Vec<Problem> {
+        let problems = failure.as_problems().into_iter();
+        problems
+            .map(|problem| self.placed(destination, problem))
+            .collect()
+    }
+
+    fn placed(&self, destination: &str, problem: Problem) -> Problem {
+        let table = pointer::join("/destinations", destination);
+        let pointer = format!("{table}{}", problem.pointer);
+        let at = self.places.find(&pointer);
+        Problem { pointer, ..problem }.placed(at)
+    }
+
+    /// Returns the destination of that name, or the only one.
     pub fn destination(&self, name: Option<&str>) -> Result<&Arc<Destination>, ConfigError> {
         let known = || self.destinations.iter().map(|d| d.name.clone()).collect();
         match (name, self.destinations.as_slice()) {
@@ -121,9 +144,11 @@ impl Config {
     }
 }
 
-fn read(file: &Path, table: Table, problems: &mut Vec<Problem>) -> Config {
+/// Reads the whole file; every destination is a draft, and those that are right are in the configuration.
+fn read(file: &Path, table: Table, problems: &mut Vec<Problem>) -> (Config, Vec<Draft>) {
     let folder = file.parent().unwrap_or(Path::new(""));
     let start = Place { line: 1, column: 1 };
+    let places = PlaceIndex::of(&table);
     let mut root = Section::new("", start, table, problems);
 
     let state_dir = root
@@ -137,12 +162,15 @@ fn read(file: &Path, table: Table, problems: &mut Vec<Problem>) -> Config {
         section.finish();
         path
     });
-    let mut destinations = Vec::new();
+    let (mut destinations, mut drafts) = (Vec::new(), Vec::new());
     let is_there = root.has("destinations");
     let described = match root.section("destinations") {
         Some(section) if !section.is_empty() => {
             section.each_section(|name, section| {
-                destinations.extend(destination::read(folder, name, section).map(Arc::new));
+                let component = component.as_deref();
+                let (read, draft) = destination::read(folder, component, &places, name, section);
+                destinations.extend(read.map(Arc::new));
+                drafts.push(draft);
             });
             true
         }
@@ -159,10 +187,12 @@ fn read(file: &Path, table: Table, problems: &mut Vec<Problem>) -> Config {
         );
     }
     root.finish();
-    Config {
+    let config = Config {
         file: file.to_path_buf(),
         state_dir: folder.join(state_dir),
         component,
         destinations,
-    }
+        places,
+    };
+    (config, drafts)
 }

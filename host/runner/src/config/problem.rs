@@ -1,20 +1,18 @@
-//! What can be wrong with a configuration file, each with its place in it. Never holds a substituted value: `tree::Text` takes it out of every message.
+//! What can be wrong with a configuration file, each with its place in it. Never holds a substituted
+//! value: `SecretText` takes it out of every message.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::{Serialize, Serializer};
-
+use super::Config;
+use crate::destination::Draft;
+use crate::exporter;
 use crate::failure::{Failure, FailureClass};
-use batch_export_system::explain::{Explain, divided};
+use crate::loading::Loaded;
+use crate::pointer;
+use crate::problem::{Place, Problem};
+use batch_export_system::explain::Explain;
 use batch_export_system::terminal::one_line;
-
-/// Line and column, both from 1; columns count characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    pub line: usize,
-    pub column: usize,
-}
 
 /// Turns byte offsets into places.
 pub struct Places<'a> {
@@ -41,116 +39,57 @@ impl<'a> Places<'a> {
     }
 }
 
-/// One thing wrong: where, what, and what to write instead.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The place in the file; `None` for what is not in it.
-    pub at: Option<Place>,
-    /// Dotted path of the field, such as `destinations.archive.source.type`; empty for the file as a whole.
-    pub field: String,
-    /// What is wrong.
-    pub message: String,
-    /// What to do about it.
-    pub hint: Option<String>,
-    /// What is allowed instead.
-    pub allowed: Option<String>,
-}
-
-impl Problem {
-    /// Makes a problem; an instruction at the end of the message becomes its hint.
-    pub fn new(
-        at: impl Into<Option<Place>>,
-        field: impl Into<String>,
-        message: impl Into<String>,
-    ) -> Self {
-        let text = message.into();
-        let (message, hint) = divided(&text);
-        Self {
-            at: at.into(),
-            field: field.into(),
-            message: message.to_owned(),
-            hint: hint.map(str::to_owned),
-            allowed: None,
-        }
-    }
-
-    /// Adds what to do about it, after what is said already.
-    #[must_use]
-    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        let hint = hint.into();
-        self.hint = Some(match self.hint {
-            Some(first) => format!("{first}; {hint}"),
-            None => hint,
-        });
-        self
-    }
-
-    /// Adds what was probably meant, if anything.
-    #[must_use]
-    pub fn meaning(self, meant: Option<&str>) -> Self {
-        match meant {
-            Some(meant) => self.with_hint(format!("did you mean `{meant}`?")),
-            None => self,
-        }
-    }
-
-    /// Adds what is allowed instead.
-    #[must_use]
-    pub fn allowing(mut self, allowed: impl Into<Option<String>>) -> Self {
-        self.allowed = allowed.into();
-        self
-    }
-}
-
-impl Serialize for Problem {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Form<'a> {
-            line: Option<usize>,
-            column: Option<usize>,
-            field: &'a str,
-            message: &'a str,
-            hint: Option<&'a str>,
-            allowed: Option<&'a str>,
-        }
-        Form {
-            line: self.at.map(|at| at.line),
-            column: self.at.map(|at| at.column),
-            field: &self.field,
-            message: &self.message,
-            hint: self.hint.as_deref(),
-            allowed: self.allowed.as_deref(),
-        }
-        .serialize(serializer)
-    }
-}
-
 /// The reason why a configuration file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
+    /// The file cannot be read.
     #[error("cannot read the configuration {}: {source}", path.display())]
     Unreadable {
+        /// The file.
         path: PathBuf,
+        /// The reason.
         source: std::io::Error,
     },
+    /// No file was named, and the default is not there.
     #[error(
         "there is no {0} in the current folder, which is the default when neither --config nor BATCH_EXPORT_CONFIG names a file"
     )]
     NoDefault(&'static str),
+    /// The file is larger than any configuration.
     #[error("the configuration {} is larger than {limit_bytes} bytes", path.display())]
-    TooLarge { path: PathBuf, limit_bytes: u64 },
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// The file is not text.
     #[error("the configuration {} is not UTF-8 text", path.display())]
-    NotText { path: PathBuf },
+    NotText {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file has problems.
     #[error("{0}")]
     Invalid(Problems),
+    /// The file has no destination of that name.
     #[error("no destination is named `{name}` in {}", path.display())]
     NoSuchDestination {
+        /// The file.
         path: PathBuf,
+        /// The name.
         name: String,
+        /// The names that it has.
         known: Vec<String>,
     },
+    /// The file has several destinations, and none was chosen.
     #[error("{} has {} destinations, and none was chosen", path.display(), known.len())]
-    ManyDestinations { path: PathBuf, known: Vec<String> },
+    ManyDestinations {
+        /// The file.
+        path: PathBuf,
+        /// Their names.
+        known: Vec<String>,
+    },
 }
 
 impl Explain for ConfigError {
@@ -184,24 +123,48 @@ impl Explain for ConfigError {
 pub struct Problems {
     file: PathBuf,
     list: Vec<Problem>,
+    /// What could be read all the same; `None` after a syntax error.
+    read: Option<Box<(Config, Vec<Draft>)>>,
 }
 
 impl Problems {
-    /// `Ok` when nothing is wrong.
-    pub fn check(file: &Path, mut list: Vec<Problem>) -> Result<(), ConfigError> {
-        if list.is_empty() {
-            return Ok(());
-        }
-        list.sort_by(|a, b| a.at.cmp(&b.at).then_with(|| a.field.cmp(&b.field)));
-        Err(ConfigError::Invalid(Self {
+    pub(super) fn new(
+        file: &Path,
+        mut list: Vec<Problem>,
+        read: Option<(Config, Vec<Draft>)>,
+    ) -> Self {
+        list.sort_by(|a, b| (a.at, &a.pointer).cmp(&(b.at, &b.pointer)));
+        Self {
             file: file.to_path_buf(),
             list,
-        }))
+            read: read.map(Box::new),
+        }
     }
 
-    /// Returns them all.
-    pub fn list(&self) -> &[Problem] {
-        &self.list
+    /// Returns what could be read all the same; `None` after a syntax error.
+    pub fn config(&self) -> Option<&Config> {
+        self.read.as_ref().map(|read| &read.0)
+    }
+
+    /// Adds what the plugin finds wrong with its own fields, so that everything is said at once.
+    pub async fn with_plugin(mut self, loaded: &Loaded) -> Self {
+        let Some((config, drafts)) = self.read.as_deref() else {
+            return self;
+        };
+        let mut found = Vec::new();
+        for draft in drafts {
+            if let Err(failure) = exporter::plan_of(draft, loaded).await {
+                found.extend(config.located_problems(&draft.name, &failure));
+            }
+        }
+        let is_known = |known: &[Problem], problem: &Problem| {
+            known
+                .iter()
+                .any(|known| pointer::is_within(&known.pointer, &problem.pointer))
+        };
+        found.retain(|problem| !is_known(&self.list, problem));
+        self.list.extend(found);
+        self
     }
 
     /// Returns the failure that they make.
@@ -220,26 +183,20 @@ impl fmt::Display for Problems {
             1 => write!(f, "the configuration has a problem:")?,
             many => write!(f, "the configuration has {many} problems:")?,
         }
-        for Problem {
-            at,
-            field,
-            message,
-            hint,
-            allowed,
-        } in &self.list
-        {
+        for problem in &self.list {
             write!(f, "\n  {}:", self.file.display())?;
-            if let Some(Place { line, column }) = at {
+            if let Some(Place { line, column }) = problem.at {
                 write!(f, "{line}:{column}:")?;
             }
+            let field = problem.field();
             if !field.is_empty() {
-                write!(f, " {}:", one_line(field))?;
+                write!(f, " {}:", one_line(&field))?;
             }
-            write!(f, " {}", one_line(message))?;
-            if let Some(hint) = hint {
+            write!(f, " {}", one_line(&problem.message))?;
+            if let Some(hint) = &problem.hint {
                 write!(f, "; {}", one_line(hint))?;
             }
-            if let Some(allowed) = allowed {
+            if let Some(allowed) = &problem.allowed {
                 write!(f, "; allowed: {}", one_line(allowed))?;
             }
         }
@@ -247,7 +204,7 @@ impl fmt::Display for Problems {
     }
 }
 
-/// The one of `known` that `written` was probably meant to be.
+/// Returns the one of `known` that `written` was probably meant to be.
 pub fn near_miss<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Two slips in a short name or one in three letters of a long one is a typing mistake; more is another word.
     let tolerated = (written.chars().count() / 3).max(2);

@@ -3,8 +3,11 @@
 
 use std::ops::RangeInclusive;
 
-use super::problem::{Place, Problem, near_miss};
-use super::tree::{Entry, Node, Table, Text, Value, join};
+use super::problem::near_miss;
+use super::tree::{Entry, Node, PlaceIndex, Table, Value};
+use crate::destination::SecretText;
+use crate::pointer::{self, join};
+use crate::problem::{Place, Problem};
 
 /// A table being read. Each read removes the field; what is left at [`Section::finish`] is unknown.
 pub struct Section<'a> {
@@ -43,8 +46,22 @@ impl<'a> Section<'a> {
 
     /// Adds a problem with a field of this table.
     pub fn problem(&mut self, at: Place, key: &str, message: impl Into<String>) {
-        let problem = Problem::new(at, join(&self.path, key), message);
+        let problem = Problem::new(join(&self.path, key), message).placed(at);
         self.problems.push(problem);
+    }
+
+    /// Adds a problem with a part of this table, unless something inside of that part is already known to be wrong.
+    pub fn add(&mut self, problem: Problem, places: &PlaceIndex) {
+        let path = format!("{}{}", self.path, problem.pointer);
+        let is_known = |known: &Problem| pointer::is_within(&known.pointer, &path);
+        if problem.pointer.is_empty() || !self.problems.iter().any(is_known) {
+            let at = places.value(&path).or_else(|| places.find(&path));
+            let problem = Problem {
+                pointer: path,
+                ..problem
+            };
+            self.problems.push(problem.placed(at));
+        }
     }
 
     /// Whether there is a value, of whatever type, that was not asked for yet.
@@ -60,7 +77,7 @@ impl<'a> Section<'a> {
         self.problem(node.at, key, message);
     }
 
-    /// Where a field stands that was not asked for yet.
+    /// Returns the place of a field that was not asked for yet.
     pub fn place(&self, key: &str) -> Option<Place> {
         let entry = self.entries.iter().find(|entry| entry.key == key);
         entry.map(|entry| entry.key_at)
@@ -74,7 +91,7 @@ impl<'a> Section<'a> {
 
     /// A string as it may be a secret, and its place. It is not empty: in most fields that would mean something else
     /// than is written, and usually something wider.
-    pub fn secret(&mut self, key: &'static str) -> Option<(Place, Text)> {
+    pub fn secret(&mut self, key: &'static str) -> Option<(Place, SecretText)> {
         let node = self.take(key)?.node;
         match node.value {
             Value::Text(text) if !text.value().trim().is_empty() => Some((node.at, text)),
@@ -143,7 +160,8 @@ impl<'a> Section<'a> {
         }
         let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
         let message = format!("`{}` is not a valid value", text.shown());
-        let problem = Problem::new(at, join(&self.path, key), message)
+        let problem = Problem::new(join(&self.path, key), message)
+            .placed(at)
             .meaning(near_miss(text.shown(), names.iter().copied()))
             .allowing(names.join(", "));
         self.problems.push(problem);
@@ -171,12 +189,10 @@ impl<'a> Section<'a> {
         match u64::try_from(integer) {
             Ok(integer) if range.contains(&integer) => Some(integer),
             _ => {
-                let problem = Problem::new(
-                    node.at,
-                    join(&self.path, key),
-                    format!("{integer} is out of range"),
-                )
-                .allowing(format!("{} to {}", range.start(), range.end()));
+                let message = format!("{integer} is out of range");
+                let problem = Problem::new(join(&self.path, key), message)
+                    .placed(node.at)
+                    .allowing(format!("{} to {}", range.start(), range.end()));
                 self.problems.push(problem);
                 None
             }
@@ -198,14 +214,19 @@ impl<'a> Section<'a> {
         };
         let mut values = Vec::with_capacity(nodes.len());
         for (index, node) in nodes.iter().enumerate() {
-            let name = format!("{key}[{index}]");
+            let path = join(&join(&self.path, key), &index.to_string());
             let Value::Text(text) = &node.value else {
-                self.mistyped(node, &name, "a string");
+                let message = format!("expected a string, found {}", node.in_words());
+                self.problems
+                    .push(Problem::new(path, message).placed(node.at));
                 continue;
             };
             match parse(text.value()) {
                 Ok(value) => values.push(value),
-                Err(message) => self.problem(node.at, &name, text.redacted(&message)),
+                Err(message) => {
+                    let problem = Problem::new(path, text.redacted(&message));
+                    self.problems.push(problem.placed(node.at));
+                }
             }
         }
         values
@@ -241,7 +262,7 @@ impl<'a> Section<'a> {
                 _ => {
                     let message = format!("expected a table, found {}", entry.node.in_words());
                     self.problems
-                        .push(Problem::new(entry.node.at, path, message));
+                        .push(Problem::new(path, message).placed(entry.node.at));
                 }
             }
         }
@@ -258,7 +279,7 @@ impl<'a> Section<'a> {
                 },
                 _ => format!("expected a string, found {}", node.in_words()),
             };
-            let problem = Problem::new(node.at, join(&self.path, &key), message);
+            let problem = Problem::new(join(&self.path, &key), message).placed(node.at);
             self.problems.push(problem.allowing(allowed.to_owned()));
         }
     }
@@ -287,7 +308,8 @@ impl<'a> Section<'a> {
     pub fn finish(self) {
         for entry in &self.entries {
             let path = join(&self.path, &entry.key);
-            let problem = Problem::new(entry.key_at, path, "unknown key")
+            let problem = Problem::new(path, "unknown key")
+                .placed(entry.key_at)
                 .meaning(near_miss(&entry.key, self.asked.iter().copied()))
                 .allowing(self.asked.join(", "));
             self.problems.push(problem);

@@ -108,10 +108,7 @@ fn a_whole_file_is_read_with_paths_beside_it_and_secrets_apart() {
         ["the amount: decimal(38,9)", "timestamp: timestamp(ms)"]
     );
 
-    let secret = BTreeSet::from(["bucket_name".to_owned(), "max_file_size_mb".to_owned()]);
-    let (_, mistyped) = destination.fields.open(&secret);
-    assert_eq!(mistyped, ["max_file_size_mb"]);
-    let (open, mistyped) = destination.fields.open(&BTreeSet::new());
+    let (open, mistyped) = destination.configuration.open(&BTreeSet::new());
     assert_eq!(
         open,
         serde_json::json!({
@@ -122,22 +119,16 @@ fn a_whole_file_is_read_with_paths_beside_it_and_secrets_apart() {
             "tags": {"team": "data", "cost": 1.5},
         })
     );
-    assert_eq!(mistyped, Vec::<&str>::new());
+    assert_eq!(mistyped, Vec::<String>::new());
     assert!(!format!("{config:?}").contains("canary"), "{config:?}");
-    assert_eq!(
-        destination.fields.place("tags.team"),
-        Place {
-            line: 11,
-            column: 1
-        }
-    );
-    assert_eq!(
-        destination.fields.place("region"),
-        Place {
-            line: 5,
-            column: 15
-        }
-    );
+    for (pointer, line, column) in [("/tags/team", 11, 10), ("/region", 5, 15)] {
+        let failure = crate::destination::invalid(vec![Problem::new(pointer, "is odd")]);
+        let failure = config.located("archive", failure);
+        let problem = &failure.problems()[0];
+        assert_eq!(problem.at, Some(Place { line, column }), "{pointer}");
+        assert_eq!(problem.pointer, format!("/destinations/archive{pointer}"));
+        assert_eq!(failure.file(), Some(Path::new(FILE)));
+    }
 }
 
 #[test]
@@ -186,8 +177,8 @@ external_id = "42"
             "20:9: destinations.b.egress.proxy: not a valid proxy URL; write it like http://proxy.example.com:3128",
             "22:19: destinations.b.limits.guest_memory_mb: expected an integer, found a string",
             "23:1: destinations.b.limits.computing_time_s: unknown key; did you mean `compute_time_s`?; allowed: guest_memory_mb, source_memory_mb, compute_time_s, waiting_time_s, run_time_s, request_time_s, requests_in_flight",
-            "24:17: destinations.b.credentials.external_id: means nothing without role_arn; set that, or remove it",
             "24:17: destinations.b.credentials.source: missing; write source = \"host\" to sign with this machine's own credentials",
+            "25:1: destinations.b.credentials.external_id: has no meaning without role_arn; set that, or remove it",
         ]
     );
 }
@@ -257,7 +248,7 @@ fn what_is_wrong_is_said_in_one_sentence() {
                 "orders",
                 "type = \"files\"\npath = \"a\"\ntime_column = \"t\"\ncolumns = { t = \"text\" }",
             ),
-            "3:17: destinations.a.source.columns.t: the time column cannot be text; it is a timestamp",
+            "7:17: destinations.a.source.columns.t: the time column cannot be text; it is a timestamp",
         ),
         (
             &with_source(

@@ -1,11 +1,16 @@
 //! A TOML document as a tree in which every value knows its place and `${env:NAME}` is substituted. Decides nothing
 //! about fields; syntax errors and missing variables are found here.
 
+use std::collections::BTreeMap;
+
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use zeroize::Zeroizing;
 
-use super::problem::{Place, Places, Problem};
+use super::problem::Places;
+use crate::destination::SecretText;
+use crate::pointer;
+use crate::problem::{Place, Problem};
 use batch_export_sandbox::Secret;
 
 /// A value with its place.
@@ -17,7 +22,7 @@ pub struct Node {
 
 #[derive(Debug, Clone)]
 pub enum Value {
-    Text(Text),
+    Text(SecretText),
     Integer(i64),
     Float(f64),
     Boolean(bool),
@@ -27,71 +32,6 @@ pub enum Value {
     Table(Table),
     /// Something wrong that is already reported.
     Broken,
-}
-
-/// A string after substitution. Any may be a secret: it is wiped when dropped, `Debug` does not show it, and what a
-/// message says about it goes through [`Text::redacted`].
-#[derive(Debug, Clone)]
-pub struct Text {
-    value: Secret,
-    /// As it stands in the file, where a variable was put in.
-    written: Option<String>,
-}
-
-impl Text {
-    pub fn value(&self) -> &str {
-        self.value.expose()
-    }
-
-    pub fn secret(&self) -> &Secret {
-        &self.value
-    }
-
-    /// What a message may repeat: the value that somebody wrote into the file, or the variable's name instead of it.
-    pub fn shown(&self) -> &str {
-        self.written.as_deref().unwrap_or(self.value())
-    }
-
-    /// Whether a message holds what a variable put into this string; what is short may stand there by chance.
-    pub fn is_told_by(&self, message: &str) -> bool {
-        const TOO_SHORT_LETTERS: usize = 6;
-        let value = letters(self.value());
-        self.written.is_some()
-            && value.chars().count() >= TOO_SHORT_LETTERS
-            && letters(message).contains(&value)
-    }
-
-    /// A message about this string without anything that a variable held: what it quotes of the value is replaced by
-    /// what stands in the file, and where that is not enough, so is the message.
-    pub fn redacted(&self, message: &str) -> String {
-        let Some(written) = &self.written else {
-            return message.to_owned();
-        };
-        let value = letters(self.value());
-        let tells = |piece: &str| {
-            let piece = letters(piece);
-            !piece.is_empty() && (piece.contains(&value) || value.contains(&piece))
-        };
-        // Messages quote in backquotes, cut and tidied, so that only letters and digits are compared.
-        let pieces = message.split('`').enumerate().map(|(index, piece)| {
-            let is_quoted = index % 2 == 1;
-            match is_quoted && tells(piece) {
-                true => written.as_str(),
-                false => piece,
-            }
-        });
-        let redacted = pieces.collect::<Vec<_>>().join("`");
-        let rest = letters(&redacted.replace(written.as_str(), ""));
-        match self.value().contains('`') || rest.contains(&value) {
-            true => format!("the value of `{written}` is not allowed"),
-            false => redacted,
-        }
-    }
-}
-
-/// What of a text is compared: its letters and digits.
-fn letters(text: &str) -> String {
-    text.chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
 /// Entries sorted by key.
@@ -105,12 +45,6 @@ pub struct Entry {
     pub key: String,
     pub key_at: Place,
     pub node: Node,
-}
-
-impl Table {
-    pub fn get(&self, key: &str) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.key == key)
-    }
 }
 
 impl Node {
@@ -142,7 +76,7 @@ pub fn parse(
         let offset = error.span().map_or(0, |span| span.start);
         // Only the message: the rendered error would quote the line, which may hold a secret.
         let message = format!("not TOML: {}", error.message().replace('\n', ", "));
-        problems.push(Problem::new(places.at(offset), "", message));
+        problems.push(Problem::new("", message).placed(places.at(offset)));
     }
     if !errors.is_empty() {
         return None;
@@ -166,7 +100,7 @@ impl Walk<'_> {
         let mut entries = Vec::with_capacity(table.len());
         for (key, value) in table {
             let name = key.get_ref().to_string();
-            let path = join(path, &name);
+            let path = pointer::join(path, &name);
             entries.push(Entry {
                 key_at: self.places.at(key.span().start),
                 node: self.node(value, &path),
@@ -187,7 +121,7 @@ impl Walk<'_> {
                     Ok(integer) => Value::Integer(integer),
                     Err(_) => {
                         let message = format!("{digits} does not fit into 64 bits");
-                        self.problems.push(Problem::new(at, path, message));
+                        self.problems.push(Problem::new(path, message).placed(at));
                         Value::Broken
                     }
                 }
@@ -196,7 +130,7 @@ impl Walk<'_> {
                 Ok(float) => Value::Float(float),
                 Err(_) => {
                     let message = format!("{} is not a number", float.as_str());
-                    self.problems.push(Problem::new(at, path, message));
+                    self.problems.push(Problem::new(path, message).placed(at));
                     Value::Broken
                 }
             },
@@ -206,7 +140,9 @@ impl Walk<'_> {
                 array
                     .iter()
                     .enumerate()
-                    .map(|(index, value)| self.node(value, &format!("{path}[{index}]")))
+                    .map(|(index, value)| {
+                        self.node(value, &pointer::join(path, &index.to_string()))
+                    })
                     .collect(),
             ),
             DeValue::Table(table) => Value::Table(self.table(table, path)),
@@ -216,12 +152,12 @@ impl Walk<'_> {
 
     fn text(&mut self, written: &str, at: Place, path: &str) -> Value {
         match substituted(written, self.variable) {
-            Ok(value) => Value::Text(Text {
-                written: written.contains("${").then(|| written.to_owned()),
-                value: Secret::from(value),
-            }),
+            Ok(value) => {
+                let shown = written.contains("${").then(|| written.to_owned());
+                Value::Text(SecretText::new(Secret::from(value), shown))
+            }
             Err(message) => {
-                self.problems.push(Problem::new(at, path, message));
+                self.problems.push(Problem::new(path, message).placed(at));
                 Value::Broken
             }
         }
@@ -275,11 +211,45 @@ fn substituted(
     Ok(value)
 }
 
-/// A dotted path; an empty name means the table itself.
-pub fn join(path: &str, name: &str) -> String {
-    match (path, name) {
-        ("", name) => name.to_owned(),
-        (path, "") => path.to_owned(),
-        (path, name) => format!("{path}.{name}"),
+/// The place of every key of a document and that of its value, by JSON pointer.
+#[derive(Debug, Clone, Default)]
+pub struct PlaceIndex(BTreeMap<String, (Place, Place)>);
+
+impl PlaceIndex {
+    /// Takes down the places of all keys of a tree.
+    pub fn of(table: &Table) -> Self {
+        let mut index = PlaceIndex::default();
+        index.add(table, "");
+        index
+    }
+
+    fn add(&mut self, table: &Table, path: &str) {
+        for Entry { key, key_at, node } in &table.entries {
+            let path = pointer::join(path, key);
+            let value_at = match &node.value {
+                Value::Table(inner) => {
+                    self.add(inner, &path);
+                    *key_at
+                }
+                _ => node.at,
+            };
+            self.0.insert(path, (*key_at, value_at));
+        }
+    }
+
+    /// Returns the place of a value that is there.
+    pub fn value(&self, pointer: &str) -> Option<Place> {
+        self.0.get(pointer).map(|(_, value_at)| *value_at)
+    }
+
+    /// Returns the place of a key, or of the nearest table around it that is there.
+    pub fn find(&self, pointer: &str) -> Option<Place> {
+        let mut at = pointer;
+        loop {
+            if let Some((key_at, _)) = self.0.get(at) {
+                return Some(*key_at);
+            }
+            at = at.rsplit_once('/')?.0;
+        }
     }
 }

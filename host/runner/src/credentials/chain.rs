@@ -45,7 +45,7 @@ const REFUSALS: [&str; 7] = [
     "SignatureDoesNotMatch",
     "UnrecognizedClient",
 ];
-/// What says that a person has to sign in to SSO anew: of the library, and of the portal.
+/// Texts that mean a new sign-in to SSO is required: the library's, and the portal's.
 const SIGNED_OUT: [&str; 3] = [
     "the SSO token has expired",
     "the cached SSO token",
@@ -321,7 +321,7 @@ impl Chain {
         if matches!(error, CredentialsError::CredentialsNotLoaded(_)) {
             return self.missing(&match chosen {
                 Chosen::Instance => format!(
-                    "none found{}: looked {LOOKED_AT}; make one of these available",
+                    "this machine has none{}: looked {LOOKED_AT}; make one of these available",
                     empty_keys()
                 ),
                 other => format!("{} gave none: {said}; correct that", other.in_words()),
@@ -345,29 +345,30 @@ impl Chain {
         self.unavailable(&format!("{said}{}", self.asked()))
     }
 
-    /// A person must act.
+    /// Action is required.
     fn missing(&self, fault: &str) -> CredentialError {
         CredentialError::Missing(format!(
-            "no credentials{}: {fault}, or set aws_access_key_id and aws_secret_access_key",
+            "{}{fault}, or replace `credentials` by aws_access_key_id and aws_secret_access_key",
             self.role()
         ))
     }
 
     fn unavailable(&self, said: &str) -> CredentialError {
         CredentialError::Unavailable(format!(
-            "no credentials{} for now: {said}{}; they are looked for {LOOKED_AT}, and the first of these that is set \
-             up must answer; with aws_access_key_id and aws_secret_access_key in the configuration none is asked",
+            "{}the source does not respond for now{}: {said}; check that it is available, or replace \
+             `credentials` by aws_access_key_id and aws_secret_access_key (credentials are looked for {LOOKED_AT}, and \
+             the first that is set up is asked)",
             self.role(),
             match self.source.get() {
-                Some(source) => format!(" (asked: {})", source.chosen.in_words()),
+                Some(source) => format!(" ({})", source.chosen.in_words()),
                 None => String::new(),
-            }
+            },
         ))
     }
 
     fn role(&self) -> String {
         match &self.options.assume_role {
-            Some(role) => format!(" for the role {}", role.role_arn),
+            Some(role) => format!("for the role {}: ", role.role_arn),
             None => String::new(),
         }
     }

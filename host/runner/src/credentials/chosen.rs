@@ -2,6 +2,8 @@
 //! up by half is named rather than passed over, because the next one is somebody else's identity. Sends nothing, and
 //! repeats no value of a variable that may hold a secret.
 
+use std::path::Path;
+
 use aws_config::profile::{Profile, ProfileSet};
 
 use batch_export_sandbox::Secret;
@@ -58,7 +60,7 @@ fn filled(variable: Variable<'_>, name: &str) -> Option<String> {
     variable(name).filter(|value| !value.trim().is_empty())
 }
 
-/// How a variable that is not filled stands.
+/// Returns why a variable counts as not set.
 fn absence(variable: Variable<'_>, name: &str) -> &'static str {
     match variable(name) {
         Some(_) => "is empty",
@@ -160,6 +162,14 @@ fn named_profile(
         Some(path) => path.display().to_string(),
         None => files(variable),
     };
+    if let Some(path) = &options.profile_file
+        && profiles.get_profile(name).is_none()
+        && is_bare(path, name)
+    {
+        return Err(format!(
+            "{files} has the profile `{name}` as `[{name}]`; write `[profile {name}]` in a file of this kind"
+        ));
+    }
     let profile = found(profiles, name, "credentials.profile", &files)?;
     if !gives_credentials(profile) {
         return Err(format!(
@@ -167,6 +177,13 @@ fn named_profile(
         ));
     }
     sources_exist(profiles, profile, &files)
+}
+
+/// Whether a file has a section as only the credentials file of AWS may write it.
+fn is_bare(path: &Path, name: &str) -> bool {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let section = format!("[{name}]");
+    text.lines().any(|line| line.trim() == section)
 }
 
 /// Whether the usual profile files give credentials: those of `AWS_PROFILE`, which must be there, or of `default`.
@@ -217,12 +234,12 @@ fn found<'a>(
         let mut known: Vec<&str> = profiles.profiles().collect();
         known.sort_unstable();
         let known = match known.is_empty() {
-            true => "no profile at all".to_owned(),
+            true => "none".to_owned(),
             false => known.join(", "),
         };
         format!(
-            "there is no profile `{name}` ({named_by}) in {files}, which hold {known}; correct the name or add the \
-             profile"
+            "there is no profile `{name}` ({named_by}) in {files}; the profiles there are {known}; correct the name or \
+             add the profile"
         )
     })
 }
@@ -351,7 +368,7 @@ mod tests {
             (
                 &[("AWS_PROFILE", "nope")],
                 Err(
-                    "there is no profile `nope` (AWS_PROFILE) in ~/.aws/config and ~/.aws/credentials, which hold default, keys, loop, role; correct the name or add the profile",
+                    "there is no profile `nope` (AWS_PROFILE) in ~/.aws/config and ~/.aws/credentials; the profiles there are default, keys, loop, role; correct the name or add the profile",
                 ),
             ),
             (
@@ -415,7 +432,7 @@ mod tests {
             (
                 "nope",
                 Err(
-                    "there is no profile `nope` (credentials.profile) in aws, which hold default, keys, loop, role; correct the name or add the profile",
+                    "there is no profile `nope` (credentials.profile) in aws; the profiles there are default, keys, loop, role; correct the name or add the profile",
                 ),
             ),
         ] {

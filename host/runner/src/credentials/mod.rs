@@ -1,18 +1,20 @@
-//! Where the long-lived secrets of a destination come from: keys of its own, or the host's where they are asked for by
-//! name. Never passes over a source that is only half set up.
+//! The source of a destination's long-lived secrets: keys of its own, or the host's where they are asked for by name.
+//! Never passes over a source that is only half set up.
 
 mod carry;
 mod chain;
 mod chosen;
+mod identity;
 #[cfg(test)]
 mod tests;
 
 pub use chain::{AssumeRole, Chain, ChainOptions};
+pub(crate) use identity::material;
 
 use batch_export_sandbox::Credentials;
 
-/// Where a destination's configuration says that its credentials come from: there is no default, because a default
-/// would sign with the identity of this machine for whoever forgot a key.
+/// The source of a destination's credentials. There is no default, because a default would sign with the identity of this
+/// machine for whoever forgot a key.
 #[derive(Debug, Clone)]
 pub enum CredentialSettings {
     /// Keys of its own.

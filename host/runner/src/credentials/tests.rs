@@ -199,7 +199,7 @@ async fn a_source_that_never_answers_ends_with_its_time_and_says_what_to_do() {
             for words in [
                 "no answer within 0.05 s",
                 "credential_process",
-                "set up must answer",
+                "the first that is set up is asked",
             ] {
                 assert!(text.contains(words), "{words}: {text}");
             }
@@ -237,6 +237,10 @@ async fn a_role_without_credentials_to_assume_it_with_is_a_persons_matter() {
         (
             "[profile other]\naws_access_key_id = A\n",
             "there is no profile `export`",
+        ),
+        (
+            "[export]\naws_access_key_id = A\naws_secret_access_key = K\n",
+            "write `[profile export]` in a file of this kind",
         ),
         (
             "[profile export]\naws_access_key_id = AKID\n",

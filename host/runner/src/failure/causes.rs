@@ -63,7 +63,7 @@ impl From<GrantRefused> for Failure {
         let code = FailureCode::GRANT_REFUSED;
         let failure = Failure::of(FailureClass::Configuration, code, error);
         match is_address {
-            true => failure.at("endpoint_url"),
+            true => failure.at("/endpoint_url"),
             false => failure,
         }
     }
@@ -72,8 +72,8 @@ impl From<GrantRefused> for Failure {
 impl From<NetworkError> for Failure {
     fn from(error: NetworkError) -> Self {
         let field = match error {
-            NetworkError::CaFile { .. } => Some("egress.ca_file"),
-            NetworkError::Proxy(_) => Some("egress.proxy"),
+            NetworkError::CaFile { .. } => Some("/egress/ca_file"),
+            NetworkError::Proxy(_) => Some("/egress/proxy"),
             _ => None,
         };
         let code = FailureCode::NETWORK_INVALID;
@@ -96,7 +96,7 @@ impl From<SourceError> for Failure {
             }
             _ => (FailureClass::Failed, FailureCode::SOURCE_UNREADABLE),
         };
-        Failure::of(class, code, error).at("source")
+        Failure::of(class, code, error).at("/source")
     }
 }
 
@@ -191,8 +191,8 @@ impl Failure {
     /// Makes the failure of a field of a destination that the egress policy is derived from.
     pub(crate) fn policy(destination: &str, error: PolicyError) -> Self {
         let field = match &error {
-            PolicyError::Field { field, .. } => field,
-            _ => "egress.allow",
+            PolicyError::Field { field, .. } => format!("/{field}"),
+            _ => "/egress/allow".to_owned(),
         };
         let code = FailureCode::POLICY_INVALID;
         Failure::of(FailureClass::Configuration, code, error)

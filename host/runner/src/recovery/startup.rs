@@ -52,9 +52,9 @@ pub(crate) async fn recover_leftovers(
     for run in left.runs {
         let is_ours = match &run.owner {
             RunOwner::Unknown => continue,
-            RunOwner::Destination(name) if *name == cleaner.target.name => true,
+            RunOwner::Destination(name) if *name == cleaner.exporter.name => true,
             // It may have other credentials and another plugin: its own runs clean up.
-            RunOwner::Destination(name) if cleaner.target.knows(name) => continue,
+            RunOwner::Destination(name) if cleaner.exporter.knows(name) => continue,
             RunOwner::Destination(_) => false,
             RunOwner::Nobody | RunOwner::Unreadable => true,
         };
@@ -80,7 +80,7 @@ pub(crate) async fn recover_leftovers(
     }
     Ok(StartupRecovery {
         recovery: cleaned.recovery,
-        warnings: staying.warnings(&cleaner.target.place_of_destinations()),
+        warnings: staying.warnings(&cleaner.exporter.place_of_destinations()),
     })
 }
 

@@ -12,7 +12,7 @@ use batch_export_system::private::{self, PrivateError};
 
 /// Folders looked at: more runs left behind than that are somebody's accident, not crashes.
 const MAX_LISTED: usize = 10_000;
-/// A fingerprint has 64 bytes.
+/// A seal has about 100 bytes.
 const MAX_CHECKED_BYTES: u64 = 1024;
 
 /// State in a folder that only its owner can write to.
@@ -81,21 +81,21 @@ impl State for StateFolder {
         Ok(left)
     }
 
-    fn remembers_check(&self, destination: &str, fingerprint: &str) -> Result<bool, Failure> {
+    fn last_check(&self, destination: &str) -> Result<Option<String>, Failure> {
         let path = self.inside("checked")?.join(destination);
         let mut kept = String::new();
         let read = private::open(&path)
             .and_then(|file| Ok(file.take(MAX_CHECKED_BYTES).read_to_string(&mut kept)?));
         match read {
-            Ok(_) => Ok(kept == fingerprint),
-            Err(error) if is_missing(&error) => Ok(false),
+            Ok(_) => Ok(Some(kept)),
+            Err(error) if is_missing(&error) => Ok(None),
             Err(problem) => Err(Failure::state(&path, problem)),
         }
     }
 
-    fn remember_check(&self, destination: &str, fingerprint: &str) -> Result<(), Failure> {
+    fn remember_check(&self, destination: &str, seal: &str) -> Result<(), Failure> {
         let path = self.inside("checked")?.join(destination);
-        private::write(&path, fingerprint.as_bytes()).map_err(state_at(&path))
+        private::write(&path, seal.as_bytes()).map_err(state_at(&path))
     }
 }
 

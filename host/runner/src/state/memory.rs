@@ -68,14 +68,13 @@ impl State for StateMemory {
         })
     }
 
-    fn remembers_check(&self, destination: &str, fingerprint: &str) -> Result<bool, Failure> {
-        let kept = self.kept();
-        Ok(kept.checked.get(destination).map(String::as_str) == Some(fingerprint))
+    fn last_check(&self, destination: &str) -> Result<Option<String>, Failure> {
+        Ok(self.kept().checked.get(destination).cloned())
     }
 
-    fn remember_check(&self, destination: &str, fingerprint: &str) -> Result<(), Failure> {
-        let (destination, fingerprint) = (destination.to_owned(), fingerprint.to_owned());
-        self.kept().checked.insert(destination, fingerprint);
+    fn remember_check(&self, destination: &str, seal: &str) -> Result<(), Failure> {
+        let (destination, seal) = (destination.to_owned(), seal.to_owned());
+        self.kept().checked.insert(destination, seal);
         Ok(())
     }
 }

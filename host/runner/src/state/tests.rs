@@ -118,9 +118,17 @@ fn both_states_hold_a_run_once_keep_its_notes_and_forget_it() {
         held.forget("1").expect("forgotten");
         held.finish().expect("gone");
         assert!(state.leftovers().expect("a list").is_empty(), "{state:?}");
-        assert!(!state.remembers_check("x", "f").expect("read"), "{state:?}");
+        assert_ne!(
+            state.last_check("x").expect("read").as_deref(),
+            Some("f"),
+            "{state:?}"
+        );
         state.remember_check("x", "f").expect("written");
-        assert!(state.remembers_check("x", "f").expect("read"), "{state:?}");
+        assert_eq!(
+            state.last_check("x").expect("read").as_deref(),
+            Some("f"),
+            "{state:?}"
+        );
     }
 }
 
@@ -337,17 +345,17 @@ fn a_state_folder_of_which_others_can_write_is_refused_by_name() {
              `state_dir` name a folder of your own inside it"
         )
     );
-    assert!(state.leftovers().is_err() && state.remembers_check("x", "f").is_err());
+    assert!(state.leftovers().is_err() && state.last_check("x").is_err());
 }
 
 #[test]
 fn what_was_tried_is_remembered_whole_or_not_at_all() {
     let (folder, state) = abandoned();
-    assert!(!state.remembers_check("x", "f").expect("read"));
+    assert_ne!(state.last_check("x").expect("read").as_deref(), Some("f"));
     state.remember_check("x", "f").expect("written");
     state.remember_check("x", "g").expect("replaced");
-    assert!(state.remembers_check("x", "g").expect("read"));
-    assert!(!state.remembers_check("x", "f").expect("read"));
+    assert_eq!(state.last_check("x").expect("read").as_deref(), Some("g"));
+    assert_ne!(state.last_check("x").expect("read").as_deref(), Some("f"));
     let names = fs::read_dir(folder.path().join("checked")).expect("a list");
     assert_eq!(names.count(), 1, "no temporary file stays");
 }

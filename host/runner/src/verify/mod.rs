@@ -26,8 +26,8 @@ mod times;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::exporter::{self, Exporter};
 use crate::failure::Failure;
-use crate::target::{self, Target};
 use batch_export_sandbox::contract::Plan;
 use batch_export_source::Interval;
 use batch_export_source::Selection;
@@ -74,31 +74,31 @@ fn setting<'a>(plan: &'a Plan, name: &str) -> Option<&'a str> {
 
 /// Reads a run back. Faults are in the report; an error means that reading itself failed.
 pub async fn verify(
-    target: &Target,
+    exporter: &Exporter,
     interval: Interval,
     compare: Compare,
     watch: Watch,
 ) -> Result<VerifyReport, Failure> {
     let begun = Instant::now();
-    let run = target.header(interval).run(target::attempt_id()?);
-    let plan = target.plan(&run).await?;
-    target.grants(&run, &plan)?;
-    let policy = target.policy(&run)?;
-    let store = Store::new(&plan, &policy, target.access()?)?;
+    let run = exporter.header(interval).run(exporter::attempt_id()?);
+    let plan = exporter.plan(&run).await?;
+    exporter.grants(&run, &plan)?;
+    let policy = exporter.policy(&run)?;
+    let store = Store::new(&plan, &policy, exporter.access()?)?;
     let layout = Layout::new(&plan.keys);
     let mut other_keys = layout.other_keys(plan.manifest_key.as_deref());
     other_keys.retain(|key| policy.check_key(key).is_ok());
-    let described = target.plugin.describe().await?;
+    let described = exporter.plugin.describe().await?;
     let rows = match compare {
         Compare::FilesOnly => None,
         Compare::WithSource => {
-            let settings = target.source.clone();
+            let settings = exporter.source.clone();
             let selection = Selection {
                 interval,
-                events: target.events()?,
+                events: exporter.events()?,
             };
-            let model = target.model.clone();
-            let memory_bytes = target.limits.source_memory_bytes;
+            let model = exporter.model.clone();
+            let memory_bytes = exporter.limits.source_memory_bytes;
             let open = move || Rows::open(&settings, selection, &model, memory_bytes);
             Some(blocking(open).await??)
         }
@@ -114,9 +114,9 @@ pub async fn verify(
         plugin: Plugin {
             name: described.name,
             version: described.version,
-            sha256: target.plugin.digest().to_owned(),
+            sha256: exporter.plugin.digest().to_owned(),
         },
-        source: target.source.clone(),
+        source: exporter.source.clone(),
         checksum: setting(&plan, "checksum")
             .filter(|name| *name != "none")
             .map(str::to_ascii_lowercase),
@@ -126,7 +126,7 @@ pub async fn verify(
         watch,
         at: VerifyProgress::default(),
         report: VerifyReport {
-            destination: target.name.clone(),
+            destination: exporter.name.clone(),
             run_id: run.id.clone(),
             model: run.model.clone(),
             file_format: setting(&plan, "file_format").unwrap_or_default().to_owned(),

@@ -10,8 +10,8 @@ use tokio::runtime::Handle;
 use url::Url;
 
 use super::sign::{self, Unsigned};
+use crate::exporter::Access;
 use crate::failure::Failure;
-use crate::target::Access;
 use batch_export_sandbox::Grants;
 use batch_export_sandbox::contract::Plan;
 use batch_export_sandbox::{HostRequests, Opened, Redactor, Request, TransportError};

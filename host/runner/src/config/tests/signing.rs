@@ -118,7 +118,7 @@ fn keys_that_are_missing_empty_or_spoilt_are_refused_where_they_stand() {
         ),
         (
             format!("{id}{key}credentials = {{ source = \"host\" }}"),
-            vec!["6:1: destinations.a.credentials: stands beside keys (aws_…), and only one of the two can sign; remove the other".to_owned()],
+            vec!["6:1: destinations.a.credentials: is given together with keys (aws_…), and only one of the two can sign; remove the other".to_owned()],
         ),
         (
             format!("{id}aws_secret_access_key = 5"),
@@ -184,7 +184,7 @@ fn nothing_that_a_variable_held_is_repeated() {
         "region = \"${env:KEY}\"\ntags = { team = \"x-${env:KEY}\" }",
     ))
     .expect("valid");
-    let fields = &config.destination(None).expect("one").fields;
+    let fields = &config.destination(None).expect("one").configuration;
     for (field, said, expect) in [
         (
             "region",

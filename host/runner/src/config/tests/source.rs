@@ -28,7 +28,7 @@ fn a_path_and_a_time_column_that_can_never_do_are_problems() {
         (
             "in",
             "event",
-            "time_column: the model's column `event` holds text, not times; its timestamps are `timestamp`, `created_at`, `_inserted_at`",
+            "time_column: the model's column `event` holds text, not times; use one of its timestamps: `timestamp`, `created_at`, `_inserted_at`",
         ),
         (
             "in",

@@ -4,7 +4,7 @@ use devstore::{DevStore, Fault, Operation, Options, What};
 use serde_json::json;
 
 use super::*;
-use crate::target::Access;
+use crate::exporter::Access;
 use batch_export_sandbox::contract::{Grant, SigningScope};
 use batch_export_sandbox::{CredentialSource, Credentials, Secret};
 use batch_export_sandbox::{Network, NetworkOptions};
