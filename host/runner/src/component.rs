@@ -1,12 +1,12 @@
 //! The bytes of a destination's component: from a file that the user names, or those built into this program.
 
 use std::borrow::Cow;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use batch_export_sandbox::COMPONENT_BYTES;
 use batch_export_system::explain::Explain;
+use batch_export_system::open_regular;
 
 #[cfg(bundled_component)]
 const BUNDLED: Option<&[u8]> = Some(include_bytes!(env!("BUNDLED_COMPONENT")));
@@ -82,7 +82,8 @@ pub fn open(path: Option<&Path>) -> Result<Component, ComponentError> {
         });
     };
     let mut bytes = Vec::new();
-    File::open(path)
+    open_regular(path)
+        .map_err(io::Error::from)
         .and_then(|file| file.take(MAX_COMPONENT_BYTES + 1).read_to_end(&mut bytes))
         .map_err(|source| ComponentError::Unreadable {
             path: path.to_path_buf(),
@@ -109,10 +110,24 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let huge = folder.path().join("huge.wasm");
         // A sparse file: it takes no room on the disk.
-        let file = File::create(&huge).expect("a file");
+        let file = std::fs::File::create(&huge).expect("a file");
         file.set_len(MAX_COMPONENT_BYTES + 1).expect("a length");
         let none = folder.path().join("none.wasm");
+        let inside = folder.path().join("component");
+        std::fs::create_dir(&inside).expect("a folder");
         let cases = [
+            // A pipe or a device would never end, or never begin.
+            #[cfg(unix)]
+            (
+                PathBuf::from("/dev/zero"),
+                "cannot read the component /dev/zero: it is a device and not a file",
+                "name a component file with --component or `[component] path`",
+            ),
+            (
+                inside,
+                "cannot read the component component: it is a folder and not a file",
+                "name a component file with --component or `[component] path`",
+            ),
             (
                 none,
                 "cannot read the component none.wasm: No such file or directory (os error 2)",

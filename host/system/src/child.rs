@@ -1,5 +1,5 @@
 //! This program once more, as a child process with limited memory and an empty environment, for input that nobody
-//! vouches for. The job comes in on stdin, the answer goes out on stdout. Never decides what a task does.
+//! vouches for. The job comes in on stdin, the output goes out on stdout. Never decides what a task does.
 
 use std::env;
 use std::ffi::OsStr;
@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use crate::token::Token;
+
 /// First argument of a child, which nobody types by chance.
 const COMMAND: &str = "child-process";
 /// Threads of a child, and the regions that their memory comes from: each takes address space, which is limited.
@@ -17,8 +19,10 @@ const THREADS: &str = "4";
 /// How long a child that closed its output may take to end before it is killed.
 const ENDING_TIME: Duration = Duration::from_secs(2);
 const ENDING_STEP: Duration = Duration::from_millis(5);
+/// How often the work of a running child is asked whether it must end.
+const WATCH_STEP: Duration = Duration::from_millis(50);
 
-/// What a child does with its job; what it writes is the answer.
+/// A task of a child: does a job, and writes the output.
 pub struct Task {
     /// The name that the child is told.
     pub name: &'static str,
@@ -49,12 +53,13 @@ pub fn use_this_program() {
     }
 }
 
-/// Whether there is a program to run as a child.
+/// Returns whether there is a program to run as a child.
 pub fn is_available() -> bool {
     PROGRAM.get().is_some()
 }
 
-/// Does the job if this process is a child that was given one of these tasks; `None` in every other process. Belongs at the beginning of `main`.
+/// Does the job if this process is a child that was given one of these tasks; `None` in every other process. Belongs at
+/// the beginning of `main`.
 pub fn answer(tasks: &[Task]) -> Option<ExitCode> {
     let mut arguments = env::args_os().skip(1);
     if arguments.next()? != COMMAND {
@@ -77,7 +82,7 @@ fn perform(tasks: &[Task], task: &OsStr, memory_bytes: &OsStr) -> io::Result<()>
         return Err(io::ErrorKind::InvalidInput.into());
     };
     limit(memory_bytes, task.file_bytes)?;
-    // A panic is part of the answer; its trace is for nobody.
+    // A panic is part of the output; nobody reads its trace.
     std::panic::set_hook(Box::new(|_| {}));
     let mut job = Vec::new();
     io::stdin()
@@ -105,7 +110,7 @@ fn limit(memory_bytes: u64, file_bytes: u64) -> io::Result<()> {
         (Resource::Fsize, file_bytes),
         (Resource::Core, 0),
     ] {
-        // What a stricter parent set stays.
+        // A stricter limit of the parent stays.
         let most = getrlimit(resource)
             .maximum
             .map_or(most, |known| known.min(most));
@@ -124,19 +129,23 @@ fn limit(_: u64, _: u64) -> io::Result<()> {
 }
 
 /// A child at work. Dropping the last copy kills it.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Running(Arc<Process>);
 
+#[derive(Debug)]
 struct Process(Mutex<Child>);
 
-/// How a child ended that did not finish its answer.
+/// The end of a child that did not finish its output.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Ended {
+    /// How it ended, for a sentence.
     pub in_words: String,
-    /// Somebody killed it: another try may go well.
+    /// Whether somebody killed it, so that another attempt may succeed.
     pub was_killed: bool,
 }
 
-/// Starts a child; its answer is read from what comes back. A child that dies at once shows in its answer.
+/// Starts a child; its output is read from what comes back. A child that dies at once shows in its output.
 pub fn start(task: &Task, job: &[u8], memory_bytes: u64) -> io::Result<(Running, ChildStdout)> {
     let program = PROGRAM
         .get()
@@ -169,12 +178,34 @@ pub fn start(task: &Task, job: &[u8], memory_bytes: u64) -> io::Result<(Running,
 }
 
 impl Running {
-    /// Ends the child now; its answer ends too.
+    /// Ends the child now; its output ends too.
     pub fn kill(&self) {
         self.0.child().kill().ok();
     }
 
-    /// How it ended, once its answer is over.
+    /// Kills the child when the work must end that it was started for. Watches on a thread of its own, until the child
+    /// has ended or the last copy of this is dropped.
+    pub fn end_with(&self, token: &Token) -> io::Result<()> {
+        let (process, token) = (Arc::downgrade(&self.0), token.clone());
+        let watch = move || {
+            loop {
+                let must_end = token.sleep(WATCH_STEP).is_err();
+                let Some(process) = process.upgrade() else {
+                    return;
+                };
+                if must_end {
+                    process.end();
+                }
+                if must_end || !matches!(process.child().try_wait(), Ok(None)) {
+                    return;
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("child-watch".into());
+        thread.spawn(watch).map(|_| ())
+    }
+
+    /// Returns how it ended, once its output is over.
     pub fn ended(&self) -> Ended {
         let mut waited = Duration::ZERO;
         while waited < ENDING_TIME {
@@ -188,7 +219,7 @@ impl Running {
             waited += ENDING_STEP;
         }
         Ended {
-            in_words: "no answer any more".to_owned(),
+            in_words: "it stopped responding".to_owned(),
             was_killed: false,
         }
     }
@@ -206,6 +237,13 @@ fn is_kill(_: std::process::ExitStatus) -> bool {
 }
 
 impl Process {
+    /// Kills it, and waits for that, so that nothing of it stays in the system's table.
+    fn end(&self) {
+        let mut child = self.child();
+        child.kill().ok();
+        child.wait().ok();
+    }
+
     fn child(&self) -> MutexGuard<'_, Child> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -213,9 +251,6 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let mut child = self.child();
-        child.kill().ok();
-        // Waited for, so that nothing of it stays in the system's table.
-        child.wait().ok();
+        self.end();
     }
 }

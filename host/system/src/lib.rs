@@ -1,13 +1,17 @@
-//! What the host asks of the machine: child processes with little memory, files that only their owner reads, text that
+//! The host's dealings with the machine: child processes with little memory, files that only their owner reads, text that
 //! cannot harm a terminal, budgets of memory, tokens that end work, and errors that say what to do. Knows nothing of
 //! plugins, rows or runs.
+
+#![warn(missing_docs, unreachable_pub)]
 
 mod budget;
 pub mod child;
 pub mod explain;
 pub mod private;
+mod regular;
 pub mod terminal;
 mod token;
 
 pub use budget::{ADMISSION_TIME, AdmissionError, Budget, Share};
+pub use regular::{OpenError, check_regular, open_regular};
 pub use token::{Interrupted, Token};

@@ -5,27 +5,43 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Why a folder or file is not used.
+/// The reason why a folder or file is not used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PrivateError {
+    /// The operating system does not allow it.
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// It is a link.
     #[error("it is a symbolic link, and links are not followed here")]
     Link,
+    /// A folder was expected.
     #[error("it is not a folder")]
     NotFolder,
+    /// A file was expected.
     #[error("it is not a regular file")]
     NotFile,
+    /// Somebody else owns it.
     #[error("it belongs to user {owner}, but this program runs as user {user}")]
-    Foreign { owner: u32, user: u32 },
+    Foreign {
+        /// The id of its owner.
+        owner: u32,
+        /// The id of the user that this program runs as.
+        user: u32,
+    },
+    /// Others can write to it.
     #[error("other users can write to it (its mode is {mode:03o})")]
-    Writable { mode: u32 },
+    Writable {
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// There are more files in it than are looked at.
     #[error("it holds more than {0} entries")]
     TooMany(usize),
 }
 
 impl PrivateError {
-    /// What to do about it; `setting` names what says where the folder is, such as `state_dir`.
+    /// Returns what to do about it; `setting` names what says where the folder is, such as `state_dir`.
     pub fn remedy(&self, path: &Path, setting: &str) -> String {
         let path = path.display();
         match self {
@@ -83,7 +99,7 @@ pub fn subfolder(path: &Path) -> Result<(), PrivateError> {
     Ok(narrow(path)?)
 }
 
-/// Whether a path inside a private folder is a folder, and the owner's alone to write.
+/// Returns whether a path inside a private folder is a folder, and the owner's alone to write.
 pub fn is_private_folder(path: &Path) -> Result<(), PrivateError> {
     let metadata = fs::symlink_metadata(path)?;
     if metadata.is_symlink() {
@@ -145,7 +161,7 @@ pub fn open_lock(path: &Path) -> Result<File, PrivateError> {
     )
 }
 
-/// A new file for its owner only; one of that name must not exist.
+/// Creates a file for its owner only; one of that name must not exist.
 pub fn create_new(path: &Path) -> io::Result<File> {
     options().append(true).create_new(true).open(path)
 }
@@ -168,7 +184,7 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Whether a path names this open file, rather than another or none.
+/// Returns whether a path names this open file, rather than another or none.
 pub fn is_file_at(file: &File, path: &Path) -> io::Result<bool> {
     match fs::symlink_metadata(path) {
         Ok(there) => Ok(is_same(&file.metadata()?, &there)),
@@ -203,14 +219,14 @@ mod system {
     const FILE_MODE: u32 = 0o600;
     const WRITABLE_BY_OTHERS: u32 = 0o022;
 
-    pub fn builder() -> DirBuilder {
+    pub(super) fn builder() -> DirBuilder {
         let mut builder = DirBuilder::new();
         builder.mode(FOLDER_MODE);
         builder
     }
 
     /// Neither follows a link nor waits for whoever holds the other end of a pipe.
-    pub fn options() -> OpenOptions {
+    pub(super) fn options() -> OpenOptions {
         let mut options = OpenOptions::new();
         options
             .mode(FILE_MODE)
@@ -218,11 +234,11 @@ mod system {
         options
     }
 
-    pub fn is_link(error: &io::Error) -> bool {
+    pub(super) fn is_link(error: &io::Error) -> bool {
         error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
     }
 
-    pub fn owned(metadata: &fs::Metadata) -> Result<(), PrivateError> {
+    pub(super) fn owned(metadata: &fs::Metadata) -> Result<(), PrivateError> {
         let (owner, user) = (metadata.uid(), rustix::process::geteuid().as_raw());
         match owner == user {
             true => Ok(()),
@@ -230,12 +246,12 @@ mod system {
         }
     }
 
-    /// Whether nobody but the owner can get at what is in a folder.
-    pub fn is_closed(metadata: &fs::Metadata) -> bool {
+    /// Returns whether nobody but the owner can get at what is in a folder.
+    pub(super) fn is_closed(metadata: &fs::Metadata) -> bool {
         metadata.mode() & 0o777 == FOLDER_MODE
     }
 
-    pub fn owners_only(metadata: &fs::Metadata) -> Result<(), PrivateError> {
+    pub(super) fn owners_only(metadata: &fs::Metadata) -> Result<(), PrivateError> {
         owned(metadata)?;
         let mode = metadata.mode() & 0o777;
         match mode & WRITABLE_BY_OTHERS {
@@ -244,12 +260,12 @@ mod system {
         }
     }
 
-    pub fn is_same(one: &fs::Metadata, other: &fs::Metadata) -> bool {
+    pub(super) fn is_same(one: &fs::Metadata, other: &fs::Metadata) -> bool {
         (one.dev(), one.ino()) == (other.dev(), other.ino())
     }
 
     /// Takes reading away from others, who may have been given it by an earlier version.
-    pub fn narrow(folder: &Path) -> io::Result<()> {
+    pub(super) fn narrow(folder: &Path) -> io::Result<()> {
         if is_closed(&fs::metadata(folder)?) {
             return Ok(());
         }

@@ -1,11 +1,11 @@
 //! Makes texts of others harmless on their way out: plugins, stores, sources, rows and names of files may hold
-//! characters that move a terminal's cursor, turn the direction of what stands beside them, or hide. Replaces them by
+//! characters that move a terminal's cursor, turn the direction of what is next to them, or hide. Replaces them by
 //! what they are, in characters that everybody sees; drops nothing.
 
 use std::borrow::Cow;
 
-/// Whether a character does something instead of showing something: a control character (C0, DEL, C1), one that turns
-/// the direction of text or joins it, or one that cannot be seen. Line breaks are among them.
+/// Returns whether a character does something instead of showing something: a control character (C0, DEL, C1), one that
+/// turns the direction of text or joins it, or one that cannot be seen. Line breaks are among them.
 pub fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -22,12 +22,12 @@ pub fn is_harmful(c: char) -> bool {
         )
 }
 
-/// A text of several lines for a terminal: line breaks stay, other harmful characters are shown as `\u{1b}`.
+/// Returns a text of several lines for a terminal: line breaks stay, other harmful characters are shown as `\u{1b}`.
 pub fn harmless(text: &str) -> Cow<'_, str> {
     shown(text, |c| c != '\n' && is_harmful(c))
 }
 
-/// A text of others that stands within a line: a line break in it is shown as `\n`, too, so that it fakes no line.
+/// Returns a text of others for use within a line: a line break in it is shown as `\n`, too, so that it fakes no line.
 pub fn one_line(text: &str) -> Cow<'_, str> {
     shown(text, is_harmful)
 }
@@ -46,7 +46,7 @@ fn shown(text: &str, replaced: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// JSON in which nothing is harmful to a terminal and which means the same: such characters stand in its strings only,
+/// JSON in which nothing is harmful to a terminal and which means the same: such characters are only in its strings,
 /// where `\u` writes them. Line breaks between its tokens stay.
 pub fn harmless_json(json: &str) -> Cow<'_, str> {
     let harmful = |c: char| c != '\n' && is_harmful(c);

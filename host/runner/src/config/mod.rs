@@ -35,6 +35,7 @@ use std::sync::Arc;
 
 pub use problem::{ConfigError, Problems, near_miss};
 
+use batch_export_system::open_regular;
 use zeroize::Zeroizing;
 
 use crate::destination::{Destination, Draft};
@@ -72,7 +73,8 @@ impl Config {
             source,
         };
         let mut bytes = Zeroizing::new(Vec::new());
-        std::fs::File::open(file)
+        open_regular(file)
+            .map_err(std::io::Error::from)
             .and_then(|open| open.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
             .map_err(unreadable)?;
         if bytes.len() as u64 > MAX_FILE_BYTES {

@@ -365,6 +365,14 @@ fn a_file_that_cannot_be_read_is_named() {
         let folder = format!("{}/", folder.path().display());
         assert_eq!(error.replace(&folder, ""), expect);
     }
+    // What never ends, or never begins, is not read at all.
+    #[cfg(unix)]
+    assert_eq!(
+        Config::load(Path::new("/dev/zero"))
+            .expect_err("a device")
+            .to_string(),
+        "cannot read the configuration /dev/zero: it is a device and not a file; name an existing file with --config"
+    );
 }
 
 #[test]
