@@ -15,7 +15,12 @@ const MAX_FILES: usize = 40;
 const MAX_BYTES: u64 = 100_000;
 
 fn corpus(target: &str) -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
+    // Crates are at several depths.
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .map(|above| above.join("fuzz/corpus"))
+        .find(|folder| folder.is_dir())
+        .expect("the folder of all corpora");
     let mut files: Vec<PathBuf> = fs::read_dir(folder.join(target))
         .unwrap_or_else(|error| panic!("the corpus of `{target}`: {error}"))
         .map(|entry| entry.unwrap().path())
