@@ -13,6 +13,7 @@ use batch_export_runner::exporter::Exporter;
 use batch_export_runner::{RunTokens, Runner, StateFolder};
 use batch_export_source::FilesSettings;
 use batch_export_source::{EventFilter, Feed, Selection, SourceSettings};
+use batch_export_system::{Budget, Token};
 use s3_destination::failure::Failure;
 use s3_destination::run::Export;
 use s3_destination::settings::{self, Run};
@@ -126,22 +127,16 @@ fn natively(job: &Job, endpoint: &str, runtime: &Runtime) -> Result<Measurement>
     let imports = Native::new(runtime.handle().clone(), Rc::clone(&sent))?;
 
     let (begun, cpu_before) = (Instant::now(), cpu_seconds()?);
-    let source = SourceSettings::Files(FilesSettings {
-        base: job.state.clone(),
-        path: job.input.display().to_string(),
-        model: MODEL.into(),
-        format: None,
-        time_column: TIME_COLUMN.into(),
-        infer_rows: 0,
-        dialect: Default::default(),
-        columns: Default::default(),
-    });
+    let path = job.input.display().to_string();
+    let source = FilesSettings::new(&job.state, path, MODEL, TIME_COLUMN);
     let selection = Selection {
         interval,
         events: EventFilter::default(),
     };
     let memory_bytes = batch_export_sandbox::Limits::default().source_memory_bytes;
-    let mut feed = runtime.block_on(Feed::start(source, selection, memory_bytes))?;
+    let factory = SourceSettings::Files(source).factory(memory_bytes);
+    let (token, budget) = (Token::new(), Budget::unlimited());
+    let mut feed = runtime.block_on(Feed::start(factory, selection, &token, &budget))?;
     let mut export = Export::with_limits(imports, settings, run, feed.schema().to_vec(), limits)
         .map_err(failed)?;
     let (mut supplied_bytes, mut supplied_rows) = (0, 0);

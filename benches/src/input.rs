@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use arrow::ipc::writer::FileWriter;
 use batch_export_source::Model;
-use batch_export_source::{self, EventFilter, Selection, SourceSettings};
+use batch_export_source::{EventFilter, Selection, SourceSettings};
+use batch_export_system::{Budget, Token};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
@@ -70,7 +71,8 @@ fn write_hour(path: &Path, kind: Kind, rows: u64, hour: u32) -> Result<()> {
         model: Model::Events,
         rows_per_hour: rows,
     };
-    let mut source = batch_export_source::open(&settings, selection)?;
+    let factory = settings.factory(u64::MAX);
+    let mut source = factory.open(selection, &Token::new(), &Budget::unlimited())?;
     let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
     match kind {
         Kind::Arrow => {

@@ -7,9 +7,9 @@ use std::path::Path;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::concat_batches;
-use batch_export_source::Interval;
-use batch_export_source::{ColumnType, Dialect, Files, FilesSettings};
-use batch_export_source::{EventFilter, Selection, Source, SourceError, Tally};
+use batch_export_source::{ColumnType, FilesFactory, FilesSettings, Interval};
+use batch_export_source::{EventFilter, Selection, SourceError, SourceFactory, Tally};
+use batch_export_system::{Budget, Token};
 use tempfile::TempDir;
 
 /// A target: its name, which is its corpus folder's too, and the check.
@@ -31,16 +31,7 @@ pub fn check(target: &str, input: &[u8]) {
 const MAX_MESSAGE_BYTES: usize = 4096;
 
 fn settings(folder: &Path, name: &str) -> FilesSettings {
-    FilesSettings {
-        base: folder.to_path_buf(),
-        path: name.to_owned(),
-        model: "own".to_owned(),
-        format: None,
-        dialect: Dialect::default(),
-        time_column: "t".to_owned(),
-        infer_rows: 0,
-        columns: Default::default(),
-    }
+    FilesSettings::new(folder, name, "own", "t")
 }
 
 fn read(settings: &FilesSettings) -> Result<(RecordBatch, Tally), SourceError> {
@@ -48,7 +39,8 @@ fn read(settings: &FilesSettings) -> Result<(RecordBatch, Tally), SourceError> {
         interval: Interval::parse("START", "2100-01-01").expect("an interval"),
         events: EventFilter::default(),
     };
-    let mut files = Files::open(settings, selection)?;
+    let factory = FilesFactory::new(settings.clone());
+    let mut files = factory.open(selection, &Token::new(), &Budget::unlimited())?;
     let mut batches = Vec::new();
     while let Some(batch) = files.next_batch()? {
         batches.push(batch);

@@ -9,6 +9,7 @@ use batch_export_sandbox::Limits;
 use batch_export_source::Interval;
 use batch_export_source::SourceSettings;
 use batch_export_source::{Survey, survey};
+use batch_export_system::{Budget, Token};
 
 /// Rows looked at after a run without rows to say which times there are: enough to see a wrong year or a wrong column,
 /// and quickly read, because quiet hours are frequent.
@@ -38,8 +39,12 @@ async fn on_thread(
     rows_limit: u64,
     watch: impl Fn(u64) + Send + 'static,
 ) -> Result<Survey, Failure> {
-    let memory_bytes = limits.source_memory_bytes;
-    let work = move || survey(&settings, interval, rows_limit, memory_bytes, watch);
+    let factory = settings.factory(limits.source_memory_bytes);
+    let (token, budget) = (Token::new(), Budget::unlimited());
+    let work = move || {
+        let factory = factory.as_ref();
+        survey(factory, interval, rows_limit, &token, &budget, watch)
+    };
     let survey = tokio::task::spawn_blocking(work)
         .await
         .map_err(|_| Failure::thread_lost("reads the source"))?;
@@ -112,12 +117,12 @@ pub fn in_words(survey: &Survey) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use batch_export_source::Column;
     use batch_export_source::Moment;
+    use batch_export_source::SurveyedColumn;
 
     fn found() -> Survey {
         Survey {
-            columns: vec![Column {
+            columns: vec![SurveyedColumn {
                 name: "id".to_owned(),
                 type_name: "Int64".to_owned(),
             }],

@@ -13,16 +13,15 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::ipc::writer::FileWriter;
 use batch_export_source::Interval;
-use batch_export_source::{Dialect, FilesSettings};
 use batch_export_source::{
-    EventFilter, Feed, Selection, Source, SourceError, SourceSettings, open, open_apart,
+    EventFilter, Feed, FilesFactory, FilesSettings, Selection, Source, SourceError, SourceFactory,
 };
-use batch_export_system::child;
+use batch_export_system::{Budget, Interrupted, Token, child};
 
 const MIB: u64 = 1 << 20;
 /// 2024-03-01T05:00Z.
@@ -33,17 +32,17 @@ fn with_children() {
     assert!(child::is_available());
 }
 
-fn settings(folder: &Path, path: &str) -> SourceSettings {
-    SourceSettings::Files(FilesSettings {
-        base: folder.to_path_buf(),
-        path: path.to_owned(),
-        model: "own".to_owned(),
-        format: None,
-        dialect: Dialect::default(),
-        time_column: "t".to_owned(),
-        infer_rows: 1_000,
-        columns: Default::default(),
-    })
+fn files(folder: &Path, path: &str) -> FilesFactory {
+    FilesFactory::new(FilesSettings::new(folder, path, "own", "t"))
+}
+
+fn here(factory: &FilesFactory) -> Result<Box<dyn Source>, SourceError> {
+    factory.open(selection(), &Token::new(), &Budget::unlimited())
+}
+
+async fn start(factory: FilesFactory, memory_bytes: u64) -> Result<Feed, SourceError> {
+    let factory = Arc::new(factory.in_child(memory_bytes));
+    Feed::start(factory, selection(), &Token::new(), &Budget::unlimited()).await
 }
 
 fn selection() -> Selection {
@@ -88,11 +87,9 @@ fn children() -> BTreeSet<u32> {
         .collect()
 }
 
-async fn started(settings: SourceSettings) -> (Feed, u32) {
+async fn started(factory: FilesFactory) -> (Feed, u32) {
     let before = children();
-    let feed = Feed::start(settings, selection(), 512 * MIB)
-        .await
-        .expect("a source");
+    let feed = start(factory, 512 * MIB).await.expect("a source");
     let child = children().difference(&before).next().copied();
     (feed, child.expect("a child"))
 }
@@ -105,13 +102,18 @@ async fn rows_tally_and_warnings_are_those_of_this_process() {
     arrow_file(folder.path(), "a.arrow", texts.collect());
     fs::write(folder.path().join("b.txt"), "not rows").expect("a file");
     fs::write(folder.path().join("c.jsonl"), "").expect("a file");
-    let settings = settings(folder.path(), ".");
+    let factory = files(folder.path(), ".");
 
-    let mut here = open(&settings, selection()).expect("a source");
+    let mut here = here(&factory).expect("a source");
     let expect = all(here.as_mut());
     let schema = here.schema();
     let expect = arrow::compute::concat_batches(&schema, &expect).expect("rows");
-    let mut there = open_apart(&settings, selection(), 512 * MIB).expect("a source");
+    let budget = Budget::new(64 << 20);
+    let mut there = factory
+        .clone()
+        .in_child(512 * MIB)
+        .open(selection(), &Token::new(), &budget)
+        .expect("a source");
     let found = all(there.as_mut());
     assert_eq!(there.schema(), schema);
     assert!(found.len() > 2, "{}", found.len());
@@ -122,8 +124,9 @@ async fn rows_tally_and_warnings_are_those_of_this_process() {
         (here.tally(), here.warnings())
     );
     assert_eq!(there.warnings().len(), 1);
+    assert!(budget.peak_bytes() > 0 && budget.held_bytes() == 0);
 
-    let (mut feed, _) = started(settings).await;
+    let (mut feed, _) = started(factory).await;
     let mut rows = 0;
     while let Some(message) = feed.next().await.expect("a message") {
         rows += message.rows;
@@ -142,13 +145,9 @@ async fn errors_come_over_with_their_words_and_their_class() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("a.parquet"), "PAR1 and no more, PAR1").expect("a file");
     for path in ["a.parquet", "none"] {
-        let settings = settings(folder.path(), path);
-        let here = open(&settings, selection())
-            .map(|_| ())
-            .expect_err("an error");
-        let there = Feed::start(settings, selection(), 512 * MIB)
-            .await
-            .map(|_| ());
+        let factory = files(folder.path(), path);
+        let here = here(&factory).map(|_| ()).expect_err("an error");
+        let there = start(factory, 512 * MIB).await.map(|_| ());
         let there = there.expect_err("an error");
         assert_eq!(there.to_string(), here.to_string());
         assert_eq!(there.is_transient(), here.is_transient());
@@ -175,14 +174,9 @@ async fn a_file_that_takes_too_much_ends_its_reader_and_nothing_else() {
     let texts = (0..20_000).map(|n| format!("{n} {}", "y".repeat(1_000)));
     arrow_file(folder.path(), "good.arrow", texts.collect());
 
-    let (mut good, _) = started(settings(folder.path(), "good.arrow")).await;
+    let (mut good, _) = started(files(folder.path(), "good.arrow")).await;
     let first = good.next().await.expect("a message").expect("rows").rows;
-    let bomb = Feed::start(
-        settings(folder.path(), "bomb.jsonl.gz"),
-        selection(),
-        64 * MIB,
-    )
-    .await;
+    let bomb = start(files(folder.path(), "bomb.jsonl.gz"), 64 * MIB).await;
     let outcome = match bomb {
         Ok(mut feed) => feed.next().await.map(|_| ()),
         Err(error) => Err(error),
@@ -215,7 +209,7 @@ async fn a_child_knows_no_secret_and_ends_with_its_run() {
     // More than fits into pipe and queue, so that the child is at work until somebody takes it.
     let texts = (0..60_000).map(|n| format!("{n} {}", "y".repeat(1_000)));
     arrow_file(folder.path(), "a.arrow", texts.collect());
-    let (feed, child) = started(settings(folder.path(), "a.arrow")).await;
+    let (feed, child) = started(files(folder.path(), "a.arrow")).await;
     let environment = fs::read_to_string(format!("/proc/{child}/environ")).expect("an environment");
     let mut known: Vec<&str> = environment
         .split_terminator('\0')
@@ -228,7 +222,7 @@ async fn a_child_knows_no_secret_and_ends_with_its_run() {
     gone(child).await;
 
     // Killed by somebody else: an error that another try may cure, and never an end that looks like one.
-    let (mut feed, child) = started(settings(folder.path(), "a.arrow")).await;
+    let (mut feed, child) = started(files(folder.path(), "a.arrow")).await;
     let pid = rustix::process::Pid::from_raw(child.cast_signed()).expect("a process");
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("killed");
     let error = loop {
@@ -241,6 +235,59 @@ async fn a_child_knows_no_secret_and_ends_with_its_run() {
     assert!(error.is_transient(), "{error}");
     assert!(error.to_string().contains("signal: 9 (SIGKILL)"), "{error}");
     gone(child).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_ends_the_child_within_a_second_whoever_waits_for_it() {
+    with_children();
+    let folder = tempfile::tempdir().expect("a folder");
+    let texts = (0..60_000).map(|n| format!("{n} {}", "y".repeat(1_000)));
+    arrow_file(folder.path(), "a.arrow", texts.collect());
+    let factory = files(folder.path(), "a.arrow").in_child(512 * MIB);
+    for ends_by_time in [false, true] {
+        let (before, mut token) = (children(), Token::new());
+        if ends_by_time {
+            token = token.with_deadline(Instant::now() + Duration::from_millis(1_500));
+        }
+        let budget = Budget::new(64 << 20);
+        let factory = Arc::new(factory.clone());
+        let feed = Feed::start(factory.clone(), selection(), &token, &budget);
+        let mut feed = feed.await.expect("a source");
+        let opened = factory.open(selection(), &token, &budget);
+        let mut source = opened.expect("a source");
+        let running: Vec<u32> = children().difference(&before).copied().collect();
+        assert_eq!(running.len(), 2);
+        let message = feed.next().await.expect("a message").expect("rows");
+        assert!(budget.held_bytes() >= message.bytes.len());
+        source.next_batch().expect("rows").expect("a batch");
+        let expect = match ends_by_time {
+            true => {
+                tokio::time::sleep_until(token.deadline().expect("a deadline").into()).await;
+                Interrupted::DeadlinePassed
+            }
+            false => {
+                token.cancel();
+                Interrupted::Cancelled
+            }
+        };
+        let ended = Instant::now();
+        for child in running {
+            gone(child).await;
+        }
+        let error = feed.next().await.expect_err("interrupted");
+        assert!(matches!(error, SourceError::Interrupted(reason) if reason == expect));
+        let error = loop {
+            match source.next_batch() {
+                Ok(batch) => assert!(batch.is_some(), "an end that is none"),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, SourceError::Interrupted(reason) if reason == expect));
+        feed.close().await;
+        assert!(ended.elapsed() < Duration::from_secs(1));
+        drop((message, source));
+        assert_eq!(budget.held_bytes(), 0);
+    }
 }
 
 async fn gone(child: u32) {

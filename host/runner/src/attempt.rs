@@ -130,7 +130,9 @@ impl Attempt<'_> {
         let carried = Carried::by(&session);
         // However it ended, nothing is read, noted or sent any more when cleaning up begins.
         session.close().await;
-        drop(feed);
+        if let Some(feed) = feed {
+            feed.close().await;
+        }
         let limit = self.exporter.limits.run_time;
         let (progress, source, report) = outcome.map_err(|reason| ended(reason, limit))??;
         let policy = self.exporter.policy(self.run)?;
@@ -169,8 +171,9 @@ impl Attempt<'_> {
             events: self.exporter.events()?,
         };
         let memory_bytes = self.exporter.limits.source_memory_bytes;
-        let source = self.exporter.source.clone();
-        let feed = feed.insert(Feed::start(source, selection, memory_bytes).await?);
+        let factory = self.exporter.source.factory(memory_bytes);
+        let budget = self.exporter.plugin.sandbox().budget();
+        let feed = feed.insert(Feed::start(factory, selection, self.work, budget).await?);
         session.configure(feed.schema().to_vec()).await?;
         let progress = self.supply(session, feed).await?;
         let report = session.finish(progress.rows_supplied).await?;

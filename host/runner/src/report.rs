@@ -132,13 +132,11 @@ mod tests {
 
     #[test]
     fn what_a_good_run_omitted_or_left_open_is_a_warning() {
-        let source = Tally {
-            rows_read: 3,
-            rows_without_time: 3,
-            surrogates_replaced: 2,
-            numbers_rounded: 5,
-            ..Tally::default()
-        };
+        let mut source = Tally::default();
+        source.rows_read = 3;
+        source.rows_without_time = 3;
+        source.surrogates_replaced = 2;
+        source.numbers_rounded = 5;
         let recovery = Recovery {
             left_open: vec!["`x/a.jsonl`".to_owned()],
             ..Recovery::default()

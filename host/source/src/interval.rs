@@ -12,33 +12,44 @@ use serde::Serialize;
 )]
 pub struct Moment(pub i64);
 
-/// Half-open `[start, end)`; never empty, never inverted.
+/// A half-open interval `[start, end)`: never empty, never inverted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Interval {
     start: Option<Moment>,
     end: Moment,
 }
 
-/// Why a text is no moment or two moments are no interval.
+/// The reason why a text is not a moment, or two moments are not an interval.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum IntervalError {
+    /// A text is not a time.
     #[error("`{0}` is not a time; write it like 2023-07-28T01:00:00Z (without a zone it is UTC)")]
     NotATime(String),
+    /// A time is earlier or later than object keys can say.
     #[error("`{0}` is not in the years 1 to 9999")]
     OutOfRange(String),
+    /// Start and end are the same moment.
     #[error(
         "the interval is empty: it starts and ends at {0}; its end is exclusive, so it must be later than its start"
     )]
     Empty(Moment),
+    /// The end is earlier than the start.
     #[error(
         "the interval ends before it starts: it starts at {start} and ends at {end}; swap the two"
     )]
-    Inverted { start: Moment, end: Moment },
+    Inverted {
+        /// The later moment.
+        start: Moment,
+        /// The earlier one.
+        end: Moment,
+    },
+    /// The end is left open.
     #[error("the end must be a time, not `{0}`: only the start can be left open")]
     OpenEnd(String),
 }
 
-/// 0001-01-01 and 10000-01-01: what object keys can write with four digits.
+/// 0001-01-01 and 10000-01-01: the years that object keys can write with four digits.
 const FIRST_MICROS: i64 = -62_135_596_800_000_000;
 const LAST_MICROS: i64 = 253_402_300_800_000_000;
 
@@ -71,7 +82,7 @@ impl Moment {
         }
     }
 
-    /// Whether it is in the years 1 to 9999.
+    /// Returns whether it is in the years 1 to 9999.
     pub fn is_in_range(self) -> bool {
         (FIRST_MICROS..LAST_MICROS).contains(&self.0)
     }
@@ -131,6 +142,7 @@ impl fmt::Display for Moment {
 }
 
 impl Interval {
+    /// Returns the interval from `start` (inclusive; `None` for everything before the end) to `end` (exclusive).
     pub fn new(start: Option<Moment>, end: Moment) -> Result<Self, IntervalError> {
         match start {
             Some(start) if start == end => Err(IntervalError::Empty(end)),
@@ -139,7 +151,7 @@ impl Interval {
         }
     }
 
-    /// Every moment that there is.
+    /// Returns the interval of every moment that there is.
     pub fn always() -> Self {
         Interval {
             start: None,
@@ -147,6 +159,7 @@ impl Interval {
         }
     }
 
+    /// Returns whether a moment belongs to it.
     pub fn contains(&self, moment: Moment) -> bool {
         self.start.is_none_or(|start| moment >= start) && moment < self.end
     }
@@ -164,12 +177,12 @@ impl Interval {
         Self::new(start, Moment::parse(end)?)
     }
 
-    /// First moment that belongs to it; `None` when everything before the end does.
+    /// Returns the first moment that belongs to it; `None` when everything before the end does.
     pub fn start(&self) -> Option<Moment> {
         self.start
     }
 
-    /// First moment that no longer belongs to it.
+    /// Returns the first moment that no longer belongs to it.
     pub fn end(&self) -> Moment {
         self.end
     }
@@ -183,7 +196,7 @@ pub struct Ends {
 }
 
 impl Ends {
-    /// From microseconds since the epoch.
+    /// Returns the ends from microseconds since the epoch.
     pub fn of(start_micros: Option<i64>, end_micros: i64) -> Self {
         Ends {
             start: start_micros.map(|start| Moment(start).to_string()),

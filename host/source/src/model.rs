@@ -5,28 +5,34 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
-/// Where Arrow keeps the name and the settings of an extension type, and the two that mean something here.
-pub const EXTENSION_NAME: &str = "ARROW:extension:name";
-pub const EXTENSION_METADATA: &str = "ARROW:extension:metadata";
-pub const JSON_EXTENSION: &str = "arrow.json";
-pub const UUID_EXTENSION: &str = "arrow.uuid";
+/// The metadata in which Arrow keeps the name and the settings of an extension type, and the two names that mean
+/// something here.
+pub(crate) const EXTENSION_NAME: &str = "ARROW:extension:name";
+pub(crate) const EXTENSION_METADATA: &str = "ARROW:extension:metadata";
+pub(crate) const JSON_EXTENSION: &str = "arrow.json";
+pub(crate) const UUID_EXTENSION: &str = "arrow.uuid";
 
 /// The models whose columns are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Model {
+    /// What people did.
     Events,
+    /// The people who did it.
     Persons,
+    /// Visits, each with its events together.
     Sessions,
 }
 
 impl Model {
+    /// Every model whose columns are known.
     pub const ALL: [Model; 3] = [Model::Events, Model::Persons, Model::Sessions];
 
-    /// The model of that name; `None` for a name whose columns only the source knows.
+    /// Returns the model of that name; `None` for a name whose columns only the source knows.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|model| model.name() == name)
     }
 
+    /// Returns the name by which a configuration knows it.
     pub fn name(self) -> &'static str {
         match self {
             Model::Events => "events",
@@ -35,7 +41,7 @@ impl Model {
         }
     }
 
-    /// What one row is, for a person.
+    /// Returns what one row is, in a sentence.
     pub fn summary(self) -> &'static str {
         match self {
             Model::Events => "One row per event, with its properties and those of its person.",
@@ -44,6 +50,7 @@ impl Model {
         }
     }
 
+    /// Returns its columns, in order.
     pub fn schema(self) -> SchemaRef {
         let columns = match self {
             Model::Events => EVENTS,
@@ -59,25 +66,31 @@ impl Model {
     }
 }
 
-/// What a model's column holds.
+/// The kind of a model's column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ColumnKind {
+    /// Text.
     Text,
     /// A JSON document as text: Arrow's `arrow.json` extension over a string.
     Json,
+    /// An integer of 64 bits.
     Integer,
+    /// A floating-point number of 64 bits.
     Float,
+    /// `true` or `false`.
     Boolean,
-    /// Microseconds, UTC.
+    /// Microseconds since 1970, UTC.
     Timestamp,
+    /// A list of texts.
     TextList,
 }
 
-impl Kind {
+impl ColumnKind {
+    /// Returns the field of a column of that name.
     pub fn field(self, name: &str) -> Field {
         let field = Field::new(name, self.data_type(), true);
         match self {
-            Kind::Json => field.with_metadata(HashMap::from([
+            ColumnKind::Json => field.with_metadata(HashMap::from([
                 (EXTENSION_NAME.to_owned(), JSON_EXTENSION.to_owned()),
                 (EXTENSION_METADATA.to_owned(), String::new()),
             ])),
@@ -85,52 +98,59 @@ impl Kind {
         }
     }
 
+    /// Returns the Arrow type of its values.
     pub fn data_type(self) -> DataType {
         match self {
-            Kind::Text | Kind::Json => DataType::Utf8,
-            Kind::Integer => DataType::Int64,
-            Kind::Float => DataType::Float64,
-            Kind::Boolean => DataType::Boolean,
-            Kind::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-            Kind::TextList => DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true))),
+            ColumnKind::Text | ColumnKind::Json => DataType::Utf8,
+            ColumnKind::Integer => DataType::Int64,
+            ColumnKind::Float => DataType::Float64,
+            ColumnKind::Boolean => DataType::Boolean,
+            ColumnKind::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            ColumnKind::TextList => {
+                DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)))
+            }
         }
     }
 
-    /// The kind of a field as [`Kind::field`] makes them; `None` for a column of another make.
+    /// Returns the kind of a field as [`ColumnKind::field`] makes them; `None` for a column of another type.
     pub fn of(field: &Field) -> Option<Self> {
         let json = field
             .metadata()
             .get(EXTENSION_NAME)
             .is_some_and(|name| name == JSON_EXTENSION);
         [
-            if json { Kind::Json } else { Kind::Text },
-            Kind::Integer,
-            Kind::Float,
-            Kind::Boolean,
-            Kind::Timestamp,
-            Kind::TextList,
+            if json {
+                ColumnKind::Json
+            } else {
+                ColumnKind::Text
+            },
+            ColumnKind::Integer,
+            ColumnKind::Float,
+            ColumnKind::Boolean,
+            ColumnKind::Timestamp,
+            ColumnKind::TextList,
         ]
         .into_iter()
         .find(|kind| kind.data_type() == *field.data_type())
     }
 
-    /// In words, for messages and the `schema` command.
+    /// Returns it in words, for messages and the `schema` command.
     pub fn in_words(self) -> &'static str {
         match self {
-            Kind::Text => "text",
-            Kind::Json => "JSON text",
-            Kind::Integer => "64-bit integer",
-            Kind::Float => "64-bit float",
-            Kind::Boolean => "boolean",
-            Kind::Timestamp => "timestamp (µs, UTC)",
-            Kind::TextList => "list of text",
+            ColumnKind::Text => "text",
+            ColumnKind::Json => "JSON text",
+            ColumnKind::Integer => "64-bit integer",
+            ColumnKind::Float => "64-bit float",
+            ColumnKind::Boolean => "boolean",
+            ColumnKind::Timestamp => "timestamp (µs, UTC)",
+            ColumnKind::TextList => "list of text",
         }
     }
 }
 
-use Kind::{Boolean, Float, Integer, Json, Text, TextList, Timestamp};
+use ColumnKind::{Boolean, Float, Integer, Json, Text, TextList, Timestamp};
 
-const EVENTS: &[(&str, Kind)] = &[
+const EVENTS: &[(&str, ColumnKind)] = &[
     ("uuid", Text),
     ("event", Text),
     ("distinct_id", Text),
@@ -143,7 +163,7 @@ const EVENTS: &[(&str, Kind)] = &[
     ("_inserted_at", Timestamp),
 ];
 
-const PERSONS: &[(&str, Kind)] = &[
+const PERSONS: &[(&str, ColumnKind)] = &[
     ("team_id", Integer),
     ("distinct_id", Text),
     ("person_id", Text),
@@ -155,7 +175,7 @@ const PERSONS: &[(&str, Kind)] = &[
     ("is_deleted", Boolean),
 ];
 
-const SESSIONS: &[(&str, Kind)] = &[
+const SESSIONS: &[(&str, ColumnKind)] = &[
     ("session_id", Text),
     ("session_id_v7", Text),
     ("team_id", Integer),
@@ -222,7 +242,7 @@ mod tests {
                 schema
                     .fields()
                     .iter()
-                    .all(|field| Kind::of(field).is_some())
+                    .all(|field| ColumnKind::of(field).is_some())
             );
             assert!(schema.column_with_name("_inserted_at").is_some());
             assert_eq!(Model::named(model.name()), Some(model));
@@ -231,7 +251,7 @@ mod tests {
             .schema()
             .fields()
             .iter()
-            .filter(|field| Kind::of(field) == Some(Json))
+            .filter(|field| ColumnKind::of(field) == Some(Json))
             .map(|field| field.name().clone())
             .collect();
         assert_eq!(json, ["properties", "person_properties"]);

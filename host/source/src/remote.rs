@@ -1,21 +1,25 @@
 //! A `files` source in a child process: what it reads comes over as frames of bounded length. The parent never decodes
-//! what a file says, and takes an answer without its last frame for a failure.
+//! what a file says, and treats output without its last frame as a failure.
 
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ChildStdout;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::buffer::Buffer;
 use arrow::datatypes::SchemaRef;
 use arrow::ipc::reader::StreamDecoder;
+use batch_export_system::child::{self, Running, Task};
+use batch_export_system::{Budget, Share, Token};
 use serde::{Deserialize, Serialize};
 
-use super::feed::{self, Item, MAX_MESSAGE_BYTES, Message, Summary};
-use super::files::FilesSettings;
-use super::{Selection, Source, SourceError, SourceSettings, Tally};
-use batch_export_system::child::{self, Running, Task};
+use crate::error::SourceError;
+use crate::factory::Source;
+use crate::files::{Files, FilesSettings};
+use crate::message::{Encoder, MAX_MESSAGE_BYTES, Message, MessageSource, Summary, read_schema};
+use crate::select::Selection;
+use crate::tally::Tally;
 
 /// The child's task. Its job holds settings and a selection: a configuration file's size, with room. It writes no file.
 pub const TASK: Task = Task {
@@ -33,14 +37,14 @@ const HEADER_BYTES: usize = 1 + 8 + 4;
 /// Buffer between pipe and frames: what a pipe holds.
 const READ_BUFFER_BYTES: usize = 64 << 10;
 
-/// What the child is asked for.
+/// The job of a child.
 #[derive(Serialize, Deserialize)]
 struct Job {
     settings: FilesSettings,
     selection: Selection,
 }
 
-/// What the child says when it cannot go on.
+/// The last words of a child that cannot continue.
 #[derive(Serialize, Deserialize)]
 struct Failed {
     message: String,
@@ -65,35 +69,43 @@ fn limit_bytes(kind: u8) -> Option<usize> {
 /// The child's side: reads the source to its end and writes what it finds.
 fn serve(job: &[u8], output: &mut (dyn Write + Send)) -> io::Result<()> {
     let job: Job = serde_json::from_slice(job)?;
-    let output = Mutex::new(output);
-    let write = |kind: u8, rows: u64, bytes: &[u8]| frame(&output, kind, rows, bytes);
-    let settings = SourceSettings::Files(job.settings);
-    // The name goes out before the file is looked at: what it does to this process is known to be its doing.
-    let mut reading = |path: &Path| {
-        write(FILE, 0, path.as_os_str().as_encoded_bytes()).ok();
-    };
-    let read = feed::produce(&settings, job.selection, &mut reading, &mut |item| {
-        let written = match item {
-            Item::Schema(schema) => write(SCHEMA, 0, &schema),
-            Item::Batch(message) => write(BATCH, message.rows, &message.bytes),
-            Item::End(summary) => write(END, 0, &serde_json::to_vec(&summary).unwrap_or_default()),
-        };
-        // Nobody listens any more when the run ended before its source.
-        written.is_ok()
-    });
-    match read {
+    let output = Output(Mutex::new(output));
+    match read(&job, &output) {
         Ok(()) => Ok(()),
         Err(error) => {
             let failed = Failed {
                 message: shortened(error.to_string()),
                 is_transient: error.is_transient(),
             };
-            write(FAILED, 0, &serde_json::to_vec(&failed)?)
+            output.write(FAILED, 0, &serde_json::to_vec(&failed)?)
         }
     }
 }
 
-/// An error may repeat names from a file, which may be of any length.
+/// Reads the source to its end, or until nobody listens because the run ended before its source.
+fn read(job: &Job, output: &Output<'_>) -> Result<(), SourceError> {
+    // The parent kills this process when the work must end, and counts the memory of what it takes.
+    let (token, budget) = (Token::new(), Budget::unlimited());
+    // The name goes out before the file is looked at: what it does to this process is known to be its doing.
+    let reading = |path: &Path| {
+        output
+            .write(FILE, 0, path.as_os_str().as_encoded_bytes())
+            .ok();
+    };
+    let files = Files::open(&job.settings, job.selection.clone(), &token, reading)?;
+    let mut messages = Encoder::new(Box::new(files), &token, &budget)?;
+    let mut is_heard = output.write(SCHEMA, 0, messages.schema()).is_ok();
+    while is_heard && let Some(message) = messages.next_message()? {
+        is_heard = output.write(BATCH, message.rows, &message.bytes).is_ok();
+    }
+    if is_heard {
+        let summary = serde_json::to_vec(&messages.summary()).unwrap_or_default();
+        output.write(END, 0, &summary).ok();
+    }
+    Ok(())
+}
+
+/// Returns a text of bounded length: an error may repeat names from a file, which may be of any length.
 fn shortened(mut text: String) -> String {
     let limit = MAX_TEXT_BYTES / 8;
     if text.len() > limit {
@@ -104,38 +116,54 @@ fn shortened(mut text: String) -> String {
     text
 }
 
-fn frame(
-    output: &Mutex<&mut (dyn Write + Send)>,
-    kind: u8,
-    rows: u64,
-    bytes: &[u8],
-) -> io::Result<()> {
-    let length = u32::try_from(bytes.len()).map_err(|_| io::ErrorKind::InvalidData)?;
-    let mut header = Vec::with_capacity(HEADER_BYTES);
-    header.push(kind);
-    header.extend(rows.to_le_bytes());
-    header.extend(length.to_le_bytes());
-    let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
-    output.write_all(&header)?;
-    output.write_all(bytes)?;
-    output.flush()
+/// The destination of the child's frames: from its readers, and from whoever says which file they are at.
+struct Output<'a>(Mutex<&'a mut (dyn Write + Send)>);
+
+impl Output<'_> {
+    fn write(&self, kind: u8, rows: u64, bytes: &[u8]) -> io::Result<()> {
+        let length = u32::try_from(bytes.len()).map_err(|_| io::ErrorKind::InvalidData)?;
+        let mut header = Vec::with_capacity(HEADER_BYTES);
+        header.push(kind);
+        header.extend(rows.to_le_bytes());
+        header.extend(length.to_le_bytes());
+        let mut output = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        output.write_all(&header)?;
+        output.write_all(bytes)?;
+        output.flush()
+    }
 }
 
-/// The parent's side.
-pub struct Remote {
+/// Something that the child said.
+enum Frame {
+    Schema(Vec<u8>),
+    Batch(Message),
+    End(Summary),
+}
+
+/// The parent's side: the child's messages as they are.
+pub(crate) struct Remote {
     running: Running,
     output: BufReader<ChildStdout>,
+    schema: Vec<u8>,
+    /// Known at the end.
+    summary: Option<Summary>,
     /// The file that the child is at.
     path: Option<PathBuf>,
     memory_bytes: u64,
+    token: Token,
+    budget: Arc<Budget>,
 }
 
 impl Remote {
-    pub fn start(
+    /// Starts a child, which is killed when `token` says so, and waits for its columns.
+    pub(crate) fn open(
         settings: &FilesSettings,
         selection: &Selection,
         memory_bytes: u64,
+        token: &Token,
+        budget: &Arc<Budget>,
     ) -> Result<Self, SourceError> {
+        token.check()?;
         let job = Job {
             settings: settings.clone(),
             selection: selection.clone(),
@@ -143,21 +171,26 @@ impl Remote {
         let job = serde_json::to_vec(&job).map_err(|error| SourceError::Child(error.into()))?;
         let (running, output) =
             child::start(&TASK, &job, memory_bytes).map_err(SourceError::Child)?;
-        Ok(Self {
+        running.end_with(token).map_err(SourceError::Thread)?;
+        let mut remote = Self {
             running,
             output: BufReader::with_capacity(READ_BUFFER_BYTES, output),
+            schema: Vec::new(),
+            summary: None,
             path: None,
             memory_bytes,
-        })
+            token: token.clone(),
+            budget: Arc::clone(budget),
+        };
+        match remote.next_frame()? {
+            Frame::Schema(schema) => remote.schema = schema,
+            _ => return Err(remote.broken()),
+        }
+        Ok(remote)
     }
 
-    /// Kills the child when nobody wants its answer any more.
-    pub fn running(&self) -> Running {
-        self.running.clone()
-    }
-
-    /// The next thing that the child has to say. Blocking.
-    pub fn next_item(&mut self) -> Result<Item, SourceError> {
+    /// Returns the next thing that the child has to say.
+    fn next_frame(&mut self) -> Result<Frame, SourceError> {
         loop {
             let mut header = [0; HEADER_BYTES];
             self.fill(&mut header)?;
@@ -168,6 +201,8 @@ impl Remote {
                 self.running.kill();
                 return Err(self.ended("it said something that it may not say".to_owned(), false));
             }
+            let mut held = Share::none(&self.budget);
+            held.blocking_admit(length, &self.token)?;
             let mut bytes = vec![0; length];
             self.fill(&mut bytes)?;
             let rows = u64::from_le_bytes(rows);
@@ -176,9 +211,9 @@ impl Remote {
                     self.path = Some(PathBuf::from(String::from_utf8_lossy(&bytes).into_owned()));
                     continue;
                 }
-                SCHEMA => Item::Schema(bytes),
-                BATCH => Item::Batch(Message { bytes, rows }),
-                END => Item::End(serde_json::from_slice(&bytes).map_err(|_| self.broken())?),
+                SCHEMA => Frame::Schema(bytes),
+                BATCH => Frame::Batch(Message::new(bytes, rows).holding(held)),
+                END => Frame::End(serde_json::from_slice(&bytes).map_err(|_| self.broken())?),
                 _ => {
                     let failed: Failed =
                         serde_json::from_slice(&bytes).map_err(|_| self.broken())?;
@@ -195,7 +230,11 @@ impl Remote {
         self.output.read_exact(bytes).map_err(|_| self.broken())
     }
 
+    /// Returns the reason why the child does not say what it should.
     fn broken(&self) -> SourceError {
+        if let Err(reason) = self.token.check() {
+            return reason.into();
+        }
         let ended = self.running.ended();
         self.ended(ended.in_words, ended.was_killed)
     }
@@ -210,21 +249,44 @@ impl Remote {
     }
 }
 
+impl MessageSource for Remote {
+    fn schema(&self) -> &[u8] {
+        &self.schema
+    }
+
+    fn next_message(&mut self) -> Result<Option<Message>, SourceError> {
+        if self.summary.is_some() {
+            return Ok(None);
+        }
+        match self.next_frame()? {
+            Frame::Batch(message) => Ok(Some(message)),
+            Frame::End(summary) => {
+                self.summary = Some(summary);
+                Ok(None)
+            }
+            Frame::Schema(_) => Err(self.broken()),
+        }
+    }
+
+    fn summary(&self) -> Summary {
+        self.summary.clone().unwrap_or_default()
+    }
+}
+
 /// The same as a source, for those who want rows and not messages.
-pub struct RemoteSource {
+pub(crate) struct RemoteSource {
     remote: Remote,
     schema: SchemaRef,
     decoder: StreamDecoder,
-    summary: Option<Summary>,
+    /// What the batch that was returned last takes of the budget.
+    held: Option<Share>,
 }
 
 impl RemoteSource {
-    pub fn open(mut remote: Remote) -> Result<Self, SourceError> {
-        let Item::Schema(bytes) = remote.next_item()? else {
-            return Err(remote.broken());
-        };
+    pub(crate) fn new(mut remote: Remote) -> Result<Self, SourceError> {
+        let bytes = std::mem::take(&mut remote.schema);
         let mut decoder = StreamDecoder::new();
-        let schema = feed::read_schema(&bytes).map_err(SourceError::Encode)?;
+        let schema = read_schema(&bytes).map_err(SourceError::Encode)?;
         decoder
             .decode(&mut Buffer::from_vec(bytes))
             .map_err(SourceError::Encode)?;
@@ -232,7 +294,7 @@ impl RemoteSource {
             remote,
             schema,
             decoder,
-            summary: None,
+            held: None,
         })
     }
 }
@@ -243,40 +305,27 @@ impl Source for RemoteSource {
     }
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>, SourceError> {
-        if self.summary.is_some() {
+        self.held = None;
+        let Some(mut message) = self.remote.next_message()? else {
+            self.remote.summary().tally.check_files()?;
             return Ok(None);
-        }
-        match self.remote.next_item()? {
-            Item::Batch(message) => {
-                let mut bytes = Buffer::from_vec(message.bytes);
-                while !bytes.is_empty() {
-                    if let Some(batch) = self
-                        .decoder
-                        .decode(&mut bytes)
-                        .map_err(SourceError::Encode)?
-                    {
-                        return Ok(Some(batch));
-                    }
-                }
-                Err(self.remote.broken())
+        };
+        self.held = message.take_share();
+        let mut bytes = Buffer::from_vec(message.bytes);
+        while !bytes.is_empty() {
+            let decoded = self.decoder.decode(&mut bytes);
+            if let Some(batch) = decoded.map_err(SourceError::Encode)? {
+                return Ok(Some(batch));
             }
-            Item::End(summary) => {
-                self.summary = Some(summary);
-                Ok(None)
-            }
-            Item::Schema(_) => Err(self.remote.broken()),
         }
+        Err(self.remote.broken())
     }
 
     fn tally(&self) -> Tally {
-        self.summary
-            .as_ref()
-            .map_or_else(Tally::default, |summary| summary.tally)
+        self.remote.summary().tally
     }
 
     fn warnings(&self) -> Vec<String> {
-        self.summary
-            .as_ref()
-            .map_or_else(Vec::new, |summary| summary.warnings.clone())
+        self.remote.summary().warnings
     }
 }

@@ -1,4 +1,4 @@
-//! Which rows of a file belong to a run: the interval and the event lists as a mask over a batch. Reads nothing.
+//! The rows of a file that belong to a run: the interval and the event lists as a mask over a batch. Reads nothing.
 
 use std::collections::HashSet;
 
@@ -19,7 +19,9 @@ use crate::model::Model;
 /// The rows that a run wants.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Selection {
+    /// Those whose time is in it.
     pub interval: Interval,
+    /// Of these, the ones whose event it takes.
     pub events: EventFilter,
 }
 
@@ -30,8 +32,8 @@ pub struct EventFilter {
     exclude: HashSet<String>,
 }
 
-/// The two fields of a destination that say which events are exported. What they mean is the contract's, so the host
-/// reads them itself: a plugin's word about them could lose every row.
+/// The two fields of a destination that say which events are exported. Their meaning is the contract's, so the host
+/// reads them itself: a plugin that misread them could lose every row.
 pub const EVENT_LISTS: [&str; 2] = ["include_events", "exclude_events"];
 
 /// A list of events that cannot be obeyed.
@@ -45,8 +47,8 @@ pub struct EventListError {
 }
 
 impl EventFilter {
-    /// The filter that the operator's configuration asks for. An empty list of included names is all, as if it were
-    /// not there; a list that could not be applied is an error, never ignored.
+    /// Returns the filter that the operator's configuration asks for. An empty list of included names is all, as if it
+    /// were not there; a list that could not be applied is an error, never ignored.
     pub fn of(configuration: &Value, model: &str) -> Result<Self, EventListError> {
         let [include, exclude] = EVENT_LISTS;
         let included = names(configuration, include)?;
@@ -66,6 +68,7 @@ impl EventFilter {
         Ok(Self::new(included, excluded))
     }
 
+    /// Returns a filter that takes the included names, or all without such a list, but not the excluded ones.
     pub fn new(include: Option<Vec<String>>, exclude: Vec<String>) -> Self {
         Self {
             include: include.map(|names| names.into_iter().collect()),
@@ -73,11 +76,13 @@ impl EventFilter {
         }
     }
 
+    /// Returns whether every row is taken.
     pub fn takes_all(&self) -> bool {
         self.include.is_none() && self.exclude.is_empty()
     }
 
-    /// A row without a name is on no list: left out by an include list, kept by an exclude list.
+    /// Returns whether a row of that event is taken. A row without a name is on no list: an include list omits it, an
+    /// exclude list keeps it.
     pub fn takes(&self, event: Option<&str>) -> bool {
         match (event, &self.include) {
             (None, include) => include.is_none(),
@@ -86,7 +91,7 @@ impl EventFilter {
         }
     }
 
-    /// One bit for each value of a column of strings of any make.
+    /// Returns one bit for each value of a column of strings of any type.
     pub fn mask(&self, events: &ArrayRef) -> Result<BooleanArray, ArrowError> {
         let events = compute::cast(events, &DataType::Utf8)?;
         let events = events.as_string::<i32>();
@@ -96,21 +101,21 @@ impl EventFilter {
 
 /// An interval in the unit of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
+pub(crate) struct Bounds {
     start: Option<i128>,
     end: i128,
 }
 
 /// A mask, and how many rows had no time.
-pub struct TimeMask {
+pub(crate) struct TimeMask {
     pub mask: BooleanArray,
     pub without_time: u64,
 }
 
 impl Bounds {
-    /// The interval in another unit. Coarser units round up: `t >= start` for whole seconds is
+    /// Returns the interval in another unit. Coarser units round up: `t >= start` for whole seconds is
     /// `t >= ceil(start)`, and so is `t < end`.
-    pub fn new(interval: &Interval, unit: TimeUnit) -> Self {
+    pub(crate) fn new(interval: &Interval, unit: TimeUnit) -> Self {
         let convert = |micros: i64| match unit {
             TimeUnit::Second => ceil_div(micros, 1_000_000),
             TimeUnit::Millisecond => ceil_div(micros, 1_000),
@@ -124,18 +129,18 @@ impl Bounds {
         }
     }
 
-    pub fn contains(&self, time: i64) -> bool {
+    pub(crate) fn contains(&self, time: i64) -> bool {
         let time = i128::from(time);
         self.start.is_none_or(|start| time >= start) && time < self.end
     }
 
-    /// Whether no time from `min` to `max` is inside.
-    pub fn excludes(&self, min: i64, max: i64) -> bool {
+    /// Returns whether no time from `min` to `max` is inside.
+    pub(crate) fn excludes(&self, min: i64, max: i64) -> bool {
         self.start.is_some_and(|start| i128::from(max) < start) || i128::from(min) >= self.end
     }
 
-    /// One bit for each value; null times are in no interval.
-    pub fn mask(&self, times: &dyn Array, unit: TimeUnit) -> TimeMask {
+    /// Returns one bit for each value; null times are in no interval.
+    pub(crate) fn mask(&self, times: &dyn Array, unit: TimeUnit) -> TimeMask {
         let values = timestamps(times, unit);
         let inside = BooleanBuffer::collect_bool(values.len(), |row| self.contains(values[row]));
         let mask = match times.nulls() {
@@ -169,8 +174,8 @@ fn ceil_div(micros: i64, by: i64) -> i128 {
     i128::from(micros.div_euclid(by)) + i128::from(micros.rem_euclid(by) != 0)
 }
 
-/// The numbers in a timestamp column of that unit.
-pub fn timestamps(times: &dyn Array, unit: TimeUnit) -> ScalarBuffer<i64> {
+/// Returns the numbers in a timestamp column of that unit.
+pub(crate) fn timestamps(times: &dyn Array, unit: TimeUnit) -> ScalarBuffer<i64> {
     match unit {
         TimeUnit::Second => times.as_primitive::<TimestampSecondType>().values().clone(),
         TimeUnit::Millisecond => times

@@ -1,31 +1,35 @@
-//! What a source holds, without exporting any of it: its columns, the times of its rows, and how many of them belong to
-//! an interval. Changes nothing and keeps no row.
+//! A survey of a source, without exporting any of it: its columns, the times of its rows, and how many of them belong
+//! to an interval. Changes nothing and keeps no row.
+
+use std::sync::Arc;
 
 use arrow::array::Array;
 use arrow::datatypes::{DataType, TimeUnit};
+use batch_export_system::{Budget, Token};
 use serde::Serialize;
 
-use super::select::timestamps;
-use super::{EventFilter, Selection, SourceError, SourceSettings, open_apart};
+use crate::error::SourceError;
+use crate::factory::SourceFactory;
 use crate::interval::{Interval, Moment};
+use crate::select::{EventFilter, Selection, timestamps};
 
-/// The column by which sample rows belong to an interval.
-const SAMPLE_TIME_COLUMN: &str = "_inserted_at";
-/// The hour that is looked at of a source without an end when nobody asks about an interval.
-const SAMPLE_HOUR_MICROS: (i64, i64) = (1_690_502_400_000_000, 1_690_506_000_000_000);
-
-/// What was found.
+/// What a source holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Survey {
-    pub columns: Vec<Column>,
+    /// The columns of every row.
+    pub columns: Vec<SurveyedColumn>,
+    /// The name of the column by which rows belong to an interval.
     pub time_column: String,
+    /// Files that were read; none where the source has no files.
     pub files: u64,
     /// Rows with a time that were looked at.
     pub rows: u64,
     /// Rows whose time is null: no run exports them.
     pub rows_without_time: u64,
+    /// The earliest time of the rows that were looked at.
     #[serde(serialize_with = "text")]
     pub earliest: Option<Moment>,
+    /// The latest time of the rows that were looked at.
     #[serde(serialize_with = "text")]
     pub latest: Option<Moment>,
     /// Rows in the interval that was asked about, whatever their event; null without an interval.
@@ -34,11 +38,12 @@ pub struct Survey {
     pub is_complete: bool,
 }
 
-/// One column.
+/// A column of a source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Column {
+pub struct SurveyedColumn {
+    /// Its name.
     pub name: String,
-    /// As Arrow writes it.
+    /// Its type as Arrow writes it.
     #[serde(rename = "type")]
     pub type_name: String,
 }
@@ -49,34 +54,27 @@ fn text<S: serde::Serializer>(moment: &Option<Moment>, serializer: S) -> Result<
         .serialize(serializer)
 }
 
-/// Reads a source, as a run would, until its end or until `rows_limit` rows were looked at, telling `watch` how many they are: blocking.
+/// Reads a source, as a run would, until its end or until `rows_limit` rows were looked at, and tells `watch` how many
+/// they are so far. Blocking.
 pub fn survey(
-    settings: &SourceSettings,
+    factory: &dyn SourceFactory,
     interval: Option<Interval>,
     rows_limit: u64,
-    memory_bytes: u64,
+    token: &Token,
+    budget: &Arc<Budget>,
     watch: impl Fn(u64),
 ) -> Result<Survey, SourceError> {
-    let (time_column, read) = match settings {
-        SourceSettings::Files(files) => (files.time_column.as_str(), Interval::always()),
-        // Rows are made for any hour there is.
-        SourceSettings::Sample { .. } => {
-            let (start, end) = SAMPLE_HOUR_MICROS;
-            let hour =
-                Interval::new(Some(Moment(start)), Moment(end)).unwrap_or(Interval::always());
-            (SAMPLE_TIME_COLUMN, interval.unwrap_or(hour))
-        }
-    };
+    let time_column = factory.time_column();
     let selection = Selection {
-        interval: read,
+        interval: factory.surveyed(interval),
         events: EventFilter::default(),
     };
-    let mut source = open_apart(settings, selection, memory_bytes)?;
+    let mut source = factory.open(selection, token, budget)?;
     let schema = source.schema();
     let fields = schema.fields().iter();
     let mut survey = Survey {
         columns: fields
-            .map(|field| Column {
+            .map(|field| SurveyedColumn {
                 name: field.name().clone(),
                 type_name: field.data_type().to_string(),
             })
@@ -127,7 +125,7 @@ impl Survey {
     }
 }
 
-/// A time in microseconds, finer ones cut down, as a run compares them; beyond 64 bits the nearest that fits.
+/// Returns a time in microseconds, finer ones cut, as a run compares them; beyond 64 bits the nearest that fits.
 fn micros(value: i64, unit: TimeUnit) -> i64 {
     match unit {
         TimeUnit::Second => value.saturating_mul(1_000_000),
@@ -140,22 +138,29 @@ fn micros(value: i64, unit: TimeUnit) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::factory::SourceSettings;
     use crate::files::FilesSettings;
     use crate::model::Model;
 
-    const MEMORY: u64 = 1 << 30;
+    fn files(folder: &std::path::Path) -> SourceSettings {
+        SourceSettings::Files(FilesSettings::new(folder, "*.jsonl", "orders", "at"))
+    }
 
-    fn files(folder: &std::path::Path, model: &str) -> SourceSettings {
-        SourceSettings::Files(FilesSettings {
-            base: folder.to_path_buf(),
-            path: "*.jsonl".to_owned(),
-            model: model.to_owned(),
-            format: None,
-            time_column: "at".to_owned(),
-            infer_rows: 0,
-            dialect: Default::default(),
-            columns: Default::default(),
-        })
+    fn surveyed(
+        settings: &SourceSettings,
+        interval: Option<Interval>,
+        rows_limit: u64,
+    ) -> Result<Survey, SourceError> {
+        let (token, budget) = (Token::new(), Budget::unlimited());
+        let factory = settings.factory(1 << 30);
+        survey(
+            factory.as_ref(),
+            interval,
+            rows_limit,
+            &token,
+            &budget,
+            |_| {},
+        )
     }
 
     const ROWS: &str = r#"{"id":1,"at":"2026-01-01T00:30:00Z"}
@@ -168,9 +173,9 @@ mod tests {
     fn columns_times_and_rows_of_the_interval_are_found() {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("a.jsonl"), ROWS).expect("a file");
-        let settings = files(folder.path(), "orders");
+        let settings = files(folder.path());
         let hour = Interval::parse("2026-01-01", "2026-01-01T01:00Z").expect("an hour");
-        let found = survey(&settings, Some(hour), u64::MAX, MEMORY, |_| {}).expect("readable");
+        let found = surveyed(&settings, Some(hour), u64::MAX).expect("readable");
         let names: Vec<_> = found.columns.iter().map(|c| c.name.as_str()).collect();
         assert_eq!(names, ["id", "at"]);
         assert_eq!(found.columns[0].type_name, "Int64");
@@ -194,37 +199,21 @@ mod tests {
         );
         assert!(found.is_complete);
 
-        let without = survey(&settings, None, u64::MAX, MEMORY, |_| {}).expect("readable");
+        let without = surveyed(&settings, None, u64::MAX).expect("readable");
         assert_eq!((without.rows, without.rows_in_interval), (3, None));
-        assert!(
-            !survey(&settings, None, 1, MEMORY, |_| {})
-                .expect("readable")
-                .is_complete
-        );
+        assert!(!surveyed(&settings, None, 1).expect("readable").is_complete);
     }
 
     #[test]
     fn what_a_run_would_refuse_is_refused() {
         let folder = tempfile::tempdir().expect("a folder");
-        let error = survey(
-            &files(folder.path(), "orders"),
-            None,
-            u64::MAX,
-            MEMORY,
-            |_| {},
-        );
+        let error = surveyed(&files(folder.path()), None, u64::MAX);
         assert!(
             matches!(error, Err(SourceError::NothingMatches { .. })),
             "{error:?}"
         );
         std::fs::write(folder.path().join("a.jsonl"), "{\"id\":1}\n").expect("a file");
-        let error = survey(
-            &files(folder.path(), "orders"),
-            None,
-            u64::MAX,
-            MEMORY,
-            |_| {},
-        );
+        let error = surveyed(&files(folder.path()), None, u64::MAX);
         assert!(
             matches!(error, Err(SourceError::Columns { .. })),
             "{error:?}"
@@ -238,9 +227,9 @@ mod tests {
             rows_per_hour: 40,
         };
         let half = Interval::parse("2023-07-28", "2023-07-28T00:30Z").expect("half an hour");
-        let found = survey(&settings, Some(half), u64::MAX, MEMORY, |_| {}).expect("rows");
+        let found = surveyed(&settings, Some(half), u64::MAX).expect("rows");
         assert_eq!((found.rows, found.rows_in_interval), (20, Some(20)));
-        let hour = survey(&settings, None, u64::MAX, MEMORY, |_| {}).expect("rows");
+        let hour = surveyed(&settings, None, u64::MAX).expect("rows");
         assert_eq!((hour.rows, hour.rows_in_interval), (40, None));
     }
 

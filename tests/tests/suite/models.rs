@@ -7,7 +7,7 @@ use arrow::array::{
     StringBuilder, TimestampMicrosecondArray,
 };
 use batch_export_sandbox::Limits;
-use batch_export_source::{Kind, Model};
+use batch_export_source::{ColumnKind, Model};
 use batch_export_tests::read;
 use batch_export_tests::rows::{START_MICROS, rebatched};
 use batch_export_tests::scene::{Messages, Scene, run};
@@ -57,30 +57,30 @@ fn pick<T: Copy, const N: usize>(values: [T; N], row: usize, column: usize) -> T
     values[(row + column) % N]
 }
 
-fn column(kind: Kind, number: usize) -> ArrayRef {
+fn column(kind: ColumnKind, number: usize) -> ArrayRef {
     let rows = 0..ROWS;
     match kind {
-        Kind::Text => Arc::new(
+        ColumnKind::Text => Arc::new(
             rows.map(|row| pick(TEXTS, row, number))
                 .collect::<StringArray>(),
         ),
-        Kind::Json => Arc::new(
+        ColumnKind::Json => Arc::new(
             rows.map(|row| pick(DOCUMENTS, row, number))
                 .collect::<StringArray>(),
         ),
-        Kind::Integer => Arc::new(
+        ColumnKind::Integer => Arc::new(
             rows.map(|row| pick(INTEGERS, row, number))
                 .collect::<Int64Array>(),
         ),
-        Kind::Float => Arc::new(
+        ColumnKind::Float => Arc::new(
             rows.map(|row| pick(FLOATS, row, number))
                 .collect::<Float64Array>(),
         ),
-        Kind::Boolean => Arc::new(
+        ColumnKind::Boolean => Arc::new(
             rows.map(|row| pick(FLAGS, row, number))
                 .collect::<BooleanArray>(),
         ),
-        Kind::Timestamp => {
+        ColumnKind::Timestamp => {
             let times = rows.map(|row| pick(TIMES, row, number).map(|(micros, _)| micros));
             Arc::new(
                 times
@@ -88,7 +88,7 @@ fn column(kind: Kind, number: usize) -> ArrayRef {
                     .with_timezone("UTC"),
             )
         }
-        Kind::TextList => {
+        ColumnKind::TextList => {
             let mut lists = ListBuilder::new(StringBuilder::new());
             for row in rows {
                 lists.append_option(pick(LISTS, row, number).map(<[_]>::to_vec));
@@ -99,25 +99,25 @@ fn column(kind: Kind, number: usize) -> ArrayRef {
 }
 
 /// The same value as a JSON Lines row holds it.
-fn in_json(kind: Kind, row: usize, number: usize) -> Value {
+fn in_json(kind: ColumnKind, row: usize, number: usize) -> Value {
     match kind {
-        Kind::Text => json!(pick(TEXTS, row, number)),
-        Kind::Json => pick(DOCUMENTS, row, number).map_or(Value::Null, |text| {
+        ColumnKind::Text => json!(pick(TEXTS, row, number)),
+        ColumnKind::Json => pick(DOCUMENTS, row, number).map_or(Value::Null, |text| {
             serde_json::from_str(text).expect("JSON")
         }),
-        Kind::Integer => json!(pick(INTEGERS, row, number)),
-        Kind::Float => json!(pick(FLOATS, row, number)),
-        Kind::Boolean => json!(pick(FLAGS, row, number)),
-        Kind::Timestamp => json!(pick(TIMES, row, number).map(|(_, text)| text)),
-        Kind::TextList => json!(pick(LISTS, row, number)),
+        ColumnKind::Integer => json!(pick(INTEGERS, row, number)),
+        ColumnKind::Float => json!(pick(FLOATS, row, number)),
+        ColumnKind::Boolean => json!(pick(FLAGS, row, number)),
+        ColumnKind::Timestamp => json!(pick(TIMES, row, number).map(|(_, text)| text)),
+        ColumnKind::TextList => json!(pick(LISTS, row, number)),
     }
 }
 
-fn kinds(model: Model) -> Vec<(String, Kind)> {
+fn kinds(model: Model) -> Vec<(String, ColumnKind)> {
     let schema = model.schema();
     let fields = schema.fields().iter();
     fields
-        .map(|field| (field.name().clone(), Kind::of(field).expect("a kind")))
+        .map(|field| (field.name().clone(), ColumnKind::of(field).expect("a kind")))
         .collect()
 }
 

@@ -9,7 +9,7 @@ use super::Clock;
 use crate::about::About;
 use crate::output::{self, Answer, Form};
 use crate::words;
-use batch_export_source::{Kind, Model};
+use batch_export_source::{ColumnKind, Model};
 
 /// Show the columns of a model.
 #[derive(Debug, Args)]
@@ -75,7 +75,7 @@ fn described(model: Model) -> ModelJson {
             .iter()
             .map(|field| ColumnJson {
                 name: field.name().clone(),
-                kind: Kind::of(field).unwrap_or(Kind::Text).in_words(),
+                kind: ColumnKind::of(field).unwrap_or(ColumnKind::Text).in_words(),
                 arrow: field.data_type().to_string(),
             })
             .collect(),

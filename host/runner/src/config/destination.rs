@@ -222,16 +222,12 @@ fn read_files(
             .unwrap_or(true),
     };
     let columns = read_columns(section);
-    Some(SourceSettings::Files(FilesSettings {
-        base: folder.to_path_buf(),
-        path: path?,
-        model: model?.to_owned(),
-        format,
-        dialect,
-        time_column,
-        infer_rows,
-        columns,
-    }))
+    let mut settings = FilesSettings::new(folder, path?, model?, time_column);
+    settings.format = format;
+    settings.dialect = dialect;
+    settings.infer_rows = infer_rows;
+    settings.columns = columns;
+    Some(SourceSettings::Files(settings))
 }
 
 /// Reads what separates the fields of CSV: one byte that is neither a quote nor a line end.

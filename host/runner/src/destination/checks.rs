@@ -4,7 +4,9 @@
 use super::DestinationParts;
 use crate::pointer;
 use crate::problem::Problem;
-use batch_export_source::{FilesSettings, Kind, Model, SourceSettings, TYPE_NAMES, check_pattern};
+use batch_export_source::{
+    ColumnKind, FilesSettings, Model, SourceSettings, TYPE_NAMES, check_pattern,
+};
 
 /// A destination's name is part of run ids and of names of state files.
 const NAME_BYTES: usize = 64;
@@ -127,7 +129,7 @@ fn files(model: &str, settings: &FilesSettings, found: &mut Vec<Problem>) {
     for (name, column) in &settings.columns {
         let wanted = schema
             .as_ref()
-            .and_then(|schema| Kind::of(schema.field_with_name(name).ok()?));
+            .and_then(|schema| ColumnKind::of(schema.field_with_name(name).ok()?));
         let pointer = pointer::join("/source/columns", name);
         if let (Some(model), Some(wanted)) = (known, wanted)
             && column.kind() != Some(wanted)
@@ -138,7 +140,7 @@ fn files(model: &str, settings: &FilesSettings, found: &mut Vec<Problem>) {
                 wanted.in_words()
             );
             found.push(Problem::new(pointer, message).allowing(TYPE_NAMES.to_owned()));
-        } else if *name == settings.time_column && column.kind() != Some(Kind::Timestamp) {
+        } else if *name == settings.time_column && column.kind() != Some(ColumnKind::Timestamp) {
             let message = format!("the time column cannot be {column}; it is a timestamp");
             found.push(Problem::new(pointer, message));
         }
@@ -148,14 +150,14 @@ fn files(model: &str, settings: &FilesSettings, found: &mut Vec<Problem>) {
 /// Returns what is wrong with a time column that the model has: whatever the files hold, it will not be a time.
 fn no_time(model: Model, name: &str) -> Option<String> {
     let schema = model.schema();
-    let kind = Kind::of(schema.field_with_name(name).ok()?)?;
-    if kind == Kind::Timestamp {
+    let kind = ColumnKind::of(schema.field_with_name(name).ok()?)?;
+    if kind == ColumnKind::Timestamp {
         return None;
     }
     let times: Vec<String> = schema
         .fields()
         .iter()
-        .filter(|field| Kind::of(field) == Some(Kind::Timestamp))
+        .filter(|field| ColumnKind::of(field) == Some(ColumnKind::Timestamp))
         .map(|field| format!("`{}`", field.name()))
         .collect();
     Some(format!(

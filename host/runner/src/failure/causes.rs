@@ -13,6 +13,7 @@ use batch_export_sandbox::{
     CallError, Crash, GrantRefused, LoadError, NetworkError, NotAdmitted, PolicyError, SandboxError,
 };
 use batch_export_source::{IntervalError, SourceError};
+use batch_export_system::Interrupted;
 use batch_export_system::explain::divided;
 use batch_export_system::private::PrivateError;
 
@@ -88,9 +89,13 @@ impl From<NetworkError> for Failure {
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
         let (class, code) = match &error {
-            SourceError::Miscounted { .. } => {
+            SourceError::Miscounted { .. } | SourceError::FilesMiscounted { .. } => {
                 (FailureClass::Defect, FailureCode::SOURCE_MISCOUNTED)
             }
+            SourceError::Interrupted(Interrupted::Cancelled) => {
+                return Failure::cancelled().with_source(error);
+            }
+            SourceError::Interrupted(_) => (FailureClass::TimedOut, FailureCode::RUN_TIMED_OUT),
             error if error.is_transient() => {
                 (FailureClass::Retryable, FailureCode::SOURCE_UNAVAILABLE)
             }

@@ -67,11 +67,10 @@ fn report(received: u64, exported: u64, filtered: u64, in_files: &[u64]) -> Repo
 }
 
 fn read(rows_read: u64, rows_of_other_events: u64) -> Tally {
-    Tally {
-        rows_read,
-        rows_of_other_events,
-        ..Tally::default()
-    }
+    let mut tally = Tally::default();
+    tally.rows_read = rows_read;
+    tally.rows_of_other_events = rows_of_other_events;
+    tally
 }
 
 const CARRIED: Carried = Carried {

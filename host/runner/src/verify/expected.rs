@@ -11,7 +11,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use super::json::{is_json, is_uuid};
 use super::times::time_column;
 use batch_export_source::Model;
-use batch_export_source::{self, Selection, Source, SourceError, SourceSettings, Tally};
+use batch_export_source::{Selection, Source, SourceError, SourceFactory, Tally};
+use batch_export_system::{Budget, Token};
 
 /// The source's rows that no file has been found to hold yet.
 pub struct Rows {
@@ -30,12 +31,13 @@ pub struct Rows {
 impl Rows {
     /// Opens the source as a run does. Blocking.
     pub fn open(
-        settings: &SourceSettings,
+        factory: &dyn SourceFactory,
         selection: Selection,
         model: &str,
-        memory_bytes: u64,
+        token: &Token,
+        budget: &Arc<Budget>,
     ) -> Result<Self, SourceError> {
-        let source = batch_export_source::open_apart(settings, selection, memory_bytes)?;
+        let source = factory.open(selection, token, budget)?;
         let known = Model::named(model).map(Model::schema);
         let fields: Vec<Field> = source
             .schema()

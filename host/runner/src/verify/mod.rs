@@ -31,6 +31,7 @@ use crate::failure::Failure;
 use batch_export_sandbox::contract::Plan;
 use batch_export_source::Interval;
 use batch_export_source::Selection;
+use batch_export_system::Token;
 use expected::Rows;
 use layout::Layout;
 use manifest::Plugin;
@@ -92,14 +93,15 @@ pub async fn verify(
     let rows = match compare {
         Compare::FilesOnly => None,
         Compare::WithSource => {
-            let settings = exporter.source.clone();
+            let factory = exporter.source.factory(exporter.limits.source_memory_bytes);
             let selection = Selection {
                 interval,
                 events: exporter.events()?,
             };
             let model = exporter.model.clone();
-            let memory_bytes = exporter.limits.source_memory_bytes;
-            let open = move || Rows::open(&settings, selection, &model, memory_bytes);
+            let budget = Arc::clone(exporter.plugin.sandbox().budget());
+            let token = Token::new();
+            let open = move || Rows::open(factory.as_ref(), selection, &model, &token, &budget);
             Some(blocking(open).await??)
         }
     };

@@ -1,13 +1,13 @@
 //! Counts the rows of source files once more, with other decoders and no parser: what the readers lose, which a run and
 //! its verification share, shows as a difference. Changes nothing and compares no value.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use super::decode;
 use super::footer;
 use batch_export_source::{FilesSettings, SourceError, TextFormat};
+use batch_export_system::{Token, open_regular};
 
 /// Bytes looked at once.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -48,7 +48,7 @@ impl Recount {
 /// Counts the rows of every file that the source reads. Blocking.
 pub fn recount(settings: &FilesSettings) -> Result<Recount, SourceError> {
     let mut found = Recount::default();
-    for path in batch_export_source::paths(settings)? {
+    for path in batch_export_source::paths(settings, &Token::new())? {
         match rows_of(&path, settings) {
             Ok(rows) => found.rows = found.rows.saturating_add(rows),
             Err(error) => {
@@ -62,7 +62,7 @@ pub fn recount(settings: &FilesSettings) -> Result<Recount, SourceError> {
 }
 
 fn rows_of(path: &Path, settings: &FilesSettings) -> io::Result<u64> {
-    let mut file = File::open(path)?;
+    let mut file = open_regular(path)?;
     let name = path.file_name().unwrap_or_default();
     let name = name.to_string_lossy().to_ascii_lowercase();
     let outer = head(&mut file)?;

@@ -15,6 +15,7 @@ use super::allowed::allowed_bytes;
 use super::*;
 use batch_export_source::FilesSettings;
 use batch_export_source::{EventFilter, SourceSettings};
+use batch_export_system::Budget;
 
 /// The source of every test, and the same rows as a JSON Lines file holds them.
 const SOURCE: &str = r#"{"at":"2024-03-01T05:00:00Z","n":1,"s":"a"}
@@ -30,21 +31,20 @@ const WRITTEN: &str = r#"{"at":"2024-03-01T05:00:00+00:00","n":1,"s":"a"}
 fn rows_of(text: &str) -> (TempDir, Rows) {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("rows.jsonl"), text).expect("a file");
-    let settings = SourceSettings::Files(FilesSettings {
-        base: folder.path().to_path_buf(),
-        path: "rows.jsonl".to_owned(),
-        model: "own".to_owned(),
-        format: None,
-        time_column: "at".to_owned(),
-        infer_rows: 0,
-        dialect: Default::default(),
-        columns: Default::default(),
-    });
+    let settings = FilesSettings::new(folder.path(), "rows.jsonl", "own", "at");
+    let factory = SourceSettings::Files(settings).factory(1 << 30);
     let selection = Selection {
         interval: Interval::parse("2024-03-01T05:00Z", "2024-03-01T06:00Z").expect("an interval"),
         events: EventFilter::default(),
     };
-    let rows = Rows::open(&settings, selection, "own", 1 << 30).expect("a source");
+    let rows = Rows::open(
+        factory.as_ref(),
+        selection,
+        "own",
+        &Token::new(),
+        &Budget::unlimited(),
+    )
+    .expect("a source");
     (folder, rows)
 }
 

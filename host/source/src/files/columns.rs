@@ -1,4 +1,4 @@
-//! Arrow columns built from values that were written as text: JSON as it stands, or fields of CSV. Never guesses and
+//! Arrow columns built from values that were written as text: JSON as it is, or fields of CSV. Never guesses and
 //! never rounds unasked: a value that is not what the column holds is an error.
 
 use std::sync::Arc;
@@ -18,9 +18,9 @@ use super::types::ColumnType;
 use super::unescape::Unescaped;
 use crate::interval::Moment;
 
-/// Who says what a column holds.
+/// The origin of a column's type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// The model, or the need for a time.
     Model,
     /// The configuration.
@@ -29,17 +29,17 @@ pub enum Origin {
     Found,
 }
 
-/// What a column holds and who says so. JSON that was found is values of several kinds, each kept as it stands; JSON
-/// that was said is documents, for which a string stands too.
+/// The type of a column and its origin. JSON that was found is values of several kinds, each kept as it is written;
+/// JSON that was declared is documents, which a string may hold too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Make {
+pub(crate) struct Make {
     pub is: ColumnType,
     pub origin: Origin,
 }
 
-/// What was done to values on the way, of all files of a run.
+/// Counts of what was done to values on the way, of all files of a run.
 #[derive(Debug, Default)]
-pub struct Noted {
+pub(crate) struct Noted {
     /// Halves of surrogate pairs that became U+FFFD.
     pub surrogates_replaced: AtomicU64,
     /// Numbers that became the nearest 64-bit float, in columns that are said to be of floats.
@@ -47,7 +47,7 @@ pub struct Noted {
 }
 
 impl Noted {
-    pub fn replaced(&self, surrogates: u64) {
+    pub(crate) fn replaced(&self, surrogates: u64) {
         if surrogates > 0 {
             self.surrogates_replaced
                 .fetch_add(surrogates, Ordering::Relaxed);
@@ -56,7 +56,7 @@ impl Noted {
 }
 
 /// A column under construction.
-pub struct Column {
+pub(crate) struct Column {
     make: Make,
     values: Values,
     noted: Arc<Noted>,
@@ -77,7 +77,7 @@ enum Values {
 }
 
 impl Column {
-    pub fn new(make: Make, noted: Arc<Noted>) -> Self {
+    pub(crate) fn new(make: Make, noted: Arc<Noted>) -> Self {
         let data_type = make.is.field("").data_type().clone();
         let values = match make.is {
             ColumnType::Text | ColumnType::Json => Values::Text(StringBuilder::new()),
@@ -108,7 +108,7 @@ impl Column {
         }
     }
 
-    pub fn append_null(&mut self) {
+    pub(crate) fn append_null(&mut self) {
         match &mut self.values {
             Values::Text(builder) => builder.append_null(),
             Values::Integer(builder) => builder.append_null(),
@@ -123,8 +123,8 @@ impl Column {
         }
     }
 
-    /// A JSON value. Documents keep their very characters.
-    pub fn append_json(&mut self, value: &RawValue) -> Result<(), String> {
+    /// Appends a JSON value. Documents keep their very characters.
+    pub(crate) fn append_json(&mut self, value: &RawValue) -> Result<(), String> {
         let raw = value.get();
         if raw == "null" {
             self.append_null();
@@ -148,8 +148,8 @@ impl Column {
         .map_err(|cause| self.with_way_out(cause))
     }
 
-    /// A field of CSV; an empty one is null.
-    pub fn append_field(&mut self, field: &str) -> Result<(), String> {
+    /// Appends a field of CSV; an empty one is null.
+    pub(crate) fn append_field(&mut self, field: &str) -> Result<(), String> {
         if field.is_empty() {
             self.append_null();
             return Ok(());
@@ -180,14 +180,14 @@ impl Column {
         self.append_raw(&text.text)
     }
 
-    /// A value inside JSON's quotes.
+    /// Appends a value inside JSON's quotes.
     fn append_unquoted(&mut self, raw: &str) -> Result<(), String> {
         let text = unescaped(raw)?;
         self.noted.replaced(text.replaced);
         self.append_written(&text.text)
     }
 
-    /// A value that is not text, by the characters that stand for it.
+    /// Appends a value that is not text, by the characters that stand for it.
     fn append_written(&mut self, raw: &str) -> Result<(), String> {
         let Make { is, origin } = self.make;
         let expected = |what: &str| format!("expected {what}, found {}", quoted(raw));
@@ -256,7 +256,7 @@ impl Column {
         format!("expected {what}, found {}", quoted(raw))
     }
 
-    /// What can be done about a value that does not fit what the rows before had.
+    /// Returns what can be done about a value that does not fit what the rows before had.
     fn with_way_out(&self, cause: String) -> String {
         if self.make.origin != Origin::Found {
             return cause;
@@ -266,7 +266,7 @@ impl Column {
         )
     }
 
-    pub fn finish(&mut self) -> ArrayRef {
+    pub(crate) fn finish(&mut self) -> ArrayRef {
         match &mut self.values {
             Values::Text(builder) => Arc::new(builder.finish()),
             Values::Integer(builder) => Arc::new(builder.finish()),
@@ -293,7 +293,7 @@ fn expected_time(raw: &str) -> String {
     }
 }
 
-/// The type that a number of that size most likely is a time in: each covers the years 1973 to 5138.
+/// Returns the type that a number of that size most likely is a time in: each covers the years 1973 to 5138.
 fn likely_epoch(number: f64) -> ColumnType {
     let unit = match number.abs() {
         size if size < 1e11 => TimeUnit::Second,
@@ -308,8 +308,8 @@ fn unescaped(raw: &str) -> Result<Unescaped<'_>, String> {
     serde_json::from_str(raw).map_err(|_| format!("expected text, found {}", quoted(raw)))
 }
 
-/// A whole number, however it is written: `5`, `5.0`, `5e3`. Nobody asked for integers where they were found, so the
-/// sign of a zero must not be lost there.
+/// Returns a whole number, however it is written: `5`, `5.0`, `5e3`. Nobody asked for integers where they were found,
+/// so the sign of a zero must not be lost there.
 fn whole(raw: &str, origin: Origin) -> Option<i128> {
     let whole = match raw.parse::<i64>() {
         Ok(integer) => integer.into(),
@@ -321,8 +321,8 @@ fn whole(raw: &str, origin: Origin) -> Option<i128> {
     (!loses_sign).then_some(whole)
 }
 
-/// A float as text, with a leading `+` too, the words for those that are not numbers included.
-pub fn float(raw: &str) -> Option<(f64, bool)> {
+/// Returns a float as text, with a leading `+` too, the words for those that are not numbers included.
+pub(crate) fn float(raw: &str) -> Option<(f64, bool)> {
     number::float(number::without_plus(raw)).or_else(|| Some((raw.parse().ok()?, true)))
 }
 

@@ -1,4 +1,4 @@
-//! Whether the rows of a file hold what its folder's name says. What is written is parsed exactly and never rounded;
+//! Compares the rows of a file with what its folder's name says. What is written is parsed exactly and never rounded;
 //! what cannot be compared is an error, never a guess. Text without a time zone is UTC.
 
 use std::sync::Arc;
@@ -19,8 +19,8 @@ use crate::interval::Moment;
 const NANOS_OF_A_MICRO: i128 = 1_000;
 const NANOS_OF_A_DAY: i128 = 86_400_000_000_000;
 
-/// One bit for each row that is not `value`.
-pub fn differing(
+/// Returns one bit for each row that is not `value`.
+pub(crate) fn differing(
     value: Option<&str>,
     field: &Field,
     column: &ArrayRef,
@@ -99,7 +99,7 @@ fn instant(value: &str) -> Result<Option<i128>, String> {
     let end = fraction
         .find(|digit: char| !digit.is_ascii_digit())
         .unwrap_or(fraction.len());
-    // Those that a moment leaves out.
+    // Those that a moment omits.
     let finer = fraction[..end].get(6..).unwrap_or("").trim_end_matches('0');
     let nanos: i128 = match finer.len() {
         0 => 0,
@@ -111,7 +111,7 @@ fn instant(value: &str) -> Result<Option<i128>, String> {
     Ok(Some(i128::from(micros) * NANOS_OF_A_MICRO + nanos))
 }
 
-/// The value of that type that is exactly what is written; `None` if the type has none.
+/// Returns the value of that type that is exactly what is written; `None` if the type has none.
 fn expected(value: &str, is: &DataType) -> Result<Option<ArrayRef>, String> {
     match is {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
@@ -155,7 +155,7 @@ fn not_a_number(value: &str, is: &DataType) -> String {
     format!("`{value}` is not a number, and the column is {is}")
 }
 
-/// The 32-bit float whose shortest text is the number.
+/// Returns the 32-bit float whose shortest text is the number.
 fn single(value: &str, is: &DataType) -> Result<Option<Float32Array>, String> {
     let float: f32 = value.parse().map_err(|_| not_a_number(value, is))?;
     let written = Number::parse(number::without_plus(value));
@@ -200,7 +200,7 @@ fn decimal(value: &str, is: &DataType) -> Result<Option<ArrayRef>, String> {
     cast(&found, is).map(Some).map_err(failed)
 }
 
-/// A value of any other type, if its text is what is written.
+/// Returns a value of any other type, if its text is what is written.
 fn round_trip(value: &str, is: &DataType) -> Result<ArrayRef, String> {
     let written = text(value);
     let there = cast(&written, is).map_err(|_| cannot(is))?;

@@ -1,4 +1,4 @@
-//! Values of one make as values of another: large strings, other widths, other units of time, UUIDs as text. A value
+//! Values of one type as values of another: large strings, other widths, other units of time, UUIDs as text. A value
 //! that does not fit is an error, not a null, and its row can be found.
 
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use crate::model::{EXTENSION_NAME, UUID_EXTENSION};
 const UUID_BYTES: i32 = 16;
 const NANOS_OF_A_MICRO: i64 = 1_000;
 
-/// Whether a column is marked to hold UUIDs.
-pub fn is_uuid(field: &Field) -> bool {
+/// Returns whether a column is marked to hold UUIDs.
+pub(crate) fn is_uuid(field: &Field) -> bool {
     *field.data_type() == DataType::FixedSizeBinary(UUID_BYTES)
         && field
             .metadata()
@@ -24,8 +24,8 @@ pub fn is_uuid(field: &Field) -> bool {
             .is_some_and(|name| name == UUID_EXTENSION)
 }
 
-/// The same values in another make.
-pub fn to(column: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, ArrowError> {
+/// Returns the same values in another type.
+pub(crate) fn to(column: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, ArrowError> {
     let options = CastOptions {
         safe: false,
         ..CastOptions::default()
@@ -81,8 +81,8 @@ fn uuid(bytes: &[u8]) -> String {
     text
 }
 
-/// The first row that cannot be converted, where one cannot.
-pub fn first_failing(column: &ArrayRef, wanted: &DataType) -> usize {
+/// Returns the first row that cannot be converted, where one cannot.
+pub(crate) fn first_failing(column: &ArrayRef, wanted: &DataType) -> usize {
     let (mut start, mut end) = (0, column.len());
     while end - start > 1 {
         let middle = start + (end - start) / 2;

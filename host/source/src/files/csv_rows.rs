@@ -9,10 +9,10 @@ use super::json_rows::MAX_ROW_BYTES;
 use super::opened::Opened;
 use super::quotes::{Misquoted, Quotes};
 
-/// How CSV is written, where it is not as usual.
+/// The way in which CSV is written, where it is not the usual one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Dialect {
-    /// What stands between fields; a comma, or a tab in files named .tsv, unless configured.
+    /// The byte between fields; a comma, or a tab in files named .tsv, unless configured.
     pub delimiter: Option<u8>,
     /// Whether fields can be quoted.
     pub quotes: bool,
@@ -30,7 +30,7 @@ impl Default for Dialect {
 const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
 
 /// Records of CSV.
-pub struct CsvRows {
+pub(crate) struct CsvRows {
     file: Opened,
     reader: csv::Reader<Watched>,
     names: Vec<String>,
@@ -41,12 +41,12 @@ pub struct CsvRows {
 }
 
 impl CsvRows {
-    pub fn open(file: &Opened) -> Result<Self, SourceError> {
+    pub(crate) fn open(file: &Opened) -> Result<Self, SourceError> {
         Self::bounded(file, MAX_ROW_BYTES)
     }
 
     /// With another limit of a record's length.
-    pub fn bounded(file: &Opened, limit_bytes: u64) -> Result<Self, SourceError> {
+    pub(crate) fn bounded(file: &Opened, limit_bytes: u64) -> Result<Self, SourceError> {
         let delimiter = file.delimiter();
         let bytes = without_mark(file.unpacked()?).map_err(|error| file.read_error(error))?;
         let mut reader = csv::ReaderBuilder::new()
@@ -77,11 +77,11 @@ impl CsvRows {
         Ok(rows)
     }
 
-    pub fn names(&self) -> &[String] {
+    pub(crate) fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// A name that stands for two columns would lose one of them.
+    /// Checks that no name is that of two columns: one of them would be lost.
     fn check_names(&self, at: Option<&csv::Position>) -> Result<(), SourceError> {
         let mut problems = Vec::new();
         let nameless: Vec<String> = (1..)
@@ -119,8 +119,8 @@ impl CsvRows {
         })
     }
 
-    /// The next record; `false` at the end.
-    pub fn next(&mut self) -> Result<bool, SourceError> {
+    /// Returns the next record; `false` at the end.
+    pub(crate) fn next(&mut self) -> Result<bool, SourceError> {
         self.before = self.reader.position().byte();
         self.reader.get_mut().since_record = 0;
         match self.reader.read_record(&mut self.record) {
@@ -136,7 +136,7 @@ impl CsvRows {
         }
     }
 
-    /// At the end, the parser must have found as many records as the bytes have.
+    /// Checks at the end that the parser found as many records as the bytes have.
     fn ended(&self) -> Result<bool, SourceError> {
         let counted = self.reader.get_ref().quotes.records();
         if counted != self.read {
@@ -145,20 +145,20 @@ impl CsvRows {
         Ok(false)
     }
 
-    pub fn fields(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &str> {
         self.record.iter()
     }
 
-    pub fn line(&self) -> u64 {
+    pub(crate) fn line(&self) -> u64 {
         self.reader.get_ref().line(self.record.position())
     }
 
-    pub fn row_bytes(&self) -> u64 {
+    pub(crate) fn row_bytes(&self) -> u64 {
         self.reader.position().byte() - self.before
     }
 }
 
-/// A byte order mark is not part of the first name.
+/// Returns the bytes without a byte order mark, which is not part of the first name.
 fn without_mark(mut bytes: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
     let mut head = Vec::with_capacity(BYTE_ORDER_MARK.len());
     (&mut bytes)
@@ -219,7 +219,7 @@ fn csv_error(
     }
 }
 
-/// What was seen before the parser saw it. Travels inside an [`io::Error`].
+/// A fault that was seen before the parser saw it. Travels inside an [`io::Error`].
 #[derive(Debug, thiserror::Error)]
 enum Fault {
     #[error("the record is too long")]
@@ -244,8 +244,8 @@ struct Watched {
 const SEARCHED_BYTES: usize = 4096;
 
 impl Watched {
-    /// The line that a record begins on. The parser takes the LF of a CR LF for the next record's first character, so
-    /// its own count is one behind.
+    /// Returns the line that a record begins on. The parser takes the LF of a CR LF for the next record's first
+    /// character, so its own count is one behind.
     fn line(&self, position: Option<&csv::Position>) -> u64 {
         let behind = u64::from(self.is_crlf);
         position.map_or(1, |position| match position.byte() {

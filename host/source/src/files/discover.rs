@@ -1,15 +1,17 @@
-//! Which files a `path` means: one file, a folder with everything below it, or a glob; always in the order of their
+//! The files that a `path` means: one file, a folder with everything below it, or a glob; always in the order of their
 //! names, each file once. Says what it met and did not take. Looks at names and kinds only, and opens no file.
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use batch_export_system::Token;
+
 use super::super::SourceError;
 use super::keys::{self, Key};
 use super::walk::{self, Part, Walk};
 
-/// Names that a folder is searched for; packing endings may follow.
+/// Names that a folder is searched for; the ending of a compression may follow.
 const ENDINGS: [&str; 9] = [
     ".parquet", ".arrow", ".arrows", ".feather", ".ipc", ".jsonl", ".ndjson", ".csv", ".tsv",
 ];
@@ -22,21 +24,31 @@ const NAMES_SHOWN: usize = 3;
 
 /// A file to be read.
 #[derive(Debug)]
-pub struct FoundFile {
+pub(crate) struct FoundFile {
     pub path: PathBuf,
     /// Columns that its folders' names hold.
     pub keys: Vec<Key>,
 }
 
+/// The meaning of a `path`.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// In the order of their names.
+    pub(super) files: Vec<FoundFile>,
+    pub(super) skipped: Skipped,
+    /// Names that were met: as many as files and names skipped, or one was lost on the way.
+    pub(super) seen: u64,
+}
+
 /// Names of one kind that were not taken: how many, and the first of them.
 #[derive(Debug, Default)]
-pub struct Names {
+pub(crate) struct Names {
     pub count: u64,
     first: Vec<PathBuf>,
 }
 
 impl Names {
-    pub fn add(&mut self, path: PathBuf) {
+    pub(crate) fn add(&mut self, path: PathBuf) {
         self.count += 1;
         if self.first.len() < NAMES_SHOWN {
             self.first.push(path);
@@ -61,9 +73,9 @@ impl Names {
     }
 }
 
-/// What was met and not taken.
+/// Names that were met and not taken.
 #[derive(Debug, Default)]
-pub struct Skipped {
+pub(crate) struct Skipped {
     /// Names that begin with `.` or `_`, as everywhere where folders are tables.
     pub hidden: Names,
     /// Files of a folder whose names do not say that they hold rows.
@@ -73,8 +85,8 @@ pub struct Skipped {
 }
 
 impl Skipped {
-    /// A sentence for each kind.
-    pub fn warnings(&self, base: &Path) -> Vec<String> {
+    /// Returns a sentence for each kind.
+    pub(crate) fn warnings(&self, base: &Path) -> Vec<String> {
         let told = [
             (
                 &self.other_names,
@@ -100,7 +112,7 @@ impl Skipped {
             .collect()
     }
 
-    /// The same for the end of a sentence that says that nothing was found.
+    /// Returns the same for the end of a sentence that says that nothing was found.
     fn aside(&self, base: &Path) -> String {
         let told = [
             (&self.hidden, "hidden by a leading `.` or `_`"),
@@ -118,7 +130,7 @@ impl Skipped {
     }
 }
 
-/// What is wrong with a `path` whatever the disk holds.
+/// Returns what is wrong with a `path` whatever the disk holds.
 pub fn check(path: &str) -> Result<(), String> {
     if let Some((scheme, _)) = path.split_once("://") {
         return Err(format!(
@@ -139,14 +151,14 @@ pub fn check(path: &str) -> Result<(), String> {
     alternatives(path).map(|_| ())
 }
 
-/// The files of `path`, which starts at `base` if it is relative.
-pub fn files(base: &Path, path: &str) -> Result<(Vec<FoundFile>, Skipped), SourceError> {
+/// Returns the files of `path`, which starts at `base` if it is relative.
+pub(super) fn files(base: &Path, path: &str, token: &Token) -> Result<Found, SourceError> {
     let bad = |cause| SourceError::BadPath {
         path: path.to_owned(),
         cause,
     };
     check(path).map_err(bad)?;
-    let mut walk = Walk::new(base, Path::new(path).is_absolute());
+    let mut walk = Walk::new(base, Path::new(path).is_absolute(), token);
     // A name that happens to hold a brace or a bracket.
     if fs::symlink_metadata(base.join(path)).is_ok() {
         take(&mut walk, base, path)?;
@@ -155,12 +167,12 @@ pub fn files(base: &Path, path: &str) -> Result<(Vec<FoundFile>, Skipped), Sourc
             take(&mut walk, base, &alternative)?;
         }
     }
-    let (mut files, skipped) = walk.found()?;
-    if files.is_empty() {
-        return Err(nothing(base, path, &skipped));
+    let mut found = walk.found()?;
+    if found.files.is_empty() {
+        return Err(nothing(base, path, &found.skipped));
     }
-    files.sort_by(|a, b| a.path.cmp(&b.path));
-    for file in &files {
+    found.files.sort_by(|a, b| a.path.cmp(&b.path));
+    for file in &found.files {
         if let Some(name) = keys::doubled(&file.keys) {
             return Err(SourceError::BadColumn {
                 cause: "two of its folders' names hold it".to_owned(),
@@ -169,7 +181,7 @@ pub fn files(base: &Path, path: &str) -> Result<(Vec<FoundFile>, Skipped), Sourc
             });
         }
     }
-    Ok((files, skipped))
+    Ok(found)
 }
 
 /// Takes what one path without braces means.
@@ -226,7 +238,7 @@ fn nothing(base: &Path, path: &str, skipped: &Skipped) -> SourceError {
     }
 }
 
-/// `a{b,c}` stands for `ab` and `ac`, as in a shell.
+/// Returns what a path with braces stands for: `a{b,c}` for `ab` and `ac`, as in a shell.
 fn alternatives(path: &str) -> Result<Vec<String>, String> {
     let mut done = Vec::new();
     let mut open = vec![path.to_owned()];
@@ -250,7 +262,7 @@ fn alternatives(path: &str) -> Result<Vec<String>, String> {
     Ok(done)
 }
 
-/// What stands before, between and behind the first braces that hold a comma. Others are part of a name.
+/// The text before, between and after the first braces that hold a comma. Others are part of a name.
 type Braces<'a> = (&'a str, Vec<&'a str>, &'a str);
 
 fn first_braces(path: &str) -> Result<Option<Braces<'_>>, String> {
@@ -264,7 +276,7 @@ fn first_braces(path: &str) -> Result<Option<Braces<'_>>, String> {
     Ok(None)
 }
 
-/// Where the braces that open at `start` open, have commas of their own, and close.
+/// Returns where the braces that open at `start` open, have commas of their own, and close.
 fn cuts(path: &str, start: usize) -> Result<Vec<usize>, String> {
     let (mut depth, mut cuts) = (0_usize, vec![start]);
     for (at, character) in path[start..].char_indices() {
@@ -285,15 +297,15 @@ fn cuts(path: &str, start: usize) -> Result<Vec<usize>, String> {
     ))
 }
 
-/// Whether a name says that its file holds rows.
-pub fn is_data(name: &str) -> bool {
+/// Returns whether a name says that its file holds rows.
+pub(crate) fn is_data(name: &str) -> bool {
     ENDINGS
         .iter()
         .any(|ending| unpacked_name(name).ends_with(ending))
 }
 
-/// A file's name in lower case without the ending of its packing.
-pub fn unpacked_name(name: &str) -> String {
+/// Returns a file's name in lower case without the ending of its compression.
+pub(crate) fn unpacked_name(name: &str) -> String {
     let name = name.to_ascii_lowercase();
     match PACKING_ENDINGS
         .iter()

@@ -1,4 +1,4 @@
-//! Looks for values of a Parquet file that the crate would wrap without a word: times of 96 bits beyond 64-bit
+//! Looks for values of a Parquet file that the crate would wrap silently: times of 96 bits beyond 64-bit
 //! microseconds, and integers beyond the width that their column promises. Changes nothing.
 
 use std::fs::File;
@@ -21,7 +21,7 @@ const JULIAN_DAY_OF_EPOCH: i64 = 2_440_588;
 const MICROS_OF_A_DAY: i64 = 86_400_000_000;
 
 /// Looks through the columns that can wrap; most files have none.
-pub fn check(
+pub(crate) fn check(
     file: &Opened,
     handle: &File,
     metadata: &ParquetMetaData,
@@ -36,6 +36,7 @@ pub fn check(
             if wanted.binary_search(&index).is_err() {
                 continue;
             }
+            file.check()?;
             let found = match wraps(column) {
                 Some(Wraps::Time) => first_of::<Int96Type>(&handle, column, rows, &is_time),
                 Some(Wraps::Integer(promised)) => {
@@ -105,7 +106,7 @@ fn wraps(column: &ColumnChunkMetaData) -> Option<Wraps> {
     }))
 }
 
-/// Whether a day and its nanoseconds are microseconds of 64 bits.
+/// Returns whether a day and its nanoseconds are microseconds of 64 bits.
 fn is_time(value: &Int96) -> bool {
     let [low, high, day] = value.data() else {
         return false;
@@ -118,7 +119,7 @@ fn is_time(value: &Int96) -> bool {
             .is_some_and(|micros| micros.checked_add(nanos / 1_000).is_some())
 }
 
-/// The first value that is not as it should be, and its row in the group.
+/// Returns the first value that is not as it should be, and its row in the group.
 fn first_of<T: DataType>(
     handle: &Arc<File>,
     column: &ColumnChunkMetaData,

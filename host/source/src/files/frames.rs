@@ -12,9 +12,9 @@ use zstd::stream::read::Decoder as ZstdDecoder;
 
 use super::input::Input;
 
-/// How a file is compressed.
+/// The compression of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Codec {
+pub(crate) enum Codec {
     Gzip,
     Zstd,
     Lz4,
@@ -27,7 +27,7 @@ const MAGIC_BYTES: usize = 4;
 const SKIPPABLE_HEAD_BYTES: usize = 8;
 
 impl Codec {
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Codec::Gzip => "gzip",
             Codec::Zstd => "zstd",
@@ -36,7 +36,7 @@ impl Codec {
         }
     }
 
-    /// What every frame begins with; brotli has nothing of the kind.
+    /// Returns what every frame begins with; brotli has nothing of the kind.
     fn magic(self) -> &'static [u8] {
         match self {
             Codec::Gzip => &[0x1f, 0x8b],
@@ -52,7 +52,7 @@ impl Codec {
 
     /// Told by the first frame that is not skippable, which zstd and lz4 have in common, and by the name where no
     /// magic number can tell. `name` is in lower case.
-    pub fn detect(mut file: impl BufRead + Seek, name: &str) -> io::Result<Option<Self>> {
+    pub(crate) fn detect(mut file: impl BufRead + Seek, name: &str) -> io::Result<Option<Self>> {
         let mut skipped = false;
         loop {
             let mut head = Vec::with_capacity(SKIPPABLE_HEAD_BYTES);
@@ -80,7 +80,7 @@ impl Codec {
     }
 }
 
-/// The length of what a skippable frame carries, if one begins here.
+/// Returns the length of what a skippable frame carries, if one begins here.
 fn skippable_bytes(head: &[u8]) -> Option<u32> {
     match head {
         [0x50..=0x5f, 0x2a, 0x4d, 0x18, a, b, c, d] => Some(u32::from_le_bytes([*a, *b, *c, *d])),
@@ -88,7 +88,7 @@ fn skippable_bytes(head: &[u8]) -> Option<u32> {
     }
 }
 
-/// What is wrong with a compressed file. Travels inside an [`io::Error`].
+/// A fault of a compressed file. Travels inside an [`io::Error`].
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
     #[error("its {codec} data end early, in the frame that begins at byte {frame}")]
@@ -115,8 +115,8 @@ impl From<FrameError> for io::Error {
     }
 }
 
-/// What is inside all frames of a file, as one stream.
-pub struct Frames<R: BufRead> {
+/// The content of all frames of a file, as one stream.
+pub(crate) struct Frames<R: BufRead> {
     codec: Codec,
     state: State<R>,
     /// Where the frame in hand begins.
@@ -176,7 +176,7 @@ impl<R: BufRead> Frame<R> {
 }
 
 impl<R: BufRead> Frames<R> {
-    pub fn new(codec: Codec, input: Input<R>) -> Self {
+    pub(crate) fn new(codec: Codec, input: Input<R>) -> Self {
         Self {
             codec,
             state: State::Between(input),
@@ -237,7 +237,7 @@ impl<R: BufRead> Frames<R> {
         Ok(None)
     }
 
-    /// What a decoder's error means: the disk's own stay as they are.
+    /// Returns what a decoder's error means: the disk's own stay as they are.
     fn described(&self, error: io::Error) -> io::Error {
         let is_ours = error
             .get_ref()

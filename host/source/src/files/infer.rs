@@ -8,9 +8,9 @@ use serde_json::value::RawValue;
 use super::number;
 use super::types::ColumnType;
 
-/// What was seen in a column so far.
+/// The kinds of values seen in a column so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// Whether values came from JSON, which holds every kind of them; fields of CSV are all text.
     json: bool,
     texts: bool,
@@ -25,8 +25,8 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// A JSON value; null says nothing.
-    pub fn in_json(value: &RawValue) -> Self {
+    /// Returns what a JSON value shows; null shows nothing.
+    pub(crate) fn in_json(value: &RawValue) -> Self {
         let raw = value.get();
         let seen = Self {
             json: true,
@@ -50,8 +50,8 @@ impl Seen {
         }
     }
 
-    /// A field of CSV; an empty one says nothing.
-    pub fn in_field(field: &str) -> Self {
+    /// Returns what a field of CSV shows; an empty one shows nothing.
+    pub(crate) fn in_field(field: &str) -> Self {
         let seen = Self::default();
         match field {
             "" => seen,
@@ -78,8 +78,8 @@ impl Seen {
         }
     }
 
-    /// What both have seen.
-    pub fn and(self, other: Self) -> Self {
+    /// Returns what both have seen.
+    pub(crate) fn and(self, other: Self) -> Self {
         Self {
             json: self.json || other.json,
             texts: self.texts || other.texts,
@@ -92,9 +92,9 @@ impl Seen {
         }
     }
 
-    /// The type that holds everything seen, exactly; `None` where there were only nulls. Mixtures, and numbers that no
-    /// type holds, stay as they are written.
-    pub fn column_type(self) -> Option<ColumnType> {
+    /// Returns the type that holds everything seen, exactly; `None` where there were only nulls. Mixtures, and numbers
+    /// that no type holds, stay as they are written.
+    pub(crate) fn column_type(self) -> Option<ColumnType> {
         Some(
             match (self.texts, self.booleans, self.documents, self.numbers) {
                 (false, false, false, false) => return None,
@@ -110,15 +110,16 @@ impl Seen {
     }
 }
 
-/// Whether a field of CSV is a number. One that would be written otherwise (`007`, `+1`) is a name made of digits.
-pub fn is_number(field: &str) -> bool {
+/// Returns whether a field of CSV is a number. One that would be written otherwise (`007`, `+1`) is a name made of
+/// digits.
+pub(crate) fn is_number(field: &str) -> bool {
     let digits = field.strip_prefix('-').unwrap_or(field).as_bytes();
     let has_leading_zero = matches!(digits, [b'0', b'0'..=b'9', ..]);
     !has_leading_zero && number::float(field).is_some()
 }
 
-/// A field of CSV in a column of JSON values: the number or boolean that it looks like, or a string.
-pub fn field_as_json(field: &str) -> Cow<'_, str> {
+/// Returns a field of CSV in a column of JSON values: the number or boolean that it looks like, or a string.
+pub(crate) fn field_as_json(field: &str) -> Cow<'_, str> {
     let looks_like_json = matches!(field, "true" | "false") || is_number(field);
     if looks_like_json && serde_json::from_str::<&RawValue>(field).is_ok() {
         return Cow::Borrowed(field);

@@ -3,16 +3,19 @@
 
 use std::io::{self, BufRead, Read};
 
+use batch_export_system::Token;
+
 use super::frames::FrameError;
 
 /// Bytes that can be looked at before they are consumed: a magic number and a length.
-pub const AHEAD_BYTES: usize = 8;
+pub(crate) const AHEAD_BYTES: usize = 8;
 
 /// The bytes of a file, counted, with a look ahead at the next few. An end before the length that the file had when it
 /// was opened is an error.
-pub struct Input<R> {
+pub(crate) struct Input<R> {
     inner: R,
     length: u64,
+    token: Token,
     /// Bytes consumed so far.
     pub at: u64,
     /// Bytes looked at and not yet consumed: `ahead[from..to]`.
@@ -24,10 +27,11 @@ pub struct Input<R> {
 }
 
 impl<R: BufRead> Input<R> {
-    pub fn new(inner: R, length: u64) -> Self {
+    pub(crate) fn new(inner: R, length: u64, token: Token) -> Self {
         Self {
             inner,
             length,
+            token,
             at: 0,
             ahead: [0; AHEAD_BYTES],
             from: 0,
@@ -36,8 +40,8 @@ impl<R: BufRead> Input<R> {
         }
     }
 
-    /// The next bytes without consuming them, up to [`AHEAD_BYTES`]; fewer than asked for only at the end.
-    pub fn peek(&mut self, bytes: usize) -> io::Result<&[u8]> {
+    /// Returns the next bytes without consuming them, up to [`AHEAD_BYTES`]; fewer than asked for only at the end.
+    pub(crate) fn peek(&mut self, bytes: usize) -> io::Result<&[u8]> {
         self.ahead.copy_within(self.from..self.to, 0);
         self.to -= self.from;
         self.from = 0;
@@ -53,13 +57,13 @@ impl<R: BufRead> Input<R> {
     }
 
     /// Consumes so many bytes; `false` when the file ends before.
-    pub fn skip(&mut self, bytes: u64) -> io::Result<bool> {
+    pub(crate) fn skip(&mut self, bytes: u64) -> io::Result<bool> {
         let skipped = io::copy(&mut self.by_ref().take(bytes), &mut io::sink())?;
         Ok(skipped == bytes)
     }
 
     /// Consumes all that is left; whether it was nothing but zeros.
-    pub fn is_padding(&mut self) -> io::Result<bool> {
+    pub(crate) fn is_padding(&mut self) -> io::Result<bool> {
         loop {
             let bytes = self.fill_buf()?;
             if bytes.is_empty() {
@@ -74,7 +78,7 @@ impl<R: BufRead> Input<R> {
     }
 
     /// No more bytes are there; an error if there were to be more.
-    pub fn ended(&mut self) -> io::Result<()> {
+    pub(crate) fn ended(&mut self) -> io::Result<()> {
         self.has_ended = true;
         if self.at < self.length {
             return Err(FrameError::Shrunk {
@@ -92,6 +96,8 @@ impl<R: BufRead> BufRead for Input<R> {
         if self.from < self.to {
             return Ok(&self.ahead[self.from..self.to]);
         }
+        // Whoever reads sees that it is the token's doing by asking it as well.
+        self.token.check().map_err(io::Error::other)?;
         // The decoders do not all go on after an interruption.
         while let Err(error) = self.inner.fill_buf() {
             if error.kind() != io::ErrorKind::Interrupted {

@@ -22,7 +22,7 @@ use super::opened::Opened;
 const MAX_BATCH_BYTES: u64 = 1 << 30;
 /// Bytes of the header of a message, and of a file's footer: columns' names and places.
 const MAX_HEADER_BYTES: usize = 64 << 20;
-/// What a message begins with.
+/// The first bytes of a message.
 const CONTINUATION: [u8; 4] = [0xff; 4];
 /// Magic number and length behind a footer.
 const TRAILER_BYTES: usize = 10;
@@ -31,7 +31,7 @@ const LENGTH_BYTES: usize = 8;
 const NOT_COMPRESSED: i64 = -1;
 
 /// Record batches of one file or stream, in order.
-pub struct Batches {
+pub(crate) struct Batches {
     file: Opened,
     decoder: FileDecoder,
     schema: SchemaRef,
@@ -51,7 +51,7 @@ enum Messages {
 
 impl Batches {
     /// Reads the footer of a file.
-    pub fn of_file(describe: Opened, file: File) -> Result<Self, SourceError> {
+    pub(crate) fn of_file(describe: Opened, file: File) -> Result<Self, SourceError> {
         let bytes = file
             .metadata()
             .map_err(|error| describe.read_error(error))?
@@ -82,7 +82,7 @@ impl Batches {
     }
 
     /// Reads the first message of a stream.
-    pub fn of_stream(
+    pub(crate) fn of_stream(
         describe: Opened,
         mut reader: Box<dyn Read + Send>,
     ) -> Result<Self, SourceError> {
@@ -105,12 +105,12 @@ impl Batches {
         })
     }
 
-    pub fn schema(&self) -> SchemaRef {
+    pub(crate) fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
     }
 
     /// Reads a file's dictionaries, which its batches need.
-    pub fn load(mut self) -> Result<Self, SourceError> {
+    pub(crate) fn load(mut self) -> Result<Self, SourceError> {
         if let Messages::File {
             reader,
             dictionaries,
@@ -118,6 +118,7 @@ impl Batches {
         } = &mut self.messages
         {
             for block in std::mem::take(dictionaries) {
+                self.file.check()?;
                 let bytes = block_bytes(&self.file, reader, &block)?;
                 self.decoder
                     .read_dictionary(&block, &checked(&self.file, &block, bytes)?)
@@ -188,7 +189,7 @@ fn footer_bytes(
     Ok(footer)
 }
 
-/// A message lies inside the file and takes no more than the limit.
+/// Checks that a message is inside the file and takes no more than the limit.
 fn check_block(describe: &Opened, block: &Block, file_bytes: u64) -> Result<(), SourceError> {
     let outside = || describe.damaged("its footer tells of a batch that is not in the file");
     let [at, header, body] = [
@@ -240,7 +241,7 @@ fn block_bytes(
     Ok(bytes)
 }
 
-/// The next message of a stream as a block at its own beginning; `None` at the end.
+/// Returns the next message of a stream as a block at its own beginning; `None` at the end.
 fn next_message(
     describe: &Opened,
     reader: &mut Box<dyn Read + Send>,
@@ -307,7 +308,7 @@ fn message<'a>(describe: &Opened, bytes: &'a [u8]) -> Result<ipc::Message<'a>, S
         .ok_or_else(|| describe.damaged("a message in it has a header that cannot be read"))
 }
 
-/// A message whose compressed buffers do not claim to become more than the limit.
+/// Returns a message whose compressed buffers do not claim to become more than the limit.
 fn checked(describe: &Opened, block: &Block, bytes: Vec<u8>) -> Result<Buffer, SourceError> {
     let header = message(describe, &bytes)?;
     let batch = match header.header_type() {
@@ -384,13 +385,14 @@ fn foreign_column(schema: ipc::Schema<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use batch_export_system::Token;
 
     #[test]
     fn blocks_outside_the_file_are_refused_by_their_numbers() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a.csv");
         std::fs::write(&path, "a\n").expect("a file");
-        let describe = Opened::open(path, None, Default::default()).expect("a file");
+        let describe = Opened::open(path, None, Default::default(), &Token::new()).expect("a file");
         check_block(&describe, &Block::new(8, 64, 100), 200).expect("inside");
         for block in [
             Block::new(-8, 64, 100),

@@ -13,12 +13,12 @@ use super::unescape::Unescaped;
 
 /// A larger row is not a row but a file without line ends, or a quote that is never closed. Twice the largest row that
 /// a destination takes, with JSON's escapes.
-pub const MAX_ROW_BYTES: u64 = 128 << 20;
+pub(crate) const MAX_ROW_BYTES: u64 = 128 << 20;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Lines of JSON.
-pub struct JsonRows {
+pub(crate) struct JsonRows {
     file: Opened,
     reader: BufReader<Counted>,
     buffer: Vec<u8>,
@@ -28,7 +28,7 @@ pub struct JsonRows {
 }
 
 impl JsonRows {
-    pub fn open(file: &Opened) -> Result<Self, SourceError> {
+    pub(crate) fn open(file: &Opened) -> Result<Self, SourceError> {
         Ok(Self {
             reader: BufReader::new(Counted {
                 inner: file.unpacked()?,
@@ -42,22 +42,22 @@ impl JsonRows {
         })
     }
 
-    /// The last row's line, from 1.
-    pub fn line(&self) -> u64 {
+    /// Returns the last row's line, from 1.
+    pub(crate) fn line(&self) -> u64 {
         self.line
     }
 
-    pub fn row_bytes(&self) -> u64 {
+    pub(crate) fn row_bytes(&self) -> u64 {
         self.buffer.len() as u64
     }
 
     /// Halves of surrogate pairs that were replaced in the names of the last row.
-    pub fn surrogates_replaced(&self) -> u64 {
+    pub(crate) fn surrogates_replaced(&self) -> u64 {
         self.replaced
     }
 
     /// Hands each name and value of the next row to `each`; `false` at the end. Blank lines are not rows.
-    pub fn next(
+    pub(crate) fn next(
         &mut self,
         mut each: impl FnMut(&str, &RawValue) -> Result<(), SourceError>,
     ) -> Result<bool, SourceError> {
@@ -103,7 +103,7 @@ impl JsonRows {
         }
     }
 
-    /// At the end, there must be as many lines as there are line ends in the bytes.
+    /// Checks at the end that there are as many lines as there are line ends in the bytes.
     fn ended(&self) -> Result<bool, SourceError> {
         let counted = self.reader.get_ref().lines();
         if counted != self.line {
@@ -121,7 +121,7 @@ impl JsonRows {
     }
 }
 
-/// A byte order mark is not part of a row.
+/// Returns a line without a byte order mark, which is not part of a row.
 fn without_mark(line: &[u8]) -> &[u8] {
     line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line)
 }
@@ -151,7 +151,8 @@ impl Read for Counted {
     }
 }
 
-/// What is wrong with a line, by what it looks like. serde_json counts lines within what it was given, which is one.
+/// Returns what is wrong with a line, by what it looks like. serde_json counts lines within what it was given, which is
+/// one.
 fn json_cause(line: &str, error: &serde_json::Error) -> String {
     let text = error.to_string();
     let what = text.split(" at line ").next().unwrap_or(&text);
@@ -190,7 +191,7 @@ const FOREIGN_WORDS: [&str; 9] = [
     "Inf",
 ];
 
-/// The word that an error points at or into.
+/// Returns the word that an error points at or into.
 fn foreign_word(line: &str, column: usize) -> Option<&'static str> {
     let at = column.checked_sub(1)?;
     let is_letter = |byte: &u8| byte.is_ascii_alphabetic();
@@ -212,7 +213,7 @@ fn foreign_word(line: &str, column: usize) -> Option<&'static str> {
 /// The members of one object, handed over without being copied.
 struct Members<'a, F> {
     each: &'a mut F,
-    /// What `each` answered: serde's errors cannot carry it.
+    /// The error that `each` returned: serde's errors cannot carry it.
     refused: &'a mut Option<SourceError>,
     replaced: &'a mut u64,
 }

@@ -1,6 +1,6 @@
-//! Columns that folders' names hold, as Hive writes them: `dt=2026-01-01/country=DE/`. A column that is in the file
-//! as well must say the same in every row. Never guesses a type: what a folder says is text, a time for the time column, or of the
-//! type that the configuration gives.
+//! Columns that folders' names hold, as Hive writes them: `dt=2026-01-01/country=DE/`. A column that is in the file as
+//! well must say the same in every row. Never guesses a type: what a folder says is text, a time for the time column,
+//! or of the type that the configuration gives.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -16,23 +16,23 @@ use super::columns::{Column, Make, Noted, Origin};
 use super::compare;
 use super::types::ColumnType;
 
-/// What Hive and Spark write for null.
+/// The text that Hive and Spark write for null.
 const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// A column whose value is the same in all rows of a file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
+pub(crate) struct Key {
     pub name: String,
     pub value: Option<String>,
 }
 
-/// The keys in the folders of a file's path, in their order.
-pub fn of(path: &Path) -> Result<Vec<Key>, SourceError> {
+/// Returns the keys in the folders of a file's path, in their order.
+pub(crate) fn of(path: &Path) -> Result<Vec<Key>, SourceError> {
     in_folders(path.parent().unwrap_or(Path::new("")))
 }
 
-/// The keys in the names of a folder and of those that it stands in.
-pub fn in_folders(folder: &Path) -> Result<Vec<Key>, SourceError> {
+/// Returns the keys in the names of a folder and of those that it is in.
+pub(crate) fn in_folders(folder: &Path) -> Result<Vec<Key>, SourceError> {
     let mut keys = Vec::new();
     for component in folder.components() {
         let Component::Normal(name) = component else {
@@ -47,7 +47,7 @@ pub fn in_folders(folder: &Path) -> Result<Vec<Key>, SourceError> {
     Ok(keys)
 }
 
-/// Whether a name that is not UTF-8 would be a key if it were.
+/// Returns whether a name that is not UTF-8 would be a key if it were.
 fn holds_key(name: &OsStr) -> bool {
     let bytes = name.as_encoded_bytes();
     bytes
@@ -56,15 +56,15 @@ fn holds_key(name: &OsStr) -> bool {
         .is_some_and(|at| at > 0)
 }
 
-/// The same keys whatever the order of their folders.
-pub fn sorted(keys: &[Key]) -> Vec<Key> {
+/// Returns the same keys whatever the order of their folders.
+pub(crate) fn sorted(keys: &[Key]) -> Vec<Key> {
     let mut keys = keys.to_vec();
     keys.sort();
     keys
 }
 
-/// Whether sorted keys are those of the same columns.
-pub fn have_same_names(a: &[Key], b: &[Key]) -> bool {
+/// Returns whether sorted keys are those of the same columns.
+pub(crate) fn have_same_names(a: &[Key], b: &[Key]) -> bool {
     let names = |keys: &[Key]| keys.iter().map(|key| key.name.clone()).collect::<Vec<_>>();
     names(a) == names(b)
 }
@@ -80,15 +80,15 @@ fn key(folder: &str) -> Option<Key> {
     })
 }
 
-/// What is not UTF-8 once it is decoded stays as it was written.
+/// Returns the text percent-decoded; what is not UTF-8 then stays as it was written.
 fn decoded(text: &str) -> String {
     percent_decode_str(text)
         .decode_utf8()
         .map_or_else(|_| text.to_owned(), |text| text.into_owned())
 }
 
-/// A key that two folders of one path hold.
-pub fn doubled(keys: &[Key]) -> Option<&str> {
+/// Returns a key that two folders of one path hold.
+pub(crate) fn doubled(keys: &[Key]) -> Option<&str> {
     let names = || keys.iter().map(|key| key.name.as_str());
     names()
         .enumerate()
@@ -96,8 +96,8 @@ pub fn doubled(keys: &[Key]) -> Option<&str> {
         .map(|(_, name)| name)
 }
 
-/// A file's columns and, behind them, the keys that are none of them.
-pub fn with(schema: &SchemaRef, keys: &[Key], types: &Types) -> SchemaRef {
+/// Returns a file's columns and, after them, the keys that are not among them.
+pub(crate) fn with(schema: &SchemaRef, keys: &[Key], types: &Types) -> SchemaRef {
     let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
     for key in keys {
         if schema.column_with_name(&key.name).is_none() {
@@ -107,11 +107,11 @@ pub fn with(schema: &SchemaRef, keys: &[Key], types: &Types) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// What decides the types of keys.
+/// The origin of the types of keys.
 #[derive(Debug, Clone)]
-pub struct Types {
+pub(crate) struct Types {
     pub time_column: String,
-    /// What the configuration says.
+    /// The types that the configuration gives.
     pub declared: BTreeMap<String, ColumnType>,
 }
 
@@ -126,7 +126,7 @@ impl Types {
 }
 
 /// Gives a file's batches the columns of [`with`].
-pub struct Keyed {
+pub(crate) struct Keyed {
     keys: Vec<Key>,
     types: Types,
     path: PathBuf,
@@ -134,7 +134,7 @@ pub struct Keyed {
 }
 
 impl Keyed {
-    pub fn new(keys: Vec<Key>, path: &Path, types: &Types, noted: &Arc<Noted>) -> Self {
+    pub(crate) fn new(keys: Vec<Key>, path: &Path, types: &Types, noted: &Arc<Noted>) -> Self {
         Self {
             noted: Arc::clone(noted),
             types: types.clone(),
@@ -144,7 +144,7 @@ impl Keyed {
     }
 
     /// `row` tells which row of the file one of the batch is.
-    pub fn apply(
+    pub(crate) fn apply(
         &self,
         batch: RecordBatch,
         row: impl Fn(usize) -> u64,
@@ -193,7 +193,7 @@ impl Keyed {
         Ok(column.finish())
     }
 
-    /// A file that says something else than its folder is read as neither.
+    /// Checks that a file says the same as its folder: otherwise it is read as neither.
     fn compare(
         &self,
         key: &Key,

@@ -1,5 +1,5 @@
-//! The columns that all files of a run have in common, and how each file's columns become them. Casts between makes
-//! of the same thing (large strings, other time units); never guesses what a column of another type could mean.
+//! The columns that all files of a run have in common, and how each file's columns become them. Casts between types
+//! of the same kind (large strings, other time units); never guesses what a column of another type could mean.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -14,12 +14,12 @@ use super::FilesSettings;
 use super::opened::Opened;
 use super::plan::{self, Plan};
 use super::types::ColumnType;
-use super::{convert, keys, marks, time_column};
-use crate::model::{Kind, Model};
+use super::{convert, keys, marks, time_column, time_of_day};
+use crate::model::{ColumnKind, Model};
 
 /// The columns of the run.
 #[derive(Debug)]
-pub struct Layout {
+pub(crate) struct Layout {
     schema: SchemaRef,
     /// How text files are read, if any of them has a row or a header.
     text: Option<Plan>,
@@ -30,9 +30,9 @@ pub struct Layout {
     model: String,
 }
 
-/// How one file's columns become the run's.
+/// The way in which one file's columns become the run's.
 #[derive(Debug)]
-pub struct Projection {
+pub(crate) struct Projection {
     pub path: PathBuf,
     /// Index in the file of each of the run's columns.
     columns: Vec<usize>,
@@ -44,7 +44,7 @@ pub struct Projection {
 }
 
 impl Projection {
-    pub fn broken(&self, cause: ArrowError) -> SourceError {
+    pub(crate) fn broken(&self, cause: ArrowError) -> SourceError {
         SourceError::Damaged {
             path: self.path.clone(),
             cause: cause.to_string(),
@@ -53,8 +53,8 @@ impl Projection {
 }
 
 impl Layout {
-    /// The model's columns in its order, then those that the first file has beyond them.
-    pub fn decide(settings: &FilesSettings, files: &[Opened]) -> Result<Self, SourceError> {
+    /// Returns the model's columns in its order, then those that the first file has beyond them.
+    pub(crate) fn decide(settings: &FilesSettings, files: &[Opened]) -> Result<Self, SourceError> {
         let mut layout = Self {
             schema: Arc::new(Schema::empty()),
             text: text_plan(settings, files)?,
@@ -76,14 +76,14 @@ impl Layout {
             // Files without a row: nothing to export, and nothing wrong.
             None => match Model::named(&settings.model) {
                 Some(model) => model.schema().fields().iter().cloned().collect(),
-                None => vec![Arc::new(Kind::Timestamp.field(&settings.time_column))],
+                None => vec![Arc::new(ColumnKind::Timestamp.field(&settings.time_column))],
             },
         };
         layout.schema = Arc::new(Schema::new(wanted));
         Ok(layout)
     }
 
-    /// A file's columns, and behind them those of its folders' names.
+    /// Returns a file's columns, and behind them those of its folders' names.
     fn columns(&self, file: &Opened) -> SchemaRef {
         // A text file is read with the schema that all text files have in common.
         let of_text = self.text.as_ref().map(|plan| &plan.schema);
@@ -94,27 +94,27 @@ impl Layout {
         }
     }
 
-    pub fn schema(&self) -> SchemaRef {
+    pub(crate) fn schema(&self) -> SchemaRef {
         self.schema.clone()
     }
 
-    /// What decides the types of the columns in folders' names.
-    pub fn types(&self) -> &keys::Types {
+    /// Returns what decides the types of the columns in folders' names.
+    pub(crate) fn types(&self) -> &keys::Types {
         &self.types
     }
 
-    /// How text files are read.
-    pub fn text_plan(&self) -> Option<&Plan> {
+    /// Returns how text files are read.
+    pub(crate) fn text_plan(&self) -> Option<&Plan> {
         self.text.as_ref()
     }
 
-    /// Whether a file is known to have no row, nor any column.
-    pub fn is_empty(&self, file: &Opened) -> bool {
+    /// Returns whether a file is known to have no row, nor any column.
+    pub(crate) fn is_empty(&self, file: &Opened) -> bool {
         file.schema.is_none() && self.text.is_none()
     }
 
     /// Checks a file's columns: every problem at once.
-    pub fn projection(&self, file: &Opened) -> Result<Projection, SourceError> {
+    pub(crate) fn projection(&self, file: &Opened) -> Result<Projection, SourceError> {
         let schema = self.columns(file);
         self.check_model(file, &schema)?;
         self.check_extra(file, &schema)?;
@@ -140,12 +140,12 @@ impl Layout {
         })
     }
 
-    /// Missing and mistyped columns of the model, doubled ones, and the time column.
+    /// Checks for missing and mistyped columns of the model, duplicate ones, and the time column.
     fn check_model(&self, file: &Opened, schema: &Schema) -> Result<(), SourceError> {
         let mut problems = Vec::new();
         let model = Model::named(&self.model).map(Model::schema);
         for wanted in model.iter().flat_map(|model| model.fields()) {
-            let Some(kind) = Kind::of(wanted) else {
+            let Some(kind) = ColumnKind::of(wanted) else {
                 continue;
             };
             match schema.column_with_name(wanted.name()) {
@@ -189,7 +189,8 @@ impl Layout {
         })
     }
 
-    /// Types that the configuration gives to columns of a file that has types of its own, and other ones.
+    /// Returns the problems of columns to which the configuration gives a type, in a file that has other types of its
+    /// own.
     fn misdeclared(&self, file: &Opened, schema: &Schema) -> Vec<String> {
         if file.schema.is_none() {
             return Vec::new();
@@ -219,7 +220,7 @@ impl Layout {
         self.types.declared.iter().filter_map(mismatch).collect()
     }
 
-    /// Columns beyond the model must be the first file's.
+    /// Checks that the columns beyond the model are the first file's.
     fn check_extra(&self, file: &Opened, schema: &Schema) -> Result<(), SourceError> {
         let mut problems = Vec::new();
         for wanted in self.schema.fields() {
@@ -252,10 +253,10 @@ impl Layout {
         })
     }
 
-    /// Whether a column can stand where the first file's stands: the model's by kind, the others by type and mark, so
-    /// that the order of the files decides nothing. Text is JSON to a model alone, which says so.
+    /// Returns whether a column can take the place of the first file's: the model's by kind, the others by type and
+    /// mark, so that the order of the files decides nothing. Text is JSON to a model alone, which says so.
     fn is_arranged(&self, found: &Field, wanted: &Field) -> bool {
-        let by_kind = Kind::of(wanted).is_some_and(|kind| is_made_like(kind, found));
+        let by_kind = ColumnKind::of(wanted).is_some_and(|kind| is_made_like(kind, found));
         let is_same = by_kind || found.data_type().equals_datatype(wanted.data_type());
         let is_free = self.is_of_model(wanted.name()) || *found.data_type() == DataType::Null;
         is_same && (is_free || marks::are_alike(found, wanted))
@@ -265,7 +266,7 @@ impl Layout {
         Model::named(&self.model).is_some_and(|model| model.schema().index_of(name).is_ok())
     }
 
-    /// What else can be done where one of two files is text.
+    /// Returns what else can be done where one of two files is text.
     fn remedy(&self, file: &Opened) -> &'static str {
         match file.schema.is_none() || self.first_is_text {
             true => " (a column of text files can be given its type in the source's `columns`)",
@@ -273,8 +274,8 @@ impl Layout {
         }
     }
 
-    /// A file's batch with the run's columns. `row` tells which row of the file one of the batch is.
-    pub fn arrange(
+    /// Returns a file's batch with the run's columns. `row` tells which row of the file one of the batch is.
+    pub(crate) fn arrange(
         &self,
         batch: &RecordBatch,
         projection: &Projection,
@@ -283,23 +284,31 @@ impl Layout {
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(projection.columns.len());
         for (field, index) in self.schema.fields().iter().zip(&projection.columns) {
             let column = batch.column(*index);
+            let bad = |at: usize, cause: String| SourceError::BadValue {
+                path: projection.path.clone(),
+                row: row(at) + 1,
+                column: field.name().clone(),
+                cause,
+            };
+            let outside = time_of_day::first_outside(column);
+            if let Some((at, value)) = outside.map_err(|cause| projection.broken(cause))? {
+                let cause = format!(
+                    "the time of day {value} is not within a day; correct the value, or convert the column to a number"
+                );
+                return Err(bad(at, cause));
+            }
             let converted = convert::to(column, field.data_type());
             columns.push(converted.map_err(|cause| {
                 let at = convert::first_failing(column, field.data_type());
-                SourceError::BadValue {
-                    path: projection.path.clone(),
-                    row: row(at) + 1,
-                    column: field.name().clone(),
-                    cause: cause.to_string(),
-                }
+                bad(at, cause.to_string())
             })?);
         }
         RecordBatch::try_new(self.schema.clone(), columns).map_err(|cause| projection.broken(cause))
     }
 }
 
-/// How text files are read. A column that has a type and is in no file may be in the folders' names: its type is the
-/// files' business only where they hold it too.
+/// Returns how text files are read. A column that has a type and is in no file may be in the folders' names: its type
+/// is the files' business only where they hold it too.
 fn text_plan(settings: &FilesSettings, files: &[Opened]) -> Result<Option<Plan>, SourceError> {
     let keys = files.iter().flat_map(|file| &file.keys);
     let mut typed: Vec<&str> = keys
@@ -329,7 +338,7 @@ fn text_plan(settings: &FilesSettings, files: &[Opened]) -> Result<Option<Plan>,
     }
 }
 
-/// The model's columns as the model has them, then the others as the file has them.
+/// Returns the model's columns as the model has them, then the others as the file has them.
 fn wanted_columns(model: &str, schema: &Schema) -> Vec<Arc<Field>> {
     let model = Model::named(model).map(Model::schema);
     let mut wanted: Vec<Arc<Field>> = Vec::new();
@@ -345,7 +354,7 @@ fn wanted_columns(model: &str, schema: &Schema) -> Vec<Arc<Field>> {
     wanted
 }
 
-/// A field without what only its file's format knows; the marks of Arrow's extension types stay.
+/// Returns a field without what only its file's format knows; the marks of Arrow's extension types stay.
 fn plain(field: &Field) -> Field {
     let marks: HashMap<String, String> = field
         .metadata()
@@ -356,19 +365,19 @@ fn plain(field: &Field) -> Field {
     Field::new(field.name(), field.data_type().clone(), true).with_metadata(marks)
 }
 
-/// Whether a column holds that kind of thing.
-fn is_made_like(kind: Kind, found: &Field) -> bool {
+/// Returns whether a column holds that kind of thing.
+fn is_made_like(kind: ColumnKind, found: &Field) -> bool {
     let made = found.data_type();
     match kind {
         _ if *made == DataType::Null => true,
-        Kind::Text | Kind::Json if is_text(made) => true,
-        Kind::Text => convert::is_uuid(found),
-        Kind::Json => false,
-        Kind::Integer => made.is_integer(),
-        Kind::Float => made.is_floating(),
-        Kind::Boolean => *made == DataType::Boolean,
-        Kind::Timestamp => matches!(made, DataType::Timestamp(..)),
-        Kind::TextList => match made {
+        ColumnKind::Text | ColumnKind::Json if is_text(made) => true,
+        ColumnKind::Text => convert::is_uuid(found),
+        ColumnKind::Json => false,
+        ColumnKind::Integer => made.is_integer(),
+        ColumnKind::Float => made.is_floating(),
+        ColumnKind::Boolean => *made == DataType::Boolean,
+        ColumnKind::Timestamp => matches!(made, DataType::Timestamp(..)),
+        ColumnKind::TextList => match made {
             DataType::List(item) | DataType::LargeList(item) => is_text(item.data_type()),
             _ => false,
         },

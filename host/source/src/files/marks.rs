@@ -5,7 +5,8 @@ use arrow::datatypes::{DataType, Field};
 
 use crate::model::{EXTENSION_METADATA, EXTENSION_NAME, JSON_EXTENSION, UUID_EXTENSION};
 
-/// What a column is marked to hold, beyond its type, and the mark's settings. JSON and UUIDs have none that matter.
+/// Returns what a column is marked to hold, beyond its type, and the mark's settings. JSON and UUIDs have none that
+/// matter.
 fn mark(field: &Field) -> Option<(&str, &str)> {
     let text = |key: &str| field.metadata().get(key).map(String::as_str);
     let name = text(EXTENSION_NAME)?;
@@ -16,8 +17,8 @@ fn mark(field: &Field) -> Option<(&str, &str)> {
     Some((name, settings))
 }
 
-/// Whether two columns of one type are marked alike, and all that is in them.
-pub fn are_alike(a: &Field, b: &Field) -> bool {
+/// Returns whether two columns of one type are marked alike, and all that is in them.
+pub(crate) fn are_alike(a: &Field, b: &Field) -> bool {
     mark(a) == mark(b) && are_alike_inside(a.data_type(), b.data_type())
 }
 
@@ -36,7 +37,7 @@ fn are_alike_inside(a: &DataType, b: &DataType) -> bool {
     }
 }
 
-/// What lists and maps are lists of.
+/// Returns what lists and maps are lists of.
 fn item(list: &DataType) -> Option<&Field> {
     match list {
         DataType::List(item)
@@ -49,8 +50,8 @@ fn item(list: &DataType) -> Option<&Field> {
     }
 }
 
-/// A column's type for messages.
-pub fn described(field: &Field) -> String {
+/// Returns a column's type for messages.
+pub(crate) fn described(field: &Field) -> String {
     match mark(field) {
         Some((JSON_EXTENSION, _)) => format!("JSON ({})", field.data_type()),
         Some((UUID_EXTENSION, _)) => format!("UUID ({})", field.data_type()),

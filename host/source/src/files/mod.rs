@@ -1,5 +1,5 @@
-//! Rows from files: Parquet, Arrow IPC, JSON Lines and CSV, packed or not, filtered by the interval on a time column.
-//! Every header is read before the first row, so files that do not fit fail the run before anything is sent.
+//! Rows from files: Parquet, Arrow IPC, JSON Lines and CSV, compressed or not, filtered by the interval on a time
+//! column. Every header is read before the first row, so files that do not fit fail the run before anything is sent.
 
 mod columns;
 mod compare;
@@ -24,6 +24,7 @@ mod schema;
 mod signature;
 mod text;
 mod time_column;
+mod time_of_day;
 mod types;
 mod unescape;
 mod walk;
@@ -44,6 +45,7 @@ use std::vec;
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute;
 use arrow::datatypes::{DataType, SchemaRef};
+use batch_export_system::Token;
 use serde::{Deserialize, Serialize};
 
 use super::select::Bounds;
@@ -55,31 +57,58 @@ use layout::{Layout, Projection};
 use opened::{Content, Opened};
 pub use types::{ColumnType, TYPE_NAMES};
 
-/// Where files are and how they are read.
+/// The place of files and the way in which they are read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct FilesSettings {
     /// Folder that a relative `path` starts at.
     #[serde(with = "folder")]
     pub base: PathBuf,
     /// A file, a folder (with everything below it), or a glob.
     pub path: String,
+    /// The name of the model: its columns must be in every file. Another name than those of [`Model`](crate::Model)
+    /// stands for whatever columns the files have.
     pub model: String,
     /// What text files hold whose name does not say it.
     pub format: Option<TextFormat>,
-    /// How CSV is written.
+    /// The way in which CSV is written.
     pub dialect: Dialect,
     /// The interval selects on this column.
     pub time_column: String,
-    /// Rows of each text file that are looked at for its columns; 0 is all.
+    /// The number of rows of each text file that are looked at for its columns; 0 is all.
     pub infer_rows: u64,
     /// Types of text files' columns that are not left to what the files hold.
     pub columns: BTreeMap<String, ColumnType>,
 }
 
+impl FilesSettings {
+    /// Returns settings that leave the rest to what the files hold: their formats are told by their names and first
+    /// bytes, columns of text files by all of their rows.
+    pub fn new(
+        base: impl Into<PathBuf>,
+        path: impl Into<String>,
+        model: impl Into<String>,
+        time_column: impl Into<String>,
+    ) -> Self {
+        Self {
+            base: base.into(),
+            path: path.into(),
+            model: model.into(),
+            format: None,
+            dialect: Dialect::default(),
+            time_column: time_column.into(),
+            infer_rows: 0,
+            columns: BTreeMap::new(),
+        }
+    }
+}
+
 /// Formats that a file's first bytes cannot tell apart for certain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TextFormat {
+    /// One JSON object on each line.
     JsonLines,
+    /// Fields with a delimiter between them, and names in the first line.
     Csv,
 }
 
@@ -90,23 +119,28 @@ mod folder {
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    pub fn serialize<S: Serializer>(folder: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(
+        folder: &Path,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         folder.as_os_str().serialize(serializer)
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<PathBuf, D::Error> {
         OsString::deserialize(deserializer).map(PathBuf::from)
     }
 }
 
-/// Batches of one file as they stand in it.
+/// Batches of one file as they are in it.
 type Batches = Box<dyn Iterator<Item = Result<RecordBatch, SourceError>> + Send>;
 
 /// Is told of each file before it is looked at.
 type Reading<'a> = Box<dyn FnMut(&Path) + Send + 'a>;
 
 /// The files of one run, one after the other in order of their names.
-pub struct Files<'a> {
+pub(crate) struct Files<'a> {
     settings: FilesSettings,
     selection: Selection,
     layout: Layout,
@@ -115,6 +149,7 @@ pub struct Files<'a> {
     tally: Tally,
     noted: Arc<Noted>,
     warnings: Vec<String>,
+    token: Token,
     reading: Reading<'a>,
 }
 
@@ -126,7 +161,7 @@ struct Current {
     rows: Rows,
 }
 
-/// Which row of a file is meant.
+/// The places of rows in their file.
 #[derive(Default)]
 struct Rows {
     /// Rows before the batch at hand.
@@ -136,7 +171,7 @@ struct Rows {
 }
 
 impl Rows {
-    /// The row of the file, from 0, that is this one of the batch at hand.
+    /// Returns the row of the file, from 0, that is this one of the batch at hand.
     fn in_file(&self, row: usize) -> u64 {
         let read = self.before + row as u64;
         match self.places.iter().rfind(|(first, _)| *first <= read) {
@@ -147,23 +182,20 @@ impl Rows {
 }
 
 impl<'a> Files<'a> {
-    /// Finds the files, reads every header, and decides the columns of all.
-    pub fn open(settings: &FilesSettings, selection: Selection) -> Result<Self, SourceError> {
-        Self::open_watched(settings, selection, |_| {})
-    }
-
-    /// The same; `reading` is told of each file before it is looked at.
-    pub fn open_watched(
+    /// Finds the files, reads every header, and decides the columns of all. `reading` is told of each file before it is
+    /// looked at.
+    pub(crate) fn open(
         settings: &FilesSettings,
         selection: Selection,
+        token: &Token,
         mut reading: impl FnMut(&Path) + Send + 'a,
     ) -> Result<Self, SourceError> {
-        let (found, skipped) = discover::files(&settings.base, &settings.path)?;
-        let mut files = Vec::with_capacity(found.len());
-        for file in found {
+        let found = discover::files(&settings.base, &settings.path, token)?;
+        let mut files = Vec::with_capacity(found.files.len());
+        for file in found.files {
             reading(&file.path);
-            let mut opened = guarded(&file.path, || {
-                Opened::open(file.path.clone(), settings.format, settings.dialect)
+            let mut opened = guarded(&file.path, token, || {
+                Opened::open(file.path.clone(), settings.format, settings.dialect, token)
             })?;
             opened.keys = file.keys;
             files.push(opened);
@@ -173,9 +205,15 @@ impl<'a> Files<'a> {
             // Columns are looked for in all of them.
             reading(&all);
         }
-        let layout = guarded(&all, || Layout::decide(settings, &files))?;
+        let layout = guarded(&all, token, || Layout::decide(settings, &files))?;
         let mut waiting = Vec::with_capacity(files.len());
-        let mut tally = Tally::default();
+        let mut tally = Tally {
+            files_seen: found.seen,
+            files_of_other_names: found.skipped.other_names.count,
+            files_hidden: found.skipped.hidden.count,
+            files_repeated: found.skipped.repeated.count,
+            ..Tally::default()
+        };
         for file in files {
             if layout.is_empty(&file) {
                 tally.files_read += 1;
@@ -190,13 +228,9 @@ impl<'a> Files<'a> {
             layout,
             waiting: waiting.into_iter(),
             current: None,
-            tally: Tally {
-                files_of_other_names: skipped.other_names.count,
-                files_hidden: skipped.hidden.count,
-                files_repeated: skipped.repeated.count,
-                ..tally
-            },
-            warnings: skipped.warnings(&settings.base),
+            tally,
+            warnings: found.skipped.warnings(&settings.base),
+            token: token.clone(),
             reading: Box::new(reading),
             noted: Arc::default(),
         })
@@ -231,7 +265,7 @@ impl<'a> Files<'a> {
         Ok(())
     }
 
-    /// Leaves out rows of other intervals and events, then brings the rest into the common layout.
+    /// Omits rows of other intervals and events, then brings the rest into the common layout.
     fn selected(
         &mut self,
         batch: &RecordBatch,
@@ -251,7 +285,7 @@ impl<'a> Files<'a> {
         if let Some(event) = projection.event
             && !self.selection.events.takes_all()
         {
-            // Names of another make, such as UUIDs, are compared as the text that is exported.
+            // Names of another type, such as UUIDs, are compared as the text that is exported.
             let events = convert::to(batch.column(event), &DataType::Utf8).map_err(broken)?;
             let wanted = self.selection.events.mask(&events).map_err(broken)?;
             mask = compute::and(&mask, &wanted).map_err(broken)?;
@@ -291,16 +325,18 @@ impl Source for Files<'_> {
         loop {
             if let Some(current) = self.current.take() {
                 let path = current.projection.path.clone();
-                if let Some(batch) = guarded(&path, || self.next_of(current))? {
+                let token = self.token.clone();
+                if let Some(batch) = guarded(&path, &token, || self.next_of(current))? {
                     return Ok(Some(batch));
                 }
             }
             let Some((file, projection)) = self.waiting.next() else {
+                self.tally.check_files()?;
                 return Ok(None);
             };
-            let path = file.path.clone();
+            let (path, token) = (file.path.clone(), self.token.clone());
             (self.reading)(&path);
-            guarded(&path, || self.start(file, projection))?;
+            guarded(&path, &token, || self.start(file, projection))?;
         }
     }
 
@@ -318,21 +354,29 @@ impl Source for Files<'_> {
 }
 
 /// Returns the files that are read, in order. Opens none of them.
-pub fn paths(settings: &FilesSettings) -> Result<Vec<PathBuf>, SourceError> {
-    let (found, _) = discover::files(&settings.base, &settings.path)?;
-    Ok(found.into_iter().map(|file| file.path).collect())
+pub fn paths(settings: &FilesSettings, token: &Token) -> Result<Vec<PathBuf>, SourceError> {
+    let found = discover::files(&settings.base, &settings.path, token)?;
+    Ok(found.files.into_iter().map(|file| file.path).collect())
 }
 
-/// A reader that panics is a file that cannot be read, and nothing more. Nothing that it left half done is used again.
+/// Does some work on one file, unless the whole work must end. A reader that panics is a file that cannot be read, and
+/// nothing more: nothing that it left half done is used again.
 fn guarded<T>(
     path: &Path,
+    token: &Token,
     work: impl FnOnce() -> Result<T, SourceError>,
 ) -> Result<T, SourceError> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+    token.check()?;
+    let done = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         Err(SourceError::Panicked {
             path: path.to_path_buf(),
             cause: said(panic.as_ref()),
         })
+    });
+    // What a decoder makes of a read that was ended looks like a damaged file.
+    done.or_else(|error| {
+        token.check()?;
+        Err(error)
     })
 }
 

@@ -6,7 +6,7 @@ use arrow::datatypes::i256;
 /// The exact value of a written number, `±0.digits × 10^point`, in one form: equal numbers are equal. Zeros keep their
 /// sign, as floats do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Number {
+pub(crate) struct Number {
     negative: bool,
     /// Without zeros at either end; none for zero.
     digits: String,
@@ -19,7 +19,7 @@ const MAX_EXPONENT: i64 = 1 << 40;
 
 impl Number {
     /// Digits with or without point and exponent, as JSON and CSV have them. `None` for what is not a number.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (negative, unsigned) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
             None => (false, text),
@@ -48,7 +48,7 @@ impl Number {
         })
     }
 
-    /// The digits of the number times 10^scale, if that is a whole number of at most `precision` digits.
+    /// Returns the digits of the number times 10^scale, if that is a whole number of at most `precision` digits.
     fn unscaled(&self, precision: u8, scale: u8) -> Result<String, String> {
         let kept = self.point + i64::from(scale);
         let length = self.digits.len() as i64;
@@ -68,19 +68,19 @@ impl Number {
     }
 
     /// As a decimal of up to 38 digits.
-    pub fn as_decimal128(&self, precision: u8, scale: u8) -> Result<i128, String> {
+    pub(crate) fn as_decimal128(&self, precision: u8, scale: u8) -> Result<i128, String> {
         let digits = self.unscaled(precision, scale)?;
         digits.parse().map_err(|_| "does not fit".to_owned())
     }
 
     /// As a decimal of up to 76 digits.
-    pub fn as_decimal256(&self, precision: u8, scale: u8) -> Result<i256, String> {
+    pub(crate) fn as_decimal256(&self, precision: u8, scale: u8) -> Result<i256, String> {
         let digits = self.unscaled(precision, scale)?;
         i256::from_string(&digits).ok_or_else(|| "does not fit".to_owned())
     }
 
     /// Times 10^scale, what is left of a fraction then cut towards the past.
-    pub fn floored(&self, scale: u8) -> Option<i128> {
+    pub(crate) fn floored(&self, scale: u8) -> Option<i128> {
         let kept = self.point + i64::from(scale);
         // More digits than any count of time has.
         if kept > 30 {
@@ -111,9 +111,9 @@ fn exponent_of(text: &str) -> Option<i64> {
     Some(if text.starts_with('-') { -size } else { size })
 }
 
-/// A written number as the nearest float, and whether that is the number: the shortest text that stands for the float
-/// has the same value as what was written. `None` for what is not a number.
-pub fn float(text: &str) -> Option<(f64, bool)> {
+/// Returns a written number as the nearest float, and whether that is the number: the shortest text that stands for the
+/// float has the same value as what was written. `None` for what is not a number.
+pub(crate) fn float(text: &str) -> Option<(f64, bool)> {
     if is_plain(text) {
         return Some((text.parse().ok()?, true));
     }
@@ -123,8 +123,8 @@ pub fn float(text: &str) -> Option<(f64, bool)> {
     Some((float, shortest == Some(written)))
 }
 
-/// A number without the `+` that may stand before it. What is not a number stays as it is.
-pub fn without_plus(text: &str) -> &str {
+/// Returns a number without the `+` that may stand before it. What is not a number stays as it is.
+pub(crate) fn without_plus(text: &str) -> &str {
     text.strip_prefix('+')
         .filter(|rest| rest.starts_with(|first: char| first.is_ascii_digit() || first == '.'))
         .unwrap_or(text)
@@ -134,7 +134,7 @@ pub fn without_plus(text: &str) -> &str {
 /// very large or small.
 const SURE_DIGITS: usize = 15;
 
-/// A number without exponent and with so few digits that there is nothing to look at.
+/// Returns a number without exponent and with so few digits that there is nothing to look at.
 fn is_plain(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let points = digits.bytes().filter(|byte| *byte == b'.').count();

@@ -1,4 +1,4 @@
-//! What one file holds and how it is compressed, told from its first bytes and, where they cannot tell, from its name.
+//! The content and the compression of one file, told from its first bytes and, where they cannot tell, from its name.
 //! Reads headers only.
 
 use std::fs::File;
@@ -9,6 +9,7 @@ use ::parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use ::parquet::errors::ParquetError;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
+use batch_export_system::{Token, open_regular};
 
 use super::super::SourceError;
 use super::csv_rows::Dialect;
@@ -18,9 +19,9 @@ use super::input::Input;
 use super::keys::Key;
 use super::{Batches, TextFormat, ipc, parquet, signature, walk};
 
-/// What a file holds once it is unpacked.
+/// The format of a file once it is decompressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Content {
+pub(crate) enum Content {
     Parquet,
     ArrowFile,
     ArrowStream,
@@ -30,7 +31,7 @@ pub enum Content {
 
 /// A file that was looked into.
 #[derive(Debug)]
-pub struct Opened {
+pub(crate) struct Opened {
     pub path: PathBuf,
     pub content: Content,
     codec: Option<Codec>,
@@ -39,6 +40,8 @@ pub struct Opened {
     pub schema: Option<SchemaRef>,
     /// Columns that the file's folders hold.
     pub keys: Vec<Key>,
+    /// Ends reading when the work must end.
+    token: Token,
 }
 
 /// Enough for every magic number and the first characters of text.
@@ -49,12 +52,15 @@ const SMALLEST_BINARY_BYTES: u64 = 12;
 const READ_BUFFER_BYTES: usize = 256 << 10;
 
 impl Opened {
-    pub fn open(
+    pub(crate) fn open(
         path: PathBuf,
         format: Option<TextFormat>,
         dialect: Dialect,
+        token: &Token,
     ) -> Result<Self, SourceError> {
+        token.check()?;
         let mut opened = Self {
+            token: token.clone(),
             content: Content::JsonLines,
             codec: None,
             dialect,
@@ -141,43 +147,27 @@ impl Opened {
         }
     }
 
-    /// What stands between the fields of CSV.
-    pub fn delimiter(&self) -> u8 {
+    /// Returns the byte between the fields of CSV.
+    pub(crate) fn delimiter(&self) -> u8 {
         let is_tab_separated = || unpacked_name(&self.name()).ends_with(".tsv");
         let usual = || if is_tab_separated() { b'\t' } else { b',' };
         self.dialect.delimiter.unwrap_or_else(usual)
     }
 
     /// Opens it, unless something else than a file has taken its place meanwhile.
-    pub fn file(&self) -> Result<File, SourceError> {
-        let unreadable = |source: io::Error| match source.kind() {
-            io::ErrorKind::NotFound => SourceError::NotFound(self.path.clone()),
-            _ => SourceError::Unreadable {
-                path: self.path.clone(),
-                source,
-            },
-        };
-        let mut options = File::options();
-        options.read(true);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt;
-            // Opening a pipe would wait for its other end.
-            options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-        }
-        let file = options.open(&self.path).map_err(unreadable)?;
-        walk::regular(&self.path, &file.metadata().map_err(unreadable)?)?;
-        Ok(file)
+    pub(crate) fn file(&self) -> Result<File, SourceError> {
+        open_regular(&self.path).map_err(|error| walk::cannot_open(&self.path, error))
     }
 
     /// Its bytes from the start to the end, decompressed.
-    pub fn unpacked(&self) -> Result<Box<dyn Read + Send>, SourceError> {
+    pub(crate) fn unpacked(&self) -> Result<Box<dyn Read + Send>, SourceError> {
         let file = self.file()?;
         let length = file
             .metadata()
             .map_err(|error| self.read_error(error))?
             .len();
-        let input = Input::new(BufReader::with_capacity(READ_BUFFER_BYTES, file), length);
+        let file = BufReader::with_capacity(READ_BUFFER_BYTES, file);
+        let input = Input::new(file, length, self.token.clone());
         Ok(match self.codec {
             None => Box::new(input),
             Some(codec) => Box::new(Frames::new(codec, input)),
@@ -207,14 +197,14 @@ impl Opened {
         }
     }
 
-    pub fn parquet_metadata(&self) -> Result<(File, ArrowReaderMetadata), SourceError> {
+    pub(crate) fn parquet_metadata(&self) -> Result<(File, ArrowReaderMetadata), SourceError> {
         let file = self.seekable("Parquet")?;
         let metadata = parquet::metadata(&file).map_err(|error| self.parquet_error(error))?;
         Ok((file, metadata))
     }
 
-    /// Batches of an Arrow file or stream.
-    pub fn arrow_batches(&self) -> Result<Batches, SourceError> {
+    /// Returns batches of an Arrow file or stream.
+    pub(crate) fn arrow_batches(&self) -> Result<Batches, SourceError> {
         Ok(match self.content {
             Content::ArrowFile => Box::new(self.arrow_file()?.load()?),
             _ => Box::new(ipc::Batches::of_stream(self.describer(), self.unpacked()?)?),
@@ -225,8 +215,8 @@ impl Opened {
         ipc::Batches::of_file(self.describer(), self.seekable("an Arrow file")?)
     }
 
-    /// A copy that outlives the borrow, to describe errors with.
-    pub fn describer(&self) -> Self {
+    /// Returns a copy that outlives the borrow, to describe errors with.
+    pub(crate) fn describer(&self) -> Self {
         Self {
             path: self.path.clone(),
             content: self.content,
@@ -234,11 +224,17 @@ impl Opened {
             dialect: self.dialect,
             schema: None,
             keys: Vec::new(),
+            token: self.token.clone(),
         }
     }
 
-    /// What an I/O error means: decoders answer damage with the same type as the disk does.
-    pub fn read_error(&self, error: io::Error) -> SourceError {
+    /// Returns an error if the work must end.
+    pub(crate) fn check(&self) -> Result<(), SourceError> {
+        Ok(self.token.check()?)
+    }
+
+    /// Returns what an I/O error means: decoders answer damage with the same type as the disk does.
+    pub(crate) fn read_error(&self, error: io::Error) -> SourceError {
         if error.raw_os_error().is_some() {
             return SourceError::Unreadable {
                 path: self.path.clone(),
@@ -249,7 +245,7 @@ impl Opened {
         self.damaged(cause)
     }
 
-    pub fn arrow_error(&self, error: ArrowError) -> SourceError {
+    pub(crate) fn arrow_error(&self, error: ArrowError) -> SourceError {
         match error {
             ArrowError::IoError(_, error) => self.read_error(error),
             ArrowError::NotYetImplemented(cause) => self.unsupported(cause),
@@ -258,7 +254,7 @@ impl Opened {
     }
 
     /// Two counts of the same thing differ, so rows may be lost.
-    pub fn miscounted(&self, what: &'static str, read: u64, counted: u64) -> SourceError {
+    pub(crate) fn miscounted(&self, what: &'static str, read: u64, counted: u64) -> SourceError {
         SourceError::Miscounted {
             path: self.path.clone(),
             what,
@@ -267,22 +263,22 @@ impl Opened {
         }
     }
 
-    pub fn parquet_error(&self, error: ParquetError) -> SourceError {
+    pub(crate) fn parquet_error(&self, error: ParquetError) -> SourceError {
         match error {
             ParquetError::NYI(cause) => self.unsupported(cause),
             error => self.damaged(error),
         }
     }
 
-    /// What is right in itself, and not for this program.
-    pub fn unsupported(&self, cause: impl ToString) -> SourceError {
+    /// Returns the error for what is valid in itself, and not read by this program.
+    pub(crate) fn unsupported(&self, cause: impl ToString) -> SourceError {
         SourceError::Foreign {
             path: self.path.clone(),
             cause: cause.to_string().replace('\n', " "),
         }
     }
 
-    pub fn damaged(&self, cause: impl ToString) -> SourceError {
+    pub(crate) fn damaged(&self, cause: impl ToString) -> SourceError {
         SourceError::Damaged {
             path: self.path.clone(),
             cause: cause.to_string().replace('\n', " "),

@@ -19,7 +19,7 @@ use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::DataType;
 
 use super::super::SourceError;
-use super::super::feed::batch_bytes;
+use super::super::message::batch_bytes;
 use super::super::select::{Bounds, timestamps};
 use super::opened::Opened;
 use super::{exact, schema};
@@ -34,11 +34,11 @@ const MAX_BATCH_ROWS: u64 = 8192;
 const FIRST_BATCH_ROWS: u64 = 64;
 /// Growth from one batch to the next: what is next may be larger than all before.
 const GROWTH: u64 = 8;
-/// Times that the reader of one row group is made anew for larger batches; each time skips what was read.
+/// Times that the reader of one row group is made again for larger batches; each time skips what was read.
 const MAX_GROWTHS: u32 = 8;
 
-/// A file's columns as they are read.
-pub fn metadata(file: &File) -> Result<ArrowReaderMetadata, ParquetError> {
+/// Returns a file's columns as they are read.
+pub(crate) fn metadata(file: &File) -> Result<ArrowReaderMetadata, ParquetError> {
     let found = ArrowReaderMetadata::load(file, ArrowReaderOptions::new())?;
     match schema::as_read(&found) {
         None => Ok(found),
@@ -49,9 +49,9 @@ pub fn metadata(file: &File) -> Result<ArrowReaderMetadata, ParquetError> {
     }
 }
 
-/// What is read of a file and what is not.
+/// The parts of a file that are read and those that are not.
 #[derive(Debug)]
-pub struct RowGroups {
+pub(crate) struct RowGroups {
     pub read: u64,
     pub pruned: u64,
     pub rows_pruned: u64,
@@ -59,7 +59,7 @@ pub struct RowGroups {
     pub places: Vec<(u64, u64)>,
 }
 
-pub fn batches(
+pub(crate) fn batches(
     file: &Opened,
     time_column: &str,
     bounds: Bounds,
@@ -80,7 +80,7 @@ pub fn batches(
     Ok((batches, groups))
 }
 
-/// The groups' rows must be the file's: what a footer counts twice it may also leave out.
+/// Checks that the groups' rows are the file's: a footer that counts rows twice may also omit some.
 fn row_groups(
     file: &Opened,
     metadata: &ArrowReaderMetadata,
@@ -164,7 +164,7 @@ impl<'a> Known<'a> {
 }
 
 /// The wanted row groups, one after the other.
-pub struct Batches {
+pub(crate) struct Batches {
     file: Opened,
     handle: Arc<File>,
     metadata: ArrowReaderMetadata,
@@ -253,7 +253,7 @@ impl Batches {
         Ok(())
     }
 
-    /// A reader with another size of batches, where that is worth skipping what was read.
+    /// Returns a reader with another size of batches, where that is worth skipping what was read.
     fn adapted(&self, mut group: Group) -> Result<Group, SourceError> {
         let rows = self.rows.min(group.most_rows);
         let grows = rows >= 2 * group.batch_rows && group.growths < MAX_GROWTHS;
@@ -279,8 +279,8 @@ impl Batches {
         }
     }
 
-    /// Rows that take [`WORST_BATCH_BYTES`] when each value is the longest of its column's dictionary: the file says
-    /// how long a dictionary is, and not how often it uses which value.
+    /// Returns rows that take [`WORST_BATCH_BYTES`] when each value is the longest of its column's dictionary: the file
+    /// says how long a dictionary is, and not how often it uses which value.
     fn most_rows(&self, index: usize) -> Result<u64, ParquetError> {
         let group = self.metadata.metadata().row_group(index);
         let rows = usize::try_from(group.num_rows()).unwrap_or(0);

@@ -14,21 +14,24 @@ use super::infer::Seen;
 use super::json_rows::JsonRows;
 use super::opened::{Content, Opened};
 use super::types::ColumnType;
-use crate::model::{Kind, Model};
+use crate::model::{ColumnKind, Model};
 
 /// Columns at most: a file in which every row names others is not a table.
 const MAX_COLUMNS: usize = 10_000;
 
-/// How text files are read: each column, and what it holds.
+/// The way in which text files are read: each column and its type.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub(crate) struct Plan {
     pub schema: SchemaRef,
     /// One for each field of the schema.
     pub makes: Arc<[Make]>,
 }
 
 /// Looks at all text files; `None` when none of them has a row or a header.
-pub fn decide(settings: &FilesSettings, files: &[Opened]) -> Result<Option<Plan>, SourceError> {
+pub(crate) fn decide(
+    settings: &FilesSettings,
+    files: &[Opened],
+) -> Result<Option<Plan>, SourceError> {
     let mut found = Found::default();
     for file in files {
         match file.content {
@@ -123,12 +126,12 @@ impl Found {
         Ok(())
     }
 
-    /// The configuration decides first, then the model, then the need for a time.
+    /// Returns the plan. The configuration decides first, then the model, then the need for a time.
     fn plan(self, settings: &FilesSettings) -> Plan {
         let model = Model::named(&settings.model).map(Model::schema);
         let of_model = |name: &str| {
             let model = model.as_ref()?;
-            Kind::of(model.field_with_name(name).ok()?).map(ColumnType::from)
+            ColumnKind::of(model.field_with_name(name).ok()?).map(ColumnType::from)
         };
         let make = |name: &String, seen: Seen| {
             let is_time = *name == settings.time_column;

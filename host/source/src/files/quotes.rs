@@ -2,9 +2,9 @@
 //! allow is an error that names the line, so that no row is lost inside a quote. Counts records by itself, and never
 //! changes a byte.
 
-/// Where in a record the last byte was.
+/// The place of the last byte in its record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum QuotePlace {
     /// Before the first byte of a record.
     Record,
     /// Before the first byte of a field.
@@ -17,7 +17,7 @@ enum Place {
 
 /// A quote where none may be, or one that is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Misquoted {
+pub(crate) enum Misquoted {
     #[error("a quote was opened on this line and the file ends before it is closed")]
     Unclosed,
     #[error(
@@ -29,17 +29,17 @@ pub enum Misquoted {
 }
 
 impl Misquoted {
-    /// What to do about it.
-    pub const REMEDY: &str = "write a field with quotes in it in quotes, and each of them twice; if the file does not use quotes, set the source's `quotes` to `none`";
+    /// The way out, for the end of a sentence.
+    pub(crate) const REMEDY: &str = "write a field with quotes in it in quotes, and each of them twice; if the file does not use quotes, set the source's `quotes` to `none`";
 }
 
 /// Reads the file along with the parser.
 #[derive(Debug)]
-pub struct Quotes {
+pub(crate) struct Quotes {
     delimiter: u8,
     /// Whether the file uses quotes; otherwise they are characters like any other.
     used: bool,
-    place: Place,
+    place: QuotePlace,
     /// Of the byte to come, from 1.
     line: u64,
     /// Where the quote was opened that is open.
@@ -50,11 +50,11 @@ pub struct Quotes {
 }
 
 impl Quotes {
-    pub fn new(delimiter: u8, used: bool) -> Self {
+    pub(crate) fn new(delimiter: u8, used: bool) -> Self {
         Self {
             delimiter,
             used,
-            place: Place::Record,
+            place: QuotePlace::Record,
             line: 1,
             opened: 0,
             after_return: false,
@@ -62,13 +62,13 @@ impl Quotes {
         }
     }
 
-    /// Records that ended so far; lines without a byte are none.
-    pub fn records(&self) -> u64 {
+    /// Returns the records that ended so far; lines without a byte are none.
+    pub(crate) fn records(&self) -> u64 {
         self.records
     }
 
-    /// The next bytes. An error comes with the line that it is about.
-    pub fn take(&mut self, bytes: &[u8]) -> Result<(), (u64, Misquoted)> {
+    /// Takes the next bytes. An error comes with the line that it is about.
+    pub(crate) fn take(&mut self, bytes: &[u8]) -> Result<(), (u64, Misquoted)> {
         for byte in bytes {
             self.step(*byte)?;
         }
@@ -79,25 +79,27 @@ impl Quotes {
         let is_break = byte == b'\n' || byte == b'\r';
         let is_quote = byte == b'"' && self.used;
         self.place = match (self.place, byte) {
-            (Place::Quoted, _) if is_quote => Place::Quote,
-            (Place::Quoted, _) => Place::Quoted,
-            (Place::Quote, _) if is_quote => Place::Quoted,
-            (Place::Record, _) if is_break => Place::Record,
+            (QuotePlace::Quoted, _) if is_quote => QuotePlace::Quote,
+            (QuotePlace::Quoted, _) => QuotePlace::Quoted,
+            (QuotePlace::Quote, _) if is_quote => QuotePlace::Quoted,
+            (QuotePlace::Record, _) if is_break => QuotePlace::Record,
             (_, _) if is_break => {
                 self.records += 1;
-                Place::Record
+                QuotePlace::Record
             }
-            (_, byte) if byte == self.delimiter => Place::Field,
-            (Place::Quote, _) => {
+            (_, byte) if byte == self.delimiter => QuotePlace::Field,
+            (QuotePlace::Quote, _) => {
                 let line = self.line;
                 return Err((self.opened, Misquoted::Behind { line }));
             }
-            (Place::Record | Place::Field, _) if is_quote => {
+            (QuotePlace::Record | QuotePlace::Field, _) if is_quote => {
                 self.opened = self.line;
-                Place::Quoted
+                QuotePlace::Quoted
             }
-            (Place::Unquoted, _) if is_quote => return Err((self.line, Misquoted::Stray)),
-            (Place::Record | Place::Field | Place::Unquoted, _) => Place::Unquoted,
+            (QuotePlace::Unquoted, _) if is_quote => return Err((self.line, Misquoted::Stray)),
+            (QuotePlace::Record | QuotePlace::Field | QuotePlace::Unquoted, _) => {
+                QuotePlace::Unquoted
+            }
         };
         if byte == b'\r' || (byte == b'\n' && !self.after_return) {
             self.line += 1;
@@ -106,14 +108,14 @@ impl Quotes {
         Ok(())
     }
 
-    /// At the file's end: no quote may be open.
-    pub fn end(&mut self) -> Result<(), (u64, Misquoted)> {
+    /// Checks at the end of the file that no quote is open.
+    pub(crate) fn end(&mut self) -> Result<(), (u64, Misquoted)> {
         match self.place {
-            Place::Quoted => return Err((self.opened, Misquoted::Unclosed)),
-            Place::Record => {}
-            Place::Field | Place::Unquoted | Place::Quote => self.records += 1,
+            QuotePlace::Quoted => return Err((self.opened, Misquoted::Unclosed)),
+            QuotePlace::Record => {}
+            QuotePlace::Field | QuotePlace::Unquoted | QuotePlace::Quote => self.records += 1,
         }
-        self.place = Place::Record;
+        self.place = QuotePlace::Record;
         Ok(())
     }
 }

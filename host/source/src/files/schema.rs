@@ -1,5 +1,6 @@
 //! The Arrow types that a Parquet file's columns are read as, where the crate's choice would lose something: times of
-//! 96 bits beyond the nanoseconds of 64, and the marks of UUID and JSON. Reads no values.
+//! 96 bits beyond the nanoseconds of 64, dictionaries of what is neither text nor bytes, and the marks of UUID and
+//! JSON. Reads no values.
 
 use std::sync::Arc;
 
@@ -10,8 +11,8 @@ use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, Tim
 
 use crate::model::{EXTENSION_METADATA, EXTENSION_NAME, JSON_EXTENSION, UUID_EXTENSION};
 
-/// The columns with other types, or `None` where nothing has to change.
-pub fn as_read(metadata: &ArrowReaderMetadata) -> Option<SchemaRef> {
+/// Returns the columns with other types, or `None` where nothing has to change.
+pub(crate) fn as_read(metadata: &ArrowReaderMetadata) -> Option<SchemaRef> {
     let found = metadata.schema();
     let mut leaves = Leaves {
         columns: metadata.parquet_schema(),
@@ -62,6 +63,7 @@ impl Leaves<'_> {
             return Arc::clone(field);
         }
         let column = self.columns.column(index);
+        let field = &without_dictionary(field, column.physical_type());
         let logical = column.logical_type_ref();
         match (field.data_type(), column.physical_type(), logical) {
             (DataType::Timestamp(_, zone), PhysicalType::INT96, _) => Arc::new(
@@ -94,6 +96,18 @@ impl Leaves<'_> {
     }
 }
 
+/// Returns a field without its dictionary, unless it holds texts or bytes: the crate makes no others. Of other values
+/// it panics: for times of 96 bits, booleans, and more values than the keys can count, which a batch may hold though
+/// each of its writer's batches did not.
+fn without_dictionary(field: &FieldRef, physical: PhysicalType) -> FieldRef {
+    match field.data_type() {
+        DataType::Dictionary(_, values) if physical != PhysicalType::BYTE_ARRAY => {
+            Arc::new(Field::clone(field).with_data_type(DataType::clone(values)))
+        }
+        _ => Arc::clone(field),
+    }
+}
+
 fn arrow_unit(unit: &ParquetUnit) -> TimeUnit {
     match unit {
         ParquetUnit::MILLIS => TimeUnit::Millisecond,
@@ -102,7 +116,7 @@ fn arrow_unit(unit: &ParquetUnit) -> TimeUnit {
     }
 }
 
-/// A mark of the writer's own stays.
+/// Returns the field with a mark; one of the writer's own stays.
 fn marked(field: &FieldRef, extension: &str) -> FieldRef {
     let mut metadata = field.metadata().clone();
     if metadata.contains_key(EXTENSION_NAME) {

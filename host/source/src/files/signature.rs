@@ -4,7 +4,7 @@ use super::discover::unpacked_name;
 
 /// A format that cannot be read, and what to do about it.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Unsupported {
+pub(crate) struct Unsupported {
     pub what: &'static str,
     pub remedy: &'static str,
 }
@@ -56,9 +56,9 @@ const SIGNATURES: [(usize, &[u8], &str, &str); 13] = [
 /// Names of a form of snappy that has no signature.
 const SNAPPY_ENDINGS: [&str; 2] = [".sz", ".snappy"];
 
-/// Whether a file is one that cannot be read. `head` is what it begins with once it is decompressed, `name` is in
-/// lower case.
-pub fn unsupported(head: &[u8], name: &str, is_compressed: bool) -> Option<Unsupported> {
+/// Returns whether a file is one that cannot be read. `head` is what it begins with once it is decompressed, `name` is
+/// in lower case.
+pub(crate) fn unsupported(head: &[u8], name: &str, is_compressed: bool) -> Option<Unsupported> {
     // What Arrow streams begin with.
     let is_arrow = head.starts_with(&[0xff; 4]);
     // A header can begin with the letters of a signature: `ORCID`, `PARENT`.
@@ -88,8 +88,8 @@ pub fn unsupported(head: &[u8], name: &str, is_compressed: bool) -> Option<Unsup
     None
 }
 
-/// Whether JSON Lines can begin like this.
-pub fn is_json_object(head: &[u8]) -> bool {
+/// Returns whether JSON Lines can begin like this.
+pub(crate) fn is_json_object(head: &[u8]) -> bool {
     text(head).starts_with(b"{")
 }
 

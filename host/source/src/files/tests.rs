@@ -17,7 +17,7 @@ use super::*;
 use crate::interval::Interval;
 use crate::model::Model;
 use crate::sample::Sample;
-use crate::{EventFilter, Selection};
+use crate::select::EventFilter;
 
 const START: &str = "2024-03-01T05:00Z";
 const END: &str = "2024-03-01T06:00Z";
@@ -30,7 +30,12 @@ fn selection(start: &str, end: &str) -> Selection {
 }
 
 fn sample(model: Model, start: &str, end: &str) -> RecordBatch {
-    drain(&mut Sample::new(model, 500, selection(start, end)))
+    drain(&mut Sample::new(
+        model,
+        500,
+        selection(start, end),
+        &Token::new(),
+    ))
 }
 
 fn drain(source: &mut dyn Source) -> RecordBatch {
@@ -39,6 +44,10 @@ fn drain(source: &mut dyn Source) -> RecordBatch {
         batches.push(batch);
     }
     concat_batches(&source.schema(), &batches).expect("one schema")
+}
+
+fn open(settings: &FilesSettings, selection: Selection) -> Result<Files<'static>, SourceError> {
+    Files::open(settings, selection, &Token::new(), |_| {})
 }
 
 fn settings(folder: &Path, path: &str) -> FilesSettings {
@@ -55,14 +64,14 @@ fn settings(folder: &Path, path: &str) -> FilesSettings {
 }
 
 fn read(settings: &FilesSettings) -> (RecordBatch, Tally) {
-    let mut files = Files::open(settings, selection(START, END)).expect("files");
+    let mut files = open(settings, selection(START, END)).expect("files");
     let rows = drain(&mut files);
     (rows, files.tally())
 }
 
-/// The first error, whether of opening or of reading, with the folder left out.
+/// Returns the first error, whether of opening or of reading, with the folder left out.
 fn error(settings: &FilesSettings) -> String {
-    let outcome = Files::open(settings, selection(START, END)).and_then(|mut files| {
+    let outcome = open(settings, selection(START, END)).and_then(|mut files| {
         while files.next_batch()?.is_some() {}
         Ok(())
     });
@@ -107,7 +116,7 @@ fn arrow_stream(batch: &RecordBatch, compression: Option<arrow::ipc::Compression
     writer.into_inner().expect("a stream")
 }
 
-/// One JSON object a row, written by hand: columns of text, JSON and time.
+/// Returns one JSON object a row, written by hand: columns of text, JSON and time.
 fn json_lines(batch: &RecordBatch) -> String {
     let mut lines = String::new();
     for row in 0..batch.num_rows() {
@@ -129,18 +138,18 @@ fn json_value(field: &Field, column: &Arc<dyn Array>, row: usize) -> String {
     if column.is_null(row) {
         return "null".to_owned();
     }
-    match crate::model::Kind::of(field) {
-        Some(crate::model::Kind::Json) => column.as_string::<i32>().value(row).to_owned(),
-        Some(crate::model::Kind::Text) => {
+    match crate::model::ColumnKind::of(field) {
+        Some(crate::model::ColumnKind::Json) => column.as_string::<i32>().value(row).to_owned(),
+        Some(crate::model::ColumnKind::Text) => {
             serde_json::to_string(column.as_string::<i32>().value(row)).expect("text")
         }
-        Some(crate::model::Kind::Timestamp) => {
+        Some(crate::model::ColumnKind::Timestamp) => {
             let micros = column
                 .as_primitive::<arrow::datatypes::TimestampMicrosecondType>()
                 .value(row);
             format!("\"{}\"", crate::interval::Moment(micros))
         }
-        Some(crate::model::Kind::TextList) => {
+        Some(crate::model::ColumnKind::TextList) => {
             let list = column.as_list::<i32>().value(row);
             let items: Vec<_> = list.as_string::<i32>().iter().collect();
             serde_json::to_string(&items).expect("a list")
@@ -164,12 +173,12 @@ fn csv(batch: &RecordBatch) -> String {
             .iter()
             .zip(batch.columns())
             .map(|(field, column)| {
-                let value = match crate::model::Kind::of(field) {
+                let value = match crate::model::ColumnKind::of(field) {
                     _ if column.is_null(row) => return String::new(),
-                    Some(crate::model::Kind::Text) => {
+                    Some(crate::model::ColumnKind::Text) => {
                         column.as_string::<i32>().value(row).to_owned()
                     }
-                    Some(crate::model::Kind::Timestamp) => {
+                    Some(crate::model::ColumnKind::Timestamp) => {
                         json_value(field, column, row).replace('"', "")
                     }
                     _ => json_value(field, column, row),
@@ -308,7 +317,7 @@ fn rows_without_a_time_and_of_other_events_are_left_out_and_counted() {
         events,
         ..selection(START, END)
     };
-    let mut files = Files::open(&settings(folder.path(), "a.jsonl"), selection).expect("files");
+    let mut files = open(&settings(folder.path(), "a.jsonl"), selection).expect("files");
     let found = drain(&mut files);
     let tally = files.tally();
     assert_eq!((tally.rows_read, tally.rows_without_time), (501, 1));
@@ -323,7 +332,7 @@ fn rows_without_a_time_and_of_other_events_are_left_out_and_counted() {
     );
 }
 
-/// The sample with its columns changed.
+/// Returns the sample with its columns changed.
 fn changed(change: impl FnOnce(&mut Vec<Field>, &mut Vec<Arc<dyn Array>>)) -> RecordBatch {
     let rows = sample(Model::Events, START, END);
     let mut fields: Vec<Field> = rows
@@ -409,20 +418,20 @@ fn columns_beyond_the_model_are_inferred_from_all_text_files() {
         .map(|field| {
             (
                 field.name().clone(),
-                crate::model::Kind::of(field).expect("a kind"),
+                crate::model::ColumnKind::of(field).expect("a kind"),
             )
         })
         .collect();
-    use crate::model::Kind;
+    use crate::model::ColumnKind;
     assert_eq!(
         kinds,
         [
-            ("n".to_owned(), Kind::Integer),
-            ("f".to_owned(), Kind::Float),
-            ("s".to_owned(), Kind::Text),
-            ("m".to_owned(), Kind::Json),
-            ("late".to_owned(), Kind::Boolean),
-            ("none".to_owned(), Kind::Text),
+            ("n".to_owned(), ColumnKind::Integer),
+            ("f".to_owned(), ColumnKind::Float),
+            ("s".to_owned(), ColumnKind::Text),
+            ("m".to_owned(), ColumnKind::Json),
+            ("late".to_owned(), ColumnKind::Boolean),
+            ("none".to_owned(), ColumnKind::Text),
         ]
     );
     let mut short = settings(folder.path(), ".");
@@ -462,6 +471,7 @@ mod bad;
 mod compressed;
 mod csv_files;
 mod discovery;
+mod ending;
 mod hostile;
 mod json_files;
 mod numbers;

@@ -20,8 +20,12 @@ const BATCH_BYTES: u64 = 8 << 20;
 /// Rows of a batch at most.
 const MAX_BATCH_ROWS: usize = 8192;
 
-/// Batches of one file with the columns of `plan`.
-pub fn batches(file: &Opened, plan: &Plan, noted: &Arc<Noted>) -> Result<Batches, SourceError> {
+/// Returns batches of one file with the columns of `plan`.
+pub(crate) fn batches(
+    file: &Opened,
+    plan: &Plan,
+    noted: &Arc<Noted>,
+) -> Result<Batches, SourceError> {
     let table = Table::new(file.describer(), plan, noted);
     Ok(match file.content {
         Content::Csv => Box::new(CsvBatches {
@@ -109,7 +113,7 @@ impl Table {
         }
     }
 
-    /// The batch so far; `None` when the file has ended and nothing is left.
+    /// Returns the batch so far; `None` when the file has ended and nothing is left.
     fn take(&mut self) -> Option<Result<RecordBatch, SourceError>> {
         if self.rows == 0 {
             return None;

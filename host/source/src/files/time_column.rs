@@ -1,14 +1,16 @@
-//! Whether rows can be chosen by the time column that the source names, and which columns would do. Reads no values.
+//! Checks that rows can be chosen by the time column that the source names, and names the columns that could be used.
+//! Reads no values.
 
 use arrow::datatypes::{DataType, Schema};
 
 use super::super::error::quoted;
-use crate::model::Kind;
+use crate::model::ColumnKind;
 
-/// What is wrong with the time column, with the columns that are there.
-pub fn problem(name: &str, schema: &Schema, model: Option<&Schema>) -> Option<String> {
+/// Returns what is wrong with the time column, with the columns that are there.
+pub(crate) fn problem(name: &str, schema: &Schema, model: Option<&Schema>) -> Option<String> {
     let of_model = model.and_then(|model| model.field_with_name(name).ok());
-    let should_be_time = of_model.is_some_and(|field| Kind::of(field) == Some(Kind::Timestamp));
+    let should_be_time =
+        of_model.is_some_and(|field| ColumnKind::of(field) == Some(ColumnKind::Timestamp));
     match schema.field_with_name(name).map(|field| field.data_type()) {
         Ok(DataType::Timestamp(..)) => None,
         // A null column of the model passes as every kind, but cannot select rows.

@@ -8,30 +8,40 @@ use std::sync::Arc;
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION};
 use arrow::datatypes::{DataType, Field, TimeUnit};
 
-use crate::model::Kind;
+use crate::model::ColumnKind;
 
-/// What a column of a text file holds.
+/// The type of a column of a text file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum ColumnType {
+    /// Any value, by the characters that it is written with.
     Text,
+    /// A JSON document, as text.
     Json,
+    /// A signed integer of 64 bits.
     Int64,
+    /// An unsigned integer of 64 bits.
     UInt64,
+    /// A floating-point number of 64 bits.
     Float64,
+    /// `true` or `false`.
     Boolean,
+    /// A decimal number.
     Decimal {
+        /// The number of its digits, 1 to 76.
         precision: u8,
+        /// How many of them are behind the point.
         scale: u8,
     },
     /// Written as text, like `2026-01-01T00:00:00Z`.
     Time,
     /// Written as a number since 1970.
     Epoch(TimeUnit),
+    /// A list of texts.
     TextList,
 }
 
-/// Every name, as messages list them.
+/// The names of all types, as messages list them.
 pub const TYPE_NAMES: &str = "text, json, int64, uint64, float64, boolean, decimal(P,S), timestamp, timestamp(s), timestamp(ms), timestamp(us), timestamp(ns), list(text)";
 
 const PLAIN: [(&str, ColumnType); 12] = [
@@ -101,36 +111,36 @@ impl fmt::Display for ColumnType {
     }
 }
 
-impl From<Kind> for ColumnType {
-    fn from(kind: Kind) -> Self {
+impl From<ColumnKind> for ColumnType {
+    fn from(kind: ColumnKind) -> Self {
         match kind {
-            Kind::Text => ColumnType::Text,
-            Kind::Json => ColumnType::Json,
-            Kind::Integer => ColumnType::Int64,
-            Kind::Float => ColumnType::Float64,
-            Kind::Boolean => ColumnType::Boolean,
-            Kind::Timestamp => ColumnType::Time,
-            Kind::TextList => ColumnType::TextList,
+            ColumnKind::Text => ColumnType::Text,
+            ColumnKind::Json => ColumnType::Json,
+            ColumnKind::Integer => ColumnType::Int64,
+            ColumnKind::Float => ColumnType::Float64,
+            ColumnKind::Boolean => ColumnType::Boolean,
+            ColumnKind::Timestamp => ColumnType::Time,
+            ColumnKind::TextList => ColumnType::TextList,
         }
     }
 }
 
 impl ColumnType {
-    /// The model's kind that the column is of; `None` for types that no model has.
-    pub fn kind(self) -> Option<Kind> {
+    /// Returns the kind of a model's column that it is; `None` for types that no model has.
+    pub fn kind(self) -> Option<ColumnKind> {
         Some(match self {
-            ColumnType::Text => Kind::Text,
-            ColumnType::Json => Kind::Json,
-            ColumnType::Int64 => Kind::Integer,
-            ColumnType::Float64 => Kind::Float,
-            ColumnType::Boolean => Kind::Boolean,
-            ColumnType::Time | ColumnType::Epoch(_) => Kind::Timestamp,
-            ColumnType::TextList => Kind::TextList,
+            ColumnType::Text => ColumnKind::Text,
+            ColumnType::Json => ColumnKind::Json,
+            ColumnType::Int64 => ColumnKind::Integer,
+            ColumnType::Float64 => ColumnKind::Float,
+            ColumnType::Boolean => ColumnKind::Boolean,
+            ColumnType::Time | ColumnType::Epoch(_) => ColumnKind::Timestamp,
+            ColumnType::TextList => ColumnKind::TextList,
             ColumnType::UInt64 | ColumnType::Decimal { .. } => return None,
         })
     }
 
-    /// The column's field. Times are microseconds; only those counted in nanoseconds keep them.
+    /// Returns the field of a column of that name. Times are microseconds; only those counted in nanoseconds keep them.
     pub fn field(self, name: &str) -> Field {
         let data_type = match self {
             ColumnType::UInt64 => DataType::UInt64,
@@ -147,7 +157,7 @@ impl ColumnType {
                 DataType::Timestamp(TimeUnit::Nanosecond, Some(Arc::from("UTC")))
             }
             other => {
-                let kind = other.kind().unwrap_or(Kind::Text);
+                let kind = other.kind().unwrap_or(ColumnKind::Text);
                 return kind.field(name);
             }
         };

@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 /// A JSON string without its escapes; borrowed when it has none.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Unescaped<'a> {
+pub(crate) struct Unescaped<'a> {
     pub text: Cow<'a, str>,
     /// Halves of surrogate pairs that were replaced.
     pub replaced: u64,

@@ -1,16 +1,16 @@
 //! Walks through folders by the parts of a glob. Each file and folder is met once, by what it is and what its folders'
 //! names hold: links and further names of a file add no rows, and circles end. Opens no file.
 
-use std::collections::VecDeque;
-use std::collections::hash_map::{Entry, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs::{self, FileType, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use batch_export_system::{OpenError, Token, check_regular};
 use glob::Pattern;
 
 use super::super::SourceError;
-use super::discover::{FoundFile, Skipped, is_data};
+use super::discover::{Found, FoundFile, Skipped, is_data};
 use super::keys::{self, Key};
 
 /// Every file is opened before the first row, so that a wrong one fails the run early: a hundred thousand headers
@@ -21,7 +21,7 @@ const MAX_FOLDERS: usize = 100_000;
 
 /// One component of a path that is searched for.
 #[derive(Debug)]
-pub enum Part {
+pub(crate) enum Part {
     /// Any number of folders.
     Any,
     /// A file whose name says that it holds rows.
@@ -30,8 +30,8 @@ pub enum Part {
     Name(Pattern),
 }
 
-/// The head of a glob without wildcards, and the parts behind it.
-pub fn parse(path: &str) -> Result<(PathBuf, Vec<Part>), String> {
+/// Returns the head of a glob without wildcards, and the parts behind it.
+pub(crate) fn parse(path: &str) -> Result<(PathBuf, Vec<Part>), String> {
     let mut head = PathBuf::from(if path.starts_with('/') { "/" } else { "" });
     let mut parts: Vec<Part> = Vec::new();
     for component in path.split('/').filter(|name| !matches!(*name, "" | ".")) {
@@ -63,7 +63,7 @@ impl Part {
         }
     }
 
-    /// Whether it names what is hidden.
+    /// Returns whether it names what is hidden.
     fn takes_hidden(&self) -> bool {
         match self {
             Part::Any | Part::Data => false,
@@ -77,7 +77,7 @@ fn is_hidden(name: &str) -> bool {
     name.starts_with(['.', '_'])
 }
 
-/// What a file or folder is, whatever it is called.
+/// The identity of a file or folder, whatever it is called.
 #[cfg(unix)]
 type Identity = (u64, u64);
 
@@ -95,36 +95,13 @@ fn identity(path: &Path, _: &Metadata) -> io::Result<Identity> {
     fs::canonicalize(path)
 }
 
-/// What a file type is in words, where it is neither a file nor a folder.
-fn in_words(kind: FileType) -> &'static str {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::FileTypeExt;
-        if kind.is_fifo() {
-            return "a named pipe";
-        }
-        if kind.is_socket() {
-            return "a socket";
-        }
-        if kind.is_block_device() || kind.is_char_device() {
-            return "a device";
-        }
-    }
-    match kind.is_dir() {
-        true => "a folder",
-        false => "something else",
-    }
-}
-
-/// A regular file's metadata, or an error that says what it is instead.
-pub fn regular(path: &Path, metadata: &Metadata) -> Result<(), SourceError> {
-    match metadata.is_file() {
-        true => Ok(()),
-        false => Err(SourceError::NotAFile {
-            path: path.to_path_buf(),
-            what: in_words(metadata.file_type()),
-        }),
-    }
+/// The fate of a name. Where several parts of a `path` meet it, the last of these counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Met {
+    Hidden,
+    OtherName,
+    Repeated,
+    Taken,
 }
 
 /// A folder to be listed for the parts from `at` on.
@@ -133,26 +110,28 @@ type Waiting = (PathBuf, usize);
 /// A folder for the parts from a number on, under the keys of its name.
 type Listed = (Identity, Vec<Key>, usize);
 
-/// What one `path` was found to mean so far.
-pub struct Walk {
+/// The files that one `path` was found to mean so far.
+pub(crate) struct Walk {
     base: PathBuf,
     /// Whether `path` names every folder itself, those above `base` too.
     is_absolute: bool,
     folders: HashMap<Listed, PathBuf>,
-    /// Each file, as often as it stands in folders that hold other values.
+    /// Each file, as often as it is in folders that hold other values.
     files: HashMap<Identity, Vec<FoundFile>>,
     /// Files of all kinds of folders together.
     taken: usize,
-    /// What links lead to, looked at last: a file keeps the name that it has itself.
+    /// The targets of links, looked at last: a file keeps the name that it has itself.
     linked_files: Vec<PathBuf>,
     linked: VecDeque<Waiting>,
     waiting: VecDeque<Waiting>,
     listed: usize,
-    skipped: Skipped,
+    /// Each name that was met and is not of a folder that was entered.
+    met: BTreeMap<PathBuf, Met>,
+    token: Token,
 }
 
 impl Walk {
-    pub fn new(base: &Path, is_absolute: bool) -> Self {
+    pub(super) fn new(base: &Path, is_absolute: bool, token: &Token) -> Self {
         Self {
             base: base.to_path_buf(),
             is_absolute,
@@ -163,12 +142,13 @@ impl Walk {
             linked: VecDeque::new(),
             waiting: VecDeque::new(),
             listed: 0,
-            skipped: Skipped::default(),
+            met: BTreeMap::new(),
+            token: token.clone(),
         }
     }
 
     /// Takes everything below a folder that the parts match.
-    pub fn below(&mut self, root: &Path, parts: &[Part]) -> Result<(), SourceError> {
+    pub(crate) fn below(&mut self, root: &Path, parts: &[Part]) -> Result<(), SourceError> {
         // Parts of another glob have other numbers.
         self.folders.clear();
         self.waiting.push_back((root.to_path_buf(), 0));
@@ -182,37 +162,78 @@ impl Walk {
     }
 
     /// Takes one file.
-    pub fn file(&mut self, path: PathBuf) -> Result<(), SourceError> {
+    pub(super) fn file(&mut self, path: PathBuf) -> Result<(), SourceError> {
         let metadata = fs::metadata(&path).map_err(|error| unreadable(&path, error))?;
-        regular(&path, &metadata)?;
+        check_regular(&metadata).map_err(|error| cannot_open(&path, error))?;
         let identity = identity(&path, &metadata).map_err(|error| unreadable(&path, error))?;
         let keys = keys::of(self.named(&path))?;
         let known = self.files.entry(identity).or_default();
         if known.iter().any(|file| file.path == path) {
             return Ok(());
         }
-        let sorted = keys::sorted(&keys);
-        if known.iter().any(|file| keys::sorted(&file.keys) == sorted) {
-            self.skipped.repeated.add(path);
-            return Ok(());
-        }
-        // The same rows with and without a column would be rows twice.
-        if let Some(other) = known
-            .iter()
-            .find(|file| !keys::have_same_names(&keys::sorted(&file.keys), &sorted))
-        {
-            return Err(SourceError::OneFile {
-                path,
-                other: other.path.clone(),
-            });
-        }
-        known.push(FoundFile { path, keys });
-        self.taken += 1;
+        let known = std::mem::take(known);
+        let known = self.joined(known, FoundFile { path, keys })?;
+        self.files.insert(identity, known);
         self.limited("files", self.taken, MAX_FILES)
     }
 
-    /// The part of a path whose folders' names are columns: what the source's `path` names and what is below it,
-    /// however the configuration's folder is spelled.
+    /// Returns the names under which a file is read, with one more. Of two for the same values, and of two whose
+    /// folders hold different columns, it keeps the one with fewer links on its way: its rows must not be in the table
+    /// twice.
+    fn joined(
+        &mut self,
+        mut known: Vec<FoundFile>,
+        new: FoundFile,
+    ) -> Result<Vec<FoundFile>, SourceError> {
+        let sorted = keys::sorted(&new.keys);
+        let is_same = |file: &FoundFile| keys::sorted(&file.keys) == sorted;
+        let is_other =
+            |file: &FoundFile| !keys::have_same_names(&keys::sorted(&file.keys), &sorted);
+        let clashing: Vec<usize> = (0..known.len())
+            .filter(|at| is_same(&known[*at]) || is_other(&known[*at]))
+            .collect();
+        let links = self.links(&new.path);
+        let fewest = clashing.iter().map(|at| self.links(&known[*at].path)).min();
+        if let (Some(fewest), Some(first)) = (fewest, clashing.first())
+            && links >= fewest
+        {
+            if links == fewest && is_other(&known[*first]) {
+                return Err(SourceError::OneFile {
+                    path: new.path,
+                    other: known[*first].path.clone(),
+                });
+            }
+            self.note(new.path, Met::Repeated);
+            return Ok(known);
+        }
+        for at in clashing.into_iter().rev() {
+            let replaced = known.remove(at);
+            self.met.insert(replaced.path, Met::Repeated);
+            self.taken -= 1;
+        }
+        self.note(new.path.clone(), Met::Taken);
+        self.taken += 1;
+        known.push(new);
+        Ok(known)
+    }
+
+    fn note(&mut self, path: PathBuf, met: Met) {
+        let noted = self.met.entry(path).or_insert(met);
+        *noted = met.max(*noted);
+    }
+
+    /// Returns how many links are on the way to a file, of what the source's `path` names.
+    fn links(&self, path: &Path) -> usize {
+        let named = self.named(path).components().count();
+        let is_link = |path: &Path| fs::symlink_metadata(path).is_ok_and(|it| it.is_symlink());
+        path.ancestors()
+            .take(named)
+            .filter(|path| is_link(path))
+            .count()
+    }
+
+    /// Returns the part of a path whose folders' names are columns: what the source's `path` names and what is below
+    /// it, however the configuration's folder is spelled.
     fn named<'a>(&self, path: &'a Path) -> &'a Path {
         match self.is_absolute {
             true => path,
@@ -220,40 +241,51 @@ impl Walk {
         }
     }
 
-    /// All that was found.
-    pub fn found(mut self) -> Result<(Vec<FoundFile>, Skipped), SourceError> {
+    /// Returns all that was found.
+    pub(super) fn found(mut self) -> Result<Found, SourceError> {
         for path in std::mem::take(&mut self.linked_files) {
             self.file(path)?;
         }
-        let files = self.files.into_values().flatten();
-        Ok((files.collect(), self.skipped))
+        let mut skipped = Skipped::default();
+        let seen = self.met.len() as u64;
+        for (path, met) in self.met {
+            match met {
+                Met::Hidden => skipped.hidden.add(path),
+                Met::OtherName => skipped.other_names.add(path),
+                Met::Repeated => skipped.repeated.add(path),
+                Met::Taken => {}
+            }
+        }
+        Ok(Found {
+            files: self.files.into_values().flatten().collect(),
+            skipped,
+            seen,
+        })
     }
 
-    /// Whether a folder is met for the first time.
+    /// Returns whether a folder is met for the first time.
     fn enter(&mut self, folder: &Path, at: usize) -> Result<bool, SourceError> {
         let metadata = fs::metadata(folder).map_err(|error| unreadable(folder, error))?;
         let identity = identity(folder, &metadata).map_err(|error| unreadable(folder, error))?;
         let mut listed: Listed = (identity, Vec::new(), at);
         if self.is_circle(folder, &mut listed)? {
-            self.skipped.repeated.add(folder.to_path_buf());
+            self.note(folder.to_path_buf(), Met::Repeated);
             return Ok(false);
         }
         listed.1 = keys::sorted(&keys::in_folders(self.named(folder))?);
-        match self.folders.entry(listed) {
-            Entry::Occupied(known) => {
-                if known.get() != folder {
-                    self.skipped.repeated.add(folder.to_path_buf());
-                }
-                return Ok(false);
+        if let Some(known) = self.folders.get(&listed) {
+            if known != folder {
+                self.note(folder.to_path_buf(), Met::Repeated);
             }
-            Entry::Vacant(new) => new.insert(folder.to_path_buf()),
-        };
+            return Ok(false);
+        }
+        self.folders.insert(listed, folder.to_path_buf());
         self.listed += 1;
         self.limited("folders", self.listed, MAX_FOLDERS)?;
         Ok(true)
     }
 
-    /// Whether a folder is one that it stands in itself. Its name may add keys, so those would not end the circle.
+    /// Returns whether a folder is one that it is in itself. Its name may add keys, so those would not end the circle.
     fn is_circle(&self, folder: &Path, listed: &mut Listed) -> Result<bool, SourceError> {
         let inside = |above: &&Path| self.is_absolute || above.starts_with(&self.base);
         for above in folder.ancestors().skip(1).take_while(inside) {
@@ -277,6 +309,7 @@ impl Walk {
     }
 
     fn list(&mut self, folder: &Path, parts: &[Part], at: usize) -> Result<(), SourceError> {
+        self.token.check()?;
         let mut entries = fs::read_dir(folder)
             .and_then(|entries| entries.collect::<io::Result<Vec<_>>>())
             .map_err(|error| unreadable(folder, error))?;
@@ -333,11 +366,22 @@ impl Walk {
             }
         }
         match (taken, hidden, other) {
-            (false, true, _) => self.skipped.hidden.add(path),
-            (false, false, true) => self.skipped.other_names.add(path),
+            (false, true, _) => self.note(path, Met::Hidden),
+            (false, false, true) => self.note(path, Met::OtherName),
             _ => {}
         }
         Ok(())
+    }
+}
+
+/// Returns the error for what is not a regular file, or cannot be opened.
+pub(super) fn cannot_open(path: &Path, error: OpenError) -> SourceError {
+    match error {
+        OpenError::NotAFile(what) => SourceError::NotAFile {
+            path: path.to_path_buf(),
+            what,
+        },
+        error => unreadable(path, error.into()),
     }
 }
 

@@ -75,12 +75,12 @@ const NOTES: [&str; 4] = [
     "\\u00fcber",
 ];
 
-/// The event's name: what the event lists choose by.
-pub fn name(row: Row) -> &'static str {
+/// Returns the event's name: what the event lists choose by.
+pub(crate) fn name(row: Row) -> &'static str {
     Random::new(SALT, row.number).pick(&NAMES)
 }
 
-pub fn batch(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
+pub(crate) fn batch(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
     let columns = rows.len();
     let text = |bytes: usize| StringBuilder::with_capacity(columns, columns * bytes);
     let (mut uuids, mut names, mut distinct_ids, mut person_ids) =

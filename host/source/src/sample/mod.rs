@@ -11,9 +11,14 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 
-use super::{Selection, Source, SourceError, Tally};
+use batch_export_system::Token;
+
+use crate::error::SourceError;
+use crate::factory::Source;
 use crate::interval::Moment;
 use crate::model::Model;
+use crate::select::Selection;
+use crate::tally::Tally;
 
 /// 2023-01-01T00:00Z: an interval without a start begins here, since no data set begins at minus infinity.
 const FIRST_MICROS: i64 = 1_672_531_200_000_000;
@@ -22,7 +27,7 @@ const HOUR_MICROS: i128 = 3_600_000_000;
 const BATCH_ROWS: i64 = 8192;
 
 /// Rows of one interval.
-pub struct Sample {
+pub(crate) struct Sample {
     model: Model,
     rows_per_hour: u64,
     selection: Selection,
@@ -31,6 +36,7 @@ pub struct Sample {
     /// Number of the first row that no longer belongs to the interval.
     end: i64,
     tally: Tally,
+    token: Token,
 }
 
 /// A row's number and its time.
@@ -41,7 +47,12 @@ struct Row {
 }
 
 impl Sample {
-    pub fn new(model: Model, rows_per_hour: u64, selection: Selection) -> Self {
+    pub(crate) fn new(
+        model: Model,
+        rows_per_hour: u64,
+        selection: Selection,
+        token: &Token,
+    ) -> Self {
         let start = selection.interval.start().unwrap_or(Moment(FIRST_MICROS));
         Self {
             model,
@@ -50,6 +61,7 @@ impl Sample {
             end: first_row_from(selection.interval.end(), rows_per_hour),
             selection,
             tally: Tally::default(),
+            token: token.clone(),
         }
     }
 
@@ -69,7 +81,7 @@ impl Sample {
     }
 }
 
-/// A row's place on the grid, rounded up to a whole microsecond.
+/// Returns a row's place on the grid, rounded up to a whole microsecond.
 fn time_of(number: i64, rows_per_hour: u64) -> i64 {
     let rows_per_hour = i128::from(rows_per_hour);
     let micros = -(-i128::from(number) * HOUR_MICROS).div_euclid(rows_per_hour);
@@ -77,7 +89,7 @@ fn time_of(number: i64, rows_per_hour: u64) -> i64 {
     i64::try_from(micros).unwrap_or(i64::MAX)
 }
 
-/// The first row at or after a moment.
+/// Returns the first row at or after a moment.
 fn first_row_from(moment: Moment, rows_per_hour: u64) -> i64 {
     // The grid's times are rounded up: row n is at or after m exactly if n >= (m - 1 µs) * rate, rounded down, + 1.
     let number = ((i128::from(moment.0) - 1) * i128::from(rows_per_hour)).div_euclid(HOUR_MICROS);
@@ -90,6 +102,7 @@ impl Source for Sample {
     }
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>, SourceError> {
+        self.token.check()?;
         if self.next >= self.end {
             return Ok(None);
         }

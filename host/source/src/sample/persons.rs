@@ -14,11 +14,11 @@ use crate::model::Model;
 
 const SALT: u64 = 0x7065_7273;
 /// Persons of the sample belong to one team.
-pub const TEAM_ID: i64 = 1;
+pub(crate) const TEAM_ID: i64 = 1;
 /// The oldest person is so much older than their row.
 const YEAR_MICROS: u64 = 365 * 24 * 3_600_000_000;
 
-pub fn batch(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
+pub(crate) fn batch(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
     let mut teams = Int64Builder::new();
     let (mut distinct_ids, mut person_ids, mut properties) = (
         StringBuilder::new(),

@@ -12,13 +12,13 @@ use arrow::error::ArrowError;
 use super::Row;
 use super::persons::TEAM_ID;
 use super::random::{PERSONS, Random, uuid};
-use crate::model::{Kind, Model};
+use crate::model::{ColumnKind, Model};
 
 const SALT: u64 = 0x7365_7373;
 const HOST: &str = "shop.example.com";
 const PATHS: [&str; 5] = ["/", "/products", "/cart", "/blog/日本語", "/checkout"];
 
-/// What a session's columns are made from.
+/// The values that a session's columns are made from.
 struct Session {
     row: Row,
     person: u64,
@@ -122,7 +122,7 @@ impl Session {
     }
 }
 
-pub fn batch(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
+pub(crate) fn batch(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
     let sessions: Vec<Session> = rows.iter().copied().map(Session::new).collect();
     let schema = Model::Sessions.schema();
     let columns = schema
@@ -131,7 +131,7 @@ pub fn batch(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
         .map(|field| {
             column(
                 field.name(),
-                Kind::of(field).unwrap_or(Kind::Text),
+                ColumnKind::of(field).unwrap_or(ColumnKind::Text),
                 &sessions,
             )
         })
@@ -139,30 +139,30 @@ pub fn batch(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
     RecordBatch::try_new(schema, columns)
 }
 
-fn column(name: &str, kind: Kind, sessions: &[Session]) -> ArrayRef {
+fn column(name: &str, kind: ColumnKind, sessions: &[Session]) -> ArrayRef {
     let all = sessions.iter();
     match kind {
-        Kind::Text | Kind::Json => Arc::new(
+        ColumnKind::Text | ColumnKind::Json => Arc::new(
             all.map(|session| session.text(name))
                 .collect::<StringArray>(),
         ),
-        Kind::Integer => Arc::new(Int64Array::from_iter_values(
+        ColumnKind::Integer => Arc::new(Int64Array::from_iter_values(
             all.map(|session| session.number(name)),
         )),
-        Kind::Float => Arc::new(
+        ColumnKind::Float => Arc::new(
             all.map(|session| (session.clicks > 0).then(|| session.seconds as f64 / 8.0))
                 .collect::<Float64Array>(),
         ),
-        Kind::Boolean => {
+        ColumnKind::Boolean => {
             Arc::new(BooleanArray::from_iter(all.map(|session| {
                 Some(session.pages.len() == 1 && session.clicks == 0)
             })))
         }
-        Kind::Timestamp => Arc::new(
+        ColumnKind::Timestamp => Arc::new(
             TimestampMicrosecondArray::from_iter_values(all.map(|session| session.time(name)))
                 .with_timezone("UTC"),
         ),
-        Kind::TextList => {
+        ColumnKind::TextList => {
             let mut urls = ListBuilder::new(StringBuilder::new());
             for session in all {
                 for page in &session.pages {

@@ -20,7 +20,7 @@ fn filtered(
     events: EventFilter,
 ) -> (RecordBatch, Tally) {
     let interval = Interval::parse(start, end).expect("an interval");
-    let mut source = Sample::new(model, rate, Selection { interval, events });
+    let mut source = Sample::new(model, rate, Selection { interval, events }, &Token::new());
     let mut batches = Vec::new();
     while let Some(batch) = source.next_batch().expect("rows") {
         batches.push(batch);

@@ -8,7 +8,7 @@ use arrow::array::{
 };
 
 use super::*;
-use batch_export_source::Kind;
+use batch_export_source::ColumnKind;
 
 #[test]
 fn documents_are_the_same_when_their_tokens_are() {
@@ -50,7 +50,7 @@ fn values_are_compared_by_their_type() {
         None,
     ]));
     let structs: ArrayRef = Arc::new(StructArray::from(vec![(
-        Arc::new(Kind::Integer.field("n")),
+        Arc::new(ColumnKind::Integer.field("n")),
         integers.clone(),
     )]));
     let cases: [(&ArrayRef, usize, &str, bool); 20] = [
@@ -83,7 +83,7 @@ fn values_are_compared_by_their_type() {
             "{written}"
         );
     }
-    let field = Kind::Json.field("properties");
+    let field = ColumnKind::Json.field("properties");
     let json: ArrayRef = Arc::new(StringArray::from(vec![r#"{"a": 1}"#]));
     assert!(same_value(&field, &json, 0, r#"{"a":1}"#));
     assert!(!same_value(&field, &json, 0, r#""{\"a\": 1}""#));
@@ -93,11 +93,11 @@ fn values_are_compared_by_their_type() {
 #[test]
 fn json_inside_of_others_is_json() {
     let json: ArrayRef = Arc::new(StringArray::from(vec![r#"{"a": [1, {}]}"#, "no json"]));
-    let inside = Arc::new(Kind::Json.field("j"));
+    let inside = Arc::new(ColumnKind::Json.field("j"));
     let number: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
     let structs: ArrayRef = Arc::new(StructArray::from(vec![
         (Arc::clone(&inside), Arc::clone(&json)),
-        (Arc::new(Kind::Integer.field("n")), number),
+        (Arc::new(ColumnKind::Integer.field("n")), number),
     ]));
     let offsets = arrow::buffer::OffsetBuffer::from_lengths([2]);
     let lists: ArrayRef = Arc::new(ListArray::new(inside, offsets, json, None));

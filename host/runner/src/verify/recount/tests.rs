@@ -3,19 +3,9 @@
 use std::io::Write;
 
 use super::*;
-use batch_export_source::Dialect;
 
 fn settings(folder: &Path, path: &str) -> FilesSettings {
-    FilesSettings {
-        base: folder.to_path_buf(),
-        path: path.to_owned(),
-        model: "own".to_owned(),
-        format: None,
-        time_column: "at".to_owned(),
-        infer_rows: 0,
-        dialect: Dialect::default(),
-        columns: Default::default(),
-    }
+    FilesSettings::new(folder, path, "own", "at")
 }
 
 fn gzip(bytes: &[u8], with_fields: bool) -> Vec<u8> {

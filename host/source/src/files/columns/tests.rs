@@ -11,7 +11,7 @@ fn column(is: &str, origin: Origin) -> (Column, Arc<Noted>) {
     (Column::new(Make { is, origin }, Arc::clone(&noted)), noted)
 }
 
-/// The value as text, or the error.
+/// Returns the value as text, or the error.
 fn taken(is: &str, origin: Origin, written: &str, is_json: bool) -> Result<String, String> {
     let (mut column, _) = column(is, origin);
     if is_json {

@@ -34,7 +34,7 @@ fn paths_that_lead_nowhere() {
 }
 
 /// What starts and ends a message, since the cause in between is a library's wording.
-const WAY_OUT: &str = "; write it anew, or take it out of the source's `path`";
+const WAY_OUT: &str = "; recreate it, or exclude it from the source's `path`";
 
 #[test]
 fn damaged_files_of_every_kind_name_themselves() {
@@ -211,7 +211,7 @@ fn rows_without_end_and_columns_without_number_are_given_up() {
         ),
         (
             "wide.jsonl",
-            "wide.jsonl is damaged or cut short: it has more than 10000 columns; write it anew, or take it out of the source's `path`",
+            "wide.jsonl is damaged or cut short: it has more than 10000 columns; recreate it, or exclude it from the source's `path`",
         ),
         (
             "text.parquet",
@@ -237,7 +237,7 @@ fn a_record_whose_quote_is_never_closed_is_given_up() {
     ] {
         put(&folder, name, bytes);
         let path = folder.path().join(name);
-        let file = Opened::open(path, None, Dialect::default()).expect("a CSV file");
+        let file = Opened::open(path, None, Dialect::default(), &Token::new()).expect("a CSV file");
         let mut rows = csv_rows::CsvRows::bounded(&file, 20_000).expect("columns");
         assert!(rows.next().expect("the first record"));
         let error = rows.next().expect_err("no end").to_string();
@@ -272,7 +272,7 @@ fn files_with_other_columns_than_the_first_are_named_with_both() {
         put(&folder, "x/b.parquet", parquet(b, 100));
         assert_eq!(
             error(&settings(folder.path(), "x")),
-            format!("x/b.parquet has other columns than {}/x/a.parquet: {expect}; give both the same columns, or export them apart", folder.path().display()).replace(&format!("{}/", folder.path().display()), "")
+            format!("x/b.parquet has other columns than {}/x/a.parquet: {expect}; give both the same columns, or export them separately", folder.path().display()).replace(&format!("{}/", folder.path().display()), "")
         );
     }
 }
@@ -312,4 +312,51 @@ fn a_file_that_cannot_be_opened_is_named() {
     File::create(folder.path().join("a.parquet/x")).expect("a file");
     let text = error(&settings(folder.path(), "a.parquet/x/y"));
     assert!(text.contains("a.parquet/x/y"), "{text}");
+}
+
+#[test]
+fn times_outside_their_day_are_refused_by_column_and_row() {
+    use arrow::array::{
+        ArrayRef, Time32SecondArray, Time64MicrosecondArray, Time64NanosecondArray,
+        TimestampMicrosecondArray,
+    };
+    const FIVE: i64 = 1_709_269_200_000_000;
+    const DAY_MICROS: i64 = 86_400_000_000;
+    let folder = folder();
+    let own = |name: &str| FilesSettings::new(folder.path(), name, "own", "t");
+    let cases: [(&str, ArrayRef, &str); 4] = [
+        (
+            "negative.arrow",
+            Arc::new(Time64MicrosecondArray::from(vec![0, 5, -1])),
+            "negative.arrow, row 3, column `at`: the time of day -1 is not within a day; correct the value, or convert the column to a number",
+        ),
+        (
+            "late.parquet",
+            Arc::new(Time64NanosecondArray::from(vec![0, DAY_MICROS * 1_000, 0])),
+            "late.parquet, row 2, column `at`: the time of day 86400000000000 is not within a day; correct the value, or convert the column to a number",
+        ),
+        (
+            "midnight.arrow",
+            Arc::new(Time32SecondArray::from(vec![86_400, 0, 0])),
+            "midnight.arrow, row 1, column `at`: the time of day 86400 is not within a day; correct the value, or convert the column to a number",
+        ),
+        (
+            "good.parquet",
+            Arc::new(Time64MicrosecondArray::from(vec![0, DAY_MICROS - 1, 1])),
+            "",
+        ),
+    ];
+    for (name, times, expect) in cases {
+        let at: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![FIVE; 3]));
+        let rows = RecordBatch::try_from_iter([("t", at), ("at", times)]).expect("rows");
+        let bytes = match name.ends_with(".arrow") {
+            true => arrow_file(&rows),
+            false => parquet(&rows, 10),
+        };
+        put(&folder, name, bytes);
+        match expect {
+            "" => assert_eq!(read(&own(name)).0.num_rows(), 3),
+            expect => assert_eq!(error(&own(name)), expect),
+        }
+    }
 }

@@ -5,7 +5,7 @@ use crate::files::frames::{Codec, Frames};
 use crate::files::input::Input;
 use std::io::Read;
 
-/// A skippable frame, as zstd and lz4 have them.
+/// Returns a skippable frame, as zstd and lz4 have them.
 fn skippable(magic: u8, bytes: &[u8]) -> Vec<u8> {
     let length = u32::try_from(bytes.len()).expect("short");
     [&[magic, 0x2a, 0x4d, 0x18], &length.to_le_bytes()[..], bytes].concat()
@@ -124,7 +124,7 @@ fn what_is_behind_the_last_frame_is_named_with_its_place() {
             assert_eq!(
                 error(&own(&folder, &name)),
                 format!(
-                    "{name} is damaged or cut short: its {codec} data end at byte {}, and what follows there is not {codec}; write it anew, or take it out of the source's `path`",
+                    "{name} is damaged or cut short: its {codec} data end at byte {}, and what follows there is not {codec}; recreate it, or exclude it from the source's `path`",
                     whole.len()
                 ),
                 "{tail:?}"
@@ -194,7 +194,7 @@ fn a_file_cut_anywhere_is_an_error() {
             // Brotli has no second stream, so anything behind the first is an error too.
             let mut settings = own(&folder, &name);
             settings.infer_rows = 1;
-            let outcome = Files::open(&settings, selection(START, END)).and_then(|mut files| {
+            let outcome = open(&settings, selection(START, END)).and_then(|mut files| {
                 while files.next_batch()?.is_some() {}
                 Ok(())
             });
@@ -215,16 +215,16 @@ fn an_error_does_not_become_an_end() {
         let whole = compress(text.as_bytes());
         let cut = &whole[..whole.len() - 1];
         let length = cut.len() as u64;
-        let mut frames = Frames::new(codec, Input::new(cut, length));
+        let mut frames = Frames::new(codec, Input::new(cut, length, Token::new()));
         let mut found = Vec::new();
         frames.read_to_end(&mut found).expect_err("cut");
         frames.read_to_end(&mut found).expect_err("still cut");
         // Shorter than it was when it was opened.
-        let mut frames = Frames::new(codec, Input::new(&whole[..], length + 9));
+        let mut frames = Frames::new(codec, Input::new(&whole[..], length + 9, Token::new()));
         let error = frames.read_to_end(&mut Vec::new()).expect_err("short");
         assert!(error.to_string().contains("when it was opened"), "{error}");
     }
-    let mut plain = Input::new(text.as_bytes(), 9_999);
+    let mut plain = Input::new(text.as_bytes(), 9_999, Token::new());
     let error = plain.read_to_end(&mut Vec::new()).expect_err("short");
     assert_eq!(
         error.to_string(),

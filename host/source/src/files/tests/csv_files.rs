@@ -197,7 +197,7 @@ fn other_delimiters_are_seen_and_can_be_set() {
             interval: wide,
             ..selection(START, END)
         };
-        let found = drain(&mut Files::open(&settings, selection).expect("files"));
+        let found = drain(&mut open(&settings, selection).expect("files"));
         assert_eq!(texts(&found, "q"), [Some("a;|\t\u{1}:b".to_owned())]);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A row of a model of one's own.
+/// Returns a row of a model of one's own.
 fn row(n: i64) -> String {
     format!("{{\"t\":\"2024-03-01T05:00:00Z\",\"n\":{n}}}\n")
 }
@@ -15,9 +15,9 @@ fn own(folder: &TempDir, path: &str) -> FilesSettings {
     }
 }
 
-/// The values of `n`, the tally and the warnings.
+/// Returns the values of `n`, the tally and the warnings.
 fn found(settings: &FilesSettings) -> (Vec<i64>, Tally, Vec<String>) {
-    let mut files = Files::open(settings, selection(START, END)).expect("files");
+    let mut files = open(settings, selection(START, END)).expect("files");
     let rows = drain(&mut files);
     let numbers = rows.column_by_name("n").map(|column| {
         let column = column.as_primitive::<arrow::datatypes::Int64Type>();
@@ -27,7 +27,7 @@ fn found(settings: &FilesSettings) -> (Vec<i64>, Tally, Vec<String>) {
 }
 
 fn texts(settings: &FilesSettings, column: &str) -> Vec<Option<String>> {
-    let mut files = Files::open(settings, selection(START, END)).expect("files");
+    let mut files = open(settings, selection(START, END)).expect("files");
     let rows = drain(&mut files);
     let column = rows.column_by_name(column).expect("the column");
     let texts = column.as_string::<i32>().iter();
@@ -53,6 +53,7 @@ fn a_file_is_read_once_however_many_names_lead_to_it() {
         let (numbers, tally, warnings) = found(&own(&folder, path));
         assert_eq!(numbers, [1, 2, 3], "{path}");
         assert_eq!(tally.files_read, 3, "{path}");
+        assert_eq!(tally.files_seen, 3 + tally.files_repeated, "{path}");
         assert!(tally.files_repeated >= 5, "{path}: {tally:?}");
         assert!(
             warnings.iter().any(|text| text.contains(
@@ -125,6 +126,7 @@ fn what_is_no_file_is_refused_by_name_and_never_opened() {
         },
         None,
         Dialect::default(),
+        &Token::new(),
     )
     .expect("a file");
     fs::remove_file(at("late/a.jsonl")).expect("removed");
@@ -156,6 +158,10 @@ fn hidden_names_are_skipped_by_globs_as_by_folders_and_said() {
         }
         assert!(tally.files_hidden > 0, "{path}");
     }
+    // Hidden for one part of the path and taken by another is taken, and no name counts twice.
+    let (numbers, tally, _) = found(&own(&folder, "in/{*,*,_temporary/0/*/*}.jsonl"));
+    assert_eq!((numbers, tally.files_read), (vec![2, 1], 2));
+    assert_eq!((tally.files_seen, tally.files_hidden), (3, 1));
     // Whoever names them means them.
     for path in [
         "in/_temporary",
@@ -176,6 +182,7 @@ fn files_of_a_folder_that_are_not_read_are_counted_and_named() {
     }
     let (numbers, tally, warnings) = found(&own(&folder, "in"));
     assert_eq!((numbers, tally.files_of_other_names), (vec![1, 2], 4));
+    assert_eq!((tally.files_seen, tally.files_read), (6, 2));
     assert_eq!(
         warnings,
         [
@@ -260,7 +267,7 @@ fn braces_stand_for_alternatives() {
 fn a_slash_behind_a_file_is_a_mistake_for_good() {
     let folder = folder();
     put(&folder, "e.jsonl", row(1));
-    let outcome = Files::open(&own(&folder, "e.jsonl/"), selection(START, END)).map(|_| ());
+    let outcome = open(&own(&folder, "e.jsonl/"), selection(START, END)).map(|_| ());
     assert!(!outcome.expect_err("no folder").is_transient());
 }
 
@@ -302,7 +309,7 @@ fn keys_in_folders_names_are_columns() {
     let mut typed = own(&folder, "in");
     let typed_as = "timestamp".parse().expect("a type");
     typed.columns.insert("dt".to_owned(), typed_as);
-    let mut files = Files::open(&typed, selection(START, END)).expect("files");
+    let mut files = open(&typed, selection(START, END)).expect("files");
     let rows_read = drain(&mut files);
     let days = rows_read.column_by_name("dt").expect("days");
     let days = days.as_primitive::<arrow::datatypes::TimestampMicrosecondType>();
@@ -312,7 +319,7 @@ fn keys_in_folders_names_are_columns() {
     lines
         .columns
         .insert("k".to_owned(), "int64".parse().expect("a type"));
-    let mut files = Files::open(&lines, selection(START, END)).expect("files");
+    let mut files = open(&lines, selection(START, END)).expect("files");
     let seven = drain(&mut files);
     let seven = seven.column_by_name("k").expect("a number");
     assert_eq!(

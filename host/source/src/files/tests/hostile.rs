@@ -5,7 +5,7 @@ use arrow::array::{ArrayRef, TimestampMicrosecondArray};
 use arrow::ipc::CompressionType;
 
 use super::*;
-use crate::feed::batch_bytes;
+use crate::message::batch_bytes;
 
 /// 2024-03-01T05:00Z.
 const FIVE: i64 = 1_709_269_200_000_000;
@@ -144,11 +144,10 @@ fn every_flipped_byte_of_an_arrow_file_is_rows_or_an_error() {
                 bytes[at] ^= random.u8(1..);
             }
             put(&folder, name, bytes);
-            let outcome =
-                Files::open(&own(&folder, name), selection(START, END)).and_then(|mut files| {
-                    while files.next_batch()?.is_some() {}
-                    Ok(())
-                });
+            let outcome = open(&own(&folder, name), selection(START, END)).and_then(|mut files| {
+                while files.next_batch()?.is_some() {}
+                Ok(())
+            });
             // It came back, and an error names the file.
             if let Err(error) = outcome {
                 assert!(error.to_string().contains(name), "seed {seed}: {error}");
@@ -168,9 +167,9 @@ fn packed(rows: &RecordBatch) -> Vec<u8> {
     writer.into_inner().expect("a file")
 }
 
-/// Bytes of the largest batch, and all rows.
+/// Returns bytes of the largest batch, and all rows.
 fn largest(settings: &FilesSettings) -> (usize, usize, usize) {
-    let mut files = Files::open(settings, selection(START, END)).expect("files");
+    let mut files = open(settings, selection(START, END)).expect("files");
     let (mut most, mut rows, mut batches) = (0, 0, 0);
     while let Some(batch) = files.next_batch().expect("rows") {
         most = most.max(batch_bytes(&batch).expect("bytes"));
@@ -272,7 +271,7 @@ fn integers_of_128_bits_name_their_column() {
 }
 
 fn error_of(settings: &FilesSettings) -> Option<String> {
-    let outcome = Files::open(settings, selection(START, END));
+    let outcome = open(settings, selection(START, END));
     let text = outcome.err()?.to_string();
     Some(text.replace(&format!("{}/", settings.base.display()), ""))
 }
@@ -280,9 +279,10 @@ fn error_of(settings: &FilesSettings) -> Option<String> {
 #[test]
 fn a_reader_that_panics_is_a_file_that_cannot_be_read() {
     let path = Path::new("in/a.parquet");
-    let error = guarded::<()>(path, || panic!("index {} out of bounds", 7)).expect_err("a panic");
+    let error = guarded::<()>(path, &Token::new(), || panic!("index {} out of bounds", 7))
+        .expect_err("a panic");
     assert_eq!(
         error.to_string(),
-        "in/a.parquet cannot be read: the reader failed unexpectedly (index 7 out of bounds); the file is most likely damaged: write it anew, or report this with the file"
+        "in/a.parquet cannot be read: the reader failed unexpectedly (index 7 out of bounds); the file is most likely damaged: recreate it, or report this with the file"
     );
 }

@@ -56,8 +56,8 @@ fn in_a_mixture_texts_stay_texts_and_numbers_numbers() {
     let schema = found.schema();
     let field = schema.field_with_name("v").expect("v");
     assert_eq!(
-        crate::model::Kind::of(field),
-        Some(crate::model::Kind::Json)
+        crate::model::ColumnKind::of(field),
+        Some(crate::model::ColumnKind::Json)
     );
     // Fields of CSV in such a column are values too.
     put(

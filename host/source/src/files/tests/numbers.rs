@@ -12,7 +12,7 @@ fn own(folder: &TempDir, path: &str) -> FilesSettings {
     }
 }
 
-/// The values of column `v`, as text, from a file with these.
+/// Returns the values of column `v`, as text, from a file with these.
 fn came_out(
     name: &str,
     values: &[String],

@@ -2,7 +2,7 @@
 //! what a column is.
 
 use super::*;
-use crate::model::Kind;
+use crate::model::ColumnKind;
 use arrow::array::{ArrayRef, FixedSizeBinaryArray, TimestampMicrosecondArray};
 
 const FIVE: i64 = 1_709_269_200_000_000;
@@ -15,7 +15,7 @@ fn own(folder: &Path, path: &str) -> FilesSettings {
     }
 }
 
-/// Rows with one more column.
+/// Returns rows with one more column.
 fn rows(field: Field, column: ArrayRef) -> RecordBatch {
     let times = vec![FIVE; column.len()];
     let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC"));
@@ -36,7 +36,7 @@ fn marked(field: Field, mark: &str) -> Field {
     field.with_metadata([mark])
 }
 
-/// The texts of a column of all rows.
+/// Returns the texts of a column of all rows.
 fn texts(settings: &FilesSettings, column: &str) -> Vec<String> {
     let (rows, _) = read(settings);
     let column = rows.column_by_name(column).expect("the column");
@@ -50,7 +50,7 @@ fn texts(settings: &FilesSettings, column: &str) -> Vec<String> {
 fn the_order_of_names_does_not_decide_whether_a_column_is_text_or_json_or_a_uuid() {
     let words: ArrayRef = Arc::new(StringArray::from(vec!["null"]));
     let plain = arrow_file(&rows(Field::new("v", DataType::Utf8, true), words.clone()));
-    let json = arrow_file(&rows(Kind::Json.field("v"), words));
+    let json = arrow_file(&rows(ColumnKind::Json.field("v"), words));
     let bytes = FixedSizeBinaryArray::try_from_iter([[7_u8; 16]].into_iter()).expect("bytes");
     let bytes: ArrayRef = Arc::new(bytes);
     let field = Field::new("v", DataType::FixedSizeBinary(16), true);
@@ -172,7 +172,7 @@ fn a_file_in_several_partitions_is_read_for_each_of_them() {
     symlink(".", at("in/k=3/j=5")).expect("a circle");
     for path in ["in", "in/**/*.jsonl", "in/k=*/*.jsonl"] {
         let settings = own(folder.path(), path);
-        let mut files = Files::open(&settings, selection(START, END)).expect("files");
+        let mut files = open(&settings, selection(START, END)).expect("files");
         let rows = drain(&mut files);
         let keys = rows.column_by_name("k").expect("keys").as_string::<i32>();
         let keys: Vec<&str> = keys.iter().flatten().collect();
@@ -185,11 +185,59 @@ fn a_file_in_several_partitions_is_read_for_each_of_them() {
         );
     }
     // With a column here and without it there, its rows would be twice in the table.
-    symlink("k=1", at("in/latest")).expect("a link to a folder");
+    fs::create_dir(at("in/latest")).expect("a folder");
+    fs::hard_link(at("in/k=1/a.jsonl"), at("in/latest/a.jsonl")).expect("a hard link");
     assert_eq!(
         error(&own(folder.path(), "in")),
         "in/latest/a.jsonl and in/k=1/a.jsonl are the same file, and their folders' names hold different columns; remove one of them, or write a `path` that takes only one"
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_next_to_partitions_adds_no_rows_whatever_is_met_first() {
+    use std::os::unix::fs::symlink;
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    put(&folder, "in/k=1/a.jsonl", line(""));
+    put(&folder, "in/k=2/b.jsonl", line(""));
+    symlink("k=2", at("in/latest")).expect("a link to a folder");
+    symlink("k=1/a.jsonl", at("in/first.jsonl")).expect("a link to a file");
+    symlink("..", at("in/k=2/up")).expect("a circle");
+    let keys = |path: &str, expect: &[&str], repeated: &str| {
+        let settings = own(folder.path(), path);
+        assert_eq!(texts(&settings, "k"), expect, "{path}");
+        let files = open(&settings, selection(START, END)).expect("files");
+        let warnings = files.warnings();
+        assert_eq!(warnings.len(), 1, "{path}: {warnings:?}");
+        let names = warnings[0].rsplit(": ").next().expect("names");
+        assert_eq!(names, repeated, "{path}: {warnings:?}");
+    };
+    keys(
+        "in",
+        &["1", "2"],
+        "in/first.jsonl, in/k=2/up, in/latest/b.jsonl and 1 more",
+    );
+    // Whichever of them a part of the path takes first.
+    for path in [
+        "in/{latest,k=2}/*.jsonl",
+        "in/{k=2,latest}/*.jsonl",
+        "in/{latest/b,k=2/b}.jsonl",
+    ] {
+        keys(path, &["2"], "in/latest/b.jsonl");
+    }
+    keys("in/{first,k=1/a}.jsonl", &["1"], "in/first.jsonl");
+    // A link that leads out of what is read is a name like any other.
+    put(&folder, "elsewhere/c.jsonl", line(""));
+    symlink(at("elsewhere"), at("in/k=3")).expect("a link to a folder");
+    let settings = own(folder.path(), "in/k=*/*.jsonl");
+    assert_eq!(texts(&settings, "k"), ["1", "2", "3"]);
+    let (_, tally) = read(&settings);
+    assert_eq!((tally.files_read, tally.files_seen), (3, 3));
+    // Two links with and without the column are two answers to one question.
+    symlink(at("elsewhere"), at("in/other")).expect("a link to a folder");
+    let text = error(&own(folder.path(), "in/{k=3,other}/*.jsonl"));
+    assert!(text.contains("are the same file"), "{text}");
 }
 
 #[cfg(target_os = "linux")]

@@ -38,11 +38,15 @@ enum Values {
     Fixed(Vec<Vec<u8>>),
 }
 
-/// A Parquet file as a writer other than Arrow's makes it; each group is its columns.
+/// Returns a Parquet file as a writer other than Arrow's makes it; each group is its columns.
 fn written(schema: &str, groups: Vec<Vec<Values>>) -> Vec<u8> {
+    written_with(schema, groups, WriterProperties::builder().build())
+}
+
+fn written_with(schema: &str, groups: Vec<Vec<Values>>, properties: WriterProperties) -> Vec<u8> {
     let schema = Arc::new(parse_message_type(schema).expect("a schema"));
     let mut writer =
-        SerializedFileWriter::new(Vec::new(), schema, Default::default()).expect("a writer");
+        SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties)).expect("a writer");
     for columns in groups {
         let mut group = writer.next_row_group().expect("a row group");
         for values in columns {
@@ -112,6 +116,49 @@ fn times_of_96_bits_are_exact_in_every_year() {
     expect[2] = Some(-1);
     expect[3] = None;
     assert_eq!(found.iter().collect::<Vec<_>>(), expect);
+}
+
+/// Returns the same file with an Arrow schema in it, as writers of Arrow leave it there.
+fn written_from_arrow(schema: &str, arrow: Schema, columns: Vec<Values>) -> Vec<u8> {
+    let mut properties = WriterProperties::builder().build();
+    ::parquet::arrow::add_encoded_arrow_schema_to_metadata(&arrow, &mut properties);
+    written_with(schema, vec![columns], properties)
+}
+
+#[test]
+fn dictionaries_of_other_values_than_texts_are_read_as_their_values() {
+    let folder = folder();
+    let dictionary =
+        |values: DataType| DataType::Dictionary(Box::new(DataType::Int8), Box::new(values));
+    let nanos = DataType::Timestamp(TimeUnit::Nanosecond, None);
+    let arrow = Schema::new(vec![
+        Field::new(
+            "t",
+            DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            true,
+        ),
+        Field::new("at", dictionary(nanos), true),
+        Field::new("n", dictionary(DataType::Int64), true),
+    ]);
+    let schema = "message m { required int64 t (TIMESTAMP(MICROS,true)); optional int96 at; required int64 n; }";
+    // More values than the keys of one dictionary can count.
+    let rows = 300_i64;
+    let columns = vec![
+        Values::Longs(vec![FIVE; 300]),
+        Values::Times((0..rows).map(|row| int96(row, 1_000)).collect()),
+        Values::Longs((0..rows).collect()),
+    ];
+    put(
+        &folder,
+        "a.parquet",
+        written_from_arrow(schema, arrow, columns),
+    );
+    let (read, _) = read(&own(&folder, "a.parquet"));
+    let times = read.column(1).as_primitive::<TimestampMicrosecondType>();
+    let expect: Vec<i64> = (0..rows).map(|row| row * DAY_MICROS + 1).collect();
+    assert_eq!(times.values(), expect.as_slice());
+    let numbers = read.column(2).as_primitive::<arrow::datatypes::Int64Type>();
+    assert_eq!(numbers.values(), (0..rows).collect::<Vec<_>>().as_slice());
 }
 
 #[test]
@@ -232,7 +279,7 @@ fn nanoseconds_before_1970_are_floored_as_everywhere() {
     assert!(times.values().iter().all(|time| *time == -1));
 }
 
-/// A mark as Arrow writes it.
+/// Returns a mark as Arrow writes it.
 fn mark(field: &Field) -> Option<&str> {
     field
         .metadata()
