@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-/// The engine's epoch advances this often. Short enough that a cancelled guest ends at once for a person, long enough
+/// The engine's epoch advances this often. Short enough that a cancelled guest seems to end at once, long enough
 /// that the checks cost nothing.
 pub(super) const TICK: Duration = Duration::from_millis(20);
 

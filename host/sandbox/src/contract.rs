@@ -38,7 +38,7 @@ pub struct Description {
     pub name: String,
     /// The plugin's own version.
     pub version: String,
-    /// One sentence for a person.
+    /// One sentence for people.
     pub summary: String,
     /// JSON Schema of the configuration object, as text; secrets carry `writeOnly: true`.
     pub configuration_schema: String,
@@ -64,7 +64,7 @@ pub struct Format {
 /// One kind of request that a run needs to make.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Grant {
-    /// The operation's name for a person, such as `UploadPart`.
+    /// The operation's name for people, such as `UploadPart`.
     pub operation: String,
     /// In capitals.
     pub method: String,
@@ -143,7 +143,7 @@ pub struct Report {
     pub rows_received: u64,
     /// Rows written to files.
     pub rows_exported: u64,
-    /// Rows left out by the configuration's filters.
+    /// Rows omitted by the configuration's filters.
     pub rows_filtered: u64,
     /// Bytes before compression.
     pub bytes_encoded: u64,
@@ -241,7 +241,7 @@ pub enum Failure {
     /// The configuration is wrong, every problem at once; nothing was sent. Never retried.
     #[error("the destination's configuration is wrong: {}", join(.0))]
     Config(Vec<Problem>),
-    /// The destination refused for good: a person must act.
+    /// The destination refused for good: action required.
     #[error("{0}")]
     Refused(String),
     /// Worth retrying later with a fresh instance.

@@ -1,4 +1,4 @@
-//! The bindings' types from and to the host's: the one place where a guest's words come in. What a person may read is
+//! The bindings' types from and to the host's: the one place where a guest's words come in. What people may read is
 //! made short and harmless here; what a machine goes by (grants, scopes, the schema) stays as it is, and
 //! is judged where it is used.
 
@@ -20,9 +20,9 @@ const KEY_BYTES: usize = 2 << 10;
 const MESSAGE_BYTES: usize = 2 << 10;
 /// Problems of a configuration. The S3 destination has fewer fields than that.
 const PROBLEMS: usize = 64;
-/// Lines of a list for a person: warnings, repairs, steps, keys of a plan. An honest run has a handful.
+/// Lines of a list for people to read: warnings, repairs, steps, keys of a plan. An honest run has a handful.
 const LINES: usize = 200;
-/// Uploads named by one recovery: as many as S3 lists in one answer.
+/// Uploads named by one recovery: as many as S3 lists in one response.
 const UPLOADS: usize = 1_000;
 
 fn name(text: &str) -> String {
@@ -42,7 +42,7 @@ fn lines(texts: Vec<String>, limit: usize) -> Vec<String> {
     let further = texts.len().saturating_sub(limit);
     let mut kept: Vec<String> = texts.iter().take(limit).map(|text| message(text)).collect();
     if further > 0 {
-        kept.push(format!("{further} further lines are left out"));
+        kept.push(format!("{further} further lines are omitted"));
     }
     kept
 }
@@ -301,7 +301,7 @@ mod tests {
     fn lists_end_with_what_is_missing() {
         let shown = lines(vec![EVIL.to_owned(); LINES + 3], LINES);
         assert_eq!(shown.len(), LINES + 1);
-        assert_eq!(shown[LINES], "3 further lines are left out");
+        assert_eq!(shown[LINES], "3 further lines are omitted");
         harmless(&shown[0], MESSAGE_BYTES);
         assert_eq!(lines(vec!["a".to_owned()], LINES), ["a"]);
     }

@@ -36,7 +36,7 @@ pub fn examine(bytes: &[u8]) -> Result<(), LoadError> {
     let mut refused = None;
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload.map_err(|error| invalid(&error))?;
-        // What it is matters more to a person than how large: a component of another world is called that.
+        // What it is matters more to its owner than how large it is: a component of another world is called that.
         match counted.count(payload) {
             Err(error @ LoadError::OverLimit { .. }) => {
                 refused.get_or_insert(error);

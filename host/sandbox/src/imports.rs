@@ -159,10 +159,10 @@ impl http::HostExchange for State {
             .map_err(Error::new)?;
         Ok(exchange
             .take()
-            .map(|answer| http::Response {
-                status: answer.status,
-                headers: answer.headers,
-                body: answer.body.into(),
+            .map(|response| http::Response {
+                status: response.status,
+                headers: response.headers,
+                body: response.body.into(),
             })
             .map_err(|error| match error {
                 TransportError::Forbidden(text) => http::TransportError::Forbidden(text),
@@ -192,11 +192,11 @@ impl signer::Host for State {
             signer::Refresh::Expired => Refresh::Expired,
             signer::Refresh::Skewed => Refresh::Skewed,
         };
-        let answer = self
+        let key = self
             .clock
             .wait(self.signer.scoped_key(&service, &region, refresh))
             .map_err(Error::new)?;
-        Ok(answer
+        Ok(key
             .map(|scoped| signer::SigningKey {
                 access_key_id: scoped.access_key_id,
                 session_token: scoped.session_token,

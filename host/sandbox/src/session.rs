@@ -285,18 +285,18 @@ impl Session {
             > + Send
             + 'static,
     {
-        let (answer, answered) = oneshot::channel();
+        let (result_to, result_of) = oneshot::channel();
         let job: Job = Box::new(move |instance| {
             let result = instance.call(export, call);
             // An error means that the caller was dropped, and nobody waits for the result any more.
-            drop(answer.send(result));
+            drop(result_to.send(result));
         });
         let lost = || CallError::Crashed {
             export,
             cause: Crash::Lost,
         };
         self.jobs.send(job).await.map_err(|_| lost())?;
-        answered.await.map_err(|_| lost())?
+        result_of.await.map_err(|_| lost())?
     }
 }
 
@@ -356,7 +356,7 @@ impl Instance {
                     cause: explain(&error, hostcall_limit_bytes, self.store.data_mut()),
                 };
                 self.ended = Some(crashed.clone());
-                // What it had under way is cancelled now, not when the session is dropped.
+                // What it had in progress is cancelled now, not when the session is dropped.
                 self.store.data_mut().table = ResourceTable::new();
                 Err(crashed)
             }

@@ -1,4 +1,4 @@
-//! What one session holds in payloads and answers, counted twice: for the session, and for all runs of the process.
+//! What one session holds in payloads and responses, counted twice: for the session, and for all runs of the process.
 //! Counts only; whoever is refused says what that means.
 
 use std::sync::Arc;
