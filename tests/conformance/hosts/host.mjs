@@ -4,8 +4,8 @@
 //         --async-imports "$HTTP#[method]exchange.wait" "$HTTP#wait-any" --async-exports "$EXPORTER#finish" and so on
 //     node host.mjs FOLDER/destination.js JOB.json
 //
-// with HTTP=batch-export:destination/http@0.1.0 and EXPORTER=batch-export:destination/exporter@0.1.0; waiting exports are
-// check, encode-batch, finish and recover.
+// with HTTP=batch-export:destination/http@0.1.0 and EXPORTER=batch-export:destination/exporter@0.1.0. The exports that
+// wait are check, encode-batch, finish and recover.
 //
 // Exports and waiting imports are promises: the engine suspends the plugin (JSPI), and requests go on meanwhile.
 
@@ -21,6 +21,8 @@ const transpiled = resolve(process.argv[2]);
 const notes = openSync(job.notes, 'a');
 let grants = []; // none until the plan is known: nothing leaves before
 let scopes = [];
+
+const POLYNOMIALS = { crc64nvme: [0x9a6c9329ac4bc9b5n, 8], crc32c: [0x82f63b78n, 4], crc32: [0xedb88320n, 4] };
 
 /** Whether a grant covers the request: method, origin, start of the path, exact query keys, headers. */
 function isGranted({ method, headers }, url) {
@@ -52,13 +54,20 @@ async function carry(request, body) {
 }
 
 class Payload {
-    constructor(bytes) {
+    constructor(bytes, digests) {
         this.bytes = bytes.slice();
     }
-    /** Asked for later than named, so that a host can compute meanwhile; this one does not. */
+    /** SHA-256, or one of three CRCs, which differ in their polynomial only. */
     digest(algorithm) {
-        if (algorithm !== 'sha256') throw new Error(`this host does not compute ${algorithm}`);
-        return new Uint8Array(createHash('sha256').update(this.bytes).digest());
+        if (algorithm === 'sha256') return new Uint8Array(createHash('sha256').update(this.bytes).digest());
+        const [polynomial, size] = POLYNOMIALS[algorithm];
+        const step = (value) => (value >> 1n) ^ (value & 1n ? polynomial : 0n);
+        const table = Array.from({ length: 256 }, (_, at) => Array(8).fill().reduce(step, BigInt(at)));
+        const ones = (1n << BigInt(8 * size)) - 1n;
+        let crc = ones;
+        for (const byte of this.bytes) crc = (crc >> 8n) ^ table[Number(crc & 0xffn) ^ byte];
+        const hexadecimal = (crc ^ ones).toString(16).padStart(2 * size, '0');
+        return new Uint8Array(Buffer.from(hexadecimal, 'hex'));
     }
 }
 
@@ -120,7 +129,7 @@ const { exporter } = await instantiate(compile, {
 });
 const pluginDigest = createHash('sha256').update(readFileSync(job.component)).digest('hex');
 const interval = { start: BigInt(job.start), end: BigInt(job.end) };
-const run = { ...job.run, interval, pluginDigest };
+const run = { ...job.run, interval, pluginDigest, timeLimitSeconds: undefined };
 const configuration = JSON.stringify(job.configuration);
 // A host for plugins that it does not trust intersects these with its operator's policy.
 ({ grants, signing: scopes } = await exporter.plan(configuration, run));

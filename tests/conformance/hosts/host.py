@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import closing
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -21,6 +22,7 @@ from wasmtime import Engine, Store
 from wasmtime.component import Component, Linker, Record, ResourceHost, ResourceType, Variant
 
 PAYLOAD, EXCHANGE = 0, 1
+POLYNOMIALS = {"crc64nvme": (0x9A6C9329AC4BC9B5, 8), "crc32c": (0x82F63B78, 4), "crc32": (0xEDB88320, 4)}
 job = json.loads(Path(sys.argv[1]).read_text())
 threads, held, numbers = ThreadPoolExecutor(4), {}, iter(range(1, 1 << 31))
 grants, scopes = [], []  # empty until the plan is known: nothing leaves before
@@ -40,21 +42,31 @@ def own(kind, content):
 
 
 def lent(store, handle):
-    """Returns what the plugin's handle refers to."""
+    """What the plugin's handle stands for."""
     return held[handle.to_host(store).rep]
+
+
+def digest(content, algorithm):
+    """Computes a digest of a payload: SHA-256, or one of three CRCs, which differ in their polynomial only."""
+    if algorithm == "sha256":
+        return hashlib.sha256(content).digest()
+    (polynomial, size), table = POLYNOMIALS[algorithm], range(256)
+    for _ in range(8):
+        table = [(each >> 1) ^ (polynomial if each & 1 else 0) for each in table]
+    crc = ones = (1 << 8 * size) - 1
+    for byte in content:
+        crc = (crc >> 8) ^ table[(crc ^ byte) & 0xFF]
+    return (crc ^ ones).to_bytes(size, "big")
 
 
 def is_granted(request, url):
     """Whether a grant covers the request: method, origin, start of the path, exact query keys, headers."""
     asked = (request.method.upper(), f"{url.scheme}://{url.netloc}", sorted(n for n, _ in parse_qsl(url.query, True)))
-
-    def covers(grant, header):
-        return any(header == name or name[-1] == "*" and header.startswith(name[:-1]) for name in grant.headers)
-
+    headers = [name for name, _ in request.headers]
     return any(
         asked == (grant.method, grant.origin, sorted(grant.query))
         and url.path.startswith(getattr(grant, "path-prefix"))
-        and all(covers(grant, header) for header, _ in request.headers)
+        and all(any(h == n or n[-1] == "*" and h.startswith(n[:-1]) for n in grant.headers) for h in headers)
         for grant in grants
     )
 
@@ -66,16 +78,14 @@ def carry(request, body):
         return Variant("forbidden", f"no grant covers {request.method} {url.path}?{url.query}")
     time.sleep(getattr(request, "delay-ms") / 1000)
     connect = HTTPSConnection if url.scheme == "https" else HTTPConnection
-    connection = connect(url.netloc, timeout=getattr(request, "timeout-ms") / 1000)
     try:
-        connection.request(request.method.upper(), f"{url.path}?{url.query}".rstrip("?"), body, dict(request.headers))
-        response = connection.getresponse()
-        headers = [(name.lower(), value) for name, value in response.getheaders()]
-        return record(status=response.status, headers=headers, body=response.read())
+        with closing(connect(url.netloc, timeout=getattr(request, "timeout-ms") / 1000)) as server:
+            server.request(request.method.upper(), f"{url.path}?{url.query}".rstrip("?"), body, dict(request.headers))
+            response = server.getresponse()
+            headers = [(name.lower(), value) for name, value in response.getheaders()]
+            return record(status=response.status, headers=headers, body=response.read())
     except (OSError, HTTPException) as error:
         return Variant("timeout" if isinstance(error, TimeoutError) else "interrupted", str(error))
-    finally:
-        connection.close()
 
 
 def send(store, request):
@@ -99,13 +109,6 @@ def scoped_key(store, service, region, refresh):
     return record(access_key_id=job["access_key"], session_token=None, timestamp=now, key=key)
 
 
-def digest_of(store, payload, algorithm):
-    """Asked for later than named, so that a host can compute meanwhile; this one does not."""
-    if algorithm != "sha256":
-        sys.exit(f"this host does not compute {algorithm}")
-    return hashlib.sha256(lent(store, payload)).digest()
-
-
 def note(store, content, durable):
     """Keeps a note until the run is over: a durable one is on disk before the plugin goes on."""
     with open(job["notes"], "a") as notes:
@@ -117,7 +120,7 @@ def note(store, content, durable):
 IMPORTS = {
     "http": {
         "[constructor]payload": lambda store, content, digests: own(PAYLOAD, content),
-        "[method]payload.digest": digest_of,
+        "[method]payload.digest": lambda store, payload, algorithm: digest(lent(store, payload), algorithm),
         "[method]exchange.wait": lambda store, exchange: lent(store, exchange).result(),
         "send": send,
         "wait-any": wait_any,
@@ -131,9 +134,8 @@ store, linker, binary = Store(engine), Linker(engine), Path(job["component"]).re
 with linker.root() as root:
     for interface, functions in IMPORTS.items():
         with root.add_instance(f"batch-export:destination/{interface}@0.1.0") as instance:
-            for resource in {"http": ["payload", "exchange"]}.get(interface, []):
-                kind = ResourceType.host(PAYLOAD if resource == "payload" else EXCHANGE)
-                instance.add_resource(resource, kind, lambda store, number: held.pop(number) and None)
+            for name, kind in [("payload", PAYLOAD), ("exchange", EXCHANGE)] if interface == "http" else []:
+                instance.add_resource(name, ResourceType.host(kind), lambda store, number: held.pop(number) and None)
             for name, function in functions.items():
                 instance.add_func(name, function)
 plugin = linker.instantiate(store, Component(engine, binary))
@@ -148,8 +150,8 @@ def call(name, *arguments):
     return sys.exit(f"{name}: {outcome.tag}: {outcome.payload}") if isinstance(outcome, Variant) else outcome
 
 
-interval, digest = record(start=job["start"], end=job["end"]), hashlib.sha256(binary).hexdigest()
-run = record(**job["run"], interval=interval, plugin_digest=digest, time_limit_seconds=None)
+interval, digest_of_plugin = record(start=job["start"], end=job["end"]), hashlib.sha256(binary).hexdigest()
+run = record(**job["run"], interval=interval, plugin_digest=digest_of_plugin, time_limit_seconds=None)
 configuration = json.dumps(job["configuration"])
 plan = call("plan", configuration, run)
 grants += plan.grants  # a host that does not trust the plugin allows of these what its operator's policy allows
