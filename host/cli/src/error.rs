@@ -1,4 +1,5 @@
-//! The failures of the program itself, and the exit code of each class. Every other failure comes from the crates below.
+//! The failures of the program itself, and the exit code of each class. Every other failure comes from the crates
+//! below.
 
 use std::io;
 

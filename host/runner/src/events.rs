@@ -1,5 +1,5 @@
-//! What happens in runs, as it happens: events through a queue that never makes a run wait. When nobody takes them, what
-//! can be made up for is dropped and counted (progress, requests); a warning, a log line and a stage never are.
+//! What happens in runs, as it happens: events through a queue that never makes a run wait. When nobody takes them,
+//! what can be made up for is dropped and counted (progress, requests); a warning, a log line and a stage never are.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

@@ -1,5 +1,5 @@
-//! Compares a plugin's plan and report with the host's own counts and the operator's configuration: whatever these do not
-//! support is refused. Sends nothing and repairs nothing.
+//! Compares a plugin's plan and report with the host's own counts and the operator's configuration: whatever these do
+//! not support is refused. Sends nothing and repairs nothing.
 
 use std::collections::HashSet;
 
@@ -57,8 +57,8 @@ impl Carried {
     }
 }
 
-/// Checks that the report of a run adds up to what the source read and the host supplied, and that its files are the run's own:
-/// a plugin that loses rows must not go unnoticed. Returns the bytes of all files.
+/// Checks that the report of a run adds up to what the source read and the host supplied, and that its files are the
+/// run's own: a plugin that loses rows must not go unnoticed. Returns the bytes of all files.
 pub fn of_report(
     report: &Report,
     plan: &Plan,

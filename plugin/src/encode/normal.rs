@@ -1,5 +1,6 @@
 //! Gives equal rows one physical form. The Parquet writer looks at how arrays are built (whether there is a buffer of
-//! nulls, where lists begin), not only at their values, and files must not show how rows were batched. Changes no value.
+//! nulls, where lists begin), not only at their values, and files must not show how rows were batched. Changes no
+//! value.
 //!
 //! Recursion follows the schema's nesting, which the IPC reader bounds (64 levels), not the data's.
 

@@ -37,8 +37,8 @@ impl KnownBy {
 }
 
 impl<P> Body<P> {
-    /// Hands bytes over to the host, which begins to compute what the settings of the target need. Data are the bytes of
-    /// an object; other bodies are small documents, which are always signed.
+    /// Hands bytes over to the host, which begins to compute what the settings of the target need. Data are the bytes
+    /// of an object; other bodies are small documents, which are always signed.
     pub fn new<I>(imports: &I, target: &Target, is_data: bool, bytes: Vec<u8>) -> Self
     where
         I: Imports<Payload = P>,

@@ -1,6 +1,6 @@
-//! Checksums of objects, computed while they are read: what S3 must show of them, and what anybody says of them compared
-//! with that. Knows the algorithms, not whether one is required, and calls nothing equal that it could not compare.
-//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>
+//! Checksums of objects, computed while they are read: what S3 must show of them, and what anybody says of them
+//! compared with that. Knows the algorithms, not whether one is required, and calls nothing equal that it could not
+//! compare. <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -84,8 +84,8 @@ impl Running {
 }
 
 impl Computed {
-    /// Returns what S3 shows: an object of one part is one PUT, and its checksum is that of its bytes; so it is with CRCs of
-    /// several parts, while of SHA-256 there is only that of the parts' values.
+    /// Returns what S3 shows: an object of one part is one PUT, and its checksum is that of its bytes; so it is with
+    /// CRCs of several parts, while of SHA-256 there is only that of the parts' values.
     pub fn right(&self) -> &str {
         match (self.algorithm.as_str(), self.parts) {
             ("sha256", parts) if parts > 1 => &self.composite,
@@ -93,7 +93,8 @@ impl Computed {
         }
     }
 
-    /// Returns what is wrong with a checksum that the store shows. Stores that know no other kind show that of the parts.
+    /// Returns what is wrong with a checksum that the store shows. Stores that know no other kind show that of the
+    /// parts.
     pub fn fault(&self, shown: &str) -> Option<String> {
         let is_right = shown == self.whole || (self.parts > 1 && shown == self.composite);
         if is_right {

@@ -1,5 +1,5 @@
-//! Decoders that compressed none of the files they read. An exported file must be exactly one stream, whole, and nothing
-//! after it; a source's file may be several. Never guesses a codec.
+//! Decoders that compressed none of the files they read. An exported file must be exactly one stream, whole, and
+//! nothing after it; a source's file may be several. Never guesses a codec.
 
 use std::io::{self, BufRead, BufReader, Read};
 

@@ -152,8 +152,8 @@ fn unicode(rest: &str) -> Option<(char, &str)> {
     })
 }
 
-/// Returns whether a written JSON text means what a source's JSON text means: the same tokens, or, where the source's is not
-/// JSON at all, that text as a string.
+/// Returns whether a written JSON text means what a source's JSON text means: the same tokens, or, where the source's
+/// is not JSON at all, that text as a string.
 pub fn same_document(source: &str, written: &str) -> bool {
     if source == written {
         return true;

@@ -30,7 +30,8 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Takes them from the keys of a plan: the first file's, and with splitting on that of all with their number left open.
+    /// Takes them from the keys of a plan: the first file's, and with splitting on that of all with their number left
+    /// open.
     pub fn new(keys: &[String]) -> Self {
         let first = keys.first().cloned().unwrap_or_default();
         let (head, tail) = match keys.get(1).and_then(|key| {

@@ -128,7 +128,8 @@ impl Manifest {
         self.details(index, key).map(|details| details.bytes)
     }
 
-    /// Returns the details of a file. They are in the order of the files; where they are not, they are found by their key.
+    /// Returns the details of a file. They are in the order of the files; where they are not, they are found by their
+    /// key.
     fn details(&self, index: u64, key: &str) -> Option<&Details> {
         let is_it = |details: &&Details| details.key == key;
         let at = usize::try_from(index).ok()?;

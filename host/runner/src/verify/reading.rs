@@ -29,7 +29,8 @@ const FILES_LIMIT: u64 = 1_000;
 /// Files with errors after which no further one is read: a store that is wrong this often is wrong as a whole.
 const FAULTY_FILES_LIMIT: u64 = 100;
 
-/// Compares the checksum that the store shows with that of the bytes: one that is missing or of another kind proves nothing.
+/// Compares the checksum that the store shows with that of the bytes: one that is missing or of another kind proves
+/// nothing.
 fn compare_checksum(
     shown: &[(String, String)],
     computed: checksum::Computed,
@@ -263,7 +264,8 @@ impl Reading {
         }
     }
 
-    /// Downloads into a temporary file that vanishes by itself, at most as many bytes as the store or the manifest said.
+    /// Downloads into a temporary file that vanishes by itself, at most as many bytes as the store or the manifest
+    /// said.
     pub async fn download(
         &mut self,
         mut answer: Answer,
@@ -342,7 +344,8 @@ impl Reading {
                     "{key} is somebody else's object: it does not carry this run's mark; who reads the whole folder \
                      reads that too"
                 )),
-                // S3 responds like this to credentials that may not list: a missing object cannot be told from a hidden one.
+                // S3 responds like this to credentials that may not list: a missing object cannot be told from a hidden
+                // one.
                 Err(StoreError::Refused { status: 403, .. }) => {
                     self.report.note(format!(
                         "whether {key} and further files are left over cannot be told without s3:ListBucket"
@@ -355,7 +358,8 @@ impl Reading {
         Ok(())
     }
 
-    /// Looks for what an attempt of this run wrote under other settings: who reads the whole folder reads its rows twice.
+    /// Looks for what an attempt of this run wrote under other settings: who reads the whole folder reads its rows
+    /// twice.
     async fn other_settings(&mut self) -> Result<(), Failure> {
         for key in std::mem::take(&mut self.other_keys) {
             match self.store.head(&key).await {

@@ -130,7 +130,8 @@ enum TimeKind {
     TimeOfDay,
 }
 
-/// Returns what a type counts, and how finely. A timestamp without a zone is taken for UTC, and a zone changes no instant.
+/// Returns what a type counts, and how finely. A timestamp without a zone is taken for UTC, and a zone changes no
+/// instant.
 fn ticks_a_day(of: &DataType) -> Option<(TimeKind, i128)> {
     let ticks = |unit: &TimeUnit| {
         SECONDS_A_DAY

@@ -75,8 +75,8 @@ fn a_json_lines_file_ends_at_most_one_record_past_its_limit() {
     }
 }
 
-/// A codec that is not told how much is to come may choose tables for little: brotli did, and its files were larger than
-/// gzip's.
+/// A codec that is not told how much is to come may choose tables for little: brotli did, and its files were larger
+/// than gzip's.
 #[test]
 fn a_better_codec_makes_smaller_files() {
     let batches = [events(0, 60_000)];

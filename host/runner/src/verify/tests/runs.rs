@@ -266,7 +266,8 @@ async fn runs_whose_pieces_do_not_fit_are_named() {
     }
 }
 
-/// An object under a next number is a fault only with this run's mark; without a manifest, it is a file of the run then.
+/// An object under a next number is a fault only with this run's mark; without a manifest, it is a file of the run
+/// then.
 #[tokio::test]
 async fn the_mark_tells_an_earlier_attempts_file_from_somebody_elses() {
     const LEFT: &str = "x/a-1.jsonl is left over from an earlier attempt of this run; delete it, or run the interval again";
