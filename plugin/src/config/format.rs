@@ -10,24 +10,36 @@ const GZIP_LEVELS: Levels = Levels {
     min: 0,
     max: 9,
     default: 6,
+    place: "",
 };
 /// Levels of brotli (RFC 7932's reference encoder).
 const BROTLI_LEVELS: Levels = Levels {
     min: 0,
     max: 11,
     default: 5,
+    place: "",
 };
 /// Levels of zstd; the default is the fastest, as compression is where the time goes.
 const ZSTD_LEVELS: Levels = Levels {
     min: 1,
     max: 22,
     default: 1,
+    place: "",
+};
+/// In Parquet, zstd sizes its tables by the page, which a large value can fill alone: 81 MiB at level 19 and up to
+/// 700 MiB beyond it, more than the guest has.
+const PARQUET_ZSTD_LEVELS: Levels = Levels {
+    max: 19,
+    place: " in Parquet",
+    ..ZSTD_LEVELS
 };
 
 struct Levels {
     min: i64,
     max: i64,
     default: u32,
+    /// Where these are the levels, if not everywhere.
+    place: &'static str,
 }
 
 /// The format, with its codec and level.
@@ -57,7 +69,11 @@ pub fn format(values: &mut Values) -> Format {
             }
         }
         "zstd" => {
-            let level = level(values, &ZSTD_LEVELS).cast_signed();
+            let levels = match parquet {
+                true => &PARQUET_ZSTD_LEVELS,
+                false => &ZSTD_LEVELS,
+            };
+            let level = level(values, levels).cast_signed();
             match parquet {
                 true => Format::Parquet(ParquetCodec::Zstd(level)),
                 false => Format::JsonLines(JsonLinesCodec::Zstd(level)),
@@ -68,7 +84,7 @@ pub fn format(values: &mut Values) -> Format {
                 values.problem(
                     &fields::COMPRESSION_LEVEL,
                     &format!("compression `{without_levels}` has no levels"),
-                    Some("leave it out, or compress with zstd, gzip or brotli"),
+                    Some("omit it, or compress with zstd, gzip or brotli"),
                 );
             }
             match (parquet, without_levels) {
@@ -109,10 +125,10 @@ fn level(values: &mut Values, levels: &Levels) -> u32 {
             let compression = values.choice(&fields::COMPRESSION).to_owned();
             values.problem(
                 &fields::COMPRESSION_LEVEL,
-                &format!("{compression} has no level `{level}`"),
+                &format!("{compression}{} has no level `{level}`", levels.place),
                 Some(&format!(
-                    "{} to {} for {compression}",
-                    levels.min, levels.max
+                    "{} to {} for {compression}{}",
+                    levels.min, levels.max, levels.place
                 )),
             );
             levels.default

@@ -23,7 +23,7 @@ const MIN_ROW_GROUP_BYTES: u64 = 1 << 20;
 /// usual compression it is some 50,000 rows, what readers like to spread over threads. Measured: with 16 MiB the
 /// guest took 140 to 160 MiB in all.
 const MAX_ROW_GROUP_BYTES: u64 = 8 << 20;
-/// Most memory for a row group under way, dictionaries under construction included, whatever it will encode to.
+/// Most memory for a row group in progress, dictionaries under construction included, whatever it will encode to.
 const MAX_ROW_GROUP_MEMORY_BYTES: usize = 24 << 20;
 /// Most rows of a row group: bounds the page index where rows are tiny.
 const MAX_ROW_GROUP_ROWS: usize = 1 << 20;
@@ -36,7 +36,7 @@ const DICTIONARY_PAGE_BYTES: usize = 1 << 20;
 /// Minimum and maximum of long strings are cut to this, in footer and page index.
 const STATISTICS_BYTES: usize = 64;
 /// A file is full at this size whatever its limit: the Parquet writer counts positions in `usize`, which in the guest
-/// ends at 4 GiB. The room left is for the row group under way and the footer.
+/// ends at 4 GiB. The rest is for the row group in progress and the footer.
 pub const MAX_FILE_BYTES: u64 = (4 << 30) - (256 << 20);
 /// What columns may take in all before the first row: three quarters of what the plugin asks for; the row group under
 /// way, the parts in flight and a row take the rest.
@@ -50,6 +50,21 @@ const ZSTD_COLUMN_BYTES: u64 = 256 << 10;
 const ZSTD_DEEP_COLUMN_BYTES: u64 = 512 << 10;
 /// The first level that takes so much.
 const ZSTD_DEEP_FROM_LEVEL: i32 = 10;
+/// The first level whose tables grow with pages to many MiB for each column.
+const ZSTD_SMALLER_PAGES_FROM_LEVEL: i32 = 9;
+/// The size of pages from that level on, and what zstd's tables for one column then take at most, both in KiB:
+/// `ZSTD_estimateCCtxSize_usingCParams` of zstd 1.5.7 over levels 9 to 19, for a page that ends a little later.
+const ZSTD_TABLES_KIB: [(usize, u64); 9] = [
+    (1_024, 34_816),
+    (512, 18_432),
+    (256, 10_240),
+    (128, 6_144),
+    (64, 3_072),
+    (32, 2_048),
+    (16, 1_280),
+    (8, 640),
+    (4, 512),
+];
 /// Fixed, so that bytes do not depend on the versions of libraries more than they must.
 const CREATED_BY: &str = "batch-export";
 
@@ -94,7 +109,7 @@ fn properties(
         // The writer looks for the end of a page once in so many rows or a page's rows, which of them depends on how
         // its arrays are built. With one number for both, pages end where the rows say.
         .set_write_batch_size(DATA_PAGE_ROWS)
-        .set_data_page_size_limit(DATA_PAGE_BYTES)
+        .set_data_page_size_limit(data_page_bytes(columns.num_columns(), codec))
         .set_data_page_row_count_limit(DATA_PAGE_ROWS)
         .set_dictionary_page_size_limit(DICTIONARY_PAGE_BYTES)
         .set_statistics_enabled(EnabledStatistics::Page)
@@ -163,6 +178,24 @@ fn check_width(columns: usize, codec: ParquetCodec) -> Result<(), EncodeError> {
     })
 }
 
+/// The size at which pages end. It depends on settings and schema alone: with more columns pages get smaller where
+/// zstd's tables grow with them, so that those of all columns fit into [`COLUMNS_MEMORY_BYTES`].
+fn data_page_bytes(columns: usize, codec: ParquetCodec) -> usize {
+    match codec {
+        ParquetCodec::Zstd(level) if level >= ZSTD_SMALLER_PAGES_FROM_LEVEL => {
+            let fits =
+                |tables_kib: u64| (columns as u64 * tables_kib) << 10 <= COLUMNS_MEMORY_BYTES;
+            let [.., (smallest_kib, _)] = ZSTD_TABLES_KIB;
+            let page_kib = ZSTD_TABLES_KIB
+                .into_iter()
+                .find(|(_, tables_kib)| fits(*tables_kib))
+                .map_or(smallest_kib, |(page_kib, _)| page_kib);
+            page_kib << 10
+        }
+        _ => DATA_PAGE_BYTES,
+    }
+}
+
 fn compression(codec: ParquetCodec) -> Result<Compression, EncodeError> {
     Ok(match codec {
         ParquetCodec::None => Compression::UNCOMPRESSED,
@@ -187,9 +220,11 @@ fn column_bytes(codec: ParquetCodec) -> u64 {
 /// The most memory that writing a table of so many columns takes, rows aside: the row group in progress, its encoded
 /// bytes twice while they are written out, and the writers of the columns.
 pub fn memory_bytes(codec: ParquetCodec, columns: usize) -> u64 {
-    MAX_ROW_GROUP_MEMORY_BYTES as u64
-        + 2 * MAX_ROW_GROUP_BYTES
-        + columns as u64 * column_bytes(codec)
+    let columns_bytes = match codec {
+        ParquetCodec::Zstd(level) if level >= ZSTD_SMALLER_PAGES_FROM_LEVEL => COLUMNS_MEMORY_BYTES,
+        _ => columns as u64 * column_bytes(codec),
+    };
+    MAX_ROW_GROUP_MEMORY_BYTES as u64 + 2 * MAX_ROW_GROUP_BYTES + columns_bytes
 }
 
 /// The most by which a file can exceed its limit: the smallest row group, the block that completed it, and the
@@ -246,7 +281,7 @@ impl ParquetEncoder {
         Ok(rows)
     }
 
-    /// The size at which to close the row group under way: what the file lacks to its limit. The estimate counts
+    /// The size at which to close the row group in progress: what the file lacks to its limit. The estimate counts
     /// open pages before compression, so a file nears its limit in a few ever smaller row groups.
     fn row_group_bytes(&self) -> u64 {
         self.limit_bytes
@@ -287,5 +322,33 @@ impl ParquetEncoder {
             rows,
             repairs: Repairs::default(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_deep_zstd_get_smaller_with_the_number_of_columns() {
+        for (columns, level, page_kib) in [
+            (1, 19, 1_024),
+            (11, 10, 1_024),
+            (12, 10, 512),
+            (24, 15, 256),
+            (100, 19, 64),
+            (700, 19, 4),
+            (24, 9, 256),
+            (24, 8, 1_024),
+            (700, 1, 1_024),
+        ] {
+            let page_bytes = data_page_bytes(columns, ParquetCodec::Zstd(level));
+            assert_eq!(
+                page_bytes,
+                page_kib << 10,
+                "{columns} columns, level {level}"
+            );
+        }
+        assert_eq!(data_page_bytes(700, ParquetCodec::Snappy), DATA_PAGE_BYTES);
     }
 }

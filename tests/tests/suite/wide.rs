@@ -41,7 +41,7 @@ async fn wide_tables_go_through_or_are_refused_by_name() {
         ),
         (
             booleans(722, 8, 9_000),
-            json!({"file_format": "Parquet", "compression": "zstd", "compression_level": 22}),
+            json!({"file_format": "Parquet", "compression": "zstd", "compression_level": 19}),
         ),
     ];
     for (batch, further) in taken {

@@ -38,19 +38,19 @@ fn refused_values() {
             "a general purpose bucket",
         ),
         ("bucket_name", json!(7), "`7` is a number, not text".into(), "text"),
-        ("region", json!(""), "`` is no region".into(), REGION),
-        ("region", json!("EU"), "`EU` is no region".into(), REGION),
-        ("region", json!("a/b"), "`a/b` is no region".into(), REGION),
+        ("region", json!(""), "`` is not a region".into(), REGION),
+        ("region", json!("EU"), "`EU` is not a region".into(), REGION),
+        ("region", json!("a/b"), "`a/b` is not a region".into(), REGION),
         ("region", json!(["x"]), "`[\"x\"]` is a list, not text".into(), "text"),
         (
             "region",
             json!("auto"),
-            "`auto` is no AWS region".into(),
+            "`auto` is not an AWS region".into(),
             "the bucket's region, such as `eu-central-1`; `auto` goes with an `endpoint_url` (Cloudflare R2)",
         ),
-        ("file_format", json!("parquet"), "`parquet` is none of the choices; did you mean `Parquet`?".into(), FORMATS),
-        ("file_format", json!("CSV"), "`CSV` is none of the choices".into(), FORMATS),
-        ("file_format", json!(long), format!("`{}…` is none of the choices", "x".repeat(80)), FORMATS),
+        ("file_format", json!("parquet"), "`parquet` is not one of the choices; did you mean `Parquet`?".into(), FORMATS),
+        ("file_format", json!("CSV"), "`CSV` is not one of the choices".into(), FORMATS),
+        ("file_format", json!(long), format!("`{}…` is not one of the choices", "x".repeat(80)), FORMATS),
         ("file_format", json!({}), "`{}` is an object, not text".into(), FORMATS),
         ("max_file_size_mb", json!(-1), "`-1` is out of range".into(), SIZE),
         ("max_file_size_mb", json!(319_489), "`319489` is out of range".into(), SIZE),
@@ -81,9 +81,9 @@ fn refused_values() {
             "another name",
         ),
         ("metadata", json!({"a": "x".repeat(2048)}), "has 2049 bytes of names and values".into(), "at most 2048 bytes in all"),
-        ("storage_class", json!("standard"), "`standard` is no storage class".into(), CLASS),
-        ("storage_class", json!(""), "`` is no storage class".into(), CLASS),
-        ("expected_bucket_owner", json!("123"), "`123` is no AWS account id".into(), "12 digits, as text"),
+        ("storage_class", json!("standard"), "`standard` is not a storage class".into(), CLASS),
+        ("storage_class", json!(""), "`` is not a storage class".into(), CLASS),
+        ("expected_bucket_owner", json!("123"), "`123` is not an AWS account id".into(), "12 digits, as text"),
         ("endpoint_url", json!(false), "`false` is true or false, not text".into(), "text"),
         ("prefix", json!("{x}"), "has the unknown variable `{x}`".into(), "`{year}`, `{month}`, `{day}`, `{hour}`, `{minute}`, `{second}`, `{start_year}`, `{start_month}`, `{start_day}`, `{start_hour}`, `{start_minute}`, `{start_second}`, `{table}`, `{data_interval_start}`, `{data_interval_end}`; `{{` and `}}` for literal braces"),
         ("kms_key_id", json!("a b"), "`a b` is neither id nor ARN of a KMS key".into(), KEYS),
@@ -117,7 +117,7 @@ fn refused_values() {
 #[test]
 fn refused_combinations() {
     const PAIR: &str = "`aws_access_key_id` and `aws_secret_access_key` together, or neither for the host's credential chain";
-    const LEVELS: &str = "leave it out, or compress with zstd, gzip or brotli";
+    const LEVELS: &str = "omit it, or compress with zstd, gzip or brotli";
     let cases = [
         (
             json!({"compression": "lz4"}),
@@ -148,6 +148,12 @@ fn refused_combinations() {
             "compression_level",
             "zstd has no level `0`",
             "1 to 22 for zstd",
+        ),
+        (
+            json!({"file_format": "Parquet", "compression": "zstd", "compression_level": 20}),
+            "compression_level",
+            "zstd in Parquet has no level `20`",
+            "1 to 19 for zstd in Parquet",
         ),
         (
             json!({"compression": "gzip", "compression_level": 10}),
@@ -264,12 +270,12 @@ fn all_problems_at_once() {
     );
     assert_eq!(
         found[0].1,
-        "`buckt_name` is no field of this destination; did you mean `bucket_name`?"
+        "`buckt_name` is not a field of this destination; did you mean `bucket_name`?"
     );
     assert_eq!(found[0].2, "`bucket_name`");
     assert_eq!(
         found[1].1,
-        "`something_else` is no field of this destination"
+        "`something_else` is not a field of this destination"
     );
     assert!(
         found[1]
@@ -289,7 +295,7 @@ fn names_are_repeated_without_control_characters() {
     assert_eq!(found[0].0, "pre\\u{1b}[2Jfix");
     assert_eq!(
         found[0].1,
-        "`pre\\u{1b}[2Jfix` is no field of this destination"
+        "`pre\\u{1b}[2Jfix` is not a field of this destination"
     );
 }
 
@@ -299,19 +305,19 @@ fn documents_that_are_no_configuration() {
     let cases = [
         (
             "",
-            "the configuration is no valid JSON: EOF while parsing a value at line 1 column 0",
+            "the configuration is not valid JSON: EOF while parsing a value at line 1 column 0",
         ),
         (
             "{\"a\":",
-            "the configuration is no valid JSON: EOF while parsing a value at line 1 column 5",
+            "the configuration is not valid JSON: EOF while parsing a value at line 1 column 5",
         ),
         (
             "{'CANARY'}",
-            "the configuration is no valid JSON: key must be a string at line 1 column 2",
+            "the configuration is not valid JSON: key must be a string at line 1 column 2",
         ),
-        ("\"CANARY\"", "the configuration is no JSON object"),
-        ("[\"CANARY\"]", "the configuration is no JSON object"),
-        ("null", "the configuration is no JSON object"),
+        ("\"CANARY\"", "the configuration is not a JSON object"),
+        ("[\"CANARY\"]", "the configuration is not a JSON object"),
+        ("null", "the configuration is not a JSON object"),
     ];
     for (text, message) in cases {
         assert_eq!(
