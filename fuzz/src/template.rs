@@ -5,10 +5,11 @@ use std::num::NonZeroU64;
 
 use s3_destination::config;
 use s3_destination::failure::Failure;
-use s3_destination::key::{KeyNames, MAX_KEY_BYTES, Template};
+use s3_destination::key::KeyNames;
 use s3_destination::settings::{
     Format, Interval, KeyStyle, ManifestStyle, ParquetCodec, Run, Settings,
 };
+use s3_destination::template::{MAX_KEY_BYTES, Template};
 
 /// Files whose numbers have every length.
 const NUMBERS: [u32; 6] = [0, 1, 9, 10, 99_999, u32::MAX];

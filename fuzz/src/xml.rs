@@ -5,11 +5,10 @@ use s3_destination::failure::Failure;
 use s3_destination::imports::Response;
 use s3_destination::s3::checksum::{Checksum, ObjectChecksum};
 use s3_destination::s3::error::{Cause, S3Error};
-use s3_destination::s3::reply::{self, Reply};
+use s3_destination::s3::reply::{self, MAX_UPLOAD_ID_BYTES, Reply};
 use s3_destination::s3::request::Operation;
 use s3_destination::s3::retry;
 use s3_destination::settings::ChecksumAlgorithm;
-use s3_destination::upload::notes::MAX_UPLOAD_ID_BYTES;
 
 /// What an operation's words, a remedy and everything taken over from an answer can come to.
 const MAX_ERROR_BYTES: usize = 8192;
@@ -105,12 +104,14 @@ fn keeps_its_promise(operation: &Operation, reply: &Reply) {
             Operation::PutObject { .. }
             | Operation::UploadPart { .. }
             | Operation::CompleteMultipartUpload { .. },
-            Reply::Stored { etag, checksum, .. },
+            Reply::Stored(stored),
         ) => {
-            assert!(is_one_line(etag), "{etag:?}");
-            assert!(checksum.as_deref().is_none_or(is_one_line), "{checksum:?}");
+            assert!(is_one_line(&stored.etag), "{stored:?}");
+            let checksum = stored.checksum.as_deref();
+            assert!(checksum.is_none_or(is_one_line), "{checksum:?}");
         }
-        (Operation::CreateMultipartUpload { .. }, Reply::Created { upload_id, .. }) => {
+        (Operation::CreateMultipartUpload { .. }, Reply::Created(created)) => {
+            let upload_id = &created.upload_id;
             assert!(is_one_line(upload_id) && upload_id.len() <= MAX_UPLOAD_ID_BYTES);
         }
         (Operation::ListMultipartUploads { .. }, Reply::Uploads(uploads)) => {

@@ -8,10 +8,10 @@ use crate::imports::Imports;
 use crate::key::KeyNames;
 use crate::s3::client::Client;
 use crate::s3::error::{Cause, S3Error};
-use crate::s3::reply::Reply;
+use crate::s3::reply::Stored;
 use crate::s3::request::{Operation, Target};
 use crate::settings::{Run, Settings};
-use crate::upload::{LeftOpen, Limits, Seen, UploadError, Uploads};
+use crate::upload::{LeftOpen, NotBegun, Seen, Store, UploadError};
 
 /// A check tells soon that something is wrong rather than wait for it to pass.
 const MAX_ATTEMPTS: u32 = 3;
@@ -67,9 +67,8 @@ pub fn check<I: Imports>(
     let probe = Probe {
         depth,
         key: KeyNames::new(settings, run)?.probe(),
-        uploads: Uploads::new(
+        store: Store::new(
             Client::new(imports, Target::new(settings, run)).with_max_attempts(MAX_ATTEMPTS),
-            Limits::with_part_size(settings.part_size_bytes),
         ),
     };
     Ok(probe.run())
@@ -78,7 +77,7 @@ pub fn check<I: Imports>(
 struct Probe<I: Imports> {
     depth: Depth,
     key: String,
-    uploads: Uploads<I>,
+    store: Store<I>,
 }
 
 type Verdict = (Outcome, String);
@@ -123,17 +122,17 @@ impl<I: Imports> Probe<I> {
             .collect()
     }
 
-    /// Any answer that is S3's will do: 404, and 403 and 400 too, for which HEAD gives no reason (the next step has
+    /// Any response of S3's is accepted: 404, and 403 and 400 too, for which HEAD gives no reason (the next step has
     /// it).
     fn reach(&mut self) -> Verdict {
-        let origin = self.uploads.client.target().endpoint.origin();
-        match self.uploads.look(&self.key) {
+        let origin = self.store.client.target().endpoint.origin();
+        match self.store.look(&self.key) {
             Ok(_) => passed(&format!("{origin} answers")),
             Err(error) => match error.cause.as_ref() {
-                Cause::Answer(answer) if answer.status == 403 => passed(&format!(
+                Cause::Error(answer) if answer.status == 403 => passed(&format!(
                     "{origin} answers (403 to HEAD: the credentials may not read, or are wrong: see the next step)"
                 )),
-                Cause::Answer(answer) if answer.status == 400 && answer.region.is_none() => {
+                Cause::Error(answer) if answer.status == 400 && answer.region.is_none() => {
                     passed(&format!(
                         "{origin} answers (400 to HEAD, which has no room for the reason: see the next step)"
                     ))
@@ -145,7 +144,7 @@ impl<I: Imports> Probe<I> {
 
     /// Also what may be there to read and to delete.
     fn write(&mut self) -> (Verdict, Written) {
-        match self.uploads.put(&self.key, CONTENT_TYPE, PROBE.to_vec()) {
+        match self.store.put(&self.key, CONTENT_TYPE, PROBE.to_vec()) {
             Ok(stored) => (passed(&format!("wrote `{}`", stored.key)), Written::Now),
             // Only an earlier check's probe has this key: the store keeps it, as `if_none_match` asks.
             Err(error) if is_kept(&error) => (
@@ -170,11 +169,10 @@ impl<I: Imports> Probe<I> {
             key: self.key.clone(),
         };
         match self
-            .uploads
+            .store
             .client
-            .call(operation, Vec::new())
+            .call::<Vec<u8>>(operation, Vec::new())
             .result
-            .map(Reply::into_body)
         {
             Ok(body) if body == PROBE => passed("read back what was written"),
             Ok(body) => (
@@ -191,7 +189,7 @@ impl<I: Imports> Probe<I> {
             ),
             Err(error) if error.is_forbidden() => skipped(
                 "the credentials may not read (s3:GetObject); a run does not need it, but cannot tell then whether \
-                 an upload whose answer was lost is complete, and starts over",
+                 an upload whose response was lost is complete, and starts over",
             ),
             Err(error) => failed(&error),
         }
@@ -200,22 +198,21 @@ impl<I: Imports> Probe<I> {
     /// Begin an upload, send a part and abort it, noted like a run's, so that `recover` finds it after a crash.
     fn upload(&mut self) -> [Verdict; 3] {
         let nothing = || skipped("no upload was begun");
-        let (upload, begun) = self.uploads.create(&self.key, CONTENT_TYPE);
-        let upload_id = upload.map(|upload| upload.upload_id().to_owned());
-        let begin = match (&upload_id, begun) {
-            (_, Err(error)) => (outcome(&Failure::from(error.clone())), error.to_string()),
-            (Some(id), Ok(())) => passed(&format!("began upload `{id}`")),
-            (None, Ok(())) => nothing(),
+        let (upload_id, begin) = match self.store.create(&self.key, CONTENT_TYPE) {
+            Ok(upload) => {
+                let id = upload.upload_id().to_owned();
+                let begun = passed(&format!("began upload `{id}`"));
+                (Some(id), begun)
+            }
+            Err(NotBegun { upload_id, error }) => {
+                let message = error.to_string();
+                (upload_id, (outcome(&Failure::from(error)), message))
+            }
         };
         let part = upload_id
             .as_deref()
             .map_or_else(nothing, |id| self.part(id));
-        let mut left_open: Vec<LeftOpen> = Vec::new();
-        if let Some(id) = &upload_id {
-            left_open.extend(self.uploads.abort_upload(&self.key, id).err());
-        }
-        left_open.extend(self.uploads.sweep_in_doubt());
-        self.uploads.tell_closed();
+        let left_open = self.store.abort_open();
         let left: Vec<String> = left_open.iter().map(LeftOpen::to_string).collect();
         let abort = match (&upload_id, left.is_empty()) {
             (_, false) => (
@@ -238,7 +235,12 @@ impl<I: Imports> Probe<I> {
             upload_id: upload_id.to_owned(),
             part_number: 1,
         };
-        match self.uploads.client.call(operation, PROBE.to_vec()).result {
+        match self
+            .store
+            .client
+            .call::<Stored>(operation, PROBE.to_vec())
+            .result
+        {
             Ok(_) => passed("sent a part of it"),
             Err(error) => failed(&error),
         }
@@ -249,12 +251,12 @@ impl<I: Imports> Probe<I> {
             Written::Now => {}
             Written::Not => return skipped("nothing was written"),
             // Nothing is deleted that does not carry the mark of a run of this destination and interval.
-            Written::Before => match self.uploads.look(&self.key) {
+            Written::Before => match self.store.look(&self.key) {
                 Ok(Seen::Ours(_)) => {}
                 _ => return skipped("it is not known that this check's own probe is there"),
             },
         }
-        match self.uploads.delete(&self.key) {
+        match self.store.delete(&self.key) {
             Ok(()) => passed("deleted it"),
             Err(error) if error.is_forbidden() => skipped(&format!(
                 "the credentials may not delete (s3:DeleteObject): `{}` stays; a run does not need it, but cannot \

@@ -16,7 +16,7 @@ pub struct Problem {
 pub enum Failure {
     /// The configuration is wrong, every problem at once; nothing was sent.
     Config(Vec<Problem>),
-    /// The destination refused for good: a person must act.
+    /// The destination refused for good: action required.
     Refused(String),
     /// Worth retrying later with a fresh instance.
     Unavailable {
@@ -30,6 +30,15 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// One problem of the configuration.
+    pub(crate) fn of_field(field: &str, message: String, allowed: Option<String>) -> Self {
+        Failure::Config(vec![Problem {
+            field: field.to_owned(),
+            message,
+            allowed,
+        }])
+    }
+
     /// The same failure with more said about it, such as what could not be cleaned up.
     pub fn with_remark(self, remark: &str) -> Self {
         match self {

@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::imports::Imports;
 use crate::key::KeyNames;
 use crate::settings::Format;
-use crate::upload::Uploads;
+use crate::upload::{OpenFile, Uploads};
 
 /// Most files of one run. The report of that many, with keys of 1,024 bytes, and the detailed manifest stay below what a
 /// host takes at once (64 MiB), and the notes of their uploads below what it keeps.
@@ -48,13 +48,14 @@ pub struct Files {
     /// Column whose least and greatest values are kept, where the manifest wants them.
     time_column: Option<usize>,
     max_files: u32,
-    open: Option<OpenFile>,
+    open: Option<BegunFile>,
     written: Vec<WrittenFile>,
     totals: Totals,
 }
 
-struct OpenFile {
+struct BegunFile {
     encoder: FileEncoder,
+    upload: OpenFile,
     key: String,
     times_micros: Option<(i128, i128)>,
 }
@@ -101,10 +102,11 @@ impl Files {
             row += taken;
             let full = file.encoder.is_full();
             if full || file.encoder.output_len() >= OUTPUT_CHUNK_BYTES {
-                self.hand_over(&file.encoder.take_output(), uploads)?;
+                let output = file.encoder.take_output();
+                self.hand_over(&mut file.upload, &output, uploads)?;
             }
             // Checked after every step: what a step adds is far below what `parts_exhausted` keeps free.
-            if full || uploads.parts_exhausted() {
+            if full || file.upload.parts_exhausted() {
                 self.end(file, uploads)?;
             } else {
                 self.open = Some(file);
@@ -136,7 +138,7 @@ impl Files {
         self.totals
     }
 
-    fn begin<I: Imports>(&self, uploads: &mut Uploads<I>) -> Result<OpenFile, Failure> {
+    fn begin<I: Imports>(&self, uploads: &mut Uploads<I>) -> Result<BegunFile, Failure> {
         let index = u32::try_from(self.written.len())
             .ok()
             .filter(|index| *index < self.max_files)
@@ -148,23 +150,27 @@ impl Files {
                 ))
             })?;
         let key = self.keys.data(index)?;
-        uploads.open(key.clone(), self.content_type)?;
-        Ok(OpenFile {
+        Ok(BegunFile {
+            upload: uploads.open(key.clone(), self.content_type)?,
             encoder: FileEncoder::new(&self.layout)?,
             key,
             times_micros: None,
         })
     }
 
-    fn end<I: Imports>(&mut self, file: OpenFile, uploads: &mut Uploads<I>) -> Result<(), Failure> {
+    fn end<I: Imports>(
+        &mut self,
+        mut file: BegunFile,
+        uploads: &mut Uploads<I>,
+    ) -> Result<(), Failure> {
         let Finished {
             output,
             rows,
             bytes_encoded,
             repairs,
         } = file.encoder.finish()?;
-        self.hand_over(&output, uploads)?;
-        uploads.close()?;
+        self.hand_over(&mut file.upload, &output, uploads)?;
+        uploads.close(file.upload)?;
         self.totals.rows += rows;
         self.totals.bytes_encoded += bytes_encoded;
         self.totals.repairs += repairs;
@@ -178,11 +184,12 @@ impl Files {
 
     fn hand_over<I: Imports>(
         &mut self,
+        file: &mut OpenFile,
         bytes: &[u8],
         uploads: &mut Uploads<I>,
     ) -> Result<(), Failure> {
         self.totals.bytes_written += bytes.len() as u64;
-        Ok(uploads.write(bytes)?)
+        Ok(uploads.write(file, bytes)?)
     }
 }
 

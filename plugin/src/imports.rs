@@ -143,7 +143,7 @@ pub enum Level {
 pub trait Imports {
     /// Bytes the host holds for request bodies.
     type Payload;
-    /// A request under way; dropping it cancels it.
+    /// A request in progress; dropping it cancels it.
     type Exchange;
 
     /// `http.payload`: hands bytes over, one copy; the host begins to compute these digests.

@@ -30,7 +30,7 @@ impl Decoder {
     pub fn new(message: Vec<u8>) -> Result<Self, Failure> {
         let schema = try_schema_from_ipc_buffer(&message).map_err(|error| {
             Failure::Data(format!(
-                "the schema that the host supplied is no Arrow IPC schema message: {error}"
+                "the schema that the host supplied is not an Arrow IPC schema message: {error}"
             ))
         })?;
         bounds::check(&message, &schema).map_err(|what| malformed(&what))?;
@@ -76,7 +76,7 @@ impl Decoder {
 
 fn malformed(what: &str) -> Failure {
     Failure::Data(format!(
-        "the rows that the host supplied are no Arrow IPC stream: {what}"
+        "the rows that the host supplied are not an Arrow IPC stream: {what}"
     ))
 }
 
@@ -165,7 +165,7 @@ mod tests {
         for byte in &mut flipped[8..40] {
             *byte ^= 0xff;
         }
-        let rows = "the rows that the host supplied are no Arrow IPC stream: ";
+        let rows = "the rows that the host supplied are not an Arrow IPC stream: ";
         let cases: [(Vec<u8>, &str); 5] = [
             (Vec::new(), "there is no complete record batch in a call"),
             (whole[..whole.len() - 9].to_vec(), "a message is cut off"),
@@ -187,7 +187,7 @@ mod tests {
             let Err(Failure::Data(message)) = Decoder::new(bytes) else {
                 panic!("no schema");
             };
-            let expected = "the schema that the host supplied is no Arrow IPC schema message: ";
+            let expected = "the schema that the host supplied is not an Arrow IPC schema message: ";
             assert!(message.starts_with(expected), "{message}");
         }
     }

@@ -1,19 +1,16 @@
-//! Names of objects: the prefix template and the keys of a run. Reads no clock; the interval decides every time.
-
-mod strftime;
+//! Names of objects: the keys of a run. Reads no clock; the interval decides every time.
 
 use chrono::format::SecondsFormat;
 use chrono::{DateTime, Datelike, Timelike, Utc};
 
-use crate::config::{failure, nearest, shown};
-use crate::failure::{Failure, Problem};
+use crate::failure::Failure;
 use crate::settings::{
     Format, Interval, JsonLinesCodec, KeyStyle, ManifestName, ManifestWhen, ParquetCodec,
     ParquetExtension, Run, Settings,
 };
+use crate::template::{MAX_KEY_BYTES, Variable, check_path};
+use crate::words::shown;
 
-/// Longest key in bytes of UTF-8. <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
-pub const MAX_KEY_BYTES: usize = 1024;
 /// Years that four digits can say, and Python's `datetime` (which readers of keys use) too.
 const YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
 /// Stands for the start of an interval that has none, and for each part of it.
@@ -23,190 +20,6 @@ const HIDDEN: &str = "_";
 /// The largest number of a data file: what [`KeyNames::data`] takes. Every key is checked with it, so that no run finds
 /// out in its middle that a number has one digit too many.
 const MAX_FILE_INDEX: u32 = u32::MAX;
-
-/// A parsed prefix.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Template {
-    pieces: Vec<Piece>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Piece {
-    Literal(String),
-    Variable(Variable),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Variable {
-    Start(Part),
-    End(Part),
-    Table,
-    DataIntervalStart,
-    DataIntervalEnd,
-}
-
-/// A part of a moment, in UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
-    Year,
-    Month,
-    Day,
-    Hour,
-    Minute,
-    Second,
-}
-
-impl Part {
-    fn of(self, time: DateTime<Utc>) -> String {
-        match self {
-            Part::Year => format!("{:04}", time.year()),
-            Part::Month => format!("{:02}", time.month()),
-            Part::Day => format!("{:02}", time.day()),
-            Part::Hour => format!("{:02}", time.hour()),
-            Part::Minute => format!("{:02}", time.minute()),
-            Part::Second => format!("{:02}", time.second()),
-        }
-    }
-}
-
-const VARIABLES: &[(&str, Variable)] = &[
-    ("year", Variable::End(Part::Year)),
-    ("month", Variable::End(Part::Month)),
-    ("day", Variable::End(Part::Day)),
-    ("hour", Variable::End(Part::Hour)),
-    ("minute", Variable::End(Part::Minute)),
-    ("second", Variable::End(Part::Second)),
-    ("start_year", Variable::Start(Part::Year)),
-    ("start_month", Variable::Start(Part::Month)),
-    ("start_day", Variable::Start(Part::Day)),
-    ("start_hour", Variable::Start(Part::Hour)),
-    ("start_minute", Variable::Start(Part::Minute)),
-    ("start_second", Variable::Start(Part::Second)),
-    ("table", Variable::Table),
-    ("data_interval_start", Variable::DataIntervalStart),
-    ("data_interval_end", Variable::DataIntervalEnd),
-];
-
-impl Template {
-    /// Parse a prefix; the problem names field `prefix`.
-    pub fn parse(text: &str) -> Result<Template, Problem> {
-        if text.len() > MAX_KEY_BYTES {
-            return Err(problem(
-                format!("is {} bytes long", text.len()),
-                format!("at most {MAX_KEY_BYTES} bytes, the file's name included"),
-            ));
-        }
-        if let Some((notation, variable)) = strftime::found(text) {
-            return Err(problem(
-                format!("has `{notation}`, which is strftime's notation; write `{variable}`"),
-                known_variables(),
-            ));
-        }
-        let mut pieces = Vec::new();
-        let mut literal = String::new();
-        let mut rest = text;
-        while let Some(at) = rest.find(['{', '}']) {
-            literal.push_str(&rest[..at]);
-            let brace = &rest[at..];
-            if let Some(after) = brace.strip_prefix("{{") {
-                literal.push('{');
-                rest = after;
-            } else if let Some(after) = brace.strip_prefix("}}") {
-                literal.push('}');
-                rest = after;
-            } else {
-                let (name, after) = brace
-                    .strip_prefix('{')
-                    .and_then(|inside| inside.split_once('}'))
-                    .filter(|(name, _)| !name.contains('{'))
-                    .ok_or_else(|| unbalanced(text, text.len() - brace.len()))?;
-                pieces.push(Piece::Literal(std::mem::take(&mut literal)));
-                pieces.push(Piece::Variable(variable(name)?));
-                rest = after;
-            }
-        }
-        literal.push_str(rest);
-        pieces.push(Piece::Literal(literal));
-        let template = Template { pieces };
-        // What stands in for variables is no dot, no slash and no control character.
-        check_path(&template.render(|_| "x".to_owned()))
-            .map_err(|message| problem(message, "printable text, folders with names".to_owned()))?;
-        Ok(template)
-    }
-
-    fn render(&self, value: impl Fn(Variable) -> String) -> String {
-        self.pieces
-            .iter()
-            .map(|piece| match piece {
-                Piece::Literal(text) => text.clone(),
-                Piece::Variable(variable) => value(*variable),
-            })
-            .collect()
-    }
-}
-
-fn variable(name: &str) -> Result<Variable, Problem> {
-    if let Some((_, variable)) = VARIABLES.iter().find(|(known, _)| *known == name) {
-        return Ok(*variable);
-    }
-    let hint = nearest(name, VARIABLES.iter().map(|(known, _)| *known))
-        .map_or_else(String::new, |known| {
-            format!("; did you mean `{{{known}}}`?")
-        });
-    Err(problem(
-        format!(
-            "has the unknown variable {}{hint}",
-            shown(&format!("{{{name}}}"))
-        ),
-        known_variables(),
-    ))
-}
-
-fn known_variables() -> String {
-    let known: Vec<String> = VARIABLES
-        .iter()
-        .map(|(name, _)| format!("`{{{name}}}`"))
-        .collect();
-    format!("{}; `{{{{` and `}}}}` for literal braces", known.join(", "))
-}
-
-fn unbalanced(text: &str, at: usize) -> Problem {
-    let brace = &text[at..=at];
-    problem(
-        format!(
-            "has a `{brace}` without its counterpart at character {}",
-            text[..at].chars().count() + 1
-        ),
-        known_variables(),
-    )
-}
-
-fn problem(message: String, allowed: String) -> Problem {
-    Problem {
-        field: "prefix".to_owned(),
-        message,
-        allowed: Some(allowed),
-    }
-}
-
-/// Stores and URL libraries disagree on dot segments; listings (XML 1.0) cannot carry control characters.
-fn check_path(path: &str) -> Result<(), String> {
-    if let Some(dots) = path
-        .split('/')
-        .find(|segment| matches!(*segment, "." | ".."))
-    {
-        return Err(format!(
-            "has a folder named `{dots}`, which stores read in different ways"
-        ));
-    }
-    match path.chars().find(|c| c.is_control()) {
-        Some(control) => Err(format!(
-            "has the control character U+{:04X}, which listings cannot carry",
-            u32::from(control)
-        )),
-        None => Ok(()),
-    }
-}
 
 /// The keys of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -245,7 +58,7 @@ impl KeyNames {
         let name = format!("{start_written}-{end_written}");
         let stem = format!("{folder}{name}");
         check_path(&stem).map_err(|message| {
-            failure(
+            Failure::of_field(
                 "prefix",
                 format!("gives the key {}, which {message}", shown(&stem)),
                 None,
@@ -324,7 +137,7 @@ impl KeyNames {
     }
 
     /// Keys that show an export of this interval to which files numbered like this run's may belong: the first file of
-    /// the other form (split or not), and the manifest where this run does not write it anew.
+    /// the other form (split or not), and the manifest where this run does not replace it.
     pub fn other_exports(&self) -> Vec<String> {
         let KeyNames {
             stem, extension, ..
@@ -358,7 +171,7 @@ fn fitting(key: String) -> Result<String, Failure> {
         return Ok(key);
     }
     let beginning: String = key.chars().take(60).collect();
-    Err(failure(
+    Err(Failure::of_field(
         "prefix",
         format!(
             "gives keys that begin with `{beginning}…` and have up to {} bytes",
@@ -377,7 +190,7 @@ fn times(interval: &Interval) -> Result<(Option<DateTime<Utc>>, DateTime<Utc>), 
         .transpose()?;
     let end = time("end", interval.end_micros)?;
     match start {
-        Some(start) if start >= end => Err(failure(
+        Some(start) if start >= end => Err(Failure::of_field(
             "",
             format!(
                 "the interval is inverted or empty: it starts at {} and ends at {}",
@@ -394,7 +207,7 @@ fn time(which: &str, micros: i64) -> Result<DateTime<Utc>, Failure> {
     DateTime::from_timestamp_micros(micros)
         .filter(|time| YEARS.contains(&time.year()))
         .ok_or_else(|| {
-            failure(
+            Failure::of_field(
                 "",
                 format!("the {which} of the interval ({micros} µs since 1970) is outside the years that keys can say"),
                 Some(format!("years {} to {}", YEARS.start(), YEARS.end())),

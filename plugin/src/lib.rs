@@ -19,7 +19,9 @@ pub mod recover;
 pub mod run;
 pub mod s3;
 pub mod settings;
+pub mod template;
 pub mod upload;
+pub mod words;
 
 #[cfg(target_family = "wasm")]
 mod guest;

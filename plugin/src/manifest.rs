@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::key;
-use crate::plan::{PLUGIN_NAME, PLUGIN_VERSION};
 use crate::s3::checksum::ObjectChecksum;
 use crate::settings::Run;
+use crate::settings::{PLUGIN_NAME, PLUGIN_VERSION};
 
 /// Version of the detailed form: readers may rely on its fields while it stays.
 const DETAILED_VERSION: u32 = 1;

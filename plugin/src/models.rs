@@ -12,7 +12,7 @@ const UTC: &[&str] = &["UTC", "utc", "Etc/UTC", "Z", "+00:00", "+00", "+0000"];
 
 /// What a model's column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ColumnKind {
     Text,
     /// Text that is a JSON document.
     Json,
@@ -23,26 +23,26 @@ pub enum Kind {
     Boolean,
 }
 
-impl Kind {
+impl ColumnKind {
     /// What a column of this kind may be, in words.
     pub fn in_words(self) -> &'static str {
         match self {
-            Kind::Text => "string (Utf8)",
-            Kind::Json => "JSON as string (Utf8)",
-            Kind::TextList => "list of strings (List of Utf8)",
-            Kind::Timestamp => "timestamp in UTC (Timestamp, µs)",
-            Kind::Integer => "integer (Int64)",
-            Kind::Float => "float (Float64)",
-            Kind::Boolean => "boolean (Boolean)",
+            ColumnKind::Text => "string (Utf8)",
+            ColumnKind::Json => "JSON as string (Utf8)",
+            ColumnKind::TextList => "list of strings (List of Utf8)",
+            ColumnKind::Timestamp => "timestamp in UTC (Timestamp, µs)",
+            ColumnKind::Integer => "integer (Int64)",
+            ColumnKind::Float => "float (Float64)",
+            ColumnKind::Boolean => "boolean (Boolean)",
         }
     }
 
     fn takes(self, field: &Field) -> bool {
         let data_type = field.data_type();
         match self {
-            Kind::Text => is_text(data_type) || is_uuid(field),
-            Kind::Json => is_text(data_type),
-            Kind::TextList => match data_type {
+            ColumnKind::Text => is_text(data_type) || is_uuid(field),
+            ColumnKind::Json => is_text(data_type),
+            ColumnKind::TextList => match data_type {
                 DataType::List(item)
                 | DataType::LargeList(item)
                 | DataType::ListView(item)
@@ -50,10 +50,10 @@ impl Kind {
                 | DataType::FixedSizeList(item, _) => is_text(item.data_type()),
                 _ => false,
             },
-            Kind::Timestamp => is_utc_timestamp(data_type),
-            Kind::Integer => data_type.is_integer(),
-            Kind::Float => data_type.is_floating(),
-            Kind::Boolean => *data_type == DataType::Boolean,
+            ColumnKind::Timestamp => is_utc_timestamp(data_type),
+            ColumnKind::Integer => data_type.is_integer(),
+            ColumnKind::Float => data_type.is_floating(),
+            ColumnKind::Boolean => *data_type == DataType::Boolean,
         }
     }
 }
@@ -62,7 +62,7 @@ impl Kind {
 #[derive(Debug)]
 pub struct Model {
     pub name: &'static str,
-    pub columns: &'static [(&'static str, Kind)],
+    pub columns: &'static [(&'static str, ColumnKind)],
     /// Whose first and last value a detailed manifest tells.
     pub time_column: &'static str,
 }
@@ -71,16 +71,16 @@ pub struct Model {
 pub const EVENTS: Model = Model {
     name: "events",
     columns: &[
-        ("uuid", Kind::Text),
-        ("event", Kind::Text),
-        ("distinct_id", Kind::Text),
-        ("person_id", Kind::Text),
-        ("properties", Kind::Json),
-        ("person_properties", Kind::Json),
-        ("elements_chain", Kind::Text),
-        ("timestamp", Kind::Timestamp),
-        ("created_at", Kind::Timestamp),
-        ("_inserted_at", Kind::Timestamp),
+        ("uuid", ColumnKind::Text),
+        ("event", ColumnKind::Text),
+        ("distinct_id", ColumnKind::Text),
+        ("person_id", ColumnKind::Text),
+        ("properties", ColumnKind::Json),
+        ("person_properties", ColumnKind::Json),
+        ("elements_chain", ColumnKind::Text),
+        ("timestamp", ColumnKind::Timestamp),
+        ("created_at", ColumnKind::Timestamp),
+        ("_inserted_at", ColumnKind::Timestamp),
     ],
     time_column: "timestamp",
 };
@@ -89,15 +89,15 @@ pub const EVENTS: Model = Model {
 pub const PERSONS: Model = Model {
     name: "persons",
     columns: &[
-        ("team_id", Kind::Integer),
-        ("distinct_id", Kind::Text),
-        ("person_id", Kind::Text),
-        ("properties", Kind::Json),
-        ("person_distinct_id_version", Kind::Integer),
-        ("person_version", Kind::Integer),
-        ("created_at", Kind::Timestamp),
-        ("_inserted_at", Kind::Timestamp),
-        ("is_deleted", Kind::Boolean),
+        ("team_id", ColumnKind::Integer),
+        ("distinct_id", ColumnKind::Text),
+        ("person_id", ColumnKind::Text),
+        ("properties", ColumnKind::Json),
+        ("person_distinct_id_version", ColumnKind::Integer),
+        ("person_version", ColumnKind::Integer),
+        ("created_at", ColumnKind::Timestamp),
+        ("_inserted_at", ColumnKind::Timestamp),
+        ("is_deleted", ColumnKind::Boolean),
     ],
     time_column: "_inserted_at",
 };
@@ -106,54 +106,54 @@ pub const PERSONS: Model = Model {
 pub const SESSIONS: Model = Model {
     name: "sessions",
     columns: &[
-        ("session_id", Kind::Text),
-        ("session_id_v7", Kind::Text),
-        ("team_id", Kind::Integer),
-        ("distinct_id", Kind::Text),
-        ("start_timestamp", Kind::Timestamp),
-        ("end_timestamp", Kind::Timestamp),
-        ("urls", Kind::TextList),
-        ("num_uniq_urls", Kind::Integer),
-        ("entry_current_url", Kind::Text),
-        ("end_current_url", Kind::Text),
-        ("entry_pathname", Kind::Text),
-        ("end_pathname", Kind::Text),
-        ("entry_hostname", Kind::Text),
-        ("end_hostname", Kind::Text),
-        ("entry_utm_source", Kind::Text),
-        ("entry_utm_campaign", Kind::Text),
-        ("entry_utm_medium", Kind::Text),
-        ("entry_utm_term", Kind::Text),
-        ("entry_utm_content", Kind::Text),
-        ("entry_referring_domain", Kind::Text),
-        ("entry_gclid", Kind::Text),
-        ("entry_fbclid", Kind::Text),
-        ("entry_gad_source", Kind::Text),
-        ("pageview_count", Kind::Integer),
-        ("autocapture_count", Kind::Integer),
-        ("screen_count", Kind::Integer),
-        ("channel_type", Kind::Text),
-        ("session_duration", Kind::Integer),
-        ("duration", Kind::Integer),
-        ("is_bounce", Kind::Boolean),
-        ("last_external_click_url", Kind::Text),
-        ("page_screen_autocapture_count_up_to", Kind::Integer),
-        ("exit_current_url", Kind::Text),
-        ("exit_pathname", Kind::Text),
-        ("vitals_lcp", Kind::Float),
-        ("_inserted_at", Kind::Timestamp),
-        ("entry_gclsrc", Kind::Text),
-        ("entry_dclid", Kind::Text),
-        ("entry_gbraid", Kind::Text),
-        ("entry_wbraid", Kind::Text),
-        ("entry_msclkid", Kind::Text),
-        ("entry_twclid", Kind::Text),
-        ("entry_li_fat_id", Kind::Text),
-        ("entry_mc_cid", Kind::Text),
-        ("entry_igshid", Kind::Text),
-        ("entry_ttclid", Kind::Text),
-        ("entry__kx", Kind::Text),
-        ("entry_irclid", Kind::Text),
+        ("session_id", ColumnKind::Text),
+        ("session_id_v7", ColumnKind::Text),
+        ("team_id", ColumnKind::Integer),
+        ("distinct_id", ColumnKind::Text),
+        ("start_timestamp", ColumnKind::Timestamp),
+        ("end_timestamp", ColumnKind::Timestamp),
+        ("urls", ColumnKind::TextList),
+        ("num_uniq_urls", ColumnKind::Integer),
+        ("entry_current_url", ColumnKind::Text),
+        ("end_current_url", ColumnKind::Text),
+        ("entry_pathname", ColumnKind::Text),
+        ("end_pathname", ColumnKind::Text),
+        ("entry_hostname", ColumnKind::Text),
+        ("end_hostname", ColumnKind::Text),
+        ("entry_utm_source", ColumnKind::Text),
+        ("entry_utm_campaign", ColumnKind::Text),
+        ("entry_utm_medium", ColumnKind::Text),
+        ("entry_utm_term", ColumnKind::Text),
+        ("entry_utm_content", ColumnKind::Text),
+        ("entry_referring_domain", ColumnKind::Text),
+        ("entry_gclid", ColumnKind::Text),
+        ("entry_fbclid", ColumnKind::Text),
+        ("entry_gad_source", ColumnKind::Text),
+        ("pageview_count", ColumnKind::Integer),
+        ("autocapture_count", ColumnKind::Integer),
+        ("screen_count", ColumnKind::Integer),
+        ("channel_type", ColumnKind::Text),
+        ("session_duration", ColumnKind::Integer),
+        ("duration", ColumnKind::Integer),
+        ("is_bounce", ColumnKind::Boolean),
+        ("last_external_click_url", ColumnKind::Text),
+        ("page_screen_autocapture_count_up_to", ColumnKind::Integer),
+        ("exit_current_url", ColumnKind::Text),
+        ("exit_pathname", ColumnKind::Text),
+        ("vitals_lcp", ColumnKind::Float),
+        ("_inserted_at", ColumnKind::Timestamp),
+        ("entry_gclsrc", ColumnKind::Text),
+        ("entry_dclid", ColumnKind::Text),
+        ("entry_gbraid", ColumnKind::Text),
+        ("entry_wbraid", ColumnKind::Text),
+        ("entry_msclkid", ColumnKind::Text),
+        ("entry_twclid", ColumnKind::Text),
+        ("entry_li_fat_id", ColumnKind::Text),
+        ("entry_mc_cid", ColumnKind::Text),
+        ("entry_igshid", ColumnKind::Text),
+        ("entry_ttclid", ColumnKind::Text),
+        ("entry__kx", ColumnKind::Text),
+        ("entry_irclid", ColumnKind::Text),
     ],
     time_column: "_inserted_at",
 };
@@ -215,8 +215,8 @@ pub fn meanings(model: &str, schema: &Schema) -> Vec<Meaning> {
     let meaning = |field: &Field| {
         let column = columns.iter().find(|(name, _)| name == field.name());
         match column {
-            Some((_, Kind::Json)) => Meaning::Json,
-            Some((_, Kind::Text)) => Meaning::Text,
+            Some((_, ColumnKind::Json)) => Meaning::Json,
+            Some((_, ColumnKind::Text)) => Meaning::Text,
             _ => Meaning::Own,
         }
     };

@@ -1,5 +1,5 @@
 //! What a run will do and which requests it needs, decided from configuration and run alone. Sends nothing: the host
-//! grants from this, and a person reads it before the first run.
+//! grants from this, and people read it before the first run.
 
 use crate::config;
 use crate::config::fields::{COMPRESSION, Choice, FILE_FORMAT, FieldKind, JSON_LINES_COMPRESSIONS};
@@ -12,13 +12,9 @@ use crate::s3::checksum::{Checksum, ObjectChecksum};
 use crate::s3::client::REQUESTS_IN_FLIGHT;
 use crate::s3::request::{Operation, Target, Unsigned};
 use crate::settings::{
-    Encryption, KeyStyle, ManifestStyle, ManifestWhen, PayloadSigning, Run, Settings,
+    Encryption, KeyStyle, ManifestStyle, ManifestWhen, PLUGIN_NAME, PLUGIN_VERSION, PayloadSigning,
+    Run, Settings,
 };
-
-/// The plugin's short name.
-pub const PLUGIN_NAME: &str = "s3";
-/// The plugin's own version.
-pub const PLUGIN_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The service that signatures name.
 const SERVICE: &str = "s3";
@@ -232,10 +228,8 @@ fn operations(settings: &Settings, names: &KeyNames) -> Vec<Operation> {
         Operation::GetObject { key: names.probe() },
     ];
     // A hidden manifest is the one object whose key does not begin as the others do.
-    if let Some(key) = names
-        .manifest()
-        .filter(|key| !key.starts_with(names.stem()))
-    {
+    let is_apart = |key: &String| !key.starts_with(names.stem());
+    if let Some(key) = names.manifest().filter(is_apart) {
         operations.extend([
             Operation::PutObject {
                 key: key.clone(),
@@ -248,7 +242,7 @@ fn operations(settings: &Settings, names: &KeyNames) -> Vec<Operation> {
     operations
 }
 
-/// What the configuration came to, for a person.
+/// The decided configuration, for people.
 fn decided(settings: &Settings) -> Vec<(String, String)> {
     let object = &settings.object;
     let count = |entries: &[(String, String)]| match entries {

@@ -210,6 +210,7 @@ impl<I: Imports> Export<I> {
         let next_keys = (self.files.begun()..).map_while(|index| self.keys.data(index).ok());
         let leftovers = self
             .uploads
+            .store()
             .remove_leftovers(next_keys, self.keys.other_exports());
         for key in leftovers.deleted {
             self.uploads.imports().log(
@@ -219,17 +220,17 @@ impl<I: Imports> Export<I> {
         }
         warnings.extend(leftovers.warnings);
         if !leftovers.is_blind {
-            warnings.extend(self.uploads.older_objects(self.keys.siblings()));
+            warnings.extend(self.uploads.store().older_objects(self.keys.siblings()));
         }
     }
 
     /// A run without rows writes nothing; what an earlier attempt with rows wrote stays, and is worth a word.
     fn report_objects_without_rows(&mut self, warnings: &mut Vec<String>) {
         let Ok(key) = self.keys.data(0) else { return };
-        let leftovers = self.uploads.objects_without_rows(&key);
+        let leftovers = self.uploads.store().objects_without_rows(&key);
         warnings.extend(leftovers.warnings);
         if !leftovers.is_blind {
-            warnings.extend(self.uploads.older_objects(self.keys.siblings()));
+            warnings.extend(self.uploads.store().older_objects(self.keys.siblings()));
         }
     }
 
@@ -257,7 +258,9 @@ impl<I: Imports> Export<I> {
                 manifest::detailed(&self.run, self.decoder.schema(), &files)?
             }
         };
-        self.uploads.put(&key, manifest::CONTENT_TYPE, body)?;
+        self.uploads
+            .store()
+            .put(&key, manifest::CONTENT_TYPE, body)?;
         Ok(Some(key))
     }
 

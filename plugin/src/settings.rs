@@ -2,8 +2,13 @@
 
 use std::num::NonZeroU64;
 
-use crate::key::Template;
 use crate::s3::endpoint::Endpoint;
+use crate::template::Template;
+
+/// The plugin's short name.
+pub const PLUGIN_NAME: &str = "s3";
+/// The plugin's own version.
+pub const PLUGIN_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Bytes of a mebibyte: the unit of every size in a configuration.
 pub const MIB: usize = 1024 * 1024;

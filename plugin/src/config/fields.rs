@@ -272,7 +272,7 @@ pub const COMPRESSION_LEVEL: Field = Field {
         max: limits::HIGHEST_LEVEL,
     },
     title: "Compression level",
-    description: "zstd 1 to 22 (default 1), gzip 0 to 9 (default 6), brotli 0 to 11 (default 5). \
+    description: "zstd 1 to 22 (default 1; at most 19 in Parquet), gzip 0 to 9 (default 6), brotli 0 to 11 (default 5). \
                   Not for lz4, snappy and none.",
     examples: &[Literal::Whole(3)],
     ..FORMAT

@@ -43,7 +43,7 @@ pub const MAX_TAG_VALUE_CHARS: usize = 256;
 /// Names and values of all user metadata together.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>
 pub const MAX_METADATA_BYTES: usize = 2048;
-/// Entries of user metadata: what a header section of usual servers (100 headers) can hold beside our own.
+/// Entries of user metadata: what a header section of usual servers (100 headers) can hold besides our own.
 pub const MAX_METADATA: usize = 32;
 
 /// Beginning of the user metadata that proves which run and attempt made an object.
@@ -53,12 +53,8 @@ pub const RESERVED_METADATA: &str = "batch-export-";
 pub const BUCKET_NAME_BYTES: std::ops::RangeInclusive<usize> = 3..=63;
 /// Longer than any region's name; it goes into host names and signing scopes.
 pub const MAX_REGION_BYTES: usize = 63;
-/// Longest KMS key identifier. <https://docs.aws.amazon.com/kms/latest/APIReference/API_Encrypt.html>
-pub const MAX_KMS_KEY_ID_BYTES: usize = 2048;
 /// Longer than any storage class.
 pub const MAX_STORAGE_CLASS_BYTES: usize = 64;
-/// Most that a message repeats of a value, in characters.
-pub const MAX_SHOWN_CHARS: usize = 80;
 
 /// The size of every part but the last: the usual one, and larger in whole MiB when a file of this size with its
 /// overshoot needs more than [`MAX_PARTS`] of them. A run without a limit rolls to a next file at the last part.

@@ -11,9 +11,8 @@ mod schema;
 mod values;
 
 pub use schema::json_schema;
-pub use values::{nearest, shown};
 
-use crate::failure::{Failure, Problem};
+use crate::failure::Failure;
 use crate::settings::Settings;
 
 /// Decide the settings from a JSON object. The error is [`Failure::Config`] with every problem.
@@ -34,15 +33,6 @@ fn settings(configuration_json: &str, model: Option<&str>) -> Result<Settings, F
         Some(settings) if problems.is_empty() => Ok(settings),
         _ => Err(Failure::Config(problems)),
     }
-}
-
-/// One problem of the configuration as a failure.
-pub(crate) fn failure(field: &str, message: String, allowed: Option<String>) -> Failure {
-    Failure::Config(vec![Problem {
-        field: field.to_owned(),
-        message,
-        allowed,
-    }])
 }
 
 #[cfg(test)]

@@ -5,14 +5,16 @@ use std::num::NonZeroU64;
 use super::fields::{self, Field};
 use super::format::{format, max_file_size_mb};
 use super::limits;
-use super::values::{Values, shown};
-use crate::key::Template;
+use super::values::Values;
 use crate::models;
 use crate::s3::endpoint::{Endpoint, Location};
+use crate::s3::reply::MAX_KMS_KEY_ID_BYTES;
 use crate::settings::{
     ChecksumAlgorithm, Encryption, KeyStyle, MIB, ManifestName, ManifestStyle, ManifestWhen,
     ObjectSettings, ParquetExtension, PayloadSigning, Settings,
 };
+use crate::template::Template;
+use crate::words::shown;
 
 /// Decide the settings; problems go to `values`. `None` only together with a problem.
 pub fn decide(values: &mut Values, model: Option<&str>) -> Option<Settings> {
@@ -167,7 +169,7 @@ fn region_name(region: &str, on_aws: bool) -> Result<(), Wrong> {
         Ok(())
     } else {
         Err((
-            format!("{} is no region", shown(region)),
+            format!("{} is not a region", shown(region)),
             "such as `eu-central-1`, or with an `endpoint_url` what the store calls it (`auto` for Cloudflare R2)",
         ))
     }
@@ -224,8 +226,7 @@ fn encryption(values: &mut Values) -> Encryption {
 fn kms_key_id(key_id: &str) -> Result<(), Wrong> {
     let well_formed =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'/' | b'_' | b'-');
-    if (1..=limits::MAX_KMS_KEY_ID_BYTES).contains(&key_id.len()) && key_id.bytes().all(well_formed)
-    {
+    if (1..=MAX_KMS_KEY_ID_BYTES).contains(&key_id.len()) && key_id.bytes().all(well_formed) {
         Ok(())
     } else {
         Err((
@@ -243,7 +244,7 @@ fn storage_class(class: &str) -> Result<(), Wrong> {
         Ok(())
     } else {
         Err((
-            format!("{} is no storage class", shown(class)),
+            format!("{} is not a storage class", shown(class)),
             "capitals, digits and `_`, such as `STANDARD_IA`",
         ))
     }
@@ -254,7 +255,7 @@ fn account_id(owner: &str) -> Result<(), Wrong> {
         Ok(())
     } else {
         Err((
-            format!("{} is no AWS account id", shown(owner)),
+            format!("{} is not an AWS account id", shown(owner)),
             "12 digits, as text",
         ))
     }

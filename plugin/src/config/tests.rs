@@ -339,7 +339,7 @@ fn parquet_files_end_before_4_gib() {
     ));
     assert_eq!(
         error.unwrap_err(),
-        failure(
+        Failure::of_field(
             "max_file_size_mb",
             "`4000` is larger than a Parquet file can get".to_owned(),
             Some("0 to 3840 for Parquet (0 writes files as large as they can get)".to_owned()),

@@ -8,8 +8,9 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::fields::{Choice, FIELDS, Field, FieldKind, Literal};
-use super::limits::{MAX_CONFIGURATION_BYTES, MAX_SHOWN_CHARS};
+use super::limits::MAX_CONFIGURATION_BYTES;
 use crate::failure::Problem;
+use crate::words::{MAX_SHOWN_CHARS, nearest, printable, shown};
 
 /// What a document gives for each field, and what is wrong with it so far.
 #[derive(Debug, Default)]
@@ -152,46 +153,6 @@ impl Values {
     }
 }
 
-/// A value as messages repeat it: cut to [`MAX_SHOWN_CHARS`], control characters escaped.
-pub fn shown(text: &str) -> String {
-    let printable = printable(text);
-    match text.chars().nth(MAX_SHOWN_CHARS) {
-        Some(_) => format!("`{printable}…`"),
-        None => format!("`{printable}`"),
-    }
-}
-
-/// The first [`MAX_SHOWN_CHARS`] of a text, control characters escaped.
-fn printable(text: &str) -> String {
-    text.chars()
-        .take(MAX_SHOWN_CHARS)
-        .flat_map(|c| {
-            let control = c.is_control();
-            c.escape_default()
-                .take(if control { usize::MAX } else { 0 })
-                .chain((!control).then_some(c))
-        })
-        .collect()
-}
-
-/// The candidate that somebody who wrote this probably meant: the nearest by edit distance, letters' case aside.
-pub fn nearest<'a>(
-    written: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
-    let written = written.to_lowercase();
-    candidates
-        .into_iter()
-        .map(|candidate| {
-            let distance = strsim::damerau_levenshtein(&written, &candidate.to_lowercase());
-            (distance, candidate)
-        })
-        // A third of the letters wrong is another word.
-        .filter(|(distance, candidate)| distance * 3 <= candidate.chars().count())
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
-
 fn unknown_field(name: &str) -> Problem {
     // Bounded, as edit distance costs the product of both lengths.
     let guess = match name.len() {
@@ -202,13 +163,13 @@ fn unknown_field(name: &str) -> Problem {
     let (message, allowed) = match guess {
         Some(guess) => (
             format!(
-                "{} is no field of this destination; did you mean `{guess}`?",
+                "{} is not a field of this destination; did you mean `{guess}`?",
                 shown(name)
             ),
             format!("`{guess}`"),
         ),
         None => (
-            format!("{} is no field of this destination", shown(name)),
+            format!("{} is not a field of this destination", shown(name)),
             known.join(", "),
         ),
     };
@@ -263,7 +224,7 @@ fn chosen(choices: &[Choice], text: String) -> Result<Given, (String, String)> {
     };
     let hint = guess.map_or_else(String::new, |guess| format!("; did you mean `{guess}`?"));
     Err((
-        format!("{} is none of the choices{hint}", shown(&text)),
+        format!("{} is not one of the choices{hint}", shown(&text)),
         listed(choices),
     ))
 }
@@ -387,8 +348,8 @@ fn entries(configuration_json: &str) -> Result<Vec<(String, Value)>, Problem> {
         .map(|Entries(entries)| entries)
         .map_err(|error| {
             whole(match error.is_data() {
-                true => "the configuration is no JSON object".to_owned(),
-                false => format!("the configuration is no valid JSON: {error}"),
+                true => "the configuration is not a JSON object".to_owned(),
+                false => format!("the configuration is not valid JSON: {error}"),
             })
         })
 }

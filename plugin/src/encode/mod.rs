@@ -49,7 +49,7 @@ pub const OUTPUT_CHUNK_BYTES: usize = 64 << 10;
 pub enum EncodeError {
     /// Found when a run is configured, before the first row.
     #[error(
-        "column `{column}` has the type {data_type}: {reason}; convert it in the source or leave it out"
+        "column `{column}` has the type {data_type}: {reason}; convert it in the source or omit it"
     )]
     UnsupportedColumn {
         column: String,

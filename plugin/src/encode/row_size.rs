@@ -6,7 +6,7 @@ use arrow::datatypes::{ByteArrayType, DataType};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 
-/// What a value of variable length counts beside its content: so that rows of nothing but empty strings or lists
+/// What a value of variable length counts besides its content: so that rows of nothing but empty strings or lists
 /// still fill a block.
 const LENGTH_BYTES: u64 = 4;
 /// What a value counts that has no content of its own: booleans, the null type, null structs.
@@ -30,7 +30,7 @@ pub fn row_bytes(batch: &RecordBatch) -> Result<Vec<u64>, ArrowError> {
     Ok(sizes)
 }
 
-/// Counts of 0 for so many values, beside those held already.
+/// Counts of 0 for so many values, besides those held already.
 fn counts(values: usize, held: usize) -> Result<Vec<u64>, ArrowError> {
     let together = values.saturating_add(held);
     if together > MAX_COUNTS {

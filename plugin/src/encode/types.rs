@@ -92,7 +92,7 @@ pub fn check_schema(schema: &Schema, format: Format) -> Result<(), EncodeError> 
     Ok(())
 }
 
-/// Refuse fields of one name beside each other, at any depth.
+/// Refuse fields of one name next to each other, at any depth.
 fn check_names(fields: &Fields, within: impl Fn() -> String) -> Result<(), EncodeError> {
     let mut names = HashSet::with_capacity(fields.len());
     for field in fields {

@@ -143,7 +143,7 @@ struct Layout {
     /// Values of each column, those of nested ones after the column that holds them.
     values: std::vec::IntoIter<i64>,
     lengths: std::vec::IntoIter<i64>,
-    /// For each column of views, how many buffers it has beside its views.
+    /// For each column of views, how many buffers it has besides its views.
     variadic_counts: std::vec::IntoIter<i64>,
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config;
+use crate::template::{Template, problem};
 
 const HOUR: i64 = 3_600_000_000;
 /// 2023-07-28T01:00:00Z
@@ -331,7 +332,7 @@ fn keys_end_at_1024_bytes_of_utf8() {
         let cut: String = over.chars().take(60).collect();
         assert_eq!(
             KeyNames::new(&settings(&over, more), &run()).unwrap_err(),
-            config::failure(
+            Failure::of_field(
                 "prefix",
                 format!("gives keys that begin with `{cut}…` and have up to 1025 bytes"),
                 Some(
@@ -396,7 +397,7 @@ fn refused_runs() {
     for (run, field, message, allowed) in cases {
         assert_eq!(
             KeyNames::new(&settings("{table}", ""), &run).unwrap_err(),
-            config::failure(field, message.to_owned(), allowed)
+            Failure::of_field(field, message.to_owned(), allowed)
         );
     }
 }

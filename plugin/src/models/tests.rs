@@ -6,14 +6,14 @@ use arrow::datatypes::TimeUnit;
 
 use super::*;
 
-fn usual(kind: Kind) -> DataType {
+fn usual(kind: ColumnKind) -> DataType {
     match kind {
-        Kind::Text | Kind::Json => DataType::Utf8,
-        Kind::TextList => DataType::List(Arc::new(Field::new("item", DataType::Utf8, true))),
-        Kind::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        Kind::Integer => DataType::Int64,
-        Kind::Float => DataType::Float64,
-        Kind::Boolean => DataType::Boolean,
+        ColumnKind::Text | ColumnKind::Json => DataType::Utf8,
+        ColumnKind::TextList => DataType::List(Arc::new(Field::new("item", DataType::Utf8, true))),
+        ColumnKind::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        ColumnKind::Integer => DataType::Int64,
+        ColumnKind::Float => DataType::Float64,
+        ColumnKind::Boolean => DataType::Boolean,
     }
 }
 
@@ -45,7 +45,7 @@ fn each_model_takes_its_own_columns_and_more() {
         assert!(
             model
                 .columns
-                .contains(&(model.time_column, Kind::Timestamp))
+                .contains(&(model.time_column, ColumnKind::Timestamp))
         );
     }
 }
@@ -56,47 +56,55 @@ fn kinds_take_every_form_of_their_type() {
     let stamp = |unit, zone: Option<&str>| DataType::Timestamp(unit, zone.map(Into::into));
     let list = |item| Arc::new(Field::new("item", item, true));
     let cases = [
-        (Kind::Text, DataType::LargeUtf8, true),
-        (Kind::Text, DataType::Utf8View, true),
-        (Kind::Json, dictionary(DataType::Utf8), true),
-        (Kind::Text, dictionary(DataType::Int8), false),
-        (Kind::Text, DataType::Binary, false),
+        (ColumnKind::Text, DataType::LargeUtf8, true),
+        (ColumnKind::Text, DataType::Utf8View, true),
+        (ColumnKind::Json, dictionary(DataType::Utf8), true),
+        (ColumnKind::Text, dictionary(DataType::Int8), false),
+        (ColumnKind::Text, DataType::Binary, false),
         (
-            Kind::TextList,
+            ColumnKind::TextList,
             DataType::LargeList(list(DataType::LargeUtf8)),
             true,
         ),
         (
-            Kind::TextList,
+            ColumnKind::TextList,
             DataType::ListView(list(DataType::Utf8View)),
             true,
         ),
         (
-            Kind::TextList,
+            ColumnKind::TextList,
             DataType::FixedSizeList(list(DataType::Utf8), 2),
             true,
         ),
-        (Kind::TextList, DataType::List(list(DataType::Int64)), false),
-        (Kind::TextList, DataType::Utf8, false),
-        (Kind::Timestamp, stamp(TimeUnit::Nanosecond, None), true),
         (
-            Kind::Timestamp,
+            ColumnKind::TextList,
+            DataType::List(list(DataType::Int64)),
+            false,
+        ),
+        (ColumnKind::TextList, DataType::Utf8, false),
+        (
+            ColumnKind::Timestamp,
+            stamp(TimeUnit::Nanosecond, None),
+            true,
+        ),
+        (
+            ColumnKind::Timestamp,
             stamp(TimeUnit::Second, Some("+00:00")),
             true,
         ),
         (
-            Kind::Timestamp,
+            ColumnKind::Timestamp,
             stamp(TimeUnit::Microsecond, Some("Europe/Berlin")),
             false,
         ),
-        (Kind::Timestamp, DataType::Date64, false),
-        (Kind::Integer, DataType::Int8, true),
-        (Kind::Integer, DataType::UInt64, true),
-        (Kind::Integer, DataType::Float64, false),
-        (Kind::Float, DataType::Float32, true),
-        (Kind::Float, DataType::Int64, false),
-        (Kind::Boolean, DataType::Boolean, true),
-        (Kind::Boolean, DataType::Int8, false),
+        (ColumnKind::Timestamp, DataType::Date64, false),
+        (ColumnKind::Integer, DataType::Int8, true),
+        (ColumnKind::Integer, DataType::UInt64, true),
+        (ColumnKind::Integer, DataType::Float64, false),
+        (ColumnKind::Float, DataType::Float32, true),
+        (ColumnKind::Float, DataType::Int64, false),
+        (ColumnKind::Boolean, DataType::Boolean, true),
+        (ColumnKind::Boolean, DataType::Int8, false),
     ];
     for (kind, data_type, taken) in cases {
         let field = Field::new("c", data_type, true);
@@ -170,11 +178,15 @@ fn a_uuid_will_do_where_text_is_wanted() {
     };
     let keyed = DataType::Dictionary(Box::new(DataType::Int32), Box::new(bytes.clone()));
     let cases = [
-        (Kind::Text, uuid(&bytes), true),
-        (Kind::Text, uuid(&keyed), true),
-        (Kind::Text, uuid(&DataType::FixedSizeBinary(4)), false),
-        (Kind::Text, Field::new("uuid", bytes.clone(), true), false),
-        (Kind::Json, uuid(&bytes), false),
+        (ColumnKind::Text, uuid(&bytes), true),
+        (ColumnKind::Text, uuid(&keyed), true),
+        (ColumnKind::Text, uuid(&DataType::FixedSizeBinary(4)), false),
+        (
+            ColumnKind::Text,
+            Field::new("uuid", bytes.clone(), true),
+            false,
+        ),
+        (ColumnKind::Json, uuid(&bytes), false),
     ];
     for (kind, field, takes) in cases {
         assert_eq!(kind.takes(&field), takes, "{kind:?} {field:?}");
@@ -187,7 +199,7 @@ fn the_time_of_a_row() {
         Schema::new(
             names
                 .iter()
-                .map(|name| Field::new(*name, usual(Kind::Timestamp), true))
+                .map(|name| Field::new(*name, usual(ColumnKind::Timestamp), true))
                 .collect::<Vec<_>>(),
         )
     };

@@ -297,8 +297,8 @@ fn a_plan_needs_at_most_what_the_description_says() {
             44,
         ),
         (
-            json!({"file_format": "Parquet", "compression": "zstd", "compression_level": 22, "max_row_mb": 64}),
-            420,
+            json!({"file_format": "Parquet", "compression": "zstd", "compression_level": 19, "max_row_mb": 64}),
+            512,
             44,
         ),
     ] {

@@ -8,7 +8,7 @@ use crate::imports::{Imports, Refresh, Request, Response, ScopedKey, SignerError
 use crate::s3::body::Body;
 use crate::s3::error::{Cause, Class, S3Error};
 use crate::s3::fingerprint::Fingerprint;
-use crate::s3::reply::{self, Reply};
+use crate::s3::reply::{self, FromReply, Reply};
 use crate::s3::request::{Operation, Target, Unsigned};
 use crate::s3::retry::{self, Decision};
 use crate::s3::sign::{self, PayloadHash};
@@ -19,18 +19,24 @@ pub const REQUESTS_IN_FLIGHT: usize = 4;
 /// to complete an upload of many parts.
 const REQUEST_TIMEOUT_MS: u32 = 600_000;
 
-/// A request that was started; its answer is had once.
+/// A request that was started; its outcome can be taken once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(u64);
 
-/// How a request ended, repetitions included.
+/// How a request ended, retries included.
 #[derive(Debug)]
-pub struct Answer {
-    pub result: Result<Reply, S3Error>,
-    /// An attempt whose answer was lost or an error may have been carried out all the same.
+pub struct Outcome<T> {
+    pub result: Result<T, S3Error>,
+    /// An attempt whose response was lost or an error may have taken effect all the same.
     pub doubtful: bool,
     /// Of the data that it carried.
     pub fingerprint: Fingerprint,
+}
+
+/// A request that ended, until whoever started it takes the outcome.
+struct Ended {
+    operation: Operation,
+    outcome: Outcome<Reply>,
 }
 
 /// How many requests were made.
@@ -48,7 +54,7 @@ pub struct Client<I: Imports> {
     /// The request that was started last, where the host is still computing what its signature needs.
     prepared: Option<Prepared<I>>,
     in_flight: Vec<InFlight<I>>,
-    answers: BTreeMap<Ticket, Answer>,
+    ended: BTreeMap<Ticket, Ended>,
     next_ticket: u64,
     counts: Counts,
     taken: u64,
@@ -90,7 +96,7 @@ impl<I: Imports> Client<I> {
             target,
             prepared: None,
             in_flight: Vec::with_capacity(REQUESTS_IN_FLIGHT),
-            answers: BTreeMap::new(),
+            ended: BTreeMap::new(),
             next_ticket: 0,
             counts: Counts::default(),
             taken: 0,
@@ -173,24 +179,34 @@ impl<I: Imports> Client<I> {
         Body::fingerprint_of(&*self.imports, &self.target.object, data)
     }
 
-    /// Take the answer if it is there already; never waits.
-    pub fn take(&mut self, ticket: Ticket) -> Option<Answer> {
-        let answer = self.answers.remove(&ticket);
-        self.taken += u64::from(answer.is_some());
-        answer
+    /// Takes the outcome if it is there already; never waits. A caller that takes the reply as another type than its
+    /// operation has gets an error, which is a defect.
+    pub fn take<T: FromReply>(&mut self, ticket: Ticket) -> Option<Outcome<T>> {
+        let Ended { operation, outcome } = self.ended.remove(&ticket)?;
+        self.taken += 1;
+        let result = outcome.result.and_then(|reply| {
+            T::from_reply(reply).ok_or_else(|| {
+                self.defect(&operation, "its reply was taken as another operation's")
+            })
+        });
+        Some(Outcome {
+            result,
+            doubtful: outcome.doubtful,
+            fingerprint: outcome.fingerprint,
+        })
     }
 
-    /// Answers taken so far.
+    /// Outcomes taken so far.
     pub fn taken(&self) -> u64 {
         self.taken
     }
 
-    /// Whether an answer, repeated since or not, told that the store keeps other bytes than it was sent.
+    /// Whether a response, to a request repeated since or not, said that the store keeps other bytes than it was sent.
     pub fn saw_damage(&self) -> bool {
         self.saw_damage
     }
 
-    /// Wait until some request in flight has an answer, and repeat or file it. False when nothing is in flight.
+    /// Waits until some request in flight has a response, and repeats or ends it. False when nothing is in flight.
     pub fn progress(&mut self) -> bool {
         self.send_prepared();
         if self.in_flight.is_empty() {
@@ -204,19 +220,19 @@ impl<I: Imports> Client<I> {
                 .collect();
             self.imports.wait_any(&exchanges)
         };
-        // The index comes from outside; any request will do, because waiting for one is always right.
+        // The index comes from outside; any request is accepted, because waiting for one is always right.
         let flight = self.in_flight.remove(index.min(self.in_flight.len() - 1));
         let outcome = self.imports.wait(flight.exchange);
         self.take_in(flight.ticket, flight.job, outcome);
         true
     }
 
-    /// Wait for the answer; `None` when it was taken before.
-    pub fn wait(&mut self, ticket: Ticket) -> Option<Answer> {
+    /// Waits for the outcome; `None` when it was taken before.
+    fn wait<T: FromReply>(&mut self, ticket: Ticket) -> Option<Outcome<T>> {
         self.send_prepared();
         loop {
-            if let Some(answer) = self.take(ticket) {
-                return Some(answer);
+            if let Some(outcome) = self.take(ticket) {
+                return Some(outcome);
             }
             if !self.in_flight.iter().any(|flight| flight.ticket == ticket) {
                 return None;
@@ -225,31 +241,35 @@ impl<I: Imports> Client<I> {
         }
     }
 
-    /// Start a request and wait for its answer.
-    pub fn call(&mut self, operation: Operation, body: Vec<u8>) -> Answer {
+    /// Starts a request and waits for its outcome.
+    pub fn call<T: FromReply>(&mut self, operation: Operation, body: Vec<u8>) -> Outcome<T> {
         let ticket = self.start(operation.clone(), body);
-        self.answer(&operation, ticket)
+        self.outcome(&operation, ticket)
     }
 
-    /// Wait for the answer to an operation; one that was taken before is a defect.
-    pub fn answer(&mut self, operation: &Operation, ticket: Ticket) -> Answer {
+    /// Waits for the outcome of an operation; one that was taken before is a defect.
+    pub fn outcome<T: FromReply>(&mut self, operation: &Operation, ticket: Ticket) -> Outcome<T> {
         match self.wait(ticket) {
-            Some(answer) => answer,
-            None => {
-                let cause = Cause::Defect("its answer was taken twice".into());
-                Answer {
-                    result: Err(self.error(operation, cause, 0, Decision::Refuse, true)),
-                    doubtful: true,
-                    fingerprint: Fingerprint::None,
-                }
-            }
+            Some(outcome) => outcome,
+            None => Outcome {
+                result: Err(self.defect(operation, "its outcome was taken twice")),
+                doubtful: true,
+                fingerprint: Fingerprint::None,
+            },
         }
     }
 
-    /// Forget a request: one in flight is cancelled, but may have been carried out.
+    /// Forgets every request: those in flight are cancelled, but may take effect.
+    pub fn cancel_all(&mut self) {
+        self.prepared = None;
+        self.ended.clear();
+        self.in_flight.clear();
+    }
+
+    /// Forgets a request: one in flight is cancelled, but may take effect.
     pub fn cancel(&mut self, ticket: Ticket) {
         self.prepared.take_if(|prepared| prepared.ticket == ticket);
-        self.answers.remove(&ticket);
+        self.ended.remove(&ticket);
         self.in_flight.retain(|flight| flight.ticket != ticket);
     }
 
@@ -264,7 +284,7 @@ impl<I: Imports> Client<I> {
             Err(error) => Err(Cause::Transport(error.clone())),
         };
         let cause = match read {
-            Ok(reply) => return self.file(ticket, job, Ok(reply)),
+            Ok(reply) => return self.end(ticket, job, Ok(reply)),
             Err(cause) => cause,
         };
         job.doubtful |= cause.may_have_taken_effect();
@@ -299,21 +319,24 @@ impl<I: Imports> Client<I> {
             }
             None => {
                 let error = self.error(&job.operation, cause, job.attempts, decision, job.doubtful);
-                self.file(ticket, job, Err(error));
+                self.end(ticket, job, Err(error));
             }
         }
     }
 
-    fn file(&mut self, ticket: Ticket, job: Job<I>, result: Result<Reply, S3Error>) {
-        let answer = Answer {
-            result,
-            doubtful: job.doubtful,
-            fingerprint: job.fingerprint,
+    fn end(&mut self, ticket: Ticket, job: Job<I>, result: Result<Reply, S3Error>) {
+        let ended = Ended {
+            operation: job.operation,
+            outcome: Outcome {
+                result,
+                doubtful: job.doubtful,
+                fingerprint: job.fingerprint,
+            },
         };
-        self.answers.insert(ticket, answer);
+        self.ended.insert(ticket, ended);
     }
 
-    /// Sign and send; what cannot be signed is filed as failed.
+    /// Signs and sends; what cannot be signed has failed.
     fn send(&mut self, ticket: Ticket, mut job: Job<I>, delay_ms: u32, refresh: Refresh) {
         let unsigned = Unsigned::new(&self.target, &job.operation, job.fingerprint.checksum());
         let signed = self
@@ -331,7 +354,7 @@ impl<I: Imports> Client<I> {
             Err(cause) => {
                 let decision = retry::decide(&cause);
                 let error = self.error(&job.operation, cause, job.attempts, decision, job.doubtful);
-                return self.file(ticket, job, Err(error));
+                return self.end(ticket, job, Err(error));
             }
         };
         job.signed_as = signed_as;
@@ -378,6 +401,11 @@ impl<I: Imports> Client<I> {
             return Ok(current);
         }
         ask(Refresh::Expired)
+    }
+
+    fn defect(&self, operation: &Operation, what: &str) -> S3Error {
+        let cause = Cause::Defect(what.to_owned());
+        self.error(operation, cause, 0, Decision::Refuse, true)
     }
 
     fn error(

@@ -186,7 +186,7 @@ fn on_aws(location: &Location<'_>) -> Result<Endpoint, Vec<Problem>> {
     if region == "auto" {
         problems.push(Problem {
             field: "region".to_owned(),
-            message: "`auto` is no AWS region".to_owned(),
+            message: "`auto` is not an AWS region".to_owned(),
             allowed: Some(
                 "the bucket's region, such as `eu-central-1`; `auto` goes with an `endpoint_url` (Cloudflare R2)"
                     .to_owned(),
@@ -373,13 +373,15 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), String> {
     let (host, port) = authority.split_at(host_end);
     match port.strip_prefix(':') {
         None if port.is_empty() => Ok((host, None)),
-        None => Err("has something after the `]` of its address that is no port".to_owned()),
+        None => Err("has something after the `]` of its address that is not a port".to_owned()),
         // Digits only: `u16::from_str` would take a `+`.
         Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => match digits.parse() {
             Ok(number @ 1..) => Ok((host, Some(number))),
             _ => Err(format!("has `{digits}` for a port; ports are 1 to 65535")),
         },
-        Some(_) => Err("has a port that is no number; an IPv6 address stands in `[ ]`".to_owned()),
+        Some(_) => {
+            Err("has a port that is not a number; write an IPv6 address in `[ ]`".to_owned())
+        }
     }
 }
 
@@ -392,7 +394,8 @@ fn checked_host(host: &str) -> Result<(String, bool), String> {
             Ok(address) if address.to_ipv4_mapped().is_none() => Ok((format!("[{address}]"), true)),
             Ok(_) => Err("has an IPv4 address dressed as IPv6; write the IPv4 address".to_owned()),
             Err(_) => Err(
-                "has something in `[ ]` that is no IPv6 address (zones cannot be given)".to_owned(),
+                "has something in `[ ]` that is not an IPv6 address (zones cannot be given)"
+                    .to_owned(),
             ),
         };
     }
@@ -409,7 +412,7 @@ fn checked_host(host: &str) -> Result<(String, bool), String> {
                     .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
         });
     if !well_formed {
-        return Err("has a host that is no host name (letters, digits, `-`, `.`; other alphabets as `xn--…`)".to_owned());
+        return Err("has a host that is not a host name (letters, digits, `-`, `.`; other alphabets as `xn--…`)".to_owned());
     }
     // URL libraries read a last label that is a number as an IPv4 address in one of many spellings.
     let last = host.rsplit('.').next().unwrap_or_default();
@@ -417,7 +420,7 @@ fn checked_host(host: &str) -> Result<(String, bool), String> {
         return match host.parse::<Ipv4Addr>() {
             Ok(_) => Ok((host, true)),
             Err(_) => Err(format!(
-                "has `{host}` for a host, which is no IPv4 address of four numbers"
+                "has `{host}` for a host, which is not an IPv4 address of four numbers"
             )),
         };
     }

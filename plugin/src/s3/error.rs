@@ -1,11 +1,11 @@
-//! What went wrong with a request, told so that a person can act: the typed error of every S3 operation. Decides
+//! What went wrong with a request, told so that the reader can act: the typed error of every S3 operation. Decides
 //! nothing about repeating (that is `retry`) and never quotes an answer at length.
 
 use std::fmt;
 
 use crate::failure::Failure;
 use crate::imports::{SignerError, TransportError};
-use crate::s3::request::Kind;
+use crate::s3::request::OperationKind;
 
 /// Longest text taken over from an answer: enough for S3's sentences, too short for an HTML page.
 pub const MESSAGE_LIMIT_CHARS: usize = 300;
@@ -14,7 +14,7 @@ pub const MESSAGE_LIMIT_CHARS: usize = 300;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
     /// The store answered with an error (or with a redirect, which is one here).
-    Answer(ErrorAnswer),
+    Error(ErrorReply),
     /// The store answered success, but not in the form that the operation has.
     Malformed { status: u16, what: String },
     /// The store answered success, with another checksum than that of the bytes sent.
@@ -29,7 +29,7 @@ pub enum Cause {
 
 /// An error as the store told it; every text is cut and free of control characters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ErrorAnswer {
+pub struct ErrorReply {
     pub status: u16,
     /// `<Code>` of the body; absent where the body is empty (HEAD) or no S3 error document.
     pub code: Option<String>,
@@ -50,7 +50,7 @@ impl Cause {
     /// read, no answer) leaves it open.
     pub fn may_have_taken_effect(&self) -> bool {
         match self {
-            Cause::Answer(answer) => !(300..500).contains(&answer.status),
+            Cause::Error(answer) => !(300..500).contains(&answer.status),
             Cause::Malformed { .. } | Cause::Damaged { .. } => true,
             Cause::Transport(TransportError::Timeout(_) | TransportError::Interrupted(_)) => true,
             Cause::Transport(TransportError::TooLarge(_)) => true,
@@ -73,7 +73,7 @@ pub enum Class {
 /// An S3 operation that failed after every repetition it was worth.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct S3Error {
-    pub operation: Kind,
+    pub operation: OperationKind,
     pub bucket: String,
     /// The object's key, or the prefix for a listing.
     pub key: String,
@@ -94,7 +94,7 @@ impl S3Error {
     /// The status, where there was an answer.
     pub fn status(&self) -> Option<u16> {
         match self.cause.as_ref() {
-            Cause::Answer(answer) => Some(answer.status),
+            Cause::Error(answer) => Some(answer.status),
             Cause::Malformed { status, .. } | Cause::Damaged { status } => Some(*status),
             Cause::Transport(_) | Cause::Signer(_) | Cause::Defect(_) => None,
         }
@@ -103,7 +103,7 @@ impl S3Error {
     /// The code in the body, where there was one.
     pub fn code(&self) -> Option<&str> {
         match self.cause.as_ref() {
-            Cause::Answer(answer) => answer.code.as_deref(),
+            Cause::Error(answer) => answer.code.as_deref(),
             _ => None,
         }
     }
@@ -142,7 +142,7 @@ impl S3Error {
     /// What to change, where that is known.
     pub fn remedy(&self) -> Option<String> {
         match self.cause.as_ref() {
-            Cause::Answer(answer) => self.remedy_for(answer),
+            Cause::Error(answer) => self.remedy_for(answer),
             Cause::Malformed { .. } => Some(NOT_S3.into()),
             Cause::Damaged { .. } => Some(DAMAGED.into()),
             Cause::Transport(TransportError::TooLarge(_)) => Some(NOT_S3.into()),
@@ -160,7 +160,7 @@ impl S3Error {
         }
     }
 
-    fn remedy_for(&self, answer: &ErrorAnswer) -> Option<String> {
+    fn remedy_for(&self, answer: &ErrorReply) -> Option<String> {
         if let Some(region) = &answer.region
             && *region != self.signed_region
             && (answer.status / 100 == 3
@@ -240,7 +240,7 @@ impl fmt::Display for S3Error {
         )?;
         let mut request_id = None;
         match self.cause.as_ref() {
-            Cause::Answer(answer) => {
+            Cause::Error(answer) => {
                 write!(f, "{}", answer.status)?;
                 if let Some(code) = &answer.code {
                     write!(f, " {code}")?;
@@ -251,11 +251,11 @@ impl fmt::Display for S3Error {
                 request_id = answer.request_id.as_deref();
             }
             Cause::Malformed { status, what } => {
-                write!(f, "{status}, but the answer is not S3's: {what}")?;
+                write!(f, "{status}, but the response is not S3's: {what}")?;
             }
             Cause::Damaged { status } => write!(
                 f,
-                "{status}, but the store's checksum is another than that of the bytes sent"
+                "{status}, but the store's checksum differs from that of the bytes sent"
             )?,
             Cause::Transport(error) => fmt_transport(error, f)?,
             Cause::Signer(error) => fmt_signer(error, f)?,
@@ -278,9 +278,9 @@ fn fmt_transport(error: &TransportError, f: &mut fmt::Formatter<'_>) -> fmt::Res
         TransportError::Forbidden(text) => write!(f, "the host does not allow the request: {text}"),
         TransportError::Connect(text) => write!(f, "no connection: {text}"),
         TransportError::Tls(text) => write!(f, "TLS failed: {text}"),
-        TransportError::Timeout(text) => write!(f, "no answer in time: {text}"),
-        TransportError::Interrupted(text) => write!(f, "the connection broke: {text}"),
-        TransportError::TooLarge(text) => write!(f, "the answer is too large: {text}"),
+        TransportError::Timeout(text) => write!(f, "no response in time: {text}"),
+        TransportError::Interrupted(text) => write!(f, "the connection closed early: {text}"),
+        TransportError::TooLarge(text) => write!(f, "the response is too large: {text}"),
     }
 }
 
@@ -288,17 +288,19 @@ fn fmt_signer(error: &SignerError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match error {
         SignerError::Forbidden(text) => write!(f, "the host does not sign for this: {text}"),
         SignerError::Missing(text) => write!(f, "no credentials: {text}"),
-        SignerError::Unavailable(text) => write!(f, "credentials cannot be had for now: {text}"),
+        SignerError::Unavailable(text) => {
+            write!(f, "credentials are not available at present: {text}")
+        }
     }
 }
 
 const NOT_S3: &str =
-    "something other than an S3 store (a proxy, a web page) seems to answer: check endpoint_url";
+    "something other than an S3 store (a proxy, a web page) seems to respond: check endpoint_url";
 const DAMAGED: &str = "something between here and the store changes what passes, or the store keeps other bytes than it gets";
 const KMS: &str = "the credentials need kms:GenerateDataKey and kms:Decrypt on the key, and it must be enabled and in \
                    the bucket's region: check kms_key_id";
 
-const REDIRECTED_FOR_NOW: &str = "the bucket is reached at another endpoint for now, as in the first hours of a new one, and \
+const REDIRECTED_FOR_NOW: &str = "the bucket is reached at another endpoint at present, as in the first hours of a new one, and \
                                   redirects are not followed: run again later, or set region and endpoint_url to where it is";
 
 /// Codes whose remedy is always the same.

@@ -1,38 +1,30 @@
-//! What S3 answered, in types. Answers are untrusted: bounded, never assumed to be XML, and a success counts only
-//! when it has what the operation promises.
+//! Replies: S3's responses parsed into types. Responses are untrusted: bounded, never assumed to be XML, and a success
+//! counts only if it has what the operation promises.
 
-use crate::config::limits::MAX_KMS_KEY_ID_BYTES;
 use crate::imports::Response;
 use crate::s3::checksum::Checksum;
-use crate::s3::error::{Cause, ErrorAnswer, MESSAGE_LIMIT_CHARS};
+use crate::s3::error::{Cause, ErrorReply, MESSAGE_LIMIT_CHARS};
 use crate::s3::request::{
     ATTEMPT_HEADER, ENCRYPTION_HEADER, ENCRYPTION_KEY_HEADER, Operation, RUN_HEADER,
 };
 use crate::s3::xml::{self, Element};
 use crate::settings::ChecksumAlgorithm;
-use crate::upload::notes::MAX_UPLOAD_ID_BYTES;
 
-/// Longest code, request id, region or ETag taken over from an answer.
+/// Longest KMS key identifier. <https://docs.aws.amazon.com/kms/latest/APIReference/API_Encrypt.html>
+pub const MAX_KMS_KEY_ID_BYTES: usize = 2048;
+/// Longest upload id that is accepted: S3's are about 130 bytes, those of other stores up to a few hundred. With a key
+/// of 1,024 bytes a note of both stays under the contract's 4 KiB.
+pub const MAX_UPLOAD_ID_BYTES: usize = 2_048;
+/// Longest code, request id, region or ETag taken over from a response.
 const MAX_NAME_CHARS: usize = 200;
 
-/// A success.
+/// A success, as its operation promises it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     /// An object or a part is stored.
-    Stored {
-        /// As it stood in the header; never empty.
-        etag: String,
-        /// The store's checksum, base64, perhaps with `-<parts>`.
-        checksum: Option<String>,
-        /// How the store says that it encrypts the object.
-        encryption: ServerSide,
-    },
+    Stored(Stored),
     /// An upload is open.
-    Created {
-        upload_id: String,
-        /// How the store says that it will encrypt the object.
-        encryption: ServerSide,
-    },
+    Created(Created),
     /// What HEAD says of an object.
     Head(ObjectHead),
     /// An object's bytes.
@@ -41,6 +33,31 @@ pub enum Reply {
     Uploads(Vec<ListedUpload>),
     /// Nothing more to say: deleted or aborted.
     Done,
+}
+
+/// The type that a caller takes the reply to its operation as.
+pub trait FromReply: Sized {
+    /// `None` for the reply to another operation: only a defect of the plugin leads there.
+    fn from_reply(reply: Reply) -> Option<Self>;
+}
+
+/// The reply to PutObject, UploadPart and CompleteMultipartUpload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Exactly as in the header; never empty.
+    pub etag: String,
+    /// The store's checksum, base64, perhaps with `-<parts>`.
+    pub checksum: Option<String>,
+    /// How the store says that it encrypts the object.
+    pub encryption: ServerSide,
+}
+
+/// The reply to CreateMultipartUpload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Created {
+    pub upload_id: String,
+    /// How the store says that it will encrypt the object.
+    pub encryption: ServerSide,
 }
 
 /// What HEAD says of an object.
@@ -85,69 +102,71 @@ pub struct ListedUpload {
     pub upload_id: String,
 }
 
-/// Each takes what [`read`] put in for that operation, and is empty for any other reply.
-impl Reply {
-    pub fn into_etag(self) -> String {
-        match self {
-            Reply::Stored { etag, .. } => etag,
-            _ => String::new(),
-        }
-    }
-
-    pub fn into_upload_id(self) -> String {
-        match self {
-            Reply::Created { upload_id, .. } => upload_id,
-            _ => String::new(),
-        }
-    }
-
-    pub fn into_head(self) -> ObjectHead {
-        match self {
-            Reply::Head(head) => head,
-            _ => ObjectHead::default(),
-        }
-    }
-
-    pub fn into_uploads(self) -> Vec<ListedUpload> {
-        match self {
-            Reply::Uploads(uploads) => uploads,
-            _ => Vec::new(),
-        }
-    }
-
-    pub fn into_body(self) -> Vec<u8> {
-        match self {
-            Reply::Body(bytes) => bytes,
-            _ => Vec::new(),
-        }
-    }
-
-    pub fn checksum(&self) -> Option<&str> {
-        match self {
-            Reply::Stored { checksum, .. } => checksum.as_deref(),
+impl FromReply for Stored {
+    fn from_reply(reply: Reply) -> Option<Self> {
+        match reply {
+            Reply::Stored(stored) => Some(stored),
             _ => None,
-        }
-    }
-
-    pub fn encryption(&self) -> Option<&ServerSide> {
-        match self {
-            Reply::Stored { encryption, .. } | Reply::Created { encryption, .. } => {
-                Some(encryption)
-            }
-            Reply::Head(head) => Some(&head.encryption),
-            Reply::Body(_) | Reply::Uploads(_) | Reply::Done => None,
         }
     }
 }
 
-/// Read the answer to an operation; `sent` is the checksum of the data it carried.
+impl FromReply for Created {
+    fn from_reply(reply: Reply) -> Option<Self> {
+        match reply {
+            Reply::Created(created) => Some(created),
+            _ => None,
+        }
+    }
+}
+
+impl FromReply for ObjectHead {
+    fn from_reply(reply: Reply) -> Option<Self> {
+        match reply {
+            Reply::Head(head) => Some(head),
+            _ => None,
+        }
+    }
+}
+
+/// The reply to GetObject.
+impl FromReply for Vec<u8> {
+    fn from_reply(reply: Reply) -> Option<Self> {
+        match reply {
+            Reply::Body(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+}
+
+/// The reply to ListMultipartUploads.
+impl FromReply for Vec<ListedUpload> {
+    fn from_reply(reply: Reply) -> Option<Self> {
+        match reply {
+            Reply::Uploads(uploads) => Some(uploads),
+            _ => None,
+        }
+    }
+}
+
+/// The reply to AbortMultipartUpload and DeleteObject.
+impl FromReply for () {
+    fn from_reply(reply: Reply) -> Option<Self> {
+        match reply {
+            Reply::Done => Some(()),
+            _ => None,
+        }
+    }
+}
+
+/// Reads the response to an operation; `sent` is the checksum of the data it carried.
 pub fn read(
     operation: &Operation,
     sent: Option<&Checksum>,
     response: &Response,
 ) -> Result<Reply, Cause> {
     if !(200..300).contains(&response.status) {
-        return Err(Cause::Answer(error_answer(response)));
+        return Err(Cause::Error(error_reply(response)));
     }
     let malformed = |what: String| Cause::Malformed {
         status: response.status,
@@ -170,19 +189,19 @@ pub fn read(
                     status: response.status,
                 });
             }
-            Ok(Reply::Stored {
+            Ok(Reply::Stored(Stored {
                 etag,
                 checksum,
                 encryption,
-            })
+            }))
         }
         Operation::CreateMultipartUpload { .. } => {
             let root = document(response, "InitiateMultipartUploadResult")?;
             match root.child_text("UploadId") {
-                Some(id) if is_upload_id(id) => Ok(Reply::Created {
+                Some(id) if is_upload_id(id) => Ok(Reply::Created(Created {
                     upload_id: id.to_owned(),
                     encryption,
-                }),
+                })),
                 _ => Err(malformed("it has no usable UploadId".into())),
             }
         }
@@ -196,11 +215,11 @@ pub fn read(
                 .as_ref()
                 .and_then(|ours| root.child_text(ours.algorithm().element()))
                 .and_then(name);
-            Ok(Reply::Stored {
+            Ok(Reply::Stored(Stored {
                 etag,
                 checksum,
                 encryption,
-            })
+            }))
         }
         Operation::ListMultipartUploads { .. } => Ok(Reply::Uploads(listed(&document(
             response,
@@ -214,17 +233,17 @@ pub fn read(
     }
 }
 
-/// The document of a success. Stores begin to answer before they know the outcome, so a 200 may carry an error.
+/// The document of a success. Stores begin to respond before they know the outcome, so a 200 may carry an error.
 fn document(response: &Response, expected: &str) -> Result<Element, Cause> {
     let malformed = |what: String| Cause::Malformed {
         status: response.status,
         what,
     };
-    // What is wrong may quote the answer.
+    // What is wrong may quote the response.
     let root =
         xml::parse(&response.body).map_err(|what| malformed(clean(&what, MESSAGE_LIMIT_CHARS)))?;
     match root.name.as_str() {
-        "Error" => Err(Cause::Answer(error_answer(response))),
+        "Error" => Err(Cause::Error(error_reply(response))),
         name if name == expected => Ok(root),
         other => Err(malformed(format!(
             "`{}` instead of `{expected}`",
@@ -278,7 +297,7 @@ fn head(response: &Response) -> Option<ObjectHead> {
     })
 }
 
-fn error_answer(response: &Response) -> ErrorAnswer {
+fn error_reply(response: &Response) -> ErrorReply {
     let document = xml::parse(&response.body)
         .ok()
         .filter(|root| root.name == "Error");
@@ -291,7 +310,7 @@ fn error_answer(response: &Response) -> ErrorAnswer {
             MESSAGE_LIMIT_CHARS,
         ),
     };
-    ErrorAnswer {
+    ErrorReply {
         status: response.status,
         code: text("Code").and_then(name),
         message,

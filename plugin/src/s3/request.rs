@@ -67,7 +67,7 @@ pub enum Operation {
 
 /// An operation without its arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum OperationKind {
     PutObject,
     CreateMultipartUpload,
     UploadPart,
@@ -79,24 +79,24 @@ pub enum Kind {
     DeleteObject,
 }
 
-impl Kind {
+impl OperationKind {
     /// The IAM action that allows it.
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html>
     pub fn permission(self) -> &'static str {
         match self {
-            Kind::PutObject
-            | Kind::CreateMultipartUpload
-            | Kind::UploadPart
-            | Kind::CompleteMultipartUpload => "s3:PutObject",
-            Kind::AbortMultipartUpload => "s3:AbortMultipartUpload",
-            Kind::ListMultipartUploads => "s3:ListBucketMultipartUploads",
-            Kind::HeadObject | Kind::GetObject => "s3:GetObject",
-            Kind::DeleteObject => "s3:DeleteObject",
+            OperationKind::PutObject
+            | OperationKind::CreateMultipartUpload
+            | OperationKind::UploadPart
+            | OperationKind::CompleteMultipartUpload => "s3:PutObject",
+            OperationKind::AbortMultipartUpload => "s3:AbortMultipartUpload",
+            OperationKind::ListMultipartUploads => "s3:ListBucketMultipartUploads",
+            OperationKind::HeadObject | OperationKind::GetObject => "s3:GetObject",
+            OperationKind::DeleteObject => "s3:DeleteObject",
         }
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for OperationKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)
     }
@@ -104,17 +104,17 @@ impl fmt::Display for Kind {
 
 impl Operation {
     /// Which one it is.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> OperationKind {
         match self {
-            Operation::PutObject { .. } => Kind::PutObject,
-            Operation::CreateMultipartUpload { .. } => Kind::CreateMultipartUpload,
-            Operation::UploadPart { .. } => Kind::UploadPart,
-            Operation::CompleteMultipartUpload { .. } => Kind::CompleteMultipartUpload,
-            Operation::AbortMultipartUpload { .. } => Kind::AbortMultipartUpload,
-            Operation::ListMultipartUploads { .. } => Kind::ListMultipartUploads,
-            Operation::HeadObject { .. } => Kind::HeadObject,
-            Operation::GetObject { .. } => Kind::GetObject,
-            Operation::DeleteObject { .. } => Kind::DeleteObject,
+            Operation::PutObject { .. } => OperationKind::PutObject,
+            Operation::CreateMultipartUpload { .. } => OperationKind::CreateMultipartUpload,
+            Operation::UploadPart { .. } => OperationKind::UploadPart,
+            Operation::CompleteMultipartUpload { .. } => OperationKind::CompleteMultipartUpload,
+            Operation::AbortMultipartUpload { .. } => OperationKind::AbortMultipartUpload,
+            Operation::ListMultipartUploads { .. } => OperationKind::ListMultipartUploads,
+            Operation::HeadObject { .. } => OperationKind::HeadObject,
+            Operation::GetObject { .. } => OperationKind::GetObject,
+            Operation::DeleteObject { .. } => OperationKind::DeleteObject,
         }
     }
 
@@ -135,16 +135,21 @@ impl Operation {
 
     /// Whether its body is the object's own bytes, which a checksum guards.
     pub fn carries_data(&self) -> bool {
-        matches!(self.kind(), Kind::PutObject | Kind::UploadPart)
+        matches!(
+            self.kind(),
+            OperationKind::PutObject | OperationKind::UploadPart
+        )
     }
 
     fn method(&self) -> Method {
         match self.kind() {
-            Kind::PutObject | Kind::UploadPart => Method::Put,
-            Kind::CreateMultipartUpload | Kind::CompleteMultipartUpload => Method::Post,
-            Kind::AbortMultipartUpload | Kind::DeleteObject => Method::Delete,
-            Kind::HeadObject => Method::Head,
-            Kind::GetObject | Kind::ListMultipartUploads => Method::Get,
+            OperationKind::PutObject | OperationKind::UploadPart => Method::Put,
+            OperationKind::CreateMultipartUpload | OperationKind::CompleteMultipartUpload => {
+                Method::Post
+            }
+            OperationKind::AbortMultipartUpload | OperationKind::DeleteObject => Method::Delete,
+            OperationKind::HeadObject => Method::Head,
+            OperationKind::GetObject | OperationKind::ListMultipartUploads => Method::Get,
         }
     }
 

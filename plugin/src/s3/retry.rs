@@ -4,7 +4,7 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
 
 use crate::imports::{SignerError, TransportError};
-use crate::s3::error::{Cause, Class, ErrorAnswer};
+use crate::s3::error::{Cause, Class, ErrorReply};
 
 /// How often one request is sent at most. With a fifth of all requests failing, ten attempts lose one request in ten
 /// million; with the delays below they span about a minute, which outlasts a store's restart or rebalancing.
@@ -75,7 +75,7 @@ const CODES: &[(&str, Decision)] = &[
 /// Decide about one failed attempt.
 pub fn decide(cause: &Cause) -> Decision {
     match cause {
-        Cause::Answer(answer) => decide_answer(answer),
+        Cause::Error(answer) => decide_answer(answer),
         Cause::Malformed { .. } | Cause::Damaged { .. } => Retry,
         Cause::Transport(error) => match error {
             TransportError::Connect(_)
@@ -92,8 +92,8 @@ pub fn decide(cause: &Cause) -> Decision {
     }
 }
 
-fn decide_answer(answer: &ErrorAnswer) -> Decision {
-    // A redirect for now: a later run finds the bucket in its place. One that names a region is for a person.
+fn decide_answer(answer: &ErrorReply) -> Decision {
+    // A redirect for now: a later run finds the bucket in its place. One that names a region needs action.
     let is_redirect = matches!(answer.code.as_deref(), None | Some("TemporaryRedirect"));
     if answer.status == 307 && is_redirect && answer.region.is_none() {
         return GiveUp;
@@ -105,7 +105,7 @@ fn decide_answer(answer: &ErrorAnswer) -> Decision {
         .map(|(_, decision)| *decision);
     let decision = match (decision, answer.code.as_deref()) {
         (Some(decision), _) => decision,
-        // A code that says what a person must do, even where a gateway put a 500 on it.
+        // A code that says which action is required, even where a gateway put a 500 on it.
         (None, Some(code)) if code.starts_with("KMS.") || PERMANENT.contains(&code) => Refuse,
         // HEAD has no room for a code: S3 answers so to credentials that expired.
         (None, None) if answer.status == 400 && answer.message.is_empty() => RefreshCredentials,
@@ -180,7 +180,7 @@ pub fn class(decision: Decision, cause: &Cause) -> Class {
 
 fn retry_after_ms(cause: &Cause) -> Option<u64> {
     match cause {
-        Cause::Answer(answer) => answer.retry_after_ms,
+        Cause::Error(answer) => answer.retry_after_ms,
         _ => None,
     }
 }
@@ -190,10 +190,10 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, code: &str) -> Cause {
-        Cause::Answer(ErrorAnswer {
+        Cause::Error(ErrorReply {
             status,
             code: (!code.is_empty()).then(|| code.to_owned()),
-            ..ErrorAnswer::default()
+            ..ErrorReply::default()
         })
     }
 
@@ -252,11 +252,11 @@ mod tests {
 
     #[test]
     fn a_redirect_for_now_that_names_a_region_is_for_a_person() {
-        let Cause::Answer(mut moved) = answer(307, "TemporaryRedirect") else {
+        let Cause::Error(mut moved) = answer(307, "TemporaryRedirect") else {
             panic!("another cause");
         };
         moved.region = Some("eu-west-3".to_owned());
-        assert_eq!(decide(&Cause::Answer(moved)), Refuse);
+        assert_eq!(decide(&Cause::Error(moved)), Refuse);
     }
 
     #[test]
@@ -305,10 +305,10 @@ mod tests {
         );
 
         let asked = |retry_after_ms| {
-            Cause::Answer(ErrorAnswer {
+            Cause::Error(ErrorReply {
                 status: 503,
                 retry_after_ms: Some(retry_after_ms),
-                ..ErrorAnswer::default()
+                ..ErrorReply::default()
             })
         };
         assert_eq!(delay_ms(1, &asked(7_000)), 7_000);

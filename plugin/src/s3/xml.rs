@@ -11,7 +11,7 @@ const MAX_DEPTH: usize = 16;
 /// Most elements: a thousand uploads with a dozen elements each.
 const MAX_ELEMENTS: usize = 50_000;
 
-/// An element with its text and children; attributes and namespaces are left out.
+/// An element with its text and children; attributes and namespaces are omitted.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Element {
     /// Without its prefix.

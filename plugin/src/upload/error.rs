@@ -34,9 +34,9 @@ pub enum UploadError {
     Incomparable { key: String, why: String },
     /// The store took the settings of encryption and did not follow them.
     #[error(
-        "`{key}` is not encrypted: encryption = \"{asked}\" was asked for, and the store's answer {}; set up \
+        "`{key}` is not encrypted: encryption = \"{asked}\" was asked for, and the store's response {}; set up \
          server-side encryption in the store, or remove encryption from the destination",
-        answered.as_ref().map_or("says nothing of it".to_owned(), |said| format!("says `{said}`"))
+        answered.as_ref().map_or("does not mention it".to_owned(), |said| format!("says `{said}`"))
     )]
     Unencrypted {
         key: String,
@@ -67,9 +67,6 @@ pub enum UploadError {
         error: Box<S3Error>,
         class: Class,
     },
-    /// A call out of order: only a defect of the plugin leads here.
-    #[error("`{key}`: {what}")]
-    Misuse { key: String, what: String },
 }
 
 /// What to change when the host takes no more notes: fewer uploads need fewer of them.
@@ -95,8 +92,7 @@ impl UploadError {
             | UploadError::TooManyParts { .. }
             | UploadError::Incomplete { .. }
             | UploadError::Occupied { .. }
-            | UploadError::Unproven { .. }
-            | UploadError::Misuse { .. } => None,
+            | UploadError::Unproven { .. } => None,
         }
     }
 }
@@ -123,7 +119,7 @@ impl From<UploadError> for Failure {
                 NoteError::UsedUp(_) => return Failure::Refused(message),
                 NoteError::TooLong(_) => return Failure::Defect(message),
             },
-            UploadError::Incomplete { .. } | UploadError::Misuse { .. } => {
+            UploadError::Incomplete { .. } => {
                 return Failure::Defect(message);
             }
             UploadError::Corrupt { .. } => None,

@@ -5,8 +5,8 @@
 use crate::file::MAX_FILES;
 use crate::imports::Imports;
 use crate::s3::error::S3Error;
-use crate::upload::Uploads;
 use crate::upload::objects::Seen;
+use crate::upload::store::Store;
 
 /// Most leftovers that one run looks at: an earlier attempt has no more files.
 pub const MAX_LEFTOVERS: usize = MAX_FILES as usize;
@@ -23,8 +23,8 @@ pub struct Leftovers {
     pub is_blind: bool,
 }
 
-impl<I: Imports> Uploads<I> {
-    /// Delete the files that a longer attempt left under the keys that would come next, up to the first that is not
+impl<I: Imports> Store<I> {
+    /// Deletes the files that a longer attempt left under the keys that would come next, up to the first that is not
     /// there. What the credentials do not allow is reported and harms nobody who goes by the manifest. Where one of
     /// `other_exports` is there with this run's mark, numbered files may belong to it, so all of them stay.
     pub fn remove_leftovers(
@@ -55,7 +55,7 @@ impl<I: Imports> Uploads<I> {
         }
         if !foreign.is_empty() {
             leftovers.warnings.push(format!(
-                "{}: numbered like this run's next files, but not written by this run, so not deleted; who reads the \
+                "{}: numbered like this run's next files, but not written by this run, so not deleted; whoever reads the \
                  whole folder reads that too",
                 named(&foreign)
             ));
@@ -128,7 +128,7 @@ impl<I: Imports> Uploads<I> {
                     true => Vec::new(),
                     false => vec![format!(
                         "{}: left by an earlier attempt of this run with another format, compression, splitting or \
-                         manifest; delete what is not needed any more, or who reads the whole folder reads rows twice",
+                         manifest; delete what is not needed any more, or whoever reads the whole folder reads rows twice",
                         named(&ours)
                     )],
                 }

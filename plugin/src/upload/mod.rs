@@ -8,12 +8,13 @@ mod multipart;
 pub mod notes;
 mod objects;
 pub mod proof;
+mod store;
 pub mod sweep;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::file::MAX_FILES;
-use crate::imports::{Imports, Level};
+use crate::imports::Imports;
 use crate::s3::checksum::ObjectChecksum;
 use crate::s3::client::{Client, Counts};
 use crate::s3::request::Operation;
@@ -21,11 +22,12 @@ use crate::s3::request::Operation;
 pub use error::UploadError;
 pub use leftovers::Leftovers;
 pub use objects::Seen;
+pub(crate) use store::NotBegun;
+pub use store::Store;
 pub use sweep::LeftOpen;
 
-use closing::{ClosingFile, Step, Write};
+use closing::{Advanced, ClosingFile};
 use multipart::Multipart;
-use notes::Note;
 
 /// Most parts of an upload.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
@@ -78,111 +80,112 @@ pub struct StoredFile {
 
 /// All files of one instance. After an error nothing but [`Uploads::abort_all`] makes sense.
 pub struct Uploads<I: Imports> {
-    pub(crate) client: Client<I>,
+    store: Store<I>,
     limits: Limits,
-    open: Option<OpenFile>,
     closing: Vec<ClosingFile>,
     stored: BTreeMap<u64, StoredFile>,
     files_opened: u64,
-    /// Keys under which a repeated CreateMultipartUpload may have left an upload of unknown id.
-    in_doubt: BTreeSet<String>,
-    /// Uploads that are no more, to be told with the next note.
-    closed: Vec<String>,
-    /// Keys under which this attempt may have left an object that nobody should read.
-    condemned: BTreeSet<String>,
-    warnings: Vec<String>,
 }
 
-/// The file that is being written.
-struct OpenFile {
+/// A file that is being written. Dropping it leaves its upload to [`Uploads::abort_all`].
+pub struct OpenFile {
     index: u64,
     key: String,
     content_type: &'static str,
+    limits: Limits,
     /// At most one part; sent only when more bytes come, so that a file of one part is one PUT.
     buffer: Vec<u8>,
     bytes: u64,
     upload: Option<Multipart>,
 }
 
+impl OpenFile {
+    /// Bytes written so far.
+    pub fn bytes_written(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Bytes that the file still takes: a write of more fails and truncates nothing.
+    pub fn remaining_bytes(&self) -> u64 {
+        self.limits.capacity_bytes() - self.bytes
+    }
+
+    /// Whether the file nears the last part that S3 allows: close it and open the next.
+    pub fn parts_exhausted(&self) -> bool {
+        self.remaining_bytes() < self.limits.reserve_bytes
+    }
+}
+
 impl<I: Imports> Uploads<I> {
     /// No files yet.
     pub fn new(client: Client<I>, limits: Limits) -> Self {
         Uploads {
-            client,
+            store: Store::new(client),
             limits,
-            open: None,
             closing: Vec::new(),
             stored: BTreeMap::new(),
             files_opened: 0,
-            in_doubt: BTreeSet::new(),
-            closed: Vec::new(),
-            condemned: BTreeSet::new(),
-            warnings: Vec::new(),
         }
+    }
+
+    /// The store, for objects that are no data files.
+    pub fn store(&mut self) -> &mut Store<I> {
+        &mut self.store
     }
 
     /// The host's side.
     pub fn imports(&self) -> &I {
-        self.client.imports()
+        self.store.client.imports()
     }
 
     /// Requests made so far.
     pub fn counts(&self) -> Counts {
-        self.client.counts()
+        self.store.client.counts()
     }
 
-    /// What a person should know though nothing failed, since it was last asked for.
+    /// Takes the warnings for the operator, since they were last taken.
     pub fn take_warnings(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.warnings)
+        self.store.take_warnings()
     }
 
     /// Sends what still waits for digests: before the caller goes away for a while.
     pub fn send_prepared(&mut self) {
-        self.client.send_prepared();
+        self.store.client.send_prepared();
     }
 
-    /// Begin a file. Waits while [`UPLOADS_OPEN`] files are being finished.
-    pub fn open(&mut self, key: String, content_type: &'static str) -> Result<(), UploadError> {
-        if let Some(open) = &self.open {
-            return Err(UploadError::Misuse {
-                key,
-                what: format!("`{}` is still being written", open.key),
-            });
-        }
+    /// Begins a file. Waits while [`UPLOADS_OPEN`] files are being finished.
+    pub fn open(
+        &mut self,
+        key: String,
+        content_type: &'static str,
+    ) -> Result<OpenFile, UploadError> {
         self.finish_down_to(UPLOADS_OPEN - 1)?;
-        self.open = Some(OpenFile {
-            index: self.files_opened,
+        let index = self.files_opened;
+        self.files_opened += 1;
+        Ok(OpenFile {
+            index,
             key,
             content_type,
+            limits: self.limits,
             buffer: Vec::new(),
             bytes: 0,
             upload: None,
-        });
-        self.files_opened += 1;
-        Ok(())
+        })
     }
 
-    /// Append to the open file: one copy into the part that is being filled. Full parts are sent without waiting for
-    /// their answers, unless the client's window is full.
-    pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), UploadError> {
+    /// Appends to a file: one copy into the part that is being filled. Full parts are sent without waiting for their
+    /// outcomes, unless the client's window is full.
+    pub fn write(&mut self, file: &mut OpenFile, mut bytes: &[u8]) -> Result<(), UploadError> {
         let part_size_bytes = self.limits.part_size_bytes;
-        let capacity_bytes = self.limits.capacity_bytes();
-        let mut file = self.take_open("bytes came for no file")?;
-        if bytes.len() as u64 > capacity_bytes - file.bytes {
-            let error = UploadError::TooManyParts {
+        if bytes.len() as u64 > file.remaining_bytes() {
+            return Err(UploadError::TooManyParts {
                 key: file.key.clone(),
                 max_parts: self.limits.max_parts,
-            };
-            self.open = Some(file);
-            return Err(error);
+            });
         }
         while !bytes.is_empty() {
             if file.buffer.len() == part_size_bytes {
-                let sent = self.send_part(&mut file);
-                if sent.is_err() {
-                    self.open = Some(file);
-                    return sent;
-                }
+                self.send_part(file)?;
             }
             if file.buffer.capacity() == 0 {
                 file.buffer.reserve_exact(part_size_bytes);
@@ -192,117 +195,58 @@ impl<I: Imports> Uploads<I> {
             file.bytes += now.len() as u64;
             bytes = later;
         }
-        self.open = Some(file);
+        self.take_outcomes(file)?;
         self.advance()
     }
 
-    /// Bytes written to the open file; 0 where there is none.
-    pub fn bytes_written(&self) -> u64 {
-        self.open.as_ref().map_or(0, |file| file.bytes)
-    }
-
-    /// Bytes that the open file still takes: a write of more fails and truncates nothing.
-    pub fn remaining_bytes(&self) -> u64 {
-        self.limits.capacity_bytes() - self.bytes_written()
-    }
-
-    /// Whether the open file nears the last part that S3 allows: close it and open the next.
-    pub fn parts_exhausted(&self) -> bool {
-        self.remaining_bytes() < self.limits.reserve_bytes
-    }
-
-    /// The open file has all its bytes: send what is left of it and finish it while the next is written.
-    pub fn close(&mut self) -> Result<(), UploadError> {
-        let mut file = self.take_open("no file is open to be closed")?;
-        let step = if file.upload.is_some() {
-            let sent = if file.buffer.is_empty() {
-                Ok(())
-            } else {
-                self.send_part(&mut file)
-            };
-            if sent.is_err() {
-                self.open = Some(file);
-                return sent;
-            }
-            Step::Parts
-        } else {
-            let body = std::mem::take(&mut file.buffer);
-            let operation = Operation::PutObject {
-                key: file.key.clone(),
-                content_type: file.content_type,
-            };
-            self.look_then(Write { operation, body })
-        };
-        self.closing.push(ClosingFile::new(file, step));
-        self.advance()
-    }
-
-    /// Wait until every closed file is proven to be stored, and return them in the order in which they were opened.
-    pub fn settle(&mut self) -> Result<Vec<StoredFile>, UploadError> {
-        if let Some(open) = &self.open {
-            return Err(UploadError::Misuse {
-                key: open.key.clone(),
-                what: "it is still being written".into(),
-            });
+    /// The file has all its bytes: sends what is left of it and finishes it while the next is written.
+    pub fn close(&mut self, mut file: OpenFile) -> Result<(), UploadError> {
+        if file.upload.is_some() && !file.buffer.is_empty() {
+            self.send_part(&mut file)?;
         }
+        self.closing.push(ClosingFile::new(file, &mut self.store));
+        self.advance()
+    }
+
+    /// Waits until every closed file is proven to be stored, and returns them in the order in which they were opened.
+    pub fn settle(&mut self) -> Result<Vec<StoredFile>, UploadError> {
         self.finish_down_to(0)?;
-        let left_open = self.sweep_in_doubt();
-        self.warnings
-            .extend(left_open.iter().map(LeftOpen::to_string));
-        self.tell_closed();
+        self.store.settle();
         Ok(std::mem::take(&mut self.stored).into_values().collect())
     }
 
-    /// Give up every file that is not stored, and delete what is stored and should not be read; returns what could not
+    /// Gives up every file that is not stored, and deletes what is stored and should not be read; returns what could not
     /// be cleaned up, and which objects were deleted.
     pub fn abort_all(&mut self) -> Vec<String> {
-        let open = self
-            .open
-            .take()
-            .and_then(|file| Some((file.key, file.upload?)));
-        let mut uploads: Vec<(String, Multipart)> = open.into_iter().collect();
+        self.store.client.cancel_all();
         for file in std::mem::take(&mut self.closing) {
-            if let Some(ticket) = file.step.ticket() {
-                self.client.cancel(ticket);
-            }
-            // A store that damaged one object may have damaged the others that it has not answered for.
-            if file.upload.is_none() && self.client.saw_damage() {
-                self.condemned.insert(file.key.clone());
-            }
-            uploads.extend(file.upload.map(|upload| (file.key, upload)));
+            self.condemn_if_damaged(file.key(), file.is_one_put());
         }
-        for ticket in uploads.iter().flat_map(|(_, upload)| upload.tickets()) {
-            self.client.cancel(ticket);
-        }
-        let mut left_open = Vec::new();
-        for (key, upload) in uploads {
-            left_open.extend(self.abort_upload(&key, upload.upload_id()).err());
-        }
-        left_open.extend(self.sweep_in_doubt());
-        self.tell_closed();
+        let left_open = self.store.abort_open();
         let mut remarks = self.take_warnings();
         remarks.extend(left_open.iter().map(LeftOpen::to_string));
-        remarks.extend(self.delete_condemned());
+        remarks.extend(self.store.delete_condemned());
         remarks
     }
 
-    fn take_open(&mut self, what: &str) -> Result<OpenFile, UploadError> {
-        self.open.take().ok_or_else(|| UploadError::Misuse {
-            key: String::new(),
-            what: what.into(),
-        })
+    /// A store that damaged one object may have damaged the others that it has not responded for.
+    fn condemn_if_damaged(&mut self, key: &str, is_one_put: bool) {
+        if is_one_put && self.store.client.saw_damage() {
+            self.store.condemned.insert(key.to_owned());
+        }
     }
 
-    /// Hand the buffer over as the next part, beginning the upload first where it is none yet.
+    /// Hands the buffer over as the next part, beginning the upload first where there is none yet.
     fn send_part(&mut self, file: &mut OpenFile) -> Result<(), UploadError> {
-        if file.upload.is_none() {
-            self.begin_upload(file)?;
-        }
-        let Some(upload) = &mut file.upload else {
-            return Err(UploadError::Misuse {
-                key: file.key.clone(),
-                what: "its upload has not begun".into(),
-            });
+        let upload = match &mut file.upload {
+            Some(upload) => upload,
+            slot @ None => {
+                let begun = self.store.create(&file.key, file.content_type);
+                slot.insert(begun.map_err(|NotBegun { error, .. }| {
+                    self.store.condemn_after(&error);
+                    error
+                })?)
+            }
         };
         let body = std::mem::take(&mut file.buffer);
         let bytes = body.len() as u64;
@@ -311,143 +255,59 @@ impl<I: Imports> Uploads<I> {
             upload_id: upload.upload_id().to_owned(),
             part_number: upload.next_number(),
         };
-        let ticket = self.client.start(operation, body);
+        let ticket = self.store.client.start(operation, body);
         upload.sent(ticket, bytes);
-        upload.take_answers(&file.key, &mut self.client)?;
+        self.take_outcomes(file)?;
         self.advance()
     }
 
-    fn begin_upload(&mut self, file: &mut OpenFile) -> Result<(), UploadError> {
-        let (upload, begun) = self.create(&file.key, file.content_type);
-        // From here on `abort_all` knows of it, even if what followed failed.
-        file.upload = upload;
-        self.condemn_after(&begun);
-        begun
+    fn take_outcomes(&mut self, file: &mut OpenFile) -> Result<(), UploadError> {
+        match &mut file.upload {
+            Some(upload) => upload.take_outcomes(&file.key, &mut self.store.client),
+            None => Ok(()),
+        }
     }
 
-    /// Note first, then create, then note the id: at no moment can a crash leave an upload that no note tells of. An
-    /// upload that exists is returned even when something about it is wrong.
-    pub(crate) fn create(
-        &mut self,
-        key: &str,
-        content_type: &'static str,
-    ) -> (Option<Multipart>, Result<(), UploadError>) {
-        let begun = Note::Begun {
-            key: key.to_owned(),
-        };
-        if let Err(error) = self.note(&begun) {
-            return (None, Err(error));
-        }
-        let operation = Operation::CreateMultipartUpload {
-            key: key.to_owned(),
-            content_type,
-        };
-        let answer = self.client.call(operation, Vec::new());
-        let (upload_id, encrypted) = match answer.result {
-            Ok(reply) => {
-                let encrypted = proof::confirms_encryption(key, &reply, self.client.target());
-                (reply.into_upload_id(), encrypted)
-            }
-            Err(error) => {
-                if answer.doubtful {
-                    self.in_doubt.insert(key.to_owned());
-                } else {
-                    self.note_or_log(&Note::Settled {
-                        key: key.to_owned(),
-                    });
-                }
-                return (None, Err(error.into()));
-            }
-        };
-        let upload = Multipart::new(upload_id.clone(), encrypted == Ok(true));
-        let opened = Note::Opened {
-            key: key.to_owned(),
-            upload_id,
-        };
-        let mut noted = self.note(&opened);
-        if answer.doubtful {
-            // An earlier attempt may have created another upload, whose id nobody knows.
-            noted = noted.and_then(|()| self.note(&begun));
-            self.in_doubt.insert(key.to_owned());
-        }
-        (Some(upload), noted.and(encrypted.map(|_| ())))
-    }
-
-    /// Wait until at most `count` closed files are unfinished.
+    /// Waits until at most `count` closed files are unfinished.
     fn finish_down_to(&mut self, count: usize) -> Result<(), UploadError> {
         self.advance()?;
         while self.closing.len() > count {
-            let waited = self.client.progress();
-            // Answers may have come in while another request was waited for.
-            let taken = self.client.taken();
+            let waited = self.store.client.progress();
+            // Outcomes may have come in while another request was waited for.
+            let taken = self.store.client.taken();
             self.advance()?;
-            if !waited && self.client.taken() == taken && self.closing.len() > count {
-                let key = self
-                    .closing
-                    .first()
-                    .map(|file| file.key.clone())
-                    .unwrap_or_default();
-                return Err(UploadError::Misuse {
-                    key,
-                    what: "nothing is under way that would finish it".into(),
+            if !waited
+                && self.store.client.taken() == taken
+                && let Some(file) = self.closing.get(count)
+            {
+                return Err(UploadError::Incomplete {
+                    key: file.key().to_owned(),
+                    what: "nothing is in progress that would finish it".into(),
                 });
             }
         }
         Ok(())
     }
 
-    /// Take the answers that are there and start what they make possible; never waits for one, unless the client's
+    /// Takes the outcomes that are there and starts what they make possible; never waits for one, unless the client's
     /// window is full.
     fn advance(&mut self) -> Result<(), UploadError> {
-        if let Some(OpenFile {
-            key,
-            upload: Some(upload),
-            ..
-        }) = &mut self.open
-        {
-            upload.take_answers(key, &mut self.client)?;
-        }
-        let mut position = 0;
-        while position < self.closing.len() {
-            let advanced = self.advance_closing(position);
-            self.condemn_after(&advanced);
-            match advanced? {
-                Some(stored) => {
-                    let file = self.closing.remove(position);
-                    self.stored.insert(file.index, stored);
+        let mut files = std::mem::take(&mut self.closing).into_iter();
+        while let Some(file) = files.next() {
+            let (index, key, is_one_put) = (file.index, file.key().to_owned(), file.is_one_put());
+            match file.advance(&mut self.store) {
+                Ok(Advanced::Closing(file)) => self.closing.push(file),
+                Ok(Advanced::Stored(stored)) => {
+                    self.stored.insert(index, stored);
                 }
-                None => position += 1,
+                Err(error) => {
+                    self.closing.extend(files);
+                    self.store.condemn_after(&error);
+                    self.condemn_if_damaged(&key, is_one_put);
+                    return Err(error);
+                }
             }
         }
         Ok(())
-    }
-
-    /// Keeps a note durably, and with it which uploads no longer exist.
-    pub(crate) fn note(&mut self, note: &Note) -> Result<(), UploadError> {
-        let bytes = notes::with_closed(Some(note), &mut self.closed);
-        Ok(self.imports().note(&bytes, true)?)
-    }
-
-    /// Keeps a note that only spares `recover` some work: it need not be durable.
-    pub(crate) fn note_or_log(&mut self, note: &Note) {
-        let bytes = notes::with_closed(Some(note), &mut self.closed);
-        self.keep_or_log(&bytes);
-    }
-
-    /// Note the uploads that are no more, where no other note will take them along.
-    pub(crate) fn tell_closed(&mut self) {
-        while !self.closed.is_empty() {
-            let bytes = notes::with_closed(None, &mut self.closed);
-            self.keep_or_log(&bytes);
-        }
-    }
-
-    fn keep_or_log(&self, note: &[u8]) {
-        if let Err(error) = self.imports().note(note, false) {
-            self.imports().log(
-                Level::Warn,
-                &format!("a note about a finished upload could not be kept: {error}"),
-            );
-        }
     }
 }

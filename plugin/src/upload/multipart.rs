@@ -1,9 +1,10 @@
-//! The parts of one upload: which are under way, which are acknowledged, and the proof that none is missing. Starts
+//! The parts of one upload: which are in progress, which are acknowledged, and the proof that none is missing. Starts
 //! no requests.
 
 use crate::imports::Imports;
 use crate::s3::client::{Client, Ticket};
 use crate::s3::fingerprint::{Fingerprint, ObjectFingerprint};
+use crate::s3::reply::Stored;
 use crate::s3::request::CompletedPart;
 use crate::upload::{UploadError, proof};
 
@@ -13,14 +14,14 @@ pub struct Multipart {
     upload_id: String,
     /// In order: the first is part 1.
     parts: Vec<Part>,
-    unanswered: usize,
+    unacknowledged: usize,
     /// The store said that it encrypts as asked, or nothing was asked.
     is_encrypted: bool,
 }
 
 #[derive(Debug)]
 enum Part {
-    UnderWay {
+    InProgress {
         ticket: Ticket,
         bytes: u64,
     },
@@ -32,12 +33,12 @@ enum Part {
 }
 
 impl Multipart {
-    /// Without parts; `is_encrypted` as the answer that opened it says.
+    /// An upload without parts; `is_encrypted` as the reply that opened it says.
     pub fn new(upload_id: String, is_encrypted: bool) -> Self {
         Multipart {
             upload_id,
             parts: Vec::new(),
-            unanswered: 0,
+            unacknowledged: 0,
             is_encrypted,
         }
     }
@@ -51,64 +52,56 @@ impl Multipart {
         u32::try_from(self.parts.len() + 1).unwrap_or(u32::MAX)
     }
 
-    /// The next part is under way.
+    /// Adds the next part, which is in progress.
     pub fn sent(&mut self, ticket: Ticket, bytes: u64) {
-        self.parts.push(Part::UnderWay { ticket, bytes });
-        self.unanswered += 1;
+        self.parts.push(Part::InProgress { ticket, bytes });
+        self.unacknowledged += 1;
     }
 
-    /// The requests that are under way.
-    pub fn tickets(&self) -> impl Iterator<Item = Ticket> {
-        self.parts.iter().filter_map(|part| match part {
-            Part::UnderWay { ticket, .. } => Some(*ticket),
-            Part::Acknowledged { .. } => None,
-        })
-    }
-
-    /// Take the answers that are there. The first failure is returned and its part never counts as acknowledged.
-    pub fn take_answers<I: Imports>(
+    /// Takes the outcomes that are there. The first failure is returned and its part never counts as acknowledged.
+    pub fn take_outcomes<I: Imports>(
         &mut self,
         key: &str,
         client: &mut Client<I>,
     ) -> Result<(), UploadError> {
-        if self.unanswered == 0 {
+        if self.unacknowledged == 0 {
             return Ok(());
         }
         for part in &mut self.parts {
-            let Part::UnderWay { ticket, bytes } = *part else {
+            let Part::InProgress { ticket, bytes } = *part else {
                 continue;
             };
-            let Some(answer) = client.take(ticket) else {
+            let Some(outcome) = client.take::<Stored>(ticket) else {
                 continue;
             };
-            let reply = answer.result?;
-            self.is_encrypted |= proof::confirms_encryption(key, &reply, client.target())?;
-            let etag = reply.into_etag();
+            let stored = outcome.result?;
+            let encryption = &stored.encryption;
+            self.is_encrypted |= proof::confirms_encryption(key, encryption, client.target())?;
             *part = Part::Acknowledged {
-                etag,
-                fingerprint: answer.fingerprint,
+                etag: stored.etag,
+                fingerprint: outcome.fingerprint,
                 bytes,
             };
-            self.unanswered -= 1;
+            self.unacknowledged -= 1;
         }
         Ok(())
     }
 
-    /// Whether an answer so far says that the object is encrypted as asked.
+    /// Whether a reply so far says that the object is encrypted as asked.
     pub fn is_encrypted(&self) -> bool {
         self.is_encrypted
     }
 
     /// Whether every part that was sent is acknowledged.
     pub fn is_acknowledged(&self) -> bool {
-        self.unanswered == 0
+        self.unacknowledged == 0
     }
 
     /// Of the object that the acknowledged parts make.
     pub fn fingerprint(&self) -> ObjectFingerprint {
         ObjectFingerprint::of_parts(self.parts.iter().filter_map(|part| match part {
             Part::Acknowledged { fingerprint, .. } => Some(fingerprint),
-            Part::UnderWay { .. } => None,
+            Part::InProgress { .. } => None,
         }))
     }
 
@@ -172,7 +165,7 @@ mod tests {
         Multipart {
             upload_id: "id".into(),
             parts,
-            unanswered: 0,
+            unacknowledged: 0,
             is_encrypted: true,
         }
     }
@@ -191,9 +184,9 @@ mod tests {
 
     #[test]
     fn whatever_is_missing_is_named() {
-        let under_way = Multipart::new("id".into(), true);
+        let without_parts = Multipart::new("id".into(), true);
         let table = [
-            (under_way, "it has no parts"),
+            (without_parts, "it has no parts"),
             (
                 upload(vec![acknowledged("a", 5), acknowledged("", 3)]),
                 "part 2 has no ETag",

@@ -3,10 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Longest upload id that is accepted: S3's are about 130 bytes, those of other stores up to a few hundred. With a
-/// key of 1,024 bytes a note stays under the contract's 4 KiB.
-pub const MAX_UPLOAD_ID_BYTES: usize = 2_048;
-
 /// Longest note: the contract's own number.
 const MAX_NOTE_BYTES: usize = 4_096;
 
@@ -115,6 +111,7 @@ impl Open {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::s3::reply::MAX_UPLOAD_ID_BYTES;
 
     /// Notes, the uploads they leave open, the keys they leave in doubt.
     type Case = (

@@ -5,10 +5,11 @@ use crate::imports::Imports;
 use crate::s3::client::Ticket;
 use crate::s3::error::S3Error;
 use crate::s3::fingerprint::ObjectFingerprint;
-use crate::s3::reply::{ObjectHead, Reply};
+use crate::s3::reply::{ObjectHead, Stored};
 use crate::s3::request::Operation;
 use crate::upload::proof::{self, Expected, Question};
-use crate::upload::{StoredFile, UploadError, Uploads};
+use crate::upload::store::Store;
+use crate::upload::{StoredFile, UploadError};
 
 /// What stands under a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +21,8 @@ pub enum Seen {
     Foreign,
 }
 
-impl<I: Imports> Uploads<I> {
-    /// Write a small object and wait for it. With `if_none_match`, an equal object of an earlier attempt will do.
+impl<I: Imports> Store<I> {
+    /// Write a small object and wait for it. With `if_none_match`, an equal object of an earlier attempt is accepted.
     pub fn put(
         &mut self,
         key: &str,
@@ -29,9 +30,11 @@ impl<I: Imports> Uploads<I> {
         body: Vec<u8>,
     ) -> Result<StoredFile, UploadError> {
         let stored = self.try_put(key, content_type, body);
-        self.condemn_after(&stored);
-        if stored.is_err() && self.client.saw_damage() {
-            self.condemned.insert(key.to_owned());
+        if let Err(error) = &stored {
+            self.condemn_after(error);
+            if self.client.saw_damage() {
+                self.condemned.insert(key.to_owned());
+            }
         }
         stored
     }
@@ -58,15 +61,15 @@ impl<I: Imports> Uploads<I> {
                     key: key.to_owned(),
                     content_type,
                 };
-                let answer = self.client.call(operation, body);
-                let fingerprint = ObjectFingerprint::of_body(&answer.fingerprint);
-                let etag = match answer.result {
-                    Ok(reply) => {
-                        proof::encrypted(key, &reply, self.client.target())?;
-                        reply.into_etag()
+                let outcome = self.client.call::<Stored>(operation, body);
+                let fingerprint = ObjectFingerprint::of_body(&outcome.fingerprint);
+                let etag = match outcome.result {
+                    Ok(stored) => {
+                        proof::encrypted(key, &stored.encryption, self.client.target())?;
+                        stored.etag
                     }
                     Err(error) => {
-                        let Some(question) = Question::left_by(&error, answer.doubtful, false)
+                        let Some(question) = Question::left_by(&error, outcome.doubtful, false)
                         else {
                             return Err(error.into());
                         };
@@ -95,7 +98,7 @@ impl<I: Imports> Uploads<I> {
         }
     }
 
-    fn head(&mut self, key: &str) -> Result<Reply, S3Error> {
+    fn head(&mut self, key: &str) -> Result<ObjectHead, S3Error> {
         let operation = Operation::HeadObject {
             key: key.to_owned(),
         };
@@ -104,8 +107,8 @@ impl<I: Imports> Uploads<I> {
 
     /// What stands under a key.
     pub fn look(&mut self, key: &str) -> Result<Seen, S3Error> {
-        let answer = self.head(key);
-        self.seen(answer)
+        let head = self.head(key);
+        self.seen(head)
     }
 
     /// What stands under each of some keys, looked at side by side. Ends with the first that cannot be told.
@@ -121,8 +124,8 @@ impl<I: Imports> Uploads<I> {
         let mut all_seen = Vec::with_capacity(looks.len());
         let mut looks = looks.into_iter();
         while let Some((operation, ticket)) = looks.next() {
-            let answer = self.client.answer(&operation, ticket).result;
-            match self.seen(answer) {
+            let head = self.client.outcome(&operation, ticket).result;
+            match self.seen(head) {
                 Ok(seen) => all_seen.push((operation.key().to_owned(), seen)),
                 Err(error) => {
                     looks.for_each(|(_, ticket)| self.client.cancel(ticket));
@@ -133,15 +136,12 @@ impl<I: Imports> Uploads<I> {
         Ok(all_seen)
     }
 
-    fn seen(&self, answer: Result<Reply, S3Error>) -> Result<Seen, S3Error> {
-        match answer {
-            Ok(reply) => {
-                let head = reply.into_head();
-                match head.is_of(&self.client.target().run_id) {
-                    true => Ok(Seen::Ours(head)),
-                    false => Ok(Seen::Foreign),
-                }
-            }
+    fn seen(&self, head: Result<ObjectHead, S3Error>) -> Result<Seen, S3Error> {
+        match head {
+            Ok(head) => match head.is_of(&self.client.target().run_id) {
+                true => Ok(Seen::Ours(head)),
+                false => Ok(Seen::Foreign),
+            },
             Err(error) if error.is_not_found() => Ok(Seen::Nothing),
             Err(error) => Err(error),
         }
@@ -153,19 +153,16 @@ impl<I: Imports> Uploads<I> {
             key: key.to_owned(),
         };
         match self.client.call(operation, Vec::new()).result {
-            Ok(_) => Ok(()),
+            Ok(()) => Ok(()),
             Err(error) if error.is_not_found() => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// Keep in mind what a write left behind that nobody should read, for [`Uploads::abort_all`].
-    pub(super) fn condemn_after<T>(&mut self, outcome: &Result<T, UploadError>) {
-        if let Err(error) = outcome
-            && let Some(key) = error.condemned_key()
-        {
-            self.condemned.insert(key.to_owned());
-        }
+    /// Remembers what a write left behind that nobody should read, for [`Store::delete_condemned`].
+    pub(super) fn condemn_after(&mut self, error: &UploadError) {
+        let key = error.condemned_key().map(str::to_owned);
+        self.condemned.extend(key);
     }
 
     /// Delete what this attempt wrote and nobody should read. Each remark names an object that is gone, or that stays
@@ -197,8 +194,10 @@ impl<I: Imports> Uploads<I> {
 }
 
 /// Where nothing may be overwritten, a key is free when the store says that nothing is there, or that the credentials
-/// may not look: then the condition that the write carries has to do. Any other error tells nothing, and stands.
-pub(super) fn free_or_head(looked: Result<Reply, S3Error>) -> Result<Option<Reply>, S3Error> {
+/// may not look: then it relies on the condition that the write carries. Any other error tells nothing, and is returned.
+pub(super) fn free_or_head(
+    looked: Result<ObjectHead, S3Error>,
+) -> Result<Option<ObjectHead>, S3Error> {
     match looked {
         Ok(head) => Ok(Some(head)),
         Err(error) if error.is_not_found() || error.is_forbidden() => Ok(None),

@@ -4,7 +4,7 @@
 use crate::s3::checksum::Comparison;
 use crate::s3::error::{Class, S3Error};
 use crate::s3::fingerprint::ObjectFingerprint;
-use crate::s3::reply::{ObjectHead, Reply, ServerSide};
+use crate::s3::reply::{ObjectHead, ServerSide};
 use crate::s3::request::Target;
 use crate::settings::Encryption;
 use crate::upload::UploadError;
@@ -34,9 +34,9 @@ impl Question {
 
 /// The last answer about an object must say that it is encrypted as the settings ask: some stores take the header and
 /// do nothing.
-pub fn encrypted(key: &str, reply: &Reply, target: &Target) -> Result<(), UploadError> {
+pub fn encrypted(key: &str, said: &ServerSide, target: &Target) -> Result<(), UploadError> {
     match (
-        confirms_encryption(key, reply, target)?,
+        confirms_encryption(key, said, target)?,
         target.object.encryption.header_value(),
     ) {
         (false, Some(asked)) => Err(UploadError::Unencrypted {
@@ -50,9 +50,11 @@ pub fn encrypted(key: &str, reply: &Reply, target: &Target) -> Result<(), Upload
 
 /// Whether an answer on the way to an object says so already; an error where it says otherwise. Of
 /// CreateMultipartUpload, UploadPart and CompleteMultipartUpload, S3 says it in each, other stores in one.
-pub fn confirms_encryption(key: &str, reply: &Reply, target: &Target) -> Result<bool, UploadError> {
-    let nothing = ServerSide::default();
-    let said = reply.encryption().unwrap_or(&nothing);
+pub fn confirms_encryption(
+    key: &str,
+    said: &ServerSide,
+    target: &Target,
+) -> Result<bool, UploadError> {
     let Some(asked) = target.object.encryption.header_value() else {
         return Ok(true);
     };
@@ -102,7 +104,7 @@ pub struct Proven {
 pub fn judge(
     question: Question,
     error: &S3Error,
-    head: Result<Reply, S3Error>,
+    head: Result<ObjectHead, S3Error>,
     expected: &Expected<'_>,
 ) -> Result<Proven, UploadError> {
     let unproven = |why: String, class| UploadError::Unproven {
@@ -112,10 +114,10 @@ pub fn judge(
         error: Box::new(error.clone()),
     };
     let head = match head {
-        Ok(reply) => reply,
+        Ok(head) => head,
         // No object: the write did not take effect, so the error stands.
         Err(missing) if missing.is_not_found() => return Err(error.clone().into()),
-        // What a person must do about the write does not change by this, and what may pass may still pass.
+        // The action that the write requires does not change by this, and what may pass may still pass.
         Err(forbidden) if forbidden.is_forbidden() => {
             let why = "the credentials may not read it (s3:GetObject)".into();
             return Err(unproven(why, error.class));
@@ -142,12 +144,15 @@ pub fn judge(
 
 /// The verdict on an object that is there: this attempt's own as it should be, an earlier attempt's equal one, or one
 /// that is in the way.
-pub fn recognise(key: &str, head: Reply, expected: &Expected<'_>) -> Result<Proven, UploadError> {
+pub fn recognise(
+    key: &str,
+    head: ObjectHead,
+    expected: &Expected<'_>,
+) -> Result<Proven, UploadError> {
     let encryption = match expected.is_encrypted {
         true => Ok(()),
-        false => encrypted(key, &head, expected.target),
+        false => encrypted(key, &head.encryption, expected.target),
     };
-    let head = head.into_head();
     let is_own = head.is_of(&expected.target.run_id)
         && head.attempt.as_deref() == Some(expected.target.attempt.as_str());
     match difference(&head, expected, is_own) {

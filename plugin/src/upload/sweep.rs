@@ -6,16 +6,14 @@ use std::fmt;
 use crate::imports::Imports;
 use crate::s3::client::Client;
 use crate::s3::error::S3Error;
-use crate::s3::reply::Reply;
+use crate::s3::reply::ListedUpload;
 use crate::s3::request::Operation;
-use crate::upload::notes::Note;
-use crate::upload::{Multipart, Uploads};
 
 /// An upload that could not be cleaned up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftOpen {
     pub key: String,
-    /// Absent when the answer that told it was lost.
+    /// Absent when the response that told it was lost.
     pub upload_id: Option<String>,
     pub why: String,
 }
@@ -37,7 +35,7 @@ impl fmt::Display for LeftOpen {
     }
 }
 
-/// How an upload came to be no more.
+/// How an upload ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gone {
     /// This abort ended it.
@@ -46,8 +44,8 @@ pub enum Gone {
     Before,
 }
 
-/// Abort an upload, and once more where that ended it: a part that was under way is stored after the abort, and stays
-/// until the next one.
+/// Aborts an upload, and once more where that ended it: a part that was in progress is stored after the abort, and
+/// stays until the next one.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html>
 pub fn abort<I: Imports>(
     client: &mut Client<I>,
@@ -71,7 +69,7 @@ fn abort_once<I: Imports>(
         upload_id: upload_id.to_owned(),
     };
     match client.call(operation, Vec::new()).result {
-        Ok(_) => Ok(Gone::Aborted),
+        Ok(()) => Ok(Gone::Aborted),
         Err(error) if error.is_not_found() => Ok(Gone::Before),
         Err(error) => Err(LeftOpen {
             key: key.to_owned(),
@@ -81,17 +79,14 @@ fn abort_once<I: Imports>(
     }
 }
 
-/// Find the uploads of exactly this key, whoever began them: keys name destination and interval, and one instance
+/// Finds the uploads of exactly this key, whoever began them: keys name destination and interval, and one instance
 /// at a time writes them.
 pub fn find<I: Imports>(client: &mut Client<I>, key: &str) -> Result<Vec<String>, S3Error> {
     let operation = Operation::ListMultipartUploads {
         prefix: key.to_owned(),
     };
     // A longer key may begin with this one, but S3 lists by key: ours come first, and one page holds a thousand.
-    let uploads = client
-        .call(operation, Vec::new())
-        .result
-        .map(Reply::into_uploads)?;
+    let uploads: Vec<ListedUpload> = client.call(operation, Vec::new()).result?;
     Ok(uploads
         .into_iter()
         .filter(|upload| upload.key == key)
@@ -99,7 +94,7 @@ pub fn find<I: Imports>(client: &mut Client<I>, key: &str) -> Result<Vec<String>
         .collect())
 }
 
-/// Find and abort the uploads of a key but for those to keep; returns the ids that are gone and what is left.
+/// Finds and aborts the uploads of a key, except those to keep; returns the ids that are gone and what is left.
 pub fn sweep<I: Imports>(
     client: &mut Client<I>,
     key: &str,
@@ -132,34 +127,4 @@ pub fn sweep<I: Imports>(
         }
     }
     (gone, left_open)
-}
-
-impl<I: Imports> Uploads<I> {
-    /// Abort an upload and note that it is gone.
-    pub(crate) fn abort_upload(&mut self, key: &str, upload_id: &str) -> Result<(), LeftOpen> {
-        abort(&mut self.client, key, upload_id)?;
-        self.closed.push(upload_id.to_owned());
-        Ok(())
-    }
-
-    /// Clean up under the keys where a repeated CreateMultipartUpload may have left an upload of unknown id.
-    pub(crate) fn sweep_in_doubt(&mut self) -> Vec<LeftOpen> {
-        let keep: Vec<String> = self
-            .closing
-            .iter()
-            .filter_map(|file| file.upload.as_ref())
-            .map(Multipart::upload_id)
-            .map(str::to_owned)
-            .collect();
-        let keep: Vec<&str> = keep.iter().map(String::as_str).collect();
-        let mut all_left_open = Vec::new();
-        for key in std::mem::take(&mut self.in_doubt) {
-            let (_, left_open) = sweep(&mut self.client, &key, &keep);
-            if left_open.is_empty() {
-                self.note_or_log(&Note::Settled { key });
-            }
-            all_left_open.extend(left_open);
-        }
-        all_left_open
-    }
 }

@@ -121,7 +121,10 @@ fn a_look_that_fails_is_not_taken_for_a_free_key() {
         .borrow_mut()
         .place(&key, b"somebody else's");
     scene.world.store.borrow_mut().ignores_condition = Ignored::Always;
-    let written = scene.uploads.put(&key, "application/json", b"{}".to_vec());
+    let written = scene
+        .uploads
+        .store()
+        .put(&key, "application/json", b"{}".to_vec());
     assert!(matches!(written, Err(UploadError::Store(_))), "{written:?}");
     assert_eq!(scene.stored(0), Some(b"somebody else's".to_vec()));
 }

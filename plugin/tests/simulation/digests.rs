@@ -54,12 +54,12 @@ fn a_part_is_sent_only_when_its_digest_is_needed() {
     let mut scene = scene(r#""checksum": "crc64nvme""#, no_faults());
     let world = scene.world.clone();
     let part = [7; 16];
-    scene.uploads.open(scene.key(0), "text/plain").unwrap();
-    scene.uploads.write(&part).unwrap();
-    scene.uploads.write(&part).unwrap();
+    let mut file = scene.uploads.open(scene.key(0), "text/plain").unwrap();
+    scene.uploads.write(&mut file, &part).unwrap();
+    scene.uploads.write(&mut file, &part).unwrap();
     let asked = || (world.digests.borrow().len(), world.computed.get());
     assert_eq!(asked(), (1, 0));
-    scene.uploads.write(&part).unwrap();
+    scene.uploads.write(&mut file, &part).unwrap();
     assert_eq!(asked(), (2, 1));
     scene.uploads.send_prepared();
     assert_eq!(asked(), (2, 2));

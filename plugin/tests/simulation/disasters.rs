@@ -54,9 +54,9 @@ impl Scene {
         files: &[&[u8]],
     ) -> Result<Vec<s3_destination::upload::StoredFile>, UploadError> {
         for (index, bytes) in (0..).zip(files) {
-            self.uploads.open(self.keys.data(index).unwrap(), TYPE)?;
-            self.uploads.write(bytes)?;
-            self.uploads.close()?;
+            let mut file = self.uploads.open(self.keys.data(index).unwrap(), TYPE)?;
+            self.uploads.write(&mut file, bytes)?;
+            self.uploads.close(file)?;
         }
         self.uploads.settle()
     }
@@ -99,13 +99,13 @@ fn a_file_of_one_part_is_one_put_and_one_byte_more_is_an_upload() {
 fn the_next_file_is_written_while_the_one_before_is_finished() {
     let mut scene = scene("", no_faults());
     let first = four_parts();
-    scene.uploads.open(scene.key(0), TYPE).unwrap();
-    scene.uploads.write(&first).unwrap();
-    scene.uploads.close().unwrap();
-    scene.uploads.open(scene.key(1), TYPE).unwrap();
-    scene.uploads.write(b"second").unwrap();
+    let mut file = scene.uploads.open(scene.key(0), TYPE).unwrap();
+    scene.uploads.write(&mut file, &first).unwrap();
+    scene.uploads.close(file).unwrap();
+    let mut file = scene.uploads.open(scene.key(1), TYPE).unwrap();
+    scene.uploads.write(&mut file, b"second").unwrap();
     assert_eq!(scene.stored(0), None, "nobody waited for the first file");
-    scene.uploads.close().unwrap();
+    scene.uploads.close(file).unwrap();
     let stored = scene.uploads.settle().unwrap();
     assert_eq!(
         stored.iter().map(|file| file.bytes).collect::<Vec<_>>(),
@@ -136,8 +136,8 @@ fn a_store_that_does_not_encrypt_as_asked_is_refused() {
             assert_eq!(
                 error.to_string(),
                 format!(
-                    "`{}` is not encrypted: encryption = \"{asked}\" was asked for, and the store's answer says \
-                     nothing of it; set up server-side encryption in the store, or remove encryption from the \
+                    "`{}` is not encrypted: encryption = \"{asked}\" was asked for, and the store's response does \
+                     not mention it; set up server-side encryption in the store, or remove encryption from the \
                      destination",
                     scene.key(0)
                 )
@@ -163,7 +163,7 @@ fn any_answer_may_say_that_an_upload_is_encrypted_but_none_may_say_otherwise() {
         let outcome = scene.export(&[&four_parts()]);
         assert_eq!(outcome.is_ok(), expected, "{outcome:?}");
         if let Err(error) = outcome {
-            let words = "the store's answer says `AES256`";
+            let words = "the store's response says `AES256`";
             assert!(error.to_string().contains(words), "{error}");
             assert_eq!(scene.abort_all(), Vec::<String>::new());
             assert_eq!(scene.world.count("CompleteMultipartUpload"), 0);
@@ -235,6 +235,7 @@ fn no_such_upload_without_success_is_failure() {
     let mut earlier = uploads(&scene.world, &scene.settings, &run("attempt-0"));
     scene.world.set_faults(no_faults());
     earlier
+        .store()
         .put(&scene.key(0), TYPE, vec![0; four_parts().len()])
         .unwrap();
     scene.world.set_faults(faults(
@@ -272,18 +273,15 @@ fn a_lost_answer_that_cannot_be_proven_is_unavailable() {
 #[test]
 fn the_part_after_the_last_is_refused_and_nothing_is_cut_off() {
     let mut scene = scene("", no_faults());
-    scene.uploads.open(scene.key(0), TYPE).unwrap();
+    let mut file = scene.uploads.open(scene.key(0), TYPE).unwrap();
     let capacity = LIMITS.part_size_bytes * LIMITS.max_parts as usize;
-    scene.uploads.write(&vec![1; capacity - 19]).unwrap();
-    assert_eq!(
-        (
-            scene.uploads.remaining_bytes(),
-            scene.uploads.parts_exhausted()
-        ),
-        (19, true)
-    );
-    scene.uploads.write(&[2; 19]).unwrap();
-    let error = scene.uploads.write(&[3]).unwrap_err();
+    scene
+        .uploads
+        .write(&mut file, &vec![1; capacity - 19])
+        .unwrap();
+    assert_eq!((file.remaining_bytes(), file.parts_exhausted()), (19, true));
+    scene.uploads.write(&mut file, &[2; 19]).unwrap();
+    let error = scene.uploads.write(&mut file, &[3]).unwrap_err();
     assert!(
         error.to_string().ends_with(
             "does not fit into 8 parts; set max_file_size_mb, so that the export is split"
@@ -291,7 +289,7 @@ fn the_part_after_the_last_is_refused_and_nothing_is_cut_off() {
     );
     assert!(matches!(Failure::from(error), Failure::Refused(_)));
     // A caller that heeds the signal loses nothing.
-    scene.uploads.close().unwrap();
+    scene.uploads.close(file).unwrap();
     scene.uploads.settle().unwrap();
     assert_eq!(scene.stored(0).unwrap().len(), capacity);
 }
@@ -299,11 +297,11 @@ fn the_part_after_the_last_is_refused_and_nothing_is_cut_off() {
 #[test]
 fn credentials_expire_between_parts() {
     let mut scene = scene("", no_faults());
-    scene.uploads.open(scene.key(0), TYPE).unwrap();
-    scene.uploads.write(&four_parts()[..40]).unwrap();
+    let mut file = scene.uploads.open(scene.key(0), TYPE).unwrap();
+    scene.uploads.write(&mut file, &four_parts()[..40]).unwrap();
     scene.world.credentials_valid_from.set(1);
-    scene.uploads.write(&four_parts()[40..]).unwrap();
-    scene.uploads.close().unwrap();
+    scene.uploads.write(&mut file, &four_parts()[40..]).unwrap();
+    scene.uploads.close(file).unwrap();
     scene.uploads.settle().unwrap();
     assert_eq!(scene.stored(0), Some(four_parts()));
     assert_eq!(
@@ -417,10 +415,10 @@ fn a_crash_between_create_and_its_note_is_cleaned_up() {
     scene.world.set_faults(no_faults());
     let other = uploads(&scene.world, &scene.settings, &run("attempt-1"));
     let mut other = other;
-    other
+    let mut file = other
         .open(format!("{}.other", scene.keys.data(0).unwrap()), TYPE)
         .unwrap();
-    other.write(&four_parts()).unwrap();
+    other.write(&mut file, &four_parts()).unwrap();
     let notes = vec![scene.world.notes.borrow()[0].clone()];
     let recovery = recover(
         Rc::new(Host(scene.world.clone())),

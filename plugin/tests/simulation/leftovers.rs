@@ -17,7 +17,9 @@ fn a_rerun_with_fewer_files_deletes_the_rest_from_the_last_on() {
     scene.export(&[b"a", b"b", b"c", b"d"]).unwrap();
     let mut second = uploads(&scene.world, &scene.settings, &run("attempt-2"));
     let next = || (2..).map(|index| scene.keys.data(index).unwrap());
-    let leftovers = second.remove_leftovers(next(), scene.keys.other_exports());
+    let leftovers = second
+        .store()
+        .remove_leftovers(next(), scene.keys.other_exports());
     assert_eq!(leftovers.deleted, [scene.key(3), scene.key(2)]);
     assert_eq!(leftovers.warnings, Vec::<String>::new());
     assert_eq!(keys(&scene), [scene.key(0), scene.key(1)]);
@@ -33,14 +35,18 @@ fn leftovers_that_could_not_be_deleted_at_once_are_found_again() {
         let fault = crate::simulated::Fault::Error(403, "AccessDenied");
         (operation == "DeleteObject" && count == 2).then_some(fault)
     }));
+    let next_keys = next(&scene);
     let leftovers = scene
         .uploads
-        .remove_leftovers(next(&scene), scene.keys.other_exports());
+        .store()
+        .remove_leftovers(next_keys, scene.keys.other_exports());
     assert_eq!(leftovers.deleted, [scene.key(3)]);
     assert_eq!(leftovers.warnings.len(), 1, "{:?}", leftovers.warnings);
+    let next_keys = next(&scene);
     let leftovers = scene
         .uploads
-        .remove_leftovers(next(&scene), scene.keys.other_exports());
+        .store()
+        .remove_leftovers(next_keys, scene.keys.other_exports());
     assert_eq!(leftovers.deleted, [scene.key(2), scene.key(1)]);
     assert_eq!(keys(&scene), [scene.key(0)]);
 }
@@ -50,11 +56,12 @@ fn somebody_elses_object_under_a_next_key_stays_and_is_named() {
     for fields in ["", r#""if_none_match": true"#] {
         let mut scene = scene(fields, no_faults());
         scene.export(&[b"a"]).unwrap();
-        let foreign = scene.key(1);
+        let (foreign, third) = (scene.key(1), scene.key(2));
         scene.world.store.borrow_mut().place(&foreign, b"theirs");
         let leftovers = scene
             .uploads
-            .remove_leftovers([foreign.clone(), scene.key(2)], scene.keys.other_exports());
+            .store()
+            .remove_leftovers([foreign.clone(), third.clone()], scene.keys.other_exports());
         assert_eq!(leftovers.deleted, Vec::<String>::new());
         assert_eq!(leftovers.warnings.len(), 1, "{:?}", leftovers.warnings);
         let warning = &leftovers.warnings[0];
@@ -77,6 +84,7 @@ fn leftovers_behind_somebody_elses_object_are_deleted() {
     let next = [1, 2, 3].map(|index| scene.keys.data(index).unwrap());
     let leftovers = scene
         .uploads
+        .store()
         .remove_leftovers(next, scene.keys.other_exports());
     assert_eq!(leftovers.deleted, [scene.key(2)]);
     assert_eq!(keys(&scene), [scene.key(0), foreign]);
@@ -86,10 +94,11 @@ fn leftovers_behind_somebody_elses_object_are_deleted() {
 fn with_if_none_match_leftovers_stay_and_are_named() {
     let mut scene = scene(r#""if_none_match": true"#, no_faults());
     scene.export(&[b"a", b"b"]).unwrap();
-    let leftovers = scene.uploads.remove_leftovers(
-        [scene.keys.data(1).unwrap(), scene.key(2)],
-        scene.keys.other_exports(),
-    );
+    let next = [scene.key(1), scene.key(2)];
+    let leftovers = scene
+        .uploads
+        .store()
+        .remove_leftovers(next, scene.keys.other_exports());
     assert_eq!(leftovers.deleted, Vec::<String>::new());
     assert_eq!(
         leftovers.warnings,
@@ -110,7 +119,7 @@ fn leftovers_that_may_not_be_looked_at_or_deleted_are_reported() {
         let mut scene = scene("", no_faults());
         scene.export(&[b"a", b"b"]).unwrap();
         scene.world.denied.borrow_mut().insert(operation);
-        let leftovers = scene.uploads.remove_leftovers(
+        let leftovers = scene.uploads.store().remove_leftovers(
             [scene.keys.data(1).unwrap(), scene.keys.data(2).unwrap()],
             scene.keys.other_exports(),
         );
@@ -142,6 +151,7 @@ fn an_unsplit_run_that_shrinks_to_one_file_deletes_the_second() {
 /// A file of the earlier export that this run did not write, in the store with this run's mark.
 fn mark(world: &std::rc::Rc<crate::simulated::World>, settings: &Settings, key: &str) {
     uploads(world, settings, &run("attempt-1"))
+        .store()
         .put(key, "application/json", b"earlier".to_vec())
         .unwrap();
 }
@@ -184,7 +194,7 @@ fn an_export_with_other_settings_is_deleted_by_no_half() {
         }
         assert_eq!(world.count("DeleteObject"), 0);
     }
-    // Without the first file of a split export, its manifest alone will do.
+    // Without the first file of a split export, its manifest alone is enough.
     let (world, keys) = after(&listed, 2);
     let manifest = keys.manifest().unwrap();
     mark(&world, &listed, &manifest);
@@ -192,7 +202,7 @@ fn an_export_with_other_settings_is_deleted_by_no_half() {
     let told = format!("the export that `{manifest}` is part of");
     assert!(report.warnings[0].contains(&told), "{:?}", report.warnings);
     assert_eq!(world.count("DeleteObject"), 0);
-    // The same run again writes that manifest anew, so nothing lists what it deletes.
+    // The same run again rewrites that manifest, so nothing lists what it deletes.
     let report = exported(&world, &listed, 5, LIMITS);
     assert_eq!(report.warnings, Vec::<String>::new());
     assert_eq!(world.count("DeleteObject"), 1);
@@ -257,11 +267,12 @@ fn keys_of_other_settings_are_looked_at_side_by_side_and_named_in_order() {
     for key in [last, first, middle] {
         scene
             .uploads
+            .store()
             .put(key, "text/plain", b"earlier".to_vec())
             .unwrap();
     }
     scene.world.most_in_flight.set(0);
-    let warnings = scene.uploads.older_objects(siblings.clone());
+    let warnings = scene.uploads.store().older_objects(siblings.clone());
     assert_eq!(scene.world.most_in_flight.get(), REQUESTS_IN_FLIGHT);
     assert_eq!(scene.world.count("HeadObject"), siblings.len());
     assert_eq!(warnings.len(), 1, "{warnings:?}");

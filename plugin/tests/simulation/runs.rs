@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::disasters::scene;
 use crate::simulated::{Host, World, no_faults, run, settings};
 
-/// A run of a model that the plugin does not know, so that any column will do.
+/// A run of a model that the plugin does not know, so that any column is accepted.
 fn own(attempt: &str) -> Run {
     Run {
         model: "own".into(),
@@ -56,9 +56,9 @@ pub fn after(settings: &Settings, files: u32) -> (Rc<World>, KeyNames) {
     let mut earlier = crate::simulated::uploads(&world, settings, &own("attempt-1"));
     for index in 0..files {
         let key = keys.data(index).unwrap();
-        earlier.open(key, "application/x-ndjson").unwrap();
-        earlier.write(b"earlier").unwrap();
-        earlier.close().unwrap();
+        let mut file = earlier.open(key, "application/x-ndjson").unwrap();
+        earlier.write(&mut file, b"earlier").unwrap();
+        earlier.close(file).unwrap();
     }
     earlier.settle().unwrap();
     (world, keys)
@@ -196,8 +196,8 @@ fn rows_that_did_not_come_in_are_found_before_anything_is_deleted_or_listed() {
 fn notes_that_cannot_be_read_or_kept_are_told() {
     let mut scene = scene("", no_faults());
     let key = scene.keys.data(0).unwrap();
-    scene.uploads.open(key, "application/x-ndjson").unwrap();
-    scene.uploads.write(&[0; 64]).unwrap();
+    let mut file = scene.uploads.open(key, "application/x-ndjson").unwrap();
+    scene.uploads.write(&mut file, &[0; 64]).unwrap();
     drop(scene.uploads); // Killed: no abort_all.
     let mut notes = scene.world.notes.borrow().clone();
     notes.push(b"no note".to_vec());

@@ -92,7 +92,9 @@ fn simulate(seed: u64) -> Outcome {
             assert!(!before.is_occupied, "something was overwritten or ignored");
             let keys = KeyNames::new(&settings, &run).unwrap();
             let next = (supplied.len() as u32..).map_while(|index| keys.data(index).ok());
-            let leftovers = instance.remove_leftovers(next, keys.other_exports());
+            let leftovers = instance
+                .store()
+                .remove_leftovers(next, keys.other_exports());
             check_listed(&world, &keys, &before, &leftovers.deleted);
             let mut warnings = instance.take_warnings();
             warnings.extend(leftovers.warnings);
@@ -167,11 +169,11 @@ fn random_past(
     let count = supplied.len() as u32;
     let mut earlier = uploads(world, settings, &run("attempt-0"));
     let mut write = |key: &str, bytes: &[u8]| {
-        earlier
+        let mut file = earlier
             .open(key.to_owned(), "application/x-ndjson")
             .unwrap();
-        earlier.write(bytes).unwrap();
-        earlier.close().unwrap();
+        earlier.write(&mut file, bytes).unwrap();
+        earlier.close(file).unwrap();
     };
     if random.below(3) == 0 {
         // With `if_none_match` an earlier attempt's files are the same, or the run is refused.
@@ -206,7 +208,7 @@ fn random_past(
                 0 => b"an export with other splitting".to_vec(),
                 _ => manifest.clone(),
             };
-            earlier.put(key, "application/json", bytes).unwrap();
+            earlier.store().put(key, "application/json", bytes).unwrap();
         }
     }
     drop(earlier);
@@ -316,19 +318,19 @@ fn export<I: Imports>(
 ) -> Result<Option<Vec<StoredFile>>, Failure> {
     let mut written = 0;
     for (key, bytes) in supplied {
-        uploads.open(key.clone(), "application/x-ndjson")?;
+        let mut file = uploads.open(key.clone(), "application/x-ndjson")?;
         let mut rest = bytes.as_slice();
         while !rest.is_empty() {
             let (now, later) = rest.split_at(1 + random.below(rest.len() as u64) as usize);
-            uploads.write(now)?;
+            uploads.write(&mut file, now)?;
             written += now.len() as u64;
             if killed_at.is_some_and(|at| written > at) {
                 return Ok(None);
             }
             rest = later;
         }
-        assert_eq!(uploads.bytes_written(), bytes.len() as u64);
-        uploads.close()?;
+        assert_eq!(file.bytes_written(), bytes.len() as u64);
+        uploads.close(file)?;
     }
     Ok(Some(uploads.settle()?))
 }

@@ -420,7 +420,7 @@ fn types_that_no_file_can_hold_are_refused_with_their_name() {
             assert_eq!(
                 check_schema(&schema, format).unwrap_err().to_string(),
                 format!(
-                    "column `odd` has the type {name}: {reason}; convert it in the source or leave it out"
+                    "column `odd` has the type {name}: {reason}; convert it in the source or omit it"
                 )
             );
         }

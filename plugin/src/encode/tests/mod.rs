@@ -217,7 +217,7 @@ fn rows_that_no_schema_announced_are_refused() {
         Layout::new(&schema, LINES, None, &[])
             .unwrap_err()
             .to_string(),
-        "column `c` has the type Map(\"entries\": non-null Utf8, unsorted): JSON Lines has no form for it; convert it in the source or leave it out"
+        "column `c` has the type Map(\"entries\": non-null Utf8, unsorted): JSON Lines has no form for it; convert it in the source or omit it"
     );
 }
 

@@ -210,8 +210,7 @@ fn refused_endpoint_urls() {
         "has a path after the host; the bucket belongs into `bucket_name`, folders into `prefix`";
     let user_info =
         "has a user name or password in front of the host; credentials have fields of their own";
-    let no_host_name =
-        "has a host that is no host name (letters, digits, `-`, `.`; other alphabets as `xn--…`)";
+    let no_host_name = "has a host that is not a host name (letters, digits, `-`, `.`; other alphabets as `xn--…`)";
     let cases = [
         ("", scheme),
         ("minio:9000", scheme),
@@ -240,15 +239,15 @@ fn refused_endpoint_urls() {
         ("https://a%2eb", no_host_name),
         (
             "https://1.2.3",
-            "has `1.2.3` for a host, which is no IPv4 address of four numbers",
+            "has `1.2.3` for a host, which is not an IPv4 address of four numbers",
         ),
         (
             "https://0x7f",
-            "has `0x7f` for a host, which is no IPv4 address of four numbers",
+            "has `0x7f` for a host, which is not an IPv4 address of four numbers",
         ),
         (
             "https://1.2.3.04",
-            "has `1.2.3.04` for a host, which is no IPv4 address of four numbers",
+            "has `1.2.3.04` for a host, which is not an IPv4 address of four numbers",
         ),
         ("https://h:0", "has `0` for a port; ports are 1 to 65535"),
         (
@@ -258,23 +257,23 @@ fn refused_endpoint_urls() {
         ("https://h:", "has `` for a port; ports are 1 to 65535"),
         (
             "https://h:+1",
-            "has a port that is no number; an IPv6 address stands in `[ ]`",
+            "has a port that is not a number; write an IPv6 address in `[ ]`",
         ),
         (
             "https://::1",
-            "has a port that is no number; an IPv6 address stands in `[ ]`",
+            "has a port that is not a number; write an IPv6 address in `[ ]`",
         ),
         (
             "https://[::1",
-            "has a port that is no number; an IPv6 address stands in `[ ]`",
+            "has a port that is not a number; write an IPv6 address in `[ ]`",
         ),
         (
             "https://[::g]",
-            "has something in `[ ]` that is no IPv6 address (zones cannot be given)",
+            "has something in `[ ]` that is not an IPv6 address (zones cannot be given)",
         ),
         (
             "https://[fe80::1%eth0]",
-            "has something in `[ ]` that is no IPv6 address (zones cannot be given)",
+            "has something in `[ ]` that is not an IPv6 address (zones cannot be given)",
         ),
         (
             "https://[::ffff:1.2.3.4]",
@@ -282,7 +281,7 @@ fn refused_endpoint_urls() {
         ),
         (
             "https://[::1]9000",
-            "has something after the `]` of its address that is no port",
+            "has something after the `]` of its address that is not a port",
         ),
     ];
     for (url, message) in cases {
@@ -307,7 +306,7 @@ fn refused_combinations() {
                 region: "auto",
                 ..AWS
             },
-            vec![("region", "`auto` is no AWS region")],
+            vec![("region", "`auto` is not an AWS region")],
         ),
         (
             Location {

@@ -70,11 +70,11 @@ fn error(operation: &Operation, cause: Cause) -> S3Error {
 
 #[test]
 fn successes() {
-    let stored = Reply::Stored {
+    let stored = Reply::Stored(Stored {
         etag: "\"e\"".into(),
         checksum: None,
         encryption: ServerSide::default(),
-    };
+    });
     assert_eq!(
         read(&put(), None, &response(200, &[("etag", "\"e\"")], "")),
         Ok(stored.clone())
@@ -82,10 +82,10 @@ fn successes() {
     let body = "<InitiateMultipartUploadResult xmlns='x'><Bucket>b</Bucket><UploadId>a&amp;b</UploadId></InitiateMultipartUploadResult>";
     assert_eq!(
         read(&create(), None, &response(200, &[], body)),
-        Ok(Reply::Created {
+        Ok(Reply::Created(Created {
             upload_id: "a&b".into(),
             encryption: ServerSide::default(),
-        })
+        }))
     );
     // S3 keeps the connection alive with white space until the outcome is known.
     let body = "<?xml version=\"1.0\"?>\n   \n<CompleteMultipartUploadResult><ETag>&quot;e&quot;</ETag></CompleteMultipartUploadResult>";
@@ -204,7 +204,7 @@ fn a_200_with_an_error_is_an_error() {
     assert_eq!(retry::decide(&cause), retry::Decision::Retry);
 }
 
-/// Real answers and what a person reads.
+/// Real responses and what people read.
 #[test]
 fn errors_say_everything_and_the_way_out() {
     let prefix = "PutObject of `folder/file` in bucket `bucket` failed: ";
@@ -279,15 +279,15 @@ fn errors_say_everything_and_the_way_out() {
         ),
         (
             response(400, &[], "<html>\u{1b}[31m\r\n<b>Bad   Request</b></html>"),
-            "400: <html> [31m <b>Bad Request</b></html> (1 attempt); something other than an S3 store (a proxy, a web page) seems to answer: check endpoint_url",
+            "400: <html> [31m <b>Bad Request</b></html> (1 attempt); something other than an S3 store (a proxy, a web page) seems to respond: check endpoint_url",
         ),
         (
             response(404, &[], "<html>nothing here</html>"),
-            "404: <html>nothing here</html> (1 attempt); something other than an S3 store (a proxy, a web page) seems to answer: check endpoint_url",
+            "404: <html>nothing here</html> (1 attempt); something other than an S3 store (a proxy, a web page) seems to respond: check endpoint_url",
         ),
         (
             response(403, &[], "Forbidden by the gateway"),
-            "403: Forbidden by the gateway (1 attempt); something other than an S3 store (a proxy, a web page) seems to answer: check endpoint_url",
+            "403: Forbidden by the gateway (1 attempt); something other than an S3 store (a proxy, a web page) seems to respond: check endpoint_url",
         ),
         (
             response(403, &[], ""),
@@ -305,7 +305,7 @@ fn errors_say_everything_and_the_way_out() {
 /// Not worth repeating now, but a later run may find the bucket in its place.
 #[test]
 fn a_redirect_for_now_may_be_over_at_the_next_run() {
-    let way_out = "the bucket is reached at another endpoint for now, as in the first hours of a new one, and redirects are not followed: run again later, or set region and endpoint_url to where it is";
+    let way_out = "the bucket is reached at another endpoint at present, as in the first hours of a new one, and redirects are not followed: run again later, or set region and endpoint_url to where it is";
     for (body, said) in [
         ("", "307"),
         (

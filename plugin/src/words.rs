@@ -1,0 +1,44 @@
+//! How messages repeat what somebody wrote, and guess what was meant. Decides nothing.
+
+/// Most characters of a value that a message repeats.
+pub const MAX_SHOWN_CHARS: usize = 80;
+
+/// A value as messages repeat it: cut to [`MAX_SHOWN_CHARS`], control characters escaped.
+pub fn shown(text: &str) -> String {
+    let printable = printable(text);
+    match text.chars().nth(MAX_SHOWN_CHARS) {
+        Some(_) => format!("`{printable}…`"),
+        None => format!("`{printable}`"),
+    }
+}
+
+/// The first [`MAX_SHOWN_CHARS`] of a text, control characters escaped.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars()
+        .take(MAX_SHOWN_CHARS)
+        .flat_map(|c| {
+            let control = c.is_control();
+            c.escape_default()
+                .take(if control { usize::MAX } else { 0 })
+                .chain((!control).then_some(c))
+        })
+        .collect()
+}
+
+/// The candidate that somebody who wrote this probably meant: the nearest by edit distance, letters' case aside.
+pub fn nearest<'a>(
+    written: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let written = written.to_lowercase();
+    candidates
+        .into_iter()
+        .map(|candidate| {
+            let distance = strsim::damerau_levenshtein(&written, &candidate.to_lowercase());
+            (distance, candidate)
+        })
+        // A third of the letters wrong is another word.
+        .filter(|(distance, candidate)| distance * 3 <= candidate.chars().count())
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
