@@ -1,5 +1,5 @@
-//! The subject of a command: where it exports to, which run and which interval. Named in every report and every failure,
-//! as far as it is known by then.
+//! The subject of a command: where it exports to, which run and which interval. Named in every report and every
+//! failure, as far as it is known by then.
 
 use serde::{Serialize, Serializer};
 

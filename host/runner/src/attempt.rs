@@ -1,5 +1,5 @@
-//! One attempt at a run: plan, grants, leftovers of earlier attempts, then every batch through a fresh instance, and the
-//! proof that what was reported is what was supplied. Knows no command line and no schedule.
+//! One attempt at a run: plan, grants, leftovers of earlier attempts, then every batch through a fresh instance, and
+//! the proof that what was reported is what was supplied. Knows no command line and no schedule.
 
 use std::sync::OnceLock;
 use std::time::Instant;

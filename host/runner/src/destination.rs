@@ -1,5 +1,5 @@
-//! A destination: a configured place to export to. Made from parts, by a configuration file or by a program, and checked
-//! as a whole. Reads no file and sends nothing.
+//! A destination: a configured place to export to. Made from parts, by a configuration file or by a program, and
+//! checked as a whole. Reads no file and sends nothing.
 
 mod checks;
 mod configuration;

@@ -1,5 +1,5 @@
-//! A destination that is ready to export to: joined with its plugin, with the policy, the network and the credentials that
-//! sessions get. Runs nothing but the plugin's pure exports.
+//! A destination that is ready to export to: joined with its plugin, with the policy, the network and the credentials
+//! that sessions get. Runs nothing but the plugin's pure exports.
 
 mod fields;
 mod ids;
@@ -131,8 +131,8 @@ impl Exporter {
         self
     }
 
-    /// Returns the same destination with what its plugin was configured with earlier. Its secrets and the operator's rules are
-    /// today's.
+    /// Returns the same destination with what its plugin was configured with earlier. Its secrets and the operator's
+    /// rules are today's.
     pub(super) fn configured(&self, configuration: Value) -> Self {
         Self {
             configuration: configuration.to_string().into(),
@@ -222,8 +222,8 @@ impl Exporter {
         })
     }
 
-    /// Returns what sessions of an earlier configuration may reach, by today's rules and with today's credentials. The host's
-    /// own credentials are today's choice for today's endpoint: an earlier one never gets them.
+    /// Returns what sessions of an earlier configuration may reach, by today's rules and with today's credentials. The
+    /// host's own credentials are today's choice for today's endpoint: an earlier one never gets them.
     pub(super) fn access_earlier(&self, earlier: &Self, now: &Access) -> Result<Access, Failure> {
         let field = "endpoint_url";
         let is_elsewhere = earlier.public[field] != self.public[field];
@@ -241,9 +241,9 @@ impl Exporter {
         })
     }
 
-    /// Checks that a plan is one that this host carries out: the operator's policy covers what it asks for, its keys are
-    /// the run's own, it stays within the limits, and the event lists can be applied. Neither reads certificates nor
-    /// asks for credentials.
+    /// Checks that a plan is one that this host carries out: the operator's policy covers what it asks for, its keys
+    /// are the run's own, it stays within the limits, and the event lists can be applied. Neither reads certificates
+    /// nor asks for credentials.
     pub fn grants(&self, run: &Run, plan: &Plan) -> Result<(), Failure> {
         let policy = self.policy(run)?;
         self.decided(plan, &policy)?;

@@ -1,5 +1,5 @@
-//! One thing wrong with a configuration: its JSON pointer, its place in a file where it has one, what is wrong, and what
-//! to write instead.
+//! One thing wrong with a configuration: its JSON pointer, its place in a file where it has one, what is wrong, and
+//! what to write instead.
 
 use serde::{Serialize, Serializer};
 

@@ -61,8 +61,8 @@ impl Runner {
         check::check(self, exporter, interval, tokens).await
     }
 
-    /// Cleans up what processes that are gone left open at a destination: the job of a host that starts, to be done once
-    /// for each destination. Runs that are in progress are left alone, and so is the run `except`.
+    /// Cleans up what processes that are gone left open at a destination: the job of a host that starts, to be done
+    /// once for each destination. Runs that are in progress are left alone, and so is the run `except`.
     pub async fn recover(
         &self,
         exporter: &Exporter,

@@ -1,6 +1,6 @@
-//! The host's dealings with the machine: child processes with little memory, files that only their owner reads, text that
-//! cannot harm a terminal, budgets of memory, tokens that end work, and errors that say what to do. Knows nothing of
-//! plugins, rows or runs.
+//! The host's dealings with the machine: child processes with little memory, files that only their owner reads, text
+//! that cannot harm a terminal, budgets of memory, tokens that end work, and errors that say what to do. Knows nothing
+//! of plugins, rows or runs.
 
 #![warn(missing_docs, unreachable_pub)]
 

@@ -1,5 +1,5 @@
-//! Which identity this machine's credentials stand for, as far as that shows without asking a source: for telling changed
-//! settings from unchanged ones. Temporary keys are passed over, because they are renewed all the time.
+//! Which identity this machine's credentials stand for, as far as that shows without asking a source: for telling
+//! changed settings from unchanged ones. Temporary keys are passed over, because they are renewed all the time.
 
 use std::io::Read;
 use std::path::PathBuf;

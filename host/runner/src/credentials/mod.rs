@@ -13,8 +13,8 @@ pub(crate) use identity::material;
 
 use batch_export_sandbox::Credentials;
 
-/// The source of a destination's credentials. There is no default, because a default would sign with the identity of this
-/// machine for whoever forgot a key.
+/// The source of a destination's credentials. There is no default, because a default would sign with the identity of
+/// this machine for whoever forgot a key.
 #[derive(Debug, Clone)]
 pub enum CredentialSettings {
     /// Keys of its own.

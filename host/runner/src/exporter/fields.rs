@@ -1,5 +1,5 @@
-//! A plugin's fields as its schema and its plan see them: which are secret, which the host goes by, and what is wrong with
-//! them.
+//! A plugin's fields as its schema and its plan see them: which are secret, which the host goes by, and what is wrong
+//! with them.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
-//! The findings of reading back: per file and as a whole. Bounded in number and length, whatever is wrong with the files.
+//! The findings of reading back: per file and as a whole. Bounded in number and length, whatever is wrong with the
+//! files.
 
 use std::sync::Arc;
 
@@ -169,8 +170,8 @@ pub fn shown(column: &ArrayRef, row: usize) -> String {
     quoted(&array_value_to_string(&value, 0).unwrap_or_else(|error| error.to_string()))
 }
 
-/// Returns the same values with their times in UTC: names of zones could only be shown with a table of all zones, and a zone
-/// changes no instant.
+/// Returns the same values with their times in UTC: names of zones could only be shown with a table of all zones, and a
+/// zone changes no instant.
 fn zone_as_offset(data: ArrayData) -> ArrayData {
     let children = data.child_data().iter().cloned().map(zone_as_offset);
     let data_type = zone_as_offset_in(data.data_type());
