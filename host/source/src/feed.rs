@@ -103,7 +103,7 @@ impl Feed {
     /// for: its thread ends when it does.
     pub async fn close(mut self) {
         self.token.cancel();
-        self.items.close();
+        // Not closed: a message that could not be sent would still be held when that is known.
         let ended = async { while self.items.recv().await.is_some() {} };
         tokio::time::timeout(CLOSING_TIME, ended).await.ok();
     }
