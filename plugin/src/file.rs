@@ -15,8 +15,8 @@ use crate::key::KeyNames;
 use crate::settings::Format;
 use crate::upload::{OpenFile, Uploads};
 
-/// Most files of one run. The report of that many, with keys of 1,024 bytes, and the detailed manifest stay below what a
-/// host takes at once (64 MiB), and the notes of their uploads below what it keeps.
+/// Most files of one run. The report of that many, with keys of 1,024 bytes, and the detailed manifest stay below what
+/// a host takes at once (64 MiB), and the notes of their uploads below what it keeps.
 pub const MAX_FILES: u32 = 20_000;
 
 /// What a file holds, known once its last byte was handed to the upload.

@@ -215,8 +215,8 @@ impl<I: Imports> Uploads<I> {
         Ok(std::mem::take(&mut self.stored).into_values().collect())
     }
 
-    /// Gives up every file that is not stored, and deletes what is stored and should not be read; returns what could not
-    /// be cleaned up, and which objects were deleted.
+    /// Gives up every file that is not stored, and deletes what is stored and should not be read; returns what could
+    /// not be cleaned up, and which objects were deleted.
     pub fn abort_all(&mut self) -> Vec<String> {
         self.store.client.cancel_all();
         for file in std::mem::take(&mut self.closing) {

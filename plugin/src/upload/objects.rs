@@ -1,5 +1,5 @@
-//! Single objects besides the data files: the manifest, and objects that should not be there. Never deletes a key that it
-//! was not given, nor an object without this run's mark.
+//! Single objects besides the data files: the manifest, and objects that should not be there. Never deletes a key that
+//! it was not given, nor an object without this run's mark.
 
 use crate::imports::Imports;
 use crate::s3::client::Ticket;
@@ -194,7 +194,8 @@ impl<I: Imports> Store<I> {
 }
 
 /// Where nothing may be overwritten, a key is free when the store says that nothing is there, or that the credentials
-/// may not look: then it relies on the condition that the write carries. Any other error tells nothing, and is returned.
+/// may not look: then it relies on the condition that the write carries. Any other error tells nothing, and is
+/// returned.
 pub(super) fn free_or_head(
     looked: Result<ObjectHead, S3Error>,
 ) -> Result<Option<ObjectHead>, S3Error> {

@@ -1,5 +1,5 @@
-//! Whether an object that is there is ours and as it should be: after a lost answer, and where `if_none_match` found one.
-//! Asks nothing itself and takes nothing for proven that the store did not say.
+//! Whether an object that is there is ours and as it should be: after a lost answer, and where `if_none_match` found
+//! one. Asks nothing itself and takes nothing for proven that the store did not say.
 
 use crate::s3::checksum::Comparison;
 use crate::s3::error::{Class, S3Error};

@@ -79,7 +79,8 @@ fn what_cannot_be_compared_is_not_taken_for_the_same() {
     }
 }
 
-/// Whether the key is free must be known, or be nobody's to know: any other answer ends the run, and nothing is written.
+/// Whether the key is free must be known, or be nobody's to know: any other answer ends the run, and nothing is
+/// written.
 #[test]
 fn a_look_that_fails_is_not_taken_for_a_free_key() {
     let busy = |status| faults("HeadObject", 1, usize::MAX, Fault::Error(status, ""));

@@ -81,6 +81,8 @@ async fn numbers_and_texts_arrive_as_they_are_written() {
     let lines = String::from_utf8(object.bytes.to_vec()).expect("text");
     assert_eq!(lines.trim_end(), expect.join("\n"));
     for format in ["JSONLines", "Parquet"] {
+        // Each in a store of its own: what another format left would be a fault.
+        let scene = Scene::new().await;
         program.configure(&configuration(&scene, format, "d = \"decimal(60,2)\""));
         let printed = command(&program, "run");
         assert_eq!(printed.code, Some(0), "{format}: {printed:?}");

@@ -388,7 +388,7 @@ async fn the_demo_proves_itself_and_leaves_only_its_configuration() {
     assert_eq!(left.len(), 1, "{left:?}");
 
     let printed = program.run(&arguments);
-    assert_eq!(printed.code, Some(1), "a folder in use: {printed:?}");
+    assert_eq!(printed.code, Some(2), "a folder in use: {printed:?}");
     std::fs::remove_dir_all(&folder).expect("removed");
     let printed = program.run(&[&arguments[..], &["--keep"]].concat());
     assert_eq!(printed.code, Some(0), "{printed:?}");
