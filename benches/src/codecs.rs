@@ -98,11 +98,7 @@ pub fn run(bench: &Bench) -> Result<Printed> {
         let (bytes, seconds) = exported(&batches, format)?;
         let level = format.level().map(|level| level.to_string());
         rows.push(vec![
-            format!(
-                "{name}, {} {}",
-                format.compression(),
-                level.unwrap_or_default()
-            ),
+            format!("{name}, {} {}", format.compression(), level.unwrap_or_default()),
             format!("{:.1} MB", bytes as f64 / 1e6),
             format!("{:.1} %", 100.0 * bytes as f64 / plain),
             format!("{:.0}", plain / 1e6 / seconds),

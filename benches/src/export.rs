@@ -33,9 +33,7 @@ const TIME_COLUMN: &str = "_inserted_at";
 pub fn child(job: &str) -> Result<()> {
     let (job, endpoint): (Job, String) = serde_json::from_str(job).context("no job")?;
     // As the host's program does.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let measurement = match job.way {
         Way::Component => runtime.block_on(through_component(&job, &endpoint)),
         Way::Native => natively(&job, &endpoint, &runtime),
@@ -51,9 +49,7 @@ async fn through_component(job: &Job, endpoint: &str) -> Result<Measurement> {
     let destination = config.destination(None)?;
     let component = component::open(Some(&job.component))?;
     let runtime = batch_export_runner::Runtime::default();
-    let loaded = runtime
-        .load(&component, &|note| eprintln!("{note:?}"))
-        .await?;
+    let loaded = runtime.load(&component, &|note| eprintln!("{note:?}")).await?;
     let exporter = Exporter::new(destination, &loaded)?.among(&config);
     let cpu_before = cpu_seconds()?;
     let runner = Runner::new(runtime, StateFolder::new(&config.state_dir));
@@ -120,8 +116,7 @@ fn natively(job: &Job, endpoint: &str, runtime: &Runtime) -> Result<Measurement>
         },
     };
     let configuration = Value::Object(job.configuration(endpoint)).to_string();
-    let settings =
-        s3_destination::config::parse_for_model(&configuration, MODEL).map_err(failed)?;
+    let settings = s3_destination::config::parse_for_model(&configuration, MODEL).map_err(failed)?;
     let limits = Limits::with_part_size(job.part_size_bytes.unwrap_or(settings.part_size_bytes));
     let sent = Rc::new(Cell::new(0));
     let imports = Native::new(runtime.handle().clone(), Rc::clone(&sent))?;
@@ -137,8 +132,7 @@ fn natively(job: &Job, endpoint: &str, runtime: &Runtime) -> Result<Measurement>
     let factory = SourceSettings::Files(source).factory(memory_bytes);
     let (token, budget) = (Token::new(), Budget::unlimited());
     let mut feed = runtime.block_on(Feed::start(factory, selection, &token, &budget))?;
-    let mut export = Export::with_limits(imports, settings, run, feed.schema().to_vec(), limits)
-        .map_err(failed)?;
+    let mut export = Export::with_limits(imports, settings, run, feed.schema().to_vec(), limits).map_err(failed)?;
     let (mut supplied_bytes, mut supplied_rows) = (0, 0);
     while let Some(message) = runtime.block_on(feed.next())? {
         supplied_bytes += message.bytes.len() as u64;

@@ -43,13 +43,7 @@ pub fn run(bench: &Bench) -> Result<Printed> {
         "Requests that fail (a third each: 503, cut before and cut after the effect), in an export of parts of {} KiB.",
         PART_SIZE_BYTES >> 10
     );
-    let heads = [
-        "fail",
-        "requests",
-        "repeated",
-        "of all requests",
-        "bytes sent in vain",
-    ];
+    let heads = ["fail", "requests", "repeated", "of all requests", "bytes sent in vain"];
     Ok(Printed {
         text: table(&caption, &heads, &rows),
         measurements,

@@ -47,8 +47,7 @@ pub fn folder(inputs: &Path, kind: Kind, rows: u64) -> Result<PathBuf> {
     if unfinished.exists() {
         fs::remove_dir_all(&unfinished)?;
     }
-    fs::create_dir_all(&unfinished)
-        .with_context(|| format!("cannot make the folder {}", unfinished.display()))?;
+    fs::create_dir_all(&unfinished).with_context(|| format!("cannot make the folder {}", unfinished.display()))?;
     for hour in 0..HOURS {
         eprintln!("bench: making {rows} rows, {} of {HOURS}", hour + 1);
         write_hour(&hour_in(&unfinished, kind, hour), kind, rows, hour)?;

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use crc_fast::CrcAlgorithm;
 use hmac::{Hmac, KeyInit, Mac};
 use s3_destination::imports::{
-    DigestAlgorithm, Imports, Level, Method, NoteError, Refresh, Request, Response, ScopedKey,
-    SignerError, TransportError,
+    DigestAlgorithm, Imports, Level, Method, NoteError, Refresh, Request, Response, ScopedKey, SignerError,
+    TransportError,
 };
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
@@ -109,8 +109,7 @@ impl Imports for Native {
 
     fn send(&self, request: Request<'_, Bytes>) -> Exchange {
         let body = request.body.cloned().unwrap_or_default();
-        self.body_bytes_sent
-            .set(self.body_bytes_sent.get() + body.len() as u64);
+        self.body_bytes_sent.set(self.body_bytes_sent.get() + body.len() as u64);
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
             Method::Head => reqwest::Method::HEAD,
@@ -143,8 +142,7 @@ impl Imports for Native {
     }
 
     fn wait(&self, exchange: Exchange) -> Answer {
-        self.runtime
-            .block_on(poll_fn(|context| exchange.poll_ready(context)));
+        self.runtime.block_on(poll_fn(|context| exchange.poll_ready(context)));
         match exchange.0.into_inner() {
             State::Ready(answer) => answer,
             State::Pending(_) => lost(),
@@ -160,12 +158,7 @@ impl Imports for Native {
         }))
     }
 
-    fn scoped_key(
-        &self,
-        service: &str,
-        region: &str,
-        _refresh: Refresh,
-    ) -> Result<ScopedKey, SignerError> {
+    fn scoped_key(&self, service: &str, region: &str, _refresh: Refresh) -> Result<ScopedKey, SignerError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let timestamp = now.map_or(0, |now| now.as_secs() as i64);
         let day = timestamp / DAY_SECONDS;
@@ -206,8 +199,7 @@ fn derive(timestamp: i64, service: &str, region: &str) -> Result<Vec<u8>, Signer
         .to_string();
     let mut key = format!("AWS4{SECRET_KEY}").into_bytes();
     for part in [date.as_str(), region, service, "aws4_request"] {
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(&key).map_err(|error| unusable(error.to_string()))?;
+        let mut mac = Hmac::<Sha256>::new_from_slice(&key).map_err(|error| unusable(error.to_string()))?;
         mac.update(part.as_bytes());
         key = mac.finalize().into_bytes().to_vec();
     }

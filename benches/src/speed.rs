@@ -44,9 +44,7 @@ pub fn run(bench: &Bench) -> Result<Printed> {
         .iter()
         .zip(measured.chunks(Way::BOTH.len()))
         .zip(&large)
-        .map(|(((kind, format), ways), (_, large))| {
-            memory_row(*kind, *format, &ways[0], &ways[1], large)
-        })
+        .map(|(((kind, format), ways), (_, large))| memory_row(*kind, *format, &ways[0], &ways[1], large))
         .collect();
     let mut text = table(
         &format!(
@@ -109,21 +107,10 @@ fn label(kind: Kind, format: Format) -> String {
     }
 }
 
-fn speed_row(
-    kind: Kind,
-    format: Format,
-    component: &[Measurement],
-    native: &[Measurement],
-) -> Vec<String> {
-    let rows =
-        |measured: &[Measurement]| median(measured.iter().map(|one| one.rows as f64 / one.seconds));
-    let megabytes = |measured: &[Measurement]| {
-        median(
-            measured
-                .iter()
-                .map(|one| one.supplied_bytes as f64 / one.seconds / 1e6),
-        )
-    };
+fn speed_row(kind: Kind, format: Format, component: &[Measurement], native: &[Measurement]) -> Vec<String> {
+    let rows = |measured: &[Measurement]| median(measured.iter().map(|one| one.rows as f64 / one.seconds));
+    let megabytes =
+        |measured: &[Measurement]| median(measured.iter().map(|one| one.supplied_bytes as f64 / one.seconds / 1e6));
     // Each round's pair ran side by side, so that its ratio says more than the ratio of the medians.
     let ratio = median(
         component
@@ -148,9 +135,8 @@ fn memory_row(
     native: &[Measurement],
     large: &Measurement,
 ) -> Vec<String> {
-    let most = |measured: &[Measurement], of: fn(&Measurement) -> u64| {
-        mib(measured.iter().map(of).max().unwrap_or(0) as f64)
-    };
+    let most =
+        |measured: &[Measurement], of: fn(&Measurement) -> u64| mib(measured.iter().map(of).max().unwrap_or(0) as f64);
     let guest = |one: &Measurement| one.peak_guest_bytes.unwrap_or(0);
     let process = |one: &Measurement| one.peak_process_bytes;
     let large = std::slice::from_ref(large);

@@ -11,18 +11,12 @@ use s3s::{Body, S3Error, S3ErrorCode};
 pub(crate) fn refusal(status: u16, code: &str, message: impl Into<Cow<'static, str>>) -> S3Error {
     let Ok(code) = code.parse::<S3ErrorCode>();
     let mut error = S3Error::with_message(code, message);
-    error
-        .set_status_code(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+    error.set_status_code(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
     error
 }
 
 /// A complete error answer.
-pub(crate) fn error_answer(
-    status: StatusCode,
-    code: &str,
-    message: &str,
-    request_id: &str,
-) -> Response<Body> {
+pub(crate) fn error_answer(status: StatusCode, code: &str, message: &str, request_id: &str) -> Response<Body> {
     let text = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>{}</Message><RequestId>{request_id}</RequestId></Error>",
         escaped(code),
@@ -30,10 +24,9 @@ pub(crate) fn error_answer(
     );
     let mut answer = Response::new(Body::from(text));
     *answer.status_mut() = status;
-    answer.headers_mut().insert(
-        http::header::CONTENT_TYPE,
-        HeaderValue::from_static("application/xml"),
-    );
+    answer
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     answer
 }
 
@@ -59,7 +52,5 @@ pub(crate) fn complete_error(answer: &mut Response<Body>, request_id: &str, regi
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -26,11 +26,7 @@ const ECHOED: &[&str] = &[
 ];
 
 /// Headers kept, but not echoed.
-const KEPT: &[&str] = &[
-    "x-amz-acl",
-    "x-amz-tagging",
-    "x-amz-server-side-encryption-context",
-];
+const KEPT: &[&str] = &["x-amz-acl", "x-amz-tagging", "x-amz-server-side-encryption-context"];
 
 /// Those that every answer to a write carries as well.
 const ENCRYPTION: &str = "x-amz-server-side-encryption";
@@ -98,10 +94,7 @@ impl Attributes {
             ));
         }
         if let Some(acl) = self.get("x-amz-acl").filter(|acl| !ACLS.contains(acl)) {
-            return Err(s3_error!(
-                InvalidArgument,
-                "The canned ACL is not valid: {acl}"
-            ));
+            return Err(s3_error!(InvalidArgument, "The canned ACL is not valid: {acl}"));
         }
         self.check_encryption()?;
         self.tags()?;
@@ -147,8 +140,7 @@ impl Attributes {
     pub fn echoed(&self) -> S3Result<HeaderMap> {
         // S3 leaves the class out of the answer when it is the default one.
         self.headers(|name, value| {
-            (ECHOED.contains(&name)
-                && (name, value) != ("x-amz-storage-class", StorageClass::STANDARD))
+            (ECHOED.contains(&name) && (name, value) != ("x-amz-storage-class", StorageClass::STANDARD))
                 || name.starts_with(METADATA)
         })
     }
@@ -199,22 +191,13 @@ fn parse_tags(tagging: &str) -> S3Result<Vec<(String, String)>> {
             ));
         };
         if key.is_empty() || key.chars().count() > TAG_KEY_LIMIT_CHARS {
-            return Err(s3_error!(
-                InvalidTag,
-                "The TagKey you have provided is invalid"
-            ));
+            return Err(s3_error!(InvalidTag, "The TagKey you have provided is invalid"));
         }
         if value.chars().count() > TAG_VALUE_LIMIT_CHARS {
-            return Err(s3_error!(
-                InvalidTag,
-                "The TagValue you have provided is invalid"
-            ));
+            return Err(s3_error!(InvalidTag, "The TagValue you have provided is invalid"));
         }
         if tags.iter().any(|(known, _)| *known == key) {
-            return Err(s3_error!(
-                InvalidTag,
-                "Cannot provide multiple Tags with the same key"
-            ));
+            return Err(s3_error!(InvalidTag, "Cannot provide multiple Tags with the same key"));
         }
         tags.push((key, value));
     }
@@ -245,10 +228,7 @@ mod tests {
     #[test]
     fn what_s3_would_refuse_is_refused() {
         let large = "m".repeat(2048);
-        let tags = (0..11)
-            .map(|n| format!("k{n}=v"))
-            .collect::<Vec<_>>()
-            .join("&");
+        let tags = (0..11).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join("&");
         let cases: [(&[(&'static str, &str)], &str); 10] = [
             (&[("x-amz-storage-class", "FROZEN")], "InvalidStorageClass"),
             (&[("x-amz-acl", "everybody")], "InvalidArgument"),
@@ -292,9 +272,7 @@ mod tests {
         let echoed = attributes.echoed().unwrap();
         assert_eq!(echoed["x-amz-meta-run"].as_bytes(), "é".as_bytes());
         assert_eq!(echoed["content-type"], "application/x-ndjson");
-        assert!(
-            !echoed.contains_key("x-amz-storage-class") && !echoed.contains_key("x-amz-tagging")
-        );
+        assert!(!echoed.contains_key("x-amz-storage-class") && !echoed.contains_key("x-amz-tagging"));
         assert_eq!(attributes.tag_count(), Some(2));
         assert_eq!(attributes.encryption().unwrap().len(), 1);
         assert_eq!(attributes.all().len(), 5);

@@ -136,10 +136,7 @@ impl Running {
 }
 
 /// The checksum over the parts' checksums.
-pub(crate) fn composite<'a>(
-    algorithm: Algorithm,
-    parts: impl ExactSizeIterator<Item = &'a [u8]>,
-) -> Checksum {
+pub(crate) fn composite<'a>(algorithm: Algorithm, parts: impl ExactSizeIterator<Item = &'a [u8]>) -> Checksum {
     let kind = Kind::Composite(parts.len());
     let mut running = Running::new(algorithm);
     parts.for_each(|part| running.update(part));
@@ -151,16 +148,11 @@ pub(crate) fn composite<'a>(
 }
 
 /// The checksum of the whole from those of its parts and their sizes; `None` if the algorithm cannot be combined.
-pub(crate) fn combined<'a>(
-    algorithm: Algorithm,
-    parts: impl Iterator<Item = (&'a [u8], u64)>,
-) -> Option<Checksum> {
+pub(crate) fn combined<'a>(algorithm: Algorithm, parts: impl Iterator<Item = (&'a [u8], u64)>) -> Option<Checksum> {
     let crc = algorithm.crc()?;
     let mut whole = crc_fast::checksum(crc, &[]);
     for (part, size_bytes) in parts {
-        let part = part
-            .iter()
-            .fold(0u64, |value, byte| value << 8 | u64::from(*byte));
+        let part = part.iter().fold(0u64, |value, byte| value << 8 | u64::from(*byte));
         whole = crc_fast::checksum_combine(crc, whole, part, size_bytes);
     }
     Some(Checksum {
@@ -192,10 +184,7 @@ mod tests {
             (Algorithm::Crc64Nvme, "rosUhgp5mIg="),
             (Algorithm::Crc32c, "4waSgw=="),
             (Algorithm::Crc32, "y/Q5Jg=="),
-            (
-                Algorithm::Sha256,
-                "FeKw08M4keuw8e9gnsQZQgwg4yDOlMZfvIwzEkSOsiU=",
-            ),
+            (Algorithm::Sha256, "FeKw08M4keuw8e9gnsQZQgwg4yDOlMZfvIwzEkSOsiU="),
         ];
         for (algorithm, expected) in cases {
             assert_eq!(
@@ -215,11 +204,7 @@ mod tests {
                 .iter()
                 .map(|part| (checksum_of(algorithm, part), part.len() as u64))
                 .collect();
-            let whole = combined(
-                algorithm,
-                sums.iter().map(|(sum, size)| (sum.as_slice(), *size)),
-            )
-            .unwrap();
+            let whole = combined(algorithm, sums.iter().map(|(sum, size)| (sum.as_slice(), *size))).unwrap();
             assert_eq!(
                 whole.bytes,
                 checksum_of(algorithm, b"123456789"),

@@ -8,9 +8,7 @@ use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 
 use crate::checksum::{Algorithm, Checksum, combined, composite};
 use crate::hex;
-use crate::shared::{
-    NewObject, Shared, bucket, check_write_condition, set_checksum, signed, strong,
-};
+use crate::shared::{NewObject, Shared, bucket, check_write_condition, set_checksum, signed, strong};
 use crate::state::{self, Buckets, Upload, UploadChecksum};
 use crate::uploads::{PART_NUMBER_LIMIT, find, part_number};
 
@@ -26,11 +24,7 @@ pub(crate) async fn complete(
         .unwrap_or_default();
     let condition = |buckets: &mut Buckets| {
         let existing = bucket(buckets, &input.bucket)?.objects.get(&input.key);
-        check_write_condition(
-            existing,
-            input.if_match.as_ref(),
-            input.if_none_match.as_ref(),
-        )
+        check_write_condition(existing, input.if_match.as_ref(), input.if_none_match.as_ref())
     };
     let (parts, checksum, attributes) = {
         let mut buckets = shared.buckets();
@@ -41,19 +35,13 @@ pub(crate) async fn complete(
             .map(|checksum| whole_checksum(checksum, &parts))
             .transpose()?;
         let attributes = upload.attributes.clone();
-        check_whole(
-            &request.headers,
-            checksum.as_ref(),
-            input.mpu_object_size,
-            &parts,
-        )?;
+        check_whole(&request.headers, checksum.as_ref(), input.mpu_object_size, &parts)?;
         condition(&mut buckets)?;
         (parts, checksum, attributes)
     };
     let part_data: Vec<_> = parts.iter().map(|part| &part.data).collect();
     // Copying in a folder takes a while: neither under the lock nor on the threads that answer others.
-    let joined = tokio::task::block_in_place(|| shared.keeper.join(&part_data))
-        .map_err(S3Error::internal_error)?;
+    let joined = tokio::task::block_in_place(|| shared.keeper.join(&part_data)).map_err(S3Error::internal_error)?;
     let new = NewObject {
         bucket: &input.bucket,
         key: &input.key,
@@ -68,9 +56,7 @@ pub(crate) async fn complete(
     find(&mut buckets, &input.bucket, &input.key, &input.upload_id)?;
     condition(&mut buckets)?;
     let object = shared.publish(&mut buckets, new, joined)?;
-    bucket(&mut buckets, &input.bucket)?
-        .uploads
-        .remove(&input.upload_id);
+    bucket(&mut buckets, &input.bucket)?.uploads.remove(&input.upload_id);
     let mut output = CompleteMultipartUploadOutput {
         location: Some(format!("/{}/{}", input.bucket, input.key)),
         bucket: Some(input.bucket),
@@ -83,18 +69,11 @@ pub(crate) async fn complete(
         .checksum
         .as_ref()
         .map(|sum| ChecksumType::from_static(sum.type_name()));
-    Ok(S3Response::with_headers(
-        output,
-        object.attributes.encryption()?,
-    ))
+    Ok(S3Response::with_headers(output, object.attributes.encryption()?))
 }
 
 /// The parts that Complete names, each checked against what was uploaded.
-fn chosen_parts(
-    shared: &Shared,
-    upload: &Upload,
-    named: &[CompletedPart],
-) -> S3Result<Vec<Arc<state::Part>>> {
+fn chosen_parts(shared: &Shared, upload: &Upload, named: &[CompletedPart]) -> S3Result<Vec<Arc<state::Part>>> {
     if named.is_empty() || named.len() > usize::from(PART_NUMBER_LIMIT) {
         return Err(s3_error!(
             MalformedXML,
@@ -155,12 +134,10 @@ fn check_named_checksum(
             "The upload was created using a {} checksum. The complete request must include the checksum for each part. It was missing for part {number} in the request.",
             checksum.algorithm.name().to_lowercase()
         )),
-        Some(value) if uploaded.checksum.as_ref().map(Checksum::value).as_ref() != Some(value) => {
-            Err(s3_error!(
-                InvalidPart,
-                "The checksum of part {number} is not the one it was uploaded with."
-            ))
-        }
+        Some(value) if uploaded.checksum.as_ref().map(Checksum::value).as_ref() != Some(value) => Err(s3_error!(
+            InvalidPart,
+            "The checksum of part {number} is not the one it was uploaded with."
+        )),
         _ => Ok(()),
     }
 }
@@ -180,9 +157,7 @@ fn check_part_sizes(shared: &Shared, parts: &[Arc<state::Part>]) -> S3Result<()>
     }
     let first = parts[0].size_bytes;
     let last = parts[parts.len() - 1].size_bytes;
-    if shared.rules.equal_parts
-        && (before.iter().any(|part| part.size_bytes != first) || last > first)
-    {
+    if shared.rules.equal_parts && (before.iter().any(|part| part.size_bytes != first) || last > first) {
         return Err(s3_error!(
             InvalidPart,
             "All non-trailing parts must have the same length."
@@ -203,10 +178,7 @@ fn whole_checksum(checksum: UploadChecksum, parts: &[Arc<state::Part>]) -> S3Res
     let sums = sums.unwrap_or_default();
     let whole = match checksum.full_object {
         true => combined(checksum.algorithm, sums.into_iter()),
-        false => Some(composite(
-            checksum.algorithm,
-            sums.iter().map(|(sum, _)| *sum),
-        )),
+        false => Some(composite(checksum.algorithm, sums.iter().map(|(sum, _)| *sum))),
     };
     whole.ok_or_else(|| {
         s3_error!(
@@ -251,9 +223,9 @@ fn check_whole(
         }
     }
     let declared_type = headers.get("x-amz-checksum-type");
-    if declared_type.is_some_and(|kind| {
-        checksum.is_none_or(|checksum| kind.as_bytes() != checksum.type_name().as_bytes())
-    }) {
+    if declared_type
+        .is_some_and(|kind| checksum.is_none_or(|checksum| kind.as_bytes() != checksum.type_name().as_bytes()))
+    {
         return Err(s3_error!(
             InvalidRequest,
             "The upload was not created with this checksum type."

@@ -124,10 +124,7 @@ impl Door {
     }
 
     fn identity(&self, access_key_id: &str) -> Option<Identity> {
-        let identities = self
-            .identities
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let identities = self.identities.read().unwrap_or_else(PoisonError::into_inner);
         identities
             .iter()
             .find(|identity| identity.access_key_id == access_key_id)
@@ -136,10 +133,7 @@ impl Door {
 
     /// Counts one request of an identity that is let in only so often; whether it still was.
     fn spend(&self, access_key_id: &str) -> bool {
-        let mut identities = self
-            .identities
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut identities = self.identities.write().unwrap_or_else(PoisonError::into_inner);
         let left = identities
             .iter_mut()
             .filter(|identity| identity.access_key_id == access_key_id)
@@ -175,9 +169,7 @@ impl S3Access for Door {
         let credentials = cx
             .credentials()
             .ok_or_else(|| s3_error!(AccessDenied, "Access Denied"))?;
-        let identity = self
-            .identity(&credentials.access_key)
-            .ok_or_else(unknown_key)?;
+        let identity = self.identity(&credentials.access_key).ok_or_else(unknown_key)?;
         let header = |name: &str| cx.headers().get(name).and_then(|value| value.to_str().ok());
         let scope = header("authorization").and_then(Authorization::parse).ok_or_else(|| {
             s3_error!(
@@ -231,15 +223,12 @@ impl S3Access for Door {
 }
 
 fn whole_body(cx: &mut S3AccessContext<'_>) -> Option<Bytes> {
-    cx.extensions_mut()
-        .get::<WholeBody>()
-        .map(|body| body.0.clone())
+    cx.extensions_mut().get::<WholeBody>().map(|body| body.0.clone())
 }
 
 impl Door {
     fn check_clock(&self, amz_date: Option<&str>) -> S3Result<()> {
-        let time =
-            amz_date.and_then(|date| NaiveDateTime::parse_from_str(date, "%Y%m%dT%H%M%SZ").ok());
+        let time = amz_date.and_then(|date| NaiveDateTime::parse_from_str(date, "%Y%m%dT%H%M%SZ").ok());
         let time = time.ok_or_else(|| {
             s3_error!(
                 AccessDenied,

@@ -100,8 +100,7 @@ impl Fault {
     }
 
     fn matches(&self, target: &Target) -> bool {
-        self.operation
-            .is_none_or(|operation| operation == target.operation)
+        self.operation.is_none_or(|operation| operation == target.operation)
             && self
                 .key_contains
                 .as_ref()
@@ -141,8 +140,7 @@ impl Plan {
 
     /// Replaces the rules; occurrences are counted from zero again.
     pub fn replace(&self, faults: Vec<Fault>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
-            faults.into_iter().map(|fault| (fault, 0)).collect();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = faults.into_iter().map(|fault| (fault, 0)).collect();
     }
 
     /// What happens to this request: the first rule that strikes decides; every matching rule counts it.
@@ -175,10 +173,7 @@ mod tests {
     fn rules_strike_the_requests_they_name_and_no_others() {
         let part = |fault: Fault| fault.key_contains("k");
         let cases = [
-            (
-                part(Fault::on(Operation::UploadPart, What::Hang)),
-                [true; 6],
-            ),
+            (part(Fault::on(Operation::UploadPart, What::Hang)), [true; 6]),
             (
                 part(Fault::on(Operation::UploadPart, What::Hang)).nth(2),
                 [false, true, false, false, false, false],
@@ -199,9 +194,7 @@ mod tests {
         ];
         for (fault, expected) in cases {
             let plan = Plan::new(vec![fault.clone()]);
-            let struck = std::array::from_fn(|_| {
-                plan.decide(&target(Operation::UploadPart, "key")).is_some()
-            });
+            let struck = std::array::from_fn(|_| plan.decide(&target(Operation::UploadPart, "key")).is_some());
             assert_eq!(struck, expected, "{fault:?}");
         }
     }
@@ -215,10 +208,7 @@ mod tests {
                 .collect()
         };
         let count = strikes(7).iter().filter(|struck| **struck).count();
-        assert!(
-            (300..500).contains(&count),
-            "{count} of 2000 at a share of 0.2"
-        );
+        assert!((300..500).contains(&count), "{count} of 2000 at a share of 0.2");
         assert_eq!(strikes(7), strikes(7));
         assert_ne!(strikes(7), strikes(8));
     }

@@ -62,10 +62,7 @@ impl Front {
         let request_id = format!("{sequence:016X}");
         let mut answer = match fault {
             None => self.answer(&target, head, body, &request_id).await?,
-            Some(fault) => {
-                self.answer_with(fault, &target, head, body, &request_id)
-                    .await?
-            }
+            Some(fault) => self.answer_with(fault, &target, head, body, &request_id).await?,
         };
         let headers = answer.headers_mut();
         insert(headers, "x-amz-request-id", &request_id);
@@ -114,11 +111,7 @@ impl Front {
         let mut answer = answered.map_err(|error| Cut::Broken(error.into()))?;
         if answer.status().is_client_error() || answer.status().is_server_error() {
             complete_error(&mut answer, id, &self.door.region);
-            insert(
-                answer.headers_mut(),
-                "x-amz-bucket-region",
-                &self.door.region,
-            );
+            insert(answer.headers_mut(), "x-amz-bucket-region", &self.door.region);
         }
         Ok(answer)
     }
@@ -134,23 +127,12 @@ impl Front {
         match fault {
             What::Status(status, code) => {
                 drain(body).await?;
-                let status =
-                    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                Ok(error_answer(
-                    status,
-                    &code,
-                    "A fault of the test store.",
-                    id,
-                ))
+                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                Ok(error_answer(status, &code, "A fault of the test store.", id))
             }
             What::OkWithErrorBody(code) => {
                 drain(body).await?;
-                Ok(error_answer(
-                    StatusCode::OK,
-                    &code,
-                    "A fault of the test store.",
-                    id,
-                ))
+                Ok(error_answer(StatusCode::OK, &code, "A fault of the test store.", id))
             }
             What::Delay(milliseconds) => {
                 tokio::time::sleep(Duration::from_millis(milliseconds)).await;

@@ -52,9 +52,7 @@ fn page<'a, T>(
         };
         let common = delimiter
             .filter(|delimiter| !delimiter.is_empty())
-            .and_then(|delimiter| {
-                Some(&key[..prefix.len() + rest.find(delimiter)? + delimiter.len()])
-            });
+            .and_then(|delimiter| Some(&key[..prefix.len() + rest.find(delimiter)? + delimiter.len()]));
         if skip(key, common) || common.is_some_and(|common| page.prefixes.contains(common)) {
             continue;
         }
@@ -85,10 +83,7 @@ fn encoder(encoding: Option<&EncodingType>) -> S3Result<fn(&str) -> String> {
     }
 }
 
-fn common_prefixes(
-    prefixes: BTreeSet<String>,
-    encode: fn(&str) -> String,
-) -> Option<CommonPrefixList> {
+fn common_prefixes(prefixes: BTreeSet<String>, encode: fn(&str) -> String) -> Option<CommonPrefixList> {
     Some(
         prefixes
             .iter()
@@ -107,16 +102,8 @@ pub(crate) async fn objects(
     let input = request.input;
     let encode = encoder(input.encoding_type.as_ref())?;
     let token = input.continuation_token.as_deref().map(|token| {
-        let key = TOKEN
-            .decode(token)
-            .ok()
-            .and_then(|key| String::from_utf8(key).ok());
-        key.ok_or_else(|| {
-            s3_error!(
-                InvalidArgument,
-                "The continuation token provided is incorrect"
-            )
-        })
+        let key = TOKEN.decode(token).ok().and_then(|key| String::from_utf8(key).ok());
+        key.ok_or_else(|| s3_error!(InvalidArgument, "The continuation token provided is incorrect"))
     });
     let after = token
         .transpose()?
@@ -126,44 +113,36 @@ pub(crate) async fn objects(
     let limit = input.max_keys.unwrap_or(LIST_LIMIT);
     let mut buckets = shared.buckets();
     let objects = &bucket(&mut buckets, &input.bucket)?.objects;
-    let keys = objects
+    let keys = objects.iter().map(|(key, object)| (key.as_str(), (key, object)));
+    let page = page(keys, &prefix, input.delimiter.as_deref(), limit, |key, common| {
+        !after.is_empty() && (key <= after.as_str() || common.is_some_and(|common| common <= after.as_str()))
+    });
+    let contents: Vec<Object> = page
+        .entries
         .iter()
-        .map(|(key, object)| (key.as_str(), (key, object)));
-    let page = page(
-        keys,
-        &prefix,
-        input.delimiter.as_deref(),
-        limit,
-        |key, common| {
-            !after.is_empty()
-                && (key <= after.as_str() || common.is_some_and(|common| common <= after.as_str()))
-        },
-    );
-    let contents: Vec<Object> =
-        page.entries
-            .iter()
-            .map(|(key, object)| Object {
-                key: Some(encode(key)),
-                size: signed(object.size_bytes),
-                e_tag: strong(&object.etag),
-                last_modified: Some(object.modified.into()),
-                storage_class: Some(ObjectStorageClass::from(
-                    object
-                        .attributes
-                        .get("x-amz-storage-class")
-                        .unwrap_or(StorageClass::STANDARD)
-                        .to_owned(),
-                )),
-                checksum_algorithm: object.checksum.as_ref().map(|checksum| {
-                    vec![ChecksumAlgorithm::from_static(checksum.algorithm.name())]
-                }),
-                checksum_type: object
-                    .checksum
-                    .as_ref()
-                    .map(|checksum| ChecksumType::from_static(checksum.type_name())),
-                ..Default::default()
-            })
-            .collect();
+        .map(|(key, object)| Object {
+            key: Some(encode(key)),
+            size: signed(object.size_bytes),
+            e_tag: strong(&object.etag),
+            last_modified: Some(object.modified.into()),
+            storage_class: Some(ObjectStorageClass::from(
+                object
+                    .attributes
+                    .get("x-amz-storage-class")
+                    .unwrap_or(StorageClass::STANDARD)
+                    .to_owned(),
+            )),
+            checksum_algorithm: object
+                .checksum
+                .as_ref()
+                .map(|checksum| vec![ChecksumAlgorithm::from_static(checksum.algorithm.name())]),
+            checksum_type: object
+                .checksum
+                .as_ref()
+                .map(|checksum| ChecksumType::from_static(checksum.type_name())),
+            ..Default::default()
+        })
+        .collect();
     let count = contents.len() + page.prefixes.len();
     let output = ListObjectsV2Output {
         name: Some(input.bucket),
@@ -195,26 +174,16 @@ pub(crate) async fn uploads(
     let key_marker = input.key_marker.clone().unwrap_or_default();
     let id_marker = input.upload_id_marker.clone().unwrap_or_default();
     let mut buckets = shared.buckets();
-    let mut open: Vec<_> = bucket(&mut buckets, &input.bucket)?
-        .uploads
-        .iter()
-        .collect();
+    let mut open: Vec<_> = bucket(&mut buckets, &input.bucket)?.uploads.iter().collect();
     open.sort_by_key(|(id, upload)| (&upload.key, *id));
     // A key marker alone skips the key's uploads; with an id marker only those up to it.
     let after_marker = open.into_iter().filter(|(id, upload)| {
-        upload.key > key_marker
-            || (upload.key == key_marker && !id_marker.is_empty() && **id > id_marker)
+        upload.key > key_marker || (upload.key == key_marker && !id_marker.is_empty() && **id > id_marker)
     });
     let keys = after_marker.map(|(id, upload)| (upload.key.as_str(), (id, upload)));
-    let page = page(
-        keys,
-        &prefix,
-        input.delimiter.as_deref(),
-        limit,
-        |_, common| {
-            common.is_some_and(|common| !key_marker.is_empty() && common <= key_marker.as_str())
-        },
-    );
+    let page = page(keys, &prefix, input.delimiter.as_deref(), limit, |_, common| {
+        common.is_some_and(|common| !key_marker.is_empty() && common <= key_marker.as_str())
+    });
     let last_id = page.entries.last().map(|(id, _)| (*id).clone());
     let uploads = page.entries.iter().map(|(id, upload)| MultipartUpload {
         key: Some(encode(&upload.key)),
@@ -223,9 +192,7 @@ pub(crate) async fn uploads(
         checksum_algorithm: upload
             .checksum
             .map(|sum| ChecksumAlgorithm::from_static(sum.algorithm.name())),
-        checksum_type: upload
-            .checksum
-            .map(|sum| ChecksumType::from_static(sum.type_name())),
+        checksum_type: upload.checksum.map(|sum| ChecksumType::from_static(sum.type_name())),
         ..Default::default()
     });
     let output = ListMultipartUploadsOutput {
@@ -280,9 +247,7 @@ mod tests {
         loop {
             let keys = KEYS.iter().map(|key| (*key, key.to_string()));
             let page = page(keys, prefix, delimiter, limit, |key, common| {
-                !after.is_empty()
-                    && (key <= after.as_str()
-                        || common.is_some_and(|common| common <= after.as_str()))
+                !after.is_empty() && (key <= after.as_str() || common.is_some_and(|common| common <= after.as_str()))
             });
             pages.push(page.entries.into_iter().chain(page.prefixes).collect());
             match page.next {
@@ -295,18 +260,8 @@ mod tests {
     #[test]
     fn pages_follow_each_other_without_gap_or_repetition() {
         let cases: [Case; 5] = [
-            (
-                "",
-                None,
-                1000,
-                &[&["a", "a/1", "a/2", "b/1/x", "b/2", "c", "d/"]],
-            ),
-            (
-                "",
-                None,
-                3,
-                &[&["a", "a/1", "a/2"], &["b/1/x", "b/2", "c"], &["d/"]],
-            ),
+            ("", None, 1000, &[&["a", "a/1", "a/2", "b/1/x", "b/2", "c", "d/"]]),
+            ("", None, 3, &[&["a", "a/1", "a/2"], &["b/1/x", "b/2", "c"], &["d/"]]),
             ("", Some("/"), 2, &[&["a", "a/"], &["c", "b/"], &["d/"]]),
             ("b/", Some("/"), 1, &[&["b/1/"], &["b/2"]]),
             ("z", Some("/"), 1, &[&[]]),

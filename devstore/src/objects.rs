@@ -12,9 +12,7 @@ use crate::checksum::Running;
 use crate::door::WholeBody;
 use crate::hex;
 use crate::receive::{Upload, declared_checksum, receive};
-use crate::shared::{
-    NewObject, Shared, bucket, check_write_condition, set_checksum, signed, strong,
-};
+use crate::shared::{NewObject, Shared, bucket, check_write_condition, set_checksum, signed, strong};
 use crate::state::{self, Object};
 use crate::storage::Keeper;
 
@@ -26,23 +24,12 @@ const DELETE_LIMIT_KEYS: usize = 1000;
 const DEFAULT_CONTENT_TYPE: &str = "binary/octet-stream";
 
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>
-pub(crate) async fn put(
-    shared: &Shared,
-    request: S3Request<PutObjectInput>,
-) -> S3Result<S3Response<PutObjectOutput>> {
+pub(crate) async fn put(shared: &Shared, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
     let input = request.input;
     let condition = |existing: Option<&Arc<Object>>| {
-        check_write_condition(
-            existing,
-            input.if_match.as_ref(),
-            input.if_none_match.as_ref(),
-        )
+        check_write_condition(existing, input.if_match.as_ref(), input.if_none_match.as_ref())
     };
-    condition(
-        bucket(&mut shared.buckets(), &input.bucket)?
-            .objects
-            .get(&input.key),
-    )?;
+    condition(bucket(&mut shared.buckets(), &input.bucket)?.objects.get(&input.key))?;
     let attributes = Attributes::parse(&request.headers)?;
     let upload = Upload {
         headers: &request.headers,
@@ -50,17 +37,8 @@ pub(crate) async fn put(
         blob: input.body,
         trailers: request.trailing_headers.as_ref(),
     };
-    let received = receive(
-        &shared.keeper,
-        upload,
-        None,
-        shared.rules.verify_payload_hash,
-    )
-    .await?;
-    let joined = shared
-        .keeper
-        .join(&[&received.data])
-        .map_err(S3Error::internal_error)?;
+    let received = receive(&shared.keeper, upload, None, shared.rules.verify_payload_hash).await?;
+    let joined = shared.keeper.join(&[&received.data]).map_err(S3Error::internal_error)?;
     let new = NewObject {
         bucket: &input.bucket,
         key: &input.key,
@@ -83,30 +61,18 @@ pub(crate) async fn put(
         .checksum
         .as_ref()
         .map(|sum| ChecksumType::from_static(sum.type_name()));
-    Ok(S3Response::with_headers(
-        output,
-        object.attributes.encryption()?,
-    ))
+    Ok(S3Response::with_headers(output, object.attributes.encryption()?))
 }
 
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>
-pub(crate) async fn get(
-    shared: &Shared,
-    request: S3Request<GetObjectInput>,
-) -> S3Result<S3Response<GetObjectOutput>> {
+pub(crate) async fn get(shared: &Shared, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
     let input = request.input;
     refuse_part_number(input.part_number)?;
     let object = shared.object(&input.bucket, &input.key)?;
-    check_read_condition(
-        &object,
-        input.if_match.as_ref(),
-        input.if_none_match.as_ref(),
-    )?;
+    check_read_condition(&object, input.if_match.as_ref(), input.if_none_match.as_ref())?;
     let size = object.size_bytes;
     let range = input.range.map(|range| range.check(size)).transpose()?;
-    let (start, end) = range
-        .as_ref()
-        .map_or((0, size), |range| (range.start, range.end));
+    let (start, end) = range.as_ref().map_or((0, size), |range| (range.start, range.end));
     let body = object
         .data
         .read(start, end)
@@ -121,13 +87,7 @@ pub(crate) async fn get(
         accept_ranges: Some("bytes".to_owned()),
         body: Some(StreamingBlob::wrap(body)),
         content_length: signed(end - start),
-        content_range: range.map(|range| {
-            format!(
-                "bytes {}-{}/{size}",
-                range.start,
-                range.end.saturating_sub(1)
-            )
-        }),
+        content_range: range.map(|range| format!("bytes {}-{}/{size}", range.start, range.end.saturating_sub(1))),
         content_type: Some(DEFAULT_CONTENT_TYPE.to_owned()),
         e_tag: strong(&object.etag),
         last_modified: Some(object.modified.into()),
@@ -141,10 +101,7 @@ pub(crate) async fn get(
             .as_ref()
             .map(|sum| ChecksumType::from_static(sum.type_name()));
     }
-    Ok(S3Response::with_headers(
-        output,
-        object.attributes.echoed()?,
-    ))
+    Ok(S3Response::with_headers(output, object.attributes.echoed()?))
 }
 
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html>
@@ -155,11 +112,7 @@ pub(crate) async fn head(
     let input = request.input;
     refuse_part_number(input.part_number)?;
     let object = shared.object(&input.bucket, &input.key)?;
-    check_read_condition(
-        &object,
-        input.if_match.as_ref(),
-        input.if_none_match.as_ref(),
-    )?;
+    check_read_condition(&object, input.if_match.as_ref(), input.if_none_match.as_ref())?;
     let mut output = HeadObjectOutput {
         accept_ranges: Some("bytes".to_owned()),
         content_length: signed(object.size_bytes),
@@ -175,10 +128,7 @@ pub(crate) async fn head(
             .as_ref()
             .map(|sum| ChecksumType::from_static(sum.type_name()));
     }
-    Ok(S3Response::with_headers(
-        output,
-        object.attributes.echoed()?,
-    ))
+    Ok(S3Response::with_headers(output, object.attributes.echoed()?))
 }
 
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectTagging.html>
@@ -287,10 +237,7 @@ fn check_delete_digest(request: &S3Request<DeleteObjectsInput>) -> S3Result<()> 
     if let Some(WholeBody(body)) = request.extensions.get::<WholeBody>() {
         running.update(body);
     }
-    if declared
-        .bytes
-        .is_some_and(|expected| expected != running.finish())
-    {
+    if declared.bytes.is_some_and(|expected| expected != running.finish()) {
         return Err(s3_error!(
             BadDigest,
             "The {} you specified did not match the calculated checksum.",
@@ -309,8 +256,5 @@ fn remove(shared: &Shared, bucket_name: &str, key: &str) -> S3Result<()> {
     if let Keeper::Folder(folder) = &shared.keeper {
         state::forget(folder, bucket_name, key).map_err(S3Error::internal_error)?;
     }
-    shared
-        .keeper
-        .remove(&object.data)
-        .map_err(S3Error::internal_error)
+    shared.keeper.remove(&object.data).map_err(S3Error::internal_error)
 }

@@ -56,11 +56,7 @@ impl Operation {
         use Operation::*;
         matches!(
             self,
-            PutObject
-                | CreateMultipartUpload
-                | UploadPart
-                | CompleteMultipartUpload
-                | AbortMultipartUpload
+            PutObject | CreateMultipartUpload | UploadPart | CompleteMultipartUpload | AbortMultipartUpload
         )
     }
 
@@ -109,10 +105,7 @@ impl Target {
             Some(bucket) => (Some(bucket.to_owned()), path),
             None => match path.split_once('/') {
                 Some((bucket, key)) => (Some(bucket.to_owned()), key),
-                None => (
-                    Some(path.to_owned()).filter(|bucket| !bucket.is_empty()),
-                    "",
-                ),
+                None => (Some(path.to_owned()).filter(|bucket| !bucket.is_empty()), ""),
             },
         };
         let key = Some(key.to_owned()).filter(|key| !key.is_empty());
@@ -123,11 +116,7 @@ impl Target {
             .split('&')
             .filter(|pair| !pair.is_empty())
             .collect();
-        let has = |name: &str| {
-            query
-                .iter()
-                .any(|pair| pair.split('=').next() == Some(name))
-        };
+        let has = |name: &str| query.iter().any(|pair| pair.split('=').next() == Some(name));
         let copies = request.headers.contains_key("x-amz-copy-source");
         let operation = match (&request.method, &bucket, &key) {
             (_, Some(_), Some(_)) if copies => Operation::Other,
@@ -136,11 +125,7 @@ impl Target {
             (&Method::GET, None, _) => Operation::ListBuckets,
             _ => Operation::Other,
         };
-        Self {
-            operation,
-            bucket,
-            key,
-        }
+        Self { operation, bucket, key }
     }
 }
 
@@ -209,14 +194,7 @@ mod tests {
         let cases = [
             ("GET", "127.0.0.1:9", "/", ListBuckets, None, None),
             ("HEAD", "127.0.0.1:9", "/b", HeadBucket, Some("b"), None),
-            (
-                "GET",
-                "127.0.0.1:9",
-                "/b?location",
-                GetBucketLocation,
-                Some("b"),
-                None,
-            ),
+            ("GET", "127.0.0.1:9", "/b?location", GetBucketLocation, Some("b"), None),
             (
                 "GET",
                 "127.0.0.1:9",
@@ -233,14 +211,7 @@ mod tests {
                 Some("b"),
                 None,
             ),
-            (
-                "POST",
-                "127.0.0.1:9",
-                "/b?delete",
-                DeleteObjects,
-                Some("b"),
-                None,
-            ),
+            ("POST", "127.0.0.1:9", "/b?delete", DeleteObjects, Some("b"), None),
             (
                 "PUT",
                 "127.0.0.1:9",
@@ -281,22 +252,8 @@ mod tests {
                 Some("b"),
                 Some("k"),
             ),
-            (
-                "GET",
-                "127.0.0.1:9",
-                "/b/k?uploadId=u",
-                ListParts,
-                Some("b"),
-                Some("k"),
-            ),
-            (
-                "PUT",
-                "127.0.0.1:9",
-                "/b/k?acl",
-                Other,
-                Some("b"),
-                Some("k"),
-            ),
+            ("GET", "127.0.0.1:9", "/b/k?uploadId=u", ListParts, Some("b"), Some("k")),
+            ("PUT", "127.0.0.1:9", "/b/k?acl", Other, Some("b"), Some("k")),
             (
                 "GET",
                 "127.0.0.1:9",
@@ -305,23 +262,9 @@ mod tests {
                 Some("b"),
                 Some("k"),
             ),
-            (
-                "PUT",
-                "127.0.0.1:9",
-                "/b/k?tagging",
-                Other,
-                Some("b"),
-                Some("k"),
-            ),
+            ("PUT", "127.0.0.1:9", "/b/k?tagging", Other, Some("b"), Some("k")),
             ("PUT", "127.0.0.1:9", "/b?policy", Other, Some("b"), None),
-            (
-                "GET",
-                "b.s3.test:80",
-                "/k/l",
-                GetObject,
-                Some("b"),
-                Some("k/l"),
-            ),
+            ("GET", "b.s3.test:80", "/k/l", GetObject, Some("b"), Some("k/l")),
             ("GET", "s3.test:80", "/b/l", GetObject, Some("b"), Some("l")),
         ];
         for (method, host, uri, operation, bucket, key) in cases {

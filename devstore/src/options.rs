@@ -81,10 +81,7 @@ pub enum StartError {
     #[error("cannot open the store's folder {folder}: {source}")]
     Folder { folder: PathBuf, source: io::Error },
     #[error("cannot listen on {address}: {source}")]
-    Listen {
-        address: SocketAddr,
-        source: io::Error,
-    },
+    Listen { address: SocketAddr, source: io::Error },
     #[error("cannot start the store's threads: {0}")]
     Threads(io::Error),
     #[error(transparent)]

@@ -67,17 +67,9 @@ pub(crate) fn declared_checksum(headers: &HeaderMap) -> S3Result<Option<Declared
         let Some(value) = headers.get(algorithm.header()) else {
             continue;
         };
-        let bytes = value
-            .to_str()
-            .ok()
-            .and_then(|value| algorithm.decode(value));
-        let bytes = bytes.ok_or_else(|| {
-            s3_error!(
-                InvalidRequest,
-                "Value for {} header is invalid.",
-                algorithm.header()
-            )
-        })?;
+        let bytes = value.to_str().ok().and_then(|value| algorithm.decode(value));
+        let bytes =
+            bytes.ok_or_else(|| s3_error!(InvalidRequest, "Value for {} header is invalid.", algorithm.header()))?;
         if found
             .replace(Declared {
                 algorithm,
@@ -107,10 +99,7 @@ pub(crate) fn declared_checksum(headers: &HeaderMap) -> S3Result<Option<Declared
                 "The value specified in the x-amz-trailer header is not supported"
             )
         })?;
-        found = Some(Declared {
-            algorithm,
-            bytes: None,
-        });
+        found = Some(Declared { algorithm, bytes: None });
     }
     Ok(found)
 }
@@ -172,18 +161,12 @@ pub(crate) async fn receive(
     let declared = declared_checksum(upload.headers)?;
     let expected_md5 = declared_md5(upload.headers)?;
     let length = content_length(upload.headers)?;
-    let direct = upload
-        .extensions
-        .get::<DirectBody>()
-        .and_then(DirectBody::take);
+    let direct = upload.extensions.get::<DirectBody>().and_then(DirectBody::take);
     let expected_sha256 = match direct {
         Some(_) if verify_payload_hash => declared_payload_hash(upload.headers),
         _ => None,
     };
-    let algorithm = declared
-        .as_ref()
-        .map(|declared| declared.algorithm)
-        .or(computed);
+    let algorithm = declared.as_ref().map(|declared| declared.algorithm).or(computed);
     let digests = Digests {
         md5: Md5::new(),
         sha256: expected_sha256.map(|_| Sha256::new()),
@@ -220,30 +203,18 @@ pub(crate) async fn receive(
     })
 }
 
-fn check(
-    declared: Declared,
-    computed: &Checksum,
-    trailers: Option<&TrailingHeaders>,
-) -> S3Result<()> {
+fn check(declared: Declared, computed: &Checksum, trailers: Option<&TrailingHeaders>) -> S3Result<()> {
     let algorithm = declared.algorithm;
     let expected = declared.bytes.or_else(|| {
-        let trailer = trailers?.read(|trailers| {
-            trailers
-                .get(algorithm.header())?
-                .to_str()
-                .ok()
-                .map(str::to_owned)
-        })??;
+        let trailer =
+            trailers?.read(|trailers| trailers.get(algorithm.header())?.to_str().ok().map(str::to_owned))??;
         algorithm.decode(&trailer)
     });
     let expected = expected.ok_or_else(|| {
         refusal(
             400,
             "MalformedTrailerError",
-            format!(
-                "The trailer {} is missing or malformed.",
-                algorithm.header()
-            ),
+            format!("The trailer {} is missing or malformed.", algorithm.header()),
         )
     })?;
     if expected != computed.bytes {
@@ -261,12 +232,8 @@ fn content_length(headers: &HeaderMap) -> S3Result<u64> {
     let length = headers
         .get(http::header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse().ok());
-    let length: u64 = length.ok_or_else(|| {
-        s3_error!(
-            MissingContentLength,
-            "You must provide the Content-Length HTTP header."
-        )
-    })?;
+    let length: u64 =
+        length.ok_or_else(|| s3_error!(MissingContentLength, "You must provide the Content-Length HTTP header."))?;
     if length > BODY_LIMIT_BYTES {
         return Err(s3_error!(
             EntityTooLarge,
@@ -276,12 +243,7 @@ fn content_length(headers: &HeaderMap) -> S3Result<u64> {
     Ok(length)
 }
 
-async fn store<S>(
-    keeper: &Keeper,
-    mut body: S,
-    length: u64,
-    mut digests: Digests,
-) -> S3Result<(PartData, Digests)>
+async fn store<S>(keeper: &Keeper, mut body: S, length: u64, mut digests: Digests) -> S3Result<(PartData, Digests)>
 where
     S: Stream<Item = Result<bytes::Bytes, StdError>> + Unpin,
 {
@@ -302,22 +264,13 @@ where
             "You did not provide the number of bytes specified by the Content-Length HTTP header: {length} announced, {received} received."
         ));
     }
-    Ok((
-        sink.finish().await.map_err(S3Error::internal_error)?,
-        digests,
-    ))
+    Ok((sink.finish().await.map_err(S3Error::internal_error)?, digests))
 }
 
 /// s3s keeps the type of its chunk errors to itself; their text tells a wrong chunk signature from a broken stream.
 fn broken_body(error: StdError) -> S3Error {
     if error.to_string().contains("SignatureMismatch") {
-        return s3_error!(
-            SignatureDoesNotMatch,
-            "The signature of a chunk does not match."
-        );
+        return s3_error!(SignatureDoesNotMatch, "The signature of a chunk does not match.");
     }
-    s3_error!(
-        IncompleteBody,
-        "The request body ended before its announced length."
-    )
+    s3_error!(IncompleteBody, "The request body ended before its announced length.")
 }

@@ -74,12 +74,7 @@ impl Entries {
 
 impl Log {
     /// Note the arrival; gives the request's sequence number.
-    pub fn arrived(
-        &self,
-        request: &http::request::Parts,
-        target: &Target,
-        fault: Option<What>,
-    ) -> u64 {
+    pub fn arrived(&self, request: &http::request::Parts, target: &Target, fault: Option<What>) -> u64 {
         let headers = request.headers.iter().map(|(name, value)| {
             let value = if REDACTED.contains(&name.as_str()) {
                 "[redacted]".to_owned()
@@ -89,9 +84,7 @@ impl Log {
             (name.as_str().to_owned(), value)
         });
         let length = request.headers.get(http::header::CONTENT_LENGTH);
-        let body_bytes = length
-            .and_then(|value| value.to_str().ok()?.parse().ok())
-            .unwrap_or(0);
+        let body_bytes = length.and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0);
         let mut entries = self.entries();
         let sequence = entries.stamp();
         if entries.requests.len() == REQUESTS_KEPT {

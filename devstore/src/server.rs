@@ -221,8 +221,5 @@ pub(crate) fn endpoint(address: SocketAddr, tls: bool) -> String {
 
 /// Reads what a stored object holds, as an error of this kind when it was discarded.
 pub(crate) fn discarded() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::Unsupported,
-        "the store was started to discard data",
-    )
+    io::Error::new(io::ErrorKind::Unsupported, "the store was started to discard data")
 }

@@ -52,10 +52,7 @@ async fn list_buckets(
 }
 
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadBucket.html>
-async fn head_bucket(
-    shared: &Shared,
-    request: S3Request<HeadBucketInput>,
-) -> S3Result<S3Response<HeadBucketOutput>> {
+async fn head_bucket(shared: &Shared, request: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {
     shared.check_bucket(&request.input.bucket)?;
     Ok(S3Response::new(HeadBucketOutput {
         bucket_region: Some(shared.region.to_string()),

@@ -58,12 +58,7 @@ impl Shared {
     }
 
     /// Makes an object visible, replacing one of the same key.
-    pub fn publish(
-        &self,
-        buckets: &mut Buckets,
-        new: NewObject<'_>,
-        joined: Joined,
-    ) -> S3Result<Arc<Object>> {
+    pub fn publish(&self, buckets: &mut Buckets, new: NewObject<'_>, joined: Joined) -> S3Result<Arc<Object>> {
         let bucket = bucket(buckets, new.bucket)?;
         let data = self
             .keeper
@@ -85,9 +80,7 @@ impl Shared {
             && old.data != object.data
             && matches!(old.data, ObjectData::File(_))
         {
-            self.keeper
-                .remove(&old.data)
-                .map_err(S3Error::internal_error)?;
+            self.keeper.remove(&old.data).map_err(S3Error::internal_error)?;
         }
         Ok(object)
     }

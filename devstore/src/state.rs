@@ -56,11 +56,7 @@ pub(crate) struct UploadChecksum {
 impl UploadChecksum {
     /// As in `x-amz-checksum-type`.
     pub fn type_name(self) -> &'static str {
-        if self.full_object {
-            "FULL_OBJECT"
-        } else {
-            "COMPOSITE"
-        }
+        if self.full_object { "FULL_OBJECT" } else { "COMPOSITE" }
     }
 }
 
@@ -91,10 +87,7 @@ pub(crate) fn save(folder: &Folder, bucket: &str, key: &str, object: &Object) ->
     let ObjectData::File(file) = &object.data else {
         return Ok(());
     };
-    let age = object
-        .modified
-        .duration_since(UNIX_EPOCH)
-        .map_err(io::Error::other)?;
+    let age = object.modified.duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
     let entry = IndexEntry {
         key: key.to_owned(),
         file: file.clone(),
@@ -105,10 +98,7 @@ pub(crate) fn save(folder: &Folder, bucket: &str, key: &str, object: &Object) ->
         modified_ms: u64::try_from(age.as_millis()).map_err(io::Error::other)?,
         part_sizes_bytes: object.part_sizes_bytes.clone(),
     };
-    folder.write_whole(
-        &folder.index_entry(bucket, key),
-        &serde_json::to_vec_pretty(&entry)?,
-    )
+    folder.write_whole(&folder.index_entry(bucket, key), &serde_json::to_vec_pretty(&entry)?)
 }
 
 /// Forgets an object.
@@ -122,9 +112,7 @@ pub(crate) fn load(folder: &Folder, bucket: &str) -> io::Result<BTreeMap<String,
     let mut objects = BTreeMap::new();
     for file in fs::read_dir(folder.index(bucket))? {
         let entry: IndexEntry = serde_json::from_slice(&fs::read(file?.path())?)?;
-        if !fs::metadata(&entry.file)
-            .is_ok_and(|file| file.is_file() && file.len() == entry.size_bytes)
-        {
+        if !fs::metadata(&entry.file).is_ok_and(|file| file.is_file() && file.len() == entry.size_bytes) {
             continue;
         }
         let object = Object {

@@ -119,10 +119,7 @@ impl Keeper {
             ))),
             Self::Folder(folder) => {
                 let scratch = folder.scratch();
-                Ok(Sink::File(
-                    tokio::fs::File::create(&scratch.0).await?,
-                    scratch,
-                ))
+                Ok(Sink::File(tokio::fs::File::create(&scratch.0).await?, scratch))
             }
             Self::Discard => Ok(Sink::Discard),
         }
@@ -145,13 +142,9 @@ impl Keeper {
     /// Gives joined bytes an object's name. In a folder it is not visible under its name before it is whole.
     pub fn place(&self, bucket: &str, key: &str, joined: Joined) -> io::Result<ObjectData> {
         match (self, joined) {
-            (
-                Self::Folder(folder),
-                Joined::File {
-                    path,
-                    owned: _owned,
-                },
-            ) => folder.place(bucket, key, &path).map(ObjectData::File),
+            (Self::Folder(folder), Joined::File { path, owned: _owned }) => {
+                folder.place(bucket, key, &path).map(ObjectData::File)
+            }
             (_, Joined::Memory(parts)) => Ok(ObjectData::Memory(parts)),
             (_, Joined::File { path, .. }) => Ok(ObjectData::File(path)),
             (_, Joined::Discarded) => Ok(ObjectData::Discarded),
@@ -300,8 +293,7 @@ impl Folder {
 
     /// The index entry of an object.
     pub fn index_entry(&self, bucket: &str, key: &str) -> PathBuf {
-        self.index(bucket)
-            .join(format!("{}.json", hex(&Sha256::digest(key))))
+        self.index(bucket).join(format!("{}.json", hex(&Sha256::digest(key))))
     }
 
     /// Writes a file so that it is either whole or not there.
@@ -313,11 +305,8 @@ impl Folder {
 
     fn scratch(&self) -> Scratch {
         Scratch(
-            self.parts().join(
-                self.next_scratch
-                    .fetch_add(1, Ordering::Relaxed)
-                    .to_string(),
-            ),
+            self.parts()
+                .join(self.next_scratch.fetch_add(1, Ordering::Relaxed).to_string()),
         )
     }
 

@@ -113,19 +113,13 @@ impl DevStore {
     /// The objects of a bucket in key order; none for a bucket that does not exist.
     pub fn objects(&self, bucket: &str) -> Vec<ObjectInfo> {
         let buckets = self.shared.buckets();
-        let objects = buckets
-            .get(bucket)
-            .into_iter()
-            .flat_map(|bucket| &bucket.objects);
+        let objects = buckets.get(bucket).into_iter().flat_map(|bucket| &bucket.objects);
         objects.map(|(key, object)| info(key, object)).collect()
     }
 
     /// The keys of a bucket in order; none for a bucket that does not exist.
     pub fn keys(&self, bucket: &str) -> Vec<String> {
-        self.objects(bucket)
-            .into_iter()
-            .map(|object| object.key)
-            .collect()
+        self.objects(bucket).into_iter().map(|object| object.key).collect()
     }
 
     /// An object with its bytes. `NotFound` if there is none, `Unsupported` if the store discards data.
@@ -136,9 +130,8 @@ impl DevStore {
             .get(bucket)
             .and_then(|bucket| bucket.objects.get(key))
             .cloned();
-        let object = found.ok_or_else(|| {
-            io::Error::new(io::ErrorKind::NotFound, format!("no object {bucket}/{key}"))
-        })?;
+        let object =
+            found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no object {bucket}/{key}")))?;
         let bytes = object.data.bytes()?.ok_or_else(discarded)?;
         Ok(StoredObject {
             info: info(key, &object),
@@ -221,9 +214,7 @@ impl DevStore {
         }
         let mut settings = HeaderMap::new();
         for (name, value) in headers {
-            let (Ok(header), Ok(value)) =
-                (HeaderName::try_from(*name), HeaderValue::try_from(*value))
-            else {
+            let (Ok(header), Ok(value)) = (HeaderName::try_from(*name), HeaderValue::try_from(*value)) else {
                 return Err(SeedError::Header((*name).to_owned()));
             };
             settings.insert(header, value);

@@ -29,13 +29,11 @@ pub fn acceptor(names: &[String]) -> Result<(TlsAcceptor, String), TlsError> {
         .map(str::to_owned)
         .chain(names.iter().cloned());
     let key = KeyPair::generate()?;
-    let certificate =
-        CertificateParams::new(names.collect::<Vec<_>>())?.signed_by(&key, &authority)?;
+    let certificate = CertificateParams::new(names.collect::<Vec<_>>())?.signed_by(&key, &authority)?;
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let config =
-        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)?;
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)?;
     Ok((TlsAcceptor::from(Arc::new(config)), authority.pem()))
 }

@@ -30,10 +30,7 @@ pub(crate) async fn create(
     let input = request.input;
     let attributes = Attributes::parse(&request.headers)?;
     let checksum = upload_checksum(
-        input
-            .checksum_algorithm
-            .as_ref()
-            .map(ChecksumAlgorithm::as_str),
+        input.checksum_algorithm.as_ref().map(ChecksumAlgorithm::as_str),
         input.checksum_type.as_ref().map(ChecksumType::as_str),
     )?;
     let encryption = attributes.encryption()?;
@@ -52,8 +49,7 @@ pub(crate) async fn create(
         bucket: Some(input.bucket),
         key: Some(input.key),
         upload_id: Some(id),
-        checksum_algorithm: checksum
-            .map(|checksum| ChecksumAlgorithm::from_static(checksum.algorithm.name())),
+        checksum_algorithm: checksum.map(|checksum| ChecksumAlgorithm::from_static(checksum.algorithm.name())),
         checksum_type: checksum.map(|checksum| ChecksumType::from_static(checksum.type_name())),
         ..Default::default()
     };
@@ -70,10 +66,7 @@ fn upload_id(number: u64) -> String {
 
 /// Which checksums an upload may have.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html>
-fn upload_checksum(
-    algorithm: Option<&str>,
-    kind: Option<&str>,
-) -> S3Result<Option<UploadChecksum>> {
+fn upload_checksum(algorithm: Option<&str>, kind: Option<&str>) -> S3Result<Option<UploadChecksum>> {
     let Some(name) = algorithm else {
         return match kind {
             Some(_) => Err(s3_error!(
@@ -89,10 +82,7 @@ fn upload_checksum(
     let full_object = match (algorithm, kind) {
         (Algorithm::Crc64Nvme, None | Some(ChecksumType::FULL_OBJECT)) => true,
         (Algorithm::Crc32 | Algorithm::Crc32c, Some(ChecksumType::FULL_OBJECT)) => true,
-        (
-            Algorithm::Crc32 | Algorithm::Crc32c | Algorithm::Sha256,
-            None | Some(ChecksumType::COMPOSITE),
-        ) => false,
+        (Algorithm::Crc32 | Algorithm::Crc32c | Algorithm::Sha256, None | Some(ChecksumType::COMPOSITE)) => false,
         (_, Some(kind)) => {
             return Err(s3_error!(
                 InvalidRequest,
@@ -101,10 +91,7 @@ fn upload_checksum(
             ));
         }
     };
-    Ok(Some(UploadChecksum {
-        algorithm,
-        full_object,
-    }))
+    Ok(Some(UploadChecksum { algorithm, full_object }))
 }
 
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPart.html>
@@ -122,8 +109,7 @@ pub(crate) async fn part(
     let declared = declared_checksum(&request.headers)?.map(|declared| declared.algorithm);
     let expected = checksum.map(|checksum| checksum.algorithm);
     if declared.is_some() && declared != expected {
-        let name =
-            |algorithm: Option<Algorithm>| algorithm.map_or("null", Algorithm::name).to_lowercase();
+        let name = |algorithm: Option<Algorithm>| algorithm.map_or("null", Algorithm::name).to_lowercase();
         return Err(s3_error!(
             InvalidRequest,
             "Checksum Type mismatch occurred, expected checksum Type: {}, actual checksum Type: {}",
@@ -137,13 +123,7 @@ pub(crate) async fn part(
         blob: input.body,
         trailers: request.trailing_headers.as_ref(),
     };
-    let received = receive(
-        &shared.keeper,
-        body,
-        expected,
-        shared.rules.verify_payload_hash,
-    )
-    .await?;
+    let received = receive(&shared.keeper, body, expected, shared.rules.verify_payload_hash).await?;
     let part = Arc::new(state::Part {
         data: received.data,
         size_bytes: received.size_bytes,
@@ -152,14 +132,9 @@ pub(crate) async fn part(
         modified: SystemTime::now(),
     });
     // The upload may have ended while the body arrived.
-    find(
-        &mut shared.buckets(),
-        &input.bucket,
-        &input.key,
-        &input.upload_id,
-    )?
-    .parts
-    .insert(number, part.clone());
+    find(&mut shared.buckets(), &input.bucket, &input.key, &input.upload_id)?
+        .parts
+        .insert(number, part.clone());
     let mut output = UploadPartOutput {
         e_tag: strong(&hex(&part.md5)),
         ..Default::default()
@@ -180,12 +155,7 @@ pub(crate) fn part_number(number: Option<i32>) -> S3Result<u16> {
         })
 }
 
-pub(crate) fn find<'a>(
-    buckets: &'a mut Buckets,
-    bucket_name: &str,
-    key: &str,
-    id: &str,
-) -> S3Result<&'a mut Upload> {
+pub(crate) fn find<'a>(buckets: &'a mut Buckets, bucket_name: &str, key: &str, id: &str) -> S3Result<&'a mut Upload> {
     let upload = bucket(buckets, bucket_name)?
         .uploads
         .get_mut(id)
@@ -206,9 +176,7 @@ pub(crate) async fn abort(
     let input = request.input;
     let mut buckets = shared.buckets();
     find(&mut buckets, &input.bucket, &input.key, &input.upload_id)?;
-    bucket(&mut buckets, &input.bucket)?
-        .uploads
-        .remove(&input.upload_id);
+    bucket(&mut buckets, &input.bucket)?.uploads.remove(&input.upload_id);
     Ok(S3Response::new(AbortMultipartUploadOutput::default()))
 }
 
@@ -248,17 +216,12 @@ pub(crate) async fn list_parts(
         upload_id: Some(input.upload_id),
         max_parts: Some(limit),
         part_number_marker: input.part_number_marker,
-        next_part_number_marker: parts
-            .last()
-            .and_then(|part| part.part_number)
-            .filter(|_| truncated),
+        next_part_number_marker: parts.last().and_then(|part| part.part_number).filter(|_| truncated),
         is_truncated: Some(truncated),
         checksum_algorithm: upload
             .checksum
             .map(|sum| ChecksumAlgorithm::from_static(sum.algorithm.name())),
-        checksum_type: upload
-            .checksum
-            .map(|sum| ChecksumType::from_static(sum.type_name())),
+        checksum_type: upload.checksum.map(|sum| ChecksumType::from_static(sum.type_name())),
         parts: Some(parts),
         ..Default::default()
     };

@@ -8,11 +8,7 @@ use s3_destination::settings::{Interval, MIB, Run, Settings};
 
 /// What no message may repeat. No input has it by chance.
 const CANARY: &str = "canary-7f3a9c";
-const SECRETS: [&str; 3] = [
-    "aws_access_key_id",
-    "aws_secret_access_key",
-    "aws_session_token",
-];
+const SECRETS: [&str; 3] = ["aws_access_key_id", "aws_secret_access_key", "aws_session_token"];
 /// Longer than any message about one field has a reason to be, the list of all fields included.
 const MAX_MESSAGE_BYTES: usize = 4096;
 

@@ -10,9 +10,7 @@ use arrow::array::RecordBatch;
 use arrow::ipc::writer::StreamWriter;
 use bytes::Bytes;
 use parquet::file::metadata::ParquetMetaDataReader;
-use s3_destination::encode::{
-    Block, BlockLimits, EncodeError, FileEncoder, Layout, Meaning, Rechunker,
-};
+use s3_destination::encode::{Block, BlockLimits, EncodeError, FileEncoder, Layout, Meaning, Rechunker};
 use s3_destination::failure::Failure;
 use s3_destination::ipc::Decoder;
 use s3_destination::settings::{Format, JsonLinesCodec, ParquetCodec};

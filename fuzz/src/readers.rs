@@ -55,11 +55,7 @@ fn judged(settings: &FilesSettings) -> Option<(RecordBatch, Tally)> {
         Ok(read) => Some(read),
         Err(error) => {
             let message = error.to_string();
-            assert!(
-                message.len() <= MAX_MESSAGE_BYTES,
-                "{} bytes",
-                message.len()
-            );
+            assert!(message.len() <= MAX_MESSAGE_BYTES, "{} bytes", message.len());
             None
         }
     }
@@ -128,10 +124,7 @@ fn json_lines(input: &[u8]) {
     let (rows, _) = read(&own).expect("a right file");
     assert_eq!(texts(&rows, "v"), [Some(text.to_string()), None]);
     // Numbers and texts in one column stay as they are written.
-    assert_eq!(
-        texts(&rows, "w"),
-        [Some(number.to_owned()), Some(quoted.clone())]
-    );
+    assert_eq!(texts(&rows, "w"), [Some(number.to_owned()), Some(quoted.clone())]);
 }
 
 /// Input: one byte that chooses a codec and where to cut, then a compressed file or what is to be compressed.
@@ -149,17 +142,10 @@ fn frames(input: &[u8]) {
     judged(&own);
 
     // Two frames, or for brotli one, give what was put into them; a byte less or more is an error.
-    let text: String = rest
-        .iter()
-        .map(|byte| format!("2024-03-01,{byte}\n"))
-        .collect();
+    let text: String = rest.iter().map(|byte| format!("2024-03-01,{byte}\n")).collect();
     let whole = match ending {
         "br" => compressed(ending, format!("t,v\n{text}").as_bytes()),
-        _ => [
-            compressed(ending, b"t,v\n"),
-            compressed(ending, text.as_bytes()),
-        ]
-        .concat(),
+        _ => [compressed(ending, b"t,v\n"), compressed(ending, text.as_bytes())].concat(),
     };
     fs::write(&path, &whole).expect("a file");
     let (rows, _) = read(&own).expect("a right file");
@@ -173,8 +159,7 @@ fn frames(input: &[u8]) {
 fn compressed(ending: &str, bytes: &[u8]) -> Vec<u8> {
     match ending {
         "gz" => {
-            let mut encoder =
-                flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
             encoder.write_all(bytes).expect("bytes");
             encoder.finish().expect("gzip")
         }

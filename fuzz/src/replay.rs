@@ -87,10 +87,7 @@ fn neighbour(input: &[u8], mut random: Random) -> Vec<u8> {
 /// Every target has a corpus, and together they are small.
 pub fn bearable<'a>(targets: impl IntoIterator<Item = &'a str>) {
     let files: Vec<PathBuf> = targets.into_iter().flat_map(corpus).collect();
-    let bytes: u64 = files
-        .iter()
-        .map(|file| fs::metadata(file).unwrap().len())
-        .sum();
+    let bytes: u64 = files.iter().map(|file| fs::metadata(file).unwrap().len()).sum();
     assert!(
         files.len() <= MAX_FILES && bytes <= MAX_BYTES,
         "{} files, {bytes} bytes",

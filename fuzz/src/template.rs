@@ -6,9 +6,7 @@ use std::num::NonZeroU64;
 use s3_destination::config;
 use s3_destination::failure::Failure;
 use s3_destination::key::KeyNames;
-use s3_destination::settings::{
-    Format, Interval, KeyStyle, ManifestStyle, ParquetCodec, Run, Settings,
-};
+use s3_destination::settings::{Format, Interval, KeyStyle, ManifestStyle, ParquetCodec, Run, Settings};
 use s3_destination::template::{MAX_KEY_BYTES, Template};
 
 /// Files whose numbers have every length.
@@ -76,10 +74,7 @@ fn settings(prefix: Template, flags: i64) -> Settings {
 }
 
 fn fit_for_every_store(names: &KeyNames) {
-    let mut keys: Vec<String> = NUMBERS
-        .iter()
-        .filter_map(|number| names.data(*number).ok())
-        .collect();
+    let mut keys: Vec<String> = NUMBERS.iter().filter_map(|number| names.data(*number).ok()).collect();
     assert!(!keys.is_empty(), "the first file's key was checked");
     keys.extend(names.manifest());
     keys.push(names.probe());
@@ -88,10 +83,7 @@ fn fit_for_every_store(names: &KeyNames) {
         assert!(key.starts_with(names.stem()), "{key:?}");
         assert!(!key.starts_with('/') && !key.ends_with('/'), "{key:?}");
         assert!(!key.contains(char::is_control), "{key:?}");
-        assert!(
-            !key.split('/').any(|segment| matches!(segment, "." | "..")),
-            "{key:?}"
-        );
+        assert!(!key.split('/').any(|segment| matches!(segment, "." | "..")), "{key:?}");
     }
     let all = keys.len();
     keys.sort_unstable();

@@ -101,9 +101,7 @@ fn keeps_its_promise(operation: &Operation, reply: &Reply) {
     let is_one_line = |text: &str| !text.is_empty() && !text.contains(char::is_control);
     match (operation, reply) {
         (
-            Operation::PutObject { .. }
-            | Operation::UploadPart { .. }
-            | Operation::CompleteMultipartUpload { .. },
+            Operation::PutObject { .. } | Operation::UploadPart { .. } | Operation::CompleteMultipartUpload { .. },
             Reply::Stored(stored),
         ) => {
             assert!(is_one_line(&stored.etag), "{stored:?}");

@@ -1,9 +1,6 @@
 //! Bundles the S3 destination's component into the program when `cargo xtask build` has made it. Builds nothing.
 
-#![allow(
-    clippy::print_stdout,
-    reason = "this is how a build script speaks to cargo"
-)]
+#![allow(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
 
 use std::path::Path;
 

@@ -58,18 +58,11 @@ pub const STEPS: [&str; 7] = [
 ];
 
 /// Try the destination; one entry for each of [`STEPS`]. Fails only as [`KeyNames::new`] does.
-pub fn check<I: Imports>(
-    imports: Rc<I>,
-    settings: &Settings,
-    run: &Run,
-    depth: Depth,
-) -> Result<Vec<Step>, Failure> {
+pub fn check<I: Imports>(imports: Rc<I>, settings: &Settings, run: &Run, depth: Depth) -> Result<Vec<Step>, Failure> {
     let probe = Probe {
         depth,
         key: KeyNames::new(settings, run)?.probe(),
-        store: Store::new(
-            Client::new(imports, Target::new(settings, run)).with_max_attempts(MAX_ATTEMPTS),
-        ),
+        store: Store::new(Client::new(imports, Target::new(settings, run)).with_max_attempts(MAX_ATTEMPTS)),
     };
     Ok(probe.run())
 }
@@ -114,11 +107,7 @@ impl<I: Imports> Probe<I> {
         };
         let steps = STEPS.into_iter().zip(verdicts);
         steps
-            .map(|(name, (outcome, detail))| Step {
-                name,
-                outcome,
-                detail,
-            })
+            .map(|(name, (outcome, detail))| Step { name, outcome, detail })
             .collect()
     }
 
@@ -132,11 +121,9 @@ impl<I: Imports> Probe<I> {
                 Cause::Error(answer) if answer.status == 403 => passed(&format!(
                     "{origin} answers (403 to HEAD: the credentials may not read, or are wrong: see the next step)"
                 )),
-                Cause::Error(answer) if answer.status == 400 && answer.region.is_none() => {
-                    passed(&format!(
-                        "{origin} answers (400 to HEAD, which has no room for the reason: see the next step)"
-                    ))
-                }
+                Cause::Error(answer) if answer.status == 400 && answer.region.is_none() => passed(&format!(
+                    "{origin} answers (400 to HEAD, which has no room for the reason: see the next step)"
+                )),
                 _ => failed(&error),
             },
         }
@@ -165,15 +152,8 @@ impl<I: Imports> Probe<I> {
     }
 
     fn read(&mut self) -> Verdict {
-        let operation = Operation::GetObject {
-            key: self.key.clone(),
-        };
-        match self
-            .store
-            .client
-            .call::<Vec<u8>>(operation, Vec::new())
-            .result
-        {
+        let operation = Operation::GetObject { key: self.key.clone() };
+        match self.store.client.call::<Vec<u8>>(operation, Vec::new()).result {
             Ok(body) if body == PROBE => passed("read back what was written"),
             Ok(body) => (
                 Outcome::Failed,
@@ -209,9 +189,7 @@ impl<I: Imports> Probe<I> {
                 (upload_id, (outcome(&Failure::from(error)), message))
             }
         };
-        let part = upload_id
-            .as_deref()
-            .map_or_else(nothing, |id| self.part(id));
+        let part = upload_id.as_deref().map_or_else(nothing, |id| self.part(id));
         let left_open = self.store.abort_open();
         let left: Vec<String> = left_open.iter().map(LeftOpen::to_string).collect();
         let abort = match (&upload_id, left.is_empty()) {
@@ -235,12 +213,7 @@ impl<I: Imports> Probe<I> {
             upload_id: upload_id.to_owned(),
             part_number: 1,
         };
-        match self
-            .store
-            .client
-            .call::<Stored>(operation, PROBE.to_vec())
-            .result
-        {
+        match self.store.client.call::<Stored>(operation, PROBE.to_vec()).result {
             Ok(_) => passed("sent a part of it"),
             Err(error) => failed(&error),
         }
@@ -263,10 +236,7 @@ impl<I: Imports> Probe<I> {
                  remove what a longer earlier attempt left",
                 self.key
             )),
-            Err(error) => (
-                failed(&error).0,
-                format!("{error}; `{}` may be left behind", self.key),
-            ),
+            Err(error) => (failed(&error).0, format!("{error}; `{}` may be left behind", self.key)),
         }
     }
 }
@@ -294,8 +264,6 @@ fn failed(error: &S3Error) -> Verdict {
 fn outcome(failure: &Failure) -> Outcome {
     match failure {
         Failure::Unavailable { .. } => Outcome::Unavailable,
-        Failure::Config(_) | Failure::Refused(_) | Failure::Data(_) | Failure::Defect(_) => {
-            Outcome::Failed
-        }
+        Failure::Config(_) | Failure::Refused(_) | Failure::Data(_) | Failure::Defect(_) => Outcome::Failed,
     }
 }

@@ -62,13 +62,7 @@ struct BegunFile {
 
 impl Files {
     /// No files yet.
-    pub fn new(
-        layout: Layout,
-        keys: KeyNames,
-        format: Format,
-        time_column: Option<usize>,
-        max_files: u32,
-    ) -> Self {
+    pub fn new(layout: Layout, keys: KeyNames, format: Format, time_column: Option<usize>, max_files: u32) -> Self {
         Files {
             layout,
             keys,
@@ -82,11 +76,7 @@ impl Files {
     }
 
     /// Encode the rows of a block into as many files as they take.
-    pub fn write<I: Imports>(
-        &mut self,
-        block: &Block,
-        uploads: &mut Uploads<I>,
-    ) -> Result<(), Failure> {
+    pub fn write<I: Imports>(&mut self, block: &Block, uploads: &mut Uploads<I>) -> Result<(), Failure> {
         let mut row = 0;
         while row < block.rows.num_rows() {
             let mut file = match self.open.take() {
@@ -158,11 +148,7 @@ impl Files {
         })
     }
 
-    fn end<I: Imports>(
-        &mut self,
-        mut file: BegunFile,
-        uploads: &mut Uploads<I>,
-    ) -> Result<(), Failure> {
+    fn end<I: Imports>(&mut self, mut file: BegunFile, uploads: &mut Uploads<I>) -> Result<(), Failure> {
         let Finished {
             output,
             rows,
@@ -197,12 +183,8 @@ impl Files {
 fn bounds(times: &dyn Array) -> Option<(i128, i128)> {
     match times.data_type() {
         DataType::Timestamp(TimeUnit::Second, _) => bounds_of::<TimestampSecondType>(times),
-        DataType::Timestamp(TimeUnit::Millisecond, _) => {
-            bounds_of::<TimestampMillisecondType>(times)
-        }
-        DataType::Timestamp(TimeUnit::Microsecond, _) => {
-            bounds_of::<TimestampMicrosecondType>(times)
-        }
+        DataType::Timestamp(TimeUnit::Millisecond, _) => bounds_of::<TimestampMillisecondType>(times),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => bounds_of::<TimestampMicrosecondType>(times),
         DataType::Timestamp(TimeUnit::Nanosecond, _) => bounds_of::<TimestampNanosecondType>(times),
         _ => None,
     }

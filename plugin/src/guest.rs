@@ -8,8 +8,8 @@ use std::sync::Once;
 use crate::check::{Depth, Outcome, Step};
 use crate::failure::{Failure, Problem};
 use crate::imports::{
-    DigestAlgorithm, Imports, Level, Method, NoteError, Refresh, Request, Response, ScopedKey,
-    SignerError, TransportError,
+    DigestAlgorithm, Imports, Level, Method, NoteError, Refresh, Request, Response, ScopedKey, SignerError,
+    TransportError,
 };
 use crate::plan::{Description, Plan};
 use crate::recover::Recovery;
@@ -44,10 +44,7 @@ impl wit::Guest for Plugin {
         crate::plan::describe().into()
     }
 
-    fn plan(
-        configuration: String,
-        run: wit_types::Run,
-    ) -> Result<wit::RunPlan, wit_types::Failure> {
+    fn plan(configuration: String, run: wit_types::Run) -> Result<wit::RunPlan, wit_types::Failure> {
         report_panics();
         Ok(crate::plan::plan_from_json(&configuration, &run.into())?.into())
     }
@@ -64,11 +61,7 @@ impl wit::Guest for Plugin {
         Ok(steps.into_iter().map(Into::into).collect())
     }
 
-    fn configure(
-        configuration: String,
-        run: wit_types::Run,
-        schema: Vec<u8>,
-    ) -> Result<(), wit_types::Failure> {
+    fn configure(configuration: String, run: wit_types::Run, schema: Vec<u8>) -> Result<(), wit_types::Failure> {
         report_panics();
         let export = Export::configure(Host, &configuration, run.into(), schema)?;
         EXPORT.set(Some(export));
@@ -175,12 +168,7 @@ impl Imports for Host {
         import::http::wait_any(exchanges) as usize
     }
 
-    fn scoped_key(
-        &self,
-        service: &str,
-        region: &str,
-        refresh: Refresh,
-    ) -> Result<ScopedKey, SignerError> {
+    fn scoped_key(&self, service: &str, region: &str, refresh: Refresh) -> Result<ScopedKey, SignerError> {
         use import::signer::SignerError as E;
         let refresh = match refresh {
             Refresh::None => import::signer::Refresh::None,
@@ -262,9 +250,7 @@ impl From<Problem> for wit_types::Problem {
 impl From<Failure> for wit_types::Failure {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Config(problems) => {
-                wit_types::Failure::Config(problems.into_iter().map(Into::into).collect())
-            }
+            Failure::Config(problems) => wit_types::Failure::Config(problems.into_iter().map(Into::into).collect()),
             Failure::Refused(message) => wit_types::Failure::Refused(message),
             Failure::Unavailable {
                 message,

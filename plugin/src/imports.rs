@@ -56,10 +56,7 @@ pub struct Response {
 impl Response {
     /// The first header of that (lower-case) name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, v)| v.as_str())
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 }
 
@@ -157,12 +154,7 @@ pub trait Imports {
     /// `http.wait-any`: block until one is ready and return its index. Never called with an empty slice.
     fn wait_any(&self, exchanges: &[&Self::Exchange]) -> usize;
     /// `signer.scoped-key`.
-    fn scoped_key(
-        &self,
-        service: &str,
-        region: &str,
-        refresh: Refresh,
-    ) -> Result<ScopedKey, SignerError>;
+    fn scoped_key(&self, service: &str, region: &str, refresh: Refresh) -> Result<ScopedKey, SignerError>;
     /// `journal.note`: a durable one is on stable storage when this returns.
     fn note(&self, note: &[u8], durable: bool) -> Result<(), NoteError>;
     /// `log.write`.

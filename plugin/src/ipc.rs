@@ -84,9 +84,7 @@ fn malformed(what: &str) -> Failure {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{
-        ArrayRef, DictionaryArray, Int64Array, NullArray, RecordBatch, StringArray,
-    };
+    use arrow::array::{ArrayRef, DictionaryArray, Int64Array, NullArray, RecordBatch, StringArray};
     use arrow::datatypes::Int32Type;
     use arrow::ipc::writer::StreamWriter;
 
@@ -107,25 +105,13 @@ mod tests {
     }
 
     fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
-        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true)))
-            .unwrap()
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).unwrap()
     }
 
     #[test]
     fn batches_come_back_equal_whatever_their_size() {
-        let numbers = |n: i64| {
-            batch(vec![(
-                "n",
-                Arc::new(Int64Array::from_iter(0..n)) as ArrayRef,
-            )])
-        };
-        let batches = [
-            numbers(3),
-            numbers(0),
-            numbers(1),
-            numbers(10_000),
-            numbers(0),
-        ];
+        let numbers = |n: i64| batch(vec![("n", Arc::new(Int64Array::from_iter(0..n)) as ArrayRef)]);
+        let batches = [numbers(3), numbers(0), numbers(1), numbers(10_000), numbers(0)];
         let (schema, chunks) = stream(&batches);
         let mut decoder = Decoder::new(schema).unwrap();
         for (expected, chunk) in batches.iter().zip(chunks) {
@@ -154,10 +140,7 @@ mod tests {
 
     #[test]
     fn malformed_bytes_are_a_data_failure() {
-        let rows = batch(vec![(
-            "s",
-            Arc::new(StringArray::from(vec!["x", "y"])) as ArrayRef,
-        )]);
+        let rows = batch(vec![("s", Arc::new(StringArray::from(vec!["x", "y"])) as ArrayRef)]);
         let (schema, chunks) = stream(&[rows]);
         let whole = &chunks[0];
         let twice = [whole.as_slice(), whole.as_slice()].concat();
@@ -178,10 +161,7 @@ mod tests {
             let Err(Failure::Data(message)) = decoder.batch(bytes) else {
                 panic!("{expected}");
             };
-            assert!(
-                message.starts_with(&format!("{rows}{expected}")),
-                "{message}"
-            );
+            assert!(message.starts_with(&format!("{rows}{expected}")), "{message}");
         }
         for bytes in [Vec::new(), vec![7; 64]] {
             let Err(Failure::Data(message)) = Decoder::new(bytes) else {

@@ -5,8 +5,8 @@ use chrono::{DateTime, Datelike, Timelike, Utc};
 
 use crate::failure::Failure;
 use crate::settings::{
-    Format, Interval, JsonLinesCodec, KeyStyle, ManifestName, ManifestWhen, ParquetCodec,
-    ParquetExtension, Run, Settings,
+    Format, Interval, JsonLinesCodec, KeyStyle, ManifestName, ManifestWhen, ParquetCodec, ParquetExtension, Run,
+    Settings,
 };
 use crate::template::{MAX_KEY_BYTES, Variable, check_path};
 use crate::words::shown;
@@ -38,13 +38,10 @@ impl KeyNames {
     pub fn new(settings: &Settings, run: &Run) -> Result<KeyNames, Failure> {
         let (start, end) = times(&run.interval)?;
         let style = settings.key_style;
-        let start_written =
-            start.map_or_else(|| NO_START.to_owned(), |start| written(start, style));
+        let start_written = start.map_or_else(|| NO_START.to_owned(), |start| written(start, style));
         let end_written = written(end, style);
         let rendered = settings.prefix.render(|variable| match variable {
-            Variable::Start(part) => {
-                start.map_or_else(|| NO_START.to_owned(), |time| part.of(time))
-            }
+            Variable::Start(part) => start.map_or_else(|| NO_START.to_owned(), |time| part.of(time)),
             Variable::End(part) => part.of(end),
             Variable::Table => run.model.clone(),
             Variable::DataIntervalStart => start_written.clone(),
@@ -102,9 +99,7 @@ impl KeyNames {
     }
 
     fn unchecked_data(&self, index: u32) -> String {
-        let KeyNames {
-            stem, extension, ..
-        } = self;
+        let KeyNames { stem, extension, .. } = self;
         match (self.splitting, index) {
             (false, 0) => format!("{stem}{extension}"),
             (_, index) => format!("{stem}-{index}{extension}"),
@@ -113,8 +108,7 @@ impl KeyNames {
 
     /// With splitting on, all data files at once, their number as `{n}`.
     pub fn data_pattern(&self) -> Option<String> {
-        self.splitting
-            .then(|| format!("{}-{{n}}{}", self.stem, self.extension))
+        self.splitting.then(|| format!("{}-{{n}}{}", self.stem, self.extension))
     }
 
     /// Key of the manifest, if the settings ask for one.
@@ -139,9 +133,7 @@ impl KeyNames {
     /// Keys that show an export of this interval to which files numbered like this run's may belong: the first file of
     /// the other form (split or not), and the manifest where this run does not replace it.
     pub fn other_exports(&self) -> Vec<String> {
-        let KeyNames {
-            stem, extension, ..
-        } = self;
+        let KeyNames { stem, extension, .. } = self;
         let first = match self.splitting {
             true => format!("{stem}{extension}"),
             false => format!("{stem}-0{extension}"),
@@ -184,10 +176,7 @@ fn fitting(key: String) -> Result<String, Failure> {
 }
 
 fn times(interval: &Interval) -> Result<(Option<DateTime<Utc>>, DateTime<Utc>), Failure> {
-    let start = interval
-        .start_micros
-        .map(|micros| time("start", micros))
-        .transpose()?;
+    let start = interval.start_micros.map(|micros| time("start", micros)).transpose()?;
     let end = time("end", interval.end_micros)?;
     match start {
         Some(start) if start >= end => Err(Failure::of_field(

@@ -32,10 +32,7 @@ pub struct ManifestFile {
 
 /// `{"files": ["<full key>", …]}` and nothing else.
 pub fn simple<'a>(keys: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
-    let keys: Vec<String> = keys
-        .into_iter()
-        .map(|key| Value::from(key).to_string())
-        .collect();
+    let keys: Vec<String> = keys.into_iter().map(|key| Value::from(key).to_string()).collect();
     format!("{{\"files\": [{}]}}", keys.join(", ")).into_bytes()
 }
 

@@ -171,19 +171,13 @@ pub fn check_schema(model: &str, schema: &Schema) -> Result<(), Failure> {
     for (name, kind) in required(model).map_or(&[][..], |model| model.columns) {
         match schema.column_with_name(name) {
             None => wrong.push(format!("`{name}` is missing ({})", kind.in_words())),
-            Some((_, field)) if !kind.takes(field) => wrong.push(format!(
-                "`{name}` is {}, not {}",
-                field.data_type(),
-                kind.in_words()
-            )),
+            Some((_, field)) if !kind.takes(field) => {
+                wrong.push(format!("`{name}` is {}, not {}", field.data_type(), kind.in_words()))
+            }
             Some(_) => {}
         }
     }
-    let names: Vec<&str> = schema
-        .fields()
-        .iter()
-        .map(|field| field.name().as_str())
-        .collect();
+    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
     let mut sorted = names.clone();
     sorted.sort_unstable();
     let mut repeated: Vec<&str> = sorted
@@ -192,11 +186,7 @@ pub fn check_schema(model: &str, schema: &Schema) -> Result<(), Failure> {
         .map(|pair| pair[0])
         .collect();
     repeated.dedup();
-    wrong.extend(
-        repeated
-            .iter()
-            .map(|name| format!("`{name}` is there more than once")),
-    );
+    wrong.extend(repeated.iter().map(|name| format!("`{name}` is there more than once")));
     if names.is_empty() && wrong.is_empty() {
         wrong.push("there is no column at all".to_owned());
     }

@@ -34,9 +34,7 @@ pub fn memory_bytes(settings: &Settings) -> u64 {
             let text_bytes = MAX_ROW_TEXT_BYTES.min(row_bytes * MAX_TEXT_GROWTH);
             let codec_bytes = match codec {
                 JsonLinesCodec::None => 0,
-                JsonLinesCodec::Gzip(_) | JsonLinesCodec::Brotli(_) | JsonLinesCodec::Zstd(_) => {
-                    CODEC_BYTES
-                }
+                JsonLinesCodec::Gzip(_) | JsonLinesCodec::Brotli(_) | JsonLinesCodec::Zstd(_) => CODEC_BYTES,
             };
             row_bytes + 2 * text_bytes + codec_bytes
         }

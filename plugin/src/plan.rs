@@ -12,8 +12,7 @@ use crate::s3::checksum::{Checksum, ObjectChecksum};
 use crate::s3::client::REQUESTS_IN_FLIGHT;
 use crate::s3::request::{Operation, Target, Unsigned};
 use crate::settings::{
-    Encryption, KeyStyle, ManifestStyle, ManifestWhen, PLUGIN_NAME, PLUGIN_VERSION, PayloadSigning,
-    Run, Settings,
+    Encryption, KeyStyle, ManifestStyle, ManifestWhen, PLUGIN_NAME, PLUGIN_VERSION, PayloadSigning, Run, Settings,
 };
 
 /// The service that signatures name.
@@ -92,8 +91,9 @@ pub fn describe() -> Description {
     Description {
         name: PLUGIN_NAME.to_owned(),
         version: PLUGIN_VERSION.to_owned(),
-        summary: "Writes batch exports to Amazon S3 and stores that speak its protocol, as JSON Lines or Parquet files."
-            .to_owned(),
+        summary:
+            "Writes batch exports to Amazon S3 and stores that speak its protocol, as JSON Lines or Parquet files."
+                .to_owned(),
         configuration_schema: config::json_schema().to_string(),
         formats: choices(&FILE_FORMAT.kind)
             .map(|format| FormatDescription {
@@ -120,10 +120,7 @@ fn choices(kind: &FieldKind) -> impl Iterator<Item = &'static str> {
 
 /// Plan a run from the configuration document.
 pub fn plan_from_json(configuration_json: &str, run: &Run) -> Result<Plan, Failure> {
-    plan(
-        &config::parse_for_model(configuration_json, &run.model)?,
-        run,
-    )
+    plan(&config::parse_for_model(configuration_json, &run.model)?, run)
 }
 
 /// Plan a run. Fails as [`KeyNames::new`] does.
@@ -156,16 +153,12 @@ pub fn plan(settings: &Settings, run: &Run) -> Result<Plan, Failure> {
 /// that the operation has with these settings, the path is that of the run's keys.
 fn grants(settings: &Settings, run: &Run, names: &KeyNames) -> Vec<Grant> {
     let target = Target::new(settings, run);
-    let checksum = settings
-        .object
-        .checksum
-        .map(|algorithm| Checksum::of(algorithm, &[]));
+    let checksum = settings.object.checksum.map(|algorithm| Checksum::of(algorithm, &[]));
     operations(settings, names)
         .iter()
         .map(|operation| {
             let request = Unsigned::new(&target, operation, checksum.as_ref());
-            let mut headers: Vec<String> =
-                request.headers.into_iter().map(|(name, _)| name).collect();
+            let mut headers: Vec<String> = request.headers.into_iter().map(|(name, _)| name).collect();
             headers.extend(SIGNING_HEADERS.map(str::to_owned));
             headers.sort();
             headers.dedup();
@@ -176,11 +169,7 @@ fn grants(settings: &Settings, run: &Run, names: &KeyNames) -> Vec<Grant> {
                 origin: settings.endpoint.origin(),
                 path_prefix: request.path,
                 query: query
-                    .map(|pair| {
-                        pair.split_once('=')
-                            .map_or(pair, |(name, _)| name)
-                            .to_owned()
-                    })
+                    .map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name).to_owned())
                     .collect(),
                 headers,
             }
@@ -278,12 +267,7 @@ fn decided(settings: &Settings) -> Vec<(String, String)> {
         ("encryption", Some(encryption(&object.encryption))),
         (
             "checksum",
-            Some(
-                object
-                    .checksum
-                    .map_or("none", |algorithm| algorithm.name())
-                    .to_owned(),
-            ),
+            Some(object.checksum.map_or("none", |algorithm| algorithm.name()).to_owned()),
         ),
         (
             "payload_signing",
@@ -293,10 +277,7 @@ fn decided(settings: &Settings) -> Vec<(String, String)> {
         ("acl", object.acl.clone()),
         ("tags", count(&object.tags)),
         ("metadata", count(&object.metadata)),
-        (
-            "expected_bucket_owner",
-            object.expected_bucket_owner.clone(),
-        ),
+        ("expected_bucket_owner", object.expected_bucket_owner.clone()),
         (
             "if_none_match",
             object.if_none_match.then(|| "never overwrite".to_owned()),
@@ -305,11 +286,7 @@ fn decided(settings: &Settings) -> Vec<(String, String)> {
     ];
     always
         .into_iter()
-        .chain(
-            sometimes
-                .into_iter()
-                .filter_map(|(name, value)| Some((name, value?))),
-        )
+        .chain(sometimes.into_iter().filter_map(|(name, value)| Some((name, value?))))
         .map(|(name, value)| (name.to_owned(), value))
         .collect()
 }

@@ -22,12 +22,7 @@ pub struct Recovery {
 
 /// Abort every upload that the notes tell of. Where the earlier instance ended before it learnt an upload's id, the
 /// store is asked for the uploads of that key. What the store refuses is reported, and nothing stops the rest.
-pub fn recover<I: Imports>(
-    imports: Rc<I>,
-    settings: &Settings,
-    run: &Run,
-    notes: &[Vec<u8>],
-) -> Recovery {
+pub fn recover<I: Imports>(imports: Rc<I>, settings: &Settings, run: &Run, notes: &[Vec<u8>]) -> Recovery {
     let mut client = Client::new(imports, Target::new(settings, run));
     let open = Open::after(notes.iter().map(Vec::as_slice));
     let mut recovery = Recovery::default();
@@ -53,27 +48,21 @@ pub fn recover<I: Imports>(
         for upload_id in gone {
             recovery.gone(&client, key.clone(), upload_id);
         }
-        recovery
-            .left_open
-            .extend(left_open.iter().map(LeftOpen::to_string));
+        recovery.left_open.extend(left_open.iter().map(LeftOpen::to_string));
     }
     recovery
 }
 
 impl Recovery {
     fn gone<I: Imports>(&mut self, client: &Client<I>, key: String, upload_id: String) {
-        self.aborted
-            .push(format!("upload `{upload_id}` of `{key}`"));
+        self.aborted.push(format!("upload `{upload_id}` of `{key}`"));
         note(client, &Note::Closed { upload_id });
     }
 }
 
 /// Spares a further recovery some work, so a failure is only logged.
 fn note<I: Imports>(client: &Client<I>, note: &Note) {
-    if let Err(error) = client
-        .imports()
-        .note(&with_closed(Some(note), &mut Vec::new()), false)
-    {
+    if let Err(error) = client.imports().note(&with_closed(Some(note), &mut Vec::new()), false) {
         client.imports().log(
             Level::Warn,
             &format!("a note about a finished upload could not be kept: {error}"),

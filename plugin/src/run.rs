@@ -71,12 +71,7 @@ impl<I: Imports> Export<I> {
     ///
     /// # Errors
     /// `Failure::Config` with every problem; `Failure::Data` for a schema that cannot be exported.
-    pub fn configure(
-        imports: I,
-        configuration: &str,
-        run: Run,
-        schema: Vec<u8>,
-    ) -> Result<Self, Failure> {
+    pub fn configure(imports: I, configuration: &str, run: Run, schema: Vec<u8>) -> Result<Self, Failure> {
         let settings = config::parse_for_model(configuration, &run.model)?;
         let limits = Limits::with_part_size(settings.part_size_bytes);
         Self::with_limits(imports, settings, run, schema, limits)
@@ -100,11 +95,7 @@ impl<I: Imports> Export<I> {
             settings.max_file_size_bytes,
             &models::meanings(&run.model, schema),
         )?;
-        let filter = EventFilter::new(
-            schema,
-            settings.include_events.as_deref(),
-            &settings.exclude_events,
-        )?;
+        let filter = EventFilter::new(schema, settings.include_events.as_deref(), &settings.exclude_events)?;
         let time_column = match settings.manifest {
             ManifestStyle::Detailed => models::time_column(&run.model, schema),
             ManifestStyle::Simple => None,
@@ -112,13 +103,7 @@ impl<I: Imports> Export<I> {
         let rechunker = Rechunker::new(&layout, BlockLimits::of_export(settings.max_row_bytes));
         let client = Client::new(Rc::new(imports), Target::new(&settings, &run));
         Ok(Export {
-            files: Files::new(
-                layout,
-                keys.clone(),
-                settings.format,
-                time_column,
-                limits.max_files,
-            ),
+            files: Files::new(layout, keys.clone(), settings.format, time_column, limits.max_files),
             uploads: Uploads::new(client, limits),
             rechunker: Some(rechunker),
             rows_received: 0,
@@ -258,9 +243,7 @@ impl<I: Imports> Export<I> {
                 manifest::detailed(&self.run, self.decoder.schema(), &files)?
             }
         };
-        self.uploads
-            .store()
-            .put(&key, manifest::CONTENT_TYPE, body)?;
+        self.uploads.store().put(&key, manifest::CONTENT_TYPE, body)?;
         Ok(Some(key))
     }
 
@@ -299,12 +282,7 @@ impl<I: Imports> Export<I> {
         self.filter.as_ref().map_or(0, EventFilter::filtered_rows)
     }
 
-    fn report(
-        &mut self,
-        stored: Vec<StoredFile>,
-        manifest_key: Option<String>,
-        mut warnings: Vec<String>,
-    ) -> Report {
+    fn report(&mut self, stored: Vec<StoredFile>, manifest_key: Option<String>, mut warnings: Vec<String>) -> Report {
         let totals = self.files.totals();
         let files: Vec<ExportedFile> = self
             .files
@@ -359,7 +337,5 @@ impl<I: Imports> Export<I> {
 }
 
 fn after_the_end() -> Failure {
-    Failure::Defect(
-        "the run has failed or ended already: the host must begin a fresh instance".to_owned(),
-    )
+    Failure::Defect("the run has failed or ended already: the host must begin a fresh instance".to_owned())
 }

@@ -61,14 +61,9 @@ impl Format {
     pub fn compression(self) -> &'static str {
         match self {
             Format::JsonLines(JsonLinesCodec::None) | Format::Parquet(ParquetCodec::None) => "none",
-            Format::JsonLines(JsonLinesCodec::Gzip(_)) | Format::Parquet(ParquetCodec::Gzip(_)) => {
-                "gzip"
-            }
-            Format::JsonLines(JsonLinesCodec::Brotli(_))
-            | Format::Parquet(ParquetCodec::Brotli(_)) => "brotli",
-            Format::JsonLines(JsonLinesCodec::Zstd(_)) | Format::Parquet(ParquetCodec::Zstd(_)) => {
-                "zstd"
-            }
+            Format::JsonLines(JsonLinesCodec::Gzip(_)) | Format::Parquet(ParquetCodec::Gzip(_)) => "gzip",
+            Format::JsonLines(JsonLinesCodec::Brotli(_)) | Format::Parquet(ParquetCodec::Brotli(_)) => "brotli",
+            Format::JsonLines(JsonLinesCodec::Zstd(_)) | Format::Parquet(ParquetCodec::Zstd(_)) => "zstd",
             Format::Parquet(ParquetCodec::Lz4) => "lz4",
             Format::Parquet(ParquetCodec::Snappy) => "snappy",
         }
@@ -78,15 +73,12 @@ impl Format {
     pub fn level(self) -> Option<i64> {
         match self {
             Format::JsonLines(JsonLinesCodec::Gzip(level) | JsonLinesCodec::Brotli(level))
-            | Format::Parquet(ParquetCodec::Gzip(level) | ParquetCodec::Brotli(level)) => {
+            | Format::Parquet(ParquetCodec::Gzip(level) | ParquetCodec::Brotli(level)) => Some(i64::from(level)),
+            Format::JsonLines(JsonLinesCodec::Zstd(level)) | Format::Parquet(ParquetCodec::Zstd(level)) => {
                 Some(i64::from(level))
             }
-            Format::JsonLines(JsonLinesCodec::Zstd(level))
-            | Format::Parquet(ParquetCodec::Zstd(level)) => Some(i64::from(level)),
             Format::JsonLines(JsonLinesCodec::None)
-            | Format::Parquet(ParquetCodec::None | ParquetCodec::Lz4 | ParquetCodec::Snappy) => {
-                None
-            }
+            | Format::Parquet(ParquetCodec::None | ParquetCodec::Lz4 | ParquetCodec::Snappy) => None,
         }
     }
 

@@ -137,23 +137,15 @@ fn variable(name: &str) -> Result<Variable, Problem> {
         return Ok(*variable);
     }
     let hint = nearest(name, VARIABLES.iter().map(|(known, _)| *known))
-        .map_or_else(String::new, |known| {
-            format!("; did you mean `{{{known}}}`?")
-        });
+        .map_or_else(String::new, |known| format!("; did you mean `{{{known}}}`?"));
     Err(problem(
-        format!(
-            "has the unknown variable {}{hint}",
-            shown(&format!("{{{name}}}"))
-        ),
+        format!("has the unknown variable {}{hint}", shown(&format!("{{{name}}}"))),
         known_variables(),
     ))
 }
 
 fn known_variables() -> String {
-    let known: Vec<String> = VARIABLES
-        .iter()
-        .map(|(name, _)| format!("`{{{name}}}`"))
-        .collect();
+    let known: Vec<String> = VARIABLES.iter().map(|(name, _)| format!("`{{{name}}}`")).collect();
     format!("{}; `{{{{` and `}}}}` for literal braces", known.join(", "))
 }
 
@@ -178,10 +170,7 @@ pub(crate) fn problem(message: String, allowed: String) -> Problem {
 
 /// Stores and URL libraries disagree on dot segments; listings (XML 1.0) cannot carry control characters.
 pub(crate) fn check_path(path: &str) -> Result<(), String> {
-    if let Some(dots) = path
-        .split('/')
-        .find(|segment| matches!(*segment, "." | ".."))
-    {
+    if let Some(dots) = path.split('/').find(|segment| matches!(*segment, "." | "..")) {
         return Err(format!(
             "has a folder named `{dots}`, which stores read in different ways"
         ));

@@ -26,10 +26,7 @@ pub(crate) fn printable(text: &str) -> String {
 }
 
 /// The candidate that somebody who wrote this probably meant: the nearest by edit distance, letters' case aside.
-pub fn nearest<'a>(
-    written: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let written = written.to_lowercase();
     candidates
         .into_iter()

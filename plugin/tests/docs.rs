@@ -43,10 +43,7 @@ fn pages() -> Vec<(String, String)> {
         }
     }
     names.sort();
-    names
-        .into_iter()
-        .map(|name| (name.clone(), read(&name)))
-        .collect()
+    names.into_iter().map(|name| (name.clone(), read(&name))).collect()
 }
 
 /// Texts between ``` fences of that language, each with its page.
@@ -148,9 +145,7 @@ fn field_row(field: &Field) -> String {
         ),
         FieldKind::Flag => ("flag", "`true`, `false`".to_owned()),
         FieldKind::TextList => ("list of text", String::new()),
-        FieldKind::TextMap { max_entries } => {
-            ("table of text", format!("up to {max_entries} entries"))
-        }
+        FieldKind::TextMap { max_entries } => ("table of text", format!("up to {max_entries} entries")),
         FieldKind::Secret => ("secret", String::new()),
     };
     let default = match (field.required, field.default) {
@@ -158,10 +153,7 @@ fn field_row(field: &Field) -> String {
         (false, Some(default)) => literal(default),
         (false, None) => String::new(),
     };
-    let example = field
-        .examples
-        .first()
-        .map_or_else(String::new, |e| literal(*e));
+    let example = field.examples.first().map_or_else(String::new, |e| literal(*e));
     format!(
         "| `{}` | {kind} | {default} | {allowed} | {} | {example} |\n",
         field.name, field.description
@@ -170,12 +162,9 @@ fn field_row(field: &Field) -> String {
 
 #[test]
 fn every_field_and_choice_is_in_the_configuration_page() {
-    let mut table = String::from(
-        "| field | type | default | allowed | meaning | example |\n|---|---|---|---|---|---|\n",
-    );
-    FIELDS
-        .iter()
-        .for_each(|field| table.push_str(&field_row(field)));
+    let mut table =
+        String::from("| field | type | default | allowed | meaning | example |\n|---|---|---|---|---|---|\n");
+    FIELDS.iter().for_each(|field| table.push_str(&field_row(field)));
     generated("docs/configuration.md", "fields", &table);
 
     let mut table = String::from("| field | choice | meaning |\n|---|---|---|\n");
@@ -320,10 +309,7 @@ fn limits_are_those_of_the_code() {
     let mut compared = 0;
     let mut wrong = Vec::new();
     for line in page.lines().filter(|line| line.starts_with("| `")) {
-        let cells: Vec<&str> = line
-            .split('|')
-            .map(|cell| cell.trim().trim_matches('`'))
-            .collect();
+        let cells: Vec<&str> = line.split('|').map(|cell| cell.trim().trim_matches('`')).collect();
         let [_, name, text, file, _, _] = cells[..] else {
             continue;
         };
@@ -413,20 +399,18 @@ fn files_and_commands_that_are_named_exist() {
 /// Headings become anchors: lower case, blanks as `-`, other signs dropped.
 fn has_anchor(page: &Path, anchor: &str) -> bool {
     let text = fs::read_to_string(page).expect("a page");
-    text.lines()
-        .filter(|line| line.starts_with('#'))
-        .any(|line| {
-            let heading = line.trim_start_matches('#').trim().to_lowercase();
-            let made: String = heading
-                .chars()
-                .filter_map(|c| match c {
-                    ' ' => Some('-'),
-                    c if c.is_alphanumeric() || matches!(c, '-' | '_') => Some(c),
-                    _ => None,
-                })
-                .collect();
-            made == anchor
-        })
+    text.lines().filter(|line| line.starts_with('#')).any(|line| {
+        let heading = line.trim_start_matches('#').trim().to_lowercase();
+        let made: String = heading
+            .chars()
+            .filter_map(|c| match c {
+                ' ' => Some('-'),
+                c if c.is_alphanumeric() || matches!(c, '-' | '_') => Some(c),
+                _ => None,
+            })
+            .collect();
+        made == anchor
+    })
 }
 
 #[test]

@@ -18,9 +18,7 @@ use replay::replay;
 
 #[test]
 fn configuration() {
-    replay("configuration", |input| {
-        checks::check("configuration", input)
-    });
+    replay("configuration", |input| checks::check("configuration", input));
 }
 
 #[test]

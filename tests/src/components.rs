@@ -17,19 +17,13 @@ pub fn guest(name: &str) -> PathBuf {
         Some(folder) => PathBuf::from(folder),
         None => repository().join("target/test-guests"),
     };
-    existing(
-        folder.join(name).with_extension("wasm"),
-        "cargo xtask guests",
-    )
+    existing(folder.join(name).with_extension("wasm"), "cargo xtask guests")
 }
 
 /// The checkout.
 pub fn repository() -> PathBuf {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    package
-        .parent()
-        .expect("tests/ is in the repository")
-        .to_path_buf()
+    package.parent().expect("tests/ is in the repository").to_path_buf()
 }
 
 fn existing(path: PathBuf, remedy: &str) -> PathBuf {

@@ -45,8 +45,7 @@ pub fn keys(provider: &str, generation: u32) -> Keys {
 impl Keys {
     /// What a store must know to let them in.
     pub fn identity(&self) -> Identity {
-        Identity::new(&self.access_key_id, &self.secret_access_key)
-            .with_session_token(&self.session_token)
+        Identity::new(&self.access_key_id, &self.secret_access_key).with_session_token(&self.session_token)
     }
 }
 
@@ -129,10 +128,7 @@ async fn serve(
     counts: &Mutex<HashMap<&'static str, u32>>,
 ) -> Option<()> {
     let body = body_of(stream, head).await?;
-    let (head, body) = (
-        String::from_utf8_lossy(head),
-        String::from_utf8_lossy(&body),
-    );
+    let (head, body) = (String::from_utf8_lossy(head), String::from_utf8_lossy(&body));
     let request = Request::parse(&head, &body);
     let (status, text) = match mood {
         Mood::Hangs => return std::future::pending().await,
@@ -149,10 +145,7 @@ async fn serve(
                 let count = counts.entry(provider).or_default();
                 *count += 1;
                 let issue = issue(*count);
-                (
-                    "200 OK",
-                    form(&keys(provider, issue.generation), issue.valid_for),
-                )
+                ("200 OK", form(&keys(provider, issue.generation), issue.valid_for))
             }
         },
     };
@@ -190,9 +183,8 @@ impl<'a> Request<'a> {
 
     fn has(&self, name: &str, value: &str) -> bool {
         self.head.lines().any(|line| {
-            line.split_once(':').is_some_and(|(found, sent)| {
-                found.eq_ignore_ascii_case(name) && sent.trim() == value
-            })
+            line.split_once(':')
+                .is_some_and(|(found, sent)| found.eq_ignore_ascii_case(name) && sent.trim() == value)
         })
     }
 
@@ -206,9 +198,7 @@ impl<'a> Request<'a> {
         if self.asks("GET /container ") && self.has("authorization", CONTAINER_AUTHORIZATION) {
             return Provider::Keys("container", json);
         }
-        if self.asks("PUT /latest/api/token ")
-            && self.has("x-aws-ec2-metadata-token-ttl-seconds", "21600")
-        {
+        if self.asks("PUT /latest/api/token ") && self.has("x-aws-ec2-metadata-token-ttl-seconds", "21600") {
             return Provider::Fixed(INSTANCE_SESSION);
         }
         if self.asks(&format!("{roles} ")) && in_session() {
@@ -225,15 +215,11 @@ impl<'a> Request<'a> {
         {
             return Provider::Keys("sso", portal);
         }
-        let form =
-            |name: &str, value: &str| self.body.split('&').any(|p| p == format!("{name}={value}"));
+        let form = |name: &str, value: &str| self.body.split('&').any(|p| p == format!("{name}={value}"));
         if form("Action", "AssumeRoleWithWebIdentity") && form("WebIdentityToken", WEB_IDENTITY) {
             return Provider::Keys("web-identity", web_identity);
         }
-        if form("Action", "AssumeRole")
-            && form("ExternalId", EXTERNAL_ID)
-            && self.head.contains("Credential=ASIA-")
-        {
+        if form("Action", "AssumeRole") && form("ExternalId", EXTERNAL_ID) && self.head.contains("Credential=ASIA-") {
             return Provider::Keys("role", role);
         }
         Provider::Unknown

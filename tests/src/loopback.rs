@@ -24,9 +24,7 @@ impl Server {
             let headers = headers.clone();
             async move {
                 drain(&mut stream, &head).await;
-                let answer = format!(
-                    "HTTP/1.1 {status}\r\n{headers}content-length: 0\r\nconnection: close\r\n\r\n"
-                );
+                let answer = format!("HTTP/1.1 {status}\r\n{headers}content-length: 0\r\nconnection: close\r\n\r\n");
                 // A client that goes away in the middle is its own business.
                 drop(stream.write_all(answer.as_bytes()).await);
             }

@@ -113,11 +113,7 @@ impl Program {
         let mut child = command.spawn().expect("the program starts");
         let stdout = child.stdout.take().map(collected);
         let stderr = child.stderr.take().map(collected);
-        Running {
-            child,
-            stdout,
-            stderr,
-        }
+        Running { child, stdout, stderr }
     }
 
     /// `run` over the first hour of the tests, with the shipped component.
@@ -147,9 +143,7 @@ impl Program {
             return Vec::new();
         };
         let name = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
-        entries
-            .map(|entry| name(entry.expect("an entry")))
-            .collect()
+        entries.map(|entry| name(entry.expect("an entry"))).collect()
     }
 }
 
@@ -188,8 +182,7 @@ impl Running {
     /// Waits for its end.
     pub fn wait(mut self) -> Printed {
         let status = self.child.wait().expect("a child");
-        let text =
-            |reader: Option<JoinHandle<String>>| reader.expect("a pipe").join().expect("a reader");
+        let text = |reader: Option<JoinHandle<String>>| reader.expect("a pipe").join().expect("a reader");
         Printed {
             code: status.code(),
             stdout: text(self.stdout.take()),

@@ -21,10 +21,7 @@ pub fn json_lines(key: &str, bytes: &[u8]) -> Vec<Value> {
         "{key}: the last row has no line end"
     );
     text.lines()
-        .map(|line| {
-            serde_json::from_str(line)
-                .unwrap_or_else(|error| panic!("{key}: {error} in {line:.200}"))
-        })
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{key}: {error} in {line:.200}")))
         .collect()
 }
 
@@ -60,18 +57,13 @@ fn gunzip(key: &str, bytes: &[u8]) -> Vec<u8> {
     let text = miniz_oxide::inflate::decompress_to_vec_with_limit(deflated, DECODED_LIMIT_BYTES)
         .unwrap_or_else(|error| panic!("{key}: {error}"));
     let length = u32::from_le_bytes([trailer[4], trailer[5], trailer[6], trailer[7]]);
-    assert_eq!(
-        length as usize,
-        text.len(),
-        "{key}: the gzip trailer's length"
-    );
+    assert_eq!(length as usize, text.len(), "{key}: the gzip trailer's length");
     text
 }
 
 /// The rows of a Parquet file, in one batch.
 pub fn parquet(bytes: &[u8]) -> RecordBatch {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::copy_from_slice(bytes))
-        .expect("a Parquet file");
+    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::copy_from_slice(bytes)).expect("a Parquet file");
     let schema = reader.schema().clone();
     let batches: Vec<_> = reader
         .build()

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
-};
+use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 /// 2023-07-28T00:00:00Z, where the intervals of these tests begin.
@@ -55,19 +53,12 @@ pub struct Event {
 /// One batch of events; `_inserted_at` is within the tests' first hour whatever `timestamp` is.
 pub fn events_batch(events: &[Event]) -> RecordBatch {
     let text = |of: fn(&Event) -> &Option<String>| -> ArrayRef {
-        Arc::new(
-            events
-                .iter()
-                .map(|event| of(event).as_deref())
-                .collect::<StringArray>(),
-        )
+        Arc::new(events.iter().map(|event| of(event).as_deref()).collect::<StringArray>())
     };
     let times = |values: Vec<Option<i64>>| -> ArrayRef {
         Arc::new(TimestampMicrosecondArray::from(values).with_timezone("UTC"))
     };
-    let inserted = (0..events.len() as i64)
-        .map(|row| Some(START_MICROS + row))
-        .collect();
+    let inserted = (0..events.len() as i64).map(|row| Some(START_MICROS + row)).collect();
     let columns = vec![
         text(|event| &event.uuid),
         text(|event| &event.event),
@@ -187,9 +178,7 @@ pub fn numbers_batch() -> RecordBatch {
         0.1,
     ];
     let integers = [i64::MIN, i64::MAX, 0, -1, 1 << 53, (1 << 53) + 1, 7];
-    let inserted: Vec<i64> = (0..floats.len() as i64)
-        .map(|row| START_MICROS + row)
-        .collect();
+    let inserted: Vec<i64> = (0..floats.len() as i64).map(|row| START_MICROS + row).collect();
     let schema = Schema::new(vec![
         Field::new("float", DataType::Float64, true),
         Field::new("integer", DataType::Int64, true),

@@ -9,9 +9,7 @@ use batch_export_sandbox::Capabilities;
 use batch_export_sandbox::Grants;
 use batch_export_sandbox::Level;
 use batch_export_sandbox::contract::{Interval, Recovery, Report, Run};
-use batch_export_sandbox::{
-    CompileCache, Limits, LoadError, Plugin, Sandbox, SandboxOptions, Session,
-};
+use batch_export_sandbox::{CompileCache, Limits, LoadError, Plugin, Sandbox, SandboxOptions, Session};
 use batch_export_sandbox::{CredentialSource, Credentials, Secret};
 use batch_export_sandbox::{Journal, MemoryJournal};
 use batch_export_sandbox::{Network, NetworkOptions};
@@ -71,10 +69,7 @@ impl Outcome {
     pub fn report(&self) -> &Report {
         match &self.result {
             Ok(report) => report,
-            Err(error) => panic!(
-                "the run failed in {}: {error}\nlog: {:?}",
-                self.step, self.log
-            ),
+            Err(error) => panic!("the run failed in {}: {error}\nlog: {:?}", self.step, self.log),
         }
     }
 }
@@ -93,8 +88,7 @@ impl Scene {
         let folder = program::cache().join("batch-export");
         let mut options = SandboxOptions::default();
         options.compile_cache = CompileCache::Folder(folder);
-        let sandbox =
-            Sandbox::new(&options, Handle::current(), network.clone()).expect("a sandbox");
+        let sandbox = Sandbox::new(&options, Handle::current(), network.clone()).expect("a sandbox");
         Scene {
             allow_private: vec![store.address().to_string()],
             credentials: Credentials {
@@ -111,20 +105,17 @@ impl Scene {
 
     /// Loads a component from its file.
     pub fn load(&self, path: &Path) -> Result<Plugin, LoadError> {
-        self.sandbox
-            .load(&std::fs::read(path).expect("the component's file"))
+        self.sandbox.load(&std::fs::read(path).expect("the component's file"))
     }
 
     /// The shipped component.
     pub fn destination(&self) -> Plugin {
-        self.load(&components::destination())
-            .expect("the component loads")
+        self.load(&components::destination()).expect("the component loads")
     }
 
     /// The guest that does what `attack` says.
     pub fn hostile(&self) -> Plugin {
-        self.load(&components::guest("hostile"))
-            .expect("the guest loads")
+        self.load(&components::guest("hostile")).expect("the guest loads")
     }
 
     /// A destination's configuration for the store, with further fields on top.
@@ -150,15 +141,8 @@ impl Scene {
     }
 
     /// Plan, grant, configure, all messages, finish: a whole run.
-    pub async fn run(
-        &self,
-        plugin: &Plugin,
-        configuration: &Value,
-        messages: &Messages,
-        limits: Limits,
-    ) -> Outcome {
-        self.run_as(&run(), plugin, configuration, messages, limits)
-            .await
+    pub async fn run(&self, plugin: &Plugin, configuration: &Value, messages: &Messages, limits: Limits) -> Outcome {
+        self.run_as(&run(), plugin, configuration, messages, limits).await
     }
 
     /// The same for another run, such as one of another model.
@@ -177,14 +161,7 @@ impl Scene {
         let mut peak_answers_bytes = 0;
         let result = async {
             let session = self
-                .session(
-                    run,
-                    plugin,
-                    configuration,
-                    Box::new(journal.clone()),
-                    &log,
-                    limits,
-                )
+                .session(run, plugin, configuration, Box::new(journal.clone()), &log, limits)
                 .await?;
             let result = drive(&session, messages, &mut step).await;
             peak_memory_bytes = session.peak_memory_bytes();
@@ -204,12 +181,7 @@ impl Scene {
     }
 
     /// A whole run of the shipped component over these batches; `attempt` tells reruns apart, as the host does.
-    pub async fn export(
-        &self,
-        attempt: &str,
-        configuration: &Value,
-        batches: &[RecordBatch],
-    ) -> Outcome {
+    pub async fn export(&self, attempt: &str, configuration: &Value, batches: &[RecordBatch]) -> Outcome {
         let run = Run {
             attempt: attempt.to_owned(),
             ..run()
@@ -255,10 +227,7 @@ impl Scene {
                 Limits::default(),
             )
             .await?;
-        session
-            .recover(notes)
-            .await
-            .map_err(|error| error.to_string())
+        session.recover(notes).await.map_err(|error| error.to_string())
     }
 
     /// A fresh instance, granted what its plan asks for as far as this operator allows.
@@ -273,39 +242,25 @@ impl Scene {
     ) -> Result<Session, String> {
         let policy = self.policy(configuration, run)?;
         let text = configuration.to_string();
-        let plan = plugin
-            .plan(&text, run)
-            .await
-            .map_err(|error| error.to_string())?;
-        let grants = Grants::decide(&plan.grants, &plan.signing, &policy)
-            .map_err(|error| error.to_string())?;
+        let plan = plugin.plan(&text, run).await.map_err(|error| error.to_string())?;
+        let grants = Grants::decide(&plan.grants, &plan.signing, &policy).map_err(|error| error.to_string())?;
         let lines = Arc::clone(log);
         let credentials = CredentialSource::Static(self.credentials.clone());
-        let capabilities = Capabilities::new(grants, &self.network, credentials, journal).with_log(
-            Arc::new(move |level, line: &str| {
-                lines
-                    .lock()
-                    .expect("the log")
-                    .push((level, line.to_owned()));
-            }),
-        );
+        let capabilities = Capabilities::new(grants, &self.network, credentials, journal).with_log(Arc::new(
+            move |level, line: &str| {
+                lines.lock().expect("the log").push((level, line.to_owned()));
+            },
+        ));
         plugin
             .start(run.clone(), &text, capabilities, limits)
             .map_err(|error| error.to_string())
     }
 }
 
-async fn drive(
-    session: &Session,
-    messages: &Messages,
-    step: &mut &'static str,
-) -> Result<Report, String> {
+async fn drive(session: &Session, messages: &Messages, step: &mut &'static str) -> Result<Report, String> {
     *step = "configure";
     let schema = messages.schema.clone();
-    session
-        .configure(schema)
-        .await
-        .map_err(|error| error.to_string())?;
+    session.configure(schema).await.map_err(|error| error.to_string())?;
     *step = "encode-batch";
     for batch in &messages.batches {
         session

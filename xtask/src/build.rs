@@ -45,9 +45,8 @@ pub fn build(workspace: &Workspace, toolchain: &Toolchain) -> Result<Artifact> {
     // The stamp names the module and the contract that the component was made from and checked against.
     let contract = component::read_contract(&workspace.wit())?;
     let made_from = format!("{} {}\n", digest_of(&core), digest_of(contract.as_bytes()));
-    let unchanged = path.exists()
-        && digest_path.exists()
-        && fs::read_to_string(&stamp).is_ok_and(|before| before == made_from);
+    let unchanged =
+        path.exists() && digest_path.exists() && fs::read_to_string(&stamp).is_ok_and(|before| before == made_from);
     if !unchanged {
         let component = component::encode(&core)?;
         component::check_imports(&component, &workspace.wit())?;

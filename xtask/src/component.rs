@@ -55,13 +55,7 @@ pub fn cargo_for_wasm(workspace: &Workspace, toolchain: &Toolchain) -> Result<Co
         .env("CC_wasm32_unknown_unknown", &toolchain.clang)
         .env("CFLAGS_wasm32_unknown_unknown", C_FLAGS)
         .env("AR_wasm32_unknown_unknown", archiver(&toolchain.clang));
-    for foreign in [
-        "RUSTFLAGS",
-        "CFLAGS",
-        "TARGET_CFLAGS",
-        "TARGET_CC",
-        "TARGET_AR",
-    ] {
+    for foreign in ["RUSTFLAGS", "CFLAGS", "TARGET_CFLAGS", "TARGET_CC", "TARGET_AR"] {
         command.env_remove(foreign);
     }
     Ok(command)

@@ -55,11 +55,7 @@ const TOOLCHAIN: &str = "nightly";
 
 /// `cargo xtask fuzz [TARGET | plugin | source] [--seconds N] [--seed N]`.
 pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-    let Chosen {
-        targets,
-        seconds,
-        seed,
-    } = chosen(arguments)?;
+    let Chosen { targets, seconds, seed } = chosen(arguments)?;
     let triple = nightly_triple()?;
     let folder = workspace.target.join("fuzz");
     say("building the fuzz targets (a first build takes five to ten minutes on two cores)");
@@ -108,12 +104,8 @@ fn chosen(arguments: &[String]) -> Result<Chosen> {
         match argument.as_str() {
             "--seconds" => chosen.seconds = number("how long each target runs")?,
             "--seed" => chosen.seed = number("which inputs are drawn")?,
-            "source" => chosen
-                .targets
-                .retain(|(name, _)| SOURCE_TARGETS.contains(name)),
-            "plugin" => chosen
-                .targets
-                .retain(|(name, _)| !SOURCE_TARGETS.contains(name)),
+            "source" => chosen.targets.retain(|(name, _)| SOURCE_TARGETS.contains(name)),
+            "plugin" => chosen.targets.retain(|(name, _)| !SOURCE_TARGETS.contains(name)),
             name if names.contains(&name) => chosen.targets.retain(|(target, _)| *target == name),
             other => bail!(
                 "unknown fuzz target `{other}`; give one of {}, `plugin` or `source` for all of one kind, \
@@ -172,8 +164,7 @@ impl Fuzzer {
         let found = self.found.join(target);
         let artifacts = self.artifacts.join(target);
         for folder in [&found, &artifacts] {
-            fs::create_dir_all(folder)
-                .with_context(|| format!("cannot create {}", folder.display()))?;
+            fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
         }
         let status = Command::new(self.programs.join(target))
             .args([&found, &committed])

@@ -57,8 +57,7 @@ pub fn build(workspace: &Workspace, toolchain: &Toolchain) -> Result<()> {
 /// The hostile guest with another attack in its `describe`, which no configuration reaches: the four bytes that say
 /// which one are written over in its data.
 fn with_describe_attack(hostile: &[u8], attack: &str) -> Result<Vec<u8>> {
-    let [before, after] =
-        ["none", attack].map(|attack| format!("describe-attack={attack}....").into_bytes());
+    let [before, after] = ["none", attack].map(|attack| format!("describe-attack={attack}....").into_bytes());
     let mut places = (0..hostile.len()).filter(|&at| hostile[at..].starts_with(&before));
     let (Some(at), None) = (places.next(), places.next()) else {
         bail!("the hostile guest should hold `describe-attack=none....` once");
@@ -80,11 +79,7 @@ fn edited(contract: &str, from: &str, to: &str) -> Result<String> {
 /// A core module with every import and export of the world; each export traps.
 fn dummy_core(contract: &str) -> Result<Vec<u8>> {
     let (resolve, world) = component::parse_world(contract)?;
-    let mut module = dummy_module(
-        &resolve,
-        world,
-        ManglingAndAbi::Legacy(wit_parser::LiftLowerAbi::Sync),
-    );
+    let mut module = dummy_module(&resolve, world, ManglingAndAbi::Legacy(wit_parser::LiftLowerAbi::Sync));
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
     Ok(module)
 }

@@ -32,11 +32,7 @@ pub fn run(workspace: &Workspace, _arguments: &[String]) -> Result<()> {
 fn formatting(workspace: &Workspace) -> Result<()> {
     say("formatting");
     // The others are workspaces of their own, which `--all` does not include.
-    for manifest in [
-        "Cargo.toml",
-        "fuzz/Cargo.toml",
-        "xtask/public-api/Cargo.toml",
-    ] {
+    for manifest in ["Cargo.toml", "fuzz/Cargo.toml", "xtask/public-api/Cargo.toml"] {
         process::run(
             cargo()
                 .args(["fmt", "--all", "--check", "--manifest-path", manifest])
@@ -85,14 +81,7 @@ fn clippy(workspace: &Workspace, toolchain: &Toolchain) -> Result<()> {
     say("clippy for wasm");
     process::run(
         cargo_for_wasm(workspace, toolchain)?
-            .args([
-                "clippy",
-                "--locked",
-                "--release",
-                "--lib",
-                "--target",
-                WASM_TARGET,
-            ])
+            .args(["clippy", "--locked", "--release", "--lib", "--target", WASM_TARGET])
             .args(["-p", PLUGIN, "-p", HOSTILE, "--", "-D", "warnings"]),
     )
 }

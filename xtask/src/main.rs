@@ -1,10 +1,6 @@
 //! Everything cargo alone cannot say, one file per command: `cargo xtask` lists them. Never a part of what is shipped.
 
-#![allow(
-    clippy::print_stderr,
-    clippy::print_stdout,
-    reason = "a command of the build prints"
-)]
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "a command of the build prints")]
 
 use std::process::ExitCode;
 

@@ -13,14 +13,7 @@ use crate::process;
 use crate::workspace::{WASM_TARGET, Workspace};
 
 /// How names of files start that carry licence or attribution texts.
-const NOTICE_FILES: &[&str] = &[
-    "LICENSE",
-    "LICENCE",
-    "COPYING",
-    "COPYRIGHT",
-    "NOTICE",
-    "UNLICENSE",
-];
+const NOTICE_FILES: &[&str] = &["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE", "UNLICENSE"];
 
 /// Crates that bring sources of another project in a folder of their own, whose notices count as well.
 const VENDORED: &[(&str, &str)] = &[("zstd-sys", "zstd")];
@@ -64,10 +57,7 @@ pub fn collect(workspace: &Workspace, sysroot: &Path) -> Result<String> {
     for (notice, names) in texts {
         let names: Vec<_> = names.into_iter().collect();
         let rule = "=".repeat(100);
-        text.push_str(&format!(
-            "\n{rule}\n{}\n{rule}\n\n{notice}\n",
-            names.join(", ")
-        ));
+        text.push_str(&format!("\n{rule}\n{}\n{rule}\n\n{notice}\n", names.join(", ")));
     }
     Ok(text)
 }
@@ -77,36 +67,14 @@ pub fn collect(workspace: &Workspace, sysroot: &Path) -> Result<String> {
 fn linked_crates(workspace: &Workspace) -> Result<Vec<Crate>> {
     let tree = process::read(
         process::cargo()
-            .args([
-                "tree",
-                "--locked",
-                "--package",
-                PLUGIN,
-                "--target",
-                WASM_TARGET,
-            ])
-            .args([
-                "--edges",
-                "normal,no-proc-macro",
-                "--prefix",
-                "none",
-                "--format",
-                "{p}",
-            ])
+            .args(["tree", "--locked", "--package", PLUGIN, "--target", WASM_TARGET])
+            .args(["--edges", "normal,no-proc-macro", "--prefix", "none", "--format", "{p}"])
             .current_dir(&workspace.root),
     )?;
     let linked: BTreeSet<(&str, &str)> = tree
         .lines()
         .filter_map(|line| line.split_once(' '))
-        .map(|(name, rest)| {
-            (
-                name,
-                rest.split(' ')
-                    .next()
-                    .unwrap_or(rest)
-                    .trim_start_matches('v'),
-            )
-        })
+        .map(|(name, rest)| (name, rest.split(' ').next().unwrap_or(rest).trim_start_matches('v')))
         .filter(|(name, _)| *name != PLUGIN)
         .collect();
 
@@ -146,11 +114,7 @@ fn notice_texts(folder: &Path) -> Result<Vec<String>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .to_uppercase();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_uppercase();
         let is_notice = NOTICE_FILES.iter().any(|start| name.starts_with(start));
         if is_notice && path.is_file() && !name.ends_with(".HTML") {
             files.push(path);

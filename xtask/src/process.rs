@@ -39,20 +39,12 @@ pub fn replace(command: &mut Command) -> Result<()> {
 
 /// Runs to the end and returns what it printed; anything but success is an error that carries its complaint.
 pub fn read(command: &mut Command) -> Result<String> {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command
+    let Output { status, stdout, stderr } = command
         .output()
         .with_context(|| format!("cannot start `{}`", line(command)))?;
     if !status.success() {
         let complaint = String::from_utf8_lossy(&stderr);
-        bail!(
-            "`{}` failed ({status}): {}",
-            line(command),
-            complaint.trim()
-        );
+        bail!("`{}` failed ({status}): {}", line(command), complaint.trim());
     }
     String::from_utf8(stdout).with_context(|| format!("`{}` printed no UTF-8", line(command)))
 }

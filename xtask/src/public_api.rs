@@ -58,14 +58,7 @@ fn document(workspace: &Workspace) -> Result<PathBuf> {
     process::run(
         cargo()
             // All members at once, or cargo would resolve other features and rebuild what they depend on.
-            .args([
-                "doc",
-                "--locked",
-                "--workspace",
-                "--lib",
-                "--no-deps",
-                "--quiet",
-            ])
+            .args(["doc", "--locked", "--workspace", "--lib", "--no-deps", "--quiet"])
             .env("RUSTDOC", wrapper(&folder)?)
             .env(
                 "RUSTDOCFLAGS",
@@ -81,20 +74,15 @@ fn document(workspace: &Workspace) -> Result<PathBuf> {
 fn wrapper(folder: &Path) -> Result<PathBuf> {
     let script = folder.join("rustdoc");
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    fs::write(
-        &script,
-        "#!/bin/sh\nRUSTC_BOOTSTRAP=1 exec rustdoc \"$@\"\n",
-    )
-    .with_context(|| format!("cannot write {}", script.display()))?;
+    fs::write(&script, "#!/bin/sh\nRUSTC_BOOTSTRAP=1 exec rustdoc \"$@\"\n")
+        .with_context(|| format!("cannot write {}", script.display()))?;
     process::run(Command::new("chmod").arg("+x").arg(&script))?;
     Ok(script)
 }
 
 /// One line for each public item.
 fn listed(workspace: &Workspace, documented: &Path, package: &str) -> Result<String> {
-    let json = documented
-        .join(package.replace('-', "_"))
-        .with_extension("json");
+    let json = documented.join(package.replace('-', "_")).with_extension("json");
     process::read(
         cargo()
             .args(["run", "--quiet", "--locked", "--manifest-path"])

@@ -56,13 +56,7 @@ pub fn run(workspace: &Workspace, _arguments: &[String]) -> Result<()> {
 fn copy_sources(workspace: &Workspace, to: &Path) -> Result<()> {
     let listed = process::read(
         std::process::Command::new("git")
-            .args([
-                "ls-files",
-                "-z",
-                "--cached",
-                "--others",
-                "--exclude-standard",
-            ])
+            .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
             .current_dir(&workspace.root),
     )?;
     for name in listed.split('\0').filter(|name| !name.is_empty()) {

@@ -68,9 +68,7 @@ fn ensure_wasm_target(workspace: &Workspace, sysroot: &Path) -> Result<()> {
     if installed.is_dir() {
         return Ok(());
     }
-    say(format!(
-        "adding the Rust target {WASM_TARGET} by rustup (about 20 MB)"
-    ));
+    say(format!("adding the Rust target {WASM_TARGET} by rustup (about 20 MB)"));
     let mut command = Command::new("rustup");
     command
         .args(["target", "add", WASM_TARGET])
@@ -107,10 +105,7 @@ fn find_clang() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os("CC_wasm32_unknown_unknown") {
         return Some(PathBuf::from(named)).filter(|clang| compiles_for_wasm(clang));
     }
-    CLANGS
-        .iter()
-        .map(PathBuf::from)
-        .find(|clang| compiles_for_wasm(clang))
+    CLANGS.iter().map(PathBuf::from).find(|clang| compiles_for_wasm(clang))
 }
 
 /// Apple's own clang, for one, has no WebAssembly back end: asking for a version would not tell.
@@ -168,8 +163,7 @@ fn remedy() -> &'static str {
     families
         .into_iter()
         .find(|(file, _)| Path::new(file).exists())
-        .map_or(
-            "your package manager: the package is called clang",
-            |(_, command)| command,
-        )
+        .map_or("your package manager: the package is called clang", |(_, command)| {
+            command
+        })
 }

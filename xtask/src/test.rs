@@ -118,10 +118,7 @@ fn count(command: &mut Command) -> Result<Count> {
         .stderr(Stdio::piped())
         .spawn()
         .context("cannot start cargo")?;
-    let stdout = child
-        .stdout
-        .take()
-        .context("cargo has no standard output")?;
+    let stdout = child.stdout.take().context("cargo has no standard output")?;
     let stderr = child.stderr.take().context("cargo has no standard error")?;
     let mut count = Count {
         succeeded: false,
@@ -129,8 +126,7 @@ fn count(command: &mut Command) -> Result<Count> {
         failed: 0,
         skipped: 0,
     };
-    let stderr_reader =
-        std::thread::spawn(move || pass_through(stderr, |line| eprintln!("{line}")));
+    let stderr_reader = std::thread::spawn(move || pass_through(stderr, |line| eprintln!("{line}")));
     let mut lines = pass_through(stdout, |line| println!("{line}"))?;
     match stderr_reader.join() {
         Ok(read) => lines.extend(read?),

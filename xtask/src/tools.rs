@@ -42,13 +42,9 @@ pub fn ensure(workspace: &Workspace, tool: &Tool) -> Result<PathBuf> {
     let root = workspace.target.join("tools");
     let built = root.join("bin").join(tool.program);
     let is_right = |path: &PathBuf| {
-        process::read(Command::new(path).arg("--version"))
-            .is_ok_and(|printed| printed.contains(tool.version))
+        process::read(Command::new(path).arg("--version")).is_ok_and(|printed| printed.contains(tool.version))
     };
-    if let Some(found) = [PathBuf::from(tool.program), built.clone()]
-        .into_iter()
-        .find(is_right)
-    {
+    if let Some(found) = [PathBuf::from(tool.program), built.clone()].into_iter().find(is_right) {
         return Ok(found);
     }
     say(format!(

@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
-    UriPathNormalizationMode, sign,
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode,
+    sign,
 };
 use aws_sigv4::sign::v4;
 use devstore::DevStore;
@@ -40,11 +40,7 @@ impl Answer {
     pub fn element(&self, name: &str) -> Option<String> {
         let text = self.text();
         let (_, rest) = text.split_once(&format!("<{name}>"))?;
-        Some(
-            rest.split_once(&format!("</{name}>"))?
-                .0
-                .replace("&quot;", "\""),
-        )
+        Some(rest.split_once(&format!("</{name}>"))?.0.replace("&quot;", "\""))
     }
 
     pub fn code(&self) -> String {
@@ -52,9 +48,7 @@ impl Answer {
     }
 
     pub fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .map_or("", |value| value.to_str().unwrap())
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
@@ -90,13 +84,7 @@ impl Client {
     }
 
     /// Send; `path` begins with the bucket and may have a query.
-    pub async fn send(
-        &self,
-        method: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: &[u8],
-    ) -> Answer {
+    pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         self.try_send(method, path, headers, body).await.unwrap()
     }
 
@@ -108,14 +96,7 @@ impl Client {
         body: &[u8],
     ) -> reqwest::Result<Answer> {
         let url = format!("{}/{path}", self.endpoint);
-        let credentials = Credentials::new(
-            &self.access_key,
-            &self.secret_key,
-            self.token.clone(),
-            None,
-            "test",
-        )
-        .into();
+        let credentials = Credentials::new(&self.access_key, &self.secret_key, self.token.clone(), None, "test").into();
         let mut settings = SigningSettings::default();
         settings.percent_encoding_mode = PercentEncodingMode::Single;
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
@@ -143,15 +124,11 @@ impl Client {
         let mut request = request.body(body.to_vec()).unwrap();
         instructions.apply_to_request_http1x(&mut request);
         for (name, value) in &self.unsigned_headers {
-            request.headers_mut().insert(
-                http::HeaderName::try_from(name).unwrap(),
-                value.parse().unwrap(),
-            );
+            request
+                .headers_mut()
+                .insert(http::HeaderName::try_from(name).unwrap(), value.parse().unwrap());
         }
-        let answer = self
-            .http
-            .execute(reqwest::Request::try_from(request).unwrap())
-            .await?;
+        let answer = self.http.execute(reqwest::Request::try_from(request).unwrap()).await?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         Ok(Answer {
             status,

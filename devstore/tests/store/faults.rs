@@ -27,16 +27,8 @@ async fn faults_with_an_answer() {
         let answer = client
             .send("PUT", &format!("test-bucket/{n}"), &[], &[7; 300_000])
             .await;
-        assert_eq!(
-            (answer.status, answer.code().as_str()),
-            (status, code),
-            "{what:?}"
-        );
-        assert_eq!(
-            store.keys("test-bucket").contains(&n.to_string()),
-            effect,
-            "{what:?}"
-        );
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{what:?}");
+        assert_eq!(store.keys("test-bucket").contains(&n.to_string()), effect, "{what:?}");
         assert_eq!(store.requests().last().unwrap().fault.as_ref(), Some(&what));
         if let Some(object) = store
             .objects("test-bucket")
@@ -51,13 +43,7 @@ async fn faults_with_an_answer() {
         }
     }
     store.set_faults(vec![]);
-    assert_eq!(
-        client
-            .send("PUT", "test-bucket/healed", &[], b"x")
-            .await
-            .status,
-        200
-    );
+    assert_eq!(client.send("PUT", "test-bucket/healed", &[], b"x").await.status, 200);
 }
 
 #[tokio::test]
@@ -72,9 +58,7 @@ async fn faults_that_cut_the_answer() {
         // Not the first one only: the HTTP client repeats a request whose pooled connection was closed under it.
         store.set_faults(vec![Fault::always(what.clone())]);
         let key = format!("{what:?}");
-        let answer = client
-            .try_send("PUT", &format!("test-bucket/{key}"), &[], b"x")
-            .await;
+        let answer = client.try_send("PUT", &format!("test-bucket/{key}"), &[], b"x").await;
         assert!(answer.is_err(), "{what:?}: {answer:?}");
         assert_eq!(store.keys("test-bucket").contains(&key), effect, "{what:?}");
     }
@@ -84,9 +68,7 @@ async fn faults_that_cut_the_answer() {
 async fn a_hanging_request_ends_with_the_clients_patience_and_harms_no_other() {
     let store = Options::default().start().await.unwrap();
     store.set_faults(vec![
-        Fault::on(Operation::PutObject, What::Hang)
-            .key_contains("slow")
-            .nth(1),
+        Fault::on(Operation::PutObject, What::Hang).key_contains("slow").nth(1),
     ]);
     let client = Client::new(&store);
     let slow = async {
@@ -102,10 +84,7 @@ async fn a_hanging_request_ends_with_the_clients_patience_and_harms_no_other() {
     assert_eq!(other.status, 200);
     assert_eq!(store.keys("test-bucket"), ["other"]);
     assert_eq!(
-        client
-            .send("PUT", "test-bucket/slow", &[], b"x")
-            .await
-            .status,
+        client.send("PUT", "test-bucket/slow", &[], b"x").await.status,
         200,
         "the second one is not struck"
     );
@@ -116,9 +95,7 @@ async fn the_order_of_the_log_tells_what_overlapped() {
     let store = Options::default().start().await.unwrap();
     let client = Client::new(&store);
     client.send("PUT", "test-bucket/first", &[], b"x").await;
-    store.set_faults(vec![
-        Fault::on(Operation::PutObject, What::Hang).key_contains("second"),
-    ]);
+    store.set_faults(vec![Fault::on(Operation::PutObject, What::Hang).key_contains("second")]);
     let hanging = client.try_send("PUT", "test-bucket/second", &[], b"x");
     let third = async {
         while !store

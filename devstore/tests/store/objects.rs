@@ -7,10 +7,7 @@ use crate::strict::WRONG_HASH;
 
 #[tokio::test]
 async fn an_object_comes_back_with_all_it_was_stored_with() {
-    for storage in [
-        Storage::Memory,
-        Storage::Folder(tempfile::tempdir().unwrap().keep()),
-    ] {
+    for storage in [Storage::Memory, Storage::Folder(tempfile::tempdir().unwrap().keep())] {
         let store = Options {
             storage: storage.clone(),
             ..Options::default()
@@ -35,31 +32,21 @@ async fn an_object_comes_back_with_all_it_was_stored_with() {
         assert_eq!(put.status, 200, "{}", put.text());
         assert_eq!(put.header("etag"), "\"25f9e794323b453885f5181f1b624d0b\"");
         assert_eq!(put.header("x-amz-checksum-crc64nvme"), "rosUhgp5mIg=");
-        assert_eq!(
-            put.header("x-amz-server-side-encryption-aws-kms-key-id"),
-            "key-1"
-        );
+        assert_eq!(put.header("x-amz-server-side-encryption-aws-kms-key-id"), "key-1");
         let head = client
             .send("HEAD", path, &[("x-amz-checksum-mode", "ENABLED")], b"")
             .await;
-        for (name, value) in headers.iter().filter(|(name, _)| {
-            !matches!(
-                *name,
-                "x-amz-acl" | "x-amz-tagging" | "x-amz-expected-bucket-owner"
-            )
-        }) {
+        for (name, value) in headers
+            .iter()
+            .filter(|(name, _)| !matches!(*name, "x-amz-acl" | "x-amz-tagging" | "x-amz-expected-bucket-owner"))
+        {
             assert_eq!(head.header(name), *value, "{name}");
         }
         assert_eq!(head.header("content-length"), "9");
         let stored = store.object("test-bucket", "a b/+:=%🦔//c~.jsonl").unwrap();
         assert_eq!(&stored.bytes[..], b"123456789");
-        assert_eq!(
-            stored.info.headers["x-amz-tagging"],
-            "a=1&cost+centre=%2B%26"
-        );
-        let tags = client
-            .send("GET", &format!("{path}?tagging"), &[], b"")
-            .await;
+        assert_eq!(stored.info.headers["x-amz-tagging"], "a=1&cost+centre=%2B%26");
+        let tags = client.send("GET", &format!("{path}?tagging"), &[], b"").await;
         assert!(
             tags.text().contains(
                 "<Tag><Key>a</Key><Value>1</Value></Tag><Tag><Key>cost centre</Key><Value>+&amp;</Value></Tag>"
@@ -69,10 +56,7 @@ async fn an_object_comes_back_with_all_it_was_stored_with() {
         );
         assert_eq!(
             stored.info.checksum.unwrap(),
-            (
-                "x-amz-checksum-crc64nvme".to_owned(),
-                "rosUhgp5mIg=".to_owned()
-            )
+            ("x-amz-checksum-crc64nvme".to_owned(), "rosUhgp5mIg=".to_owned())
         );
         for (range, status, body) in [
             ("bytes=2-4", 206, "345"),
@@ -82,16 +66,10 @@ async fn an_object_comes_back_with_all_it_was_stored_with() {
         ] {
             let answer = client.send("GET", path, &[("range", range)], b"").await;
             assert_eq!(answer.status, status, "{range}");
-            assert!(
-                status != 206 || answer.text() == body,
-                "{range}: {}",
-                answer.text()
-            );
+            assert!(status != 206 || answer.text() == body, "{range}: {}", answer.text());
         }
         if let Storage::Folder(folder) = &storage {
-            client
-                .send("PUT", "test-bucket/plain/file.txt", &[], b"plain")
-                .await;
+            client.send("PUT", "test-bucket/plain/file.txt", &[], b"plain").await;
             assert_eq!(
                 std::fs::read(folder.join("test-bucket/plain/file.txt")).unwrap(),
                 b"plain"
@@ -158,9 +136,7 @@ async fn a_key_that_is_another_ones_folder_keeps_both() {
         );
     }
     assert_eq!(
-        std::fs::read_dir(folder.path().join("test-bucket"))
-            .unwrap()
-            .count(),
+        std::fs::read_dir(folder.path().join("test-bucket")).unwrap().count(),
         0,
         "empty folders go"
     );
@@ -185,24 +161,12 @@ async fn conditions_lists_and_deletes_do_what_s3_does() {
         "PreconditionFailed"
     );
     for key in ["a/2", "b/1", "c"] {
-        client
-            .send("PUT", &format!("test-bucket/{key}"), &[], b"x")
-            .await;
+        client.send("PUT", &format!("test-bucket/{key}"), &[], b"x").await;
     }
     let list = client
-        .send(
-            "GET",
-            "test-bucket?delimiter=%2F&list-type=2&max-keys=2",
-            &[],
-            b"",
-        )
+        .send("GET", "test-bucket?delimiter=%2F&list-type=2&max-keys=2", &[], b"")
         .await;
-    assert_eq!(
-        list.text().matches("<CommonPrefixes>").count(),
-        2,
-        "{}",
-        list.text()
-    );
+    assert_eq!(list.text().matches("<CommonPrefixes>").count(), 2, "{}", list.text());
     let token = list.element("NextContinuationToken").unwrap();
     let list = client
         .send(
@@ -217,30 +181,17 @@ async fn conditions_lists_and_deletes_do_what_s3_does() {
         .send("GET", "test-bucket?list-type=2&prefix=a%2F", &[], b"")
         .await;
     assert_eq!(list.element("KeyCount").as_deref(), Some("2"));
-    let body =
-        b"<Delete><Object><Key>a/1</Key></Object><Object><Key>missing</Key></Object></Delete>";
+    let body = b"<Delete><Object><Key>a/1</Key></Object><Object><Key>missing</Key></Object></Delete>";
     assert_eq!(
-        client
-            .send("POST", "test-bucket?delete=", &[], body)
-            .await
-            .code(),
+        client.send("POST", "test-bucket?delete=", &[], body).await.code(),
         "InvalidRequest"
     );
     let wrong = [("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg==")];
     assert_eq!(
-        client
-            .send("POST", "test-bucket?delete=", &wrong, body)
-            .await
-            .code(),
+        client.send("POST", "test-bucket?delete=", &wrong, body).await.code(),
         "BadDigest"
     );
-    assert_eq!(
-        client
-            .send("DELETE", "test-bucket/a/2", &[], b"")
-            .await
-            .status,
-        204
-    );
+    assert_eq!(client.send("DELETE", "test-bucket/a/2", &[], b"").await.status, 204);
     assert_eq!(store.keys("test-bucket"), ["a/1", "b/1", "c"]);
     assert_eq!(
         client.send("GET", "test-bucket/a/2", &[], b"").await.code(),
@@ -264,22 +215,10 @@ async fn a_discarding_store_keeps_all_but_the_bytes() {
         payload_hash: Some(WRONG_HASH.into()),
         ..Client::new(&store)
     };
+    assert_eq!(client.send("PUT", "test-bucket/k", &[], b"123456789").await.status, 200);
+    assert_eq!(store.objects("test-bucket")[0].etag, "25f9e794323b453885f5181f1b624d0b");
     assert_eq!(
-        client
-            .send("PUT", "test-bucket/k", &[], b"123456789")
-            .await
-            .status,
-        200
-    );
-    assert_eq!(
-        store.objects("test-bucket")[0].etag,
-        "25f9e794323b453885f5181f1b624d0b"
-    );
-    assert_eq!(
-        Client::new(&store)
-            .send("GET", "test-bucket/k", &[], b"")
-            .await
-            .code(),
+        Client::new(&store).send("GET", "test-bucket/k", &[], b"").await.code(),
         "NotImplemented"
     );
 }

@@ -51,21 +51,13 @@ async fn requests_that_prove_nothing_are_refused() {
         ),
         (
             "unsigned header",
-            &|client| {
-                client
-                    .unsigned_headers
-                    .push(("x-amz-acl".into(), "private".into()))
-            },
+            &|client| client.unsigned_headers.push(("x-amz-acl".into(), "private".into())),
             403,
             "AccessDenied",
         ),
         (
             "no signature",
-            &|client| {
-                client
-                    .unsigned_headers
-                    .push(("authorization".into(), "".into()))
-            },
+            &|client| client.unsigned_headers.push(("authorization".into(), "".into())),
             400,
             "InvalidRequest",
         ),
@@ -132,9 +124,7 @@ async fn a_store_whose_clock_is_off_says_so_in_its_date() {
     .start()
     .await
     .unwrap();
-    let answer = Client::new(&store)
-        .send("PUT", "test-bucket/k", &[], b"x")
-        .await;
+    let answer = Client::new(&store).send("PUT", "test-bucket/k", &[], b"x").await;
     assert_eq!(answer.code(), "RequestTimeTooSkewed");
     let answer = Client::new(&store)
         .later(3600)
@@ -158,10 +148,7 @@ async fn identities_may_do_what_they_are_allowed() {
     .start()
     .await
     .unwrap();
-    store
-        .put_object("test-bucket", "k", "seeded", &[])
-        .await
-        .unwrap();
+    store.put_object("test-bucket", "k", "seeded", &[]).await.unwrap();
     let client = |key: &str, secret: &str, token: Option<&str>| Client {
         access_key: key.into(),
         secret_key: secret.into(),
@@ -169,34 +156,10 @@ async fn identities_may_do_what_they_are_allowed() {
         ..Client::new(&store)
     };
     let cases = [
-        (
-            client("writer", "w", None),
-            "PUT",
-            "test-bucket/new",
-            200,
-            "",
-        ),
-        (
-            client("writer", "w", None),
-            "POST",
-            "test-bucket/new?uploads",
-            200,
-            "",
-        ),
-        (
-            client("writer", "w", None),
-            "GET",
-            "test-bucket/k",
-            403,
-            "AccessDenied",
-        ),
-        (
-            client("writer", "w", None),
-            "HEAD",
-            "test-bucket/missing",
-            403,
-            "",
-        ),
+        (client("writer", "w", None), "PUT", "test-bucket/new", 200, ""),
+        (client("writer", "w", None), "POST", "test-bucket/new?uploads", 200, ""),
+        (client("writer", "w", None), "GET", "test-bucket/k", 403, "AccessDenied"),
+        (client("writer", "w", None), "HEAD", "test-bucket/missing", 403, ""),
         (
             client("writer", "w", None),
             "DELETE",
@@ -219,13 +182,7 @@ async fn identities_may_do_what_they_are_allowed() {
             403,
             "AccessDenied",
         ),
-        (
-            client("guest", "g", Some("the-token")),
-            "GET",
-            "test-bucket/k",
-            200,
-            "",
-        ),
+        (client("guest", "g", Some("the-token")), "GET", "test-bucket/k", 200, ""),
         (
             client("guest", "g", Some("other")),
             "GET",
@@ -271,12 +228,7 @@ async fn wrong_digests_and_bad_requests_are_refused_and_leave_nothing() {
             400,
             "BadDigest",
         ),
-        (
-            "test-bucket/k",
-            &[("content-md5", "short")],
-            400,
-            "InvalidDigest",
-        ),
+        ("test-bucket/k", &[("content-md5", "short")], 400, "InvalidDigest"),
         (
             "test-bucket/k",
             &[("x-amz-checksum-crc64nvme", "AAAAAAAAAAA=")],
@@ -297,10 +249,7 @@ async fn wrong_digests_and_bad_requests_are_refused_and_leave_nothing() {
         ),
         (
             "test-bucket/k",
-            &[(
-                "x-amz-checksum-sha256",
-                "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
-            )],
+            &[("x-amz-checksum-sha256", "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=")],
             400,
             "BadDigest",
         ),
@@ -364,10 +313,7 @@ async fn tls_is_trusted_by_those_who_have_the_authority() {
         .tls_certs_only([authority])
         .build()
         .unwrap();
-    assert_eq!(
-        client.send("PUT", "test-bucket/k", &[], b"x").await.status,
-        200
-    );
+    assert_eq!(client.send("PUT", "test-bucket/k", &[], b"x").await.status, 200);
 }
 
 #[tokio::test]
@@ -392,9 +338,7 @@ async fn a_store_does_not_start_where_it_should_not() {
     .err()
     .unwrap();
     assert!(
-        error
-            .to_string()
-            .starts_with("'No' cannot be a bucket's name"),
+        error.to_string().starts_with("'No' cannot be a bucket's name"),
         "{error}"
     );
 }

@@ -24,18 +24,10 @@ async fn part(client: &Client, key: &str, id: &str, number: i32, body: &[u8]) ->
         .await
 }
 
-async fn complete(
-    client: &Client,
-    key: &str,
-    id: &str,
-    parts: &[(i32, &str)],
-    headers: &[(&str, &str)],
-) -> Answer {
+async fn complete(client: &Client, key: &str, id: &str, parts: &[(i32, &str)], headers: &[(&str, &str)]) -> Answer {
     let parts: String = parts
         .iter()
-        .map(|(number, etag)| {
-            format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>")
-        })
+        .map(|(number, etag)| format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>"))
         .collect();
     let body = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");
     client
@@ -67,22 +59,14 @@ async fn parts_become_one_object_in_every_storage() {
         let id = create(
             &client,
             "k",
-            &[
-                ("x-amz-meta-a", "b"),
-                ("x-amz-checksum-algorithm", "CRC64NVME"),
-            ],
+            &[("x-amz-meta-a", "b"), ("x-amz-checksum-algorithm", "CRC64NVME")],
         )
         .await;
         let two = part(&client, "k", &id, 2, b"6789").await;
         let one = part(&client, "k", &id, 1, b"12345").await;
         assert_eq!(store.open_uploads()[0].parts, [(1, 5), (2, 4)]);
         let listed = client
-            .send(
-                "GET",
-                &format!("test-bucket/k?max-parts=1&uploadId={id}"),
-                &[],
-                b"",
-            )
+            .send("GET", &format!("test-bucket/k?max-parts=1&uploadId={id}"), &[], b"")
             .await;
         assert_eq!(
             listed.element("NextPartNumberMarker").as_deref(),
@@ -90,16 +74,11 @@ async fn parts_become_one_object_in_every_storage() {
             "{}",
             listed.text()
         );
-        let listed = client
-            .send("GET", "test-bucket?prefix=k&uploads=", &[], b"")
-            .await;
+        let listed = client.send("GET", "test-bucket?prefix=k&uploads=", &[], b"").await;
         assert_eq!(listed.element("UploadId").as_ref(), Some(&id));
         let parts = [(1, one.header("etag")), (2, two.header("etag"))];
         let wrong = [("x-amz-checksum-crc64nvme", "AAAAAAAAAAA=")];
-        assert_eq!(
-            complete(&client, "k", &id, &parts, &wrong).await.code(),
-            "BadDigest"
-        );
+        assert_eq!(complete(&client, "k", &id, &parts, &wrong).await.code(), "BadDigest");
         let done = complete(
             &client,
             "k",
@@ -114,10 +93,7 @@ async fn parts_become_one_object_in_every_storage() {
             done.element("ETag").as_deref(),
             Some("\"324730582f20c3f18cbb66d63a6137d2-2\"")
         );
-        assert_eq!(
-            done.element("ChecksumCRC64NVME").as_deref(),
-            Some("rosUhgp5mIg=")
-        );
+        assert_eq!(done.element("ChecksumCRC64NVME").as_deref(), Some("rosUhgp5mIg="));
         let stored = store.object("test-bucket", "k").unwrap();
         assert_eq!(&stored.bytes[..], b"123456789");
         assert_eq!(stored.info.part_sizes_bytes, [5, 4]);
@@ -178,29 +154,11 @@ async fn a_wrong_complete_is_refused_and_leaves_the_upload_open() {
         let answer = complete(&client, "k", &id, parts, &[]).await;
         assert_eq!(answer.code(), code, "{parts:?}: {}", answer.text());
     }
-    store
-        .put_object("test-bucket", "k", "first", &[])
-        .await
-        .unwrap();
-    let answer = complete(
-        &client,
-        "k",
-        &id,
-        &[(1, a), (4, d)],
-        &[("if-none-match", "*")],
-    )
-    .await;
-    assert_eq!(
-        (answer.status, answer.code().as_str()),
-        (412, "PreconditionFailed")
-    );
+    store.put_object("test-bucket", "k", "first", &[]).await.unwrap();
+    let answer = complete(&client, "k", &id, &[(1, a), (4, d)], &[("if-none-match", "*")]).await;
+    assert_eq!((answer.status, answer.code().as_str()), (412, "PreconditionFailed"));
     assert_eq!(store.open_uploads().len(), 1);
-    assert_eq!(
-        complete(&client, "k", &id, &[(1, a), (4, d)], &[])
-            .await
-            .status,
-        200
-    );
+    assert_eq!(complete(&client, "k", &id, &[(1, a), (4, d)], &[]).await.status, 200);
 }
 
 #[tokio::test]
@@ -215,18 +173,10 @@ async fn part_numbers_checksums_and_upload_ids_are_checked() {
         );
     }
     assert_eq!(part(&client, "k", &id, 10_000, b"x").await.status, 200);
-    assert_eq!(
-        part(&client, "other", &id, 1, b"x").await.code(),
-        "NoSuchUpload"
-    );
+    assert_eq!(part(&client, "other", &id, 1, b"x").await.code(), "NoSuchUpload");
     let path = format!("test-bucket/k?partNumber=1&uploadId={id}");
     let undeclared = client
-        .send(
-            "PUT",
-            &path,
-            &[("x-amz-checksum-crc32", "y/Q5Jg==")],
-            b"123456789",
-        )
+        .send("PUT", &path, &[("x-amz-checksum-crc32", "y/Q5Jg==")], b"123456789")
         .await;
     assert_eq!(undeclared.code(), "InvalidRequest", "{}", undeclared.text());
     let sha = create(&client, "s", &[("x-amz-checksum-algorithm", "SHA256")]).await;
@@ -234,21 +184,14 @@ async fn part_numbers_checksums_and_upload_ids_are_checked() {
     assert!(!one.header("x-amz-checksum-sha256").is_empty());
     let answer = complete(&client, "s", &sha, &[(1, one.header("etag"))], &[]).await;
     assert!(
-        answer
-            .text()
-            .contains("must include the checksum for each part"),
+        answer.text().contains("must include the checksum for each part"),
         "{}",
         answer.text()
     );
     for (key, id) in [("k", &id), ("s", &sha)] {
         assert_eq!(
             client
-                .send(
-                    "DELETE",
-                    &format!("test-bucket/{key}?uploadId={id}"),
-                    &[],
-                    b""
-                )
+                .send("DELETE", &format!("test-bucket/{key}?uploadId={id}"), &[], b"")
                 .await
                 .status,
             204

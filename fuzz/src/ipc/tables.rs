@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryArray, BinaryViewArray, BooleanArray, Date32Array, Date64Array,
-    Decimal128Array, DictionaryArray, FixedSizeBinaryArray, FixedSizeListArray, Float16Array,
-    Float64Array, Int8Array, Int64Array, LargeBinaryArray, LargeStringArray, ListArray, MapArray,
-    NullArray, RecordBatch, StringArray, StringViewArray, StructArray, Time64NanosecondArray,
-    TimestampNanosecondArray, TimestampSecondArray, UInt64Array,
+    ArrayRef, BinaryArray, BinaryViewArray, BooleanArray, Date32Array, Date64Array, Decimal128Array, DictionaryArray,
+    FixedSizeBinaryArray, FixedSizeListArray, Float16Array, Float64Array, Int8Array, Int64Array, LargeBinaryArray,
+    LargeStringArray, ListArray, MapArray, NullArray, RecordBatch, StringArray, StringViewArray, StructArray,
+    Time64NanosecondArray, TimestampNanosecondArray, TimestampSecondArray, UInt64Array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field, Fields, Float16Type, Int32Type};
@@ -28,20 +27,13 @@ pub fn all() -> [RecordBatch; 7] {
 }
 
 fn table<const N: usize>(columns: [(&str, ArrayRef); N]) -> RecordBatch {
-    let columns = columns
-        .into_iter()
-        .map(|(name, column)| (name, column, true));
+    let columns = columns.into_iter().map(|(name, column)| (name, column, true));
     RecordBatch::try_from_iter_with_nullable(columns).expect("columns of one length")
 }
 
 fn events() -> RecordBatch {
-    let json = [
-        Some(r#"{"$browser": "Firefox", "n": 1.10}"#),
-        None,
-        Some("no JSON"),
-    ];
-    let times =
-        TimestampNanosecondArray::from(vec![Some(1_690_502_400_000_000_001), None, Some(-1)]);
+    let json = [Some(r#"{"$browser": "Firefox", "n": 1.10}"#), None, Some("no JSON")];
+    let times = TimestampNanosecondArray::from(vec![Some(1_690_502_400_000_000_001), None, Some(-1)]);
     table([
         (
             "event",
@@ -54,21 +46,15 @@ fn events() -> RecordBatch {
 
 fn numbers() -> RecordBatch {
     let decimals = Decimal128Array::from(vec![Some(-12_345), None]);
-    let decimals = decimals
-        .with_precision_and_scale(10, 2)
-        .expect("a decimal type");
-    let halves = [1.5, f32::NAN].map(|value| {
-        <Float16Type as arrow::datatypes::ArrowPrimitiveType>::Native::from_f32(value)
-    });
+    let decimals = decimals.with_precision_and_scale(10, 2).expect("a decimal type");
+    let halves =
+        [1.5, f32::NAN].map(|value| <Float16Type as arrow::datatypes::ArrowPrimitiveType>::Native::from_f32(value));
     table([
         ("i8", Arc::new(Int8Array::from(vec![Some(-128), None]))),
         ("i64", Arc::new(Int64Array::from(vec![i64::MIN, i64::MAX]))),
         ("u64", Arc::new(UInt64Array::from(vec![0, u64::MAX]))),
         ("f16", Arc::new(Float16Array::from(halves.to_vec()))),
-        (
-            "f64",
-            Arc::new(Float64Array::from(vec![f64::INFINITY, -0.0])),
-        ),
+        ("f64", Arc::new(Float64Array::from(vec![f64::INFINITY, -0.0]))),
         ("flag", Arc::new(BooleanArray::from(vec![Some(true), None]))),
         ("decimal", Arc::new(decimals)),
         ("day", Arc::new(Date32Array::from(vec![i32::MIN, 19_566]))),
@@ -79,10 +65,7 @@ fn numbers() -> RecordBatch {
         ),
         (
             "second",
-            Arc::new(TimestampSecondArray::from(vec![
-                -62_135_596_800,
-                253_402_300_800,
-            ])),
+            Arc::new(TimestampSecondArray::from(vec![-62_135_596_800, 253_402_300_800])),
         ),
     ])
 }
@@ -97,27 +80,15 @@ fn bytes() -> RecordBatch {
         ),
         (
             "large",
-            Arc::new(LargeBinaryArray::from_opt_vec(vec![
-                Some(&b"a"[..]),
-                Some(b""),
-            ])),
+            Arc::new(LargeBinaryArray::from_opt_vec(vec![Some(&b"a"[..]), Some(b"")])),
         ),
         ("fixed", Arc::new(fixed.expect("one width"))),
         (
             "text",
-            Arc::new(LargeStringArray::from(vec![
-                Some("é\u{1F600}"),
-                Some("\n\""),
-            ])),
+            Arc::new(LargeStringArray::from(vec![Some("é\u{1F600}"), Some("\n\"")])),
         ),
-        (
-            "view",
-            Arc::new(StringViewArray::from(vec![Some("short"), Some(long)])),
-        ),
-        (
-            "raw view",
-            Arc::new(BinaryViewArray::from(vec![long.as_bytes(), b""])),
-        ),
+        ("view", Arc::new(StringViewArray::from(vec![Some("short"), Some(long)]))),
+        ("raw view", Arc::new(BinaryViewArray::from(vec![long.as_bytes(), b""]))),
     ])
 }
 

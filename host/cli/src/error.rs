@@ -57,8 +57,7 @@ impl<'a> From<&'a Failure> for FailureJson<'a> {
 
 /// Makes the failure of arguments that are wrong.
 pub fn usage(message: String) -> Failure {
-    Failure::new(FailureClass::Configuration, USAGE_INVALID, message)
-        .with_hint("see `batch-export --help`")
+    Failure::new(FailureClass::Configuration, USAGE_INVALID, message).with_hint("see `batch-export --help`")
 }
 
 /// Makes the failure of a destination that a check found not to work.
@@ -124,11 +123,7 @@ mod tests {
                 "no such option",
                 Some("see `batch-export --help`"),
             ),
-            (
-                unwritable(full()),
-                "cannot write the output: the disk is full",
-                None,
-            ),
+            (unwritable(full()), "cannot write the output: the disk is full", None),
             (not_started(full()), "cannot start: the disk is full", None),
             (
                 panicked("index out of bounds"),

@@ -24,23 +24,12 @@ pub fn of_failure(failure: &Failure) -> String {
         if !field.is_empty() {
             line.push_str(&format!(" {field}:"));
         }
-        lines.push(format!(
-            "{} {}",
-            one_line(&line),
-            one_line(&problem.message)
-        ));
+        lines.push(format!("{} {}", one_line(&line), one_line(&problem.message)));
         for (head, text) in [("hint", &problem.hint), ("allowed", &problem.allowed)] {
-            lines.extend(
-                text.iter()
-                    .map(|text| format!("    {head}: {}", one_line(text))),
-            );
+            lines.extend(text.iter().map(|text| format!("    {head}: {}", one_line(text))));
         }
     }
-    lines.extend(
-        failure
-            .hint()
-            .map(|hint| format!("hint: {}", one_line(hint))),
-    );
+    lines.extend(failure.hint().map(|hint| format!("hint: {}", one_line(hint))));
     // A plugin that could not clean up itself has said so already, if for another request.
     let is_unsaid = |upload: &&String| !is_said(failure.message(), upload);
     let unsaid: Vec<&String> = failure.left_open().iter().filter(is_unsaid).collect();
@@ -61,10 +50,7 @@ fn is_said(message: &str, left_open: &str) -> bool {
 /// Breaks lines between words where they would be longer than [`COLUMNS`]; a word that is longer stays whole.
 /// Continued lines begin under the first word of theirs, further in by `hanging`.
 pub fn wrapped(text: &str, hanging: usize) -> String {
-    let lines: Vec<String> = text
-        .lines()
-        .map(|line| wrapped_line(line, hanging))
-        .collect();
+    let lines: Vec<String> = text.lines().map(|line| wrapped_line(line, hanging)).collect();
     lines.join("\n")
 }
 
@@ -152,33 +138,19 @@ left open until the next run: `x/b` (id)"
     #[test]
     fn lines_are_broken_between_words_only() {
         let long = "x".repeat(100);
-        let text = format!(
-            "{}\n  {} end\n{long} {long}",
-            "word ".repeat(20),
-            "word ".repeat(18)
-        );
+        let text = format!("{}\n  {} end\n{long} {long}", "word ".repeat(20), "word ".repeat(18));
         let wrapped = wrapped(&text, 2);
         let lines: Vec<&str> = wrapped.lines().collect();
         for line in &lines {
-            assert!(
-                line.chars().count() <= COLUMNS || line.trim() == long,
-                "{line}"
-            );
+            assert!(line.chars().count() <= COLUMNS || line.trim() == long, "{line}");
         }
         assert!(lines[1].starts_with("  word"), "{wrapped}");
         assert!(
             lines[3].starts_with("    word") || lines[3].starts_with("    end"),
             "{wrapped}"
         );
-        let words = |text: &str| {
-            text.split_whitespace()
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        };
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(words(&wrapped), words(&text));
-        assert_eq!(
-            super::wrapped("short\n\n  as it is", 2),
-            "short\n\n  as it is"
-        );
+        assert_eq!(super::wrapped("short\n\n  as it is", 2), "short\n\n  as it is");
     }
 }

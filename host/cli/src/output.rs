@@ -86,8 +86,7 @@ pub fn show<J: Serialize>(
         Err(error) => (None, String::new(), Default::default(), Some(error)),
     };
     let printed = match form {
-        Form::Json => envelope(finished, about, json.as_ref(), failure.as_ref())
-            .and_then(|text| verbatim(&text)),
+        Form::Json => envelope(finished, about, json.as_ref(), failure.as_ref()).and_then(|text| verbatim(&text)),
         Form::Text if !text.is_empty() => lines(&text),
         Form::Text | Form::Silent => Ok(()),
     };
@@ -104,11 +103,7 @@ pub fn show<J: Serialize>(
     };
     report(&failure);
     if let (Some(destination), Some(interval)) = (&about.destination, about.interval) {
-        message(
-            "failed:",
-            "",
-            &format!("{destination}, {interval}, at {finished}"),
-        );
+        message("failed:", "", &format!("{destination}, {interval}, at {finished}"));
     }
     ExitCode::from(error::exit_code(failure.class()))
 }
@@ -184,11 +179,7 @@ fn envelope<J: Serialize>(
 ) -> Result<String, Failure> {
     let unprintable = |error: serde_json::Error| error::unwritable(error.into());
     let envelope = Envelope {
-        status: if failure.is_some() {
-            "failed"
-        } else {
-            "succeeded"
-        },
+        status: if failure.is_some() { "failed" } else { "succeeded" },
         finished_at: finished.to_string(),
         about: serde_json::to_value(about).map_err(unprintable)?,
         body: serde_json::to_value(body).map_err(unprintable)?,
@@ -323,10 +314,7 @@ mod tests {
         );
         let faults = error::errors_found(1);
         let found = shown(Some(&body), Some(&faults));
-        assert_eq!(
-            (&found["status"], &found["rows"]),
-            (&"failed".into(), &7.into())
-        );
+        assert_eq!((&found["status"], &found["rows"]), (&"failed".into(), &7.into()));
         assert_eq!(found["error"]["exit_code"], 1);
         assert!(found["error"]["hint"].is_string(), "{found}");
     }

@@ -39,10 +39,7 @@ impl Progress {
                 "{spinner} {elapsed_precise} {msg}"
             };
             // A template that does not parse would leave the default style, which shows the same.
-            bar.set_style(
-                ProgressStyle::with_template(style)
-                    .unwrap_or_else(|_| ProgressStyle::default_spinner()),
-            );
+            bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_spinner()));
             bar.enable_steady_tick(REDRAW);
             bar.set_message("starting");
             bar

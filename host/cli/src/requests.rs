@@ -76,17 +76,13 @@ impl Requests {
                 1 => "1 request has failed".to_owned(),
                 many => format!("{many} requests have failed"),
             };
-            return Some(format!(
-                "retrying: {}; {failures} in {seconds} s",
-                trouble.last
-            ));
+            return Some(format!("retrying: {}; {failures} in {seconds} s", trouble.last));
         }
         let (sent, what) = state.waiting.values().min_by_key(|(sent, _)| *sent)?;
         // Others may be answered meanwhile: then it is the network that is slow, and counters move.
         let quiet_since = state.last_answer.map_or(*sent, |last| last.max(*sent));
         let waited = now.duration_since(quiet_since);
-        (waited >= SLOW)
-            .then(|| format!("waiting for {what}; no response for {} s", waited.as_secs()))
+        (waited >= SLOW).then(|| format!("waiting for {what}; no response for {} s", waited.as_secs()))
     }
 
     /// Returns the same for a log, where every line stays: now and then.
@@ -210,9 +206,7 @@ mod tests {
             if second == 0 {
                 assert_eq!(
                     scene.requests.status(scene.now()).as_deref(),
-                    Some(
-                        "retrying: PUT /bucket/a.jsonl: store:9000: Connection refused; 1 request has failed in 0 s"
-                    )
+                    Some("retrying: PUT /bucket/a.jsonl: store:9000: Connection refused; 1 request has failed in 0 s")
                 );
             }
             lines.extend(scene.requests.line(scene.now()).map(|line| (second, line)));
@@ -286,9 +280,6 @@ mod tests {
         }
         assert_eq!(scene.requests.state().waiting.len(), MAX_WAITING);
         assert_eq!(end_of(&"x".repeat(60)).chars().count(), 60);
-        assert_eq!(
-            end_of(&format!("/{}", "x".repeat(60))),
-            format!("…{}", "x".repeat(60))
-        );
+        assert_eq!(end_of(&format!("/{}", "x".repeat(60))), format!("…{}", "x".repeat(60)));
     }
 }

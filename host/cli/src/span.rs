@@ -20,20 +20,10 @@ const FIRST_MONDAY_MICROS: i64 = 4 * DAY_MICROS;
 #[derive(Debug, Args)]
 pub struct Span {
     /// First moment of the interval, ISO 8601; `START` or `beginning` leaves it open.
-    #[arg(
-        long,
-        value_name = "TIME",
-        required_unless_present = "last",
-        requires = "end"
-    )]
+    #[arg(long, value_name = "TIME", required_unless_present = "last", requires = "end")]
     start: Option<String>,
     /// First moment after the interval, ISO 8601.
-    #[arg(
-        long,
-        value_name = "TIME",
-        required_unless_present = "last",
-        requires = "start"
-    )]
+    #[arg(long, value_name = "TIME", required_unless_present = "last", requires = "start")]
     end: Option<String>,
     /// Instead of two times, the last interval that has ended (UTC): hour, day, week, or such as "15 minutes".
     #[arg(long, value_name = "LENGTH", conflicts_with_all = ["start", "end"])]
@@ -71,9 +61,7 @@ impl Explain for SpanError {
             SpanError::Interval(error) => error.hint(),
             SpanError::Inverted { .. } => Some("swap the two".to_owned()),
             SpanError::Empty(_) => Some("set --end to a later moment: it is exclusive".to_owned()),
-            SpanError::Unfinished { .. } => {
-                Some("wait until it has ended, or add --allow-unfinished".to_owned())
-            }
+            SpanError::Unfinished { .. } => Some("wait until it has ended, or add --allow-unfinished".to_owned()),
         }
     }
 }
@@ -208,18 +196,8 @@ mod tests {
     fn the_last_interval_is_the_last_that_has_ended() {
         // A Wednesday.
         let cases = [
-            (
-                "hour",
-                "2026-07-15T10:07:30Z",
-                "2026-07-15T09:00Z",
-                "2026-07-15T10:00Z",
-            ),
-            (
-                "hour",
-                "2026-07-15T10:00:00Z",
-                "2026-07-15T09:00Z",
-                "2026-07-15T10:00Z",
-            ),
+            ("hour", "2026-07-15T10:07:30Z", "2026-07-15T09:00Z", "2026-07-15T10:00Z"),
+            ("hour", "2026-07-15T10:00:00Z", "2026-07-15T09:00Z", "2026-07-15T10:00Z"),
             (
                 "hour",
                 "2026-07-15T09:59:59.999999Z",
@@ -240,12 +218,7 @@ mod tests {
             ),
             ("day", "2026-07-15T00:00:00Z", "2026-07-14", "2026-07-15"),
             ("day", "2026-03-01T08:00:00Z", "2026-02-28", "2026-03-01"),
-            (
-                "24-hours",
-                "2026-07-15T10:07:30Z",
-                "2026-07-14",
-                "2026-07-15",
-            ),
+            ("24-hours", "2026-07-15T10:07:30Z", "2026-07-14", "2026-07-15"),
             ("week", "2026-07-15T10:07:30Z", "2026-07-06", "2026-07-13"),
             ("week", "2026-07-13T00:00:00Z", "2026-07-06", "2026-07-13"),
             ("week", "2026-07-12T23:59:59Z", "2026-06-29", "2026-07-06"),
@@ -268,12 +241,7 @@ mod tests {
                 "2026-07-15T10:00Z",
                 "2026-07-15T10:15Z",
             ),
-            (
-                "hour",
-                "1969-12-31T23:30:00Z",
-                "1969-12-31T22:00Z",
-                "1969-12-31T23:00Z",
-            ),
+            ("hour", "1969-12-31T23:30:00Z", "1969-12-31T22:00Z", "1969-12-31T23:00Z"),
         ];
         for (length, now, start, end) in cases {
             let now = moment(now);

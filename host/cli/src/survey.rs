@@ -24,10 +24,7 @@ pub async fn whole(
 ) -> Result<Survey, Failure> {
     let progress = Arc::clone(progress);
     let watch = move |rows| {
-        progress.message(format!(
-            "reading the source: {}",
-            words::counted(rows, "row")
-        ));
+        progress.message(format!("reading the source: {}", words::counted(rows, "row")));
     };
     on_thread(settings.clone(), limits, interval, u64::MAX, watch).await
 }

@@ -35,11 +35,7 @@ pub fn table(rows: &[(String, String)]) -> String {
         .iter()
         .map(|(name, value)| (one_line(name), one_line(value)))
         .collect();
-    let width = rows
-        .iter()
-        .map(|(name, _)| name.chars().count())
-        .max()
-        .unwrap_or(0);
+    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let mut text = String::new();
     for (name, value) in &rows {
         let line = format!("{:INDENT$}{name:width$}{:GAP$}", "", "");
@@ -265,15 +261,10 @@ mod tests {
     #[test]
     fn one_long_name_stands_below_its_numbers_whole() {
         let key = format!("events/2026/01/01/{HOUR}.parquet.zst");
-        let text = objects(
-            "s3://bucket/",
-            &[object(&["75,103 rows", "10.00 MiB"], &key)],
-        );
+        let text = objects("s3://bucket/", &[object(&["75,103 rows", "10.00 MiB"], &key)]);
         assert_eq!(
             text,
-            format!(
-                "  s3://bucket/events/2026/01/01/\n    75,103 rows  10.00 MiB\n      {HOUR}.parquet.zst\n"
-            )
+            format!("  s3://bucket/events/2026/01/01/\n    75,103 rows  10.00 MiB\n      {HOUR}.parquet.zst\n")
         );
     }
 
@@ -284,10 +275,7 @@ mod tests {
                 let listed: Vec<Object> = (0..files)
                     .map(|file| {
                         let folder = format!("folder-{folders}é/").repeat(folders);
-                        object(
-                            &["1,234,567 rows", "999.99 MiB"],
-                            &format!("{folder}{HOUR}-{file}"),
-                        )
+                        object(&["1,234,567 rows", "999.99 MiB"], &format!("{folder}{HOUR}-{file}"))
                     })
                     .collect();
                 let text = objects("s3://a-bucket/", &listed);
@@ -322,10 +310,6 @@ mod tests {
         for line in text.lines() {
             assert!(line.chars().count() <= COLUMNS, "{line}");
         }
-        assert!(
-            text.lines()
-                .nth(1)
-                .is_some_and(|line| line.starts_with("        word"))
-        );
+        assert!(text.lines().nth(1).is_some_and(|line| line.starts_with("        word")));
     }
 }

@@ -119,10 +119,7 @@ async fn rows_tally_and_warnings_are_those_of_this_process() {
     assert!(found.len() > 2, "{}", found.len());
     let found = arrow::compute::concat_batches(&schema, &found).expect("rows");
     assert_eq!(found, expect);
-    assert_eq!(
-        (there.tally(), there.warnings()),
-        (here.tally(), here.warnings())
-    );
+    assert_eq!((there.tally(), there.warnings()), (here.tally(), here.warnings()));
     assert_eq!(there.warnings().len(), 1);
     assert!(budget.peak_bytes() > 0 && budget.held_bytes() == 0);
 
@@ -133,10 +130,7 @@ async fn rows_tally_and_warnings_are_those_of_this_process() {
     }
     assert_eq!(rows, 30_000);
     let summary = feed.summary().expect("the end");
-    assert_eq!(
-        (summary.tally, &summary.warnings),
-        (here.tally(), &here.warnings())
-    );
+    assert_eq!((summary.tally, &summary.warnings), (here.tally(), &here.warnings()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,17 +154,12 @@ async fn a_file_that_takes_too_much_ends_its_reader_and_nothing_else() {
     let folder = tempfile::tempdir().expect("a folder");
     // Half a gigabyte of one row as a few hundred kilobytes of gzip.
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    std::io::Write::write_all(&mut packed, b"{\"t\":\"2024-03-01T05:00:00Z\",\"s\":\"")
-        .expect("gzip");
+    std::io::Write::write_all(&mut packed, b"{\"t\":\"2024-03-01T05:00:00Z\",\"s\":\"").expect("gzip");
     for _ in 0..120 {
         std::io::Write::write_all(&mut packed, &vec![b'x'; 1 << 20]).expect("gzip");
     }
     std::io::Write::write_all(&mut packed, b"\"}\n").expect("gzip");
-    fs::write(
-        folder.path().join("bomb.jsonl.gz"),
-        packed.finish().expect("gzip"),
-    )
-    .expect("a file");
+    fs::write(folder.path().join("bomb.jsonl.gz"), packed.finish().expect("gzip")).expect("a file");
     let texts = (0..20_000).map(|n| format!("{n} {}", "y".repeat(1_000)));
     arrow_file(folder.path(), "good.arrow", texts.collect());
 

@@ -48,14 +48,8 @@ const COMMANDS: [(&str, &str); 9] = [
         "check",
         "\n  batch-export check --config exports.toml --destination archive",
     ),
-    (
-        "validate",
-        "\n  batch-export validate --config exports.toml",
-    ),
-    (
-        "inspect",
-        "\n  batch-export inspect dist/s3_destination.wasm --json",
-    ),
+    ("validate", "\n  batch-export validate --config exports.toml"),
+    ("inspect", "\n  batch-export inspect dist/s3_destination.wasm --json"),
     ("schema", "\n  batch-export schema events --json"),
     (
         "completions",
@@ -80,10 +74,7 @@ fn every_command_has_help_with_an_example_of_itself() {
         assert_eq!(output.status.code(), Some(0), "{command}");
         assert!(help.contains("\n\nExample"), "{help}");
         assert!(help.ends_with(&format!(":{example}\n")), "{help}");
-        assert!(
-            command == "completions" || help.contains("--json"),
-            "{help}"
-        );
+        assert!(command == "completions" || help.contains("--json"), "{help}");
     }
 }
 
@@ -126,13 +117,7 @@ fn failures_are_one_message_with_the_right_exit_code() {
             "error: cannot read the configuration none.toml: No such file or directory (os error 2)\nhint: name an existing file with --config\n",
         ),
         (
-            &[
-                "validate",
-                "--config",
-                "half.toml",
-                "--component",
-                "none.wasm",
-            ],
+            &["validate", "--config", "half.toml", "--component", "none.wasm"],
             2,
             "error: the configuration has 2 problems
   half.toml:5:9: destinations.archive.sorce: the environment variable NOT_SET_ANYWHERE is not set
@@ -199,13 +184,7 @@ fn failures_are_one_message_with_the_right_exit_code() {
             "error: cannot load module.wasm: a core WebAssembly module, not a component\nhint: turn it into one with `cargo xtask build` or `wasm-tools component new`\n",
         ),
         (
-            &[
-                "validate",
-                "--config",
-                "valid.toml",
-                "--component",
-                "component.wasm",
-            ],
+            &["validate", "--config", "valid.toml", "--component", "component.wasm"],
             2,
             "error: cannot load component.wasm: the component exports no `batch-export:destination/exporter@0.1.0`, so it is not a destination plugin; it exports nothing\n",
         ),
@@ -228,15 +207,9 @@ fn usage_errors_exit_with_2_and_name_the_argument() {
     let folder = tempfile::tempdir().expect("a folder");
     let cases: [(&[&str], &str); 5] = [
         (&["run"], "--start <TIME>"),
-        (
-            &["run"],
-            "tip: give --start and --end, or --last such as `--last hour`",
-        ),
+        (&["run"], "tip: give --start and --end, or --last such as `--last hour`"),
         (&["runn"], "unrecognized subcommand 'runn'"),
-        (
-            &["schema", "event"],
-            "[possible values: events, persons, sessions]",
-        ),
+        (&["schema", "event"], "[possible values: events, persons, sessions]"),
         (&["completions", "command.com"], "[possible values: bash,"),
     ];
     for (arguments, expect) in cases {
@@ -252,10 +225,7 @@ fn schemas_are_shown_in_words_and_as_json() {
     let folder = tempfile::tempdir().expect("a folder");
     let words = text(&run(folder.path(), &["schema", "events"]).stdout);
     assert!(words.starts_with("events: One row per event"), "{words}");
-    assert!(
-        words.contains("\n  properties         JSON text\n"),
-        "{words}"
-    );
+    assert!(words.contains("\n  properties         JSON text\n"), "{words}");
     let json = run(folder.path(), &["schema", "sessions", "--json"]).stdout;
     let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
     assert_eq!(json["models"][0]["columns"][6]["name"], "urls");
@@ -284,10 +254,7 @@ fn validate_says_as_json_where_each_problem_is() {
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(json["valid"], false);
     assert_eq!(json["problems"][1]["line"], 8);
-    assert_eq!(
-        json["problems"][1]["field"],
-        "destinations.archive.source.type"
-    );
+    assert_eq!(json["problems"][1]["field"], "destinations.archive.source.type");
     assert_eq!(json["problems"][1]["allowed"], "sample, files");
 }
 
@@ -309,11 +276,7 @@ const EMPTY: &str = r#"(component (instance $i) (export "batch-export:destinatio
     (core module (func (export "f") (result i32) (i32.const 7))))"#;
 
 fn inspect_empty(folder: &Path, cache: &str) -> (Option<i32>, String) {
-    fs::write(
-        folder.join("empty.wasm"),
-        wat::parse_str(EMPTY).expect("wat"),
-    )
-    .expect("a file");
+    fs::write(folder.join("empty.wasm"), wat::parse_str(EMPTY).expect("wat")).expect("a file");
     let output = Command::new(env!("CARGO_BIN_EXE_batch-export"))
         .args(["inspect", "empty.wasm"])
         .current_dir(folder)
@@ -337,17 +300,11 @@ fn a_plugin_is_compiled_into_the_users_cache_with_a_line_for_who_waits() {
     // A relative path is ignored, as the specification wants.
     for (named, kept) in [
         (at(&cache), at(&kept)),
-        (
-            "relative".to_owned(),
-            at(&folder.path().join(".cache/batch-export")),
-        ),
+        ("relative".to_owned(), at(&folder.path().join(".cache/batch-export"))),
     ] {
         let (code, stderr) = inspect_empty(folder.path(), &named);
         let lines: Vec<&str> = stderr.lines().collect();
-        assert!(
-            lines[0].starts_with("compiling empty.wasm, about "),
-            "{stderr}"
-        );
+        assert!(lines[0].starts_with("compiling empty.wasm, about "), "{stderr}");
         assert!(
             lines[0].ends_with(&format!(" s the first time; kept in {kept}")),
             "{stderr}"
@@ -359,11 +316,7 @@ fn a_plugin_is_compiled_into_the_users_cache_with_a_line_for_who_waits() {
     let mode = |path: &Path| fs::metadata(path).expect("it is there").mode() & 0o777;
     assert_eq!(mode(&kept), 0o700);
     let compiled = kept.join("modules");
-    assert_eq!(
-        mode(&compiled),
-        0o700,
-        "the child wrote it for its owner only"
-    );
+    assert_eq!(mode(&compiled), 0o700, "the child wrote it for its owner only");
 
     fs::set_permissions(&kept, fs::Permissions::from_mode(0o777)).expect("a mode");
     for (cache, problem) in [

@@ -120,9 +120,9 @@ impl Attempt<'_> {
         self.events.stage(RunStage::Exporting);
         let origin = self.exporter.origin(self.header, &self.run.attempt);
         let journal = self.lease.begin(&origin)?;
-        let session =
-            self.exporter
-                .session(self.run, self.plan, self.access, journal, self.events)?;
+        let session = self
+            .exporter
+            .session(self.run, self.plan, self.access, journal, self.events)?;
         let mut feed = None;
         let outcome = self.work.run(self.through(&session, &mut feed, interval));
         let outcome = outcome.await;
@@ -210,16 +210,7 @@ async fn clean_up(cleaner: &Cleaner<'_>, lease: Box<dyn Lease>, failure: Failure
     let mut cleaned = Cleaned::default();
     let noted = cleaner.run(&*lease, &mut cleaned).await;
     let mut left_open = cleaned.recovery.left_open;
-    left_open.extend(
-        noted
-            .err()
-            .map(|error| format!("what the attempt noted ({error})")),
-    );
-    left_open.extend(
-        lease
-            .finish()
-            .err()
-            .map(|error| format!("the run's folder ({error})")),
-    );
+    left_open.extend(noted.err().map(|error| format!("what the attempt noted ({error})")));
+    left_open.extend(lease.finish().err().map(|error| format!("the run's folder ({error})")));
     failure.leaving_open(left_open)
 }

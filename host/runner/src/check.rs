@@ -37,9 +37,7 @@ impl Occasion {
     fn in_words(self) -> &'static str {
         match self {
             Occasion::FirstUse => "the destination was checked before its first run",
-            Occasion::NoRows => {
-                "there are no rows to export, so the destination itself was checked"
-            }
+            Occasion::NoRows => "there are no rows to export, so the destination itself was checked",
         }
     }
 }
@@ -107,9 +105,7 @@ impl Check<'_> {
         if !failing.is_empty() {
             return Err(unready(occasion, &failing));
         }
-        let skipped = steps
-            .iter()
-            .filter(|step| step.outcome == StepOutcome::Skipped);
+        let skipped = steps.iter().filter(|step| step.outcome == StepOutcome::Skipped);
         Ok(match occasion {
             Occasion::FirstUse => skipped
                 .map(|step| format!("{}: {}: {}", occasion.in_words(), step.name, step.detail))
@@ -119,11 +115,7 @@ impl Check<'_> {
     }
 
     /// Every step, and one more where something could not be cleaned up.
-    async fn steps(
-        &self,
-        depth: CheckDepth,
-        limit: Option<Duration>,
-    ) -> Result<Vec<CheckStep>, Failure> {
+    async fn steps(&self, depth: CheckDepth, limit: Option<Duration>) -> Result<Vec<CheckStep>, Failure> {
         let exporter = self.cleaner.exporter;
         let run = self.header.run(exporter::attempt_id()?);
         let origin = exporter.origin(self.header, &run.attempt);
@@ -136,9 +128,7 @@ impl Check<'_> {
         };
         let outcome = match token.run(session.check(depth)).await {
             Ok(steps) => steps.map_err(Failure::from),
-            Err(Interrupted::DeadlinePassed) if self.work.check().is_ok() => {
-                Ok(vec![out_of_time()])
-            }
+            Err(Interrupted::DeadlinePassed) if self.work.check().is_ok() => Ok(vec![out_of_time()]),
             Err(reason) => Err(ended(reason, exporter.limits.run_time)),
         };
         session.close().await;
@@ -148,10 +138,7 @@ impl Check<'_> {
             steps.push(CheckStep {
                 name: "clean up".to_owned(),
                 outcome: StepOutcome::Unavailable,
-                detail: format!(
-                    "left open, and cleaned up by the next run: {}",
-                    left_open.join(", ")
-                ),
+                detail: format!("left open, and cleaned up by the next run: {}", left_open.join(", ")),
             });
         }
         Ok(steps)
@@ -169,8 +156,7 @@ impl Check<'_> {
 
 /// Those that did not work.
 pub fn failing(steps: &[CheckStep]) -> impl Iterator<Item = &CheckStep> {
-    let fails =
-        |step: &&CheckStep| matches!(step.outcome, StepOutcome::Failed | StepOutcome::Unavailable);
+    let fails = |step: &&CheckStep| matches!(step.outcome, StepOutcome::Failed | StepOutcome::Unavailable);
     steps.iter().filter(fails)
 }
 
@@ -204,11 +190,7 @@ fn unready(occasion: Occasion, failing: &[CheckStep]) -> Failure {
     Failure::new(
         class(failing),
         FailureCode::CHECK_FAILED,
-        format!(
-            "{}, and the check failed: {}",
-            occasion.in_words(),
-            messages.join("; ")
-        ),
+        format!("{}, and the check failed: {}", occasion.in_words(), messages.join("; ")),
     )
     .with_hint(hints.join("; "))
 }

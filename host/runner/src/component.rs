@@ -48,12 +48,8 @@ impl Explain for ComponentError {
     fn hint(&self) -> Option<String> {
         Some(
             match self {
-                ComponentError::Unreadable { .. } => {
-                    "name a component file with --component or `[component] path`"
-                }
-                ComponentError::TooLarge { .. } => {
-                    "name the right file: a destination component has a few MiB"
-                }
+                ComponentError::Unreadable { .. } => "name a component file with --component or `[component] path`",
+                ComponentError::TooLarge { .. } => "name the right file: a destination component has a few MiB",
                 ComponentError::NoneBundled => {
                     "run `cargo xtask build` and rebuild this program, or name a component file with --component"
                 }

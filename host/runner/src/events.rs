@@ -133,10 +133,7 @@ impl Events {
         let Some(queue) = self.0.upgrade() else {
             return;
         };
-        let can_be_dropped = matches!(
-            event.what,
-            RunEventKind::Progress(_) | RunEventKind::Request(_)
-        );
+        let can_be_dropped = matches!(event.what, RunEventKind::Progress(_) | RunEventKind::Request(_));
         let mut waiting = queue.waiting();
         match can_be_dropped && waiting.events.len() >= EVENTS_WAITING {
             true => waiting.dropped += 1,
@@ -264,10 +261,7 @@ mod tests {
         // It goes on as before once there is room.
         events.stage(RunStage::Succeeded);
         let event = receiver.next().await;
-        assert!(matches!(
-            event.what,
-            RunEventKind::Stage(RunStage::Succeeded)
-        ));
+        assert!(matches!(event.what, RunEventKind::Stage(RunStage::Succeeded)));
     }
 
     #[tokio::test]

@@ -168,11 +168,7 @@ impl Exporter {
 
     /// Returns what the notes of an attempt belong to.
     pub(super) fn origin(&self, header: &Header, attempt: &str) -> Origin {
-        Origin::new(
-            header.clone(),
-            attempt.to_owned(),
-            Value::clone(&self.public),
-        )
+        Origin::new(header.clone(), attempt.to_owned(), Value::clone(&self.public))
     }
 
     /// Returns what a run will do; the plugin's problems come back with the pointers of their fields.
@@ -216,10 +212,7 @@ impl Exporter {
                 CredentialSource::Renewable(Arc::new(Chain::new(&network, options)?))
             }
         };
-        Ok(Access {
-            network,
-            credentials,
-        })
+        Ok(Access { network, credentials })
     }
 
     /// Returns what sessions of an earlier configuration may reach, by today's rules and with today's credentials. The
@@ -230,9 +223,7 @@ impl Exporter {
         if is_elsewhere && matches!(now.credentials, CredentialSource::Renewable(_)) {
             return Err(self.policy_problem(PolicyError::Field {
                 field,
-                message:
-                    "was another one then, and the host's own credentials are for today's only"
-                        .to_owned(),
+                message: "was another one then, and the host's own credentials are for today's only".to_owned(),
             }));
         }
         Ok(Access {
@@ -295,12 +286,9 @@ impl Exporter {
         let capabilities = Capabilities::new(grants, &access.network, credentials, journal)
             .with_log(events.log_sink())
             .with_observer(events.observer());
-        Ok(self.plugin.start(
-            run.clone(),
-            &self.configuration,
-            capabilities,
-            self.limits.clone(),
-        )?)
+        Ok(self
+            .plugin
+            .start(run.clone(), &self.configuration, capabilities, self.limits.clone())?)
     }
 
     /// Returns a seal of the settings and of what signs: a hash under a key of its own, which is the first part. Of a
@@ -322,21 +310,12 @@ impl Exporter {
         let destination = &self.destination;
         let mut hash = Hmac::<Sha256>::new_from_slice(key)
             .map_err(|_| Failure::plan("the key of a seal has no length".to_owned()))?;
-        let all = Zeroizing::new(
-            destination
-                .configuration
-                .open(&BTreeSet::new())
-                .0
-                .to_string(),
-        );
+        let all = Zeroizing::new(destination.configuration.open(&BTreeSet::new()).0.to_string());
         hash.update(format!("{}\n", self.name).as_bytes());
         hash.update(all.as_bytes());
         match &destination.credentials {
             CredentialSettings::Keys(keys) => {
-                let token = keys
-                    .session_token
-                    .as_ref()
-                    .map_or("", |token| token.expose());
+                let token = keys.session_token.as_ref().map_or("", |token| token.expose());
                 for part in [&keys.access_key_id, keys.secret_access_key.expose(), token] {
                     hash.update(format!("\n{}:", part.len()).as_bytes());
                     hash.update(part.as_bytes());

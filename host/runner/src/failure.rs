@@ -96,19 +96,11 @@ impl Failure {
 
     /// Makes the failure of a configuration with at least one problem, `None` without any. `file` is what it was read
     /// from.
-    pub fn of_problems(
-        file: Option<&Path>,
-        class: FailureClass,
-        problems: Vec<Problem>,
-    ) -> Option<Self> {
+    pub fn of_problems(file: Option<&Path>, class: FailureClass, problems: Vec<Problem>) -> Option<Self> {
         (!problems.is_empty()).then(|| Failure::with_problems(file, class, problems))
     }
 
-    pub(crate) fn with_problems(
-        file: Option<&Path>,
-        class: FailureClass,
-        mut problems: Vec<Problem>,
-    ) -> Self {
+    pub(crate) fn with_problems(file: Option<&Path>, class: FailureClass, mut problems: Vec<Problem>) -> Self {
         problems.sort_by(|a, b| (a.at, &a.pointer).cmp(&(b.at, &b.pointer)));
         // Two destinations may find the same fault of the component, and two rules the same field.
         problems.dedup();

@@ -70,9 +70,7 @@ mod verify;
 
 pub use credentials::{AssumeRole, Chain, ChainOptions, CredentialSettings};
 pub use destination::{CheckMode, Configuration, Destination, DestinationParts, SecretText};
-pub use events::{
-    EVENTS_WAITING, EventReceiver, Events, RunEvent, RunEventKind, RunProgress, RunStage,
-};
+pub use events::{EVENTS_WAITING, EventReceiver, Events, RunEvent, RunEventKind, RunProgress, RunStage};
 pub use failure::{Failure, FailureClass, FailureCode};
 pub use problem::{Place, Problem};
 pub use recovery::StartupRecovery;
@@ -80,8 +78,7 @@ pub use report::RunReport;
 pub use runner::Runner;
 pub use runtime::{Runtime, RuntimeLimits};
 pub use state::{
-    FoundNotes, Header, Lease, LeftRun, Leftover, Leftovers, Origin, RunOwner, State, StateFolder,
-    StateMemory,
+    FoundNotes, Header, Lease, LeftRun, Leftover, Leftovers, Origin, RunOwner, State, StateFolder, StateMemory,
 };
 pub use tokens::RunTokens;
 pub use verify::{Compare, FileOutcome, StoreError, VerifyProgress, VerifyReport, Watch, verify};

@@ -12,8 +12,7 @@ use super::failure::Failure;
 use crate::component::Component;
 use batch_export_sandbox::contract::Description;
 use batch_export_sandbox::{
-    CacheFolder, CompileCache, LoadError, Plugin, Sandbox, SandboxOptions, compile_in_child,
-    compile_key, examine,
+    CacheFolder, CompileCache, LoadError, Plugin, Sandbox, SandboxOptions, compile_in_child, compile_key, examine,
 };
 use batch_export_sandbox::{Network, NetworkOptions};
 use batch_export_system::child;
@@ -59,10 +58,7 @@ impl Place {
         };
         let temporary = tempfile::tempdir().ok().and_then(|made| {
             let folder = CacheFolder::at(made.path()).ok()?;
-            Some(Place::Temporary {
-                folder,
-                _made: made,
-            })
+            Some(Place::Temporary { folder, _made: made })
         });
         (temporary.unwrap_or(Place::Nowhere), Some(problem))
     }
@@ -129,11 +125,7 @@ impl Loader {
 }
 
 impl Ready {
-    async fn load(
-        &self,
-        component: &Component,
-        tell: &(dyn Fn(LoadingNote) + Sync),
-    ) -> Result<Loaded, Failure> {
+    async fn load(&self, component: &Component, tell: &(dyn Fn(LoadingNote) + Sync)) -> Result<Loaded, Failure> {
         let failed = |error| Failure::load(&component.name, error);
         let Ready {
             sandbox,
@@ -148,17 +140,11 @@ impl Ready {
             if let Some(problem) = problem {
                 tell(LoadingNote::Warning(problem.clone()));
             }
-            tell(LoadingNote::Progress(waiting(
-                &component.name,
-                bytes.len(),
-                place,
-            )));
+            tell(LoadingNote::Progress(waiting(&component.name, bytes.len(), place)));
             if let Some(folder) = place.folder()
                 && child::is_available()
             {
-                compile_in_child(folder.path(), &bytes)
-                    .await
-                    .map_err(failed)?;
+                compile_in_child(folder.path(), &bytes).await.map_err(failed)?;
             }
         }
         // What a child compiled is only read here.

@@ -77,10 +77,7 @@ fn counts(report: &Report, tally: &Tally, rows_supplied: u64) -> Result<(), Stri
     if tally.rows_kept() != Some(rows_supplied) {
         return Err(format!(
             "the source read {} rows and omitted {} of other times, {} without a time and {} of other events, but {rows_supplied} were supplied",
-            tally.rows_read,
-            tally.rows_outside_interval,
-            tally.rows_without_time,
-            tally.rows_of_other_events
+            tally.rows_read, tally.rows_outside_interval, tally.rows_without_time, tally.rows_of_other_events
         ));
     }
     if report.rows_received != rows_supplied {

@@ -71,12 +71,7 @@ impl Cleaner<'_> {
         Ok(())
     }
 
-    async fn attempt(
-        &self,
-        lease: &dyn Lease,
-        leftover: Leftover,
-        cleaned: &mut Cleaned,
-    ) -> Result<(), Failure> {
+    async fn attempt(&self, lease: &dyn Lease, leftover: Leftover, cleaned: &mut Cleaned) -> Result<(), Failure> {
         let attempt = &leftover.origin.attempt;
         let place = lease.place(Some(attempt));
         let recovery = &mut cleaned.recovery;
@@ -100,12 +95,8 @@ impl Cleaner<'_> {
             Ok(done) => {
                 let is_clean = done.left_open.is_empty() && !damaged;
                 let with_place = |text: String| format!("{text}{under}");
-                recovery
-                    .aborted
-                    .extend(done.aborted.into_iter().map(with_place));
-                recovery
-                    .left_open
-                    .extend(done.left_open.into_iter().map(with_place));
+                recovery.aborted.extend(done.aborted.into_iter().map(with_place));
+                recovery.left_open.extend(done.left_open.into_iter().map(with_place));
                 return match is_clean {
                     true => lease.forget(attempt),
                     false => Ok(()),
@@ -131,10 +122,7 @@ impl Cleaner<'_> {
         let run = origin.header.run(origin.attempt.clone());
         let failed = |failure: Failure| Uncleaned::Failed(failure.in_one_text());
         let then = self.exporter.configured(origin.configuration.clone());
-        let access = self
-            .exporter
-            .access_earlier(&then, self.access)
-            .map_err(failed)?;
+        let access = self.exporter.access_earlier(&then, self.access).map_err(failed)?;
         let deadline = Instant::now() + RECOVERY_TIME;
         let token = self.tokens.clean_up.child().with_deadline(deadline);
         let plan = self.in_time(&token, then.plan(&run)).await?;
@@ -142,22 +130,14 @@ impl Cleaner<'_> {
         // Recovery opens nothing, so its own notes need not outlive it.
         let journal = Box::new(MemoryJournal::default());
         let events = self.events.of(&run);
-        let session = then
-            .session(&run, &plan, &access, journal, &events)
-            .map_err(failed)?;
-        let outcome = self
-            .in_time(&token, session.recover(leftover.notes.clone()))
-            .await;
+        let session = then.session(&run, &plan, &access, journal, &events).map_err(failed)?;
+        let outcome = self.in_time(&token, session.recover(leftover.notes.clone())).await;
         session.close().await;
         outcome?.map_err(|error| failed(error.into()))
     }
 
     /// Waits for some of the cleaning up, but not for ever, and not for long once somebody waits for its end.
-    async fn in_time<T>(
-        &self,
-        token: &Token,
-        work: impl Future<Output = T>,
-    ) -> Result<T, Uncleaned> {
+    async fn in_time<T>(&self, token: &Token, work: impl Future<Output = T>) -> Result<T, Uncleaned> {
         let hurried = async {
             if self.tokens.work.interrupted().await == Interrupted::Cancelled {
                 let since = *self.interrupted.get_or_init(Instant::now);
@@ -167,9 +147,7 @@ impl Cleaner<'_> {
                 std::future::pending().await
             }
         };
-        let late = |time: Duration, what| {
-            Uncleaned::Late(format!("not cleaned up within {} s{what}", time.as_secs()))
-        };
+        let late = |time: Duration, what| Uncleaned::Late(format!("not cleaned up within {} s{what}", time.as_secs()));
         tokio::select! {
             biased;
             done = token.run(work) => done.map_err(|reason| match reason {
@@ -199,11 +177,7 @@ fn in_words(notes: &[Vec<u8>]) -> String {
         lines.collect::<Vec<_>>().join(" ")
     });
     let before = (skipped > 0).then(|| format!("{skipped} more"));
-    before
-        .into_iter()
-        .chain(shown)
-        .collect::<Vec<_>>()
-        .join(", ")
+    before.into_iter().chain(shown).collect::<Vec<_>>().join(", ")
 }
 
 /// Returns the fields in which an earlier configuration differs from today's, each with its earlier value.

@@ -68,13 +68,7 @@ pub(crate) struct Done {
 }
 
 impl Done {
-    pub fn into_report(
-        self,
-        exporter: &Exporter,
-        run: Run,
-        elapsed: Duration,
-        recovery: Recovery,
-    ) -> RunReport {
+    pub fn into_report(self, exporter: &Exporter, run: Run, elapsed: Duration, recovery: Recovery) -> RunReport {
         let mut warnings = self.warnings;
         warnings.extend(self.report.warnings.iter().cloned());
         warnings.extend(further_warnings(&self.report, &self.source, &recovery));
@@ -120,9 +114,7 @@ fn further_warnings(report: &Report, source: &Tally, recovery: &Recovery) -> Vec
         warnings.push(format!("nothing was written: {}", source.why_empty()));
     }
     let open = recovery.left_open.iter();
-    warnings.extend(
-        open.map(|upload| format!("an upload of an earlier attempt is still open: {upload}")),
-    );
+    warnings.extend(open.map(|upload| format!("an upload of an earlier attempt is still open: {upload}")));
     warnings
 }
 

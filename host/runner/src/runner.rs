@@ -42,12 +42,7 @@ impl Runner {
 
     /// Exports one interval. When its tokens say so, it ends within a second and cleans up what is open, as far as that
     /// goes quickly; what is not cleaned up stays noted.
-    pub async fn run(
-        &self,
-        exporter: &Exporter,
-        interval: Interval,
-        tokens: &RunTokens,
-    ) -> Result<RunReport, Failure> {
+    pub async fn run(&self, exporter: &Exporter, interval: Interval, tokens: &RunTokens) -> Result<RunReport, Failure> {
         attempt::run(self, exporter, interval, tokens).await
     }
 

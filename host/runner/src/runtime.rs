@@ -78,11 +78,7 @@ impl Runtime {
 
     /// Compiles a component, unless that was done before, and asks it what it is. Each component is loaded once. `tell`
     /// is given lines for a person who waits.
-    pub async fn load(
-        &self,
-        component: &Component,
-        tell: &(dyn Fn(LoadingNote) + Sync),
-    ) -> Result<Loaded, Failure> {
+    pub async fn load(&self, component: &Component, tell: &(dyn Fn(LoadingNote) + Sync)) -> Result<Loaded, Failure> {
         let digest = hexadecimal(&Sha256::digest(&component.bytes));
         // Held while it compiles: two compilers at once would take twice the memory for nothing.
         let mut plugins = self.0.plugins.lock().await;
@@ -98,11 +94,7 @@ impl Runtime {
     /// the same.
     pub(crate) fn access(&self, exporter: &Exporter) -> Result<Access, Failure> {
         let destination = exporter.destination();
-        let mut accesses = self
-            .0
-            .accesses
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut accesses = self.0.accesses.lock().unwrap_or_else(PoisonError::into_inner);
         accesses.retain(|(known, _)| known.strong_count() > 0);
         let known = accesses
             .iter()
@@ -117,11 +109,7 @@ impl Runtime {
 
     /// Waits, in order, until fewer runs are in progress than may be, and then until the memory that a run of this
     /// destination may need is free.
-    pub(crate) async fn admit(
-        &self,
-        exporter: &Exporter,
-        token: &Token,
-    ) -> Result<Admission, Failure> {
+    pub(crate) async fn admit(&self, exporter: &Exporter, token: &Token) -> Result<Admission, Failure> {
         let admission = self.admit_one(token).await?;
         // Only looked for: the run counts what it takes by itself.
         let mut share = Share::none(exporter.plugin.sandbox().budget());
@@ -183,10 +171,7 @@ mod tests {
         assert_eq!(failure.code(), FailureCode::HOST_BUSY);
         assert_eq!(failure.class(), FailureClass::Retryable);
         drop(first);
-        runtime
-            .admit_one(&token)
-            .await
-            .expect("there is room again");
+        runtime.admit_one(&token).await.expect("there is room again");
     }
 
     #[tokio::test]

@@ -186,8 +186,8 @@ impl Origin {
 
     /// Reads an attempt's first note. What it says of its run and attempt is compared with where it was found.
     fn read(first: &[u8], run_id: &str, attempt: &str) -> Result<Self, String> {
-        let origin: Origin = serde_json::from_slice(first)
-            .map_err(|_| "it does not begin with what its notes belong to".to_owned())?;
+        let origin: Origin =
+            serde_json::from_slice(first).map_err(|_| "it does not begin with what its notes belong to".to_owned())?;
         if origin.form != FORM {
             return Err(format!(
                 "it has the form {}, and this program knows {FORM}",
@@ -204,8 +204,5 @@ impl Origin {
 /// Returns whether a text can be a run's id: letters, digits and `-`, as the contract says. No such text is a path or a
 /// hidden name.
 fn is_id(text: &str) -> bool {
-    (1..=MAX_ID_BYTES).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    (1..=MAX_ID_BYTES).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }

@@ -3,11 +3,7 @@
 //!
 //! `cargo xtask build && cargo run -p batch-export-sandbox --example embed`
 
-#![allow(
-    clippy::print_stderr,
-    clippy::print_stdout,
-    reason = "an example prints what landed"
-)]
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "an example prints what landed")]
 
 use std::error::Error;
 use std::path::Path;
@@ -47,11 +43,7 @@ pub async fn export(component: &Path) -> Result<Landed, Box<dyn Error>> {
 
     // Load once; a component of another contract version or with other imports is refused here.
     let network = Network::new(&NetworkOptions::default())?;
-    let sandbox = Sandbox::new(
-        &SandboxOptions::default(),
-        Handle::current(),
-        network.clone(),
-    )?;
+    let sandbox = Sandbox::new(&SandboxOptions::default(), Handle::current(), network.clone())?;
     let plugin = sandbox.load(&std::fs::read(component)?)?;
 
     // What the plugin may know: no secrets. `describe` marks those that a host has to take out.
@@ -90,9 +82,7 @@ pub async fn export(component: &Path) -> Result<Landed, Box<dyn Error>> {
     let mut stream = StreamWriter::try_new(Vec::new(), &batch.schema())?;
     session.configure(std::mem::take(stream.get_mut())).await?;
     stream.write(&batch)?;
-    session
-        .encode_batch(std::mem::take(stream.get_mut()))
-        .await?;
+    session.encode_batch(std::mem::take(stream.get_mut())).await?;
     let report = session.finish(batch.num_rows() as u64).await?;
 
     // A report is the plugin's word; the host's own count is the proof.
@@ -106,16 +96,13 @@ pub async fn export(component: &Path) -> Result<Landed, Box<dyn Error>> {
 fn credentials() -> Result<CredentialSource, Box<dyn Error>> {
     let id = Secret::new("test-access-key");
     let key = Secret::new("test-secret-key");
-    Ok(CredentialSource::Static(Credentials::new(
-        &id, key, None, None,
-    )?))
+    Ok(CredentialSource::Static(Credentials::new(&id, key, None, None)?))
 }
 
 fn batch() -> Result<RecordBatch, Box<dyn Error>> {
     let names = StringArray::from(vec![Some("Ada"), None, Some("Grace")]);
     let scores = Int64Array::from(vec![3, 1, 2]);
-    let columns: [(&str, Arc<dyn Array>); 2] =
-        [("name", Arc::new(names)), ("score", Arc::new(scores))];
+    let columns: [(&str, Arc<dyn Array>); 2] = [("name", Arc::new(names)), ("score", Arc::new(scores))];
     Ok(RecordBatch::try_from_iter_with_nullable(
         columns.map(|(name, column)| (name, column, true)),
     )?)

@@ -94,11 +94,7 @@ fn user_folder() -> Option<PathBuf> {
             named("HOME").map(|home| home.join(".cache"))
         }
     };
-    Some(
-        named("XDG_CACHE_HOME")
-            .or_else(platform)?
-            .join("batch-export"),
-    )
+    Some(named("XDG_CACHE_HOME").or_else(platform)?.join("batch-export"))
 }
 
 #[cfg(unix)]
@@ -140,10 +136,7 @@ mod tests {
             set(&path, 0o755);
             set(at, mode);
             let error = CacheFolder::at(&path).expect_err(expect);
-            let begin = format!(
-                "compiled plugins are not kept in {}: {expect}",
-                at.display()
-            );
+            let begin = format!("compiled plugins are not kept in {}: {expect}", at.display());
             assert!(error.starts_with(&begin), "{error}");
             set(at, 0o700);
         }

@@ -137,9 +137,7 @@ mod tests {
         let (_sender, mut clock, _runtime) = clock(Duration::from_secs(60));
         clock.begin_call();
         for _ in 0..10 {
-            clock
-                .wait(async { tokio::time::sleep(TICK).await })
-                .unwrap();
+            clock.wait(async { tokio::time::sleep(TICK).await }).unwrap();
             clock.tick().unwrap();
         }
     }
@@ -162,9 +160,6 @@ mod tests {
     fn a_dropped_session_ends_a_wait() {
         let (sender, mut clock, _runtime) = clock(Duration::from_secs(3600));
         drop(sender);
-        assert_eq!(
-            clock.wait(std::future::pending::<()>()),
-            Err(Stop::Cancelled)
-        );
+        assert_eq!(clock.wait(std::future::pending::<()>()), Err(Stop::Cancelled));
     }
 }

@@ -14,8 +14,7 @@ use super::cache::CacheFolder;
 use super::failed::LoadError;
 use crate::egress::shortened;
 use crate::limits::{
-    COMPILE_BASE_SECONDS, COMPILE_MEMORY_BYTES, COMPILE_SECONDS_PER_MIB, COMPILE_WALL_TIME,
-    COMPONENT_BYTES,
+    COMPILE_BASE_SECONDS, COMPILE_MEMORY_BYTES, COMPILE_SECONDS_PER_MIB, COMPILE_WALL_TIME, COMPONENT_BYTES,
 };
 use crate::plugin::{CompileCache, Sandbox, engine, hex, invalid};
 use batch_export_system::child::{self, Running, Task};
@@ -35,10 +34,7 @@ const DONE: &str = "compiled";
 /// Returns what the compiled form of a component depends on: its bytes, and compiler and settings of this program.
 pub fn compile_key(sandbox: &Sandbox, bytes: &[u8]) -> String {
     let mut hasher = DefaultHasher::new();
-    sandbox
-        .engine
-        .precompile_compatibility_hash()
-        .hash(&mut hasher);
+    sandbox.engine.precompile_compatibility_hash().hash(&mut hasher);
     format!("{}-{:016x}", hex(&Sha256::digest(bytes)), hasher.finish())
 }
 
@@ -121,8 +117,8 @@ fn serve(job: &[u8], answer: &mut (dyn Write + Send)) -> io::Result<()> {
 
 fn compile(folder: &Path, bytes: &[u8]) -> Result<(), String> {
     let folder = CacheFolder::at(folder)?;
-    let (engine, problem) = engine(&CompileCache::Folder(folder.path().to_path_buf()))
-        .map_err(|error| error.to_string())?;
+    let (engine, problem) =
+        engine(&CompileCache::Folder(folder.path().to_path_buf())).map_err(|error| error.to_string())?;
     if let Some(problem) = problem {
         return Err(problem);
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::bindings::batch_export::destination::types as wit;
 use super::bindings::exports::batch_export::destination::exporter as export;
 use super::contract::{
-    CheckDepth, CheckStep, Description, ExportedFile, Failure, Format, Grant, Plan, Problem,
-    Progress, Recovery, Report, Run, SigningScope, StepOutcome,
+    CheckDepth, CheckStep, Description, ExportedFile, Failure, Format, Grant, Plan, Problem, Progress, Recovery,
+    Report, Run, SigningScope, StepOutcome,
 };
 use crate::capability::log::tidy;
 
@@ -58,8 +58,7 @@ pub(super) fn run(run: Run, plugin_digest: &str, run_time: Option<Duration>) -> 
             end: run.interval.end_micros,
         },
         plugin_digest: plugin_digest.to_owned(),
-        time_limit_seconds: run_time
-            .map(|limit| u32::try_from(limit.as_secs()).unwrap_or(u32::MAX)),
+        time_limit_seconds: run_time.map(|limit| u32::try_from(limit.as_secs()).unwrap_or(u32::MAX)),
     }
 }
 
@@ -274,9 +273,7 @@ mod tests {
             message: huge.clone(),
             allowed: Some(huge),
         };
-        let Failure::Config(problems) =
-            Failure::from(wit::Failure::Config(vec![problem; PROBLEMS + 5]))
-        else {
+        let Failure::Config(problems) = Failure::from(wit::Failure::Config(vec![problem; PROBLEMS + 5])) else {
             panic!("another case");
         };
         assert_eq!(problems.len(), PROBLEMS + 1);

@@ -107,8 +107,7 @@ impl Credentials {
 
     /// Whether they still hold after this time.
     pub fn outlast(&self, time: Duration) -> bool {
-        self.expires
-            .is_none_or(|end| end > SystemTime::now() + time)
+        self.expires.is_none_or(|end| end > SystemTime::now() + time)
     }
 }
 
@@ -132,8 +131,7 @@ pub enum CredentialError {
 }
 
 /// Credentials that are being asked for.
-pub type Fetching<'a> =
-    Pin<Box<dyn Future<Output = Result<Credentials, CredentialError>> + Send + 'a>>;
+pub type Fetching<'a> = Pin<Box<dyn Future<Output = Result<Credentials, CredentialError>> + Send + 'a>>;
 
 /// A source of credentials that can bring others when they end.
 pub trait CredentialProvider: fmt::Debug + Send + Sync {
@@ -155,14 +153,9 @@ pub enum CredentialSource {
 
 impl CredentialSource {
     /// Credentials other than `instead_of`, as far as the source has any. Bounded in time.
-    pub async fn fetch(
-        &self,
-        instead_of: Option<&Credentials>,
-    ) -> Result<Credentials, CredentialError> {
+    pub async fn fetch(&self, instead_of: Option<&Credentials>) -> Result<Credentials, CredentialError> {
         match self {
-            CredentialSource::None => Err(CredentialError::Missing(
-                "this call has no credentials".to_owned(),
-            )),
+            CredentialSource::None => Err(CredentialError::Missing("this call has no credentials".to_owned())),
             CredentialSource::Static(credentials) => Ok(credentials.clone()),
             CredentialSource::Renewable(provider) => provider.fetch(instead_of).await,
         }

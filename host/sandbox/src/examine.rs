@@ -6,8 +6,8 @@ use wasmparser::{CompositeInnerType, FunctionBody, Parser, Payload, TypeSectionR
 use super::failed::LoadError;
 use crate::egress::shortened;
 use crate::limits::{
-    COMPONENT_BYTES, COMPONENT_FUNCTIONS, COMPONENT_PARTS, COMPONENT_WORK, FUNCTION_BYTES,
-    FUNCTION_LOCALS, FUNCTION_SIGNATURE, FUNCTION_WORK,
+    COMPONENT_BYTES, COMPONENT_FUNCTIONS, COMPONENT_PARTS, COMPONENT_WORK, FUNCTION_BYTES, FUNCTION_LOCALS,
+    FUNCTION_SIGNATURE, FUNCTION_WORK,
 };
 use crate::plugin::{check_exports, check_imports, check_preamble};
 
@@ -93,11 +93,7 @@ impl Counted {
         // A compiler follows every variable through every piece of a function.
         let work = (bytes as u64).saturating_mul(locals.max(1));
         if work > FUNCTION_WORK {
-            return Err(over(
-                "bytes times variables in one function",
-                work,
-                FUNCTION_WORK,
-            ));
+            return Err(over("bytes times variables in one function", work, FUNCTION_WORK));
         }
         self.work = self.work.saturating_add(work);
         if self.work > COMPONENT_WORK {
@@ -159,11 +155,7 @@ mod tests {
     }
 
     fn function(locals: usize, nops: usize) -> String {
-        format!(
-            "(func (local {}) {})",
-            "i64 ".repeat(locals),
-            "nop ".repeat(nops)
-        )
+        format!("(func (local {}) {})", "i64 ".repeat(locals), "nop ".repeat(nops))
     }
 
     fn module(functions: &str) -> Vec<u8> {
@@ -227,10 +219,7 @@ mod tests {
         let mut large = with("");
         large.resize(COMPONENT_BYTES + 1, 0);
         let error = examine(&large).expect_err("large").to_string();
-        assert!(
-            error.contains("33554433 bytes, and the limit is 33554432"),
-            "{error}"
-        );
+        assert!(error.contains("33554433 bytes, and the limit is 33554432"), "{error}");
         let usual = module(&function(100, 40_000).repeat(3));
         examine(&usual).expect("within every limit");
     }
@@ -239,9 +228,7 @@ mod tests {
     fn many_locals(mut bytes: Vec<u8>) -> Vec<u8> {
         // Three groups of one become one group, with a count that takes five bytes.
         let groups = [3, 1, 0x7f, 1, 0x7e, 1, 0x7f];
-        let at = bytes
-            .windows(groups.len())
-            .position(|found| found == groups);
+        let at = bytes.windows(groups.len()).position(|found| found == groups);
         let at = at.expect("the groups");
         bytes[at..at + 7].copy_from_slice(&[1, 0xff, 0xff, 0xff, 0xff, 0x0f, 0x7f]);
         bytes
@@ -251,17 +238,11 @@ mod tests {
     fn what_it_is_comes_before_how_large_it_is() {
         let bomb = function(4_000, 1);
         let nobody = wat::parse_str(format!("(component (core module {bomb}))")).expect("wat");
-        assert!(matches!(
-            examine(&nobody),
-            Err(LoadError::NoExporter { .. })
-        ));
+        assert!(matches!(examine(&nobody), Err(LoadError::NoExporter { .. })));
         let greedy = with(&format!(
             r#"(import "wasi:cli/stdin@0.2.0" (instance)) (core module {bomb})"#
         ));
-        assert!(matches!(
-            examine(&greedy),
-            Err(LoadError::ExtraImports { .. })
-        ));
+        assert!(matches!(examine(&greedy), Err(LoadError::ExtraImports { .. })));
         let inner = r#"(component (import "a" (func)) (export "b" (func 0)))"#;
         examine(&with(inner)).expect("names inside are nobody's business");
     }
@@ -269,9 +250,7 @@ mod tests {
     #[test]
     fn names_are_bounded_in_number_and_length() {
         let long = "x".repeat(5_000);
-        let many: String = (0..1_000)
-            .map(|n| format!(r#"(import "n{n}" (func))"#))
-            .collect();
+        let many: String = (0..1_000).map(|n| format!(r#"(import "n{n}" (func))"#)).collect();
         let bytes = with(&format!(r#"(import "{long}" (func)) {many}"#));
         let error = examine(&bytes).expect_err("imports").to_string();
         assert!(error.len() < 10_000, "{} bytes", error.len());

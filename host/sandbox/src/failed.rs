@@ -21,9 +21,7 @@ pub enum LoadError {
     )]
     CoreModule,
     /// A component that does not pass validation, or that uses a proposal this host does not run.
-    #[error(
-        "the component cannot be compiled: {0}; rebuild it; the file may be corrupt or truncated"
-    )]
+    #[error("the component cannot be compiled: {0}; rebuild it; the file may be corrupt or truncated")]
     Invalid(String),
     /// It is built to keep a compiler busy, or is not a plugin at all.
     #[error(
@@ -82,11 +80,7 @@ pub enum LoadError {
 fn list(names: &[String]) -> String {
     match names {
         [] => "nothing".to_owned(),
-        names => names
-            .iter()
-            .map(|n| format!("`{n}`"))
-            .collect::<Vec<_>>()
-            .join(", "),
+        names => names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", "),
     }
 }
 

@@ -13,9 +13,7 @@ use super::bindings::batch_export::destination::{http, journal, log, signer, typ
 use super::clock::{Clock, Stop};
 use super::memory::Memory;
 use super::session::NoteGate;
-use crate::capability::http::{
-    DigestAlgorithm, Exchange, Http, Payload, PayloadRefused, Request, TransportError,
-};
+use crate::capability::http::{DigestAlgorithm, Exchange, Http, Payload, PayloadRefused, Request, TransportError};
 use crate::capability::journal::Journal;
 use crate::capability::log::{Level, Log};
 use crate::capability::signer::{Refresh, Signer, SignerError};
@@ -102,11 +100,7 @@ impl http::Host for State {
 }
 
 impl http::HostPayload for State {
-    fn new(
-        &mut self,
-        bytes: Vec<u8>,
-        digests: Vec<http::DigestAlgorithm>,
-    ) -> Result<Resource<Payload>> {
+    fn new(&mut self, bytes: Vec<u8>, digests: Vec<http::DigestAlgorithm>) -> Result<Resource<Payload>> {
         let digests = digests.into_iter().map(DigestAlgorithm::from);
         let payload = self.http.payload(bytes, digests).map_err(|refused| {
             Error::new(match refused {
@@ -117,16 +111,10 @@ impl http::HostPayload for State {
         self.push(payload)
     }
 
-    fn digest(
-        &mut self,
-        payload: Resource<Payload>,
-        algorithm: http::DigestAlgorithm,
-    ) -> Result<Vec<u8>> {
+    fn digest(&mut self, payload: Resource<Payload>, algorithm: http::DigestAlgorithm) -> Result<Vec<u8>> {
         let payload = self.table.get_mut(&payload)?;
         self.clock
-            .wait(poll_fn(|context| {
-                payload.poll_digest(algorithm.into(), context)
-            }))
+            .wait(poll_fn(|context| payload.poll_digest(algorithm.into(), context)))
             .map_err(Error::new)?
             .map_err(Error::new)
     }
@@ -212,11 +200,7 @@ impl signer::Host for State {
 }
 
 impl journal::Host for State {
-    fn note(
-        &mut self,
-        note: Vec<u8>,
-        durable: bool,
-    ) -> Result<std::result::Result<(), journal::NoteError>> {
+    fn note(&mut self, note: Vec<u8>, durable: bool) -> Result<std::result::Result<(), journal::NoteError>> {
         if note.len() > self.note_limit_bytes {
             return Ok(Err(journal::NoteError::TooLong(format!(
                 "a note of {} bytes, the limit is {} (`note_bytes`)",
@@ -226,8 +210,7 @@ impl journal::Host for State {
         }
         let Some(left) = self.notes_left.checked_sub(1) else {
             return Ok(Err(journal::NoteError::UsedUp(
-                "the run has used up its notes (limit `notes`): it may not begin further uploads"
-                    .to_owned(),
+                "the run has used up its notes (limit `notes`): it may not begin further uploads".to_owned(),
             )));
         };
         self.notes_left = left;

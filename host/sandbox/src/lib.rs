@@ -77,8 +77,7 @@ pub use capability::journal::{FileJournal, Journal, MemoryJournal, Notes, read_n
 pub use capability::log::{Level, LogSink, discard as discard_log, tidy};
 pub use capability::network::{Network, NetworkError, NetworkOptions, with_causes};
 pub use credentials::{
-    CredentialError, CredentialProvider, CredentialSource, Credentials, Fetching, KeyFault,
-    RENEW_BEFORE_EXPIRY, Secret,
+    CredentialError, CredentialProvider, CredentialSource, Credentials, Fetching, KeyFault, RENEW_BEFORE_EXPIRY, Secret,
 };
 pub use egress::address::{AddressRefused, PrivateRule, PrivateRuleError};
 pub use egress::policy::{AllowedUrl, OperatorLists, Policy, PolicyError};

@@ -176,13 +176,7 @@ impl Limits {
                 http.payloads_held_bytes,
                 true,
             ),
-            (
-                "payload_bytes",
-                PART,
-                plan.part_size_bytes,
-                http.payload_bytes,
-                true,
-            ),
+            ("payload_bytes", PART, plan.part_size_bytes, http.payload_bytes, true),
             ("in_flight", REQUESTS, requests, http.in_flight, false),
         ] {
             let allowed = u64::try_from(allowed).unwrap_or(u64::MAX);

@@ -60,16 +60,9 @@ impl Memory {
 }
 
 impl ResourceLimiter for Memory {
-    fn memory_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         // Over all memories of the session together.
-        let total = self
-            .held_bytes
-            .saturating_add(desired.saturating_sub(current));
+        let total = self.held_bytes.saturating_add(desired.saturating_sub(current));
         let refused = total > self.limit_bytes || maximum.is_some_and(|max| desired > max);
         if refused {
             self.refused_bytes = Some(total);
@@ -84,12 +77,7 @@ impl ResourceLimiter for Memory {
         Ok(true)
     }
 
-    fn table_growing(
-        &mut self,
-        _current: usize,
-        desired: usize,
-        maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
+    fn table_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         Ok(desired <= TABLE_ELEMENTS && maximum.is_none_or(|max| desired <= max))
     }
 

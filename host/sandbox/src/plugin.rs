@@ -113,11 +113,7 @@ impl fmt::Debug for Plugin {
 impl Sandbox {
     /// Returns a sandbox whose requests run on this runtime, which must have more than one thread (the guest's own
     /// thread blocks, and requests go on at the same time). `network` serves the pure calls; sessions bring their own.
-    pub fn new(
-        options: &SandboxOptions,
-        runtime: Handle,
-        network: Network,
-    ) -> Result<Self, SandboxError> {
+    pub fn new(options: &SandboxOptions, runtime: Handle, network: Network) -> Result<Self, SandboxError> {
         let (engine, cache_problem) = engine(&options.compile_cache)?;
         let ticker = Ticker::start(engine.clone())?;
         Ok(Sandbox {
@@ -171,23 +167,15 @@ impl Sandbox {
         examine(bytes)?;
         let component = Component::from_binary(&self.engine, bytes).map_err(|e| invalid(&e))?;
         let kind = component.component_type();
-        let imports: Vec<String> = kind
-            .imports(&self.engine)
-            .map(|(name, _)| name.to_owned())
-            .collect();
+        let imports: Vec<String> = kind.imports(&self.engine).map(|(name, _)| name.to_owned()).collect();
         let mut linker: Linker<State> = Linker::new(&self.engine);
         let mismatch = |e: wasmtime::Error| LoadError::Mismatch(format!("{e:#}"));
-        Destination::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)
-            .map_err(mismatch)?;
+        Destination::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state).map_err(mismatch)?;
         let pre = linker
             .instantiate_pre(&component)
             .and_then(DestinationPre::new)
             .map_err(mismatch)?;
-        Ok(Arc::new(Loaded {
-            pre,
-            digest,
-            imports,
-        }))
+        Ok(Arc::new(Loaded { pre, digest, imports }))
     }
 }
 
@@ -311,10 +299,7 @@ pub(crate) fn check_preamble(bytes: &[u8]) -> Result<(), LoadError> {
 
 pub(crate) fn check_exports(exports: Vec<String>) -> Result<(), LoadError> {
     let prefix = format!("{PACKAGE}/exporter@");
-    let found: Vec<&str> = exports
-        .iter()
-        .filter_map(|name| name.strip_prefix(&prefix))
-        .collect();
+    let found: Vec<&str> = exports.iter().filter_map(|name| name.strip_prefix(&prefix)).collect();
     match found.as_slice() {
         versions if versions.contains(&VERSION) => Ok(()),
         [] => Err(LoadError::NoExporter { exports }),
@@ -330,11 +315,7 @@ pub(crate) fn check_imports(imports: &[String]) -> Result<(), LoadError> {
             .iter()
             .any(|interface| *name == format!("{PACKAGE}/{interface}@{VERSION}"))
     };
-    let names: Vec<String> = imports
-        .iter()
-        .filter(|n| !is_contracts(n))
-        .cloned()
-        .collect();
+    let names: Vec<String> = imports.iter().filter(|n| !is_contracts(n)).cloned().collect();
     match names.is_empty() {
         true => Ok(()),
         false => Err(LoadError::ExtraImports { names }),

@@ -28,11 +28,7 @@ impl<K: PartialEq, V: Clone> Recent<K, V> {
 
     /// Returns the value of this key, made now if it is not kept. Two that ask for the same at once may both make it;
     /// one of the two is kept.
-    pub(crate) fn get_or_make<E>(
-        &self,
-        key: K,
-        make: impl FnOnce() -> Result<V, E>,
-    ) -> Result<V, E> {
+    pub(crate) fn get_or_make<E>(&self, key: K, make: impl FnOnce() -> Result<V, E>) -> Result<V, E> {
         if let Some(value) = self.used(&key) {
             return Ok(value);
         }

@@ -15,9 +15,7 @@ use super::bindings::batch_export::destination::types as wit;
 use super::bindings::exports::batch_export::destination::exporter::Guest;
 use super::bindings::{Destination, DestinationPre};
 use super::clock::{Clock, Stop};
-use super::contract::{
-    CheckDepth, CheckStep, Description, Failure, Plan, Progress, Recovery, Report,
-};
+use super::contract::{CheckDepth, CheckStep, Description, Failure, Plan, Progress, Recovery, Report};
 use super::convert;
 use super::failed::{CallError, Crash};
 use super::imports::State;
@@ -110,12 +108,7 @@ impl Session {
             start.engine,
             State {
                 table,
-                signer: Signer::new(
-                    given.credentials,
-                    given.grants,
-                    http.server_date(),
-                    http.redactor(),
-                ),
+                signer: Signer::new(given.credentials, given.grants, http.server_date(), http.redactor()),
                 http,
                 journal: given.journal,
                 note_gate: notes.clone(),
@@ -135,11 +128,7 @@ impl Session {
         store.set_hostcall_fuel(limits.http.payload_bytes.saturating_add(HOSTCALL_BYTES));
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|mut context| {
-            context
-                .data_mut()
-                .clock
-                .tick()
-                .map_err(wasmtime::Error::new)?;
+            context.data_mut().clock.tick().map_err(wasmtime::Error::new)?;
             Ok(UpdateDeadline::Continue(1))
         });
         let instance = Instance {
@@ -207,11 +196,9 @@ impl Session {
 
     /// Says that there are no more rows, and how many were supplied: finishes the last file, then writes the manifest.
     pub async fn finish(&self, rows_supplied: u64) -> Result<Report, CallError> {
-        self.call("finish", move |guest, store| {
-            guest.call_finish(store, rows_supplied)
-        })
-        .await
-        .map(Report::from)
+        self.call("finish", move |guest, store| guest.call_finish(store, rows_supplied))
+            .await
+            .map(Report::from)
     }
 
     /// Cleans up what an earlier instance of this run left open, from its notes in order.
@@ -225,20 +212,16 @@ impl Session {
     }
 
     pub(super) async fn describe(&self) -> Result<Description, CallError> {
-        self.call("describe", |guest, store| {
-            guest.call_describe(store).map(Ok)
-        })
-        .await
-        .map(Description::from)
+        self.call("describe", |guest, store| guest.call_describe(store).map(Ok))
+            .await
+            .map(Description::from)
     }
 
     pub(super) async fn plan(&self) -> Result<Plan, CallError> {
         let (configuration, run) = (Arc::clone(&self.configuration), self.run.clone());
-        self.call("plan", move |guest, store| {
-            guest.call_plan(store, &configuration, &run)
-        })
-        .await
-        .map(Plan::from)
+        self.call("plan", move |guest, store| guest.call_plan(store, &configuration, &run))
+            .await
+            .map(Plan::from)
     }
 
     /// Ends what the guest does, whether it computes or waits; every further call returns `Crashed` with `Cancelled`.
@@ -280,9 +263,9 @@ impl Session {
         F: FnOnce(
                 &Guest,
                 &mut Store<State>,
-            ) -> wasmtime::Result<
-                Result<T, super::bindings::batch_export::destination::types::Failure>,
-            > + Send
+            )
+                -> wasmtime::Result<Result<T, super::bindings::batch_export::destination::types::Failure>>
+            + Send
             + 'static,
     {
         let (result_to, result_of) = oneshot::channel();
@@ -338,9 +321,8 @@ impl Instance {
         call: impl FnOnce(
             &Guest,
             &mut Store<State>,
-        ) -> wasmtime::Result<
-            Result<T, super::bindings::batch_export::destination::types::Failure>,
-        >,
+        )
+            -> wasmtime::Result<Result<T, super::bindings::batch_export::destination::types::Failure>>,
     ) -> Result<T, CallError> {
         if let Some(ended) = &self.ended {
             return Err(ended.clone());
@@ -363,10 +345,7 @@ impl Instance {
         }
     }
 
-    fn enter<T>(
-        &mut self,
-        call: impl FnOnce(&Guest, &mut Store<State>) -> wasmtime::Result<T>,
-    ) -> wasmtime::Result<T> {
+    fn enter<T>(&mut self, call: impl FnOnce(&Guest, &mut Store<State>) -> wasmtime::Result<T>) -> wasmtime::Result<T> {
         if self.store.data().clock.is_cancelled() {
             return Err(wasmtime::Error::new(Stop::Cancelled));
         }

@@ -318,9 +318,7 @@ pub(crate) fn quoted(names: &[String]) -> String {
 
 /// Returns where the columns of a model are listed, if it is one that this program knows.
 fn listed(model: &str) -> String {
-    Model::named(model).map_or_else(String::new, |_| {
-        format!(" (`batch-export schema {model}` lists them)")
-    })
+    Model::named(model).map_or_else(String::new, |_| format!(" (`batch-export schema {model}` lists them)"))
 }
 
 impl Explain for SourceError {}
@@ -340,11 +338,10 @@ impl SourceError {
                     | io::ErrorKind::InvalidFilename
                     | io::ErrorKind::Unsupported
             ),
-            SourceError::Thread(_)
-            | SourceError::Child(_)
-            | SourceError::NoMemory(AdmissionError::Crowded { .. }) => true,
-            SourceError::ChildEnded { is_transient, .. }
-            | SourceError::Told { is_transient, .. } => *is_transient,
+            SourceError::Thread(_) | SourceError::Child(_) | SourceError::NoMemory(AdmissionError::Crowded { .. }) => {
+                true
+            }
+            SourceError::ChildEnded { is_transient, .. } | SourceError::Told { is_transient, .. } => *is_transient,
             _ => false,
         }
     }

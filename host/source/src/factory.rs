@@ -53,12 +53,7 @@ pub trait SourceFactory: fmt::Debug + Send + Sync {
 
     /// Opens the source: finds what is to be read and decides the columns, so that what does not fit is an error before
     /// the first row. Blocking.
-    fn open(
-        &self,
-        selection: Selection,
-        token: &Token,
-        budget: &Arc<Budget>,
-    ) -> Result<Box<dyn Source>, SourceError>;
+    fn open(&self, selection: Selection, token: &Token, budget: &Arc<Budget>) -> Result<Box<dyn Source>, SourceError>;
 
     /// Opens the source for the messages that a plugin is given. A source that gets its rows as Arrow IPC hands them on
     /// as they are; usual ones leave this to the default. Blocking.
@@ -92,13 +87,8 @@ impl SourceSettings {
     /// offers one (see [`child`]).
     pub fn factory(&self, memory_bytes: u64) -> Arc<dyn SourceFactory> {
         match self {
-            SourceSettings::Sample {
-                model,
-                rows_per_hour,
-            } => Arc::new(SampleFactory::new(*model, *rows_per_hour)),
-            SourceSettings::Files(settings) => {
-                Arc::new(FilesFactory::new(settings.clone()).in_child(memory_bytes))
-            }
+            SourceSettings::Sample { model, rows_per_hour } => Arc::new(SampleFactory::new(*model, *rows_per_hour)),
+            SourceSettings::Files(settings) => Arc::new(FilesFactory::new(settings.clone()).in_child(memory_bytes)),
         }
     }
 }
@@ -118,10 +108,7 @@ pub struct SampleFactory {
 impl SampleFactory {
     /// Returns a factory for `rows_per_hour` rows in every hour, at least 1.
     pub fn new(model: Model, rows_per_hour: u64) -> Self {
-        Self {
-            model,
-            rows_per_hour,
-        }
+        Self { model, rows_per_hour }
     }
 }
 
@@ -133,17 +120,10 @@ impl SourceFactory for SampleFactory {
     fn surveyed(&self, asked: Option<Interval>) -> Interval {
         let (start, end) = SAMPLE_HOUR_MICROS;
         let hour = || Interval::new(Some(Moment(start)), Moment(end));
-        asked
-            .or_else(|| hour().ok())
-            .unwrap_or_else(Interval::always)
+        asked.or_else(|| hour().ok()).unwrap_or_else(Interval::always)
     }
 
-    fn open(
-        &self,
-        selection: Selection,
-        token: &Token,
-        _: &Arc<Budget>,
-    ) -> Result<Box<dyn Source>, SourceError> {
+    fn open(&self, selection: Selection, token: &Token, _: &Arc<Budget>) -> Result<Box<dyn Source>, SourceError> {
         let sample = Sample::new(self.model, self.rows_per_hour, selection, token);
         Ok(Box::new(sample))
     }
@@ -197,12 +177,7 @@ impl SourceFactory for FilesFactory {
         &self.settings.time_column
     }
 
-    fn open(
-        &self,
-        selection: Selection,
-        token: &Token,
-        budget: &Arc<Budget>,
-    ) -> Result<Box<dyn Source>, SourceError> {
+    fn open(&self, selection: Selection, token: &Token, budget: &Arc<Budget>) -> Result<Box<dyn Source>, SourceError> {
         match self.remote(&selection, token, budget)? {
             Some(remote) => Ok(Box::new(RemoteSource::new(remote)?)),
             None => self.here(selection, token),

@@ -7,9 +7,7 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat};
 use serde::Serialize;
 
 /// A moment in microseconds since the Unix epoch, UTC.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Moment(pub i64);
 
 /// A half-open interval `[start, end)`: never empty, never inverted.
@@ -35,9 +33,7 @@ pub enum IntervalError {
     )]
     Empty(Moment),
     /// The end is earlier than the start.
-    #[error(
-        "the interval ends before it starts: it starts at {start} and ends at {end}; swap the two"
-    )]
+    #[error("the interval ends before it starts: it starts at {start} and ends at {end}; swap the two")]
     Inverted {
         /// The later moment.
         start: Moment,
@@ -242,18 +238,9 @@ mod tests {
             ("2023-07-28T01:00Z", "2023-07-28T01:00:00+00:00"),
             ("2023-07-28", "2023-07-28T00:00:00+00:00"),
             ("2023-07-28 01:00:00 UTC", "2023-07-28T01:00:00+00:00"),
-            (
-                "2023-07-28 01:00:00.5 UTC",
-                "2023-07-28T01:00:00.500000+00:00",
-            ),
-            (
-                " 1969-12-31T23:59:59.999999Z ",
-                "1969-12-31T23:59:59.999999+00:00",
-            ),
-            (
-                "2023-07-28T01:00:00.123456789Z",
-                "2023-07-28T01:00:00.123456+00:00",
-            ),
+            ("2023-07-28 01:00:00.5 UTC", "2023-07-28T01:00:00.500000+00:00"),
+            (" 1969-12-31T23:59:59.999999Z ", "1969-12-31T23:59:59.999999+00:00"),
+            ("2023-07-28T01:00:00.123456789Z", "2023-07-28T01:00:00.123456+00:00"),
         ];
         for (text, expect) in cases {
             assert_eq!(
@@ -292,11 +279,7 @@ mod tests {
                 "START",
                 "the end must be a time, not `START`: only the start can be left open",
             ),
-            (
-                "0000-12-31",
-                "2023-07-28",
-                "`0000-12-31` is not in the years 1 to 9999",
-            ),
+            ("0000-12-31", "2023-07-28", "`0000-12-31` is not in the years 1 to 9999"),
         ];
         for (start, end, expect) in cases {
             let error = Interval::parse(start, end).expect_err(expect);
@@ -309,10 +292,7 @@ mod tests {
         for word in ["START", "start", "beginning"] {
             let interval = Interval::parse(word, "2023-07-28").expect("an interval");
             assert_eq!(interval.start(), None);
-            assert_eq!(
-                interval.to_string(),
-                "the beginning to 2023-07-28T00:00:00+00:00"
-            );
+            assert_eq!(interval.to_string(), "the beginning to 2023-07-28T00:00:00+00:00");
         }
     }
 }

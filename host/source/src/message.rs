@@ -67,11 +67,7 @@ pub(crate) struct Encoder<'a> {
 }
 
 impl<'a> Encoder<'a> {
-    pub(crate) fn new(
-        source: Box<dyn Source + 'a>,
-        token: &Token,
-        budget: &Arc<Budget>,
-    ) -> Result<Self, SourceError> {
+    pub(crate) fn new(source: Box<dyn Source + 'a>, token: &Token, budget: &Arc<Budget>) -> Result<Self, SourceError> {
         Ok(Self {
             stream: Stream::new(&source.schema())?,
             source,
@@ -219,12 +215,7 @@ fn pieces(batch: RecordBatch) -> Result<Vec<RecordBatch>, SourceError> {
 
 /// View columns carry all their buffers along with every slice: copied into buffers of their own.
 fn compacted(batch: RecordBatch) -> Result<RecordBatch, SourceError> {
-    let is_view = |column: &ArrayRef| {
-        matches!(
-            column.data_type(),
-            DataType::Utf8View | DataType::BinaryView
-        )
-    };
+    let is_view = |column: &ArrayRef| matches!(column.data_type(), DataType::Utf8View | DataType::BinaryView);
     if !batch.columns().iter().any(is_view) {
         return Ok(batch);
     }
@@ -257,20 +248,12 @@ fn array_bytes(array: &ArrayRef) -> Result<usize, ArrowError> {
         DataType::List(_) => {
             let list = array.as_list::<i32>();
             let offsets = list.value_offsets();
-            child(
-                offsets[0] as usize,
-                offsets[list.len()] as usize,
-                list.values(),
-            )
+            child(offsets[0] as usize, offsets[list.len()] as usize, list.values())
         }
         DataType::LargeList(_) => {
             let list = array.as_list::<i64>();
             let offsets = list.value_offsets();
-            child(
-                offsets[0] as usize,
-                offsets[list.len()] as usize,
-                list.values(),
-            )
+            child(offsets[0] as usize, offsets[list.len()] as usize, list.values())
         }
         DataType::Struct(_) => array
             .as_struct()
@@ -317,23 +300,15 @@ mod tests {
         );
         let whole = batch(vec![
             ("row", Arc::new(UInt32Array::from_iter_values(0..rows))),
-            (
-                "plain",
-                Arc::new(StringArray::from_iter_values((0..rows).map(text))),
-            ),
-            (
-                "view",
-                Arc::new(StringViewArray::from_iter_values((0..rows).map(text))),
-            ),
+            ("plain", Arc::new(StringArray::from_iter_values((0..rows).map(text)))),
+            ("view", Arc::new(StringViewArray::from_iter_values((0..rows).map(text)))),
             ("list", Arc::new(lists)),
         ]);
         let (sizes, read) = round_trip(&whole);
         assert_eq!(read, whole);
         assert!(sizes.len() > 8, "{sizes:?}");
         assert!(
-            sizes
-                .iter()
-                .all(|size| *size <= MESSAGE_BYTES + MESSAGE_BYTES / 4),
+            sizes.iter().all(|size| *size <= MESSAGE_BYTES + MESSAGE_BYTES / 4),
             "{sizes:?}"
         );
     }
@@ -354,9 +329,7 @@ mod tests {
         let mut stream = Stream::new(&too_large.schema()).expect("a stream");
         let error = stream.message(&too_large).expect_err("too large");
         assert!(
-            error
-                .to_string()
-                .starts_with("row 0 of the interval takes 16777"),
+            error.to_string().starts_with("row 0 of the interval takes 16777"),
             "{error}"
         );
     }

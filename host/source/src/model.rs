@@ -58,10 +58,7 @@ impl Model {
             Model::Sessions => SESSIONS,
         };
         Arc::new(Schema::new(
-            columns
-                .iter()
-                .map(|(name, kind)| kind.field(name))
-                .collect::<Vec<_>>(),
+            columns.iter().map(|(name, kind)| kind.field(name)).collect::<Vec<_>>(),
         ))
     }
 }
@@ -106,9 +103,7 @@ impl ColumnKind {
             ColumnKind::Float => DataType::Float64,
             ColumnKind::Boolean => DataType::Boolean,
             ColumnKind::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-            ColumnKind::TextList => {
-                DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)))
-            }
+            ColumnKind::TextList => DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true))),
         }
     }
 
@@ -119,11 +114,7 @@ impl ColumnKind {
             .get(EXTENSION_NAME)
             .is_some_and(|name| name == JSON_EXTENSION);
         [
-            if json {
-                ColumnKind::Json
-            } else {
-                ColumnKind::Text
-            },
+            if json { ColumnKind::Json } else { ColumnKind::Text },
             ColumnKind::Integer,
             ColumnKind::Float,
             ColumnKind::Boolean,
@@ -238,12 +229,7 @@ mod tests {
             names.sort();
             names.dedup();
             assert_eq!(names.len(), schema.fields().len(), "{}", model.name());
-            assert!(
-                schema
-                    .fields()
-                    .iter()
-                    .all(|field| ColumnKind::of(field).is_some())
-            );
+            assert!(schema.fields().iter().all(|field| ColumnKind::of(field).is_some()));
             assert!(schema.column_with_name("_inserted_at").is_some());
             assert_eq!(Model::named(model.name()), Some(model));
         }

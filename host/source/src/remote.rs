@@ -88,9 +88,7 @@ fn read(job: &Job, output: &Output<'_>) -> Result<(), SourceError> {
     let (token, budget) = (Token::new(), Budget::unlimited());
     // The name goes out before the file is looked at: what it does to this process is known to be its doing.
     let reading = |path: &Path| {
-        output
-            .write(FILE, 0, path.as_os_str().as_encoded_bytes())
-            .ok();
+        output.write(FILE, 0, path.as_os_str().as_encoded_bytes()).ok();
     };
     let files = Files::open(&job.settings, job.selection.clone(), &token, reading)?;
     let mut messages = Encoder::new(Box::new(files), &token, &budget)?;
@@ -169,8 +167,7 @@ impl Remote {
             selection: selection.clone(),
         };
         let job = serde_json::to_vec(&job).map_err(|error| SourceError::Child(error.into()))?;
-        let (running, output) =
-            child::start(&TASK, &job, memory_bytes).map_err(SourceError::Child)?;
+        let (running, output) = child::start(&TASK, &job, memory_bytes).map_err(SourceError::Child)?;
         running.end_with(token).map_err(SourceError::Thread)?;
         let mut remote = Self {
             running,
@@ -215,8 +212,7 @@ impl Remote {
                 BATCH => Frame::Batch(Message::new(bytes, rows).holding(held)),
                 END => Frame::End(serde_json::from_slice(&bytes).map_err(|_| self.broken())?),
                 _ => {
-                    let failed: Failed =
-                        serde_json::from_slice(&bytes).map_err(|_| self.broken())?;
+                    let failed: Failed = serde_json::from_slice(&bytes).map_err(|_| self.broken())?;
                     return Err(SourceError::Told {
                         message: failed.message,
                         is_transient: failed.is_transient,

@@ -6,8 +6,8 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::buffer::{BooleanBuffer, ScalarBuffer};
 use arrow::compute;
 use arrow::datatypes::{
-    DataType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
-    TimestampNanosecondType, TimestampSecondType,
+    DataType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType,
 };
 use arrow::error::ArrowError;
 use serde::{Deserialize, Serialize};
@@ -178,18 +178,9 @@ fn ceil_div(micros: i64, by: i64) -> i128 {
 pub(crate) fn timestamps(times: &dyn Array, unit: TimeUnit) -> ScalarBuffer<i64> {
     match unit {
         TimeUnit::Second => times.as_primitive::<TimestampSecondType>().values().clone(),
-        TimeUnit::Millisecond => times
-            .as_primitive::<TimestampMillisecondType>()
-            .values()
-            .clone(),
-        TimeUnit::Microsecond => times
-            .as_primitive::<TimestampMicrosecondType>()
-            .values()
-            .clone(),
-        TimeUnit::Nanosecond => times
-            .as_primitive::<TimestampNanosecondType>()
-            .values()
-            .clone(),
+        TimeUnit::Millisecond => times.as_primitive::<TimestampMillisecondType>().values().clone(),
+        TimeUnit::Microsecond => times.as_primitive::<TimestampMicrosecondType>().values().clone(),
+        TimeUnit::Nanosecond => times.as_primitive::<TimestampNanosecondType>().values().clone(),
     }
 }
 
@@ -252,11 +243,8 @@ mod tests {
     #[test]
     fn null_times_are_outside_and_counted() {
         let times = TimestampMillisecondArray::from(vec![Some(0), None, Some(5)]);
-        let masked = Bounds::new(
-            &interval("START", "1970-01-01T00:00:00.005Z"),
-            TimeUnit::Millisecond,
-        )
-        .mask(&times, TimeUnit::Millisecond);
+        let masked = Bounds::new(&interval("START", "1970-01-01T00:00:00.005Z"), TimeUnit::Millisecond)
+            .mask(&times, TimeUnit::Millisecond);
         assert_eq!(masked.without_time, 1);
         assert_eq!(masked.mask, BooleanArray::from(vec![true, false, false]));
     }
@@ -272,30 +260,15 @@ mod tests {
                 json!({"include_events": ["a", ""], "exclude_events": ["b"]}),
                 EventFilter::new(Some(list(&["a", ""])), list(&["b"])),
             ),
-            (
-                json!({"exclude_events": ["b"]}),
-                EventFilter::new(None, list(&["b"])),
-            ),
+            (json!({"exclude_events": ["b"]}), EventFilter::new(None, list(&["b"]))),
         ] {
-            assert_eq!(
-                filter(configuration.clone(), "events"),
-                Ok(expect),
-                "{configuration}"
-            );
+            assert_eq!(filter(configuration.clone(), "events"), Ok(expect), "{configuration}");
         }
         for (configuration, model, field) in [
             (json!({"include_events": "a"}), "events", "include_events"),
             (json!({"include_events": [1]}), "events", "include_events"),
-            (
-                json!({"exclude_events": {"a": 1}}),
-                "events",
-                "exclude_events",
-            ),
-            (
-                json!({"exclude_events": ["a"]}),
-                "persons",
-                "exclude_events",
-            ),
+            (json!({"exclude_events": {"a": 1}}), "events", "exclude_events"),
+            (json!({"exclude_events": ["a"]}), "persons", "exclude_events"),
             (json!({"include_events": ["a"]}), "orders", "include_events"),
         ] {
             let error = filter(configuration.clone(), model).expect_err("refused");
@@ -310,12 +283,7 @@ mod tests {
     #[test]
     fn event_lists_both_apply() {
         let events: ArrayRef = Arc::new(StringViewArray::from(vec![Some("a"), Some("b"), None]));
-        let list = |names: &[&str]| {
-            names
-                .iter()
-                .map(|name| name.to_string())
-                .collect::<Vec<_>>()
-        };
+        let list = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
         for (include, exclude, expect) in [
             (None, list(&[]), [true, true, true]),
             (None, list(&["a"]), [false, true, true]),

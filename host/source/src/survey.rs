@@ -49,9 +49,7 @@ pub struct SurveyedColumn {
 }
 
 fn text<S: serde::Serializer>(moment: &Option<Moment>, serializer: S) -> Result<S::Ok, S::Error> {
-    moment
-        .map(|moment| moment.to_string())
-        .serialize(serializer)
+    moment.map(|moment| moment.to_string()).serialize(serializer)
 }
 
 /// Reads a source, as a run would, until its end or until `rows_limit` rows were looked at, and tells `watch` how many
@@ -146,21 +144,10 @@ mod tests {
         SourceSettings::Files(FilesSettings::new(folder, "*.jsonl", "orders", "at"))
     }
 
-    fn surveyed(
-        settings: &SourceSettings,
-        interval: Option<Interval>,
-        rows_limit: u64,
-    ) -> Result<Survey, SourceError> {
+    fn surveyed(settings: &SourceSettings, interval: Option<Interval>, rows_limit: u64) -> Result<Survey, SourceError> {
         let (token, budget) = (Token::new(), Budget::unlimited());
         let factory = settings.factory(1 << 30);
-        survey(
-            factory.as_ref(),
-            interval,
-            rows_limit,
-            &token,
-            &budget,
-            |_| {},
-        )
+        survey(factory.as_ref(), interval, rows_limit, &token, &budget, |_| {})
     }
 
     const ROWS: &str = r#"{"id":1,"at":"2026-01-01T00:30:00Z"}
@@ -180,21 +167,10 @@ mod tests {
         assert_eq!(names, ["id", "at"]);
         assert_eq!(found.columns[0].type_name, "Int64");
         let text = |moment: Option<Moment>| moment.map(|moment| moment.to_string());
+        assert_eq!(text(found.earliest).as_deref(), Some("2026-01-01T00:30:00+00:00"));
+        assert_eq!(text(found.latest).as_deref(), Some("2026-01-03T00:00:00.500000+00:00"));
         assert_eq!(
-            text(found.earliest).as_deref(),
-            Some("2026-01-01T00:30:00+00:00")
-        );
-        assert_eq!(
-            text(found.latest).as_deref(),
-            Some("2026-01-03T00:00:00.500000+00:00")
-        );
-        assert_eq!(
-            (
-                found.files,
-                found.rows,
-                found.rows_without_time,
-                found.rows_in_interval
-            ),
+            (found.files, found.rows, found.rows_without_time, found.rows_in_interval),
             (1, 3, 1, Some(1))
         );
         assert!(found.is_complete);
@@ -208,16 +184,10 @@ mod tests {
     fn what_a_run_would_refuse_is_refused() {
         let folder = tempfile::tempdir().expect("a folder");
         let error = surveyed(&files(folder.path()), None, u64::MAX);
-        assert!(
-            matches!(error, Err(SourceError::NothingMatches { .. })),
-            "{error:?}"
-        );
+        assert!(matches!(error, Err(SourceError::NothingMatches { .. })), "{error:?}");
         std::fs::write(folder.path().join("a.jsonl"), "{\"id\":1}\n").expect("a file");
         let error = surveyed(&files(folder.path()), None, u64::MAX);
-        assert!(
-            matches!(error, Err(SourceError::Columns { .. })),
-            "{error:?}"
-        );
+        assert!(matches!(error, Err(SourceError::Columns { .. })), "{error:?}");
     }
 
     #[test]

@@ -58,9 +58,7 @@ impl Tally {
             .collect();
         match (self.rows_read, self.row_groups_pruned) {
             (0, 0) => "the interval has no rows".to_owned(),
-            (0, groups) => format!(
-                "the interval has no rows ({groups} row groups of the files are outside it)"
-            ),
+            (0, groups) => format!("the interval has no rows ({groups} row groups of the files are outside it)"),
             (read, _) => format!("the source read {read} rows: {}", omitted.join(", ")),
         }
     }
@@ -115,10 +113,7 @@ mod tests {
             };
             assert!(bad.check_files().is_err(), "{read}");
         }
-        let bad = Tally {
-            files_read: 3,
-            ..good
-        };
+        let bad = Tally { files_read: 3, ..good };
         assert_eq!(
             bad.check_files().unwrap_err().to_string(),
             "10 names of files were met, and 9 of them are counted as read or omitted; rows may be missing, so nothing of this run can be relied on: report it with the source's `path`"

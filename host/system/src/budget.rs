@@ -27,9 +27,7 @@ pub struct Budget {
 #[non_exhaustive]
 pub enum AdmissionError {
     /// More than there is, however long one waits.
-    #[error(
-        "{wanted_bytes} bytes are more than the {limit_bytes} that all runs of this process may hold in memory"
-    )]
+    #[error("{wanted_bytes} bytes are more than the {limit_bytes} that all runs of this process may hold in memory")]
     TooLarge {
         /// The bytes that were asked for.
         wanted_bytes: usize,
@@ -85,8 +83,7 @@ impl Budget {
         let taken = self
             .held_bytes
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |held| {
-                held.checked_add(bytes)
-                    .filter(|sum| *sum <= self.limit_bytes)
+                held.checked_add(bytes).filter(|sum| *sum <= self.limit_bytes)
             });
         match taken {
             Ok(before) => {
@@ -152,12 +149,7 @@ impl Share {
         Ok(())
     }
 
-    fn is_admitted(
-        &mut self,
-        wanted_bytes: usize,
-        begun: Instant,
-        token: &Token,
-    ) -> Result<bool, AdmissionError> {
+    fn is_admitted(&mut self, wanted_bytes: usize, begun: Instant, token: &Token) -> Result<bool, AdmissionError> {
         token.check()?;
         if self.grow(wanted_bytes) {
             return Ok(true);
@@ -183,9 +175,7 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.budget
-            .held_bytes
-            .fetch_sub(self.bytes, Ordering::AcqRel);
+        self.budget.held_bytes.fetch_sub(self.bytes, Ordering::AcqRel);
     }
 }
 
@@ -236,9 +226,7 @@ mod tests {
         );
         assert_eq!(share.admit(10, &token).await, Ok(()));
         let mut late = Share::none(&budget);
-        let soon = token
-            .child()
-            .with_deadline(Instant::now() + ADMISSION_STEP / 2);
+        let soon = token.child().with_deadline(Instant::now() + ADMISSION_STEP / 2);
         let ended = late.admit(1, &soon).await;
         assert_eq!(ended, Err(Interrupted::DeadlinePassed.into()));
         token.cancel();

@@ -85,10 +85,7 @@ fn perform(tasks: &[Task], task: &OsStr, memory_bytes: &OsStr) -> io::Result<()>
     // A panic is part of the output; nobody reads its trace.
     std::panic::set_hook(Box::new(|_| {}));
     let mut job = Vec::new();
-    io::stdin()
-        .lock()
-        .take(task.job_bytes)
-        .read_to_end(&mut job)?;
+    io::stdin().lock().take(task.job_bytes).read_to_end(&mut job)?;
     let mut output = io::stdout();
     (task.perform)(&job, &mut output)?;
     output.flush()
@@ -111,9 +108,7 @@ fn limit(memory_bytes: u64, file_bytes: u64) -> io::Result<()> {
         (Resource::Core, 0),
     ] {
         // A stricter limit of the parent stays.
-        let most = getrlimit(resource)
-            .maximum
-            .map_or(most, |known| known.min(most));
+        let most = getrlimit(resource).maximum.map_or(most, |known| known.min(most));
         let limit = Rlimit {
             current: Some(most),
             maximum: Some(most),
@@ -147,9 +142,7 @@ pub struct Ended {
 
 /// Starts a child; its output is read from what comes back. A child that dies at once shows in its output.
 pub fn start(task: &Task, job: &[u8], memory_bytes: u64) -> io::Result<(Running, ChildStdout)> {
-    let program = PROGRAM
-        .get()
-        .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+    let program = PROGRAM.get().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
     let mut command = Command::new(program);
     command
         .args([COMMAND, task.name, &memory_bytes.to_string()])

@@ -45,9 +45,9 @@ impl PrivateError {
     pub fn remedy(&self, path: &Path, setting: &str) -> String {
         let path = path.display();
         match self {
-            PrivateError::Writable { .. } => format!(
-                "run `chmod go-w {path}`, or let {setting} name a folder of your own inside it"
-            ),
+            PrivateError::Writable { .. } => {
+                format!("run `chmod go-w {path}`, or let {setting} name a folder of your own inside it")
+            }
             PrivateError::Foreign { .. } => {
                 format!("run the program as that user, or let {setting} name a folder of your own")
             }
@@ -56,23 +56,18 @@ impl PrivateError {
             }
             PrivateError::TooMany(_) => format!("empty it, or let {setting} name another folder"),
             PrivateError::Io(error) if is_full(error) => {
-                format!(
-                    "free some space on the disk of {path}, or let {setting} name a folder on another one"
-                )
+                format!("free some space on the disk of {path}, or let {setting} name a folder on another one")
             }
-            PrivateError::Io(_) => format!(
-                "let {setting} name a folder that this program can write to, such as a mounted volume"
-            ),
+            PrivateError::Io(_) => {
+                format!("let {setting} name a folder that this program can write to, such as a mounted volume")
+            }
         }
     }
 }
 
 /// Returns whether a disk, or what a user may have of it, is full.
 fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Makes a folder for its owner only, its parents too, or checks the one that is there. The path itself may be a link:
@@ -152,13 +147,7 @@ pub fn open(path: &Path) -> Result<File, PrivateError> {
 
 /// Opens a file of a private folder for a lock, and makes it if need be.
 pub fn open_lock(path: &Path) -> Result<File, PrivateError> {
-    checked_file(
-        options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path),
-    )
+    checked_file(options().write(true).create(true).truncate(false).open(path))
 }
 
 /// Creates a file for its owner only; one of that name must not exist.
@@ -170,9 +159,7 @@ pub fn create_new(path: &Path) -> io::Result<File> {
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     // Removed again when anything goes wrong; made for its owner only.
-    let mut temporary = tempfile::Builder::new()
-        .prefix(".new-")
-        .tempfile_in(folder)?;
+    let mut temporary = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
     temporary.write_all(bytes)?;
     temporary.as_file().sync_all()?;
     temporary.persist(path).map_err(|error| error.error)?;
@@ -358,11 +345,7 @@ mod tests {
             set_mode(&state, bad);
             let error = folder(&state).expect_err("refused");
             assert!(matches!(error, PrivateError::Writable { mode } if mode == bad));
-            assert!(
-                error
-                    .remedy(&state, "`state_dir`")
-                    .starts_with("run `chmod go-w ")
-            );
+            assert!(error.remedy(&state, "`state_dir`").starts_with("run `chmod go-w "));
         }
         set_mode(&state, 0o755);
         folder(&state).expect("others may read it");
@@ -372,10 +355,7 @@ mod tests {
         subfolder(&runs).expect("narrowed");
         assert_eq!(mode(&runs), 0o700);
         set_mode(&runs, 0o777);
-        assert!(matches!(
-            subfolder(&runs),
-            Err(PrivateError::Writable { .. })
-        ));
+        assert!(matches!(subfolder(&runs), Err(PrivateError::Writable { .. })));
     }
 
     #[test]
@@ -413,9 +393,7 @@ mod tests {
         symlink(at("real"), at("link")).expect("a link");
         symlink(outer.path(), at("folder-link")).expect("a link");
         fs::create_dir(at("folder")).expect("a folder");
-        let made = std::process::Command::new("mkfifo")
-            .arg(at("pipe"))
-            .status();
+        let made = std::process::Command::new("mkfifo").arg(at("pipe")).status();
         assert!(made.expect("mkfifo runs").success());
         fs::write(at("open"), b"x").expect("a file");
         set_mode(&at("open"), 0o666);
@@ -425,18 +403,9 @@ mod tests {
         assert!(matches!(open_lock(&at("link")), Err(PrivateError::Link)));
         assert!(matches!(open(&at("folder")), Err(PrivateError::NotFile)));
         assert!(matches!(open(&at("pipe")), Err(PrivateError::NotFile)));
-        assert!(matches!(
-            open(&at("open")),
-            Err(PrivateError::Writable { mode: 0o666 })
-        ));
-        assert!(matches!(
-            subfolder(&at("folder-link")),
-            Err(PrivateError::Link)
-        ));
-        assert!(matches!(
-            subfolder(&at("real")),
-            Err(PrivateError::NotFolder)
-        ));
+        assert!(matches!(open(&at("open")), Err(PrivateError::Writable { mode: 0o666 })));
+        assert!(matches!(subfolder(&at("folder-link")), Err(PrivateError::Link)));
+        assert!(matches!(subfolder(&at("real")), Err(PrivateError::NotFolder)));
     }
 
     #[test]
@@ -467,9 +436,6 @@ mod tests {
         assert_eq!(whole_tree(outer.path(), 9).expect_err("a folder").0, deep);
         set_mode(&deep, 0o755);
         symlink(&code, deep.join("link")).expect("a link");
-        assert!(matches!(
-            whole_tree(outer.path(), 9),
-            Err((_, PrivateError::Link))
-        ));
+        assert!(matches!(whole_tree(outer.path(), 9), Err((_, PrivateError::Link))));
     }
 }

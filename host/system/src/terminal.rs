@@ -103,10 +103,7 @@ mod tests {
         for (text, _) in CASES {
             let json = serde_json::to_string_pretty(&vec![text, "b"]).expect("JSON");
             let escaped = harmless_json(&json);
-            assert!(
-                !escaped.contains(|c| c != '\n' && is_harmful(c)),
-                "{escaped:?}"
-            );
+            assert!(!escaped.contains(|c| c != '\n' && is_harmful(c)), "{escaped:?}");
             let back: Vec<String> = serde_json::from_str(&escaped).expect("JSON");
             assert_eq!(back, [text, "b"]);
         }

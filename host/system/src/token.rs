@@ -178,9 +178,7 @@ mod tests {
         let token = Token::new();
         assert_eq!(token.run(async { 7 }).await, Ok(7));
         let endless = std::future::pending::<()>;
-        let soon = token
-            .child()
-            .with_deadline(Instant::now() + Duration::from_millis(5));
+        let soon = token.child().with_deadline(Instant::now() + Duration::from_millis(5));
         assert_eq!(soon.run(endless()).await, Err(Interrupted::DeadlinePassed));
         token.cancel();
         assert_eq!(token.run(endless()).await, Err(Interrupted::Cancelled));

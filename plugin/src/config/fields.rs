@@ -109,10 +109,7 @@ pub const PREFIX: Field = Field {
 pub const KEY_STYLE: Field = Field {
     name: "key_style",
     kind: FieldKind::Choice(&[
-        choice(
-            "iso",
-            "`2023-07-28T00:00:00+00:00-2023-07-28T01:00:00+00:00`",
-        ),
+        choice("iso", "`2023-07-28T00:00:00+00:00-2023-07-28T01:00:00+00:00`"),
         choice(
             "compact",
             "`20230728T000000Z-20230728T010000Z`: no colons or `+` (Hadoop, some stores).",
@@ -203,10 +200,7 @@ pub const ACL: Field = Field {
         choice("aws-exec-read", "The owner, and EC2 to read AMI bundles."),
         choice("authenticated-read", "Every AWS account may read."),
         choice("bucket-owner-read", "The bucket's owner may read."),
-        choice(
-            "bucket-owner-full-control",
-            "The bucket's owner may do everything.",
-        ),
+        choice("bucket-owner-full-control", "The bucket's owner may do everything."),
     ]),
     title: "Canned ACL",
     description: "Access control list of the objects. Buckets with ACLs disabled (the default) refuse most of them.",
@@ -240,10 +234,7 @@ pub const FILE_FORMAT: Field = Field {
     name: "file_format",
     kind: FieldKind::Choice(&[
         choice("JSONLines", "One JSON object per row."),
-        choice(
-            "Parquet",
-            "Columnar, typed, the smallest and quickest to read.",
-        ),
+        choice("Parquet", "Columnar, typed, the smallest and quickest to read."),
     ]),
     default: Some(Literal::Text("JSONLines")),
     title: "File format",
@@ -304,10 +295,7 @@ pub const ENCRYPTION: Field = Field {
     kind: FieldKind::Choice(&[
         choice("none", "As the bucket is set up."),
         choice("AES256", "Server-side encryption with S3's own keys."),
-        choice(
-            "aws:kms",
-            "Server-side encryption with the key in `kms_key_id`.",
-        ),
+        choice("aws:kms", "Server-side encryption with the key in `kms_key_id`."),
     ]),
     default: Some(Literal::Text("none")),
     title: "Encryption",
@@ -320,9 +308,7 @@ pub const KMS_KEY_ID: Field = Field {
     description: "Id or ARN of the KMS key; required for `aws:kms` and refused otherwise.",
     examples: &[
         Literal::Text("1234abcd-12ab-34cd-56ef-1234567890ab"),
-        Literal::Text(
-            "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
-        ),
+        Literal::Text("arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"),
     ],
     ..INTEGRITY
 };
@@ -344,14 +330,8 @@ pub const CHECKSUM: Field = Field {
 pub const PAYLOAD_SIGNING: Field = Field {
     name: "payload_signing",
     kind: FieldKind::Choice(&[
-        choice(
-            "auto",
-            "`unsigned` over https when a checksum is sent, else `signed`.",
-        ),
-        choice(
-            "signed",
-            "Every request is signed with the SHA-256 of its body.",
-        ),
+        choice("auto", "`unsigned` over https when a checksum is sent, else `signed`."),
+        choice("signed", "Every request is signed with the SHA-256 of its body."),
         choice("unsigned", "Bodies are not part of the signature."),
     ]),
     default: Some(Literal::Text("auto")),

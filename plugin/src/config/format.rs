@@ -99,9 +99,7 @@ pub fn format(values: &mut Values) -> Format {
 
 /// A Parquet file ends before 4 GiB whatever is asked, and a limit that cannot be kept is better refused than ignored.
 pub fn max_file_size_mb(values: &mut Values, format: Format) -> u64 {
-    let asked = values
-        .whole(&fields::MAX_FILE_SIZE_MB)
-        .map_or(0, i64::unsigned_abs);
+    let asked = values.whole(&fields::MAX_FILE_SIZE_MB).map_or(0, i64::unsigned_abs);
     if matches!(format, Format::Parquet(_)) && asked > limits::MAX_PARQUET_FILE_SIZE_MB {
         values.problem(
             &fields::MAX_FILE_SIZE_MB,

@@ -19,8 +19,7 @@ pub const MAX_PART_SIZE_BYTES: usize = 32 * MIB;
 /// As 32 MiB × 10,000 is 312.5 GiB, it leaves an object ceiling of 312 GiB.
 pub const OVERSHOOT_ROOM_MB: u64 = 512;
 /// Largest `max_file_size_mb`: 312 GiB.
-pub const MAX_FILE_SIZE_MB: i64 =
-    ((MAX_PART_SIZE_BYTES / MIB) as u64 * MAX_PARTS - OVERSHOOT_ROOM_MB) as i64;
+pub const MAX_FILE_SIZE_MB: i64 = ((MAX_PART_SIZE_BYTES / MIB) as u64 * MAX_PARTS - OVERSHOOT_ROOM_MB) as i64;
 
 /// Largest `max_file_size_mb` of Parquet: what the guest's writer can count to, 3.75 GiB.
 pub const MAX_PARQUET_FILE_SIZE_MB: u64 = PARQUET_MAX_FILE_BYTES / MIB as u64;

@@ -10,8 +10,8 @@ use crate::models;
 use crate::s3::endpoint::{Endpoint, Location};
 use crate::s3::reply::MAX_KMS_KEY_ID_BYTES;
 use crate::settings::{
-    ChecksumAlgorithm, Encryption, KeyStyle, MIB, ManifestName, ManifestStyle, ManifestWhen,
-    ObjectSettings, ParquetExtension, PayloadSigning, Settings,
+    ChecksumAlgorithm, Encryption, KeyStyle, MIB, ManifestName, ManifestStyle, ManifestWhen, ObjectSettings,
+    ParquetExtension, PayloadSigning, Settings,
 };
 use crate::template::Template;
 use crate::words::shown;
@@ -63,8 +63,7 @@ pub fn decide(values: &mut Values, model: Option<&str>) -> Option<Settings> {
         },
         endpoint,
         object,
-        include_events: Some(values.list(&fields::INCLUDE_EVENTS).to_vec())
-            .filter(|events| !events.is_empty()),
+        include_events: Some(values.list(&fields::INCLUDE_EVENTS).to_vec()).filter(|events| !events.is_empty()),
         exclude_events: values.list(&fields::EXCLUDE_EVENTS).to_vec(),
         max_row_bytes: values
             .whole(&fields::MAX_ROW_MB)
@@ -76,12 +75,8 @@ pub fn decide(values: &mut Values, model: Option<&str>) -> Option<Settings> {
 fn endpoint(values: &mut Values) -> Option<Endpoint> {
     let endpoint_url = values.text(&fields::ENDPOINT_URL).map(str::to_owned);
     let on_aws = !values.is_given(&fields::ENDPOINT_URL);
-    let bucket = checked(values, &fields::BUCKET_NAME, |bucket| {
-        bucket_name(bucket, on_aws)
-    });
-    let region = checked(values, &fields::REGION, |region| {
-        region_name(region, on_aws)
-    });
+    let bucket = checked(values, &fields::BUCKET_NAME, |bucket| bucket_name(bucket, on_aws));
+    let region = checked(values, &fields::REGION, |region| region_name(region, on_aws));
     let addressed = Endpoint::decide(&Location {
         // A problem of its own must not hide the endpoint's.
         bucket: bucket.as_deref().unwrap_or("bucket"),
@@ -106,11 +101,7 @@ fn endpoint(values: &mut Values) -> Option<Endpoint> {
 type Wrong = (String, &'static str);
 
 /// The field's text if the check finds nothing wrong with it.
-fn checked(
-    values: &mut Values,
-    field: &Field,
-    check: impl FnOnce(&str) -> Result<(), Wrong>,
-) -> Option<String> {
+fn checked(values: &mut Values, field: &Field, check: impl FnOnce(&str) -> Result<(), Wrong>) -> Option<String> {
     let text = values.text(field)?.to_owned();
     match check(&text) {
         Ok(()) => Some(text),
@@ -131,12 +122,10 @@ fn bucket_name(bucket: &str, on_aws: bool) -> Result<(), Wrong> {
     if !limits::BUCKET_NAME_BYTES.contains(&bytes.len()) {
         return wrong(&format!("has {} bytes", bytes.len()));
     }
-    if let Some(other) = bucket.chars().find(|c| {
-        !(c.is_ascii_lowercase()
-            || c.is_ascii_digit()
-            || matches!(c, '.' | '-')
-            || (*c == '_' && !on_aws))
-    }) {
+    if let Some(other) = bucket
+        .chars()
+        .find(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-') || (*c == '_' && !on_aws)))
+    {
         return wrong(&format!("has a {}", shown(&other.to_string())));
     }
     if !bytes.first().is_some_and(alphanumeric) || !bytes.last().is_some_and(alphanumeric) {
@@ -224,8 +213,7 @@ fn encryption(values: &mut Values) -> Encryption {
 }
 
 fn kms_key_id(key_id: &str) -> Result<(), Wrong> {
-    let well_formed =
-        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'/' | b'_' | b'-');
+    let well_formed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'/' | b'_' | b'-');
     if (1..=MAX_KMS_KEY_ID_BYTES).contains(&key_id.len()) && key_id.bytes().all(well_formed) {
         Ok(())
     } else {
@@ -238,9 +226,7 @@ fn kms_key_id(key_id: &str) -> Result<(), Wrong> {
 
 fn storage_class(class: &str) -> Result<(), Wrong> {
     let well_formed = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
-    if (1..=limits::MAX_STORAGE_CLASS_BYTES).contains(&class.len())
-        && class.bytes().all(well_formed)
-    {
+    if (1..=limits::MAX_STORAGE_CLASS_BYTES).contains(&class.len()) && class.bytes().all(well_formed) {
         Ok(())
     } else {
         Err((
@@ -264,9 +250,8 @@ fn account_id(owner: &str) -> Result<(), Wrong> {
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Tag.html>
 fn tags(values: &mut Values) -> Vec<(String, String)> {
     let well_formed = |text: &str| {
-        text.chars().all(|c| {
-            c.is_alphanumeric() || matches!(c, ' ' | '+' | '-' | '=' | '.' | '_' | ':' | '/' | '@')
-        })
+        text.chars()
+            .all(|c| c.is_alphanumeric() || matches!(c, ' ' | '+' | '-' | '=' | '.' | '_' | ':' | '/' | '@'))
     };
     let tags = values.entries(&fields::TAGS);
     for (key, value) in &tags {
@@ -278,18 +263,12 @@ fn tags(values: &mut Values) -> Vec<(String, String)> {
             ))
         } else if value.chars().count() > limits::MAX_TAG_VALUE_CHARS {
             Some((
-                format!(
-                    "the value of {name} has {} characters",
-                    value.chars().count()
-                ),
+                format!("the value of {name} has {} characters", value.chars().count()),
                 "values of up to 256 characters",
             ))
         } else if !well_formed(key) || !well_formed(value) {
             Some((
-                format!(
-                    "{name} = {} has a character that tags do not take",
-                    shown(value)
-                ),
+                format!("{name} = {} has a character that tags do not take", shown(value)),
                 "letters, digits, spaces and `+ - = . _ : / @`",
             ))
         } else if key.starts_with("aws:") {
@@ -312,11 +291,9 @@ fn metadata(values: &mut Values) -> Vec<(String, String)> {
     let metadata = values.entries(&fields::METADATA);
     for (name, value) in &metadata {
         let name_is_header = !name.is_empty()
-            && name.bytes().all(|byte| {
-                byte.is_ascii_lowercase()
-                    || byte.is_ascii_digit()
-                    || matches!(byte, b'-' | b'_' | b'.')
-            });
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.'));
         let value_is_plain = value.bytes().all(|byte| matches!(byte, b' '..=b'~'))
             && value.trim() == value
             // Signatures see runs of spaces as one.
@@ -337,11 +314,7 @@ fn metadata(values: &mut Values) -> Vec<(String, String)> {
             ))
         } else if !value_is_plain {
             Some((
-                format!(
-                    "{} = {} cannot be the value of a header",
-                    shown(name),
-                    shown(value)
-                ),
+                format!("{} = {} cannot be the value of a header", shown(name), shown(value)),
                 "printable ASCII without spaces at the ends or doubled; encode other text first",
             ))
         } else {
@@ -351,10 +324,7 @@ fn metadata(values: &mut Values) -> Vec<(String, String)> {
             values.problem(&fields::METADATA, &message, Some(allowed));
         }
     }
-    let bytes: usize = metadata
-        .iter()
-        .map(|(name, value)| name.len() + value.len())
-        .sum();
+    let bytes: usize = metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
     if bytes > limits::MAX_METADATA_BYTES {
         values.problem(
             &fields::METADATA,
@@ -370,9 +340,8 @@ fn credentials(values: &mut Values) {
     let id = values.is_given(&fields::AWS_ACCESS_KEY_ID);
     let secret = values.is_given(&fields::AWS_SECRET_ACCESS_KEY);
     let token = values.is_given(&fields::AWS_SESSION_TOKEN);
-    const ALLOWED: Option<&str> = Some(
-        "`aws_access_key_id` and `aws_secret_access_key` together, or neither for the host's credential chain",
-    );
+    const ALLOWED: Option<&str> =
+        Some("`aws_access_key_id` and `aws_secret_access_key` together, or neither for the host's credential chain");
     if secret && !id {
         values.problem(
             &fields::AWS_ACCESS_KEY_ID,

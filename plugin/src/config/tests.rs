@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use super::fields::{FIELDS, FieldKind, Literal};
 use super::*;
 use crate::settings::{
-    ChecksumAlgorithm, Encryption, Format, JsonLinesCodec, KeyStyle, MIB, ManifestStyle,
-    ParquetCodec, ParquetExtension, PayloadSigning,
+    ChecksumAlgorithm, Encryption, Format, JsonLinesCodec, KeyStyle, MIB, ManifestStyle, ParquetCodec,
+    ParquetExtension, PayloadSigning,
 };
 
 /// The required fields and these.
@@ -31,13 +31,7 @@ fn problems(result: Result<Settings, Failure>) -> Vec<(String, String, String)> 
     match result {
         Err(Failure::Config(problems)) => problems
             .into_iter()
-            .map(|problem| {
-                (
-                    problem.field,
-                    problem.message,
-                    problem.allowed.unwrap_or_default(),
-                )
-            })
+            .map(|problem| (problem.field, problem.message, problem.allowed.unwrap_or_default()))
             .collect(),
         other => panic!("{other:?}"),
     }
@@ -79,19 +73,9 @@ fn codecs_and_levels() {
         ("JSONLines", "gzip", None, Format::JsonLines(J::Gzip(6))),
         ("JSONLines", "gzip", Some(0), Format::JsonLines(J::Gzip(0))),
         ("JSONLines", "brotli", None, Format::JsonLines(J::Brotli(5))),
-        (
-            "JSONLines",
-            "brotli",
-            Some(11),
-            Format::JsonLines(J::Brotli(11)),
-        ),
+        ("JSONLines", "brotli", Some(11), Format::JsonLines(J::Brotli(11))),
         ("JSONLines", "zstd", None, Format::JsonLines(J::Zstd(1))),
-        (
-            "JSONLines",
-            "zstd",
-            Some(22),
-            Format::JsonLines(J::Zstd(22)),
-        ),
+        ("JSONLines", "zstd", Some(22), Format::JsonLines(J::Zstd(22))),
         ("Parquet", "none", None, Format::Parquet(P::None)),
         ("Parquet", "gzip", Some(9), Format::Parquet(P::Gzip(9))),
         ("Parquet", "brotli", Some(0), Format::Parquet(P::Brotli(0))),
@@ -100,9 +84,7 @@ fn codecs_and_levels() {
         ("Parquet", "snappy", None, Format::Parquet(P::Snappy)),
     ];
     for (format, compression, level, expected) in cases {
-        let settings = parsed(
-            json!({"file_format": format, "compression": compression, "compression_level": level}),
-        );
+        let settings = parsed(json!({"file_format": format, "compression": compression, "compression_level": level}));
         assert_eq!(settings.format, expected);
         assert_eq!(settings.format.name(), format);
         assert_eq!(settings.format.compression(), compression);
@@ -140,11 +122,7 @@ fn checksum_and_payload_signing_follow_the_endpoint() {
     let cases = [
         (json!({}), Some(C::Crc64Nvme), Unsigned),
         (json!({"checksum": "none"}), None, Signed),
-        (
-            json!({"payload_signing": "signed"}),
-            Some(C::Crc64Nvme),
-            Signed,
-        ),
+        (json!({"payload_signing": "signed"}), Some(C::Crc64Nvme), Signed),
         (json!({"endpoint_url": "https://h"}), None, Signed),
         (
             json!({"endpoint_url": "https://h", "checksum": "crc32c"}),
@@ -207,10 +185,7 @@ fn everything_else_that_can_be_set() {
     let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
     assert_eq!(object.tags, [pair("a", ""), pair("b", "2 + 2 = é")]);
     assert_eq!(object.metadata, [pair("a", "x y"), pair("z", "")]);
-    assert_eq!(
-        object.expected_bucket_owner.as_deref(),
-        Some("111122223333")
-    );
+    assert_eq!(object.expected_bucket_owner.as_deref(), Some("111122223333"));
     assert!(object.if_none_match);
     assert!(!format!("{settings:?}").contains("CANARY"));
     assert_eq!(
@@ -228,15 +203,8 @@ fn every_field_has_its_place_in_a_form() {
     let mut places: Vec<(u64, &str)> = properties
         .iter()
         .map(|(name, property)| {
-            let order = property["x-order"]
-                .as_u64()
-                .unwrap_or_else(|| panic!("{name}"));
-            (
-                order,
-                property["x-group"]
-                    .as_str()
-                    .unwrap_or_else(|| panic!("{name}")),
-            )
+            let order = property["x-order"].as_u64().unwrap_or_else(|| panic!("{name}"));
+            (order, property["x-group"].as_str().unwrap_or_else(|| panic!("{name}")))
         })
         .collect();
     places.sort_unstable();
@@ -244,24 +212,15 @@ fn every_field_has_its_place_in_a_form() {
     assert_eq!(orders, (1..=FIELDS.len() as u64).collect::<Vec<_>>());
     let mut groups: Vec<&str> = places.into_iter().map(|(_, group)| group).collect();
     groups.dedup();
-    assert_eq!(
-        groups,
-        ["connection", "files", "format", "integrity", "behaviour"]
-    );
+    assert_eq!(groups, ["connection", "files", "format", "integrity", "behaviour"]);
 }
 
 #[test]
 fn schema_and_parser_agree() {
     let schema = json_schema();
-    assert_eq!(
-        schema["$schema"],
-        "https://json-schema.org/draft/2020-12/schema"
-    );
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
     assert_eq!(schema["additionalProperties"], false);
-    assert_eq!(
-        schema["required"],
-        json!(["bucket_name", "region", "prefix"])
-    );
+    assert_eq!(schema["required"], json!(["bucket_name", "region", "prefix"]));
     let properties = schema["properties"].as_object().unwrap();
     let names: BTreeSet<&str> = properties.keys().map(String::as_str).collect();
     assert_eq!(names, FIELDS.iter().map(|field| field.name).collect());
@@ -274,10 +233,7 @@ fn schema_and_parser_agree() {
                 field.name
             );
         }
-        assert_eq!(
-            property["writeOnly"] == true,
-            matches!(field.kind, FieldKind::Secret)
-        );
+        assert_eq!(property["writeOnly"] == true, matches!(field.kind, FieldKind::Secret));
         let mut values: Vec<Value> = property["examples"].as_array().cloned().unwrap_or_default();
         values.extend(property.get("default").cloned());
         values.extend(property["enum"].as_array().cloned().unwrap_or_default());
@@ -296,12 +252,7 @@ fn schema_and_parser_agree() {
         // A default is what leaving the field out means.
         if let Some(default) = property.get("default") {
             let set = parsed(json!({ field.name: default }));
-            assert_eq!(
-                format!("{set:?}"),
-                format!("{:?}", parsed(json!({}))),
-                "{}",
-                field.name
-            );
+            assert_eq!(format!("{set:?}"), format!("{:?}", parsed(json!({}))), "{}", field.name);
         }
     }
     assert_eq!(
@@ -334,9 +285,7 @@ fn parquet_files_end_before_4_gib() {
         let more = json!({"file_format": format, "max_file_size_mb": mb});
         assert_eq!(parse(&document(more)).is_ok(), taken, "{format} {mb}");
     }
-    let error = parse(&document(
-        json!({"file_format": "Parquet", "max_file_size_mb": 4_000}),
-    ));
+    let error = parse(&document(json!({"file_format": "Parquet", "max_file_size_mb": 4_000})));
     assert_eq!(
         error.unwrap_err(),
         Failure::of_field(
@@ -372,12 +321,7 @@ fn no_choice_is_forgotten() {
             })
             .collect();
         let automatic = choices.iter().any(|choice| choice.value == "auto");
-        assert_eq!(
-            decided.len(),
-            choices.len() - usize::from(automatic),
-            "{}",
-            field.name
-        );
+        assert_eq!(decided.len(), choices.len() - usize::from(automatic), "{}", field.name);
         if let Some(Literal::Text(default)) = field.default {
             assert!(choices.iter().any(|choice| choice.value == default));
         }

@@ -37,9 +37,7 @@ impl Values {
     pub fn read(configuration_json: &str) -> Values {
         let mut values = Values::default();
         match entries(configuration_json) {
-            Ok(entries) => entries
-                .into_iter()
-                .for_each(|(name, value)| values.take(&name, value)),
+            Ok(entries) => entries.into_iter().for_each(|(name, value)| values.take(&name, value)),
             Err(problem) => {
                 values.problems.push(problem);
                 return values;
@@ -189,10 +187,7 @@ fn checked(kind: &FieldKind, value: Value) -> Result<Given, (String, String)> {
         (FieldKind::Choice(choices), Value::String(text)) => chosen(choices, text),
         (FieldKind::Choice(choices), other) => Err((wrong_type(&other, "text"), listed(choices))),
         (FieldKind::Flag, Value::Bool(flag)) => Ok(Given::Flag(flag)),
-        (FieldKind::Flag, other) => Err((
-            wrong_type(&other, "true or false"),
-            "true or false".to_owned(),
-        )),
+        (FieldKind::Flag, other) => Err((wrong_type(&other, "true or false"), "true or false".to_owned())),
         (FieldKind::Whole { min, max }, value) => {
             let allowed = format!("a whole number from {min} to {max}");
             match whole(&value) {
@@ -202,10 +197,7 @@ fn checked(kind: &FieldKind, value: Value) -> Result<Given, (String, String)> {
             }
         }
         (FieldKind::TextList, Value::Array(items)) => texts(items),
-        (FieldKind::TextList, other) => Err((
-            wrong_type(&other, "a list of texts"),
-            "a list of texts".to_owned(),
-        )),
+        (FieldKind::TextList, other) => Err((wrong_type(&other, "a list of texts"), "a list of texts".to_owned())),
         (FieldKind::TextMap { max_entries }, Value::Object(map)) => named_texts(*max_entries, map),
         (FieldKind::TextMap { .. }, other) => Err((
             wrong_type(&other, "an object of texts"),
@@ -230,10 +222,7 @@ fn chosen(choices: &[Choice], text: String) -> Result<Given, (String, String)> {
 }
 
 fn listed(choices: &[Choice]) -> String {
-    let values: Vec<String> = choices
-        .iter()
-        .map(|choice| format!("`{}`", choice.value))
-        .collect();
+    let values: Vec<String> = choices.iter().map(|choice| format!("`{}`", choice.value)).collect();
     values.join(", ")
 }
 
@@ -265,10 +254,7 @@ fn texts(items: Vec<Value>) -> Result<Given, (String, String)> {
     Ok(Given::List(list))
 }
 
-fn named_texts(
-    max_entries: usize,
-    map: serde_json::Map<String, Value>,
-) -> Result<Given, (String, String)> {
+fn named_texts(max_entries: usize, map: serde_json::Map<String, Value>) -> Result<Given, (String, String)> {
     if map.len() > max_entries {
         return Err((
             format!("has {} entries", map.len()),

@@ -167,9 +167,7 @@ impl Stream {
 /// not compress is stored: with 5 bytes per stored block of at most 64 KiB in deflate (zlib's are as small as 4 KiB),
 /// with 3 per 128 KiB in Zstandard, with 4 per 64 KiB in brotli. A 32nd and 64 bytes cover each.
 pub fn bound_bytes(text_bytes: u64) -> u64 {
-    text_bytes
-        .saturating_add(text_bytes / 32)
-        .saturating_add(FLUSH_BYTES)
+    text_bytes.saturating_add(text_bytes / 32).saturating_add(FLUSH_BYTES)
 }
 
 /// What a flush or the end of a stream adds at most: deflate's empty block and gzip's trailer take 5 and 8 bytes, a

@@ -6,16 +6,15 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, FixedSizeListArray, GenericListArray, MapArray,
-    OffsetSizeTrait, PrimitiveArray, StringBuilder, StructArray, UInt64Array,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, FixedSizeListArray, GenericListArray, MapArray, OffsetSizeTrait,
+    PrimitiveArray, StringBuilder, StructArray, UInt64Array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::{cast, take};
 use arrow::datatypes::{
-    DataType, Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type,
-    DecimalType, FieldRef, Fields, SchemaRef, Time32MillisecondType, Time32SecondType,
-    Time64MicrosecondType, Time64NanosecondType, TimeUnit, TimestampMicrosecondType,
-    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
+    DataType, Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, DecimalType,
+    FieldRef, Fields, SchemaRef, Time32MillisecondType, Time32SecondType, Time64MicrosecondType, Time64NanosecondType,
+    TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
 };
 use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -41,11 +40,7 @@ pub struct Target {
 
 /// The batch with the columns of `target`; columns that have their type already are not copied. `first_row` is the
 /// number of the batch's first row, for errors.
-pub fn to_target(
-    batch: &RecordBatch,
-    target: &Target,
-    first_row: u64,
-) -> Result<RecordBatch, EncodeError> {
+pub fn to_target(batch: &RecordBatch, target: &Target, first_row: u64) -> Result<RecordBatch, EncodeError> {
     let slots = Slots {
         live: None,
         bounds_decimals: target.bounds_decimals,
@@ -75,9 +70,7 @@ pub fn to_target(
 
 fn in_words(data_type: &DataType) -> String {
     match data_type {
-        DataType::Timestamp(_, _) => {
-            "a Parquet timestamp (64-bit microseconds since 1970)".to_owned()
-        }
+        DataType::Timestamp(_, _) => "a Parquet timestamp (64-bit microseconds since 1970)".to_owned(),
         DataType::Date32 => "a Parquet date (32-bit days since 1970)".to_owned(),
         DataType::Decimal32(precision, _)
         | DataType::Decimal64(precision, _)
@@ -157,36 +150,22 @@ fn to_type(array: &ArrayRef, target: &DataType, slots: Slots<'_>) -> Result<Arra
         }
         (DataType::Struct(_), DataType::Struct(fields)) => structure(array, fields, slots),
         (DataType::FixedSizeBinary(UUID_BYTES), DataType::Utf8) => Ok(uuid_texts(array)),
-        (DataType::Timestamp(unit, _), DataType::Timestamp(_, _)) => {
-            timestamps(array, *unit, slots)
-        }
+        (DataType::Timestamp(unit, _), DataType::Timestamp(_, _)) => timestamps(array, *unit, slots),
         (DataType::Date64, DataType::Date32) => {
-            map_values::<Date64Type, Date32Type>(array, slots, |ms| {
-                i32::try_from(ms.div_euclid(MILLIS_PER_DAY)).ok()
-            })
+            map_values::<Date64Type, Date32Type>(array, slots, |ms| i32::try_from(ms.div_euclid(MILLIS_PER_DAY)).ok())
         }
         (DataType::Time32(TimeUnit::Second), DataType::Time32(_)) => {
-            map_values::<Time32SecondType, Time32MillisecondType>(array, slots, |seconds| {
-                seconds.checked_mul(1000)
-            })
+            map_values::<Time32SecondType, Time32MillisecondType>(array, slots, |seconds| seconds.checked_mul(1000))
         }
         (DataType::Time64(TimeUnit::Nanosecond), DataType::Time64(_)) => {
             map_values::<Time64NanosecondType, Time64MicrosecondType>(array, slots, |nanos| {
                 Some(nanos.div_euclid(1000))
             })
         }
-        (DataType::Decimal32(precision, _), _) => {
-            within_precision::<Decimal32Type>(array, *precision, slots)
-        }
-        (DataType::Decimal64(precision, _), _) => {
-            within_precision::<Decimal64Type>(array, *precision, slots)
-        }
-        (DataType::Decimal128(precision, _), _) => {
-            within_precision::<Decimal128Type>(array, *precision, slots)
-        }
-        (DataType::Decimal256(precision, _), _) => {
-            within_precision::<Decimal256Type>(array, *precision, slots)
-        }
+        (DataType::Decimal32(precision, _), _) => within_precision::<Decimal32Type>(array, *precision, slots),
+        (DataType::Decimal64(precision, _), _) => within_precision::<Decimal64Type>(array, *precision, slots),
+        (DataType::Decimal128(precision, _), _) => within_precision::<Decimal128Type>(array, *precision, slots),
+        (DataType::Decimal256(precision, _), _) => within_precision::<Decimal256Type>(array, *precision, slots),
         _ => Ok(cast(array, target)?),
     }
 }
@@ -194,10 +173,7 @@ fn to_type(array: &ArrayRef, target: &DataType, slots: Slots<'_>) -> Result<Arra
 /// Whether values of this type are decimals or nest some.
 fn has_decimals(data_type: &DataType) -> bool {
     match data_type {
-        DataType::Decimal32(..)
-        | DataType::Decimal64(..)
-        | DataType::Decimal128(..)
-        | DataType::Decimal256(..) => true,
+        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => true,
         DataType::List(field)
         | DataType::LargeList(field)
         | DataType::FixedSizeList(field, _)
@@ -208,16 +184,11 @@ fn has_decimals(data_type: &DataType) -> bool {
 }
 
 /// The array itself, if each of its values has no more digits than the column says.
-fn within_precision<T: DecimalType>(
-    array: &ArrayRef,
-    precision: u8,
-    slots: Slots<'_>,
-) -> Result<ArrayRef, Unfit> {
+fn within_precision<T: DecimalType>(array: &ArrayRef, precision: u8, slots: Slots<'_>) -> Result<ArrayRef, Unfit> {
     let live = slots.live_in(array);
     let values = array.as_primitive::<T>().values();
     let unfit = values.iter().enumerate().position(|(index, value)| {
-        !T::is_valid_decimal_precision(*value, precision)
-            && live.as_ref().is_none_or(|live| live.is_valid(index))
+        !T::is_valid_decimal_precision(*value, precision) && live.as_ref().is_none_or(|live| live.is_valid(index))
     });
     match unfit {
         Some(index) => Err(Unfit::Value(index)),
@@ -253,13 +224,9 @@ fn timestamps(array: &ArrayRef, unit: TimeUnit, slots: Slots<'_>) -> Result<Arra
     let convert = |value| i64::try_from(micros(value, unit)).ok();
     let micros = match unit {
         TimeUnit::Second => map_values::<TimestampSecondType, Micros>(array, slots, convert)?,
-        TimeUnit::Millisecond => {
-            map_values::<TimestampMillisecondType, Micros>(array, slots, convert)?
-        }
+        TimeUnit::Millisecond => map_values::<TimestampMillisecondType, Micros>(array, slots, convert)?,
         TimeUnit::Microsecond => array.clone(),
-        TimeUnit::Nanosecond => {
-            map_values::<TimestampNanosecondType, Micros>(array, slots, convert)?
-        }
+        TimeUnit::Nanosecond => map_values::<TimestampNanosecondType, Micros>(array, slots, convert)?,
     };
     let micros = micros.as_primitive::<Micros>().clone();
     Ok(Arc::new(micros.with_timezone("UTC")))
@@ -283,10 +250,7 @@ fn map_values<S: ArrowPrimitiveType, T: ArrowPrimitiveType>(
         }
     }
     let nulls = source.nulls().cloned();
-    Ok(Arc::new(PrimitiveArray::<T>::try_new(
-        values.into(),
-        nulls,
-    )?))
+    Ok(Arc::new(PrimitiveArray::<T>::try_new(values.into(), nulls)?))
 }
 
 /// Offsets from 0, and the values that the lists show: a slice of lists keeps all values of the whole, and a null list
@@ -315,10 +279,7 @@ fn shown<O: OffsetSizeTrait>(
 }
 
 /// Offsets from 0 and the part of the values that they span.
-pub fn trimmed<O: OffsetSizeTrait>(
-    offsets: &OffsetBuffer<O>,
-    values: &dyn Array,
-) -> (OffsetBuffer<O>, ArrayRef) {
+pub fn trimmed<O: OffsetSizeTrait>(offsets: &OffsetBuffer<O>, values: &dyn Array) -> (OffsetBuffer<O>, ArrayRef) {
     let first = offsets[0];
     let length = offsets[offsets.len() - 1] - first;
     let from_zero: ScalarBuffer<O> = offsets.iter().map(|offset| *offset - first).collect();
@@ -332,20 +293,13 @@ fn row_of<O: OffsetSizeTrait>(offsets: &OffsetBuffer<O>, index: usize) -> usize 
         .saturating_sub(1)
 }
 
-fn list<O: OffsetSizeTrait>(
-    array: &ArrayRef,
-    field: &FieldRef,
-    slots: Slots<'_>,
-) -> Result<ArrayRef, Unfit> {
+fn list<O: OffsetSizeTrait>(array: &ArrayRef, field: &FieldRef, slots: Slots<'_>) -> Result<ArrayRef, Unfit> {
     let list = array.as_list::<O>();
     let live = slots.live_in(array);
     let (offsets, values) = shown(list.offsets(), list.values(), live.as_ref())?;
-    let all = Slots {
-        live: None,
-        ..slots
-    };
-    let values = to_type(&values, field.data_type(), all)
-        .map_err(|unfit| unfit.in_parent(|index| row_of(&offsets, index)))?;
+    let all = Slots { live: None, ..slots };
+    let values =
+        to_type(&values, field.data_type(), all).map_err(|unfit| unfit.in_parent(|index| row_of(&offsets, index)))?;
     let nulls = list.nulls().cloned();
     Ok(Arc::new(GenericListArray::<O>::try_new(
         field.clone(),
@@ -355,22 +309,14 @@ fn list<O: OffsetSizeTrait>(
     )?))
 }
 
-fn map(
-    array: &ArrayRef,
-    field: &FieldRef,
-    sorted: bool,
-    slots: Slots<'_>,
-) -> Result<ArrayRef, Unfit> {
+fn map(array: &ArrayRef, field: &FieldRef, sorted: bool, slots: Slots<'_>) -> Result<ArrayRef, Unfit> {
     let map = array.as_map();
     let live = slots.live_in(array);
     let entries: ArrayRef = Arc::new(map.entries().clone());
     let (offsets, entries) = shown(map.offsets(), &entries, live.as_ref())?;
-    let all = Slots {
-        live: None,
-        ..slots
-    };
-    let entries = to_type(&entries, field.data_type(), all)
-        .map_err(|unfit| unfit.in_parent(|index| row_of(&offsets, index)))?;
+    let all = Slots { live: None, ..slots };
+    let entries =
+        to_type(&entries, field.data_type(), all).map_err(|unfit| unfit.in_parent(|index| row_of(&offsets, index)))?;
     let nulls = map.nulls().cloned();
     let entries = entries.as_struct().clone();
     Ok(Arc::new(MapArray::try_new(
@@ -382,12 +328,7 @@ fn map(
     )?))
 }
 
-fn fixed_size_list(
-    array: &ArrayRef,
-    field: &FieldRef,
-    width: i32,
-    slots: Slots<'_>,
-) -> Result<ArrayRef, Unfit> {
+fn fixed_size_list(array: &ArrayRef, field: &FieldRef, width: i32, slots: Slots<'_>) -> Result<ArrayRef, Unfit> {
     let list = array.as_fixed_size_list();
     let per_row = width.unsigned_abs() as usize;
     let live = slots.live_in(array).map(|live| live.expand(per_row));

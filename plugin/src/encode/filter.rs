@@ -29,11 +29,7 @@ impl EventFilter {
     ///
     /// # Errors
     /// There is no column `event`, or it is not a string column (plain, large, view, or a dictionary of these).
-    pub fn new(
-        schema: &Schema,
-        include: Option<&[String]>,
-        exclude: &[String],
-    ) -> Result<Option<Self>, EncodeError> {
+    pub fn new(schema: &Schema, include: Option<&[String]>, exclude: &[String]) -> Result<Option<Self>, EncodeError> {
         let include: HashSet<String> = include.unwrap_or_default().iter().cloned().collect();
         let exclude: HashSet<String> = exclude.iter().cloned().collect();
         if include.is_empty() && exclude.is_empty() {
@@ -102,9 +98,7 @@ impl EventFilter {
                     })
                     .collect())
             }
-            other => Err(EncodeError::EventColumn(format!(
-                "column `event` has the type {other}"
-            ))),
+            other => Err(EncodeError::EventColumn(format!("column `event` has the type {other}"))),
         }
     }
 
@@ -118,10 +112,7 @@ impl EventFilter {
 
     fn keeps(&self, name: Option<&str>) -> bool {
         match name {
-            Some(name) => {
-                (self.include.is_empty() || self.include.contains(name))
-                    && !self.exclude.contains(name)
-            }
+            Some(name) => (self.include.is_empty() || self.include.contains(name)) && !self.exclude.contains(name),
             None => self.include.is_empty(),
         }
     }
@@ -131,20 +122,15 @@ impl EventFilter {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{
-        DictionaryArray, Int64Array, LargeStringArray, StringArray, StringViewArray,
-    };
+    use arrow::array::{DictionaryArray, Int64Array, LargeStringArray, StringArray, StringViewArray};
     use arrow::datatypes::{Field, Int8Type};
 
     use super::*;
 
     fn batch(events: ArrayRef) -> RecordBatch {
         let rows = Int64Array::from_iter_values(0..events.len() as i64);
-        RecordBatch::try_from_iter_with_nullable([
-            ("event", events, true),
-            ("row", Arc::new(rows) as ArrayRef, false),
-        ])
-        .unwrap()
+        RecordBatch::try_from_iter_with_nullable([("event", events, true), ("row", Arc::new(rows) as ArrayRef, false)])
+            .unwrap()
     }
 
     fn kinds_of_string_column(events: &[Option<&str>]) -> Vec<ArrayRef> {
@@ -159,13 +145,7 @@ mod tests {
 
     #[test]
     fn include_and_exclude_are_both_obeyed_on_every_kind_of_string_column() {
-        let events = [
-            Some("$pageview"),
-            None,
-            Some("signed up"),
-            Some("$pageview"),
-            Some(""),
-        ];
+        let events = [Some("$pageview"), None, Some("signed up"), Some("$pageview"), Some("")];
         let cases: [(&[&str], &[&str], &[i64]); 6] = [
             (&["$pageview"], &[], &[0, 3]),
             (&[], &["$pageview"], &[1, 2, 4]),

@@ -22,10 +22,7 @@ impl Repairs {
     pub fn counts(&self) -> Vec<(&'static str, u64)> {
         let all = [
             ("invalid-json-as-string", self.invalid_json_as_string),
-            (
-                "control-characters-escaped",
-                self.control_characters_escaped,
-            ),
+            ("control-characters-escaped", self.control_characters_escaped),
             ("line-breaks-dropped", self.line_breaks_dropped),
             ("lone-surrogates-replaced", self.lone_surrogates_replaced),
         ];
@@ -147,11 +144,7 @@ fn scan(text: &[u8], nesting: &mut Nesting) -> Option<Scan> {
         loop {
             at = skip_blank(text, at, &mut repair);
             if nesting.depth == 0 {
-                let verdict = if repair {
-                    Scan::NeedsRepair
-                } else {
-                    Scan::Clean
-                };
+                let verdict = if repair { Scan::NeedsRepair } else { Scan::Clean };
                 return (at == text.len()).then_some(verdict);
             }
             match (*text.get(at)?, nesting.in_object()) {

@@ -24,9 +24,7 @@ pub fn parquet_schema(schema: &Schema) -> Result<SchemaDescriptor, ParquetError>
     let columns = root.get_fields().iter().zip(schema.fields());
     let columns = columns.map(|(column, field)| annotated(column, field));
     let fields = columns.collect::<Result<_, _>>()?;
-    let root = Type::group_type_builder(root.name())
-        .with_fields(fields)
-        .build()?;
+    let root = Type::group_type_builder(root.name()).with_fields(fields).build()?;
     Ok(SchemaDescriptor::new(Arc::new(root)))
 }
 

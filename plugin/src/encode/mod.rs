@@ -48,9 +48,7 @@ pub const OUTPUT_CHUNK_BYTES: usize = 64 << 10;
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
     /// Found when a run is configured, before the first row.
-    #[error(
-        "column `{column}` has the type {data_type}: {reason}; convert it in the source or omit it"
-    )]
+    #[error("column `{column}` has the type {data_type}: {reason}; convert it in the source or omit it")]
     UnsupportedColumn {
         column: String,
         data_type: String,
@@ -82,11 +80,7 @@ pub enum EncodeError {
         "row {row} (counted from 0 in this run, without filtered rows) holds {bytes} bytes, more than the limit of \
          {limit_bytes}; raise `max_row_mb` or shorten the row in the source"
     )]
-    RowTooLarge {
-        row: u64,
-        bytes: u64,
-        limit_bytes: u64,
-    },
+    RowTooLarge { row: u64, bytes: u64, limit_bytes: u64 },
     #[error(
         "row {row} (counted from 0 in this run, without filtered rows) would be about {bytes} bytes of JSON, more than \
          {} (control characters take six bytes, and keys stand in every element of a list); shorten the row in the \
@@ -102,11 +96,7 @@ pub enum EncodeError {
         "column `{column}`, row {row} (counted from 0 in this run, without filtered rows): the value does not fit \
          {target}; correct it in the source"
     )]
-    OutOfRange {
-        column: String,
-        row: u64,
-        target: String,
-    },
+    OutOfRange { column: String, row: u64, target: String },
     #[error("{0}; filtering by event name needs a string column `event`")]
     EventColumn(String),
     #[error("the rows cannot be read: {0}")]
@@ -238,17 +228,10 @@ impl FileEncoder {
     pub fn new(layout: &Layout) -> Result<Self, EncodeError> {
         let limit_bytes = layout.limit_bytes.map(NonZeroU64::get);
         let inner = match &layout.kind {
-            Kind::JsonLines(plan) => Inner::JsonLines(Box::new(jsonl::LinesEncoder::new(
-                plan.clone(),
-                limit_bytes,
-            )?)),
+            Kind::JsonLines(plan) => Inner::JsonLines(Box::new(jsonl::LinesEncoder::new(plan.clone(), limit_bytes)?)),
             Kind::Parquet(plan) => {
                 let schema = layout.block_schema().clone();
-                Inner::Parquet(Box::new(parquet::ParquetEncoder::new(
-                    plan,
-                    schema,
-                    limit_bytes,
-                )?))
+                Inner::Parquet(Box::new(parquet::ParquetEncoder::new(plan, schema, limit_bytes)?))
             }
         };
         Ok(FileEncoder { rows: 0, inner })

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, FixedSizeListArray, GenericListArray, GenericStringArray, MapArray,
-    OffsetSizeTrait, StructArray, make_array,
+    Array, ArrayRef, AsArray, FixedSizeListArray, GenericListArray, GenericStringArray, MapArray, OffsetSizeTrait,
+    StructArray, make_array,
 };
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, FieldRef};
@@ -28,10 +28,7 @@ pub fn normal(rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
 }
 
 fn form(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
-    let nulls = array
-        .nulls()
-        .filter(|nulls| nulls.null_count() > 0)
-        .cloned();
+    let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0).cloned();
     Ok(match array.data_type() {
         DataType::List(field) => list::<i32>(array, field, nulls)?,
         DataType::LargeList(field) => list::<i64>(array, field, nulls)?,
@@ -39,13 +36,7 @@ fn form(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
             let map = array.as_map();
             let (offsets, entries) = trimmed(map.offsets(), map.entries());
             let entries = form(&entries)?.as_struct().clone();
-            Arc::new(MapArray::try_new(
-                field.clone(),
-                offsets,
-                entries,
-                nulls,
-                *sorted,
-            )?)
+            Arc::new(MapArray::try_new(field.clone(), offsets, entries, nulls, *sorted)?)
         }
         DataType::FixedSizeList(field, width) => {
             let list = array.as_fixed_size_list();
@@ -101,7 +92,5 @@ fn text<O: OffsetSizeTrait>(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
         .slice_with_length(first.as_usize(), (last - first).as_usize());
     let from_zero = texts.offsets().iter().map(|offset| *offset - first);
     let offsets = arrow::buffer::OffsetBuffer::new(from_zero.collect());
-    Ok(Arc::new(GenericStringArray::<O>::try_new(
-        offsets, bytes, None,
-    )?))
+    Ok(Arc::new(GenericStringArray::<O>::try_new(offsets, bytes, None)?))
 }

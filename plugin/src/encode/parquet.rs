@@ -3,9 +3,7 @@
 
 use ::parquet::arrow::ArrowWriter;
 use ::parquet::arrow::arrow_writer::ArrowWriterOptions;
-use ::parquet::basic::{
-    BrotliLevel, Compression, Encoding, GzipLevel, LogicalType, Type as PhysicalType, ZstdLevel,
-};
+use ::parquet::basic::{BrotliLevel, Compression, Encoding, GzipLevel, LogicalType, Type as PhysicalType, ZstdLevel};
 use ::parquet::file::metadata::RowGroupMetaData;
 use ::parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use ::parquet::schema::types::{ColumnDescriptor, SchemaDescriptor};
@@ -79,11 +77,7 @@ impl Plan {
     ///
     /// # Errors
     /// The codec has no such level, or needs more memory for so many columns than there is.
-    pub fn new(
-        schema: &SchemaRef,
-        meanings: &[Meaning],
-        codec: ParquetCodec,
-    ) -> Result<Self, EncodeError> {
+    pub fn new(schema: &SchemaRef, meanings: &[Meaning], codec: ParquetCodec) -> Result<Self, EncodeError> {
         let columns = logical::parquet_schema(schema)?;
         check_width(columns.num_columns(), codec)?;
         let options = ArrowWriterOptions::new()
@@ -170,9 +164,7 @@ fn check_width(columns: usize, codec: ParquetCodec) -> Result<(), EncodeError> {
         columns,
         most,
         remedy: match codec {
-            ParquetCodec::Zstd(_) => {
-                "select fewer columns, use the compression `snappy`, or export to JSONLines"
-            }
+            ParquetCodec::Zstd(_) => "select fewer columns, use the compression `snappy`, or export to JSONLines",
             _ => "select fewer columns, or export to JSONLines",
         },
     })
@@ -183,8 +175,7 @@ fn check_width(columns: usize, codec: ParquetCodec) -> Result<(), EncodeError> {
 fn data_page_bytes(columns: usize, codec: ParquetCodec) -> usize {
     match codec {
         ParquetCodec::Zstd(level) if level >= ZSTD_SMALLER_PAGES_FROM_LEVEL => {
-            let fits =
-                |tables_kib: u64| (columns as u64 * tables_kib) << 10 <= COLUMNS_MEMORY_BYTES;
+            let fits = |tables_kib: u64| (columns as u64 * tables_kib) << 10 <= COLUMNS_MEMORY_BYTES;
             let [.., (smallest_kib, _)] = ZSTD_TABLES_KIB;
             let page_kib = ZSTD_TABLES_KIB
                 .into_iter()
@@ -209,9 +200,7 @@ fn compression(codec: ParquetCodec) -> Result<Compression, EncodeError> {
 
 fn column_bytes(codec: ParquetCodec) -> u64 {
     match codec {
-        ParquetCodec::Zstd(level) if level >= ZSTD_DEEP_FROM_LEVEL => {
-            COLUMN_BYTES + ZSTD_DEEP_COLUMN_BYTES
-        }
+        ParquetCodec::Zstd(level) if level >= ZSTD_DEEP_FROM_LEVEL => COLUMN_BYTES + ZSTD_DEEP_COLUMN_BYTES,
         ParquetCodec::Zstd(_) => COLUMN_BYTES + ZSTD_COLUMN_BYTES,
         _ => COLUMN_BYTES,
     }
@@ -251,11 +240,7 @@ impl ParquetEncoder {
     ///
     /// # Errors
     /// The writer refuses the schema.
-    pub fn new(
-        plan: &Plan,
-        schema: SchemaRef,
-        limit_bytes: Option<u64>,
-    ) -> Result<Self, EncodeError> {
+    pub fn new(plan: &Plan, schema: SchemaRef, limit_bytes: Option<u64>) -> Result<Self, EncodeError> {
         let options = plan.options.clone();
         Ok(ParquetEncoder {
             writer: ArrowWriter::try_new_with_options(Vec::new(), schema, options)?,
@@ -271,9 +256,7 @@ impl ParquetEncoder {
         let rows = block.num_rows() - from_row;
         self.writer.write(&normal(&block.slice(from_row, rows))?)?;
         let size_bytes = self.writer.in_progress_size();
-        if size_bytes as u64 >= self.row_group_bytes()
-            || self.writer.memory_size() >= MAX_ROW_GROUP_MEMORY_BYTES
-        {
+        if size_bytes as u64 >= self.row_group_bytes() || self.writer.memory_size() >= MAX_ROW_GROUP_MEMORY_BYTES {
             // Growing the output by doubling would need three times the row group for a moment.
             self.writer.inner_mut().reserve(size_bytes);
             self.writer.flush()?;
@@ -312,10 +295,7 @@ impl ParquetEncoder {
         let size_bytes = self.writer.in_progress_size();
         self.writer.inner_mut().reserve(size_bytes);
         let metadata = self.writer.finish()?;
-        let encoded = metadata
-            .row_groups()
-            .iter()
-            .map(RowGroupMetaData::total_byte_size);
+        let encoded = metadata.row_groups().iter().map(RowGroupMetaData::total_byte_size);
         Ok(Finished {
             bytes_encoded: encoded.map(i64::unsigned_abs).sum(),
             output: self.take_output(),
@@ -343,11 +323,7 @@ mod tests {
             (700, 1, 1_024),
         ] {
             let page_bytes = data_page_bytes(columns, ParquetCodec::Zstd(level));
-            assert_eq!(
-                page_bytes,
-                page_kib << 10,
-                "{columns} columns, level {level}"
-            );
+            assert_eq!(page_bytes, page_kib << 10, "{columns} columns, level {level}");
         }
         assert_eq!(data_page_bytes(700, ParquetCodec::Snappy), DATA_PAGE_BYTES);
     }

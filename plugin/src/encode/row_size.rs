@@ -100,9 +100,7 @@ fn add_struct(array: &dyn Array, sizes: &mut [u64], held: usize) -> Result<(), A
     let columns = array.as_struct().columns();
     add_constant(PRESENCE_BYTES, sizes);
     if array.null_count() == 0 {
-        return columns
-            .iter()
-            .try_for_each(|column| add(column, sizes, held));
+        return columns.iter().try_for_each(|column| add(column, sizes, held));
     }
     let mut own = counts(array.len(), held)?;
     for column in columns {
@@ -127,11 +125,7 @@ fn add_dictionary(array: &dyn Array, sizes: &mut [u64], held: usize) -> Result<(
     add(dictionary.values(), &mut values, held_with_values)?;
     let keys = dictionary.normalized_keys();
     for (row, (size, key)) in sizes.iter_mut().zip(keys).enumerate() {
-        *size += if array.is_valid(row) {
-            values[key]
-        } else {
-            null_bytes
-        };
+        *size += if array.is_valid(row) { values[key] } else { null_bytes };
     }
     Ok(())
 }
@@ -168,9 +162,7 @@ fn null_bytes(data_type: &DataType) -> u64 {
         DataType::FixedSizeList(_, _) => PRESENCE_BYTES,
         DataType::FixedSizeBinary(width) => u64::from(width.unsigned_abs()),
         DataType::Dictionary(_, values) => null_bytes(values),
-        other => other
-            .primitive_width()
-            .map_or(LENGTH_BYTES, |width| width as u64),
+        other => other.primitive_width().map_or(LENGTH_BYTES, |width| width as u64),
     }
 }
 

@@ -6,8 +6,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::datatypes::{
-    DataType, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, Field, FieldRef,
-    Fields, Schema, SchemaRef, TimeUnit, validate_decimal_precision_and_scale as fits,
+    DataType, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, Field, FieldRef, Fields, Schema, SchemaRef,
+    TimeUnit, validate_decimal_precision_and_scale as fits,
 };
 
 use super::EncodeError;
@@ -34,10 +34,7 @@ pub enum Meaning {
 }
 
 fn has_extension(field: &Field, name: &str) -> bool {
-    field
-        .metadata()
-        .get(EXTENSION_NAME)
-        .is_some_and(|found| found == name)
+    field.metadata().get(EXTENSION_NAME).is_some_and(|found| found == name)
 }
 
 /// The type of a column's values, which a dictionary holds once for each key.
@@ -55,8 +52,7 @@ pub fn is_json(field: &Field) -> bool {
 
 /// Whether a field says of itself that its 16 bytes are a UUID.
 pub fn is_uuid(field: &Field) -> bool {
-    has_extension(field, UUID_EXTENSION)
-        && *value_type(field.data_type()) == DataType::FixedSizeBinary(UUID_BYTES)
+    has_extension(field, UUID_EXTENSION) && *value_type(field.data_type()) == DataType::FixedSizeBinary(UUID_BYTES)
 }
 
 /// Strings of any make, or a dictionary of them.
@@ -127,13 +123,8 @@ fn refusal(data_type: &DataType, format: Format) -> Option<&'static str> {
         DataType::Duration(_) => Some("durations cannot be exported"),
         DataType::Union(_, _) => Some("unions cannot be exported"),
         DataType::RunEndEncoded(_, _) => Some("run-end encoded columns cannot be exported"),
-        DataType::ListView(_) | DataType::LargeListView(_) => {
-            Some("list views cannot be exported, lists can")
-        }
-        DataType::Decimal32(..)
-        | DataType::Decimal64(..)
-        | DataType::Decimal128(..)
-        | DataType::Decimal256(..)
+        DataType::ListView(_) | DataType::LargeListView(_) => Some("list views cannot be exported, lists can"),
+        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..)
             if !is_decimal(data_type) =>
         {
             Some("no decimal of this width has such a precision and scale")
@@ -150,12 +141,8 @@ fn refusal(data_type: &DataType, format: Format) -> Option<&'static str> {
             Some("a width cannot be negative")
         }
         DataType::FixedSizeBinary(0) if parquet => Some("Parquet has no binary of width 0"),
-        DataType::Struct(fields) if parquet && fields.is_empty() => {
-            Some("Parquet has no structs without fields")
-        }
-        DataType::Struct(fields) => fields
-            .iter()
-            .find_map(|field| refusal(field.data_type(), format)),
+        DataType::Struct(fields) if parquet && fields.is_empty() => Some("Parquet has no structs without fields"),
+        DataType::Struct(fields) => fields.iter().find_map(|field| refusal(field.data_type(), format)),
         DataType::List(field)
         | DataType::LargeList(field)
         | DataType::FixedSizeList(field, _)
@@ -191,14 +178,8 @@ pub fn parquet_schema(schema: &Schema, meanings: &[Meaning]) -> SchemaRef {
     let fields: Vec<FieldRef> = columns
         .map(|(field, meaning)| match meaning {
             Meaning::Own => parquet_field(field),
-            Meaning::Text if is_uuid(field) => {
-                Arc::new(Field::new(field.name(), DataType::Utf8, true))
-            }
-            Meaning::Text | Meaning::Json => Arc::new(Field::new(
-                field.name(),
-                parquet_type(field.data_type()),
-                true,
-            )),
+            Meaning::Text if is_uuid(field) => Arc::new(Field::new(field.name(), DataType::Utf8, true)),
+            Meaning::Text | Meaning::Json => Arc::new(Field::new(field.name(), parquet_type(field.data_type()), true)),
         })
         .collect();
     Arc::new(Schema::new(fields))
@@ -206,11 +187,7 @@ pub fn parquet_schema(schema: &Schema, meanings: &[Meaning]) -> SchemaRef {
 
 fn json_lines_field(field: &FieldRef) -> FieldRef {
     if is_uuid(field) {
-        return Arc::new(Field::new(
-            field.name(),
-            DataType::Utf8,
-            field.is_nullable(),
-        ));
+        return Arc::new(Field::new(field.name(), DataType::Utf8, field.is_nullable()));
     }
     let data_type = json_lines_type(field.data_type());
     Arc::new(field.as_ref().clone().with_data_type(data_type))
@@ -221,9 +198,7 @@ fn json_lines_type(data_type: &DataType) -> DataType {
         DataType::Dictionary(_, values) => json_lines_type(values),
         DataType::List(field) => DataType::List(json_lines_field(field)),
         DataType::LargeList(field) => DataType::LargeList(json_lines_field(field)),
-        DataType::FixedSizeList(field, width) => {
-            DataType::FixedSizeList(json_lines_field(field), *width)
-        }
+        DataType::FixedSizeList(field, width) => DataType::FixedSizeList(json_lines_field(field), *width),
         DataType::Map(field, sorted) => DataType::Map(json_lines_field(field), *sorted),
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(json_lines_field).collect()),
         other => other.clone(),
@@ -250,9 +225,7 @@ fn parquet_type(data_type: &DataType) -> DataType {
         DataType::Dictionary(_, values) => parquet_type(values),
         DataType::List(field) => DataType::List(parquet_field(field)),
         DataType::LargeList(field) => DataType::LargeList(parquet_field(field)),
-        DataType::FixedSizeList(field, width) => {
-            DataType::FixedSizeList(parquet_field(field), *width)
-        }
+        DataType::FixedSizeList(field, width) => DataType::FixedSizeList(parquet_field(field), *width),
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(parquet_field).collect()),
         DataType::Map(entries, sorted) => DataType::Map(parquet_entries(entries), *sorted),
         DataType::Timestamp(_, _) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),

@@ -31,8 +31,8 @@ pub fn check(messages: &[u8], schema: &Schema) -> Result<(), String> {
             return Ok(());
         }
         let message = take(&mut rest, i64::from(length))?;
-        let message = root_as_message(message)
-            .map_err(|error| format!("a message has no readable header ({error})"))?;
+        let message =
+            root_as_message(message).map_err(|error| format!("a message has no readable header ({error})"))?;
         let body = take(&mut rest, message.bodyLength())?;
         if let Some((columns, types)) = columns(&message, schema)? {
             check_sizes(&columns, body.len())?;
@@ -67,18 +67,12 @@ fn columns<'a, 's>(
     let (columns, types) = match message.header_type() {
         MessageHeader::RecordBatch => (
             message.header_as_record_batch(),
-            schema
-                .fields()
-                .iter()
-                .map(|field| field.data_type())
-                .collect(),
+            schema.fields().iter().map(|field| field.data_type()).collect(),
         ),
         MessageHeader::DictionaryBatch => match message.header_as_dictionary_batch() {
             Some(dictionary) => (
                 dictionary.data(),
-                dictionary_values(schema, dictionary.id())
-                    .into_iter()
-                    .collect(),
+                dictionary_values(schema, dictionary.id()).into_iter().collect(),
             ),
             None => (None, Vec::new()),
         },
@@ -199,9 +193,7 @@ impl Layout {
                 let mut fields = fields.iter();
                 fields.try_for_each(|field| self.check(field.data_type()))
             }
-            DataType::Dictionary(key, _) => {
-                self.wholes(data_type, key.primitive_width().unwrap_or(1), 0)
-            }
+            DataType::Dictionary(key, _) => self.wholes(data_type, key.primitive_width().unwrap_or(1), 0),
             DataType::FixedSizeBinary(width) => {
                 self.fixed(data_type, values, *width)?;
                 self.skip(2);
@@ -223,8 +215,7 @@ impl Layout {
     /// The reader multiplies in `usize`, which has 32 bits here, before it compares with what is there.
     fn fixed(&self, of: &DataType, values: i64, width: i32) -> Result<(), String> {
         // The reader takes it for granted, and a dictionary can come before the schema is checked for the format.
-        let width = u64::try_from(width)
-            .map_err(|_| format!("a column has the type {of}, of negative width"))?;
+        let width = u64::try_from(width).map_err(|_| format!("a column has the type {of}, of negative width"))?;
         let values = values.unsigned_abs();
         // A list's values may be booleans, or nothing at all.
         let most = (MAX_BATCH_ROWS as u64).saturating_add(self.body_bytes * VALUES_PER_BYTE as u64);
@@ -261,8 +252,8 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::array::{
-        ArrayRef, DictionaryArray, FixedSizeBinaryArray, Int32RunArray, NullArray, RecordBatch,
-        StringArray, StringViewArray,
+        ArrayRef, DictionaryArray, FixedSizeBinaryArray, Int32RunArray, NullArray, RecordBatch, StringArray,
+        StringViewArray,
     };
     use arrow::datatypes::{DataType, Field, Int32Type, Schema};
     use arrow::ipc::CompressionType;
@@ -325,12 +316,7 @@ mod tests {
                 "a column claims 9223372036854775807 values",
             ),
             (text(), node, (-1, 0), "a column claims -1 values"),
-            (
-                text(),
-                node,
-                (ROWS, 4),
-                "a column claims 3 values and 4 nulls",
-            ),
+            (text(), node, (ROWS, 4), "a column claims 3 values and 4 nulls"),
             (
                 text(),
                 (64, 16),
@@ -343,18 +329,8 @@ mod tests {
                 (i64::MAX, 16),
                 "a column has 16 bytes at 9223372036854775807 of ",
             ),
-            (
-                text(),
-                (64, 16),
-                (64, -16),
-                "a column has -16 bytes at 64 of ",
-            ),
-            (
-                text(),
-                (64, 16),
-                (64, 17),
-                "Utf8 has 17 bytes where each entry takes 4",
-            ),
+            (text(), (64, 16), (64, -16), "a column has -16 bytes at 64 of "),
+            (text(), (64, 16), (64, 17), "Utf8 has 17 bytes where each entry takes 4"),
             (
                 views(),
                 (64, 48),
@@ -417,11 +393,8 @@ mod tests {
         ];
         for (column, compression, expected) in cases {
             let batch = RecordBatch::try_from_iter_with_nullable([("c", column, true)]).unwrap();
-            let options = IpcWriteOptions::default()
-                .try_with_compression(compression)
-                .unwrap();
-            let mut writer =
-                StreamWriter::try_new_with_options(Vec::new(), &batch.schema(), options).unwrap();
+            let options = IpcWriteOptions::default().try_with_compression(compression).unwrap();
+            let mut writer = StreamWriter::try_new_with_options(Vec::new(), &batch.schema(), options).unwrap();
             let schema = std::mem::take(writer.get_mut());
             writer.write(&batch).unwrap();
             match decoded(&schema, std::mem::take(writer.get_mut())) {
@@ -434,10 +407,7 @@ mod tests {
     #[test]
     fn widths_are_not_negative() {
         let item = Arc::new(Field::new_list_field(DataType::Int32, true));
-        for odd in [
-            DataType::FixedSizeBinary(-1),
-            DataType::FixedSizeList(item, -1),
-        ] {
+        for odd in [DataType::FixedSizeBinary(-1), DataType::FixedSizeList(item, -1)] {
             let expected = format!("a column has the type {odd}, of negative width");
             let schema = Schema::new(vec![Field::new("c", odd, true)]);
             let mut schema = StreamWriter::try_new(Vec::new(), &schema).unwrap();
@@ -456,9 +426,6 @@ mod tests {
         let Err(Failure::Data(message)) = Decoder::new(both) else {
             panic!("rows were lost");
         };
-        assert!(
-            message.ends_with("there are rows with the schema"),
-            "{message}"
-        );
+        assert!(message.ends_with("there are rows with the schema"), "{message}");
     }
 }

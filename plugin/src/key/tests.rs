@@ -59,11 +59,7 @@ fn prefixes() {
     ];
     for (prefix, folder) in cases {
         let names = KeyNames::new(&settings(prefix, ""), &run()).unwrap();
-        assert_eq!(
-            names.data(0).unwrap(),
-            format!("{folder}{ISO}.jsonl"),
-            "{prefix}"
-        );
+        assert_eq!(names.data(0).unwrap(), format!("{folder}{ISO}.jsonl"), "{prefix}");
     }
 }
 
@@ -76,26 +72,11 @@ fn names() {
         (r#","compression":"brotli""#, ".jsonl.br"),
         (r#","compression":"zstd""#, ".jsonl.zst"),
         (r#","file_format":"Parquet""#, ".parquet"),
-        (
-            r#","file_format":"Parquet","compression":"gzip""#,
-            ".parquet.gz",
-        ),
-        (
-            r#","file_format":"Parquet","compression":"brotli""#,
-            ".parquet.br",
-        ),
-        (
-            r#","file_format":"Parquet","compression":"zstd""#,
-            ".parquet.zst",
-        ),
-        (
-            r#","file_format":"Parquet","compression":"lz4""#,
-            ".parquet.lz4",
-        ),
-        (
-            r#","file_format":"Parquet","compression":"snappy""#,
-            ".parquet.sz",
-        ),
+        (r#","file_format":"Parquet","compression":"gzip""#, ".parquet.gz"),
+        (r#","file_format":"Parquet","compression":"brotli""#, ".parquet.br"),
+        (r#","file_format":"Parquet","compression":"zstd""#, ".parquet.zst"),
+        (r#","file_format":"Parquet","compression":"lz4""#, ".parquet.lz4"),
+        (r#","file_format":"Parquet","compression":"snappy""#, ".parquet.sz"),
         (
             r#","file_format":"Parquet","compression":"zstd","parquet_extension":"plain""#,
             ".parquet",
@@ -114,10 +95,7 @@ fn names() {
         let many = KeyNames::new(&settings(prefix, &format!("{more}{split}")), &run()).unwrap();
         assert_eq!(many.data(0).unwrap(), format!("{stem}-0{extension}"));
         assert_eq!(many.data(12).unwrap(), format!("{stem}-12{extension}"));
-        assert_eq!(
-            many.data_pattern(),
-            Some(format!("{stem}-{{n}}{extension}"))
-        );
+        assert_eq!(many.data_pattern(), Some(format!("{stem}-{{n}}{extension}")));
         assert_eq!(many.manifest(), Some(format!("{stem}_manifest.json")));
     }
     let detailed = KeyNames::new(&settings("", r#","manifest":"detailed""#), &run()).unwrap();
@@ -127,18 +105,8 @@ fn names() {
 #[test]
 fn times_in_names() {
     let cases = [
-        (
-            Some(END - HOUR),
-            END,
-            ISO,
-            "20230728T000000Z-20230728T010000Z",
-        ),
-        (
-            None,
-            END,
-            "START-2023-07-28T01:00:00+00:00",
-            "START-20230728T010000Z",
-        ),
+        (Some(END - HOUR), END, ISO, "20230728T000000Z-20230728T010000Z"),
+        (None, END, "START-2023-07-28T01:00:00+00:00", "START-20230728T010000Z"),
         (
             Some(-1),
             1_500_000,
@@ -186,31 +154,11 @@ fn refused_prefixes() {
             known,
         ),
         ("{team_id}", "has the unknown variable `{team_id}`", known),
-        (
-            "{\u{1b}[m}",
-            "has the unknown variable `{\\u{1b}[m}`",
-            known,
-        ),
-        (
-            "é/{year",
-            "has a `{` without its counterpart at character 3",
-            known,
-        ),
-        (
-            "year}",
-            "has a `}` without its counterpart at character 5",
-            known,
-        ),
-        (
-            "{year}}",
-            "has a `}` without its counterpart at character 7",
-            known,
-        ),
-        (
-            "{a{b}",
-            "has a `{` without its counterpart at character 1",
-            known,
-        ),
+        ("{\u{1b}[m}", "has the unknown variable `{\\u{1b}[m}`", known),
+        ("é/{year", "has a `{` without its counterpart at character 3", known),
+        ("year}", "has a `}` without its counterpart at character 5", known),
+        ("{year}}", "has a `}` without its counterpart at character 7", known),
+        ("{a{b}", "has a `{` without its counterpart at character 1", known),
         (
             "a/../b",
             "has a folder named `..`, which stores read in different ways",
@@ -259,11 +207,7 @@ fn parts_of_the_start_and_of_the_end() {
     let names = KeyNames::new(&settings, &run(Some(midnight - HOUR))).unwrap();
     assert!(names.stem().starts_with("2023/07/29/00|2023/07/28/23/"));
     let names = KeyNames::new(&settings, &run(None)).unwrap();
-    assert!(
-        names
-            .stem()
-            .starts_with("2023/07/29/00|START/START/START/START/")
-    );
+    assert!(names.stem().starts_with("2023/07/29/00|START/START/START/START/"));
 }
 
 #[test]
@@ -277,10 +221,7 @@ fn when_and_how_a_manifest_is_named() {
         (r#""manifest_when":"always""#.to_owned(), visible.clone()),
         (r#""manifest":"detailed""#.to_owned(), visible.clone()),
         (split.to_owned(), visible),
-        (
-            format!(r#"{split},"manifest_name":"hidden""#),
-            hidden.clone(),
-        ),
+        (format!(r#"{split},"manifest_name":"hidden""#), hidden.clone()),
         (
             r#""manifest_when":"always","manifest_name":"hidden""#.to_owned(),
             hidden,
@@ -295,10 +236,7 @@ fn when_and_how_a_manifest_is_named() {
         &settings("", r#","manifest_when":"rows","manifest_name":"hidden""#),
         &run(),
     );
-    assert_eq!(
-        root.unwrap().manifest(),
-        Some(format!("_{ISO}_manifest.json"))
-    );
+    assert_eq!(root.unwrap().manifest(), Some(format!("_{ISO}_manifest.json")));
 }
 
 /// The largest number that a file can have is part of it: a run finds nothing out in its middle.
@@ -336,8 +274,7 @@ fn keys_end_at_1024_bytes_of_utf8() {
                 "prefix",
                 format!("gives keys that begin with `{cut}…` and have up to 1025 bytes"),
                 Some(
-                    "keys of at most 1024 bytes of UTF-8, the file's number included; use a shorter prefix"
-                        .to_owned()
+                    "keys of at most 1024 bytes of UTF-8, the file's number included; use a shorter prefix".to_owned()
                 ),
             ),
             "{more}"

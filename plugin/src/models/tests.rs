@@ -42,11 +42,7 @@ fn each_model_takes_its_own_columns_and_more() {
         fields.push(Field::new("extra", DataType::Binary, true));
         fields.reverse();
         assert_eq!(check(model.name, fields), Ok(()));
-        assert!(
-            model
-                .columns
-                .contains(&(model.time_column, ColumnKind::Timestamp))
-        );
+        assert!(model.columns.contains(&(model.time_column, ColumnKind::Timestamp)));
     }
 }
 
@@ -66,32 +62,16 @@ fn kinds_take_every_form_of_their_type() {
             DataType::LargeList(list(DataType::LargeUtf8)),
             true,
         ),
-        (
-            ColumnKind::TextList,
-            DataType::ListView(list(DataType::Utf8View)),
-            true,
-        ),
+        (ColumnKind::TextList, DataType::ListView(list(DataType::Utf8View)), true),
         (
             ColumnKind::TextList,
             DataType::FixedSizeList(list(DataType::Utf8), 2),
             true,
         ),
-        (
-            ColumnKind::TextList,
-            DataType::List(list(DataType::Int64)),
-            false,
-        ),
+        (ColumnKind::TextList, DataType::List(list(DataType::Int64)), false),
         (ColumnKind::TextList, DataType::Utf8, false),
-        (
-            ColumnKind::Timestamp,
-            stamp(TimeUnit::Nanosecond, None),
-            true,
-        ),
-        (
-            ColumnKind::Timestamp,
-            stamp(TimeUnit::Second, Some("+00:00")),
-            true,
-        ),
+        (ColumnKind::Timestamp, stamp(TimeUnit::Nanosecond, None), true),
+        (ColumnKind::Timestamp, stamp(TimeUnit::Second, Some("+00:00")), true),
         (
             ColumnKind::Timestamp,
             stamp(TimeUnit::Microsecond, Some("Europe/Berlin")),
@@ -144,10 +124,7 @@ fn everything_wrong_is_in_one_message() {
 #[test]
 fn unknown_models_pass_as_they_are() {
     assert!(required("invoices").is_none());
-    assert_eq!(
-        check("invoices", vec![Field::new("n", DataType::Int64, false)]),
-        Ok(())
-    );
+    assert_eq!(check("invoices", vec![Field::new("n", DataType::Int64, false)]), Ok(()));
 }
 
 #[test]
@@ -181,11 +158,7 @@ fn a_uuid_will_do_where_text_is_wanted() {
         (ColumnKind::Text, uuid(&bytes), true),
         (ColumnKind::Text, uuid(&keyed), true),
         (ColumnKind::Text, uuid(&DataType::FixedSizeBinary(4)), false),
-        (
-            ColumnKind::Text,
-            Field::new("uuid", bytes.clone(), true),
-            false,
-        ),
+        (ColumnKind::Text, Field::new("uuid", bytes.clone(), true), false),
         (ColumnKind::Json, uuid(&bytes), false),
     ];
     for (kind, field, takes) in cases {

@@ -20,8 +20,7 @@ fn run() -> Run {
 }
 
 fn planned(more: Value) -> Plan {
-    let mut document =
-        json!({"bucket_name": "my-exports", "region": "eu-central-1", "prefix": "a b/{table}"});
+    let mut document = json!({"bucket_name": "my-exports", "region": "eu-central-1", "prefix": "a b/{table}"});
     for (name, value) in more.as_object().unwrap() {
         document[name] = value.clone();
     }
@@ -29,8 +28,7 @@ fn planned(more: Value) -> Plan {
 }
 
 const STEM: &str = "1970-01-01T00:00:00+00:00-1970-01-01T01:00:00+00:00";
-const STEM_PATH: &str =
-    "/a%20b/events/1970-01-01T00%3A00%3A00%2B00%3A00-1970-01-01T01%3A00%3A00%2B00%3A00";
+const STEM_PATH: &str = "/a%20b/events/1970-01-01T00%3A00%3A00%2B00%3A00-1970-01-01T01%3A00%3A00%2B00%3A00";
 
 /// Operation, method, query keys, headers besides those of signing.
 type GrantRow<'a> = (&'a str, &'a str, Vec<&'a str>, Vec<&'a str>);
@@ -64,10 +62,7 @@ fn a_plan_without_options() {
             region: "eu-central-1".to_owned(),
         }]
     );
-    let token = [
-        "x-amz-meta-batch-export-attempt",
-        "x-amz-meta-batch-export-run",
-    ];
+    let token = ["x-amz-meta-batch-export-attempt", "x-amz-meta-batch-export-run"];
     let described: Vec<&str> = ["content-type"].into_iter().chain(token).collect();
     assert_eq!(
         rows(&plan),
@@ -82,22 +77,14 @@ fn a_plan_without_options() {
                 vec!["content-type"]
             ),
             ("AbortMultipartUpload", "DELETE", vec!["uploadId"], vec![]),
-            (
-                "ListMultipartUploads",
-                "GET",
-                vec!["prefix", "uploads"],
-                vec![]
-            ),
+            ("ListMultipartUploads", "GET", vec!["prefix", "uploads"], vec![]),
             ("HeadObject", "HEAD", vec![], vec![]),
             ("DeleteObject", "DELETE", vec![], vec![]),
             ("GetObject", "GET", vec![], vec![]),
         ]
     );
     for grant in &plan.grants {
-        assert_eq!(
-            grant.origin,
-            "https://my-exports.s3.eu-central-1.amazonaws.com"
-        );
+        assert_eq!(grant.origin, "https://my-exports.s3.eu-central-1.amazonaws.com");
         let path = match grant.operation.as_str() {
             "ListMultipartUploads" => "/".to_owned(),
             "GetObject" => format!("{STEM_PATH}_check"),
@@ -125,10 +112,7 @@ fn a_plan_with_every_option() {
     let stem = format!("a b/events/{STEM}");
     assert_eq!(
         plan.keys,
-        [
-            format!("{stem}-0.parquet.zst"),
-            format!("{stem}-{{n}}.parquet.zst")
-        ]
+        [format!("{stem}-0.parquet.zst"), format!("{stem}-{{n}}.parquet.zst")]
     );
     assert_eq!(plan.manifest_key, Some(format!("{stem}_manifest.json")));
     let described = [
@@ -146,17 +130,10 @@ fn a_plan_with_every_option() {
         let has = |name: &str| headers.contains(&name);
         assert!(has("x-amz-expected-bucket-owner"), "{operation}");
         let writes = matches!(operation, "PutObject" | "CreateMultipartUpload");
-        assert_eq!(
-            described.iter().all(|name| has(name)),
-            writes,
-            "{operation}"
-        );
+        assert_eq!(described.iter().all(|name| has(name)), writes, "{operation}");
         let lands = matches!(operation, "PutObject" | "CompleteMultipartUpload");
         assert_eq!(has("if-none-match"), lands, "{operation}");
-        let data = matches!(
-            operation,
-            "PutObject" | "UploadPart" | "CompleteMultipartUpload"
-        );
+        let data = matches!(operation, "PutObject" | "UploadPart" | "CompleteMultipartUpload");
         assert_eq!(has("x-amz-checksum-crc32c"), data, "{operation}");
         assert!(!has("x-amz-copy-source"), "{operation}");
     }
@@ -246,10 +223,7 @@ fn what_cannot_be_planned() {
         ..run()
     };
     let document = r#"{"bucket_name":"abc","region":"r","prefix":"","include_events":["x"]}"#;
-    assert!(matches!(
-        plan_from_json(document, &persons),
-        Err(Failure::Config(_))
-    ));
+    assert!(matches!(plan_from_json(document, &persons), Err(Failure::Config(_))));
 }
 
 #[test]
@@ -272,8 +246,7 @@ fn description() {
         ]
     );
     // The largest parts in flight fit.
-    let parts = u64::from(description.requests_in_flight)
-        * crate::config::limits::MAX_PART_SIZE_BYTES as u64;
+    let parts = u64::from(description.requests_in_flight) * crate::config::limits::MAX_PART_SIZE_BYTES as u64;
     assert!(description.payload_limit_bytes > parts);
 }
 
@@ -291,11 +264,7 @@ fn a_plan_needs_at_most_what_the_description_says() {
             164,
         ),
         (json!({"file_format": "Parquet"}), 228, 44),
-        (
-            json!({"file_format": "Parquet", "compression": "zstd"}),
-            260,
-            44,
-        ),
+        (json!({"file_format": "Parquet", "compression": "zstd"}), 260, 44),
         (
             json!({"file_format": "Parquet", "compression": "zstd", "compression_level": 19, "max_row_mb": 64}),
             512,

@@ -58,13 +58,7 @@ impl<P> Body<P> {
         Self::with(imports, settings, true, false, bytes).fingerprint(imports)
     }
 
-    fn with<I>(
-        imports: &I,
-        settings: &ObjectSettings,
-        is_data: bool,
-        is_signed: bool,
-        bytes: Vec<u8>,
-    ) -> Self
+    fn with<I>(imports: &I, settings: &ObjectSettings, is_data: bool, is_signed: bool, bytes: Vec<u8>) -> Self
     where
         I: Imports<Payload = P>,
     {
@@ -113,9 +107,7 @@ impl<P> Body<P> {
         match (self.is_signed, &self.payload) {
             (false, _) => PayloadHash::Unsigned,
             (true, None) => PayloadHash::of_nothing(),
-            (true, Some(payload)) => {
-                PayloadHash::of_digest(&imports.digest(payload, DigestAlgorithm::Sha256))
-            }
+            (true, Some(payload)) => PayloadHash::of_digest(&imports.digest(payload, DigestAlgorithm::Sha256)),
         }
     }
 
@@ -124,9 +116,7 @@ impl<P> Body<P> {
         match (self.known_by, &self.payload) {
             (KnownBy::Nothing, _) => Fingerprint::None,
             (KnownBy::Md5(md5), _) => Fingerprint::Md5(md5),
-            (KnownBy::Checksum(algorithm), None) => {
-                Fingerprint::Checksum(Checksum::of(algorithm, &[]))
-            }
+            (KnownBy::Checksum(algorithm), None) => Fingerprint::Checksum(Checksum::of(algorithm, &[])),
             (KnownBy::Checksum(algorithm), Some(payload)) => {
                 let digest = imports.digest(payload, algorithm.digest());
                 Fingerprint::Checksum(Checksum::of_digest(algorithm, &digest, self.bytes))

@@ -98,11 +98,7 @@ impl Checksum {
     /// that verifies it says so.
     pub fn of_digest(algorithm: ChecksumAlgorithm, digest: &[u8], bytes: u64) -> Self {
         let value = match algorithm.crc() {
-            Some(_) => Value::Crc(
-                digest
-                    .iter()
-                    .fold(0, |crc, byte| (crc << 8) | u64::from(*byte)),
-            ),
+            Some(_) => Value::Crc(digest.iter().fold(0, |crc, byte| (crc << 8) | u64::from(*byte))),
             None => {
                 let mut sha256 = [0; 32];
                 for (to, from) in sha256.iter_mut().zip(digest) {
@@ -263,23 +259,14 @@ mod tests {
                 b"123456789",
                 &0xae8b_1486_0a79_9888_u64.to_be_bytes(),
             ),
-            (
-                ChecksumAlgorithm::Crc32c,
-                b"123456789",
-                &0xe306_9283_u32.to_be_bytes(),
-            ),
-            (
-                ChecksumAlgorithm::Crc32,
-                b"123456789",
-                &0xcbf4_3926_u32.to_be_bytes(),
-            ),
+            (ChecksumAlgorithm::Crc32c, b"123456789", &0xe306_9283_u32.to_be_bytes()),
+            (ChecksumAlgorithm::Crc32, b"123456789", &0xcbf4_3926_u32.to_be_bytes()),
             (
                 ChecksumAlgorithm::Sha256,
                 b"abc",
                 &[
-                    0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea, 0x41, 0x41, 0x40, 0xde, 0x5d,
-                    0xae, 0x22, 0x23, 0xb0, 0x03, 0x61, 0xa3, 0x96, 0x17, 0x7a, 0x9c, 0xb4, 0x10,
-                    0xff, 0x61, 0xf2, 0x00, 0x15, 0xad,
+                    0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea, 0x41, 0x41, 0x40, 0xde, 0x5d, 0xae, 0x22, 0x23,
+                    0xb0, 0x03, 0x61, 0xa3, 0x96, 0x17, 0x7a, 0x9c, 0xb4, 0x10, 0xff, 0x61, 0xf2, 0x00, 0x15, 0xad,
                 ],
             ),
         ];
@@ -293,10 +280,7 @@ mod tests {
     }
 
     fn of(algorithm: ChecksumAlgorithm, bodies: &[&[u8]]) -> Vec<Checksum> {
-        bodies
-            .iter()
-            .map(|body| Checksum::of(algorithm, body))
-            .collect()
+        bodies.iter().map(|body| Checksum::of(algorithm, body)).collect()
     }
 
     /// What S3 shows: the value of the bytes themselves, but for the SHA-256 of several parts.
@@ -339,10 +323,7 @@ mod tests {
     #[test]
     fn sha256_of_parts_is_composite() {
         let parts = of(ChecksumAlgorithm::Sha256, &[b"abc", b"def"]);
-        let digests: Vec<u8> = [b"abc".as_slice(), b"def"]
-            .iter()
-            .flat_map(Sha256::digest)
-            .collect();
+        let digests: Vec<u8> = [b"abc".as_slice(), b"def"].iter().flat_map(Sha256::digest).collect();
         let object = ObjectChecksum::of_parts(&[&parts[0], &parts[1]]).unwrap();
         let composite = format!("{}-2", STANDARD.encode(Sha256::digest(&digests)));
         assert_eq!((object.text(), object.whole()), (composite.as_str(), None));

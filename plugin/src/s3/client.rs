@@ -185,9 +185,7 @@ impl<I: Imports> Client<I> {
         let Ended { operation, outcome } = self.ended.remove(&ticket)?;
         self.taken += 1;
         let result = outcome.result.and_then(|reply| {
-            T::from_reply(reply).ok_or_else(|| {
-                self.defect(&operation, "its reply was taken as another operation's")
-            })
+            T::from_reply(reply).ok_or_else(|| self.defect(&operation, "its reply was taken as another operation's"))
         });
         Some(Outcome {
             result,
@@ -213,11 +211,7 @@ impl<I: Imports> Client<I> {
             return false;
         }
         let index = {
-            let exchanges: Vec<&I::Exchange> = self
-                .in_flight
-                .iter()
-                .map(|flight| &flight.exchange)
-                .collect();
+            let exchanges: Vec<&I::Exchange> = self.in_flight.iter().map(|flight| &flight.exchange).collect();
             self.imports.wait_any(&exchanges)
         };
         // The index comes from outside; any request is accepted, because waiting for one is always right.
@@ -273,12 +267,7 @@ impl<I: Imports> Client<I> {
         self.in_flight.retain(|flight| flight.ticket != ticket);
     }
 
-    fn take_in(
-        &mut self,
-        ticket: Ticket,
-        mut job: Job<I>,
-        outcome: Result<Response, TransportError>,
-    ) {
+    fn take_in(&mut self, ticket: Ticket, mut job: Job<I>, outcome: Result<Response, TransportError>) {
         let read = match &outcome {
             Ok(response) => reply::read(&job.operation, job.fingerprint.checksum(), response),
             Err(error) => Err(Cause::Transport(error.clone())),
@@ -339,16 +328,11 @@ impl<I: Imports> Client<I> {
     /// Signs and sends; what cannot be signed has failed.
     fn send(&mut self, ticket: Ticket, mut job: Job<I>, delay_ms: u32, refresh: Refresh) {
         let unsigned = Unsigned::new(&self.target, &job.operation, job.fingerprint.checksum());
-        let signed = self
-            .key(&job, refresh)
-            .map_err(Cause::Signer)
-            .and_then(|key| {
-                let headers = sign::sign(&unsigned, &job.payload_hash, &self.target.region, &key)
-                    .map_err(|error| {
-                    Cause::Defect(format!("{error} (a defect of the host)"))
-                })?;
-                Ok((headers, (key.access_key_id, key.session_token)))
-            });
+        let signed = self.key(&job, refresh).map_err(Cause::Signer).and_then(|key| {
+            let headers = sign::sign(&unsigned, &job.payload_hash, &self.target.region, &key)
+                .map_err(|error| Cause::Defect(format!("{error} (a defect of the host)")))?;
+            Ok((headers, (key.access_key_id, key.session_token)))
+        });
         let (headers, signed_as) = match signed {
             Ok(signed) => signed,
             Err(cause) => {
@@ -369,11 +353,7 @@ impl<I: Imports> Client<I> {
             delay_ms,
             timeout_ms: self.timeout_ms(),
         });
-        self.in_flight.push(InFlight {
-            ticket,
-            job,
-            exchange,
-        });
+        self.in_flight.push(InFlight { ticket, job, exchange });
     }
 
     /// No request may take longer than the whole run.
@@ -388,16 +368,12 @@ impl<I: Imports> Client<I> {
     /// The key to sign with. Several requests in flight learn of one expiry: only the first asks for new credentials,
     /// the others find that the host has them already.
     fn key(&self, job: &Job<I>, refresh: Refresh) -> Result<ScopedKey, SignerError> {
-        let ask = |refresh| {
-            self.imports
-                .scoped_key(sign::SERVICE, &self.target.region, refresh)
-        };
+        let ask = |refresh| self.imports.scoped_key(sign::SERVICE, &self.target.region, refresh);
         if refresh != Refresh::Expired {
             return ask(refresh);
         }
         let current = ask(Refresh::None)?;
-        if (&current.access_key_id, &current.session_token) != (&job.signed_as.0, &job.signed_as.1)
-        {
+        if (&current.access_key_id, &current.session_token) != (&job.signed_as.0, &job.signed_as.1) {
             return Ok(current);
         }
         ask(Refresh::Expired)
@@ -408,14 +384,7 @@ impl<I: Imports> Client<I> {
         self.error(operation, cause, 0, Decision::Refuse, true)
     }
 
-    fn error(
-        &self,
-        operation: &Operation,
-        cause: Cause,
-        attempts: u32,
-        decision: Decision,
-        doubtful: bool,
-    ) -> S3Error {
+    fn error(&self, operation: &Operation, cause: Cause, attempts: u32, decision: Decision, doubtful: bool) -> S3Error {
         let class: Class = retry::class(decision, &cause);
         S3Error {
             operation: operation.kind(),

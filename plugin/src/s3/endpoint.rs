@@ -139,10 +139,7 @@ pub fn canonical_query(query: &[(&str, &str)]) -> String {
         .map(|(key, value)| (encode(key, false), encode(value, false)))
         .collect();
     pairs.sort();
-    let pairs: Vec<String> = pairs
-        .into_iter()
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
+    let pairs: Vec<String> = pairs.into_iter().map(|(key, value)| format!("{key}={value}")).collect();
     pairs.join("&")
 }
 
@@ -238,25 +235,21 @@ fn on_aws(location: &Location<'_>) -> Result<Endpoint, Vec<Problem>> {
 fn at_url(location: &Location<'_>, url: &str) -> Result<Endpoint, Vec<Problem>> {
     let bucket = location.bucket;
     let mut problems = Vec::new();
-    for (field, set) in [
-        ("use_dual_stack", location.dual_stack),
-        ("use_fips", location.fips),
-    ] {
+    for (field, set) in [("use_dual_stack", location.dual_stack), ("use_fips", location.fips)] {
         if set {
             problems.push(Problem {
                 field: field.to_owned(),
-                message: "chooses among AWS's own endpoints, and `endpoint_url` names another one"
-                    .to_owned(),
-                allowed: Some(
-                    "one of the two; an `endpoint_url` says the whole host name".to_owned(),
-                ),
+                message: "chooses among AWS's own endpoints, and `endpoint_url` names another one".to_owned(),
+                allowed: Some("one of the two; an `endpoint_url` says the whole host name".to_owned()),
             });
         }
     }
     let authority = Authority::parse(url).map_err(|reason| Problem {
         field: "endpoint_url".to_owned(),
         message: reason,
-        allowed: Some("`http://` or `https://`, a host and perhaps a port, such as `https://minio.internal:9000`".to_owned()),
+        allowed: Some(
+            "`http://` or `https://`, a host and perhaps a port, such as `https://minio.internal:9000`".to_owned(),
+        ),
     });
     let authority = match authority {
         Ok(authority) => authority,
@@ -327,12 +320,16 @@ impl Authority {
         let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
         let (authority, tail) = rest.split_at(end);
         if authority.contains('@') {
-            return Err("has a user name or password in front of the host; credentials have fields of their own".to_owned());
+            return Err(
+                "has a user name or password in front of the host; credentials have fields of their own".to_owned(),
+            );
         }
         if !matches!(tail, "" | "/") {
             return Err(match tail.contains(['?', '#']) {
                 true => "has a query or fragment after the host".to_owned(),
-                false => "has a path after the host; the bucket belongs into `bucket_name`, folders into `prefix`".to_owned(),
+                false => {
+                    "has a path after the host; the bucket belongs into `bucket_name`, folders into `prefix`".to_owned()
+                }
             });
         }
         let (host, port) = split_port(authority)?;
@@ -347,18 +344,11 @@ impl Authority {
 
     fn virtual_style_obstacle(&self, bucket: &str) -> Option<String> {
         if self.is_address {
-            Some(format!(
-                "a bucket cannot stand in front of the address `{}`",
-                self.host
-            ))
+            Some(format!("a bucket cannot stand in front of the address `{}`", self.host))
         } else if bucket.contains('_') {
-            Some(format!(
-                "`{bucket}` has a `_`, which host names do not take"
-            ))
+            Some(format!("`{bucket}` has a `_`, which host names do not take"))
         } else if bucket.len() + 1 + self.host.len() > MAX_HOST_BYTES {
-            Some(format!(
-                "bucket and host together are over {MAX_HOST_BYTES} bytes"
-            ))
+            Some(format!("bucket and host together are over {MAX_HOST_BYTES} bytes"))
         } else {
             None
         }
@@ -379,9 +369,7 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), String> {
             Ok(number @ 1..) => Ok((host, Some(number))),
             _ => Err(format!("has `{digits}` for a port; ports are 1 to 65535")),
         },
-        Some(_) => {
-            Err("has a port that is not a number; write an IPv6 address in `[ ]`".to_owned())
-        }
+        Some(_) => Err("has a port that is not a number; write an IPv6 address in `[ ]`".to_owned()),
     }
 }
 
@@ -393,10 +381,7 @@ fn checked_host(host: &str) -> Result<(String, bool), String> {
         return match address.parse::<Ipv6Addr>() {
             Ok(address) if address.to_ipv4_mapped().is_none() => Ok((format!("[{address}]"), true)),
             Ok(_) => Err("has an IPv4 address dressed as IPv6; write the IPv4 address".to_owned()),
-            Err(_) => Err(
-                "has something in `[ ]` that is not an IPv6 address (zones cannot be given)"
-                    .to_owned(),
-            ),
+            Err(_) => Err("has something in `[ ]` that is not an IPv6 address (zones cannot be given)".to_owned()),
         };
     }
     let host = host.to_ascii_lowercase();
@@ -412,7 +397,9 @@ fn checked_host(host: &str) -> Result<(String, bool), String> {
                     .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
         });
     if !well_formed {
-        return Err("has a host that is not a host name (letters, digits, `-`, `.`; other alphabets as `xn--…`)".to_owned());
+        return Err(
+            "has a host that is not a host name (letters, digits, `-`, `.`; other alphabets as `xn--…`)".to_owned(),
+        );
     }
     // URL libraries read a last label that is a number as an IPv4 address in one of many spellings.
     let last = host.rsplit('.').next().unwrap_or_default();

@@ -193,9 +193,7 @@ impl S3Error {
             let text = if answer.message.to_ascii_lowercase().contains("kms") {
                 KMS.into()
             } else {
-                format!(
-                    "the credentials need {action} on this key (and the bucket policy must not deny it)"
-                )
+                format!("the credentials need {action} on this key (and the bucket policy must not deny it)")
             };
             return Some(text);
         }
@@ -294,9 +292,9 @@ fn fmt_signer(error: &SignerError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
 }
 
-const NOT_S3: &str =
-    "something other than an S3 store (a proxy, a web page) seems to respond: check endpoint_url";
-const DAMAGED: &str = "something between here and the store changes what passes, or the store keeps other bytes than it gets";
+const NOT_S3: &str = "something other than an S3 store (a proxy, a web page) seems to respond: check endpoint_url";
+const DAMAGED: &str =
+    "something between here and the store changes what passes, or the store keeps other bytes than it gets";
 const KMS: &str = "the credentials need kms:GenerateDataKey and kms:Decrypt on the key, and it must be enabled and in \
                    the bucket's region: check kms_key_id";
 
@@ -347,10 +345,7 @@ const REMEDIES: &[(&str, &str)] = &[
         "AuthorizationHeaderMalformed",
         "check region: the store expects signatures for another one",
     ),
-    (
-        "AccountProblem",
-        "the account cannot be used: see its billing state",
-    ),
+    ("AccountProblem", "the account cannot be used: see its billing state"),
     (
         "AllAccessDisabled",
         "all access to this bucket is switched off by the store's operator",
@@ -359,10 +354,7 @@ const REMEDIES: &[(&str, &str)] = &[
         "EntityTooLarge",
         "the store takes no object or part of this size: lower max_file_size_mb",
     ),
-    (
-        "EntityTooSmall",
-        "the store wants larger parts than this one",
-    ),
+    ("EntityTooSmall", "the store wants larger parts than this one"),
     ("KeyTooLongError", "shorten prefix"),
     (
         "InvalidStorageClass",

@@ -50,9 +50,7 @@ impl ObjectFingerprint {
     pub fn of_body(body: &Fingerprint) -> Self {
         match body {
             Fingerprint::None => ObjectFingerprint::None,
-            Fingerprint::Checksum(checksum) => {
-                ObjectFingerprint::Checksum(ObjectChecksum::of_body(checksum))
-            }
+            Fingerprint::Checksum(checksum) => ObjectFingerprint::Checksum(ObjectChecksum::of_body(checksum)),
             Fingerprint::Md5(md5) => ObjectFingerprint::Md5(hex(&md5.0)),
         }
     }
@@ -72,9 +70,7 @@ impl ObjectFingerprint {
             Some(checksum) => ObjectFingerprint::Checksum(checksum),
             None if digests.is_empty() => ObjectFingerprint::None,
             None => {
-                let md5 = digests
-                    .iter()
-                    .fold(Md5::new(), |md5, part| md5.chain_update(part.0));
+                let md5 = digests.iter().fold(Md5::new(), |md5, part| md5.chain_update(part.0));
                 let etag = format!("{}-{}", hex(&md5.finalize()), digests.len());
                 ObjectFingerprint::Md5(etag)
             }
@@ -103,8 +99,7 @@ impl ObjectFingerprint {
             // Another ETag proves nothing: with some encryption, and in some stores, it is not made of MD5.
             ObjectFingerprint::Md5(ours) if head.etag.trim_matches('"') == ours => Comparison::Same,
             ObjectFingerprint::Md5(_) => Comparison::Unknown(
-                "its bytes are others, or cannot be compared without a checksum, which `checksum` sets"
-                    .into(),
+                "its bytes are others, or cannot be compared without a checksum, which `checksum` sets".into(),
             ),
         }
     }
@@ -131,12 +126,7 @@ mod tests {
         let whole = ObjectFingerprint::of_body(&Fingerprint::Md5(Md5Digest::of(b"abc")));
         let etag = "\"900150983cd24fb0d6963f7d28e17f72\"";
         assert_eq!(whole.compare(&head(etag)), Comparison::Same);
-        for other in [
-            "",
-            "\"\"",
-            "\"900150983cd24fb0d6963f7d28e17f72-1\"",
-            "\"5\"",
-        ] {
+        for other in ["", "\"\"", "\"900150983cd24fb0d6963f7d28e17f72-1\"", "\"5\""] {
             let said = whole.compare(&head(other));
             assert!(matches!(said, Comparison::Unknown(_)), "{other}: {said:?}");
         }
@@ -153,17 +143,11 @@ mod tests {
         let ours = Fingerprint::Checksum(Checksum::of(Crc32c, b"123456789"));
         let ours = ObjectFingerprint::of_body(&ours);
         let both = |crc32c: &str| ObjectHead {
-            checksums: vec![
-                (Crc64Nvme, "rosUhgp5mIg=".to_owned()),
-                (Crc32c, crc32c.to_owned()),
-            ],
+            checksums: vec![(Crc64Nvme, "rosUhgp5mIg=".to_owned()), (Crc32c, crc32c.to_owned())],
             ..head("")
         };
         assert_eq!(ours.compare(&both("4waSgw==")), Comparison::Same);
-        assert!(matches!(
-            ours.compare(&both("4waSgg==")),
-            Comparison::Other(_)
-        ));
+        assert!(matches!(ours.compare(&both("4waSgg==")), Comparison::Other(_)));
         let mut only_theirs = both("");
         only_theirs.checksums.pop();
         assert!(matches!(ours.compare(&only_theirs), Comparison::Unknown(_)));

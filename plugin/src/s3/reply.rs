@@ -4,9 +4,7 @@
 use crate::imports::Response;
 use crate::s3::checksum::Checksum;
 use crate::s3::error::{Cause, ErrorReply, MESSAGE_LIMIT_CHARS};
-use crate::s3::request::{
-    ATTEMPT_HEADER, ENCRYPTION_HEADER, ENCRYPTION_KEY_HEADER, Operation, RUN_HEADER,
-};
+use crate::s3::request::{ATTEMPT_HEADER, ENCRYPTION_HEADER, ENCRYPTION_KEY_HEADER, Operation, RUN_HEADER};
 use crate::s3::xml::{self, Element};
 use crate::settings::ChecksumAlgorithm;
 
@@ -160,11 +158,7 @@ impl FromReply for () {
 }
 
 /// Reads the response to an operation; `sent` is the checksum of the data it carried.
-pub fn read(
-    operation: &Operation,
-    sent: Option<&Checksum>,
-    response: &Response,
-) -> Result<Reply, Cause> {
+pub fn read(operation: &Operation, sent: Option<&Checksum>, response: &Response) -> Result<Reply, Cause> {
     if !(200..300).contains(&response.status) {
         return Err(Cause::Error(error_reply(response)));
     }
@@ -240,8 +234,7 @@ fn document(response: &Response, expected: &str) -> Result<Element, Cause> {
         what,
     };
     // What is wrong may quote the response.
-    let root =
-        xml::parse(&response.body).map_err(|what| malformed(clean(&what, MESSAGE_LIMIT_CHARS)))?;
+    let root = xml::parse(&response.body).map_err(|what| malformed(clean(&what, MESSAGE_LIMIT_CHARS)))?;
     match root.name.as_str() {
         "Error" => Err(Cause::Error(error_reply(response))),
         name if name == expected => Ok(root),
@@ -256,16 +249,8 @@ fn listed(root: &Element) -> Vec<ListedUpload> {
     let uploads = root.children.iter().filter(|child| child.name == "Upload");
     let uploads = uploads.filter_map(|upload| {
         // Keys are compared as they are: not trimmed.
-        let key = upload
-            .children
-            .iter()
-            .find(|child| child.name == "Key")?
-            .text
-            .clone();
-        let upload_id = upload
-            .child_text("UploadId")
-            .filter(|id| is_upload_id(id))?
-            .to_owned();
+        let key = upload.children.iter().find(|child| child.name == "Key")?.text.clone();
+        let upload_id = upload.child_text("UploadId").filter(|id| is_upload_id(id))?.to_owned();
         Some(ListedUpload { key, upload_id })
     });
     uploads.collect()
@@ -298,17 +283,12 @@ fn head(response: &Response) -> Option<ObjectHead> {
 }
 
 fn error_reply(response: &Response) -> ErrorReply {
-    let document = xml::parse(&response.body)
-        .ok()
-        .filter(|root| root.name == "Error");
+    let document = xml::parse(&response.body).ok().filter(|root| root.name == "Error");
     let text = |name: &str| document.as_ref().and_then(|root| root.child_text(name));
     let message = match (&document, text("Message")) {
         (_, Some(message)) => clean(message, MESSAGE_LIMIT_CHARS),
         (Some(_), None) => String::new(),
-        (None, None) => clean(
-            &String::from_utf8_lossy(beginning(&response.body)),
-            MESSAGE_LIMIT_CHARS,
-        ),
+        (None, None) => clean(&String::from_utf8_lossy(beginning(&response.body)), MESSAGE_LIMIT_CHARS),
     };
     ErrorReply {
         status: response.status,

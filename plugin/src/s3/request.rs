@@ -22,16 +22,10 @@ pub const ENCRYPTION_KEY_HEADER: &str = "x-amz-server-side-encryption-aws-kms-ke
 pub enum Operation {
     /// Write an object with one request.
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>
-    PutObject {
-        key: String,
-        content_type: &'static str,
-    },
+    PutObject { key: String, content_type: &'static str },
     /// Begin a multipart upload.
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateMultipartUpload.html>
-    CreateMultipartUpload {
-        key: String,
-        content_type: &'static str,
-    },
+    CreateMultipartUpload { key: String, content_type: &'static str },
     /// Write one part of an upload; a part written again replaces the earlier one.
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPart.html>
     UploadPart {
@@ -135,18 +129,13 @@ impl Operation {
 
     /// Whether its body is the object's own bytes, which a checksum guards.
     pub fn carries_data(&self) -> bool {
-        matches!(
-            self.kind(),
-            OperationKind::PutObject | OperationKind::UploadPart
-        )
+        matches!(self.kind(), OperationKind::PutObject | OperationKind::UploadPart)
     }
 
     fn method(&self) -> Method {
         match self.kind() {
             OperationKind::PutObject | OperationKind::UploadPart => Method::Put,
-            OperationKind::CreateMultipartUpload | OperationKind::CompleteMultipartUpload => {
-                Method::Post
-            }
+            OperationKind::CreateMultipartUpload | OperationKind::CompleteMultipartUpload => Method::Post,
             OperationKind::AbortMultipartUpload | OperationKind::DeleteObject => Method::Delete,
             OperationKind::HeadObject => Method::Head,
             OperationKind::GetObject | OperationKind::ListMultipartUploads => Method::Get,
@@ -157,14 +146,9 @@ impl Operation {
         match self {
             Operation::CreateMultipartUpload { .. } => vec![("uploads", String::new())],
             Operation::UploadPart {
-                upload_id,
-                part_number,
-                ..
+                upload_id, part_number, ..
             } => {
-                vec![
-                    ("partNumber", part_number.to_string()),
-                    ("uploadId", upload_id.clone()),
-                ]
+                vec![("partNumber", part_number.to_string()), ("uploadId", upload_id.clone())]
             }
             Operation::CompleteMultipartUpload { upload_id, .. }
             | Operation::AbortMultipartUpload { upload_id, .. } => {
@@ -233,10 +217,7 @@ impl Unsigned {
             _ => Some(operation.key()),
         };
         let query = operation.query();
-        let query: Vec<(&str, &str)> = query
-            .iter()
-            .map(|(name, value)| (*name, value.as_str()))
-            .collect();
+        let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
         Unsigned {
             method: operation.method(),
             url: target.endpoint.url(key, &query),
@@ -248,11 +229,7 @@ impl Unsigned {
     }
 }
 
-fn headers(
-    target: &Target,
-    operation: &Operation,
-    checksum: Option<&Checksum>,
-) -> Vec<(String, String)> {
+fn headers(target: &Target, operation: &Operation, checksum: Option<&Checksum>) -> Vec<(String, String)> {
     let mut headers = Headers(Vec::new());
     if let Some(owner) = &target.object.expected_bucket_owner {
         headers.add("x-amz-expected-bucket-owner", owner);
@@ -274,9 +251,7 @@ fn headers(
                 headers.add("x-amz-checksum-type", algorithm.multipart_type());
             }
         }
-        Operation::CompleteMultipartUpload {
-            bytes, checksum, ..
-        } => {
+        Operation::CompleteMultipartUpload { bytes, checksum, .. } => {
             headers.add("content-type", "application/xml");
             headers.forbid_overwriting(target);
             if let Some(checksum) = checksum {
@@ -354,9 +329,7 @@ pub struct CompletedPart {
 
 /// The document that `CompleteMultipartUpload` sends.
 pub fn complete_body(parts: &[CompletedPart]) -> Vec<u8> {
-    let mut xml = String::from(
-        r#"<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">"#,
-    );
+    let mut xml = String::from(r#"<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">"#);
     for part in parts {
         xml.push_str(&format!(
             "<Part><PartNumber>{}</PartNumber><ETag>{}</ETag>",

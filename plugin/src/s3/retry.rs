@@ -78,9 +78,7 @@ pub fn decide(cause: &Cause) -> Decision {
         Cause::Error(answer) => decide_answer(answer),
         Cause::Malformed { .. } | Cause::Damaged { .. } => Retry,
         Cause::Transport(error) => match error {
-            TransportError::Connect(_)
-            | TransportError::Timeout(_)
-            | TransportError::Interrupted(_) => Retry,
+            TransportError::Connect(_) | TransportError::Timeout(_) | TransportError::Interrupted(_) => Retry,
             TransportError::Forbidden(_) | TransportError::Tls(_) => Refuse,
             TransportError::TooLarge(_) => GiveUp,
         },
@@ -160,9 +158,7 @@ fn decide_status(status: u16) -> Decision {
 /// what the store asked for.
 pub fn delay_ms(attempts: u32, cause: &Cause) -> u32 {
     let doublings = attempts.saturating_sub(1).min(16);
-    let backoff_ms = FIRST_DELAY_MS
-        .saturating_mul(1 << doublings)
-        .min(MAX_DELAY_MS);
+    let backoff_ms = FIRST_DELAY_MS.saturating_mul(1 << doublings).min(MAX_DELAY_MS);
     let asked_ms = retry_after_ms(cause).unwrap_or(0).min(MAX_RETRY_AFTER_MS);
     backoff_ms.max(u32::try_from(asked_ms).unwrap_or(MAX_DELAY_MS))
 }
@@ -299,9 +295,7 @@ mod tests {
         let delays: Vec<u32> = (1..=10).map(|attempts| delay_ms(attempts, &busy)).collect();
         assert_eq!(
             delays,
-            [
-                100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 15_000, 15_000
-            ]
+            [100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 15_000, 15_000]
         );
 
         let asked = |retry_after_ms| {

@@ -93,11 +93,7 @@ pub fn sign(
 }
 
 /// The canonical request and the list of the signed headers' names.
-fn canonical_request(
-    request: &Unsigned,
-    headers: &[(String, String)],
-    payload: &PayloadHash,
-) -> (String, String) {
+fn canonical_request(request: &Unsigned, headers: &[(String, String)], payload: &PayloadHash) -> (String, String) {
     let mut sorted: Vec<(&str, String)> = headers
         .iter()
         .map(|(name, value)| (name.as_str(), canonical_value(value)))

@@ -76,9 +76,7 @@ pub fn parse(bytes: &[u8]) -> Result<Element, String> {
                 append(&mut open, &text)?;
             }
             Event::CData(text) => {
-                let text = text
-                    .decode()
-                    .map_err(|error| format!("undecodable text ({error})"))?;
+                let text = text.decode().map_err(|error| format!("undecodable text ({error})"))?;
                 append(&mut open, &text)?;
             }
             Event::GeneralRef(reference) => {
@@ -139,11 +137,7 @@ mod tests {
         .unwrap();
         assert_eq!(root.name, "R");
         assert_eq!(root.child_text("ETag"), Some("\"a-1\""));
-        let keys: Vec<_> = root
-            .children
-            .iter()
-            .filter_map(|child| child.child_text("K"))
-            .collect();
+        let keys: Vec<_> = root.children.iter().filter_map(|child| child.child_text("K")).collect();
         assert_eq!(keys, ["a&b", "<x>"]);
         assert_eq!(root.child_text("Empty"), None);
         assert_eq!(root.child_text("Blank"), None);

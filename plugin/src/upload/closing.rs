@@ -73,9 +73,7 @@ impl Step {
             return Step::write(store, write);
         }
         let key = write.operation.key().to_owned();
-        let ticket = store
-            .client
-            .start(Operation::HeadObject { key }, Vec::new());
+        let ticket = store.client.start(Operation::HeadObject { key }, Vec::new());
         Step::Look { ticket, write }
     }
 
@@ -138,10 +136,7 @@ impl ClosingFile {
 
     /// Takes the outcome that is there, and starts what it makes possible: parts, Complete, and where that left doubts
     /// the proof.
-    pub(super) fn advance<I: Imports>(
-        mut self,
-        store: &mut Store<I>,
-    ) -> Result<Advanced, UploadError> {
+    pub(super) fn advance<I: Imports>(mut self, store: &mut Store<I>) -> Result<Advanced, UploadError> {
         match self.step {
             Step::Parts(mut upload) => {
                 upload.take_outcomes(&self.facts.key, &mut store.client)?;
@@ -203,11 +198,7 @@ impl ClosingFile {
 
 impl Facts {
     /// Every part is acknowledged: make the object of them.
-    fn complete<I: Imports>(
-        &mut self,
-        upload: Multipart,
-        store: &mut Store<I>,
-    ) -> Result<Step, UploadError> {
+    fn complete<I: Imports>(&mut self, upload: Multipart, store: &mut Store<I>) -> Result<Step, UploadError> {
         let parts = upload.completed(&self.key, self.bytes)?;
         self.fingerprint = upload.fingerprint();
         let upload_id = upload.upload_id().to_owned();
@@ -242,11 +233,7 @@ impl Facts {
     }
 
     /// The upload is an object now: there is nothing to abort, whatever the response says of it.
-    fn completed<I: Imports>(
-        self,
-        stored: Stored,
-        store: &mut Store<I>,
-    ) -> Result<Advanced, UploadError> {
+    fn completed<I: Imports>(self, stored: Stored, store: &mut Store<I>) -> Result<Advanced, UploadError> {
         if let Some(upload) = &self.upload {
             store.is_gone(&upload.upload_id);
         }
@@ -263,18 +250,11 @@ impl Facts {
     }
 
     /// Asks the store what it holds, where an error leaves open whether the object is there; other errors stay.
-    fn ask<I: Imports>(
-        &self,
-        error: S3Error,
-        doubtful: bool,
-        store: &mut Store<I>,
-    ) -> Result<Step, UploadError> {
+    fn ask<I: Imports>(&self, error: S3Error, doubtful: bool, store: &mut Store<I>) -> Result<Step, UploadError> {
         let Some(question) = Question::left_by(&error, doubtful, self.upload.is_some()) else {
             return Err(error.into());
         };
-        let operation = Operation::HeadObject {
-            key: self.key.clone(),
-        };
+        let operation = Operation::HeadObject { key: self.key.clone() };
         Ok(Step::Prove {
             ticket: store.client.start(operation, Vec::new()),
             question,
@@ -294,9 +274,7 @@ impl Facts {
     }
 
     fn is_encrypted(&self) -> bool {
-        self.upload
-            .as_ref()
-            .is_some_and(|upload| upload.is_encrypted)
+        self.upload.as_ref().is_some_and(|upload| upload.is_encrypted)
     }
 
     fn expected<'a>(&'a self, target: &'a Target) -> Expected<'a> {

@@ -17,9 +17,7 @@ pub enum UploadError {
     )]
     Journal(#[from] NoteError),
     /// More bytes than an object of that many parts holds; nothing was cut off.
-    #[error(
-        "`{key}` does not fit into {max_parts} parts; set max_file_size_mb, so that the export is split"
-    )]
+    #[error("`{key}` does not fit into {max_parts} parts; set max_file_size_mb, so that the export is split")]
     TooManyParts { key: String, max_parts: u32 },
     /// The completeness proof failed: parts or bytes are missing. Nothing was completed.
     #[error("`{key}` was not completed: {what}")]
@@ -28,9 +26,7 @@ pub enum UploadError {
     #[error("`{key}` arrived damaged: {why}")]
     Corrupt { key: String, why: String },
     /// The store answered a checksum that says nothing of the bytes sent.
-    #[error(
-        "whether `{key}` arrived undamaged cannot be told: {why}; set checksum to another algorithm, or to none"
-    )]
+    #[error("whether `{key}` arrived undamaged cannot be told: {why}; set checksum to another algorithm, or to none")]
     Incomparable { key: String, why: String },
     /// The store took the settings of encryption and did not follow them.
     #[error(

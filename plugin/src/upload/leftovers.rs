@@ -84,12 +84,7 @@ impl<I: Imports> Store<I> {
     }
 
     /// Whether no export with other settings is there to which these files could belong. Half of one helps nobody.
-    fn may_delete(
-        &mut self,
-        numbered: &[String],
-        other_exports: Vec<String>,
-        leftovers: &mut Leftovers,
-    ) -> bool {
+    fn may_delete(&mut self, numbered: &[String], other_exports: Vec<String>, leftovers: &mut Leftovers) -> bool {
         let first = other_exports.first().cloned().unwrap_or_default();
         let seen = match self.look_at_all(other_exports) {
             Ok(seen) => seen,
@@ -158,17 +153,11 @@ impl<I: Imports> Store<I> {
 }
 
 fn unknown(key: &str, error: &S3Error) -> String {
-    format!(
-        "whether an earlier attempt left `{key}` or further objects could not be found out: {error}"
-    )
+    format!("whether an earlier attempt left `{key}` or further objects could not be found out: {error}")
 }
 
 fn named(keys: &[String]) -> String {
-    let names: Vec<String> = keys
-        .iter()
-        .take(MAX_NAMED)
-        .map(|key| format!("`{key}`"))
-        .collect();
+    let names: Vec<String> = keys.iter().take(MAX_NAMED).map(|key| format!("`{key}`")).collect();
     match keys.len().saturating_sub(MAX_NAMED) {
         0 => names.join(", "),
         more => format!("{} and {more} more", names.join(", ")),

@@ -154,11 +154,7 @@ impl<I: Imports> Uploads<I> {
     }
 
     /// Begins a file. Waits while [`UPLOADS_OPEN`] files are being finished.
-    pub fn open(
-        &mut self,
-        key: String,
-        content_type: &'static str,
-    ) -> Result<OpenFile, UploadError> {
+    pub fn open(&mut self, key: String, content_type: &'static str) -> Result<OpenFile, UploadError> {
         self.finish_down_to(UPLOADS_OPEN - 1)?;
         let index = self.files_opened;
         self.files_opened += 1;

@@ -59,11 +59,7 @@ impl Multipart {
     }
 
     /// Takes the outcomes that are there. The first failure is returned and its part never counts as acknowledged.
-    pub fn take_outcomes<I: Imports>(
-        &mut self,
-        key: &str,
-        client: &mut Client<I>,
-    ) -> Result<(), UploadError> {
+    pub fn take_outcomes<I: Imports>(&mut self, key: &str, client: &mut Client<I>) -> Result<(), UploadError> {
         if self.unacknowledged == 0 {
             return Ok(());
         }
@@ -107,11 +103,7 @@ impl Multipart {
 
     /// The parts to complete the object of, proven to be all: 1 to n, each with an ETag, and together as many bytes
     /// as were encoded.
-    pub fn completed(
-        &self,
-        key: &str,
-        encoded_bytes: u64,
-    ) -> Result<Vec<CompletedPart>, UploadError> {
+    pub fn completed(&self, key: &str, encoded_bytes: u64) -> Result<Vec<CompletedPart>, UploadError> {
         let incomplete = |what: String| UploadError::Incomplete {
             key: key.to_owned(),
             what,
@@ -175,10 +167,7 @@ mod tests {
         let parts = upload(vec![acknowledged("\"a\"", 5), acknowledged("\"b\"", 3)])
             .completed("k", 8)
             .unwrap();
-        let listed: Vec<(u32, &str)> = parts
-            .iter()
-            .map(|part| (part.number, part.etag.as_str()))
-            .collect();
+        let listed: Vec<(u32, &str)> = parts.iter().map(|part| (part.number, part.etag.as_str())).collect();
         assert_eq!(listed, [(1, "\"a\""), (2, "\"b\"")]);
     }
 
@@ -202,10 +191,7 @@ mod tests {
         ];
         for (upload, expected) in table {
             let error = upload.completed("k", 8).unwrap_err();
-            assert_eq!(
-                error.to_string(),
-                format!("`k` was not completed: {expected}")
-            );
+            assert_eq!(error.to_string(), format!("`k` was not completed: {expected}"));
         }
     }
 }

@@ -130,9 +130,7 @@ mod tests {
         }
     }
     fn closed(id: &str) -> Note {
-        Note::Closed {
-            upload_id: id.into(),
-        }
+        Note::Closed { upload_id: id.into() }
     }
     fn bytes(note: &Note) -> Vec<u8> {
         with_closed(Some(note), &mut Vec::new())
@@ -184,19 +182,9 @@ mod tests {
             (vec![begun("a"), opened("a", "1")], &[("1", "a")], &[]),
             (vec![begun("a"), opened("a", "1"), closed("1")], &[], &[]),
             (vec![begun("a"), settled("a")], &[], &[]),
+            (vec![begun("a"), opened("a", "1"), begun("a")], &[("1", "a")], &["a"]),
             (
-                vec![begun("a"), opened("a", "1"), begun("a")],
-                &[("1", "a")],
-                &["a"],
-            ),
-            (
-                vec![
-                    begun("a"),
-                    opened("a", "1"),
-                    begun("b"),
-                    opened("b", "2"),
-                    closed("1"),
-                ],
+                vec![begun("a"), opened("a", "1"), begun("b"), opened("b", "2"), closed("1")],
                 &[("2", "b")],
                 &[],
             ),
@@ -211,11 +199,7 @@ mod tests {
                 .map(|(id, key)| (id.as_str(), key.as_str()))
                 .collect();
             assert_eq!(found, uploads, "{notes:?}");
-            assert_eq!(
-                open.in_doubt.iter().collect::<Vec<_>>(),
-                in_doubt,
-                "{notes:?}"
-            );
+            assert_eq!(open.in_doubt.iter().collect::<Vec<_>>(), in_doubt, "{notes:?}");
         }
     }
 

@@ -23,12 +23,7 @@ pub enum Seen {
 
 impl<I: Imports> Store<I> {
     /// Write a small object and wait for it. With `if_none_match`, an equal object of an earlier attempt is accepted.
-    pub fn put(
-        &mut self,
-        key: &str,
-        content_type: &'static str,
-        body: Vec<u8>,
-    ) -> Result<StoredFile, UploadError> {
+    pub fn put(&mut self, key: &str, content_type: &'static str, body: Vec<u8>) -> Result<StoredFile, UploadError> {
         let stored = self.try_put(key, content_type, body);
         if let Err(error) = &stored {
             self.condemn_after(error);
@@ -39,12 +34,7 @@ impl<I: Imports> Store<I> {
         stored
     }
 
-    fn try_put(
-        &mut self,
-        key: &str,
-        content_type: &'static str,
-        body: Vec<u8>,
-    ) -> Result<StoredFile, UploadError> {
+    fn try_put(&mut self, key: &str, content_type: &'static str, body: Vec<u8>) -> Result<StoredFile, UploadError> {
         let bytes = body.len() as u64;
         let found = match self.client.target().object.if_none_match {
             true => free_or_head(self.head(key))?,
@@ -69,8 +59,7 @@ impl<I: Imports> Store<I> {
                         stored.etag
                     }
                     Err(error) => {
-                        let Some(question) = Question::left_by(&error, outcome.doubtful, false)
-                        else {
+                        let Some(question) = Question::left_by(&error, outcome.doubtful, false) else {
                             return Err(error.into());
                         };
                         let head = self.head(key);
@@ -99,9 +88,7 @@ impl<I: Imports> Store<I> {
     }
 
     fn head(&mut self, key: &str) -> Result<ObjectHead, S3Error> {
-        let operation = Operation::HeadObject {
-            key: key.to_owned(),
-        };
+        let operation = Operation::HeadObject { key: key.to_owned() };
         self.client.call(operation, Vec::new()).result
     }
 
@@ -149,9 +136,7 @@ impl<I: Imports> Store<I> {
 
     /// Delete an object; one that is not there is deleted.
     pub fn delete(&mut self, key: &str) -> Result<(), S3Error> {
-        let operation = Operation::DeleteObject {
-            key: key.to_owned(),
-        };
+        let operation = Operation::DeleteObject { key: key.to_owned() };
         match self.client.call(operation, Vec::new()).result {
             Ok(()) => Ok(()),
             Err(error) if error.is_not_found() => Ok(()),
@@ -171,9 +156,8 @@ impl<I: Imports> Store<I> {
         let mut remarks = Vec::new();
         for key in std::mem::take(&mut self.condemned) {
             let attempt = self.client.target().attempt.clone();
-            let stays = |why: &dyn std::fmt::Display| {
-                format!("`{key}` may still be in the store, do not use it: {why}")
-            };
+            let stays =
+                |why: &dyn std::fmt::Display| format!("`{key}` may still be in the store, do not use it: {why}");
             match self.look(&key) {
                 Ok(Seen::Ours(head)) if head.attempt.as_deref() == Some(attempt.as_str()) => {
                     remarks.push(match self.delete(&key) {
@@ -196,9 +180,7 @@ impl<I: Imports> Store<I> {
 /// Where nothing may be overwritten, a key is free when the store says that nothing is there, or that the credentials
 /// may not look: then it relies on the condition that the write carries. Any other error tells nothing, and is
 /// returned.
-pub(super) fn free_or_head(
-    looked: Result<ObjectHead, S3Error>,
-) -> Result<Option<ObjectHead>, S3Error> {
+pub(super) fn free_or_head(looked: Result<ObjectHead, S3Error>) -> Result<Option<ObjectHead>, S3Error> {
     match looked {
         Ok(head) => Ok(Some(head)),
         Err(error) if error.is_not_found() || error.is_forbidden() => Ok(None),

@@ -50,11 +50,7 @@ pub fn encrypted(key: &str, said: &ServerSide, target: &Target) -> Result<(), Up
 
 /// Whether an answer on the way to an object says so already; an error where it says otherwise. Of
 /// CreateMultipartUpload, UploadPart and CompleteMultipartUpload, S3 says it in each, other stores in one.
-pub fn confirms_encryption(
-    key: &str,
-    said: &ServerSide,
-    target: &Target,
-) -> Result<bool, UploadError> {
+pub fn confirms_encryption(key: &str, said: &ServerSide, target: &Target) -> Result<bool, UploadError> {
     let Some(asked) = target.object.encryption.header_value() else {
         return Ok(true);
     };
@@ -135,26 +131,20 @@ pub fn judge(
     match (recognise(&error.key, head, expected), question) {
         (Ok(proven), Question::Completed) if proven.completed => Ok(proven),
         // Some other object is there: ours is not, and the error stands.
-        (Ok(_) | Err(UploadError::Occupied { .. }), Question::Completed) => {
-            Err(error.clone().into())
-        }
+        (Ok(_) | Err(UploadError::Occupied { .. }), Question::Completed) => Err(error.clone().into()),
         (recognised, _) => recognised,
     }
 }
 
 /// The verdict on an object that is there: this attempt's own as it should be, an earlier attempt's equal one, or one
 /// that is in the way.
-pub fn recognise(
-    key: &str,
-    head: ObjectHead,
-    expected: &Expected<'_>,
-) -> Result<Proven, UploadError> {
+pub fn recognise(key: &str, head: ObjectHead, expected: &Expected<'_>) -> Result<Proven, UploadError> {
     let encryption = match expected.is_encrypted {
         true => Ok(()),
         false => encrypted(key, &head.encryption, expected.target),
     };
-    let is_own = head.is_of(&expected.target.run_id)
-        && head.attempt.as_deref() == Some(expected.target.attempt.as_str());
+    let is_own =
+        head.is_of(&expected.target.run_id) && head.attempt.as_deref() == Some(expected.target.attempt.as_str());
     match difference(&head, expected, is_own) {
         Some(why) if is_own => Err(UploadError::Corrupt {
             key: key.to_owned(),
@@ -201,11 +191,7 @@ fn difference(head: &ObjectHead, expected: &Expected<'_>, is_own: bool) -> Optio
 
 /// What the answer to CompleteMultipartUpload says of the object's checksum, where it says anything: another one, and
 /// one that cannot be compared, is no success.
-pub fn checksum_confirmed(
-    key: &str,
-    reported: Option<&str>,
-    ours: &ObjectFingerprint,
-) -> Result<(), UploadError> {
+pub fn checksum_confirmed(key: &str, reported: Option<&str>, ours: &ObjectFingerprint) -> Result<(), UploadError> {
     let (Some(reported), Some(ours)) = (reported, ours.checksum()) else {
         return Ok(());
     };
@@ -238,11 +224,7 @@ mod tests {
             (id, &minio, true),
             (id, &id.to_uppercase(), true),
             ("alias/exports", &arn, true),
-            (
-                &arn,
-                "arn:aws:kms:eu-central-1:111122223333:key/other",
-                false,
-            ),
+            (&arn, "arn:aws:kms:eu-central-1:111122223333:key/other", false),
             (id, "other", false),
         ] {
             assert_eq!(is_same_key(asked, answered), same, "{asked} {answered}");

@@ -54,36 +54,22 @@ impl<I: Imports> Store<I> {
 
     /// Begins an upload. Notes first, then creates, then notes the id: at no moment can a crash leave an upload that no
     /// note tells of.
-    pub(crate) fn create(
-        &mut self,
-        key: &str,
-        content_type: &'static str,
-    ) -> Result<Multipart, NotBegun> {
-        let nothing = |error| NotBegun {
-            upload_id: None,
-            error,
-        };
-        let begun = Note::Begun {
-            key: key.to_owned(),
-        };
+    pub(crate) fn create(&mut self, key: &str, content_type: &'static str) -> Result<Multipart, NotBegun> {
+        let nothing = |error| NotBegun { upload_id: None, error };
+        let begun = Note::Begun { key: key.to_owned() };
         self.note(&begun).map_err(nothing)?;
         let operation = Operation::CreateMultipartUpload {
             key: key.to_owned(),
             content_type,
         };
         let outcome = self.client.call::<Created>(operation, Vec::new());
-        let Created {
-            upload_id,
-            encryption,
-        } = match outcome.result {
+        let Created { upload_id, encryption } = match outcome.result {
             Ok(created) => created,
             Err(error) => {
                 if outcome.doubtful {
                     self.in_doubt.insert(key.to_owned());
                 } else {
-                    self.note_or_log(&Note::Settled {
-                        key: key.to_owned(),
-                    });
+                    self.note_or_log(&Note::Settled { key: key.to_owned() });
                 }
                 return Err(nothing(error.into()));
             }
@@ -141,8 +127,7 @@ impl<I: Imports> Store<I> {
     /// The files are stored: cleans up what repeated requests may have left, which is worth a warning if it stays.
     pub(super) fn settle(&mut self) {
         let left_open = self.sweep_in_doubt();
-        self.warnings
-            .extend(left_open.iter().map(LeftOpen::to_string));
+        self.warnings.extend(left_open.iter().map(LeftOpen::to_string));
         self.tell_closed();
     }
 

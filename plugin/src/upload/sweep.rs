@@ -21,11 +21,7 @@ pub struct LeftOpen {
 impl fmt::Display for LeftOpen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.upload_id {
-            Some(id) => write!(
-                f,
-                "upload `{id}` of `{}` is left open: {}",
-                self.key, self.why
-            ),
+            Some(id) => write!(f, "upload `{id}` of `{}` is left open: {}", self.key, self.why),
             None => write!(
                 f,
                 "an upload of `{}` whose id is unknown may be left open: {}",
@@ -47,11 +43,7 @@ pub enum Gone {
 /// Aborts an upload, and once more where that ended it: a part that was in progress is stored after the abort, and
 /// stays until the next one.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html>
-pub fn abort<I: Imports>(
-    client: &mut Client<I>,
-    key: &str,
-    upload_id: &str,
-) -> Result<Gone, LeftOpen> {
+pub fn abort<I: Imports>(client: &mut Client<I>, key: &str, upload_id: &str) -> Result<Gone, LeftOpen> {
     let gone = abort_once(client, key, upload_id)?;
     if gone == Gone::Aborted {
         abort_once(client, key, upload_id)?;
@@ -59,11 +51,7 @@ pub fn abort<I: Imports>(
     Ok(gone)
 }
 
-fn abort_once<I: Imports>(
-    client: &mut Client<I>,
-    key: &str,
-    upload_id: &str,
-) -> Result<Gone, LeftOpen> {
+fn abort_once<I: Imports>(client: &mut Client<I>, key: &str, upload_id: &str) -> Result<Gone, LeftOpen> {
     let operation = Operation::AbortMultipartUpload {
         key: key.to_owned(),
         upload_id: upload_id.to_owned(),
@@ -82,9 +70,7 @@ fn abort_once<I: Imports>(
 /// Finds the uploads of exactly this key, whoever began them: keys name destination and interval, and one instance
 /// at a time writes them.
 pub fn find<I: Imports>(client: &mut Client<I>, key: &str) -> Result<Vec<String>, S3Error> {
-    let operation = Operation::ListMultipartUploads {
-        prefix: key.to_owned(),
-    };
+    let operation = Operation::ListMultipartUploads { prefix: key.to_owned() };
     // A longer key may begin with this one, but S3 lists by key: ours come first, and one page holds a thousand.
     let uploads: Vec<ListedUpload> = client.call(operation, Vec::new()).result?;
     Ok(uploads
@@ -95,11 +81,7 @@ pub fn find<I: Imports>(client: &mut Client<I>, key: &str) -> Result<Vec<String>
 }
 
 /// Finds and aborts the uploads of a key, except those to keep; returns the ids that are gone and what is left.
-pub fn sweep<I: Imports>(
-    client: &mut Client<I>,
-    key: &str,
-    keep: &[&str],
-) -> (Vec<String>, Vec<LeftOpen>) {
+pub fn sweep<I: Imports>(client: &mut Client<I>, key: &str, keep: &[&str]) -> (Vec<String>, Vec<LeftOpen>) {
     let found = match find(client, key) {
         Ok(found) => found,
         Err(error) => {

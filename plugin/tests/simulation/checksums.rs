@@ -19,12 +19,7 @@ pub enum Checksums {
 impl Checksums {
     /// What the store shows of an object made of these parts: S3 knows the whole object's CRC, and of SHA-256 only that
     /// of the parts' values.
-    pub fn shown(
-        self,
-        asked: Option<&'static str>,
-        bytes: &[u8],
-        parts: &[&[u8]],
-    ) -> Vec<(String, String)> {
+    pub fn shown(self, asked: Option<&'static str>, bytes: &[u8], parts: &[&[u8]]) -> Vec<(String, String)> {
         let mut shown = Vec::new();
         for (header, algorithm) in CHECKSUMS {
             let is_extra = self == Checksums::Several && header == CHECKSUMS[0].0;
@@ -49,27 +44,16 @@ impl Checksums {
 }
 
 pub const CHECKSUMS: [(&str, Option<crc_fast::CrcAlgorithm>); 4] = [
-    (
-        "x-amz-checksum-crc64nvme",
-        Some(crc_fast::CrcAlgorithm::Crc64Nvme),
-    ),
-    (
-        "x-amz-checksum-crc32c",
-        Some(crc_fast::CrcAlgorithm::Crc32Iscsi),
-    ),
-    (
-        "x-amz-checksum-crc32",
-        Some(crc_fast::CrcAlgorithm::Crc32IsoHdlc),
-    ),
+    ("x-amz-checksum-crc64nvme", Some(crc_fast::CrcAlgorithm::Crc64Nvme)),
+    ("x-amz-checksum-crc32c", Some(crc_fast::CrcAlgorithm::Crc32Iscsi)),
+    ("x-amz-checksum-crc32", Some(crc_fast::CrcAlgorithm::Crc32IsoHdlc)),
     ("x-amz-checksum-sha256", None),
 ];
 
 pub fn checksum(algorithm: Option<crc_fast::CrcAlgorithm>, bytes: &[u8]) -> String {
     use sha2::Digest;
     match algorithm {
-        Some(crc_fast::CrcAlgorithm::Crc64Nvme) => {
-            STANDARD.encode(crc_fast::crc64_nvme(bytes).to_be_bytes())
-        }
+        Some(crc_fast::CrcAlgorithm::Crc64Nvme) => STANDARD.encode(crc_fast::crc64_nvme(bytes).to_be_bytes()),
         Some(crc) => STANDARD.encode((crc_fast::checksum(crc, bytes) as u32).to_be_bytes()),
         None => STANDARD.encode(sha2::Sha256::digest(bytes)),
     }
@@ -81,8 +65,5 @@ pub fn md5(bytes: &[u8]) -> [u8; 16] {
 }
 
 pub fn md5_hex(bytes: &[u8]) -> String {
-    md5(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    md5(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

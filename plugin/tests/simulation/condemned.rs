@@ -16,10 +16,7 @@ fn what_a_store_damages_is_deleted_again() {
                 let mut scene = scene(&fields, no_faults());
                 scene.world.store.borrow_mut().damages = true;
                 let failure = Failure::from(scene.export(&[bytes]).unwrap_err());
-                assert!(
-                    matches!(failure, Failure::Unavailable { .. }),
-                    "{failure:?}"
-                );
+                assert!(matches!(failure, Failure::Unavailable { .. }), "{failure:?}");
                 scene.abort_all();
                 assert_eq!(scene.stored(0), None, "{fields}");
                 assert_eq!(scene.world.open_uploads(), []);
@@ -37,10 +34,7 @@ fn what_cannot_be_deleted_is_named() {
         scene.export(&[b"in the clear"]).unwrap_err();
         let remarks = scene.abort_all();
         assert_eq!(remarks.len(), 1, "{remarks:?}");
-        let told = format!(
-            "`{}` may still be in the store, do not use it: ",
-            scene.key(0)
-        );
+        let told = format!("`{}` may still be in the store, do not use it: ", scene.key(0));
         assert!(remarks[0].starts_with(&told), "{remarks:?}");
     }
 }
@@ -48,10 +42,7 @@ fn what_cannot_be_deleted_is_named() {
 /// What stands there when nothing was written is not this attempt's, and stays.
 #[test]
 fn an_earlier_attempts_object_is_not_deleted_for_an_upload_that_was_not_encrypted() {
-    let mut scene = scene(
-        r#""encryption": "aws:kms", "kms_key_id": "key-1""#,
-        no_faults(),
-    );
+    let mut scene = scene(r#""encryption": "aws:kms", "kms_key_id": "key-1""#, no_faults());
     let key = scene.key(0);
     scene.world.store.borrow_mut().place(&key, b"theirs");
     scene.world.store.borrow_mut().other_key = Some("key-2".into());
@@ -70,10 +61,7 @@ fn another_key_than_the_one_asked_for_is_refused() {
         (&four_parts(), None, true),
         (&four_parts(), Some("key-2"), false),
     ] {
-        let mut scene = scene(
-            r#""encryption": "aws:kms", "kms_key_id": "key-1""#,
-            no_faults(),
-        );
+        let mut scene = scene(r#""encryption": "aws:kms", "kms_key_id": "key-1""#, no_faults());
         scene.world.store.borrow_mut().other_key = other.map(str::to_owned);
         let outcome = scene.export(&[bytes]);
         assert_eq!(outcome.is_ok(), expected, "{outcome:?}");
@@ -111,19 +99,13 @@ fn a_head_that_fails_after_a_lost_answer_leaves_the_run_to_be_retried() {
             }),
         );
         let failure = Failure::from(scene.export(&[&four_parts()]).unwrap_err());
-        assert!(
-            matches!(failure, Failure::Unavailable { .. }),
-            "{status}: {failure:?}"
-        );
+        assert!(matches!(failure, Failure::Unavailable { .. }), "{status}: {failure:?}");
     }
 }
 
 #[test]
 fn credentials_that_expire_before_head_are_renewed_once() {
-    let mut scene = scene(
-        "",
-        faults("CompleteMultipartUpload", 1, 1, Fault::AnswerLost),
-    );
+    let mut scene = scene("", faults("CompleteMultipartUpload", 1, 1, Fault::AnswerLost));
     let world = scene.world.clone();
     scene.world.set_faults(Box::new(move |operation, count| {
         if operation == "HeadObject" && count == 1 {
@@ -139,10 +121,7 @@ fn credentials_that_expire_before_head_are_renewed_once() {
 /// A part on its way when the upload was aborted brings it back, so it is aborted twice.
 #[test]
 fn a_part_that_arrives_after_the_abort_does_not_keep_the_upload_open() {
-    let mut scene = scene(
-        "",
-        faults("UploadPart", 3, 3, Fault::Error(403, "AccessDenied")),
-    );
+    let mut scene = scene("", faults("UploadPart", 3, 3, Fault::Error(403, "AccessDenied")));
     scene.export(&[&four_parts()]).unwrap_err();
     let (id, _) = scene.world.open_uploads().remove(0);
     scene.world.store.borrow_mut().late_parts.insert(id);

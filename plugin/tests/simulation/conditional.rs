@@ -97,15 +97,9 @@ fn a_look_that_fails_is_not_taken_for_a_free_key() {
         for bytes in [&b"small"[..], &four_parts()] {
             let mut scene = scene(&conditional("none"), no_faults());
             let key = scene.key(0);
-            scene
-                .world
-                .store
-                .borrow_mut()
-                .place(&key, b"somebody else's");
+            scene.world.store.borrow_mut().place(&key, b"somebody else's");
             scene.world.store.borrow_mut().ignores_condition = Ignored::Always;
-            scene
-                .world
-                .set_faults(faults("HeadObject", 1, usize::MAX, fault));
+            scene.world.set_faults(faults("HeadObject", 1, usize::MAX, fault));
             let failure = Failure::from(scene.export(&[bytes]).unwrap_err());
             let is_retried = matches!(failure, Failure::Unavailable { .. });
             assert_eq!(is_retried, retried, "{fault:?}: {failure:?}");
@@ -116,26 +110,16 @@ fn a_look_that_fails_is_not_taken_for_a_free_key() {
     // A manifest, too.
     let mut scene = scene(&conditional("none"), busy(503));
     let key = scene.key(0);
-    scene
-        .world
-        .store
-        .borrow_mut()
-        .place(&key, b"somebody else's");
+    scene.world.store.borrow_mut().place(&key, b"somebody else's");
     scene.world.store.borrow_mut().ignores_condition = Ignored::Always;
-    let written = scene
-        .uploads
-        .store()
-        .put(&key, "application/json", b"{}".to_vec());
+    let written = scene.uploads.store().put(&key, "application/json", b"{}".to_vec());
     assert!(matches!(written, Err(UploadError::Store(_))), "{written:?}");
     assert_eq!(scene.stored(0), Some(b"somebody else's".to_vec()));
 }
 
 #[test]
 fn a_lost_answer_to_a_conditional_put_is_success() {
-    let mut scene = scene(
-        r#""if_none_match": true"#,
-        faults("PutObject", 1, 1, Fault::AnswerLost),
-    );
+    let mut scene = scene(r#""if_none_match": true"#, faults("PutObject", 1, 1, Fault::AnswerLost));
     scene.export(&[b"small"]).unwrap();
     assert_eq!(scene.stored(0), Some(b"small".to_vec()));
 }
@@ -144,12 +128,7 @@ fn a_lost_answer_to_a_conditional_put_is_success() {
 fn without_the_right_to_look_the_condition_of_complete_has_to_do() {
     let mut scene = scene(
         r#""if_none_match": true"#,
-        faults(
-            "HeadObject",
-            1,
-            usize::MAX,
-            Fault::Error(403, "AccessDenied"),
-        ),
+        faults("HeadObject", 1, usize::MAX, Fault::Error(403, "AccessDenied")),
     );
     scene.export(&[&four_parts()]).unwrap();
     scene.uploads = uploads(&scene.world, &scene.settings, &run("attempt-2"));

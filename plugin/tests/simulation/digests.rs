@@ -30,10 +30,7 @@ fn nothing_is_computed_in_vain() {
             r#""checksum": "crc32c", "payload_signing": "signed""#,
             &[Sha256, Crc32c],
         ),
-        (
-            r#""checksum": "sha256", "payload_signing": "signed""#,
-            &[Sha256],
-        ),
+        (r#""checksum": "sha256", "payload_signing": "signed""#, &[Sha256]),
     ];
     for (fields, of_data) in table {
         let mut scene = scene(fields, no_faults());

@@ -15,9 +15,7 @@ const TYPE: &str = "application/x-ndjson";
 
 /// Always the same fault for one operation from its `from`th to its `to`th request.
 pub fn faults(operation: &'static str, from: usize, to: usize, fault: Fault) -> Faults {
-    Box::new(move |other, count| {
-        (other == operation && (from..=to).contains(&count)).then_some(fault)
-    })
+    Box::new(move |other, count| (other == operation && (from..=to).contains(&count)).then_some(fault))
 }
 
 pub struct Scene {
@@ -49,10 +47,7 @@ impl Scene {
         self.keys.data(index).unwrap()
     }
 
-    pub fn export(
-        &mut self,
-        files: &[&[u8]],
-    ) -> Result<Vec<s3_destination::upload::StoredFile>, UploadError> {
+    pub fn export(&mut self, files: &[&[u8]]) -> Result<Vec<s3_destination::upload::StoredFile>, UploadError> {
         for (index, bytes) in (0..).zip(files) {
             let mut file = self.uploads.open(self.keys.data(index).unwrap(), TYPE)?;
             self.uploads.write(&mut file, bytes)?;
@@ -173,10 +168,7 @@ fn any_answer_may_say_that_an_upload_is_encrypted_but_none_may_say_otherwise() {
 
 #[test]
 fn a_failed_middle_part_is_never_forgotten() {
-    let mut scene = scene(
-        "",
-        faults("UploadPart", 2, 2, Fault::Error(403, "AccessDenied")),
-    );
+    let mut scene = scene("", faults("UploadPart", 2, 2, Fault::Error(403, "AccessDenied")));
     let error = scene.export(&[&four_parts()]).unwrap_err();
     assert!(error.to_string().starts_with("UploadPart of `"), "{error}");
     assert!(matches!(Failure::from(error), Failure::Refused(_)));
@@ -188,10 +180,7 @@ fn a_failed_middle_part_is_never_forgotten() {
 
 #[test]
 fn a_part_that_fails_for_a_while_is_sent_again_unchanged() {
-    let mut scene = scene(
-        "",
-        faults("UploadPart", 2, 8, Fault::Error(503, "SlowDown")),
-    );
+    let mut scene = scene("", faults("UploadPart", 2, 8, Fault::Error(503, "SlowDown")));
     scene.export(&[&four_parts()]).unwrap();
     assert_eq!(scene.stored(0), Some(four_parts()));
     assert_eq!(scene.uploads.counts().retries, 7);
@@ -199,18 +188,12 @@ fn a_part_that_fails_for_a_while_is_sent_again_unchanged() {
 
 #[test]
 fn completes_answer_is_lost() {
-    let mut scene = scene(
-        "",
-        faults("CompleteMultipartUpload", 1, 1, Fault::AnswerLost),
-    );
+    let mut scene = scene("", faults("CompleteMultipartUpload", 1, 1, Fault::AnswerLost));
     let stored = scene.export(&[&four_parts()]).unwrap();
     // Repeated, answered NoSuchUpload, and proven by HEAD.
     assert_eq!(scene.world.count("CompleteMultipartUpload"), 2);
     assert_eq!(scene.world.count("HeadObject"), 1);
-    assert_eq!(
-        stored[0].etag,
-        scene.world.store.borrow().objects[&scene.key(0)].etag
-    );
+    assert_eq!(stored[0].etag, scene.world.store.borrow().objects[&scene.key(0)].etag);
 }
 
 #[test]
@@ -224,12 +207,7 @@ fn no_such_upload_after_success_is_success() {
 fn no_such_upload_without_success_is_failure() {
     let mut scene = scene(
         "",
-        faults(
-            "CompleteMultipartUpload",
-            1,
-            1,
-            Fault::Error(404, "NoSuchUpload"),
-        ),
+        faults("CompleteMultipartUpload", 1, 1, Fault::Error(404, "NoSuchUpload")),
     );
     // An earlier attempt's object of the same size is no proof.
     let mut earlier = uploads(&scene.world, &scene.settings, &run("attempt-0"));
@@ -255,10 +233,7 @@ fn no_such_upload_without_success_is_failure() {
 
 #[test]
 fn a_lost_answer_that_cannot_be_proven_is_unavailable() {
-    let mut scene = scene(
-        "",
-        faults("CompleteMultipartUpload", 1, 1, Fault::AnswerLost),
-    );
+    let mut scene = scene("", faults("CompleteMultipartUpload", 1, 1, Fault::AnswerLost));
     scene.world.denied.borrow_mut().insert("HeadObject");
     let failure = Failure::from(scene.export(&[&four_parts()]).unwrap_err());
     let Failure::Unavailable { message, .. } = failure else {
@@ -275,17 +250,14 @@ fn the_part_after_the_last_is_refused_and_nothing_is_cut_off() {
     let mut scene = scene("", no_faults());
     let mut file = scene.uploads.open(scene.key(0), TYPE).unwrap();
     let capacity = LIMITS.part_size_bytes * LIMITS.max_parts as usize;
-    scene
-        .uploads
-        .write(&mut file, &vec![1; capacity - 19])
-        .unwrap();
+    scene.uploads.write(&mut file, &vec![1; capacity - 19]).unwrap();
     assert_eq!((file.remaining_bytes(), file.parts_exhausted()), (19, true));
     scene.uploads.write(&mut file, &[2; 19]).unwrap();
     let error = scene.uploads.write(&mut file, &[3]).unwrap_err();
     assert!(
-        error.to_string().ends_with(
-            "does not fit into 8 parts; set max_file_size_mb, so that the export is split"
-        )
+        error
+            .to_string()
+            .ends_with("does not fit into 8 parts; set max_file_size_mb, so that the export is split")
     );
     assert!(matches!(Failure::from(error), Failure::Refused(_)));
     // A caller that heeds the signal loses nothing.
@@ -304,11 +276,7 @@ fn credentials_expire_between_parts() {
     scene.uploads.close(file).unwrap();
     scene.uploads.settle().unwrap();
     assert_eq!(scene.stored(0), Some(four_parts()));
-    assert_eq!(
-        scene.world.refreshes.get(),
-        1,
-        "several requests learn of one expiry"
-    );
+    assert_eq!(scene.world.refreshes.get(), 1, "several requests learn of one expiry");
 }
 
 #[test]
@@ -320,9 +288,7 @@ fn credentials_that_stay_expired_are_refused() {
         panic!("{failure:?}")
     };
     assert!(
-        message.contains("400 ExpiredToken")
-            && message.contains("2 attempts")
-            && message.contains("renew"),
+        message.contains("400 ExpiredToken") && message.contains("2 attempts") && message.contains("renew"),
         "{message}"
     );
 }
@@ -338,15 +304,8 @@ fn a_wrong_clock_is_corrected_once() {
 
 #[test]
 fn an_abort_that_fails_names_the_upload_and_recover_aborts_it() {
-    let mut scene = scene(
-        "",
-        faults("UploadPart", 1, 1, Fault::Error(403, "AccessDenied")),
-    );
-    scene
-        .world
-        .denied
-        .borrow_mut()
-        .insert("AbortMultipartUpload");
+    let mut scene = scene("", faults("UploadPart", 1, 1, Fault::Error(403, "AccessDenied")));
+    scene.world.denied.borrow_mut().insert("AbortMultipartUpload");
     scene.export(&[&four_parts()]).unwrap_err();
     let left_open = scene.abort_all();
     assert_eq!(left_open.len(), 1);
@@ -368,10 +327,7 @@ fn an_abort_that_fails_names_the_upload_and_recover_aborts_it() {
         &run("attempt-2"),
         &notes,
     );
-    assert_eq!(
-        recovery.aborted,
-        [format!("upload `upload&1` of `{}`", scene.key(0))]
-    );
+    assert_eq!(recovery.aborted, [format!("upload `upload&1` of `{}`", scene.key(0))]);
     assert_eq!(recovery.left_open, Vec::<String>::new());
     assert_eq!(scene.world.open_uploads(), []);
 }
@@ -388,11 +344,7 @@ fn an_upload_created_twice_is_swept_up() {
 #[test]
 fn an_upload_created_twice_that_cannot_be_found_is_reported() {
     let mut scene = scene("", faults("CreateMultipartUpload", 1, 1, Fault::AnswerLost));
-    scene
-        .world
-        .denied
-        .borrow_mut()
-        .insert("ListMultipartUploads");
+    scene.world.denied.borrow_mut().insert("ListMultipartUploads");
     scene.export(&[&four_parts()]).unwrap();
     let warnings = scene.uploads.take_warnings();
     assert_eq!(warnings.len(), 1);
@@ -404,10 +356,7 @@ fn an_upload_created_twice_that_cannot_be_found_is_reported() {
 
 #[test]
 fn a_crash_between_create_and_its_note_is_cleaned_up() {
-    let mut scene = scene(
-        "",
-        faults("CreateMultipartUpload", 1, 99, Fault::AnswerLost),
-    );
+    let mut scene = scene("", faults("CreateMultipartUpload", 1, 99, Fault::AnswerLost));
     scene.export(&[&four_parts()]).unwrap_err();
     drop(scene.uploads); // Killed: no abort_all.
     assert_eq!(scene.world.open_uploads().len(), 10);
@@ -442,9 +391,7 @@ fn without_a_note_nothing_is_begun() {
         (NoteError::Unavailable(why()), unavailable),
         (
             NoteError::UsedUp(why()),
-            Failure::Refused(format!(
-                "{text}; raise max_file_size_mb, or export shorter intervals"
-            )),
+            Failure::Refused(format!("{text}; raise max_file_size_mb, or export shorter intervals")),
         ),
         (NoteError::TooLong(why()), Failure::Defect(text.to_owned())),
     ] {

@@ -78,10 +78,7 @@ pub fn random_faults(random: &mut Random) -> Faults {
             Fault::Page(200),
             Fault::PageAfter(200),
         ];
-        let reads_document = matches!(
-            operation,
-            "CreateMultipartUpload" | "CompleteMultipartUpload"
-        );
+        let reads_document = matches!(operation, "CreateMultipartUpload" | "CompleteMultipartUpload");
         let fault = match reads_document && random.below(3) == 0 {
             true => random.pick(&with_document),
             false => random.pick(&faults),

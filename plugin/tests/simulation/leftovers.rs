@@ -17,9 +17,7 @@ fn a_rerun_with_fewer_files_deletes_the_rest_from_the_last_on() {
     scene.export(&[b"a", b"b", b"c", b"d"]).unwrap();
     let mut second = uploads(&scene.world, &scene.settings, &run("attempt-2"));
     let next = || (2..).map(|index| scene.keys.data(index).unwrap());
-    let leftovers = second
-        .store()
-        .remove_leftovers(next(), scene.keys.other_exports());
+    let leftovers = second.store().remove_leftovers(next(), scene.keys.other_exports());
     assert_eq!(leftovers.deleted, [scene.key(3), scene.key(2)]);
     assert_eq!(leftovers.warnings, Vec::<String>::new());
     assert_eq!(keys(&scene), [scene.key(0), scene.key(1)]);
@@ -65,9 +63,7 @@ fn somebody_elses_object_under_a_next_key_stays_and_is_named() {
         assert_eq!(leftovers.deleted, Vec::<String>::new());
         assert_eq!(leftovers.warnings.len(), 1, "{:?}", leftovers.warnings);
         let warning = &leftovers.warnings[0];
-        let told = format!(
-            "`{foreign}`: numbered like this run's next files, but not written by this run"
-        );
+        let told = format!("`{foreign}`: numbered like this run's next files, but not written by this run");
         assert!(warning.starts_with(&told), "{warning}");
         assert_eq!(scene.stored(1), Some(b"theirs".to_vec()));
         assert_eq!(scene.world.count("DeleteObject"), 0);
@@ -82,10 +78,7 @@ fn leftovers_behind_somebody_elses_object_are_deleted() {
     let foreign = scene.key(1);
     scene.world.store.borrow_mut().place(&foreign, b"theirs");
     let next = [1, 2, 3].map(|index| scene.keys.data(index).unwrap());
-    let leftovers = scene
-        .uploads
-        .store()
-        .remove_leftovers(next, scene.keys.other_exports());
+    let leftovers = scene.uploads.store().remove_leftovers(next, scene.keys.other_exports());
     assert_eq!(leftovers.deleted, [scene.key(2)]);
     assert_eq!(keys(&scene), [scene.key(0), foreign]);
 }
@@ -95,10 +88,7 @@ fn with_if_none_match_leftovers_stay_and_are_named() {
     let mut scene = scene(r#""if_none_match": true"#, no_faults());
     scene.export(&[b"a", b"b"]).unwrap();
     let next = [scene.key(1), scene.key(2)];
-    let leftovers = scene
-        .uploads
-        .store()
-        .remove_leftovers(next, scene.keys.other_exports());
+    let leftovers = scene.uploads.store().remove_leftovers(next, scene.keys.other_exports());
     assert_eq!(leftovers.deleted, Vec::<String>::new());
     assert_eq!(
         leftovers.warnings,
@@ -112,10 +102,7 @@ fn with_if_none_match_leftovers_stay_and_are_named() {
 
 #[test]
 fn leftovers_that_may_not_be_looked_at_or_deleted_are_reported() {
-    for (operation, said) in [
-        ("HeadObject", "failed: 403"),
-        ("DeleteObject", "403 AccessDenied"),
-    ] {
+    for (operation, said) in [("HeadObject", "failed: 403"), ("DeleteObject", "403 AccessDenied")] {
         let mut scene = scene("", no_faults());
         scene.export(&[b"a", b"b"]).unwrap();
         scene.world.denied.borrow_mut().insert(operation);
@@ -125,10 +112,7 @@ fn leftovers_that_may_not_be_looked_at_or_deleted_are_reported() {
         );
         assert_eq!(leftovers.deleted, Vec::<String>::new());
         let warning = leftovers.warnings.join("\n");
-        assert!(
-            warning.contains(&scene.key(1)) && warning.contains(said),
-            "{warning}"
-        );
+        assert!(warning.contains(&scene.key(1)) && warning.contains(said), "{warning}");
     }
 }
 
@@ -223,11 +207,7 @@ fn where_another_export_cannot_be_looked_for_nothing_is_deleted() {
         "`{}`: numbered like this run's next files, and not deleted: whether an earlier attempt left ",
         keys.data(1).unwrap()
     );
-    assert!(
-        report.warnings[0].starts_with(&told),
-        "{:?}",
-        report.warnings
-    );
+    assert!(report.warnings[0].starts_with(&told), "{:?}", report.warnings);
     assert_eq!(world.count("DeleteObject"), 0);
 }
 
@@ -236,10 +216,7 @@ fn where_another_export_cannot_be_looked_for_nothing_is_deleted() {
 fn what_an_earlier_attempt_wrote_with_other_settings_is_named() {
     for (earlier, rows) in [
         (settings(r#""compression": "zstd""#), 5),
-        (
-            settings(r#""file_format": "Parquet", "compression": "snappy""#),
-            5,
-        ),
+        (settings(r#""file_format": "Parquet", "compression": "snappy""#), 5),
         (unsplit(), 5),
         (settings(r#""compression": "gzip""#), 0),
     ] {
@@ -248,11 +225,7 @@ fn what_an_earlier_attempt_wrote_with_other_settings_is_named() {
         let report = exported(&world, &settings(""), rows, LIMITS);
         assert_eq!(report.warnings.len(), 1, "{:?}", report.warnings);
         let told = format!("`{key}`: left by an earlier attempt of this run with another format");
-        assert!(
-            report.warnings[0].starts_with(&told),
-            "{:?}",
-            report.warnings
-        );
+        assert!(report.warnings[0].starts_with(&told), "{:?}", report.warnings);
         assert!(world.store.borrow().objects.contains_key(&key));
         assert_eq!(world.count("DeleteObject"), 0);
     }
@@ -285,10 +258,7 @@ fn keys_of_other_settings_are_looked_at_side_by_side_and_named_in_order() {
 fn files_of_another_run_in_another_format_are_nobodys_business() {
     let (world, keys) = after(&settings(""), 0);
     let stem = keys.stem();
-    world
-        .store
-        .borrow_mut()
-        .place(&format!("{stem}-0.parquet"), b"theirs");
+    world.store.borrow_mut().place(&format!("{stem}-0.parquet"), b"theirs");
     let report = exported(&world, &settings(""), 5, LIMITS);
     assert_eq!(report.warnings, Vec::<String>::new());
 }

@@ -17,10 +17,7 @@ use crate::simulated::{Fault, Faults, Host, no_faults, run, settings};
 fn a_run_that_needs_too_many_files_ends_for_good_and_says_what_to_change() {
     let mut settings = settings("");
     settings.max_file_size_bytes = NonZeroU64::new(1);
-    let limits = Limits {
-        max_files: 3,
-        ..LIMITS
-    };
+    let limits = Limits { max_files: 3, ..LIMITS };
     let (world, _) = after(&settings, 0);
     assert_eq!(exported(&world, &settings, 3, limits).files.len(), 3);
 

@@ -29,10 +29,7 @@ fn probe_in(world: &Rc<World>, settings: &Settings, depth: Depth) -> Vec<Step> {
 #[test]
 fn outcomes_by_permission() {
     let table: [(&[&'static str], [Outcome; 7]); 7] = [
-        (
-            &[],
-            [Passed, Passed, Passed, Passed, Passed, Passed, Passed],
-        ),
+        (&[], [Passed, Passed, Passed, Passed, Passed, Passed, Passed]),
         (
             &["HeadObject", "GetObject"],
             [Passed, Passed, Skipped, Passed, Passed, Passed, Passed],
@@ -81,22 +78,15 @@ fn failures_say_what_to_change() {
                     s3:PutObject on this key (and the bucket policy must not deny it)";
     assert!(steps[1].detail.ends_with(expected), "{}", steps[1].detail);
     let (_, steps) = probe(&["AbortMultipartUpload"], no_faults());
-    assert!(
-        steps[5].detail.contains("upload `upload&1` of"),
-        "{}",
-        steps[5].detail
-    );
+    assert!(steps[5].detail.contains("upload `upload&1` of"), "{}", steps[5].detail);
 }
 
 /// A run writes to an archive as to any other storage class, and never reads from it.
 #[test]
 fn an_archived_probe_is_not_read_and_is_deleted() {
-    const SAID: &str = "objects of this storage class must be restored before they can be read; a run does not read them";
-    for (class, read) in [
-        ("GLACIER", Skipped),
-        ("DEEP_ARCHIVE", Skipped),
-        ("GLACIER_IR", Passed),
-    ] {
+    const SAID: &str =
+        "objects of this storage class must be restored before they can be read; a run does not read them";
+    for (class, read) in [("GLACIER", Skipped), ("DEEP_ARCHIVE", Skipped), ("GLACIER_IR", Passed)] {
         let settings = settings(&format!(r#""storage_class": "{class}""#));
         let world = World::new(1, &settings, &run("attempt-1"), no_faults());
         let steps = probe_in(&world, &settings, Depth::Full);
@@ -106,11 +96,7 @@ fn an_archived_probe_is_not_read_and_is_deleted() {
             [Passed, Passed, read, Passed, Passed, Passed, Passed],
             "{class}: {steps:#?}"
         );
-        assert_eq!(
-            steps[2].detail == SAID,
-            read == Skipped,
-            "{class}: {steps:#?}"
-        );
+        assert_eq!(steps[2].detail == SAID, read == Skipped, "{class}: {steps:#?}");
         assert_eq!(world.count("GetObject"), 1, "{class}");
         assert!(world.store.borrow().objects.is_empty(), "{class}");
     }
@@ -121,10 +107,7 @@ fn what_a_host_tries_unasked_leaves_nothing_even_without_permission_to_delete() 
     let write_only = ["HeadObject", "GetObject", "DeleteObject"];
     let (world, steps) = probe_to(Depth::Traceless, &write_only, no_faults());
     let outcomes: Vec<Outcome> = steps.iter().map(|step| step.outcome).collect();
-    assert_eq!(
-        outcomes,
-        [Passed, Skipped, Skipped, Passed, Passed, Passed, Skipped]
-    );
+    assert_eq!(outcomes, [Passed, Skipped, Skipped, Passed, Passed, Passed, Skipped]);
     assert!(world.store.borrow().objects.is_empty());
     assert_eq!(world.open_uploads(), []);
     let (_, steps) = probe_to(Depth::Traceless, &["UploadPart"], no_faults());
@@ -153,10 +136,7 @@ fn lost_answers_leave_nothing_behind() {
             &[],
             Box::new(move |other, _| (other == operation).then_some(Fault::AnswerLost)),
         );
-        assert!(
-            steps.iter().any(|step| step.outcome == Unavailable),
-            "{steps:#?}"
-        );
+        assert!(steps.iter().any(|step| step.outcome == Unavailable), "{steps:#?}");
         assert!(world.store.borrow().objects.is_empty());
         assert_eq!(world.open_uploads(), []);
     }

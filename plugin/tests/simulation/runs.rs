@@ -97,20 +97,9 @@ fn a_run_without_rows_tells_of_an_earlier_one_with_some() {
     );
     world.denied.borrow_mut().insert("HeadObject");
     let report = exported(&world, &settings, 0, LIMITS);
-    let unknown = format!(
-        "whether an earlier attempt left `{key}` or further objects could not be found out: "
-    );
-    assert_eq!(
-        report.warnings.len(),
-        1,
-        "asked once: {:?}",
-        report.warnings
-    );
-    assert!(
-        report.warnings[0].starts_with(&unknown),
-        "{:?}",
-        report.warnings
-    );
+    let unknown = format!("whether an earlier attempt left `{key}` or further objects could not be found out: ");
+    assert_eq!(report.warnings.len(), 1, "asked once: {:?}", report.warnings);
+    assert!(report.warnings[0].starts_with(&unknown), "{:?}", report.warnings);
 }
 
 /// With `always`, a manifest that names no file says that the interval was exported and had no rows.
@@ -160,11 +149,8 @@ fn a_run_that_failed_goes_on_no_more() {
     let (world, _) = after(&settings, 0);
     let mut export = configured(&world, &settings, LIMITS);
     export.encode_batch(b"no rows".to_vec()).unwrap_err();
-    let ended = || {
-        Failure::Defect(
-            "the run has failed or ended already: the host must begin a fresh instance".to_owned(),
-        )
-    };
+    let ended =
+        || Failure::Defect("the run has failed or ended already: the host must begin a fresh instance".to_owned());
     assert_eq!(export.encode_batch(messages(1).1).unwrap_err(), ended());
     assert_eq!(export.finish(1).unwrap_err(), ended());
 }
@@ -181,10 +167,7 @@ fn rows_that_did_not_come_in_are_found_before_anything_is_deleted_or_listed() {
         let Failure::Defect(message) = export.finish(supplied).unwrap_err() else {
             panic!("another case");
         };
-        assert_eq!(
-            message,
-            format!("the host supplied {supplied} rows, but 5 came in")
-        );
+        assert_eq!(message, format!("the host supplied {supplied} rows, but 5 came in"));
         let store = world.store.borrow();
         assert_eq!(store.objects.keys().cloned().collect::<Vec<_>>(), before);
         assert!(!store.objects.contains_key(&keys.manifest().unwrap()));

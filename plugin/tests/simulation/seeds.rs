@@ -92,9 +92,7 @@ fn simulate(seed: u64) -> Outcome {
             assert!(!before.is_occupied, "something was overwritten or ignored");
             let keys = KeyNames::new(&settings, &run).unwrap();
             let next = (supplied.len() as u32..).map_while(|index| keys.data(index).ok());
-            let leftovers = instance
-                .store()
-                .remove_leftovers(next, keys.other_exports());
+            let leftovers = instance.store().remove_leftovers(next, keys.other_exports());
             check_listed(&world, &keys, &before, &leftovers.deleted);
             let mut warnings = instance.take_warnings();
             warnings.extend(leftovers.warnings);
@@ -152,12 +150,7 @@ fn check_untouched(world: &World, settings: &Settings, before: &Before) {
 }
 
 /// What stands in the store before the run: an earlier attempt's files, more or fewer, and somebody else's.
-fn random_past(
-    random: &mut Random,
-    world: &Rc<World>,
-    settings: &Settings,
-    supplied: &[(String, Vec<u8>)],
-) -> Before {
+fn random_past(random: &mut Random, world: &Rc<World>, settings: &Settings, supplied: &[(String, Vec<u8>)]) -> Before {
     let mut before = Before {
         foreign: Vec::new(),
         leftovers: Vec::new(),
@@ -169,9 +162,7 @@ fn random_past(
     let count = supplied.len() as u32;
     let mut earlier = uploads(world, settings, &run("attempt-0"));
     let mut write = |key: &str, bytes: &[u8]| {
-        let mut file = earlier
-            .open(key.to_owned(), "application/x-ndjson")
-            .unwrap();
+        let mut file = earlier.open(key.to_owned(), "application/x-ndjson").unwrap();
         earlier.write(&mut file, bytes).unwrap();
         earlier.close(file).unwrap();
     };
@@ -230,17 +221,10 @@ fn random_past(
     before
 }
 
-fn random_adversities(
-    random: &mut Random,
-    world: &Rc<World>,
-    settings: &Settings,
-    before: &Before,
-) {
+fn random_adversities(random: &mut Random, world: &Rc<World>, settings: &Settings, before: &Before) {
     world.set_faults(random_faults(random));
     if random.below(8) == 0 {
-        world
-            .skew_s
-            .set(random.pick(&[-86_400, -3_600, 3_600, 86_400]));
+        world.skew_s.set(random.pick(&[-86_400, -3_600, 3_600, 86_400]));
     }
     if random.below(8) == 0 {
         world.credentials_valid_from.set(1);
@@ -299,9 +283,7 @@ fn check_damaged(world: &World, supplied: &[(String, Vec<u8>)], remarks: &[Strin
             .headers
             .iter()
             .any(|(name, value)| (name.as_str(), value.as_str()) == mark);
-        let is_named = remarks
-            .iter()
-            .any(|remark| remark.contains(&format!("`{key}`")));
+        let is_named = remarks.iter().any(|remark| remark.contains(&format!("`{key}`")));
         assert!(
             !is_own || object.bytes == *bytes || is_named,
             "`{key}` is damaged and nobody says so: {remarks:?}"
@@ -363,10 +345,7 @@ fn check_stored(
         assert_eq!(file.bytes, bytes.len() as u64);
         let algorithm = file.checksum.as_ref().map(|checksum| checksum.algorithm());
         let shown = algorithm.and_then(|algorithm| {
-            let header = object
-                .headers
-                .iter()
-                .find(|(name, _)| name == algorithm.header());
+            let header = object.headers.iter().find(|(name, _)| name == algorithm.header());
             header.map(|(_, value)| value.as_str())
         });
         if let Some(shown) = shown.filter(|_| store.checksums != Checksums::Composite) {
@@ -379,9 +358,8 @@ fn check_stored(
 /// No upload is open that no message names: by its id, or by its key where the id is unknown.
 fn check_open(world: &World, messages: &[String]) {
     for (id, key) in world.open_uploads() {
-        let named = |text: &String| {
-            text.contains(&format!("`{id}`")) || (text.contains(&key) && text.contains("unknown"))
-        };
+        let named =
+            |text: &String| text.contains(&format!("`{id}`")) || (text.contains(&key) && text.contains("unknown"));
         assert!(
             messages.iter().any(named),
             "upload {id} of {key} is open and nobody says so: {messages:?}"
@@ -414,21 +392,11 @@ fn recovered(world: &Rc<World>, settings: &Settings) {
     world.set_faults(Box::new(|_, _| None));
     world.denied.borrow_mut().clear();
     let notes = world.notes.borrow().clone();
-    let recovery = recover(
-        Rc::new(Host(world.clone())),
-        settings,
-        &run("attempt-2"),
-        &notes,
-    );
+    let recovery = recover(Rc::new(Host(world.clone())), settings, &run("attempt-2"), &notes);
     assert_eq!(recovery.left_open, Vec::<String>::new());
     assert_eq!(world.open_uploads(), []);
     // Twice does no harm: the notes say by now that nothing is left.
     let notes = world.notes.borrow().clone();
-    let again = recover(
-        Rc::new(Host(world.clone())),
-        settings,
-        &run("attempt-3"),
-        &notes,
-    );
+    let again = recover(Rc::new(Host(world.clone())), settings, &run("attempt-3"), &notes);
     assert_eq!(again.aborted, Vec::<String>::new());
 }

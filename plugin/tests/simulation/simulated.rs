@@ -9,8 +9,7 @@ use std::rc::Rc;
 use chrono::DateTime;
 use s3_destination::config;
 use s3_destination::imports::{
-    DigestAlgorithm, Imports, Level, NoteError, Refresh, Request, Response, ScopedKey, SignerError,
-    TransportError,
+    DigestAlgorithm, Imports, Level, NoteError, Refresh, Request, Response, ScopedKey, SignerError, TransportError,
 };
 use s3_destination::plan::{Grant, plan};
 use s3_destination::s3::client::{Client, REQUESTS_IN_FLIGHT};
@@ -123,9 +122,7 @@ impl World {
     }
 
     fn check_grants(&self, request: &Arrived) {
-        let (origin, rest) = request
-            .url
-            .split_at(request.url[8..].find('/').unwrap() + 8);
+        let (origin, rest) = request.url.split_at(request.url[8..].find('/').unwrap() + 8);
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
         let mut keys: Vec<&str> = query
             .split('&')
@@ -140,21 +137,14 @@ impl World {
                 && grant.origin == origin
                 && path.starts_with(&grant.path_prefix)
                 && granted == keys
-                && request
-                    .headers
-                    .iter()
-                    .all(|(name, _)| grant.headers.contains(name))
+                && request.headers.iter().all(|(name, _)| grant.headers.contains(name))
         };
         assert!(
             self.grants.iter().any(covers),
             "no grant covers {} {}\nheaders {:?}",
             request.method,
             request.url,
-            request
-                .headers
-                .iter()
-                .map(|(name, _)| name)
-                .collect::<Vec<_>>()
+            request.headers.iter().map(|(name, _)| name).collect::<Vec<_>>()
         );
     }
 
@@ -170,17 +160,11 @@ impl World {
             SECRET,
             REGION,
         );
-        let signed_at =
-            chrono::NaiveDateTime::parse_from_str(&claim.date_time, "%Y%m%dT%H%M%SZ").unwrap();
+        let signed_at = chrono::NaiveDateTime::parse_from_str(&claim.date_time, "%Y%m%dT%H%M%SZ").unwrap();
         if (signed_at.and_utc().timestamp() - NOW).abs() > 15 * 60 {
             return error(403, "RequestTimeTooSkewed");
         }
-        let number: u64 = claim
-            .access_key_id
-            .strip_prefix("AK")
-            .unwrap()
-            .parse()
-            .unwrap();
+        let number: u64 = claim.access_key_id.strip_prefix("AK").unwrap().parse().unwrap();
         if number < self.credentials_valid_from.get() {
             return error(400, "ExpiredToken");
         }
@@ -209,11 +193,7 @@ impl World {
         answer
     }
 
-    fn answer_with(
-        &self,
-        request: &Arrived,
-        fault: Option<Fault>,
-    ) -> Result<Response, TransportError> {
+    fn answer_with(&self, request: &Arrived, fault: Option<Fault>) -> Result<Response, TransportError> {
         let Some(fault) = fault else {
             return Ok(self.handle(request));
         };
@@ -263,9 +243,7 @@ impl World {
     fn step(&self) -> bool {
         let first = {
             let in_flight = self.in_flight.borrow();
-            let waiting = in_flight
-                .iter()
-                .filter(|(_, flight)| flight.request.is_some());
+            let waiting = in_flight.iter().filter(|(_, flight)| flight.request.is_some());
             waiting
                 .min_by_key(|(id, flight)| (flight.due_ms, **id))
                 .map(|(id, flight)| (*id, flight.due_ms))
@@ -311,8 +289,7 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         let flight = self.1.in_flight.borrow_mut().remove(&self.0);
         if let Some(Flight {
-            request: Some(request),
-            ..
+            request: Some(request), ..
         }) = flight
         {
             match self.1.rng.borrow_mut().below(3) {
@@ -357,15 +334,12 @@ impl Imports for Host {
             method: request.method.as_str(),
             url: request.url,
             headers: request.headers,
-            body: request
-                .body
-                .map_or_else(Vec::new, |payload| payload.bytes.clone()),
+            body: request.body.map_or_else(Vec::new, |payload| payload.bytes.clone()),
         };
         world.check_grants(&arrived);
         let id = world.next_id.get();
         world.next_id.set(id + 1);
-        let due_ms =
-            world.now_ms.get() + u64::from(request.delay_ms) + world.rng.borrow_mut().below(50);
+        let due_ms = world.now_ms.get() + u64::from(request.delay_ms) + world.rng.borrow_mut().below(50);
         let mut in_flight = world.in_flight.borrow_mut();
         in_flight.insert(
             id,
@@ -404,8 +378,7 @@ impl Imports for Host {
     fn wait_any(&self, exchanges: &[&Exchange]) -> usize {
         assert!(!exchanges.is_empty());
         loop {
-            let ready =
-                |exchange: &&Exchange| self.0.in_flight.borrow()[&exchange.0].answer.is_some();
+            let ready = |exchange: &&Exchange| self.0.in_flight.borrow()[&exchange.0].answer.is_some();
             if let Some(index) = exchanges.iter().position(ready) {
                 return index;
             }
@@ -413,12 +386,7 @@ impl Imports for Host {
         }
     }
 
-    fn scoped_key(
-        &self,
-        service: &str,
-        region: &str,
-        refresh: Refresh,
-    ) -> Result<ScopedKey, SignerError> {
+    fn scoped_key(&self, service: &str, region: &str, refresh: Refresh) -> Result<ScopedKey, SignerError> {
         let world = &self.0;
         assert_eq!((service, region), ("s3", REGION));
         match refresh {

@@ -30,9 +30,7 @@ impl Arrived {
     pub fn query(&self, name: &str) -> String {
         let url = Url::parse(&self.url).unwrap();
         let found = url.query_pairs().find(|(key, _)| key == name);
-        found
-            .map(|(_, value)| value.into_owned())
-            .unwrap_or_default()
+        found.map(|(_, value)| value.into_owned()).unwrap_or_default()
     }
 
     /// Names as in S3's documentation.
@@ -130,19 +128,16 @@ fn ok(headers: Vec<(String, String)>) -> Response {
 impl Object {
     /// Kept where it must be restored from before it can be read.
     fn is_archived(&self) -> bool {
-        self.headers.iter().any(|(name, class)| {
-            name == STORAGE_CLASS && matches!(class.as_str(), "GLACIER" | "DEEP_ARCHIVE")
-        })
+        self.headers
+            .iter()
+            .any(|(name, class)| name == STORAGE_CLASS && matches!(class.as_str(), "GLACIER" | "DEEP_ARCHIVE"))
     }
 }
 
 impl Store {
     pub fn handle(&mut self, request: &Arrived) -> Response {
         let url = Url::parse(&request.url).unwrap();
-        let path = percent_decode_str(url.path())
-            .decode_utf8()
-            .unwrap()
-            .into_owned();
+        let path = percent_decode_str(url.path()).decode_utf8().unwrap().into_owned();
         let path = path
             .strip_prefix(&format!("/{}", self.bucket))
             .expect("a path in the bucket");
@@ -152,12 +147,7 @@ impl Store {
         match request.operation() {
             "PutObject" => self.put(key, request),
             "CreateMultipartUpload" => self.create(key, request),
-            "UploadPart" => self.part(
-                &key,
-                &upload_id,
-                query["partNumber"].parse().unwrap(),
-                request,
-            ),
+            "UploadPart" => self.part(&key, &upload_id, query["partNumber"].parse().unwrap(), request),
             "CompleteMultipartUpload" => self.complete(&key, &upload_id, request),
             "AbortMultipartUpload" => match self.uploads.remove(&upload_id) {
                 Some(upload) => {
@@ -188,9 +178,7 @@ impl Store {
                     body: vec![],
                 },
                 None => error(404, "NoSuchKey"),
-                Some(object) if operation == "GetObject" && object.is_archived() => {
-                    error(403, "InvalidObjectState")
-                }
+                Some(object) if operation == "GetObject" && object.is_archived() => error(403, "InvalidObjectState"),
                 Some(object) => {
                     let mut headers = object.headers.clone();
                     if request.header("x-amz-checksum-mode").is_none() {
@@ -310,9 +298,7 @@ impl Store {
         let id = id.replace('&', "&amp;");
         let mut response = xml(
             200,
-            format!(
-                "<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"
-            ),
+            format!("<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"),
         );
         if !self.says_encryption_late {
             response.headers.extend(self.encryption(request));
@@ -325,13 +311,10 @@ impl Store {
         let name = "x-amz-server-side-encryption";
         let asked = request.header(name).filter(|_| !self.ignores_encryption);
         let key_name = "x-amz-server-side-encryption-aws-kms-key-id";
-        let key = request
-            .header(key_name)
-            .filter(|_| asked.is_some())
-            .map(|id| {
-                let id = self.other_key.as_deref().unwrap_or(id);
-                format!("arn:aws:kms:eu-test-1:111122223333:key/{id}")
-            });
+        let key = request.header(key_name).filter(|_| asked.is_some()).map(|id| {
+            let id = self.other_key.as_deref().unwrap_or(id);
+            format!("arn:aws:kms:eu-test-1:111122223333:key/{id}")
+        });
         let named = |name: &str, value: String| (name.to_owned(), value);
         asked
             .map(|asked| named(name, asked.to_owned()))
@@ -434,9 +417,7 @@ impl Store {
             .collect();
         xml(
             200,
-            format!(
-                "<CompleteMultipartUploadResult><ETag>{etag}</ETag>{shown}</CompleteMultipartUploadResult>"
-            ),
+            format!("<CompleteMultipartUploadResult><ETag>{etag}</ETag>{shown}</CompleteMultipartUploadResult>"),
         )
     }
 
@@ -447,10 +428,7 @@ impl Store {
             .filter(|(_, upload)| upload.key.starts_with(prefix))
             .map(|(id, upload)| {
                 let id = id.replace('&', "&amp;");
-                format!(
-                    "<Upload><Key>{}</Key><UploadId>{id}</UploadId></Upload>",
-                    upload.key
-                )
+                format!("<Upload><Key>{}</Key><UploadId>{id}</UploadId></Upload>", upload.key)
             })
             .collect();
         xml(

@@ -9,11 +9,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 /// All but the unreserved characters of RFC 3986.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 pub fn hmac(key: &[u8], text: &str) -> Vec<u8> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
@@ -44,22 +40,13 @@ pub struct Claim {
 }
 
 /// Panics with what is wrong, because only a defect of the plugin makes a wrong signature here.
-pub fn verify(
-    method: &str,
-    url: &str,
-    headers: &[(String, String)],
-    body: &[u8],
-    secret: &str,
-    region: &str,
-) -> Claim {
+pub fn verify(method: &str, url: &str, headers: &[(String, String)], body: &[u8], secret: &str, region: &str) -> Claim {
     let url = Url::parse(url).unwrap();
     let mut received: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in headers {
         assert_eq!(*name, name.to_lowercase());
         assert!(
-            received
-                .insert(name.clone(), value.trim().to_owned())
-                .is_none(),
+            received.insert(name.clone(), value.trim().to_owned()).is_none(),
             "{name} is sent twice"
         );
     }
@@ -84,10 +71,7 @@ pub fn verify(
     let signed: Vec<&str> = fields["SignedHeaders"].split(';').collect();
     for name in received.keys() {
         let must = name.starts_with("x-amz-") || name == "host" || name == "content-type";
-        assert!(
-            !must || signed.contains(&name.as_str()),
-            "{name} is not signed"
-        );
+        assert!(!must || signed.contains(&name.as_str()), "{name} is not signed");
     }
 
     let hash = &received["x-amz-content-sha256"];
@@ -109,10 +93,7 @@ pub fn verify(
         })
         .collect();
     query.sort();
-    let query: Vec<String> = query
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
+    let query: Vec<String> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let lines: String = signed
         .iter()
         .map(|name| format!("{name}:{}\n", received[*name]))
@@ -130,10 +111,7 @@ pub fn verify(
         sha256_hex(canonical.as_bytes())
     );
     let expected = hex(&hmac(&scoped_key(secret, date, region), &to_sign));
-    assert_eq!(
-        fields["Signature"], expected,
-        "the signature of\n{canonical}"
-    );
+    assert_eq!(fields["Signature"], expected, "the signature of\n{canonical}");
     Claim {
         access_key_id: access_key_id.to_owned(),
         date_time,

@@ -13,22 +13,11 @@ use serde_json::Value;
 fn call(program: &Program, command: &str, further: &[&str]) -> Printed {
     let component = components::destination();
     let component = component.to_str().expect("UTF-8");
-    let arguments = [
-        command,
-        "--config",
-        "exports.toml",
-        "--component",
-        component,
-    ];
+    let arguments = [command, "--config", "exports.toml", "--component", component];
     program.run(&[&arguments, further].concat())
 }
 
-const HOUR: [&str; 4] = [
-    "--start",
-    "2023-07-28T00:00:00Z",
-    "--end",
-    "2023-07-28T01:00:00Z",
-];
+const HOUR: [&str; 4] = ["--start", "2023-07-28T00:00:00Z", "--end", "2023-07-28T01:00:00Z"];
 
 #[track_caller]
 fn json(printed: &Printed) -> Value {
@@ -57,10 +46,7 @@ async fn with_json_every_failure_is_one_object_with_its_class() {
             assert_eq!(printed.code, Some(2), "{command}: {printed:?}");
             let found = json(&printed);
             assert_eq!(found["status"], "failed", "{command}: {found}");
-            assert_eq!(
-                found["error"]["class"], "configuration",
-                "{command}: {found}"
-            );
+            assert_eq!(found["error"]["class"], "configuration", "{command}: {found}");
             assert_eq!(found["error"]["exit_code"], 2, "{command}: {found}");
             assert!(found["finished_at"].is_string(), "{command}: {found}");
             assert!(found.to_string().contains(words), "{command}: {found}");
@@ -112,12 +98,7 @@ async fn validate_lists_every_problem_in_words_and_as_json() {
             "",
             "not TOML".to_owned(),
         ),
-        (
-            "no destination",
-            String::new(),
-            "destinations",
-            "missing".to_owned(),
-        ),
+        ("no destination", String::new(), "destinations", "missing".to_owned()),
     ];
     for (name, text, field, words) in cases {
         assert_ne!(text, good, "{name}: the case spoils nothing");
@@ -131,38 +112,22 @@ async fn validate_lists_every_problem_in_words_and_as_json() {
             .iter()
             .find(|problem| problem["field"] == field)
             .unwrap_or_else(|| panic!("{name}: {found}"));
-        assert!(
-            problem["line"].as_u64().is_some_and(|line| line > 0),
-            "{name}: {found}"
-        );
+        assert!(problem["line"].as_u64().is_some_and(|line| line > 0), "{name}: {found}");
         assert!(problem["column"].is_u64(), "{name}: {found}");
         let whole = format!("{problem}");
-        assert!(
-            whole.replace("\\\"", "\"").contains(&words),
-            "{name}: {found}"
-        );
+        assert!(whole.replace("\\\"", "\"").contains(&words), "{name}: {found}");
         assert!(
             !whole.contains("NAME") && !whole.contains("2023-07-28"),
             "{name}: {found}"
         );
         // The words say the same as the list.
         let printed = call(&program, "validate", &[]);
-        assert_eq!(
-            (printed.code, printed.stdout.as_str()),
-            (Some(2), ""),
-            "{name}"
-        );
+        assert_eq!((printed.code, printed.stdout.as_str()), (Some(2), ""), "{name}");
         for problem in problems {
             let place = format!("exports.toml:{}:{}:", problem["line"], problem["column"]);
             let message = problem["message"].as_str().expect("a message");
-            assert!(
-                printed.stderr.contains(&place),
-                "{name}: {place} in {printed:?}"
-            );
-            assert!(
-                printed.stderr.contains(message),
-                "{name}: {message} in {printed:?}"
-            );
+            assert!(printed.stderr.contains(&place), "{name}: {place} in {printed:?}");
+            assert!(printed.stderr.contains(message), "{name}: {message} in {printed:?}");
         }
     }
     for (name, arguments) in [
@@ -199,10 +164,7 @@ async fn an_interval_that_has_not_ended_is_exported_only_when_asked_for() {
     for command in ["run", "verify"] {
         let printed = call(&program, command, &future);
         assert_eq!(printed.code, Some(2), "{command}: {printed:?}");
-        assert!(
-            printed.stderr.contains("--allow-unfinished"),
-            "{command}: {printed:?}"
-        );
+        assert!(printed.stderr.contains("--allow-unfinished"), "{command}: {printed:?}");
     }
     assert_eq!(scene.store.keys(BUCKET), Vec::<String>::new());
     let printed = call(&program, "plan", &[&future[..], &["--json"]].concat());
@@ -236,10 +198,7 @@ async fn the_last_hour_is_exported_and_verified_and_quiet_runs_print_nothing() {
     assert_eq!(keys.len(), 1, "{keys:?}");
     let printed = call(&program, "verify", &["--last", "day", "--json", "--quiet"]);
     let found = json(&printed);
-    assert_eq!(
-        (&found["status"], &found["rows"]),
-        (&"succeeded".into(), &24.into())
-    );
+    assert_eq!((&found["status"], &found["rows"]), (&"succeeded".into(), &24.into()));
     let ends = [&found["interval"]["start"], &found["interval"]["end"]];
     for end in ends {
         let end = end.as_str().expect("a time");
@@ -250,11 +209,7 @@ async fn the_last_hour_is_exported_and_verified_and_quiet_runs_print_nothing() {
     }
     // What is wrong is said however quiet: nobody wrote this day.
     let printed = call(&program, "verify", &["--last", "week", "--quiet"]);
-    assert_eq!(
-        (printed.code, printed.stdout.as_str()),
-        (Some(1), ""),
-        "{printed:?}"
-    );
+    assert_eq!((printed.code, printed.stdout.as_str()), (Some(1), ""), "{printed:?}");
     assert!(printed.stderr.contains("error: "), "{printed:?}");
 }
 
@@ -265,9 +220,7 @@ const ORDERS: &str = r#"{"id":1,"placed_at":"2023-07-27T23:30:00Z"}
 
 fn orders(scene: &Scene, time_column: &str) -> String {
     let sample = "source = { type = \"sample\", rows_per_hour = 1 }";
-    let files = format!(
-        "source = {{ type = \"files\", path = \"orders.jsonl\", time_column = \"{time_column}\" }}"
-    );
+    let files = format!("source = {{ type = \"files\", path = \"orders.jsonl\", time_column = \"{time_column}\" }}");
     let text = configuration(scene, "exports", 1, "").replace("\"events\"", "\"orders\"");
     assert!(text.contains(sample), "{text}");
     text.replace(sample, &files)
@@ -282,9 +235,7 @@ async fn what_the_source_holds_is_known_before_and_after_a_run() {
     let problem = json(&missing)["problems"][0].clone();
     assert_eq!(problem["field"], "destinations.exports.source");
     assert!(
-        problem["message"]
-            .as_str()
-            .is_some_and(|m| m.contains("orders.jsonl")),
+        problem["message"].as_str().is_some_and(|m| m.contains("orders.jsonl")),
         "{problem}"
     );
     assert!(problem["line"].is_u64(), "{problem}");
@@ -295,26 +246,16 @@ async fn what_the_source_holds_is_known_before_and_after_a_run() {
     );
 
     fs::write(program.folder.path().join("orders.jsonl"), ORDERS).expect("rows");
-    let printed = call(
-        &program,
-        "plan",
-        &[&HOUR[..], &["--source", "--json"]].concat(),
-    );
+    let printed = call(&program, "plan", &[&HOUR[..], &["--source", "--json"]].concat());
     assert_eq!(printed.code, Some(0), "{printed:?}");
     let source = json(&printed)["source"].clone();
     assert_eq!(source["columns"][1]["name"], "placed_at");
-    assert_eq!(
-        (&source["rows"], &source["rows_in_interval"]),
-        (&2.into(), &0.into())
-    );
+    assert_eq!((&source["rows"], &source["rows_in_interval"]), (&2.into(), &0.into()));
     assert_eq!(source["earliest"], "2023-07-27T23:30:00+00:00");
     assert_eq!(source["latest"], "2023-07-28T01:30:00+00:00");
     let printed = call(&program, "validate", &["--source"]);
     assert_eq!(printed.code, Some(0), "{printed:?}");
-    assert!(
-        printed.stdout.contains("2023-07-28T01:30:00+00:00"),
-        "{printed:?}"
-    );
+    assert!(printed.stdout.contains("2023-07-28T01:30:00+00:00"), "{printed:?}");
 
     for quiet in [&[][..], &["--quiet"]] {
         let printed = call(&program, "run", &[&HOUR[..], quiet].concat());
@@ -346,11 +287,7 @@ async fn reports_name_bucket_interval_and_time_and_fit_a_terminal() {
         ("verify", &HOUR, ": OK, 12,000 rows in "),
     ] {
         let printed = call(&program, command, further);
-        assert_eq!(
-            (printed.code, printed.stderr.as_str()),
-            (Some(0), ""),
-            "{command}"
-        );
+        assert_eq!((printed.code, printed.stderr.as_str()), (Some(0), ""), "{command}");
         let shown = &printed.stdout;
         assert!(
             shown.starts_with("exports: ") && shown.contains(words),
@@ -358,22 +295,13 @@ async fn reports_name_bucket_interval_and_time_and_fit_a_terminal() {
         );
         assert!(shown.contains(BUCKET), "{command}: {shown}");
         let interval = "2023-07-28T00:00:00+00:00 to 2023-07-28T01:00:00+00:00";
-        assert!(
-            command == "check" || shown.contains(interval),
-            "{command}: {shown}"
-        );
+        assert!(command == "check" || shown.contains(interval), "{command}: {shown}");
         let stamped = shown.contains("\n  finished  20");
-        assert!(
-            stamped || matches!(command, "check" | "plan"),
-            "{command}: {shown}"
-        );
+        assert!(stamped || matches!(command, "check" | "plan"), "{command}: {shown}");
         for line in shown.lines() {
             // A key in the middle of a sentence is not broken.
             let is_one_word = !line.trim().contains(' ');
-            assert!(
-                line.chars().count() <= 80 || is_one_word,
-                "{command}: {line}"
-            );
+            assert!(line.chars().count() <= 80 || is_one_word, "{command}: {line}");
         }
     }
 }
@@ -390,12 +318,6 @@ fn a_configuration_of_the_usual_name_needs_no_option() {
     let path = program.folder.path().join("batch-export.toml");
     fs::write(path, "[destinations.a]\nmodel = \"event\"\n").expect("written");
     let printed = program.run(&["validate"]);
-    assert!(
-        printed.stderr.contains("batch-export.toml:2:9: "),
-        "{printed:?}"
-    );
-    assert!(
-        printed.stderr.contains("did you mean `events`?"),
-        "{printed:?}"
-    );
+    assert!(printed.stderr.contains("batch-export.toml:2:9: "), "{printed:?}");
+    assert!(printed.stderr.contains("did you mean `events`?"), "{printed:?}");
 }

@@ -35,8 +35,7 @@ fn program(scene: &Scene, silent: Silent, limit: &str) -> Program {
         }
         Silent::SourceProcess => {
             let source = "source = { type = \"sample\", rows_per_hour = 1 }";
-            let files =
-                "source = { type = \"files\", path = \"rows.jsonl\", time_column = \"at\" }";
+            let files = "source = { type = \"files\", path = \"rows.jsonl\", time_column = \"at\" }";
             configuration(scene, "archive", 1, limit)
                 .replace(source, files)
                 .replace("model = \"events\"", "model = \"own\"\ncustom_model = true")
@@ -81,11 +80,7 @@ async fn waiting(scene: &Scene, program: &Program, silent: Silent) -> Running {
         if is_waiting {
             return running;
         }
-        assert!(
-            running.is_running(),
-            "it ended too early: {:?}",
-            running.wait()
-        );
+        assert!(running.is_running(), "it ended too early: {:?}", running.wait());
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -95,9 +90,7 @@ fn stopped_reader(parent: u32) -> bool {
     let Some(child) = reader_of(parent) else {
         return false;
     };
-    let status = Command::new("sh")
-        .args(["-c", &format!("kill -STOP {child}")])
-        .status();
+    let status = Command::new("sh").args(["-c", &format!("kill -STOP {child}")]).status();
     status.expect("a shell").success()
 }
 
@@ -133,10 +126,7 @@ async fn a_cancelled_run_ends_within_a_second_whoever_does_not_answer() {
         let printed = running.wait();
         let took = begun.elapsed();
         assert_eq!(printed.code, Some(130), "{silent:?}: {printed:?}");
-        assert!(
-            printed.stderr.contains("interrupted"),
-            "{silent:?}: {printed:?}"
-        );
+        assert!(printed.stderr.contains("interrupted"), "{silent:?}: {printed:?}");
         assert!(took < PATIENCE, "{silent:?} took {took:?}");
         assert_eq!(reader_of(id), None, "{silent:?}");
         assert_eq!(scene.store.open_uploads(), [], "{silent:?}");

@@ -9,25 +9,15 @@ use serde_json::Value;
 fn check(program: &Program) -> Printed {
     let component = components::destination();
     let component = component.to_str().expect("UTF-8");
-    program.run(&[
-        "check",
-        "--config",
-        "exports.toml",
-        "--component",
-        component,
-        "--json",
-    ])
+    program.run(&["check", "--config", "exports.toml", "--component", component, "--json"])
 }
 
 /// `name: outcome` of every step, and the details by name.
 fn steps(printed: &Printed) -> (Vec<String>, Value) {
-    let steps: Value = serde_json::from_str(&printed.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {printed:?}"));
+    let steps: Value = serde_json::from_str(&printed.stdout).unwrap_or_else(|error| panic!("{error}: {printed:?}"));
     let list = steps["steps"].as_array().expect("steps").iter();
     let words = |step: &Value, field: &str| step[field].as_str().expect("text").to_owned();
-    let details = list
-        .clone()
-        .map(|step| (words(step, "name"), step["detail"].clone()));
+    let details = list.clone().map(|step| (words(step, "name"), step["detail"].clone()));
     (
         list.clone()
             .map(|step| format!("{}: {}", words(step, "name"), words(step, "outcome")))
@@ -94,16 +84,8 @@ async fn each_failure_names_its_likely_cause() {
             "write",
             "aws_secret_access_key",
         ),
-        (
-            signature("bucket_name = \"no-such-bucket\""),
-            "write",
-            "no-such-bucket",
-        ),
-        (
-            (denied(Operation::PutObject), String::new()),
-            "write",
-            "s3:PutObject",
-        ),
+        (signature("bucket_name = \"no-such-bucket\""), "write", "no-such-bucket"),
+        ((denied(Operation::PutObject), String::new()), "write", "s3:PutObject"),
         (
             (denied(Operation::AbortMultipartUpload), String::new()),
             "abort upload",

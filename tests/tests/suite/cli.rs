@@ -21,21 +21,11 @@ async fn an_export_says_what_it_did_in_words_and_in_json() {
     assert_eq!(printed.code, Some(0), "{printed:?}");
     let report: serde_json::Value = serde_json::from_str(&printed.stdout).expect("JSON");
     assert_eq!(report["rows_supplied"], 1_000);
-    assert_eq!(
-        scene.store.keys(BUCKET).len(),
-        2,
-        "one file and its manifest"
-    );
+    assert_eq!(scene.store.keys(BUCKET).len(), 2, "one file and its manifest");
 }
 
 /// How a configuration is spoilt, the exit code, and words of the message.
-type Case = (
-    &'static str,
-    &'static str,
-    &'static str,
-    i32,
-    &'static [&'static str],
-);
+type Case = (&'static str, &'static str, &'static str, i32, &'static [&'static str]);
 
 const CASES: [Case; 10] = [
     (
@@ -64,10 +54,7 @@ const CASES: [Case; 10] = [
         "check = \"on_request\"",
         "chek = \"on_request\"",
         2,
-        &[
-            "destinations.exports.chek",
-            "hint: did you mean the host's `check`?",
-        ],
+        &["destinations.exports.chek", "hint: did you mean the host's `check`?"],
     ),
     (
         "unknown format",
@@ -121,19 +108,10 @@ async fn bad_input_is_one_clear_message_with_the_right_exit_code() {
         let good = configuration(&scene);
         assert!(good.contains(from), "{name}: the case spoils nothing");
         let printed = Program::new(&good.replace(from, to)).export(&[]);
-        let missing: Vec<_> = words
-            .iter()
-            .filter(|word| !printed.stderr.contains(**word))
-            .collect();
+        let missing: Vec<_> = words.iter().filter(|word| !printed.stderr.contains(**word)).collect();
         let noisy = printed.stderr.contains("backtrace") || printed.stderr.contains("panicked");
-        if printed.code != Some(code)
-            || !missing.is_empty()
-            || noisy
-            || printed.stderr.contains("canary")
-        {
-            wrong.push(format!(
-                "{name}: wanted {code} and {words:?}, got {printed:?}"
-            ));
+        if printed.code != Some(code) || !missing.is_empty() || noisy || printed.stderr.contains("canary") {
+            wrong.push(format!("{name}: wanted {code} and {words:?}, got {printed:?}"));
         }
     }
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
@@ -155,10 +133,7 @@ async fn an_inverted_interval_is_a_usage_error() {
         "2023-07-28T00:00:00Z",
     ]);
     assert_eq!(printed.code, Some(2), "{printed:?}");
-    assert!(
-        printed.stderr.contains("2023-07-28T01:00:00"),
-        "{printed:?}"
-    );
+    assert!(printed.stderr.contains("2023-07-28T01:00:00"), "{printed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,10 +144,9 @@ async fn the_secret_appears_nowhere() {
         ..Options::default()
     };
     let scene = Scene::with(options).await;
-    let text = configuration(&scene).replace(SECRET_KEY, canary).replace(
-        "max_file_size_mb",
-        "manifest = \"detailed\"\nmax_file_size_mb",
-    );
+    let text = configuration(&scene)
+        .replace(SECRET_KEY, canary)
+        .replace("max_file_size_mb", "manifest = \"detailed\"\nmax_file_size_mb");
     let program = Program::new(&text);
     let mut seen = Vec::new();
     for further in [&["--json"][..], &[]] {
@@ -180,15 +154,10 @@ async fn the_secret_appears_nowhere() {
         assert_eq!(printed.code, Some(0), "{printed:?}");
         seen.push(("printed".to_owned(), format!("{printed:?}").into_bytes()));
     }
-    scene
-        .store
-        .set_identities(vec![Identity::new(ACCESS_KEY, "another")]);
+    scene.store.set_identities(vec![Identity::new(ACCESS_KEY, "another")]);
     let printed = program.export(&[]);
     assert_eq!(printed.code, Some(1), "{printed:?}");
-    seen.push((
-        "printed on failure".to_owned(),
-        format!("{printed:?}").into_bytes(),
-    ));
+    seen.push(("printed on failure".to_owned(), format!("{printed:?}").into_bytes()));
     for key in scene.store.keys(BUCKET) {
         let object = scene.store.object(BUCKET, &key).expect("an object");
         seen.push((key, object.bytes.to_vec()));
@@ -204,17 +173,11 @@ async fn the_secret_appears_nowhere() {
             if path.is_dir() {
                 folders.push(path);
             } else if path.file_name().is_some_and(|name| name != "exports.toml") {
-                seen.push((
-                    path.display().to_string(),
-                    std::fs::read(&path).expect("a file"),
-                ));
+                seen.push((path.display().to_string(), std::fs::read(&path).expect("a file")));
             }
         }
     }
-    assert!(
-        seen.len() >= 6,
-        "there is less to search than there should be"
-    );
+    assert!(seen.len() >= 6, "there is less to search than there should be");
     for (place, bytes) in seen {
         let needle = b"CANARY4711";
         assert!(

@@ -2,8 +2,7 @@
 //! misbehave. The store lets in exactly the keys of the source that is meant, session token and all.
 
 use batch_export_tests::keys::{
-    CANARY, CONTAINER_AUTHORIZATION, EXTERNAL_ID, LASTING, Mood, SSO_BEARER, StandIn, WEB_IDENTITY,
-    keys,
+    CANARY, CONTAINER_AUTHORIZATION, EXTERNAL_ID, LASTING, Mood, SSO_BEARER, StandIn, WEB_IDENTITY, keys,
 };
 use batch_export_tests::program::{self, Printed, Program};
 use batch_export_tests::scene::{BUCKET, Scene};
@@ -103,10 +102,7 @@ fn container(stand_in: &StandIn) -> Source {
     let token = CONTAINER_AUTHORIZATION.to_owned();
     Source {
         environment: vec![
-            (
-                "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-                stand_in.url("/container"),
-            ),
+            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", stand_in.url("/container")),
             ("AWS_CONTAINER_AUTHORIZATION_TOKEN", token),
         ],
         asked: Some("GET /container "),
@@ -207,18 +203,13 @@ fn assert_discreet(program: &Program, scene: &Scene, printed: &Printed) {
 async fn every_source_gives_its_own_keys() {
     let stand_in = StandIn::start(LASTING).await;
     let mut by_file = container(&stand_in);
-    by_file.environment[1] = (
-        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-        "authorization".to_owned(),
-    );
+    by_file.environment[1] = ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "authorization".to_owned());
     let token = CONTAINER_AUTHORIZATION.to_owned();
     by_file.files = vec![("authorization", token)];
     let mut chosen = profile(".aws/config", "[profile exports]");
     chosen.environment = vec![("AWS_PROFILE", "exports".to_owned())];
     let mut named = profile("elsewhere/aws", "[profile exports]");
-    named.lines =
-        "credentials.profile = \"exports\"\ncredentials.profile_file = \"elsewhere/aws\"\n"
-            .to_owned();
+    named.lines = "credentials.profile = \"exports\"\ncredentials.profile_file = \"elsewhere/aws\"\n".to_owned();
     let sources = [
         environment(),
         profile(".aws/credentials", "[default]"),
@@ -274,12 +265,7 @@ async fn sources_are_asked_in_their_order() {
         scene.store.set_identities(vec![meant.identity()]);
         set_up.push(source);
         let printed = program(&scene, &set_up).export(&[]);
-        assert_eq!(
-            printed.code,
-            Some(0),
-            "{}: {printed:?}",
-            meant.access_key_id
-        );
+        assert_eq!(printed.code, Some(0), "{}: {printed:?}", meant.access_key_id);
     }
     let meant = keys("configuration", 1);
     scene.store.set_identities(vec![meant.identity()]);
@@ -338,10 +324,7 @@ async fn sources_that_misbehave_are_named_and_nothing_of_them_is_repeated() {
         assert_eq!(printed.code, Some(code), "{provider}: {printed:?}");
         let way_out = "aws_access_key_id and aws_secret_access_key";
         for words in [words, way_out] {
-            assert!(
-                printed.stderr.contains(words),
-                "{provider}: {words}: {printed:?}"
-            );
+            assert!(printed.stderr.contains(words), "{provider}: {words}: {printed:?}");
         }
         drop(stand_in);
     }
@@ -359,10 +342,7 @@ async fn the_plugin_does_not_reach_what_the_host_asks_for_keys() {
     program.configure(&text);
     let printed = program.export(&[]);
     assert_eq!(printed.code, Some(2), "{printed:?}");
-    assert!(
-        printed.stderr.contains("not public (loopback)"),
-        "{printed:?}"
-    );
+    assert!(printed.stderr.contains("not public (loopback)"), "{printed:?}");
     assert_eq!(stand_in.issued("container"), 0, "no keys for a refused run");
     assert_eq!(stand_in.requests(), Vec::<String>::new());
     assert_discreet(&program, &scene, &printed);
@@ -398,10 +378,7 @@ async fn what_is_set_up_by_half_is_named_and_the_next_source_is_not_asked() {
             "the environment has AWS_SESSION_TOKEN without",
         ),
         (
-            &[
-                ("AWS_ACCESS_KEY_ID", "AKID\n"),
-                ("AWS_SECRET_ACCESS_KEY", "CANARY"),
-            ],
+            &[("AWS_ACCESS_KEY_ID", "AKID\n"), ("AWS_SECRET_ACCESS_KEY", "CANARY")],
             2,
             "AWS_ACCESS_KEY_ID in the environment ends with a line break",
         ),
@@ -444,11 +421,7 @@ async fn a_role_with_nothing_to_assume_it_with_is_not_worth_retrying() {
     let program = program(&scene, &[own]);
     let printed = program.export(&[]);
     assert_eq!(printed.code, Some(1), "{printed:?}");
-    for words in [
-        "no credentials: for the role",
-        "role/exporter",
-        "this machine has none",
-    ] {
+    for words in ["no credentials: for the role", "role/exporter", "this machine has none"] {
         assert!(printed.stderr.contains(words), "{words}: {printed:?}");
     }
     assert_eq!(stand_in.requests(), Vec::<String>::new());
@@ -459,9 +432,7 @@ async fn a_role_with_nothing_to_assume_it_with_is_not_worth_retrying() {
 async fn a_run_asks_its_source_once() {
     let stand_in = StandIn::start(LASTING).await;
     let scene = Scene::new().await;
-    scene
-        .store
-        .set_identities(vec![keys("container", 1).identity()]);
+    scene.store.set_identities(vec![keys("container", 1).identity()]);
     let program = program(&scene, &[container(&stand_in)]);
     program.configure(&keyless(&scene, "").replace("on_request", "automatic"));
     let printed = program.export(&[]);

@@ -28,16 +28,12 @@ async fn bytes_and_keys_do_not_depend_on_batch_boundaries() {
         let mut first: Option<BTreeMap<String, Vec<u8>>> = None;
         for cut in CUTS {
             let scene = Scene::new().await;
-            let further = json!({"file_format": format, "compression": codec, "max_file_size_mb": 1, "manifest": "detailed"});
+            let further =
+                json!({"file_format": format, "compression": codec, "max_file_size_mb": 1, "manifest": "detailed"});
             let configuration = scene.configuration("same/", further);
             let messages = Messages::of(&rebatched(&batch, cut));
             let outcome = scene
-                .run(
-                    &scene.destination(),
-                    &configuration,
-                    &messages,
-                    Limits::default(),
-                )
+                .run(&scene.destination(), &configuration, &messages, Limits::default())
                 .await;
             outcome.report();
             let objects: BTreeMap<String, Vec<u8>> = scene
@@ -45,12 +41,7 @@ async fn bytes_and_keys_do_not_depend_on_batch_boundaries() {
                 .keys(BUCKET)
                 .into_iter()
                 .map(|key| {
-                    let bytes = scene
-                        .store
-                        .object(BUCKET, &key)
-                        .expect("an object")
-                        .bytes
-                        .to_vec();
+                    let bytes = scene.store.object(BUCKET, &key).expect("an object").bytes.to_vec();
                     (key, bytes)
                 })
                 .collect();
@@ -58,16 +49,9 @@ async fn bytes_and_keys_do_not_depend_on_batch_boundaries() {
                 None => first = Some(objects),
                 Some(first) => {
                     let keys: Vec<_> = first.keys().collect();
-                    assert_eq!(
-                        keys,
-                        objects.keys().collect::<Vec<_>>(),
-                        "{format} {codec} {cut:?}"
-                    );
+                    assert_eq!(keys, objects.keys().collect::<Vec<_>>(), "{format} {codec} {cut:?}");
                     for (key, bytes) in &objects {
-                        assert!(
-                            first[key] == *bytes,
-                            "{format} {codec} {cut:?}: {key} differs"
-                        );
+                        assert!(first[key] == *bytes, "{format} {codec} {cut:?}: {key} differs");
                     }
                 }
             }
@@ -119,12 +103,10 @@ async fn one_two_and_a_hundred_source_files_give_the_same_objects() {
         let source = format!(r#"{{ type = "files", path = "{name}" }}"#);
         let table = program::configuration(&scene, name, 1, &format!("file_format = \"{format}\""));
         let table = table.replace("{ type = \"sample\", rows_per_hour = 1 }", &source);
-        table
-            .replace("model = \"events\"", "model = \"own\"")
-            .replace(
-                &format!("prefix = \"{name}/\""),
-                &format!("prefix = \"{name}/{format}\""),
-            )
+        table.replace("model = \"events\"", "model = \"own\"").replace(
+            &format!("prefix = \"{name}/\""),
+            &format!("prefix = \"{name}/{format}\""),
+        )
     };
     for format in ["Parquet", "JSONLines"] {
         let mut first: Option<Vec<u8>> = None;

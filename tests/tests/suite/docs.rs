@@ -38,13 +38,7 @@ fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
 fn validate(program: &Program, json: &[&str]) -> batch_export_tests::program::Printed {
     let component = components::destination();
     let component = component.to_str().expect("UTF-8");
-    let arguments = [
-        "validate",
-        "--config",
-        "exports.toml",
-        "--component",
-        component,
-    ];
+    let arguments = ["validate", "--config", "exports.toml", "--component", component];
     program.run(&[&arguments, json].concat())
 }
 
@@ -223,14 +217,8 @@ fn every_key_that_the_host_reads_is_in_the_configuration_page() {
     let answer: Value = serde_json::from_str(&printed.stdout).expect("JSON");
     // What the plugin finds wrong with its own fields is said as well.
     let problems = answer["problems"].as_array().expect("problems").iter();
-    let problems: Vec<&Value> = problems
-        .filter(|problem| problem["message"] == "unknown key")
-        .collect();
-    assert_eq!(
-        problems.len(),
-        UNKNOWN_KEYS.matches("zzzzzzzz").count(),
-        "{problems:?}"
-    );
+    let problems: Vec<&Value> = problems.filter(|problem| problem["message"] == "unknown key").collect();
+    assert_eq!(problems.len(), UNKNOWN_KEYS.matches("zzzzzzzz").count(), "{problems:?}");
     let mut missing = Vec::new();
     for problem in problems {
         let known = problem["allowed"].as_str().expect("what is allowed");

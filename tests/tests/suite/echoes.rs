@@ -23,21 +23,15 @@ type Spelling = (&'static str, fn(&str) -> String);
 /// How a server may write what it repeats.
 const SPELLINGS: [Spelling; 6] = [
     ("as it is", str::to_owned),
-    ("percent-encoded", |text| {
-        each(text, |byte| format!("%{byte:02X}"))
-    }),
+    ("percent-encoded", |text| each(text, |byte| format!("%{byte:02X}"))),
     ("percent-encoded in lower case", |text| {
         each(text, |byte| format!("%{byte:02x}"))
     }),
     ("as XML character references", |text| {
         each(text, |byte| format!("&#x{byte:x};"))
     }),
-    ("in XML", |text| {
-        text.replace('&', "&amp;").replace('/', "&#47;")
-    }),
-    ("with JSON escapes", |text| {
-        each(text, |byte| format!("\\u{byte:04x}"))
-    }),
+    ("in XML", |text| text.replace('&', "&amp;").replace('/', "&#47;")),
+    ("with JSON escapes", |text| each(text, |byte| format!("\\u{byte:04x}"))),
 ];
 
 fn each(text: &str, escape: fn(u8) -> String) -> String {
@@ -104,11 +98,7 @@ async fn echoing(spell: fn(&str) -> String) -> Server {
     );
     Server::serve(move |mut stream, request| {
         let is_head = request.starts_with(b"HEAD");
-        let response = if is_head {
-            head.clone()
-        } else {
-            format!("{head}{body}")
-        };
+        let response = if is_head { head.clone() } else { format!("{head}{body}") };
         async move {
             // A client that goes away in the middle is its own business.
             drop(stream.write_all(response.as_bytes()).await);
@@ -121,13 +111,7 @@ async fn echoing(spell: fn(&str) -> String) -> Server {
 fn call(program: &Program, command: &str, further: &[&str]) -> Printed {
     let component = components::destination();
     let component = component.to_str().expect("UTF-8");
-    let arguments = [
-        command,
-        "--config",
-        "exports.toml",
-        "--component",
-        component,
-    ];
+    let arguments = [command, "--config", "exports.toml", "--component", component];
     program.run(&[&arguments, further].concat())
 }
 
@@ -144,12 +128,7 @@ fn kept(folder: &Path, into: &mut String) {
     }
 }
 
-const HOUR: [&str; 4] = [
-    "--start",
-    "2023-07-28T00:00:00Z",
-    "--end",
-    "2023-07-28T01:00:00Z",
-];
+const HOUR: [&str; 4] = ["--start", "2023-07-28T00:00:00Z", "--end", "2023-07-28T01:00:00Z"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_command_repeats_what_a_store_or_a_proxy_repeats() {
@@ -167,10 +146,7 @@ async fn no_command_repeats_what_a_store_or_a_proxy_repeats() {
             let printed = call(&program, command, &[further, json].concat());
             assert_ne!(printed.code, Some(0), "{name}, {command}: {printed:?}");
             let mut seen = format!("{}\n{}", printed.stdout, printed.stderr);
-            assert!(
-                seen.contains("[***]"),
-                "{name}, {command} quotes nothing: {seen}"
-            );
+            assert!(seen.contains("[***]"), "{name}, {command} quotes nothing: {seen}");
             kept(program.folder.path(), &mut seen);
             let seen = seen.to_lowercase();
             for secret in secrets() {

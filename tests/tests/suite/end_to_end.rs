@@ -8,9 +8,7 @@ use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Fields};
 use batch_export_sandbox::Limits;
 use batch_export_tests::read;
-use batch_export_tests::rows::{
-    Event, events_batch, hard_events, numbers_batch, plain_events, rebatched,
-};
+use batch_export_tests::rows::{Event, events_batch, hard_events, numbers_batch, plain_events, rebatched};
 use batch_export_tests::scene::{BUCKET, Messages, Outcome, Scene};
 use serde_json::{Value, json};
 
@@ -49,8 +47,7 @@ fn expected(event: &Event, row: usize) -> Value {
         micros.map(|micros| {
             let time = chrono::DateTime::from_timestamp_micros(micros).expect("in range");
             let fraction = if micros % 1_000_000 == 0 { "" } else { "%.6f" };
-            time.format(&format!("%Y-%m-%dT%H:%M:%S{fraction}+00:00"))
-                .to_string()
+            time.format(&format!("%Y-%m-%dT%H:%M:%S{fraction}+00:00")).to_string()
         })
     };
     let nested = |text: &Option<String>| {
@@ -74,10 +71,7 @@ fn expected(event: &Event, row: usize) -> Value {
 /// Value by value, whatever the format.
 fn assert_same(files: &[(String, Vec<u8>)], batch: &RecordBatch, events: &[Event]) {
     if files[0].0.contains(".parquet") {
-        let read: Vec<_> = files
-            .iter()
-            .map(|(_, bytes)| read::parquet(bytes))
-            .collect();
+        let read: Vec<_> = files.iter().map(|(_, bytes)| read::parquet(bytes)).collect();
         let read = arrow::compute::concat_batches(&read[0].schema(), &read).expect("one schema");
         assert_eq!(read.num_rows(), batch.num_rows());
         for (name, column) in batch
@@ -87,9 +81,7 @@ fn assert_same(files: &[(String, Vec<u8>)], batch: &RecordBatch, events: &[Event
             .map(|field| field.name())
             .zip(batch.columns())
         {
-            let found = read
-                .column_by_name(name)
-                .unwrap_or_else(|| panic!("no column {name}"));
+            let found = read.column_by_name(name).unwrap_or_else(|| panic!("no column {name}"));
             assert_eq!(found, column, "column {name}");
         }
     } else {
@@ -179,11 +171,7 @@ async fn rows_that_hurt_arrive_each_once_and_in_order() {
                 .map(|field| field.name())
                 .zip(batch.columns())
             {
-                assert_eq!(
-                    read.column_by_name(name).expect("a column"),
-                    column,
-                    "column {name}"
-                );
+                assert_eq!(read.column_by_name(name).expect("a column"), column, "column {name}");
             }
         } else {
             // Nesting beyond a parser's patience is still one line each; the identifiers tell that none is lost.
@@ -192,15 +180,10 @@ async fn rows_that_hurt_arrive_each_once_and_in_order() {
             assert_eq!(lines.len(), events.len());
             for (line, uuid) in lines.iter().zip(uuids) {
                 let uuid = serde_json::to_string(uuid.expect("all have one")).expect("JSON");
-                assert!(
-                    line.starts_with(&format!("{{\"uuid\":{uuid},")),
-                    "{line:.100}"
-                );
+                assert!(line.starts_with(&format!("{{\"uuid\":{uuid},")), "{line:.100}");
                 assert!(!line.contains(|c: char| c < ' '), "{line:.100}");
             }
-            assert!(
-                text.contains(r#""big":1234567890123456789012345678901234567890,"price":1.10"#)
-            );
+            assert!(text.contains(r#""big":1234567890123456789012345678901234567890,"price":1.10"#));
         }
     }
 }
@@ -250,10 +233,7 @@ async fn parts_overlap_each_other_and_the_encoding() {
     let configuration = configuration(&scene, "JSONLines", None, json!({}));
     // The first part is answered late, so that whoever waits for it before sending the next shows it. The delay is
     // far more than encoding the next part takes on a busy machine.
-    let slow = devstore::Fault::on(
-        devstore::Operation::UploadPart,
-        devstore::What::Delay(3_000),
-    );
+    let slow = devstore::Fault::on(devstore::Operation::UploadPart, devstore::What::Delay(3_000));
     let slow = slow.nth(1);
     scene.store.set_faults(vec![slow]);
     let outcome = export(&scene, &configuration, &rebatched(&batch, &[5_000])).await;

@@ -138,9 +138,7 @@ async fn answers_that_always_lie_end_in_an_error_that_names_them() {
     ];
     for (operation, what, words) in cases {
         let scene = Scene::new().await;
-        scene
-            .store
-            .set_faults(vec![Fault::on(operation, what.clone())]);
+        scene.store.set_faults(vec![Fault::on(operation, what.clone())]);
         let outcome = export(&scene, json!({}), &events).await;
         let error = outcome.error();
         for word in words {
@@ -195,8 +193,7 @@ async fn a_clock_that_is_off_by_more_than_a_day_is_for_a_person_to_set() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_token_goes_with_every_request_and_appears_nowhere_else() {
-    let identity =
-        |token: &str| vec![Identity::new(ACCESS_KEY, SECRET_KEY).with_session_token(token)];
+    let identity = |token: &str| vec![Identity::new(ACCESS_KEY, SECRET_KEY).with_session_token(token)];
     let token = "CANARY-session-token/1+2==";
     let mut scene = Scene::with(Options {
         identities: identity(token),

@@ -54,12 +54,7 @@ async fn a_prefix_of_variables_does_not_grant_the_whole_bucket() {
             let mut configuration = attack(&scene, name);
             configuration["prefix"] = json!(prefix);
             let outcome = scene
-                .run(
-                    &scene.hostile(),
-                    &configuration,
-                    &Messages::opaque(),
-                    tight(),
-                )
+                .run(&scene.hostile(), &configuration, &Messages::opaque(), tight())
                 .await;
             assert_eq!(outcome.step, "plan", "{prefix}");
             assert!(
@@ -128,11 +123,7 @@ async fn a_request_that_no_grant_covers_does_not_leave() {
     let sent = scene.store.requests();
     let foreign: Vec<_> = sent
         .iter()
-        .filter(|request| {
-            !request
-                .path
-                .starts_with(&format!("/{BUCKET}/honest-beside-"))
-        })
+        .filter(|request| !request.path.starts_with(&format!("/{BUCKET}/honest-beside-")))
         .map(|request| format!("{} {}", request.method, request.path))
         .collect();
     assert_eq!(foreign, Vec::<String>::new(), "reached the store");

@@ -9,10 +9,7 @@ use wit_parser::{Resolve, WorldId};
 
 fn names(resolve: &Resolve, world: WorldId) -> BTreeSet<String> {
     let imports = &resolve.worlds[world].imports;
-    imports
-        .keys()
-        .map(|key| resolve.name_world_key(key))
-        .collect()
+    imports.keys().map(|key| resolve.name_world_key(key)).collect()
 }
 
 fn of_contract() -> BTreeSet<String> {
@@ -41,10 +38,7 @@ fn the_shipped_component_imports_exactly_what_the_world_imports() {
 
 #[test]
 fn the_contract_has_no_wasi() {
-    let wasi: Vec<_> = of_contract()
-        .into_iter()
-        .filter(|name| name.contains("wasi"))
-        .collect();
+    let wasi: Vec<_> = of_contract().into_iter().filter(|name| name.contains("wasi")).collect();
     assert_eq!(wasi, Vec::<String>::new());
 }
 

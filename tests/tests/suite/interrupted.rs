@@ -107,10 +107,7 @@ async fn an_interrupted_run_leaves_nothing_open_and_says_so_by_its_exit_code() {
         running.signal(signal);
         let printed = running.wait();
         assert_eq!(printed.code, Some(130), "{signal}: {printed:?}");
-        assert!(
-            printed.stderr.contains("interrupted"),
-            "{signal}: {printed:?}"
-        );
+        assert!(printed.stderr.contains("interrupted"), "{signal}: {printed:?}");
         assert_eq!(scene.store.open_uploads(), []);
         assert_eq!(scene.store.keys(BUCKET), Vec::<String>::new());
         assert_eq!(program.runs_kept(), Vec::<String>::new());
@@ -210,10 +207,7 @@ async fn cleaning_up_ends_soon_after_the_first_signal_and_at_once_after_the_seco
         let printed = running.wait();
         assert_eq!(printed.code, Some(130), "{signals:?}: {printed:?}");
         assert!(printed.stderr.contains(said), "{signals:?}: {printed:?}");
-        assert!(
-            printed.stderr.contains("its notes are kept in"),
-            "{printed:?}"
-        );
+        assert!(printed.stderr.contains("its notes are kept in"), "{printed:?}");
         // By hand, it can be aborted with what is said.
         assert!(printed.stderr.contains(&upload_id), "{printed:?}");
         assert!(printed.stderr.contains("archive/2023-07-28"), "{printed:?}");
@@ -226,9 +220,7 @@ async fn a_log_says_now_and_then_that_the_store_is_down() {
     let scene = Scene::new().await;
     let program = Program::new(&configuration(&scene, "archive", 100, ""));
     let down = What::Status(503, "SlowDown".to_owned());
-    scene
-        .store
-        .set_faults(vec![Fault::on(Operation::PutObject, down)]);
+    scene.store.set_faults(vec![Fault::on(Operation::PutObject, down)]);
     let mut running = program.start_export("00:00:00", "01:00:00", &[]);
     // The seventh attempt comes more than five seconds after the first.
     while scene.store.requests().len() < 8 {
@@ -239,10 +231,7 @@ async fn a_log_says_now_and_then_that_the_store_is_down() {
     let printed = running.wait();
     assert_eq!(printed.code, Some(0), "{printed:?}");
     let lines: Vec<&str> = printed.stderr.lines().collect();
-    let told = lines
-        .iter()
-        .filter(|line| line.starts_with("retrying: PUT "))
-        .count();
+    let told = lines.iter().filter(|line| line.starts_with("retrying: PUT ")).count();
     assert!((1..=2).contains(&told), "{lines:?}");
     assert!(lines[0].contains("status 503"), "{lines:?}");
 }

@@ -87,20 +87,14 @@ async fn notes_stay_where_the_rules_of_today_do_not_reach() {
     assert_eq!(printed.code, Some(0), "{printed:?}");
     assert!(printed.stderr.contains("is still open"), "{printed:?}");
     assert!(!printed.stdout.contains("cleaned up"), "{printed:?}");
-    assert!(
-        printed.stderr.contains("its notes are kept in"),
-        "{printed:?}"
-    );
+    assert!(printed.stderr.contains("its notes are kept in"), "{printed:?}");
     assert_eq!(scene.store.open_uploads().len(), 1);
     assert_eq!(program.runs_kept().len(), 1);
 
     // Back in the file, it is cleaned up.
     program.configure(&archive(&scene));
     let printed = later(&program);
-    assert!(
-        printed.stdout.contains("cleaned up 1 unfinished upload"),
-        "{printed:?}"
-    );
+    assert!(printed.stdout.contains("cleaned up 1 unfinished upload"), "{printed:?}");
     assert_eq!(scene.store.open_uploads(), []);
     assert_eq!(program.runs_kept(), Vec::<String>::new());
 }
@@ -145,11 +139,7 @@ async fn any_number_of_runs_left_behind_is_told_in_a_few_lines() {
     let begun = std::time::Instant::now();
     let printed = later(&program);
     assert_eq!(printed.code, Some(0), "{printed:?}");
-    assert_eq!(
-        printed.stderr.matches("warning: ").count(),
-        1,
-        "{printed:?}"
-    );
+    assert_eq!(printed.stderr.matches("warning: ").count(), 1, "{printed:?}");
     let said = "1200 earlier runs of the destination `removed` may have left uploads open";
     assert!(printed.stderr.contains(said), "{printed:?}");
     assert_eq!(program.runs_kept().len(), LEFT);
@@ -165,9 +155,8 @@ async fn what_stands_in_the_state_folder_deletes_nothing_outside_it() {
     fs::write(victim.join("file"), "precious").expect("a file");
     let runs = program.folder.path().join(".batch-export/runs");
     for (folder, id) in [("evil", "../../victim"), ("empty", ""), ("up", "..")] {
-        let text = format!(
-            r#"{{"destination":"archive","id":"{id}","model":"events","start_micros":null,"end_micros":1}}"#
-        );
+        let text =
+            format!(r#"{{"destination":"archive","id":"{id}","model":"events","start_micros":null,"end_micros":1}}"#);
         fs::create_dir_all(runs.join(folder)).expect("a folder");
         fs::write(runs.join(folder).join("run.json"), text).expect("a file");
     }
@@ -175,15 +164,10 @@ async fn what_stands_in_the_state_folder_deletes_nothing_outside_it() {
     let printed = later(&program);
     assert_eq!(printed.code, Some(0), "{printed:?}");
     assert!(
-        printed
-            .stderr
-            .contains("runs/link is not the folder of a run"),
+        printed.stderr.contains("runs/link is not the folder of a run"),
         "{printed:?}"
     );
-    assert_eq!(
-        fs::read(victim.join("file")).expect("still there"),
-        b"precious"
-    );
+    assert_eq!(fs::read(victim.join("file")).expect("still there"), b"precious");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -195,10 +179,7 @@ async fn notes_that_cannot_be_read_are_named_and_kept() {
     fs::write(&notes, [b'x'; 200]).expect("damaged");
     let printed = later(&program);
     assert_eq!(printed.code, Some(0), "{printed:?}");
-    assert!(
-        printed.stderr.contains("tells of, which cannot be used"),
-        "{printed:?}"
-    );
+    assert!(printed.stderr.contains("tells of, which cannot be used"), "{printed:?}");
     assert!(notes.exists());
 }
 
@@ -257,15 +238,7 @@ fn a_demo_leaves_nothing_behind_unless_it_is_asked_to() {
     let component = batch_export_tests::components::destination();
     let component = component.to_str().expect("UTF-8");
     let demo = |further: &[&str]| {
-        let arguments = [
-            "demo",
-            "--rows",
-            "100",
-            "--hours",
-            "1",
-            "--component",
-            component,
-        ];
+        let arguments = ["demo", "--rows", "100", "--hours", "1", "--component", component];
         let printed = program.run(&[&arguments, further].concat());
         assert_eq!(printed.code, Some(0), "{printed:?}");
         let left = fs::read_dir(&temporary).expect("a list").count();

@@ -66,10 +66,7 @@ async fn a_report_that_does_not_match_what_was_supplied_is_a_failure() {
         let printed = export(&scene, attack);
         assert_eq!(printed.code, Some(4), "{attack}: {printed:?}");
         assert!(printed.stderr.contains(words), "{attack}: {printed:?}");
-        assert!(
-            printed.stderr.contains("do not use the files"),
-            "{printed:?}"
-        );
+        assert!(printed.stderr.contains("do not use the files"), "{printed:?}");
     }
 }
 
@@ -87,10 +84,7 @@ async fn event_lists_are_the_operators_and_what_they_omit_is_told() {
     let printed = run(&program);
     assert_eq!(printed.code, Some(4), "{printed:?}");
     assert!(printed.stderr.contains("reported 0 rows, "), "{printed:?}");
-    assert!(
-        !printed.stderr.contains(" 100 were supplied"),
-        "{printed:?}"
-    );
+    assert!(!printed.stderr.contains(" 100 were supplied"), "{printed:?}");
 
     // A list that cannot be applied is an error, though this plugin does not look at it.
     let wrong = configuration.replace("[\"$pageview\"]", "\"$pageview\"");
@@ -106,9 +100,7 @@ async fn verify_reads_nothing_but_the_runs_own_keys() {
     let scene = Scene::new().await;
     let secret = "CANARY of another tenant";
     for key in ["secret.json", "exports/secret.json"] {
-        let put = scene
-            .store
-            .put_object(BUCKET, key, secret.as_bytes().to_vec(), &[]);
+        let put = scene.store.put_object(BUCKET, key, secret.as_bytes().to_vec(), &[]);
         put.await.expect("seeded");
     }
     for target in [
@@ -124,10 +116,7 @@ async fn verify_reads_nothing_but_the_runs_own_keys() {
             let program = Program::new(&(attacking(&scene, attack) + &further));
             let printed = command(&program, "verify", &["--no-source", "--json"]);
             assert_eq!(printed.code, Some(4), "{attack} {target}: {printed:?}");
-            assert!(
-                printed.stderr.contains("names the key"),
-                "{target}: {printed:?}"
-            );
+            assert!(printed.stderr.contains("names the key"), "{target}: {printed:?}");
             assert!(!printed.stdout.contains("CANARY"), "{target}: {printed:?}");
         }
     }

@@ -15,11 +15,7 @@ async fn what_is_no_destination_component_is_refused_in_a_sentence() {
     bad_middle[middle..middle + 64].fill(0xff);
     let cases: [(&str, Vec<u8>, &[&str]); 8] = [
         ("empty", Vec::new(), &["not a WebAssembly file"]),
-        (
-            "text",
-            b"hello, world".to_vec(),
-            &["not a WebAssembly file"],
-        ),
+        ("text", b"hello, world".to_vec(), &["not a WebAssembly file"]),
         (
             "core module",
             guest("core-module"),
@@ -36,11 +32,7 @@ async fn what_is_no_destination_component_is_refused_in_a_sentence() {
             guest("other-world"),
             &["no `batch-export:destination/exporter", "`run`"],
         ),
-        (
-            "cut short",
-            whole[..whole.len() / 2].to_vec(),
-            &["truncated"],
-        ),
+        ("cut short", whole[..whole.len() / 2].to_vec(), &["truncated"]),
         ("damaged", bad_middle, &["corrupt"]),
     ];
     for (name, bytes, words) in cases {
@@ -133,10 +125,6 @@ async fn a_loaded_component_says_what_it_is() {
     assert_eq!(plugin.digest().len(), 64);
     let description = plugin.describe().await.expect("describe");
     assert_eq!(description.name, "s3");
-    let formats: Vec<_> = description
-        .formats
-        .iter()
-        .map(|format| format.name.as_str())
-        .collect();
+    let formats: Vec<_> = description.formats.iter().map(|format| format.name.as_str()).collect();
     assert_eq!(formats, ["JSONLines", "Parquet"]);
 }

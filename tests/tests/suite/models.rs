@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Float64Array, Int64Array, ListBuilder, RecordBatch, StringArray,
-    StringBuilder, TimestampMicrosecondArray,
+    ArrayRef, BooleanArray, Float64Array, Int64Array, ListBuilder, RecordBatch, StringArray, StringBuilder,
+    TimestampMicrosecondArray,
 };
 use batch_export_sandbox::Limits;
 use batch_export_source::{ColumnKind, Model};
@@ -60,33 +60,14 @@ fn pick<T: Copy, const N: usize>(values: [T; N], row: usize, column: usize) -> T
 fn column(kind: ColumnKind, number: usize) -> ArrayRef {
     let rows = 0..ROWS;
     match kind {
-        ColumnKind::Text => Arc::new(
-            rows.map(|row| pick(TEXTS, row, number))
-                .collect::<StringArray>(),
-        ),
-        ColumnKind::Json => Arc::new(
-            rows.map(|row| pick(DOCUMENTS, row, number))
-                .collect::<StringArray>(),
-        ),
-        ColumnKind::Integer => Arc::new(
-            rows.map(|row| pick(INTEGERS, row, number))
-                .collect::<Int64Array>(),
-        ),
-        ColumnKind::Float => Arc::new(
-            rows.map(|row| pick(FLOATS, row, number))
-                .collect::<Float64Array>(),
-        ),
-        ColumnKind::Boolean => Arc::new(
-            rows.map(|row| pick(FLAGS, row, number))
-                .collect::<BooleanArray>(),
-        ),
+        ColumnKind::Text => Arc::new(rows.map(|row| pick(TEXTS, row, number)).collect::<StringArray>()),
+        ColumnKind::Json => Arc::new(rows.map(|row| pick(DOCUMENTS, row, number)).collect::<StringArray>()),
+        ColumnKind::Integer => Arc::new(rows.map(|row| pick(INTEGERS, row, number)).collect::<Int64Array>()),
+        ColumnKind::Float => Arc::new(rows.map(|row| pick(FLOATS, row, number)).collect::<Float64Array>()),
+        ColumnKind::Boolean => Arc::new(rows.map(|row| pick(FLAGS, row, number)).collect::<BooleanArray>()),
         ColumnKind::Timestamp => {
             let times = rows.map(|row| pick(TIMES, row, number).map(|(micros, _)| micros));
-            Arc::new(
-                times
-                    .collect::<TimestampMicrosecondArray>()
-                    .with_timezone("UTC"),
-            )
+            Arc::new(times.collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
         }
         ColumnKind::TextList => {
             let mut lists = ListBuilder::new(StringBuilder::new());
@@ -102,9 +83,9 @@ fn column(kind: ColumnKind, number: usize) -> ArrayRef {
 fn in_json(kind: ColumnKind, row: usize, number: usize) -> Value {
     match kind {
         ColumnKind::Text => json!(pick(TEXTS, row, number)),
-        ColumnKind::Json => pick(DOCUMENTS, row, number).map_or(Value::Null, |text| {
-            serde_json::from_str(text).expect("JSON")
-        }),
+        ColumnKind::Json => {
+            pick(DOCUMENTS, row, number).map_or(Value::Null, |text| serde_json::from_str(text).expect("JSON"))
+        }
         ColumnKind::Integer => json!(pick(INTEGERS, row, number)),
         ColumnKind::Float => json!(pick(FLOATS, row, number)),
         ColumnKind::Boolean => json!(pick(FLAGS, row, number)),
@@ -163,10 +144,7 @@ async fn persons_and_sessions_come_back_equal_from_parquet() {
         let schema = found.schema();
         let names: Vec<_> = schema.fields().iter().map(|field| field.name()).collect();
         let wanted = kinds(model);
-        assert_eq!(
-            names,
-            wanted.iter().map(|(name, _)| name).collect::<Vec<_>>()
-        );
+        assert_eq!(names, wanted.iter().map(|(name, _)| name).collect::<Vec<_>>());
     }
 }
 
@@ -182,12 +160,7 @@ async fn persons_and_sessions_come_back_equal_from_json_lines() {
                 .enumerate()
                 .map(|(number, (name, kind))| (name, in_json(kind, row, number)))
                 .collect();
-            assert_eq!(
-                *found,
-                Value::Object(expected),
-                "{} row {row}",
-                model.name()
-            );
+            assert_eq!(*found, Value::Object(expected), "{} row {row}", model.name());
         }
     }
 }

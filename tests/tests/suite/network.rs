@@ -16,17 +16,11 @@ const ROWS: u64 = 100;
 
 /// A small run against another endpoint than the store's own.
 async fn export_to(scene: &Scene, endpoint: &str) -> Outcome {
-    let further =
-        json!({"endpoint_url": endpoint, "file_format": "Parquet", "max_file_size_mb": 1});
+    let further = json!({"endpoint_url": endpoint, "file_format": "Parquet", "max_file_size_mb": 1});
     let configuration = scene.configuration("exports/", further);
     let messages = Messages::of(&[events_batch(&plain_events(ROWS as usize))]);
     scene
-        .run(
-            &scene.destination(),
-            &configuration,
-            &messages,
-            Limits::default(),
-        )
+        .run(&scene.destination(), &configuration, &messages, Limits::default())
         .await
 }
 
@@ -74,20 +68,12 @@ async fn a_name_that_resolves_to_loopback_must_be_listed() {
 
     // Another port is another place.
     scene.allow_private = vec!["localhost:1".to_owned()];
-    assert!(
-        export_to(&scene, &endpoint)
-            .await
-            .error()
-            .contains("loopback")
-    );
+    assert!(export_to(&scene, &endpoint).await.error().contains("loopback"));
     assert_eq!(scene.store.requests().len(), 0);
 
     // Whatever `localhost` is first on this machine, the store listens on 127.0.0.1.
     scene.allow_private = vec![format!("localhost:{port}")];
-    assert_eq!(
-        export_to(&scene, &endpoint).await.report().rows_exported,
-        ROWS
-    );
+    assert_eq!(export_to(&scene, &endpoint).await.report().rows_exported, ROWS);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -202,10 +188,7 @@ async fn a_proxy_carries_a_whole_run() {
     let through: Vec<_> = proxy.requests();
     assert_eq!(through.len(), scene.store.requests().len());
     let whole = format!(" http://{}/{BUCKET}/exports/", scene.store.address());
-    assert!(
-        through.iter().all(|line| line.contains(&whole)),
-        "{through:?}"
-    );
+    assert!(through.iter().all(|line| line.contains(&whole)), "{through:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -238,12 +221,7 @@ fn verify(program: &Program) -> Printed {
     let component = components::destination();
     let mut arguments = vec!["verify", "--config", "exports.toml"];
     arguments.extend(["--component", component.to_str().expect("UTF-8")]);
-    arguments.extend([
-        "--start",
-        "2023-07-28T00:00:00Z",
-        "--end",
-        "2023-07-28T01:00:00Z",
-    ]);
+    arguments.extend(["--start", "2023-07-28T00:00:00Z", "--end", "2023-07-28T01:00:00Z"]);
     program.run(&arguments)
 }
 
@@ -289,9 +267,7 @@ async fn a_bucket_in_the_host_name_is_written_and_read_on_this_machine() {
         let printed = program.export(&[]);
         assert_eq!(printed.code, Some(1), "{printed:?}");
         assert!(
-            printed
-                .stderr
-                .contains(&format!("allow_private = [\"{host}\"]")),
+            printed.stderr.contains(&format!("allow_private = [\"{host}\"]")),
             "{printed:?}"
         );
         assert_eq!(scene.store.requests().len(), before);

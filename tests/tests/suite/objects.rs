@@ -29,12 +29,8 @@ async fn settings_are_on_data_multipart_and_manifest_alike() {
         .await;
     outcome.report();
     let objects = scene.store.objects(BUCKET);
-    let in_parts = objects
-        .iter()
-        .filter(|object| !object.part_sizes_bytes.is_empty());
-    let data = objects
-        .iter()
-        .filter(|object| object.key.ends_with(".jsonl"));
+    let in_parts = objects.iter().filter(|object| !object.part_sizes_bytes.is_empty());
+    let data = objects.iter().filter(|object| object.key.ends_with(".jsonl"));
     assert!(in_parts.count() > 0, "no file was uploaded in parts");
     assert!(data.count() > 1, "the export was not split");
     assert!(objects.iter().any(|o| o.key.ends_with("_manifest.json")));
@@ -73,10 +69,7 @@ async fn managed_encryption_is_asked_for_too() {
     let further = json!({"encryption": "AES256", "manifest": "detailed"});
     let configuration = scene.configuration("exports/", further);
     let batch = events_batch(&plain_events(55_000));
-    scene
-        .export("attempt-1", &configuration, &[batch])
-        .await
-        .report();
+    scene.export("attempt-1", &configuration, &[batch]).await.report();
     let objects = scene.store.objects(BUCKET);
     assert_eq!(objects.len(), 2, "a file and its manifest");
     for object in objects {
@@ -91,11 +84,7 @@ async fn a_detailed_manifest_names_the_very_component_that_wrote_it() {
     let configuration = scene.configuration("exports/", json!({"manifest": "detailed"}));
     let batch = events_batch(&plain_events(10));
     let outcome = scene.export("attempt-1", &configuration, &[batch]).await;
-    let key = outcome
-        .report()
-        .manifest_key
-        .as_deref()
-        .expect("a manifest");
+    let key = outcome.report().manifest_key.as_deref().expect("a manifest");
     let manifest: Value = serde_json::from_slice(&scene.bytes(key)).expect("JSON");
     let component = std::fs::read(components::destination()).expect("the component");
     let digest: String = Sha256::digest(component)

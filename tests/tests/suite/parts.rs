@@ -93,15 +93,9 @@ async fn problems_have_pointers_and_in_a_file_lines() {
         })),
         ..parts()
     });
-    let failure = plan(made.expect("valid so far"), &loaded)
-        .await
-        .expect_err("wrong");
+    let failure = plan(made.expect("valid so far"), &loaded).await.expect_err("wrong");
     assert_eq!(failure.problems(), told.problems());
-    let pointers: Vec<&str> = failure
-        .problems()
-        .iter()
-        .map(|p| p.pointer.as_str())
-        .collect();
+    let pointers: Vec<&str> = failure.problems().iter().map(|p| p.pointer.as_str()).collect();
     assert!(pointers.contains(&"/regoin"), "{pointers:?}");
 
     let located = config.located("archive", told);
@@ -119,9 +113,7 @@ async fn problems_have_pointers_and_in_a_file_lines() {
 
 #[test]
 fn what_the_host_finds_wrong_is_the_same_as_well() {
-    let wrong = FILE
-        .replace("\"events\"", "\"evens\"")
-        .replace("archive", "arch ive");
+    let wrong = FILE.replace("\"events\"", "\"evens\"").replace("archive", "arch ive");
     let wrong = wrong.replace("[destinations.arch ive]", "[destinations.\"arch ive\"]");
     let told = parse(&wrong).expect_err("wrong");
     let failure = Destination::new(DestinationParts {

@@ -28,12 +28,7 @@ fn program(scene: &Scene, lines: &str, authorities: &[&str]) -> Program {
         [] => "",
         _ => "egress.ca_file = \"authorities.pem\"",
     };
-    program.configure(&configuration(
-        scene,
-        "exports",
-        ROWS,
-        &format!("{lines}\n{ca_file}"),
-    ));
+    program.configure(&configuration(scene, "exports", ROWS, &format!("{lines}\n{ca_file}")));
     program
 }
 
@@ -57,10 +52,7 @@ async fn a_proxy_gets_its_user_and_password_and_the_store_does_not() {
         assert!(printed.stderr.contains("user and password"), "{printed:?}");
         assert!(!format!("{printed:?}").contains("CANARY"), "{printed:?}");
         assert_eq!(scene.store.requests().len(), requests.len());
-        assert!(
-            proxy.requests().len() <= before + 2,
-            "a refusal is not repeated"
-        );
+        assert!(proxy.requests().len() <= before + 2, "a refusal is not repeated");
     }
 }
 
@@ -104,21 +96,13 @@ async fn no_proxy_names_what_is_reached_without_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_of_this_machine_are_not_asked_for_through_a_proxy() {
     let scene = Scene::new().await;
-    scene
-        .store
-        .set_identities(vec![keys("container", 1).identity()]);
+    scene.store.set_identities(vec![keys("container", 1).identity()]);
     let (stand_in, proxy) = (StandIn::start(LASTING).await, Server::proxy().await);
     let line = format!("egress.proxy = \"http://{}\"", proxy.address);
     let mut program = Program::new(&keyless(&scene, "exports", ROWS, &line));
     for (name, value) in [
-        (
-            "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-            stand_in.url("/container"),
-        ),
-        (
-            "AWS_CONTAINER_AUTHORIZATION_TOKEN",
-            CONTAINER_AUTHORIZATION.to_owned(),
-        ),
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", stand_in.url("/container")),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN", CONTAINER_AUTHORIZATION.to_owned()),
     ] {
         program.environment.push((name.to_owned(), value));
     }
@@ -127,8 +111,5 @@ async fn keys_of_this_machine_are_not_asked_for_through_a_proxy() {
     assert_eq!(stand_in.issued("container"), 1);
     let through = proxy.requests();
     assert_eq!(through.len(), scene.store.requests().len());
-    assert!(
-        through.iter().all(|line| !line.contains("/container")),
-        "{through:?}"
-    );
+    assert!(through.iter().all(|line| !line.contains("/container")), "{through:?}");
 }

@@ -85,21 +85,12 @@ async fn keys_that_the_store_calls_expired_are_replaced_once_for_all_parts_under
     }))
     .await;
     let [first, second] = [1, 2].map(|generation| keys("container", generation).identity());
-    scene
-        .store
-        .set_identities(vec![first.expiring_after(4), second]);
+    scene.store.set_identities(vec![first.expiring_after(4), second]);
     let (_program, printed) = export(&scene, &stand_in);
     assert_whole(&scene, &printed);
-    assert_eq!(
-        stand_in.issued("container"),
-        2,
-        "several parts learn of one expiry"
-    );
+    assert_eq!(stand_in.issued("container"), 2, "several parts learn of one expiry");
     let statuses: Vec<_> = scene.store.requests().iter().map(|r| r.status).collect();
-    let refused = statuses
-        .iter()
-        .filter(|status| **status == Some(400))
-        .count();
+    let refused = statuses.iter().filter(|status| **status == Some(400)).count();
     // Each of the four in flight, and once more when it learnt nothing but a cut connection.
     assert!((1..=8).contains(&refused), "{statuses:?}");
 }

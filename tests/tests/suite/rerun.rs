@@ -70,10 +70,7 @@ async fn the_same_rows_give_the_same_bytes_and_keys() {
         let second = scene.export("attempt-2", &configuration, &batches);
         second.await.report();
         let after = objects(&scene);
-        assert_eq!(
-            before.keys().collect::<Vec<_>>(),
-            after.keys().collect::<Vec<_>>()
-        );
+        assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());
         for (key, bytes) in &before {
             assert!(after[key] == *bytes, "{key} differs");
         }
@@ -90,15 +87,9 @@ async fn fewer_rows_leave_no_file_of_before() {
         .await
         .report();
     assert!(assert_consistent(&scene, 12_000) > 3);
-    scene
-        .export("attempt-2", &configuration, &[rows(1_000)])
-        .await
-        .report();
+    scene.export("attempt-2", &configuration, &[rows(1_000)]).await.report();
     assert_eq!(assert_consistent(&scene, 1_000), 1);
-    scene
-        .export("attempt-3", &configuration, &[rows(6_000)])
-        .await
-        .report();
+    scene.export("attempt-3", &configuration, &[rows(6_000)]).await.report();
     assert!(assert_consistent(&scene, 6_000) > 1);
 }
 
@@ -112,9 +103,7 @@ async fn credentials_that_may_only_write_say_what_they_could_not_look_for() {
         .report();
     let only_write = Identity::new(ACCESS_KEY, SECRET_KEY).with_permission(Permission::WriteOnly);
     scene.store.set_identities(vec![only_write]);
-    let outcome = scene
-        .export("attempt-2", &configuration, &[rows(1_000)])
-        .await;
+    let outcome = scene.export("attempt-2", &configuration, &[rows(1_000)]).await;
     let report = outcome.report();
     assert_eq!((report.rows_exported, report.files.len()), (1_000, 1));
     let manifest = scene.bytes(&format!("{STEM}_manifest.json"));
@@ -128,10 +117,7 @@ async fn credentials_that_may_only_write_say_what_they_could_not_look_for() {
 async fn a_rerun_without_rows_says_that_older_objects_are_still_there() {
     let scene = Scene::new().await;
     let configuration = configuration(&scene);
-    scene
-        .export("attempt-1", &configuration, &[rows(4_000)])
-        .await
-        .report();
+    scene.export("attempt-1", &configuration, &[rows(4_000)]).await.report();
     let before = scene.store.keys(BUCKET);
     let outcome = scene.export("attempt-2", &configuration, &[rows(0)]).await;
     let report = outcome.report();
@@ -144,12 +130,7 @@ async fn a_rerun_without_rows_says_that_older_objects_are_still_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_interval_writes_nothing_and_says_so() {
     let scene = Scene::new().await;
-    let program = Program::new(&program::configuration(
-        &scene,
-        "again",
-        1,
-        "max_file_size_mb = 1",
-    ));
+    let program = Program::new(&program::configuration(&scene, "again", 1, "max_file_size_mb = 1"));
     // One row an hour: a second of it has none.
     let printed = program.start_export("00:30:30", "00:30:31", &[]).wait();
     assert_eq!(printed.code, Some(0), "{printed:?}");
@@ -191,10 +172,7 @@ async fn never_overwriting_proves_an_equal_rerun_and_refuses_another() {
             .export("attempt-3", &configuration, &[batch.slice(1, 19_999)])
             .await;
         let error = other.error();
-        assert!(
-            error.contains("if_none_match forbids overwriting"),
-            "{error}"
-        );
+        assert!(error.contains("if_none_match forbids overwriting"), "{error}");
         assert!(objects(&scene) == before, "{configuration}");
         assert_eq!(scene.store.open_uploads(), []);
     }

@@ -63,16 +63,9 @@ pub(crate) async fn attempt(scene: &Scene, name: &str, limits: Limits) -> Outcom
         scene.run(&plugin, &evil, &messages, limits),
         scene.run(&plugin, &honest, &messages, tight())
     );
-    assert_eq!(
-        beside.report().rows_exported,
-        ROWS,
-        "the honest run beside `{name}`"
-    );
+    assert_eq!(beside.report().rows_exported, ROWS, "the honest run beside `{name}`");
     assert!(
-        scene
-            .store
-            .object(BUCKET, &written_key(&honest_prefix(name)))
-            .is_ok(),
+        scene.store.object(BUCKET, &written_key(&honest_prefix(name))).is_ok(),
         "the honest run's object beside `{name}`"
     );
     outcome
@@ -88,10 +81,7 @@ pub(crate) async fn check(limits: Limits, cases: &[(&str, &str, &[&str])]) {
             Err(error) => error.clone(),
             Ok(report) => format!("no error: {report:?}"),
         };
-        let missing: Vec<_> = words
-            .iter()
-            .filter(|word| !error.contains(**word))
-            .collect();
+        let missing: Vec<_> = words.iter().filter(|word| !error.contains(**word)).collect();
         if outcome.step != *step || !missing.is_empty() || error.contains("ESCAPED") {
             wrong.push(format!(
                 "`{name}` ended in {} without {missing:?}: {error:.500}",
@@ -177,18 +167,11 @@ async fn floods_end_at_their_limits() {
         let outcome = attempt(&scene, name, tight()).await;
         let error = outcome.error();
         assert!(!error.contains("ESCAPED"), "{name}: {error}");
-        assert!(
-            error.contains("limit") || error.contains("many"),
-            "{name}: {error}"
-        );
+        assert!(error.contains("limit") || error.contains("many"), "{name}: {error}");
     }
     let outcome = attempt(&scene, "flood-notes", tight()).await;
     assert!(outcome.error().contains("contained"), "{}", outcome.error());
-    assert!(
-        outcome.notes.len() <= tight().notes,
-        "{} notes",
-        outcome.notes.len()
-    );
+    assert!(outcome.notes.len() <= tight().notes, "{} notes", outcome.notes.len());
     let outcome = attempt(&scene, "huge-note", tight()).await;
     assert!(outcome.error().contains("contained"), "{}", outcome.error());
     assert_eq!(outcome.notes.len(), 0);
@@ -299,13 +282,8 @@ async fn an_upload_left_open_by_a_trap_is_aborted_by_a_fresh_instance() {
     assert_eq!(outcome.notes, [open[0].upload_id.as_bytes()]);
 
     let configuration = attack(&scene, "open-upload-then-trap");
-    let recovery = scene
-        .recover(&scene.hostile(), &configuration, outcome.notes)
-        .await;
-    assert_eq!(
-        recovery.expect("recovers").aborted,
-        [open[0].upload_id.as_str()]
-    );
+    let recovery = scene.recover(&scene.hostile(), &configuration, outcome.notes).await;
+    assert_eq!(recovery.expect("recovers").aborted, [open[0].upload_id.as_str()]);
     assert_eq!(scene.store.open_uploads(), []);
 }
 
@@ -377,17 +355,11 @@ async fn describe_and_recover_are_bounded_like_the_rest() {
         ("traps", "trap"),
     ] {
         let plugin = scene.load(&components::guest(guest)).expect("it loads");
-        let error = plugin
-            .describe()
-            .await
-            .expect_err("describe fails")
-            .to_string();
+        let error = plugin.describe().await.expect_err("describe fails").to_string();
         assert!(error.contains(word), "{guest}: {error}");
     }
     let configuration = attack(&scene, "trap-in-recover");
-    let error = scene
-        .recover(&scene.hostile(), &configuration, Vec::new())
-        .await;
+    let error = scene.recover(&scene.hostile(), &configuration, Vec::new()).await;
     assert!(error.expect_err("recover fails").contains("trap"));
 }
 
@@ -422,9 +394,7 @@ async fn sixty_four_hostile_instances_leave_four_honest_ones_alone() {
             // What loops must end; who is honest may be slow beside so many.
             let mut limits = if honest { tight() } else { hasty() };
             limits.guest_memory_bytes = 16 << 20;
-            let outcome = scene
-                .run(&plugin, &configuration, &Messages::opaque(), limits)
-                .await;
+            let outcome = scene.run(&plugin, &configuration, &Messages::opaque(), limits).await;
             (honest, outcome)
         });
     }

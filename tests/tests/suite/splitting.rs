@@ -51,9 +51,7 @@ async fn files_hold_at_least_their_limit_and_little_more() {
             batches: vec![message.batches[0].clone(); batches],
             rows: (batches * ROWS_PER_BATCH) as u64,
         };
-        let outcome = scene
-            .run(&plugin, &configuration, &messages, Limits::default())
-            .await;
+        let outcome = scene.run(&plugin, &configuration, &messages, Limits::default()).await;
         let report = outcome.report();
         let rows = (batches * ROWS_PER_BATCH) as u64;
         assert_eq!(report.rows_exported, rows, "{format}, {limit_mib} MiB");

@@ -22,10 +22,7 @@ fn assert_tame(what: &str, printed: &Printed) {
         assert!(!forged, "{what}: {printed:?}");
     }
     let both = format!("{}{}", printed.stdout, printed.stderr);
-    assert!(
-        both.contains("evil"),
-        "{what} does not say it at all: {printed:?}"
-    );
+    assert!(both.contains("evil"), "{what} does not say it at all: {printed:?}");
 }
 
 fn guest(name: &str) -> String {
@@ -54,21 +51,14 @@ async fn what_others_say_reaches_a_terminal_as_text() {
     let printed = program.run(&["inspect", &evil, "--json"]);
     assert_tame("inspect --json", &printed);
     let json: serde_json::Value = serde_json::from_str(&printed.stdout).expect("JSON");
-    let name = json["description"]["formats"][0]["name"]
-        .as_str()
-        .expect("a name");
+    let name = json["description"]["formats"][0]["name"].as_str().expect("a name");
     assert!(name.contains("\u{1b}[2Jevil\n\u{202e}forged"), "{name:?}");
 
     // The requests of its plan.
     let text = configuration(&scene, "exports", 1, "attack = \"evil-plan\"");
     program.configure(&text.replace("prefix = \"exports/\"", "prefix = \"evil/\""));
     let hostile = guest("hostile");
-    let span = [
-        "--start",
-        "2023-07-28T00:00:00Z",
-        "--end",
-        "2023-07-28T01:00:00Z",
-    ];
+    let span = ["--start", "2023-07-28T00:00:00Z", "--end", "2023-07-28T01:00:00Z"];
     let arguments = ["plan", "--config", "exports.toml", "--component", &hostile];
     assert_tame("plan", &program.run(&[&arguments[..], &span].concat()));
     let json = [&arguments[..], &span, &["--json"]].concat();
@@ -100,8 +90,7 @@ async fn what_a_store_says_reaches_a_terminal_as_text() {
     assert_eq!(program.export(&[]).code, Some(0));
     let liar = Server::serve(|mut stream, _| async move {
         use tokio::io::AsyncWriteExt;
-        let body = format!("<Error><Code>{EVIL}</Code><Message>{EVIL}</Message></Error>")
-            .replace('\u{1b}', "&#27;");
+        let body = format!("<Error><Code>{EVIL}</Code><Message>{EVIL}</Message></Error>").replace('\u{1b}', "&#27;");
         let head = format!(
             "HTTP/1.1 403 Forbidden\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
             body.len()

@@ -39,12 +39,7 @@ fn put(program: &Program, name: &str, bytes: impl AsRef<[u8]>) {
 fn command(program: &Program, name: &str) -> Printed {
     let component = components::destination();
     let component = component.to_str().expect("UTF-8");
-    let interval = [
-        "--start",
-        "2023-07-28T00:00:00Z",
-        "--end",
-        "2023-07-28T01:00:00Z",
-    ];
+    let interval = ["--start", "2023-07-28T00:00:00Z", "--end", "2023-07-28T01:00:00Z"];
     let arguments = [name, "--config", "exports.toml", "--component", component];
     program.run(&[&arguments[..], &interval].concat())
 }
@@ -57,9 +52,7 @@ async fn numbers_and_texts_arrive_as_they_are_written() {
         format!(
             r#"{{{time},"v":144126219108390099,"w":9007199254740993,"x":0.123456789012345678901,"y":1e400,"m":5,"d":1.10}}"#
         ),
-        format!(
-            r#"{{{time},"v":18446744073709551615,"w":1.5,"x":2,"y":1,"m":"null","d":12345678901234567.25}}"#
-        ),
+        format!(r#"{{{time},"v":18446744073709551615,"w":1.5,"x":2,"y":1,"m":"null","d":12345678901234567.25}}"#),
         format!(r#"{{{time},"v":0,"w":-1,"x":-0.5,"y":-1e-400,"m":"00123","d":"3"}}"#),
     ];
     let program = Program::new(&configuration(&scene, "JSONLines", "d = \"decimal(38,2)\""));
@@ -73,9 +66,7 @@ async fn numbers_and_texts_arrive_as_they_are_written() {
         format!(
             r#"{{{time},"v":144126219108390099,"w":9007199254740993,"x":0.123456789012345678901,"y":1e400,"m":5,"d":1.10}}"#
         ),
-        format!(
-            r#"{{{time},"v":18446744073709551615,"w":1.5,"x":2,"y":1,"m":"null","d":12345678901234567.25}}"#
-        ),
+        format!(r#"{{{time},"v":18446744073709551615,"w":1.5,"x":2,"y":1,"m":"null","d":12345678901234567.25}}"#),
         format!(r#"{{{time},"v":0,"w":-1,"x":-0.5,"y":-1e-400,"m":"00123","d":3.00}}"#),
     ];
     let lines = String::from_utf8(object.bytes.to_vec()).expect("text");

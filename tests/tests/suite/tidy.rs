@@ -23,25 +23,16 @@ struct Source {
 fn sources() -> Vec<Source> {
     let root = repository();
     let mut files = Vec::new();
-    for folder in [
-        "plugin", "host", "devstore", "tests", "xtask", "benches", "fuzz",
-    ] {
+    for folder in ["plugin", "host", "devstore", "tests", "xtask", "benches", "fuzz"] {
         collect(&root.join(folder), &mut files);
     }
     files.sort();
-    assert!(
-        files.len() > 20,
-        "the sources are not where they used to be"
-    );
+    assert!(files.len() > 20, "the sources are not where they used to be");
     files
         .into_iter()
         .map(|file| Source {
             text: fs::read_to_string(&file).expect("a source file"),
-            path: file
-                .strip_prefix(&root)
-                .expect("inside")
-                .display()
-                .to_string(),
+            path: file.strip_prefix(&root).expect("inside").display().to_string(),
         })
         .collect()
 }
@@ -75,9 +66,7 @@ impl Source {
         let end = lines
             .windows(2)
             .position(|pair| {
-                pair[0].trim() == "#[cfg(test)]"
-                    && pair[1].trim().starts_with("mod ")
-                    && pair[1].trim().ends_with('{')
+                pair[0].trim() == "#[cfg(test)]" && pair[1].trim().starts_with("mod ") && pair[1].trim().ends_with('{')
             })
             .unwrap_or(lines.len());
         let numbered = lines[..end].iter().enumerate();
@@ -148,9 +137,7 @@ fn comments_and_pages_fit_the_width() {
 
 #[test]
 fn every_file_says_what_it_is_for() {
-    let silent = sources()
-        .into_iter()
-        .filter(|source| !source.text.starts_with("//! "));
+    let silent = sources().into_iter().filter(|source| !source.text.starts_with("//! "));
     none(silent.map(|source| source.path).collect());
 }
 
@@ -209,8 +196,7 @@ fn the_plugin_has_no_schedule_word() {
 fn no_file_is_shared_past_the_manifests() {
     none(lines_with(
         |source| {
-            source.path.contains("/src/")
-                && (source.path.starts_with("plugin/") || source.path.starts_with("host/"))
+            source.path.contains("/src/") && (source.path.starts_with("plugin/") || source.path.starts_with("host/"))
         },
         &["#[path", "include!(\"../../"],
     ));
@@ -248,32 +234,21 @@ fn nothing_committed_names_a_machine() {
 #[test]
 fn every_item_of_the_contract_is_documented() {
     let mut resolve = Resolve::default();
-    let (package, _) = resolve
-        .push_dir(repository().join("wit"))
-        .expect("wit/ parses");
+    let (package, _) = resolve.push_dir(repository().join("wit")).expect("wit/ parses");
     let mut silent = Vec::new();
     let mut check = |name: String, docs: &Docs| {
-        if docs
-            .contents
-            .as_deref()
-            .is_none_or(|text| text.trim().is_empty())
-        {
+        if docs.contents.as_deref().is_none_or(|text| text.trim().is_empty()) {
             silent.push(name);
         }
     };
     check("the package".into(), &resolve.packages[package].docs);
     for (name, world) in &resolve.packages[package].worlds {
         check(format!("world {name}"), &resolve.worlds[*world].docs);
-        let functions = resolve.worlds[*world]
-            .imports
-            .values()
-            .filter_map(|item| match item {
-                WorldItem::Function(function) => Some(function),
-                _ => None,
-            });
-        functions.for_each(|function| {
-            check(format!("world function {}", function.name), &function.docs)
+        let functions = resolve.worlds[*world].imports.values().filter_map(|item| match item {
+            WorldItem::Function(function) => Some(function),
+            _ => None,
         });
+        functions.for_each(|function| check(format!("world function {}", function.name), &function.docs));
     }
     for (interface_name, interface) in &resolve.packages[package].interfaces {
         let interface = &resolve.interfaces[*interface];
@@ -286,18 +261,10 @@ fn every_item_of_the_contract_is_documented() {
             let name = format!("{interface_name}.{name}");
             let mut members = Vec::new();
             match &definition.kind {
-                TypeDefKind::Record(record) => {
-                    members.extend(record.fields.iter().map(|m| (&m.name, &m.docs)))
-                }
-                TypeDefKind::Variant(variant) => {
-                    members.extend(variant.cases.iter().map(|m| (&m.name, &m.docs)))
-                }
-                TypeDefKind::Enum(cases) => {
-                    members.extend(cases.cases.iter().map(|m| (&m.name, &m.docs)))
-                }
-                TypeDefKind::Flags(flags) => {
-                    members.extend(flags.flags.iter().map(|m| (&m.name, &m.docs)))
-                }
+                TypeDefKind::Record(record) => members.extend(record.fields.iter().map(|m| (&m.name, &m.docs))),
+                TypeDefKind::Variant(variant) => members.extend(variant.cases.iter().map(|m| (&m.name, &m.docs))),
+                TypeDefKind::Enum(cases) => members.extend(cases.cases.iter().map(|m| (&m.name, &m.docs))),
+                TypeDefKind::Flags(flags) => members.extend(flags.flags.iter().map(|m| (&m.name, &m.docs))),
                 // A `use` of another interface's type: documented where it is made.
                 TypeDefKind::Type(_) => continue,
                 _ => {}

@@ -56,10 +56,7 @@ async fn a_destination_is_tried_before_its_first_run_and_when_its_settings_chang
     for (settings, tried) in [
         (automatic(&scene), true),
         (automatic(&scene), false),
-        (
-            format!("{}compression = \"gzip\"\n", automatic(&scene)),
-            true,
-        ),
+        (format!("{}compression = \"gzip\"\n", automatic(&scene)), true),
     ] {
         program.configure(&settings);
         let printed = with_rows(&program);
@@ -75,10 +72,7 @@ async fn a_destination_is_tried_before_its_first_run_and_when_its_settings_chang
     }
     assert_eq!(program.runs_kept(), Vec::<String>::new());
     let probes = scene.store.keys(BUCKET);
-    assert!(
-        !probes.iter().any(|key| key.ends_with("_check")),
-        "{probes:?}"
-    );
+    assert!(!probes.iter().any(|key| key.ends_with("_check")), "{probes:?}");
 }
 
 /// Where a key comes from a variable or another secret is written, the settings look the same and are not.
@@ -87,15 +81,8 @@ async fn a_destination_is_checked_again_when_only_its_secret_changes() {
     let scene = Scene::new().await;
     let other = "another-secret";
     let program = Program::new(&automatic(&scene));
-    for (secret, is_checked) in [
-        (SECRET_KEY, true),
-        (SECRET_KEY, false),
-        (other, true),
-        (other, false),
-    ] {
-        scene
-            .store
-            .set_identities(vec![Identity::new(ACCESS_KEY, secret)]);
+    for (secret, is_checked) in [(SECRET_KEY, true), (SECRET_KEY, false), (other, true), (other, false)] {
+        scene.store.set_identities(vec![Identity::new(ACCESS_KEY, secret)]);
         program.configure(&automatic(&scene).replace(SECRET_KEY, secret));
         let printed = with_rows(&program);
         assert_eq!(printed.code, Some(0), "{printed:?}");
@@ -123,9 +110,7 @@ async fn an_interval_without_rows_is_no_hiding_place() {
     assert_eq!(asked(&scene), [&LOOK[..], &TRACELESS].concat());
 
     let denied = What::Status(403, "AccessDenied".to_owned());
-    scene
-        .store
-        .set_faults(vec![Fault::on(Operation::UploadPart, denied)]);
+    scene.store.set_faults(vec![Fault::on(Operation::UploadPart, denied)]);
     let printed = without_rows(&program);
     assert_eq!(printed.code, Some(1), "{printed:?}");
     for words in [
@@ -134,11 +119,7 @@ async fn an_interval_without_rows_is_no_hiding_place() {
         "the credentials need s3:PutObject",
         "run `batch-export check` to repeat the check\n",
     ] {
-        assert!(
-            printed.stderr.contains(words),
-            "{words}: {}",
-            printed.stderr
-        );
+        assert!(printed.stderr.contains(words), "{words}: {}", printed.stderr);
     }
     scene.store.set_faults(Vec::new());
     assert_eq!(scene.store.keys(BUCKET), Vec::<String>::new());
@@ -166,11 +147,7 @@ async fn what_does_not_work_at_first_use_ends_the_run_before_it_exports() {
         let program = Program::new(&automatic(&scene));
         let printed = with_rows(&program);
         assert_eq!(printed.code, Some(code), "{printed:?}");
-        assert!(
-            printed.stderr.contains(words),
-            "{words}: {}",
-            printed.stderr
-        );
+        assert!(printed.stderr.contains(words), "{words}: {}", printed.stderr);
         assert_eq!(scene.store.keys(BUCKET), Vec::<String>::new());
         assert_eq!(scene.store.open_uploads(), []);
         // Nothing is remembered of a try that failed.
@@ -205,13 +182,7 @@ async fn a_check_on_request_is_remembered_and_a_run_can_be_told_to_make_none() {
     let program = Program::new(&automatic(&scene));
     let component = batch_export_tests::components::destination();
     let component = component.to_str().expect("UTF-8");
-    let arguments = [
-        "check",
-        "--config",
-        "exports.toml",
-        "--component",
-        component,
-    ];
+    let arguments = ["check", "--config", "exports.toml", "--component", component];
     let printed = program.run(&arguments);
     assert_eq!(printed.code, Some(0), "{printed:?}");
     assert_eq!(asked(&scene), FULL);

@@ -8,10 +8,7 @@ use serde_json::Value;
 const FORMATS: [(&str, &str); 7] = [
     ("file_format = \"JSONLines\"", ".jsonl"),
     ("compression = \"gzip\"", ".jsonl.gz"),
-    (
-        "compression = \"zstd\"\nmanifest = \"detailed\"",
-        ".jsonl.zst",
-    ),
+    ("compression = \"zstd\"\nmanifest = \"detailed\"", ".jsonl.zst"),
     ("compression = \"brotli\"", ".jsonl.br"),
     ("file_format = \"Parquet\"", ".parquet"),
     (
@@ -62,8 +59,7 @@ fn verify(program: &Program, further: &[&str]) -> Printed {
 /// The findings, and all faults in one text.
 #[track_caller]
 fn findings(printed: &Printed) -> (Value, String) {
-    let report: Value = serde_json::from_str(&printed.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {printed:?}"));
+    let report: Value = serde_json::from_str(&printed.stdout).unwrap_or_else(|error| panic!("{error}: {printed:?}"));
     let files = report["files"].as_array().expect("files").clone();
     let faults = files
         .iter()
@@ -91,20 +87,11 @@ fn export(scene: &Scene, program: &Program, prefix: &str, rows: u64, further: &s
 }
 
 async fn put(scene: &Scene, key: &str, bytes: Vec<u8>) {
-    scene
-        .store
-        .put_object(BUCKET, key, bytes, &[])
-        .await
-        .expect("seeded");
+    scene.store.put_object(BUCKET, key, bytes, &[]).await.expect("seeded");
 }
 
 fn object(scene: &Scene, key: &str) -> Vec<u8> {
-    scene
-        .store
-        .object(BUCKET, key)
-        .expect("an object")
-        .bytes
-        .to_vec()
+    scene.store.object(BUCKET, key).expect("an object").bytes.to_vec()
 }
 
 /// A hidden manifest after every run: found by `verify`, with rows and without, and missed where nothing was run.
@@ -118,25 +105,17 @@ async fn a_manifest_without_rows_tells_no_rows_from_not_run() {
         std::fs::write(program.folder.path().join("exports.toml"), text).expect("written");
         let (report, faults) = findings(&verify(&program, &[]));
         assert_eq!(report["passed"], false, "{prefix}: {faults}");
-        assert!(
-            faults.contains("the interval was not exported"),
-            "{prefix}: {faults}"
-        );
+        assert!(faults.contains("the interval was not exported"), "{prefix}: {faults}");
         let printed = program.export(&[]);
         assert_eq!(printed.code, Some(0), "{printed:?}");
         let mut keys = scene.store.keys(BUCKET);
         keys.retain(|key| key.starts_with(prefix));
-        let manifest =
-            format!("{prefix}_2023-07-28T00:00:00+00:00-2023-07-28T01:00:00+00:00_manifest.json");
+        let manifest = format!("{prefix}_2023-07-28T00:00:00+00:00-2023-07-28T01:00:00+00:00_manifest.json");
         assert!(keys.contains(&manifest), "{keys:?}");
         assert_eq!(keys.len(), files + 1, "{keys:?}");
         let printed = verify(&program, &[]);
         let (report, faults) = findings(&printed);
-        assert_eq!(
-            (printed.code, faults.as_str()),
-            (Some(0), ""),
-            "{prefix}: {printed:?}"
-        );
+        assert_eq!((printed.code, faults.as_str()), (Some(0), ""), "{prefix}: {printed:?}");
         assert_eq!(report["manifest_key"], manifest.as_str());
         assert_eq!(verify(&program, &["--no-source"]).code, Some(0), "{prefix}");
     }
@@ -150,16 +129,9 @@ async fn a_good_run_is_good_in_every_format() {
         assert!(keys[0].ends_with(ending), "{further}");
         let printed = verify(&program, &[]);
         let (report, faults) = findings(&printed);
-        assert_eq!(
-            (printed.code, faults.as_str()),
-            (Some(0), ""),
-            "{further}: {printed:?}"
-        );
+        assert_eq!((printed.code, faults.as_str()), (Some(0), ""), "{further}: {printed:?}");
         assert_eq!(report["rows"], report["source_rows"], "{further}");
-        assert_eq!(
-            report["files"][0]["rows_compared"], report["rows"],
-            "{further}"
-        );
+        assert_eq!(report["files"][0]["rows_compared"], report["rows"], "{further}");
         let all = !further.contains("exclude");
         assert_eq!(report["rows"] == 1_500, all, "{further}");
         let checked = !report["files"][0]["checksum"].is_null();
@@ -171,10 +143,7 @@ async fn a_good_run_is_good_in_every_format() {
 async fn an_interval_without_rows_is_good_without_files() {
     let (scene, program) = scene().await;
     let further = "exclude_events = [\"$pageview\", \"$autocapture\", \"$pageleave\", \"$identify\", \"$feature_flag_called\", \"product viewed\", \"product added\", \"order completed\", \"$exception\"]";
-    assert_eq!(
-        export(&scene, &program, "none/", 1, further),
-        Vec::<String>::new()
-    );
+    assert_eq!(export(&scene, &program, "none/", 1, further), Vec::<String>::new());
     let printed = verify(&program, &[]);
     assert_eq!(printed.code, Some(0), "{printed:?}");
     let printed = verify(&program, &["--no-source"]);
@@ -241,8 +210,7 @@ async fn every_kind_of_damage_is_named() {
             "file_format = \"JSONLines\"",
             |_, bytes| {
                 let text = String::from_utf8(bytes).expect("UTF-8");
-                text.replacen("\"$pageview\"", "\"$pageviev\"", 1)
-                    .into_bytes()
+                text.replacen("\"$pageview\"", "\"$pageviev\"", 1).into_bytes()
             },
             "`event`: the file has \"$pageviev\", the source $pageview",
         ),
@@ -266,10 +234,7 @@ async fn every_kind_of_damage_is_named() {
         let printed = verify(&program, &[]);
         let (_, faults) = findings(&printed);
         assert_eq!(printed.code, Some(1), "{name}: {printed:?}");
-        assert!(
-            !faults.is_empty() && faults.contains(expect),
-            "{name}: {faults}"
-        );
+        assert!(!faults.is_empty() && faults.contains(expect), "{name}: {faults}");
     }
 }
 
@@ -284,11 +249,7 @@ async fn missing_further_and_wrongly_listed_files_are_named() {
     put(&scene, &further, b"{}\n".to_vec()).await;
     let printed = verify(&program, &["--no-source"]);
     let (report, faults) = findings(&printed);
-    assert_eq!(
-        (printed.code, faults.as_str()),
-        (Some(0), ""),
-        "{printed:?}"
-    );
+    assert_eq!((printed.code, faults.as_str()), (Some(0), ""), "{printed:?}");
     let note = report["notes"][0].as_str().expect("a note");
     assert!(
         note.starts_with(&format!("{further} is somebody else's object")),
@@ -304,10 +265,7 @@ async fn missing_further_and_wrongly_listed_files_are_named() {
     let printed = verify(&program, &["--no-source"]);
     let (_, faults) = findings(&printed);
     assert_eq!(printed.code, Some(1), "{printed:?}");
-    assert!(
-        faults.contains("left over") && faults.contains(&further),
-        "{faults}"
-    );
+    assert!(faults.contains("left over") && faults.contains(&further), "{faults}");
 
     let manifest = scene
         .store
@@ -316,12 +274,7 @@ async fn missing_further_and_wrongly_listed_files_are_named() {
         .find(|key| key.ends_with("_manifest.json"))
         .expect("a manifest");
     let text = String::from_utf8(object(&scene, &manifest)).expect("UTF-8");
-    put(
-        &scene,
-        &manifest,
-        text.replace("-1.jsonl", "-9.jsonl").into_bytes(),
-    )
-    .await;
+    put(&scene, &manifest, text.replace("-1.jsonl", "-9.jsonl").into_bytes()).await;
     let (_, faults) = findings(&verify(&program, &[]));
     assert!(
         faults.contains("the manifest names") && faults.contains("-9.jsonl"),
@@ -345,10 +298,7 @@ async fn missing_further_and_wrongly_listed_files_are_named() {
     let one_more = format!("-{}.jsonl", keys.len());
     let listed = text.replacen(
         "\"files\": [",
-        &format!(
-            "\"files\": [\"{}\",",
-            keys[0].replace("-0.jsonl", &one_more)
-        ),
+        &format!("\"files\": [\"{}\",", keys[0].replace("-0.jsonl", &one_more)),
         1,
     );
     put(&scene, &manifest, listed.into_bytes()).await;
@@ -378,10 +328,7 @@ async fn the_demo_proves_itself_and_leaves_only_its_configuration() {
     assert_eq!(report["passed"], true);
     assert_eq!(report["verified"].as_array().expect("runs").len(), 4);
     for run in report["verified"].as_array().expect("runs") {
-        assert_eq!(
-            (&run["rows"], &run["source_rows"]),
-            (&600.into(), &600.into())
-        );
+        assert_eq!((&run["rows"], &run["source_rows"]), (&600.into(), &600.into()));
     }
     let folder = program.folder.path().join("demo");
     let left: Vec<_> = std::fs::read_dir(&folder).expect("the folder").collect();

@@ -6,12 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BinaryArray, BinaryViewArray, BooleanArray, Date32Array, Date64Array,
-    Decimal128Array, DictionaryArray, FixedSizeBinaryArray, FixedSizeListArray, Float32Array,
-    Float64Array, Int8Array, Int64Array, LargeBinaryArray, LargeListArray, LargeStringArray,
-    ListArray, RecordBatch, StringArray, StringViewArray, StructArray, Time32MillisecondArray,
-    Time32SecondArray, Time64MicrosecondArray, Time64NanosecondArray, TimestampMicrosecondArray,
-    TimestampMillisecondArray, TimestampNanosecondArray, TimestampSecondArray, UInt64Array,
+    Array, ArrayRef, BinaryArray, BinaryViewArray, BooleanArray, Date32Array, Date64Array, Decimal128Array,
+    DictionaryArray, FixedSizeBinaryArray, FixedSizeListArray, Float32Array, Float64Array, Int8Array, Int64Array,
+    LargeBinaryArray, LargeListArray, LargeStringArray, ListArray, RecordBatch, StringArray, StringViewArray,
+    StructArray, Time32MillisecondArray, Time32SecondArray, Time64MicrosecondArray, Time64NanosecondArray,
+    TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray, TimestampSecondArray, UInt64Array,
 };
 use arrow::datatypes::{Field, Int32Type};
 use arrow::ipc::writer::FileWriter;
@@ -57,10 +56,8 @@ fn every_type() -> RecordBatch {
     let inside: ArrayRef = arc(TimestampSecondArray::from(vec![Some(-1), None, Some(1)]));
     let field = Arc::new(Field::new("t", inside.data_type().clone(), true));
     let decimals = Decimal128Array::from(vec![Some(-12_345), None, Some(5)]);
-    let small = FixedSizeBinaryArray::try_from_sparse_iter_with_size(
-        [Some([1_u8, 2]), None, Some([0, 0])].into_iter(),
-        2,
-    );
+    let small =
+        FixedSizeBinaryArray::try_from_sparse_iter_with_size([Some([1_u8, 2]), None, Some([0, 0])].into_iter(), 2);
     let columns: Vec<(&str, ArrayRef)> = vec![
         (
             "at",
@@ -70,30 +67,12 @@ fn every_type() -> RecordBatch {
                 START_MICROS + 2,
             ])),
         ),
-        (
-            "boolean",
-            arc(BooleanArray::from(vec![Some(true), None, Some(false)])),
-        ),
-        (
-            "int8",
-            arc(Int8Array::from(vec![Some(i8::MIN), None, Some(1)])),
-        ),
-        (
-            "int64",
-            arc(Int64Array::from(vec![Some(i64::MIN), None, Some(1)])),
-        ),
-        (
-            "uint64",
-            arc(UInt64Array::from(vec![Some(u64::MAX), None, Some(1)])),
-        ),
-        (
-            "float32",
-            arc(Float32Array::from(vec![Some(0.1), None, Some(-0.0)])),
-        ),
-        (
-            "float64",
-            arc(Float64Array::from(vec![Some(0.1), None, Some(1e300)])),
-        ),
+        ("boolean", arc(BooleanArray::from(vec![Some(true), None, Some(false)]))),
+        ("int8", arc(Int8Array::from(vec![Some(i8::MIN), None, Some(1)]))),
+        ("int64", arc(Int64Array::from(vec![Some(i64::MIN), None, Some(1)]))),
+        ("uint64", arc(UInt64Array::from(vec![Some(u64::MAX), None, Some(1)]))),
+        ("float32", arc(Float32Array::from(vec![Some(0.1), None, Some(-0.0)]))),
+        ("float64", arc(Float64Array::from(vec![Some(0.1), None, Some(1e300)]))),
         (
             "decimal",
             arc(decimals.with_precision_and_scale(12, 3).expect("they fit")),
@@ -101,25 +80,15 @@ fn every_type() -> RecordBatch {
         ("text", arc(StringArray::from(text()))),
         ("large_text", arc(LargeStringArray::from(text()))),
         ("text_view", arc(StringViewArray::from(text()))),
-        (
-            "words",
-            arc(text().into_iter().collect::<DictionaryArray<Int32Type>>()),
-        ),
+        ("words", arc(text().into_iter().collect::<DictionaryArray<Int32Type>>())),
         ("binary", arc(BinaryArray::from(bytes()))),
         ("large_binary", arc(LargeBinaryArray::from(bytes()))),
         ("binary_view", arc(BinaryViewArray::from(bytes()))),
         ("fixed_binary", arc(small.expect("two bytes each"))),
-        (
-            "date32",
-            arc(Date32Array::from(vec![Some(-1), None, Some(1)])),
-        ),
+        ("date32", arc(Date32Array::from(vec![Some(-1), None, Some(1)]))),
         (
             "date64",
-            arc(Date64Array::from(vec![
-                Some(-86_400_000),
-                None,
-                Some(86_400_000),
-            ])),
+            arc(Date64Array::from(vec![Some(-86_400_000), None, Some(86_400_000)])),
         ),
         (
             "time_s",
@@ -127,100 +96,56 @@ fn every_type() -> RecordBatch {
         ),
         (
             "time_ms",
-            arc(Time32MillisecondArray::from(vec![
-                Some(1),
-                None,
-                Some(86_399_999),
-            ])),
+            arc(Time32MillisecondArray::from(vec![Some(1), None, Some(86_399_999)])),
         ),
         (
             "time_us",
-            arc(Time64MicrosecondArray::from(vec![
-                Some(1),
-                None,
-                Some(86_399_999_999),
-            ])),
+            arc(Time64MicrosecondArray::from(vec![Some(1), None, Some(86_399_999_999)])),
         ),
         (
             "time_ns",
-            arc(Time64NanosecondArray::from(vec![
-                Some(1_999),
-                None,
-                Some(0),
-            ])),
+            arc(Time64NanosecondArray::from(vec![Some(1_999), None, Some(0)])),
         ),
         (
             "naive_s",
-            arc(TimestampSecondArray::from(vec![
-                Some(-1),
-                None,
-                Some(seconds),
-            ])),
+            arc(TimestampSecondArray::from(vec![Some(-1), None, Some(seconds)])),
         ),
         (
             "naive_ms",
-            arc(TimestampMillisecondArray::from(vec![
-                Some(-1),
-                None,
-                Some(1),
-            ])),
+            arc(TimestampMillisecondArray::from(vec![Some(-1), None, Some(1)])),
         ),
         (
             "naive_us",
-            arc(TimestampMicrosecondArray::from(vec![
-                Some(-1),
-                None,
-                Some(1),
-            ])),
+            arc(TimestampMicrosecondArray::from(vec![Some(-1), None, Some(1)])),
         ),
         (
             "naive_ns",
-            arc(TimestampNanosecondArray::from(vec![
-                Some(-1),
-                None,
-                Some(1),
-            ])),
+            arc(TimestampNanosecondArray::from(vec![Some(-1), None, Some(1)])),
         ),
         (
             "utc",
-            arc(
-                TimestampMillisecondArray::from(vec![Some(-1), None, Some(1)]).with_timezone("UTC"),
-            ),
+            arc(TimestampMillisecondArray::from(vec![Some(-1), None, Some(1)]).with_timezone("UTC")),
         ),
         (
             "offset",
-            arc(
-                TimestampNanosecondArray::from(vec![Some(-1), None, Some(1)])
-                    .with_timezone("+02:00"),
-            ),
+            arc(TimestampNanosecondArray::from(vec![Some(-1), None, Some(1)]).with_timezone("+02:00")),
         ),
         (
             "zone",
-            arc(TimestampSecondArray::from(vec![Some(-1), None, Some(1)])
-                .with_timezone("Europe/Berlin")),
+            arc(TimestampSecondArray::from(vec![Some(-1), None, Some(1)]).with_timezone("Europe/Berlin")),
         ),
-        (
-            "list",
-            arc(ListArray::from_iter_primitive::<Int32Type, _, _>(lists())),
-        ),
+        ("list", arc(ListArray::from_iter_primitive::<Int32Type, _, _>(lists()))),
         (
             "large_list",
-            arc(LargeListArray::from_iter_primitive::<Int32Type, _, _>(
-                lists(),
-            )),
+            arc(LargeListArray::from_iter_primitive::<Int32Type, _, _>(lists())),
         ),
         (
             "fixed_list",
-            arc(FixedSizeListArray::from_iter_primitive::<Int32Type, _, _>(
-                fixed(),
-                2,
-            )),
+            arc(FixedSizeListArray::from_iter_primitive::<Int32Type, _, _>(fixed(), 2)),
         ),
         ("struct", arc(StructArray::from(vec![(field, inside)]))),
     ];
-    let columns = columns
-        .into_iter()
-        .map(|(name, column)| (name, column, true));
+    let columns = columns.into_iter().map(|(name, column)| (name, column, true));
     RecordBatch::try_from_iter_with_nullable(columns).expect("three rows")
 }
 
@@ -256,15 +181,8 @@ async fn every_type_of_a_source_is_good_when_it_was_exported() {
                     "--end",
                     "2023-07-28T01:00:00Z",
                 ]);
-                assert_eq!(
-                    printed.code,
-                    Some(0),
-                    "{command} {file} {format}: {printed:?}"
-                );
-                assert!(
-                    printed.stdout.contains("3 rows"),
-                    "{file} {format}: {printed:?}"
-                );
+                assert_eq!(printed.code, Some(0), "{command} {file} {format}: {printed:?}");
+                assert!(printed.stdout.contains("3 rows"), "{file} {format}: {printed:?}");
             }
         }
     }

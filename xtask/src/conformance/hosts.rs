@@ -23,8 +23,7 @@ pub fn script(stage: &Stage) -> Result<Command> {
     let node = modules.join("node/bin/node");
     let mut line = stage.script(&driver, "hosts.py", "hosts");
     line.arg("--python").arg(python);
-    line.arg("--transpiled")
-        .arg(transpile(stage, &node, &modules)?);
+    line.arg("--transpiled").arg(transpile(stage, &node, &modules)?);
     line.arg("--node").arg(node);
     Ok(line)
 }
@@ -32,8 +31,7 @@ pub fn script(stage: &Stage) -> Result<Command> {
 /// The npm packages that `hosts/package.json` pins; returns their folder.
 fn node_modules(stage: &Stage) -> Result<PathBuf> {
     let manifest = stage.scripts.join("hosts/package.json");
-    let pinned =
-        fs::read(&manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
+    let pinned = fs::read(&manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
     let folder = stage.folder.join("npm");
     let modules = folder.join("node_modules");
     // The copy is written last: an interrupted installation is repeated.
@@ -42,9 +40,7 @@ fn node_modules(stage: &Stage) -> Result<PathBuf> {
         return Ok(modules);
     }
     ensure_npm()?;
-    say(
-        "installing the npm packages of tests/conformance/hosts/package.json (up to 600 MB, a minute or two)",
-    );
+    say("installing the npm packages of tests/conformance/hosts/package.json (up to 600 MB, a minute or two)");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let copy = folder.join("package.json");
     fs::write(&copy, &pinned).with_context(|| format!("cannot write {}", copy.display()))?;
@@ -53,8 +49,7 @@ fn node_modules(stage: &Stage) -> Result<PathBuf> {
             .args(["install", "--silent", "--no-audit", "--no-fund"])
             .current_dir(&folder),
     )?;
-    fs::write(&installed, pinned)
-        .with_context(|| format!("cannot write {}", installed.display()))?;
+    fs::write(&installed, pinned).with_context(|| format!("cannot write {}", installed.display()))?;
     Ok(modules)
 }
 

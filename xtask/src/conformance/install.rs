@@ -24,8 +24,7 @@ if sys.version_info < (3, 11): sys.exit(\"it is Python \" + sys.version.split()[
 /// A virtual environment with exactly the packages that the requirements of that name pin; answers its Python.
 pub fn python(stage: &Stage, name: &str) -> Result<PathBuf> {
     let requirements = stage.scripts.join(format!("requirements-{name}.txt"));
-    let pinned = fs::read(&requirements)
-        .with_context(|| format!("cannot read {}", requirements.display()))?;
+    let pinned = fs::read(&requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
     let environment = stage.folder.join(format!("venv-{name}"));
     let python = environment.join("bin/python");
     // The copy is written last: an installation that was interrupted is done again.
@@ -43,19 +42,12 @@ pub fn python(stage: &Stage, name: &str) -> Result<PathBuf> {
     )?;
     process::run(
         Command::new(&python)
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-            ])
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
             .args(["--no-deps", "--requirement"])
             .arg(&requirements)
             .stdout(Stdio::null()),
     )?;
-    fs::write(&installed, pinned)
-        .with_context(|| format!("cannot write {}", installed.display()))?;
+    fs::write(&installed, pinned).with_context(|| format!("cannot write {}", installed.display()))?;
     Ok(python)
 }
 
@@ -115,14 +107,7 @@ pub fn faketime() -> Result<()> {
 
 /// Ceph by Debian's package manager, as root.
 pub fn ceph() -> Result<()> {
-    let programs = [
-        "radosgw",
-        "radosgw-admin",
-        "ceph-mon",
-        "ceph-osd",
-        "ceph",
-        "monmaptool",
-    ];
+    let programs = ["radosgw", "radosgw-admin", "ceph-mon", "ceph-osd", "ceph", "monmaptool"];
     if programs.iter().all(|program| is_there(program)) {
         return Ok(());
     }

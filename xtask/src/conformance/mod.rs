@@ -113,10 +113,7 @@ struct Chosen {
 impl Chosen {
     /// Without a name everything that takes minutes; Garage, which is compiled for a quarter of an hour, by name only.
     fn from(arguments: &[String]) -> Result<Self> {
-        if let Some(unknown) = arguments
-            .iter()
-            .find(|name| !NAMES.contains(&name.as_str()))
-        {
+        if let Some(unknown) = arguments.iter().find(|name| !NAMES.contains(&name.as_str())) {
             bail!(
                 "there is no conformance run `{unknown}`; there are {}",
                 NAMES.join(", ")
@@ -197,12 +194,7 @@ mod tests {
             (&["servers"], false, false, usual.clone()),
             (&["readers"], true, false, vec![]),
             (&["hosts"], false, true, vec![]),
-            (
-                &["ceph", "seaweedfs"],
-                false,
-                false,
-                vec!["seaweedfs", "ceph"],
-            ),
+            (&["ceph", "seaweedfs"], false, false, vec!["seaweedfs", "ceph"]),
             (&["garage"], false, false, vec!["garage"]),
             (
                 &["all", "garage"],

@@ -18,9 +18,7 @@ use batch_export_source::{Interval, Moment};
 
 /// Test a destination: write, read back, begin and abort an upload, delete.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example:\n  batch-export check --config exports.toml --destination archive"
-)]
+#[command(after_help = "Example:\n  batch-export check --config exports.toml --destination archive")]
 pub struct CheckArgs {
     #[command(flatten)]
     chosen: Chosen,

@@ -22,12 +22,7 @@ pub struct CompletionsArgs {
 impl CompletionsArgs {
     pub fn execute(self, clock: Clock) -> ExitCode {
         let mut script = Vec::new();
-        clap_complete::generate(
-            self.shell,
-            &mut Arguments::command(),
-            "batch-export",
-            &mut script,
-        );
+        clap_complete::generate(self.shell, &mut Arguments::command(), "batch-export", &mut script);
         let script = String::from_utf8_lossy(&script).into_owned();
         let outcome = output::verbatim(&script).map(|()| Answer::new((), String::new()));
         output::show(Form::Text, clock(), &About::default(), outcome)

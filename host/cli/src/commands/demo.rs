@@ -79,9 +79,7 @@ impl DemoArgs {
                 }
             },
         };
-        let outcome = progress
-            .during(demo::demo(&options, &audience), &mut received)
-            .await;
+        let outcome = progress.during(demo::demo(&options, &audience), &mut received).await;
         progress.end();
         let report = outcome?;
         let failed = || report.verified.iter().filter(|run| !run.passed);
@@ -102,13 +100,9 @@ impl DemoArgs {
 fn in_words(report: &DemoReport) -> String {
     let mut text = String::from("\nin the bucket\n");
     for run in &report.verified {
-        let is_of_run = |key: &String| {
-            run.manifest_key.as_ref() == Some(key) || run.files.iter().any(|file| file.key == *key)
-        };
-        let objects = report
-            .objects
-            .iter()
-            .filter(|object| is_of_run(&object.key));
+        let is_of_run =
+            |key: &String| run.manifest_key.as_ref() == Some(key) || run.files.iter().any(|file| file.key == *key);
+        let objects = report.objects.iter().filter(|object| is_of_run(&object.key));
         let objects: Vec<Object> = objects.map(shown).collect();
         text.push_str(&words::objects("", &objects));
     }
@@ -118,11 +112,7 @@ fn in_words(report: &DemoReport) -> String {
         .find_map(|run| Some((run.manifest_key.as_ref()?, run.manifest.as_ref()?)))
     {
         let shown: String = manifest.chars().take(MANIFEST_CHARS).collect();
-        let more = if shown.len() < manifest.len() {
-            "\n…"
-        } else {
-            ""
-        };
+        let more = if shown.len() < manifest.len() { "\n…" } else { "" };
         text.push_str(&format!("manifest {key}\n{shown}{more}\n"));
     }
     text.push_str("totals\n");
@@ -190,10 +180,7 @@ fn totals(report: &DemoReport) -> Vec<(String, String)> {
 fn onwards(report: &DemoReport) -> String {
     let span = "--start 2023-07-28T00:00Z --end 2023-07-28T01:00Z";
     // Somebody who runs the demo from a checkout has the program built, not installed.
-    let program = std::env::current_exe().map_or_else(
-        |_| "batch-export".to_owned(),
-        |path| path.display().to_string(),
-    );
+    let program = std::env::current_exe().map_or_else(|_| "batch-export".to_owned(), |path| path.display().to_string());
     let (Some(file), Some(folder)) = (&report.configuration, &report.folder) else {
         return format!(
             "the store is stopped, and all of it is deleted; to go on from here with a bucket of yours, keep the \

@@ -55,12 +55,7 @@ struct Described {
 impl InspectArgs {
     pub async fn execute(self, clock: Clock) -> ExitCode {
         let outcome = self.inspect().await;
-        output::show(
-            Form::new(self.json, false),
-            clock(),
-            &About::default(),
-            outcome,
-        )
+        output::show(Form::new(self.json, false), clock(), &About::default(), outcome)
     }
 
     async fn inspect(&self) -> Result<Answer<Inspected>, Failure> {
@@ -113,12 +108,12 @@ fn in_words(inspected: &Inspected) -> String {
             format!("at most {}", description.requests_in_flight),
         ),
     ];
-    rows.extend(description.formats.iter().map(|format| {
-        (
-            format!("format {}", format.name),
-            format.compressions.join(", "),
-        )
-    }));
+    rows.extend(
+        description
+            .formats
+            .iter()
+            .map(|format| (format!("format {}", format.name), format.compressions.join(", "))),
+    );
     text.push_str(&words::table(&rows));
     text.push_str("imports\n");
     for import in &inspected.imports {

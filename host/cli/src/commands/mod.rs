@@ -34,12 +34,7 @@ use crate::output::{Answer, Form};
 
 /// Exports rows of an interval to S3, through destinations that run as sandboxed WebAssembly plugins.
 #[derive(Debug, Parser)]
-#[command(
-    name = "batch-export",
-    version,
-    arg_required_else_help = true,
-    max_term_width = 100
-)]
+#[command(name = "batch-export", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0 done, 1 failed for good, 2 usage or configuration, 3 worth retrying, 4 a defect of the plugin or of this program, 130 interrupted."
 )]
@@ -127,9 +122,7 @@ fn reading(json: bool, command: impl Future<Output = ExitCode>, clock: Clock) ->
 
 /// Requests go on next to the guest's own thread, so the runtime has more than one.
 fn on_runtime(command: impl Future<Output = ExitCode>, clock: Clock) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     match runtime {
         Ok(runtime) => {
             let code = runtime.block_on(command);
@@ -153,10 +146,7 @@ fn with_tip(mut error: clap::Error) -> clap::Error {
         );
     if lacks_interval {
         let tip = "give --start and --end, or --last such as `--last hour`";
-        error.insert(
-            ContextKind::Suggested,
-            ContextValue::StyledStrs(vec![tip.into()]),
-        );
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     }
     error
 }
@@ -225,12 +215,7 @@ impl Chosen {
     }
 
     /// Reads the configuration, chooses the destination and loads the plugin; `tell` is given lines for who waits.
-    async fn exporter(
-        &self,
-        runtime: &Runtime,
-        about: &mut About,
-        tell: Tell,
-    ) -> Result<(Config, Exporter), Failure> {
+    async fn exporter(&self, runtime: &Runtime, about: &mut About, tell: Tell) -> Result<(Config, Exporter), Failure> {
         let config = self.read()?;
         let destination = Arc::clone(config.destination(self.destination.as_deref())?);
         about.learn(&destination);
@@ -249,12 +234,7 @@ impl Chosen {
         }
     }
 
-    async fn load(
-        &self,
-        runtime: &Runtime,
-        config: &Config,
-        tell: Tell,
-    ) -> Result<Loaded, Failure> {
+    async fn load(&self, runtime: &Runtime, config: &Config, tell: Tell) -> Result<Loaded, Failure> {
         let path = self.component.as_deref().or(config.component.as_deref());
         let component = component::open(path)?;
         runtime.load(&component, &tell).await

@@ -80,12 +80,7 @@ impl PlanArgs {
         output::show(form, clock(), &about, outcome)
     }
 
-    async fn plan(
-        self,
-        interval: Interval,
-        now: Moment,
-        about: &mut About,
-    ) -> Result<Answer<Planned>, Failure> {
+    async fn plan(self, interval: Interval, now: Moment, about: &mut About) -> Result<Answer<Planned>, Failure> {
         let runtime = Runtime::default();
         let (config, exporter) = self.chosen.exporter(&runtime, about, told(false)).await?;
         let run = exporter.header(interval).run(exporter::attempt_id()?);
@@ -96,13 +91,7 @@ impl PlanArgs {
         let source = match self.source {
             true => {
                 let progress = Arc::new(Progress::new(self.json));
-                let found = survey::whole(
-                    &exporter.source,
-                    &exporter.limits,
-                    Some(interval),
-                    &progress,
-                )
-                .await;
+                let found = survey::whole(&exporter.source, &exporter.limits, Some(interval), &progress).await;
                 progress.end();
                 Some(found?)
             }
@@ -130,9 +119,7 @@ impl Planned {
             payload_bytes: plan.payload_bytes,
             grants: plan.grants,
             signing: plan.signing,
-            required_columns: required
-                .map(|(name, type_name)| Required { name, type_name })
-                .collect(),
+            required_columns: required.map(|(name, type_name)| Required { name, type_name }).collect(),
             warnings,
             source,
         }
@@ -165,16 +152,10 @@ fn in_words(about: &About, plan: &Plan, source: Option<&Survey>) -> String {
     text.push_str("settings\n");
     let mut settings = plan.settings.clone();
     settings.push(("part size".to_owned(), words::bytes(plan.part_size_bytes)));
-    settings.push((
-        "requests in flight".to_owned(),
-        plan.requests_in_flight.to_string(),
-    ));
+    settings.push(("requests in flight".to_owned(), plan.requests_in_flight.to_string()));
     let at_most = |bytes| format!("at most {}", words::bytes(bytes));
     settings.push(("memory".to_owned(), at_most(plan.memory_bytes)));
-    settings.push((
-        "request bodies held".to_owned(),
-        at_most(plan.payload_bytes),
-    ));
+    settings.push(("request bodies held".to_owned(), at_most(plan.payload_bytes)));
     text.push_str(&words::table(&settings));
     text.push_str(&requests(&plan.grants));
     text.push_str("signs for\n");

@@ -13,9 +13,7 @@ use crate::signals::cancelled_by_signals;
 use crate::span::Span;
 use crate::survey;
 use crate::words::{self, Object};
-use batch_export_runner::{
-    Events, Failure, RunReport, Runner, Runtime, StartupRecovery, StateFolder,
-};
+use batch_export_runner::{Events, Failure, RunReport, Runner, Runtime, StartupRecovery, StateFolder};
 use batch_export_source::{Interval, Moment};
 use batch_export_system::terminal::one_line;
 
@@ -51,17 +49,9 @@ impl RunArgs {
         output::show(form, clock(), &about, outcome)
     }
 
-    async fn run(
-        self,
-        interval: Interval,
-        about: &mut About,
-        clock: Clock,
-    ) -> Result<Answer<RunReport>, Failure> {
+    async fn run(self, interval: Interval, about: &mut About, clock: Clock) -> Result<Answer<RunReport>, Failure> {
         let runtime = Runtime::default();
-        let (config, exporter) = self
-            .chosen
-            .exporter(&runtime, about, told(self.quiet))
-            .await?;
+        let (config, exporter) = self.chosen.exporter(&runtime, about, told(self.quiet)).await?;
         let progress = Arc::new(Progress::new(self.quiet));
         let (quiet, signals) = (self.quiet, Arc::clone(&progress));
         let tokens = cancelled_by_signals(move |text| {
@@ -178,10 +168,7 @@ fn summary(about: &About, report: &RunReport, finished: Moment) -> String {
         ));
     }
     for (kind, times) in &exported.repairs {
-        text.push_str(&format!(
-            "repaired JSON, {kind}: {}\n",
-            words::count(*times)
-        ));
+        text.push_str(&format!("repaired JSON, {kind}: {}\n", words::count(*times)));
     }
     let aborted = &report.recovery.aborted;
     if !aborted.is_empty() {
@@ -286,7 +273,8 @@ cleaned up 1 unfinished upload from an earlier run
         filtered.source.rows_read = 7;
         filtered.source.rows_of_other_events = 7;
         let text = summary(&about(), &filtered, Moment(0));
-        let expect = "archive: no files were written: the source read 7 rows: 7 omitted by include_events and exclude_events\n";
+        let expect =
+            "archive: no files were written: the source read 7 rows: 7 omitted by include_events and exclude_events\n";
         assert!(text.starts_with(expect), "{text}");
     }
 }

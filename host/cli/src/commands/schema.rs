@@ -13,10 +13,7 @@ use batch_export_source::{ColumnKind, Model};
 
 /// Show the columns of a model.
 #[derive(Debug, Args)]
-#[command(
-    name = "schema",
-    after_help = "Example:\n  batch-export schema events --json"
-)]
+#[command(name = "schema", after_help = "Example:\n  batch-export schema events --json")]
 pub struct SchemaArgs {
     /// The model; default: all of them.
     #[arg(value_parser = ["events", "persons", "sessions"])]
@@ -56,12 +53,7 @@ impl SchemaArgs {
         };
         let text: Vec<String> = models.iter().map(in_words).collect();
         let outcome = Ok(Answer::new(Models { models }, text.join("\n")));
-        output::show(
-            Form::new(self.json, false),
-            clock(),
-            &About::default(),
-            outcome,
-        )
+        output::show(Form::new(self.json, false), clock(), &About::default(), outcome)
     }
 }
 
@@ -88,10 +80,5 @@ fn in_words(model: &ModelJson) -> String {
         .iter()
         .map(|column| (column.name.clone(), column.kind.to_owned()))
         .collect();
-    format!(
-        "{}: {}\n{}",
-        model.model,
-        model.summary,
-        words::table(&rows)
-    )
+    format!("{}: {}\n{}", model.model, model.summary, words::table(&rows))
 }

@@ -108,11 +108,7 @@ impl ValidateArgs {
     }
 
     /// Everything that can be told of a destination without sending a request.
-    async fn described(
-        &self,
-        destination: &Arc<Destination>,
-        loaded: &Loaded,
-    ) -> Result<Described, Failure> {
+    async fn described(&self, destination: &Arc<Destination>, loaded: &Loaded) -> Result<Described, Failure> {
         planned(destination, loaded).await?;
         let mut described = Described {
             name: destination.name.clone(),
@@ -120,8 +116,7 @@ impl ValidateArgs {
         };
         if self.source {
             let progress = Arc::new(Progress::new(self.json));
-            let found =
-                survey::whole(&destination.source, &destination.limits, None, &progress).await;
+            let found = survey::whole(&destination.source, &destination.limits, None, &progress).await;
             progress.end();
             described.source = Some(found?);
         }

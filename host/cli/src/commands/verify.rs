@@ -58,17 +58,13 @@ impl VerifyArgs {
         clock: Clock,
     ) -> Result<Answer<VerifyReport>, Failure> {
         let runtime = Runtime::default();
-        let (config, exporter) = self
-            .chosen
-            .exporter(&runtime, about, told(self.quiet))
-            .await?;
+        let (config, exporter) = self.chosen.exporter(&runtime, about, told(self.quiet)).await?;
         let compare = match self.no_source {
             true => Compare::FilesOnly,
             false => Compare::WithSource,
         };
         let progress = Arc::new(Progress::new(self.quiet));
-        let outcome =
-            batch_export_runner::verify(&exporter, interval, compare, watch(&progress)).await;
+        let outcome = batch_export_runner::verify(&exporter, interval, compare, watch(&progress)).await;
         progress.end();
         let report = outcome.map_err(|failure| config.located(&exporter.name, failure))?;
         let errors = errors(&report);
@@ -116,11 +112,7 @@ pub fn errors(report: &VerifyReport) -> Vec<String> {
     let mut errors = Vec::new();
     let erroneous: Vec<_> = report.files.iter().filter(|file| !file.passed()).collect();
     for file in erroneous.iter().take(ERRONEOUS_FILES_SHOWN) {
-        errors.extend(
-            file.faults
-                .iter()
-                .map(|fault| format!("{}: {fault}", file.key)),
-        );
+        errors.extend(file.faults.iter().map(|fault| format!("{}: {fault}", file.key)));
         if file.further_faults > 0 {
             let further = words::counted(file.further_faults, "further error");
             errors.push(format!("{}: {further}", file.key));
@@ -158,9 +150,7 @@ fn in_words(about: &About, report: &VerifyReport, finished: Moment) -> String {
     facts.push(("bucket".to_owned(), about.bucket_in_words()));
     let compared = match report.source_rows {
         Some(rows) => {
-            let source = report
-                .source
-                .map_or(0, |source| source.rows_of_other_events);
+            let source = report.source.map_or(0, |source| source.rows_of_other_events);
             let omitted = match source {
                 0 => String::new(),
                 omitted => format!(
@@ -168,10 +158,7 @@ fn in_words(about: &About, report: &VerifyReport, finished: Moment) -> String {
                     words::count(omitted)
                 ),
             };
-            format!(
-                "compared with the source's {}{omitted}",
-                words::counted(rows, "row")
-            )
+            format!("compared with the source's {}{omitted}", words::counted(rows, "row"))
         }
         None => "not compared with the source as a whole".to_owned(),
     };
@@ -271,9 +258,7 @@ mod tests {
         ] {
             assert!(text.contains(words), "{words} in\n{text}");
         }
-        let mut expect: Vec<String> = (1..=10)
-            .map(|row| format!("x/a-1.jsonl: row {row} is wrong"))
-            .collect();
+        let mut expect: Vec<String> = (1..=10).map(|row| format!("x/a-1.jsonl: row {row} is wrong")).collect();
         expect.push("x/a-1.jsonl: 2 further errors".to_owned());
         expect.push("the run is wrong".to_owned());
         assert_eq!(errors(&report), expect);
@@ -288,10 +273,7 @@ mod tests {
             .collect();
         let lines = errors(&report);
         assert_eq!(lines.len(), 12);
-        assert_eq!(
-            lines[10],
-            "990 more files with errors; --json lists them all"
-        );
+        assert_eq!(lines[10], "990 more files with errors; --json lists them all");
         let text = in_words(&about, &report, Moment(0));
         assert_eq!(text.matches("MISMATCH  ").count(), 100);
         assert!(

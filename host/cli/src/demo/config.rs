@@ -39,10 +39,7 @@ pub fn write(folder: &Path, store: &DevStore, options: &DemoOptions) -> Result<P
     );
     match std::fs::write(&path, text) {
         Ok(()) => Ok(path),
-        Err(source) => Err(DemoError::Folder {
-            folder: path,
-            source,
-        }),
+        Err(source) => Err(DemoError::Folder { folder: path, source }),
     }
 }
 

@@ -17,8 +17,7 @@ use batch_export_runner::config::Config;
 use batch_export_runner::exporter::Exporter;
 use batch_export_runner::loading::{Loaded, LoadingNote};
 use batch_export_runner::{
-    Compare, Events, Failure, FailureClass, RunTokens, Runner, Runtime, StateFolder, VerifyReport,
-    Watch,
+    Compare, Events, Failure, FailureClass, RunTokens, Runner, Runtime, StateFolder, VerifyReport, Watch,
 };
 use batch_export_source::{Ends, Interval, Moment};
 use batch_export_system::explain::Explain;
@@ -152,10 +151,7 @@ impl Place {
             Place::Temporary(folder) => {
                 let path = folder.path().to_path_buf();
                 let closed = folder.close();
-                closed.map_err(|source| DemoError::Folder {
-                    folder: path,
-                    source,
-                })?;
+                closed.map_err(|source| DemoError::Folder { folder: path, source })?;
                 Ok(None)
             }
         }
@@ -281,9 +277,7 @@ fn listed(store: &DevStore, verified: &[VerifyReport]) -> Vec<Listed> {
 /// A folder of the demo's own.
 fn place(named: Option<&Path>) -> Result<Place, DemoError> {
     let Some(named) = named else {
-        let made = tempfile::Builder::new()
-            .prefix("batch-export-demo-")
-            .tempdir();
+        let made = tempfile::Builder::new().prefix("batch-export-demo-").tempdir();
         return match made {
             Ok(made) => Ok(Place::Temporary(made)),
             Err(source) => Err(DemoError::Folder {
@@ -346,11 +340,7 @@ mod tests {
         for (error, message, hint, class) in cases {
             let failure = Failure::from(error);
             assert!(failure.message().starts_with(message), "{failure}");
-            assert_eq!(
-                (failure.hint(), failure.class()),
-                (hint, class),
-                "{failure}"
-            );
+            assert_eq!((failure.hint(), failure.class()), (hint, class), "{failure}");
         }
     }
 }

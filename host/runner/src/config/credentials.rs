@@ -20,9 +20,7 @@ const WAYS: &str = "give aws_access_key_id and aws_secret_access_key, such as \"
 
 /// Reads the fields and the table of one destination. `None` leaves at least one problem behind.
 pub fn read(folder: &Path, destination: &mut Section<'_>) -> Option<CredentialSettings> {
-    let keys_at = [ID, KEY, TOKEN]
-        .into_iter()
-        .find_map(|key| destination.place(key));
+    let keys_at = [ID, KEY, TOKEN].into_iter().find_map(|key| destination.place(key));
     let table_at = destination.place("credentials");
     let keys = keys_at.and_then(|_| read_keys(destination));
     let host = read_host(folder, destination);
@@ -38,9 +36,7 @@ pub fn read(folder: &Path, destination: &mut Section<'_>) -> Option<CredentialSe
         (Some(_), None) => keys.map(CredentialSettings::Keys),
         (None, Some(_)) => host.map(CredentialSettings::Host),
         (None, None) => {
-            let nearly = [ID, KEY]
-                .into_iter()
-                .find_map(|key| destination.nearly(key));
+            let nearly = [ID, KEY].into_iter().find_map(|key| destination.nearly(key));
             let hint = nearly.map_or_else(String::new, |written| {
                 format!("; is `{written}` meant for one of the keys?")
             });
@@ -85,9 +81,7 @@ fn read_key(name: &'static str, destination: &mut Section<'_>) -> Option<Secret>
 fn half(at: Place, present: &str, missing: &'static str, destination: &mut Section<'_>) {
     let hint = destination
         .nearly(missing)
-        .map_or_else(String::new, |written| {
-            format!("; is `{written}` meant for it?")
-        });
+        .map_or_else(String::new, |written| format!("; is `{written}` meant for it?"));
     destination.problem(
         at,
         missing,
@@ -110,8 +104,7 @@ fn read_host(folder: &Path, destination: &mut Section<'_>) -> Option<ChainOption
             "write source = \"host\" to sign with this machine's own credentials",
         );
     }
-    let places =
-        ["external_id", "session_name", "sts_endpoint_url"].map(|key| (key, section.place(key)));
+    let places = ["external_id", "session_name", "sts_endpoint_url"].map(|key| (key, section.place(key)));
     let mut text = |key| section.text(key).map(|(_, value)| value);
     let profile = text("profile");
     let profile_file = text("profile_file").map(|path| folder.join(path));
@@ -122,11 +115,7 @@ fn read_host(folder: &Path, destination: &mut Section<'_>) -> Option<ChainOption
     if role_arn.is_none() {
         for (key, at) in places {
             if let Some(at) = at {
-                section.problem(
-                    at,
-                    key,
-                    "has no meaning without role_arn; set that, or remove it",
-                );
+                section.problem(at, key, "has no meaning without role_arn; set that, or remove it");
             }
         }
     }
@@ -156,9 +145,6 @@ fn sts_endpoint(text: &str) -> Result<String, String> {
         {
             Ok(text.to_owned())
         }
-        _ => Err(
-            "is not the address of a server; write it like https://sts.eu-central-1.amazonaws.com"
-                .to_owned(),
-        ),
+        _ => Err("is not the address of a server; write it like https://sts.eu-central-1.amazonaws.com".to_owned()),
     }
 }

@@ -12,15 +12,11 @@ use serde_json::{Map, Value as Json};
 use super::credentials;
 use super::section::Section;
 use super::tree::{Entry, Node, PlaceIndex, Table, Value};
-use crate::destination::{
-    self, CheckMode, Configuration, Destination, DestinationParts, Draft, SecretText,
-};
+use crate::destination::{self, CheckMode, Configuration, Destination, DestinationParts, Draft, SecretText};
 use crate::pointer;
 use crate::problem::Problem;
 use batch_export_sandbox::{Limits, NetworkOptions, OperatorLists, Secret};
-use batch_export_source::{
-    ColumnType, Dialect, FilesSettings, Model, SourceSettings, TYPE_NAMES, TextFormat,
-};
+use batch_export_source::{ColumnType, Dialect, FilesSettings, Model, SourceSettings, TYPE_NAMES, TextFormat};
 
 /// Reads one table. No destination leaves at least one problem behind; the draft is for its plugin to look at.
 pub fn read(
@@ -32,14 +28,9 @@ pub fn read(
 ) -> (Option<Destination>, Draft) {
     let model_text = section.secret("model").map(|(_, model)| model);
     let model = model_text.as_ref().map(|text| text.value().to_owned());
-    let custom_model = section
-        .flag("custom_model")
-        .is_some_and(|(_, is_custom)| is_custom);
+    let custom_model = section.flag("custom_model").is_some_and(|(_, is_custom)| is_custom);
     if model.is_none() {
-        section.missing(
-            "model",
-            "name what is exported: events, persons or sessions",
-        );
+        section.missing("model", "name what is exported: events, persons or sessions");
     }
     let source = read_source(folder, model.as_deref(), &mut section);
     let check = section.choice(
@@ -134,9 +125,7 @@ fn json(node: &Node, path: &str, secrets: &mut Vec<(String, SecretText)>) -> Jso
         Value::Table(table) => {
             let entries = table.entries.iter();
             entries
-                .map(|Entry { key, node, .. }| {
-                    (key.clone(), json(node, &pointer::join(path, key), secrets))
-                })
+                .map(|Entry { key, node, .. }| (key.clone(), json(node, &pointer::join(path, key), secrets)))
                 .collect()
         }
         Value::Broken => Json::Null,
@@ -156,11 +145,7 @@ const MAX_ROWS_PER_HOUR: u64 = 3_600_000_000;
 /// Rows of each JSON Lines or CSV file that are looked at for columns beyond the model's, unless configured.
 const DEFAULT_INFER_ROWS: u64 = 10_000;
 
-fn read_source(
-    folder: &Path,
-    model: Option<&str>,
-    destination: &mut Section<'_>,
-) -> Option<SourceSettings> {
+fn read_source(folder: &Path, model: Option<&str>, destination: &mut Section<'_>) -> Option<SourceSettings> {
     let Some(mut section) = destination.section("source") else {
         destination.missing(
             "source",
@@ -194,22 +179,12 @@ fn read_sample(model: Option<&str>, section: &mut Section<'_>) -> Option<SourceS
     })
 }
 
-fn read_files(
-    folder: &Path,
-    model: Option<&str>,
-    section: &mut Section<'_>,
-) -> Option<SourceSettings> {
+fn read_files(folder: &Path, model: Option<&str>, section: &mut Section<'_>) -> Option<SourceSettings> {
     let path = section.text("path").map(|(_, path)| path);
     if path.is_none() {
-        section.missing(
-            "path",
-            "name a file, a folder or a glob such as `events/**/*.parquet`",
-        );
+        section.missing("path", "name a file, a folder or a glob such as `events/**/*.parquet`");
     }
-    let format = section.choice(
-        "format",
-        &[("jsonl", TextFormat::JsonLines), ("csv", TextFormat::Csv)],
-    );
+    let format = section.choice("format", &[("jsonl", TextFormat::JsonLines), ("csv", TextFormat::Csv)]);
     let time_column = section.text("time_column").map(|(_, name)| name);
     let time_column = time_column.unwrap_or_else(|| "_inserted_at".to_owned());
     let infer_rows = section
@@ -234,10 +209,7 @@ fn read_files(
 fn delimiter(text: &str) -> Result<u8, String> {
     match text.as_bytes() {
         [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n') => Ok(*byte),
-        _ => Err(
-            "is not a delimiter; it is one character, such as `;`, `|` or `\\t`, and not a quote"
-                .to_owned(),
-        ),
+        _ => Err("is not a delimiter; it is one character, such as `;`, `|` or `\\t`, and not a quote".to_owned()),
     }
 }
 
@@ -275,9 +247,7 @@ fn parsed<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
 /// A proxy's URL may hold a password, so no message repeats it.
 fn proxy(text: &str) -> Result<Secret, String> {
     match url::Url::parse(text) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
-            Ok(Secret::new(text))
-        }
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(Secret::new(text)),
         _ => Err("not a valid proxy URL; write it like http://proxy.example.com:3128".to_owned()),
     }
 }

@@ -90,14 +90,9 @@ impl Config {
     }
 
     /// Reads a text as if it were in `file`.
-    pub fn parse(
-        file: &Path,
-        text: &str,
-        variable: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Self, ConfigError> {
+    pub fn parse(file: &Path, text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
-        let config = tree::parse(text, variable, &mut problems)
-            .map(|table| read(file, table, &mut problems));
+        let config = tree::parse(text, variable, &mut problems).map(|table| read(file, table, &mut problems));
         match config {
             Some((config, _)) if problems.is_empty() => Ok(config),
             read => Err(ConfigError::Invalid(Problems::new(file, problems, read))),
@@ -112,9 +107,7 @@ impl Config {
     /// Returns what a failure with a destination says is wrong, each with its line; never nothing.
     pub fn located_problems(&self, destination: &str, failure: &Failure) -> Vec<Problem> {
         let problems = failure.as_problems().into_iter();
-        problems
-            .map(|problem| self.placed(destination, problem))
-            .collect()
+        problems.map(|problem| self.placed(destination, problem)).collect()
     }
 
     fn placed(&self, destination: &str, problem: Problem) -> Problem {
@@ -128,15 +121,14 @@ impl Config {
     pub fn destination(&self, name: Option<&str>) -> Result<&Arc<Destination>, ConfigError> {
         let known = || self.destinations.iter().map(|d| d.name.clone()).collect();
         match (name, self.destinations.as_slice()) {
-            (Some(name), all) => {
-                all.iter()
-                    .find(|d| d.name == name)
-                    .ok_or_else(|| ConfigError::NoSuchDestination {
-                        path: self.file.clone(),
-                        name: name.to_owned(),
-                        known: known(),
-                    })
-            }
+            (Some(name), all) => all
+                .iter()
+                .find(|d| d.name == name)
+                .ok_or_else(|| ConfigError::NoSuchDestination {
+                    path: self.file.clone(),
+                    name: name.to_owned(),
+                    known: known(),
+                }),
             (None, [only]) => Ok(only),
             (None, _) => Err(ConfigError::ManyDestinations {
                 path: self.file.clone(),

@@ -99,9 +99,7 @@ impl Explain for ConfigError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            ConfigError::Unreadable { .. } => {
-                Some("name an existing file with --config".to_owned())
-            }
+            ConfigError::Unreadable { .. } => Some("name an existing file with --config".to_owned()),
             ConfigError::NoDefault(_) => Some("name a file with --config".to_owned()),
             ConfigError::TooLarge { .. } => Some("name the right file with --config".to_owned()),
             ConfigError::NotText { .. } => Some("save it as UTF-8".to_owned()),
@@ -110,10 +108,9 @@ impl Explain for ConfigError {
                 [one] => format!("use `{one}`, the only one that there is"),
                 many => format!("use one of {}", many.join(", ")),
             }),
-            ConfigError::ManyDestinations { known, .. } => Some(format!(
-                "choose one with --destination: {}",
-                known.join(", ")
-            )),
+            ConfigError::ManyDestinations { known, .. } => {
+                Some(format!("choose one with --destination: {}", known.join(", ")))
+            }
         }
     }
 }
@@ -128,11 +125,7 @@ pub struct Problems {
 }
 
 impl Problems {
-    pub(super) fn new(
-        file: &Path,
-        mut list: Vec<Problem>,
-        read: Option<(Config, Vec<Draft>)>,
-    ) -> Self {
+    pub(super) fn new(file: &Path, mut list: Vec<Problem>, read: Option<(Config, Vec<Draft>)>) -> Self {
         list.sort_by(|a, b| (a.at, &a.pointer).cmp(&(b.at, &b.pointer)));
         Self {
             file: file.to_path_buf(),
@@ -169,11 +162,7 @@ impl Problems {
 
     /// Returns the failure that they make.
     pub(crate) fn into_failure(self) -> Failure {
-        Failure::with_problems(
-            Some(self.file.as_path()),
-            FailureClass::Configuration,
-            self.list,
-        )
+        Failure::with_problems(Some(self.file.as_path()), FailureClass::Configuration, self.list)
     }
 }
 

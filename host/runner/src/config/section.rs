@@ -21,12 +21,7 @@ pub struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    pub fn new(
-        path: impl Into<String>,
-        at: Place,
-        table: Table,
-        problems: &'a mut Vec<Problem>,
-    ) -> Self {
+    pub fn new(path: impl Into<String>, at: Place, table: Table, problems: &'a mut Vec<Problem>) -> Self {
         Self {
             path: path.into(),
             at,
@@ -113,11 +108,7 @@ impl<'a> Section<'a> {
     }
 
     /// A string that `parse` must take.
-    pub fn parsed<T>(
-        &mut self,
-        key: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Option<T> {
+    pub fn parsed<T>(&mut self, key: &'static str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let (at, text) = self.secret(key)?;
         match parse(text.value()) {
             Ok(value) => Some(value),
@@ -129,11 +120,7 @@ impl<'a> Section<'a> {
     }
 
     /// The same for a string that may be blank.
-    pub fn parsed_blank<T>(
-        &mut self,
-        key: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Option<T> {
+    pub fn parsed_blank<T>(&mut self, key: &'static str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let node = self.take(key)?.node;
         let Value::Text(text) = &node.value else {
             self.mistyped(&node, key, "a string");
@@ -149,11 +136,7 @@ impl<'a> Section<'a> {
     }
 
     /// One of a few words.
-    pub fn choice<T: Copy>(
-        &mut self,
-        key: &'static str,
-        choices: &[(&'static str, T)],
-    ) -> Option<T> {
+    pub fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&'static str, T)]) -> Option<T> {
         let (at, text) = self.secret(key)?;
         if let Some((_, value)) = choices.iter().find(|(name, _)| *name == text.value()) {
             return Some(*value);
@@ -200,11 +183,7 @@ impl<'a> Section<'a> {
     }
 
     /// A list of strings, each of which `parse` must take.
-    pub fn list<T>(
-        &mut self,
-        key: &'static str,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Vec<T> {
+    pub fn list<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
         let Some(entry) = self.take(key) else {
             return Vec::new();
         };
@@ -217,8 +196,7 @@ impl<'a> Section<'a> {
             let path = join(&join(&self.path, key), &index.to_string());
             let Value::Text(text) = &node.value else {
                 let message = format!("expected a string, found {}", node.in_words());
-                self.problems
-                    .push(Problem::new(path, message).placed(node.at));
+                self.problems.push(Problem::new(path, message).placed(node.at));
                 continue;
             };
             match parse(text.value()) {
@@ -236,12 +214,7 @@ impl<'a> Section<'a> {
     pub fn section(&mut self, key: &'static str) -> Option<Section<'_>> {
         let entry = self.take(key)?;
         match entry.node.value {
-            Value::Table(table) => Some(Section::new(
-                join(&self.path, key),
-                entry.key_at,
-                table,
-                self.problems,
-            )),
+            Value::Table(table) => Some(Section::new(join(&self.path, key), entry.key_at, table, self.problems)),
             _ => {
                 self.mistyped(&entry.node, key, "a table");
                 None
@@ -261,8 +234,7 @@ impl<'a> Section<'a> {
                 Value::Broken => {}
                 _ => {
                     let message = format!("expected a table, found {}", entry.node.in_words());
-                    self.problems
-                        .push(Problem::new(path, message).placed(entry.node.at));
+                    self.problems.push(Problem::new(path, message).placed(entry.node.at));
                 }
             }
         }

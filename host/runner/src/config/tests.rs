@@ -76,10 +76,7 @@ fn a_whole_file_is_read_with_paths_beside_it_and_secrets_apart() {
     let destination = config.destination(None).expect("the only one");
     assert_eq!(destination.name, "archive");
     assert_eq!(destination.limits.guest_memory_bytes, 128 << 20);
-    assert_eq!(
-        destination.network.ca_file.as_deref(),
-        Some(Path::new("conf/ca.pem"))
-    );
+    assert_eq!(destination.network.ca_file.as_deref(), Some(Path::new("conf/ca.pem")));
     assert_eq!(destination.egress.allow_private.len(), 1);
     let CredentialSettings::Keys(keys) = &destination.credentials else {
         panic!("{:?}", destination.credentials);
@@ -94,19 +91,13 @@ fn a_whole_file_is_read_with_paths_beside_it_and_secrets_apart() {
         (Path::new("conf"), "events/*.parquet")
     );
     assert_eq!(files.time_column, "timestamp");
-    assert_eq!(
-        (files.dialect.delimiter, files.dialect.quotes),
-        (Some(b'\t'), false)
-    );
+    assert_eq!((files.dialect.delimiter, files.dialect.quotes), (Some(b'\t'), false));
     let columns: Vec<String> = files
         .columns
         .iter()
         .map(|(name, column)| format!("{name}: {column}"))
         .collect();
-    assert_eq!(
-        columns,
-        ["the amount: decimal(38,9)", "timestamp: timestamp(ms)"]
-    );
+    assert_eq!(columns, ["the amount: decimal(38,9)", "timestamp: timestamp(ms)"]);
 
     let (open, mistyped) = destination.configuration.open(&BTreeSet::new());
     assert_eq!(
@@ -230,10 +221,7 @@ fn what_is_wrong_is_said_in_one_sentence() {
             "6:22: destinations.a.source.columns.amount: `decimal(77,0)` is not a type of column: a decimal has 1 to 76 digits, and at most as many of them behind the point, as in decimal(38,9); allowed: text, json, int64, uint64, float64, boolean, decimal(P,S), timestamp, timestamp(s), timestamp(ms), timestamp(us), timestamp(ns), list(text)",
         ),
         (
-            &with_source(
-                "orders",
-                "type = \"files\"\npath = \"a\"\ncolumns = { amount = 5 }",
-            ),
+            &with_source("orders", "type = \"files\"\npath = \"a\"\ncolumns = { amount = 5 }"),
             "6:22: destinations.a.source.columns.amount: expected a string, found an integer; allowed: text, json, int64, uint64, float64, boolean, decimal(P,S), timestamp, timestamp(s), timestamp(ms), timestamp(us), timestamp(ns), list(text)",
         ),
         (
@@ -251,10 +239,7 @@ fn what_is_wrong_is_said_in_one_sentence() {
             "7:17: destinations.a.source.columns.t: the time column cannot be text; it is a timestamp",
         ),
         (
-            &with_source(
-                "orders",
-                "type = \"files\"\npath = \"a\"\ndelimiter = \";;\"",
-            ),
+            &with_source("orders", "type = \"files\"\npath = \"a\"\ndelimiter = \";;\""),
             "6:13: destinations.a.source.delimiter: is not a delimiter; it is one character, such as `;`, `|` or `\\t`, and not a quote",
         ),
         (
@@ -266,17 +251,11 @@ fn what_is_wrong_is_said_in_one_sentence() {
             "2:9: destinations.a.model: `a b` is not a valid model name; use events, persons or sessions, or with a files source another name of letters, digits, `-` and `_`",
         ),
         (
-            &with_source(
-                "events",
-                "type = \"files\"\npath = \"x\"\nformat = \"json\"",
-            ),
+            &with_source("events", "type = \"files\"\npath = \"x\"\nformat = \"json\""),
             "6:10: destinations.a.source.format: `json` is not a valid value; did you mean `jsonl`?; allowed: jsonl, csv",
         ),
         (
-            &with_source(
-                "events",
-                "type = \"sample\"\nrows_per_hour = 99999999999999999999",
-            ),
+            &with_source("events", "type = \"sample\"\nrows_per_hour = 99999999999999999999"),
             "5:17: destinations.a.source.rows_per_hour: 99999999999999999999 does not fit into 64 bits",
         ),
         (
@@ -290,10 +269,7 @@ fn what_is_wrong_is_said_in_one_sentence() {
     ];
     for (text, expect) in cases {
         let found = problems(text);
-        assert!(
-            found.iter().any(|line| line == expect),
-            "{text}\n{found:#?}"
-        );
+        assert!(found.iter().any(|line| line == expect), "{text}\n{found:#?}");
     }
 }
 
@@ -302,10 +278,7 @@ fn syntax_errors_name_the_place_and_quote_nothing() {
     for (text, place) in [
         ("a = \"canary", "1:"),
         ("[destinations.a]\nmodel = = 1", "2:9"),
-        (
-            "[destinations.a]\nmodel = \"events\"\nmodel = \"persons\"",
-            "3:1",
-        ),
+        ("[destinations.a]\nmodel = \"events\"\nmodel = \"persons\"", "3:1"),
         ("[destinations.a\n", "1:"),
     ] {
         let found = problems(text);
@@ -368,9 +341,7 @@ fn a_file_that_cannot_be_read_is_named() {
     // What never ends, or never begins, is not read at all.
     #[cfg(unix)]
     assert_eq!(
-        Config::load(Path::new("/dev/zero"))
-            .expect_err("a device")
-            .to_string(),
+        Config::load(Path::new("/dev/zero")).expect_err("a device").to_string(),
         "cannot read the configuration /dev/zero: it is a device and not a file"
     );
 }

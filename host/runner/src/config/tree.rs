@@ -65,11 +65,7 @@ impl Node {
 
 /// Parses a document, looking variables up with `variable`. After a syntax error there is no tree; missing variables
 /// leave a broken value in it.
-pub fn parse(
-    text: &str,
-    variable: &dyn Fn(&str) -> Option<String>,
-    problems: &mut Vec<Problem>,
-) -> Option<Table> {
+pub fn parse(text: &str, variable: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<Problem>) -> Option<Table> {
     let places = Places::new(text);
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
@@ -140,9 +136,7 @@ impl Walk<'_> {
                 array
                     .iter()
                     .enumerate()
-                    .map(|(index, value)| {
-                        self.node(value, &pointer::join(path, &index.to_string()))
-                    })
+                    .map(|(index, value)| self.node(value, &pointer::join(path, &index.to_string())))
                     .collect(),
             ),
             DeValue::Table(table) => Value::Table(self.table(table, path)),
@@ -166,10 +160,7 @@ impl Walk<'_> {
 
 /// Replaces `${env:NAME}` by the variable's value and `$${` by `${`. A variable that is set to nothing is an error:
 /// what is empty means something else in most fields, and usually something wider.
-fn substituted(
-    written: &str,
-    variable: &dyn Fn(&str) -> Option<String>,
-) -> Result<Zeroizing<String>, String> {
+fn substituted(written: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Zeroizing<String>, String> {
     let mut value = Zeroizing::new(String::with_capacity(written.len()));
     let mut rest = written;
     while let Some(dollar) = rest.find("${") {
@@ -182,23 +173,18 @@ fn substituted(
         value.push_str(&rest[..dollar]);
         let inside = &rest[dollar + 2..];
         let Some(close) = inside.find('}') else {
-            return Err(
-                "`${` is not closed; write `${env:NAME}`, or `$${` for the characters themselves"
-                    .into(),
-            );
+            return Err("`${` is not closed; write `${env:NAME}`, or `$${` for the characters themselves".into());
         };
         let reference = &inside[..close];
-        let Some(name) = reference
-            .strip_prefix("env:")
-            .filter(|name| !name.is_empty())
-        else {
+        let Some(name) = reference.strip_prefix("env:").filter(|name| !name.is_empty()) else {
             return Err(format!(
                 "`${{{reference}}}` is not a valid substitution; write `${{env:NAME}}`, or `$${{` for the characters themselves"
             ));
         };
-        let found = Zeroizing::new(variable(name).ok_or_else(|| {
-            format!("the environment variable {name} is not set; set it, or write the value here")
-        })?);
+        let found =
+            Zeroizing::new(variable(name).ok_or_else(|| {
+                format!("the environment variable {name} is not set; set it, or write the value here")
+            })?);
         if found.trim().is_empty() {
             return Err(format!(
                 "the environment variable {name} is set, but empty; give it a value, or write the value here"

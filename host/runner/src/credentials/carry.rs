@@ -71,10 +71,7 @@ async fn carry(
         .bytes()
         .map(Bytes::copy_from_slice)
         .ok_or_else(|| user(&"the credential chain sent a streaming body"))?;
-    let mut outgoing = client
-        .request(method, request.uri())
-        .timeout(timeout)
-        .body(body);
+    let mut outgoing = client.request(method, request.uri()).timeout(timeout).body(body);
     for (name, value) in request.headers() {
         outgoing = outgoing.header(name, value);
     }
@@ -84,9 +81,7 @@ async fn carry(
     let mut received = BytesMut::new();
     while let Some(chunk) = answer.chunk().await.map_err(failed)? {
         if received.len() + chunk.len() > ANSWER_LIMIT_BYTES {
-            return Err(user(&format!(
-                "an answer of more than {ANSWER_LIMIT_BYTES} bytes"
-            )));
+            return Err(user(&format!("an answer of more than {ANSWER_LIMIT_BYTES} bytes")));
         }
         received.extend_from_slice(&chunk);
     }

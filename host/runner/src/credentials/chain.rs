@@ -24,9 +24,7 @@ use tokio::sync::{Mutex, OnceCell};
 use super::carry::{Connector, LastAsked};
 use super::chosen::{self, Chosen};
 use batch_export_sandbox::tidy;
-use batch_export_sandbox::{
-    CredentialError, CredentialProvider, Credentials, Fetching, RENEW_BEFORE_EXPIRY, Secret,
-};
+use batch_export_sandbox::{CredentialError, CredentialProvider, Credentials, Fetching, RENEW_BEFORE_EXPIRY, Secret};
 use batch_export_sandbox::{Network, NetworkError, with_causes};
 
 /// Longest time for the whole chain: instance metadata alone may take a few seconds to say no.
@@ -142,10 +140,7 @@ impl Chain {
         })
     }
 
-    pub(super) async fn fetch(
-        &self,
-        instead_of: Option<&Credentials>,
-    ) -> Result<Credentials, CredentialError> {
+    pub(super) async fn fetch(&self, instead_of: Option<&Credentials>) -> Result<Credentials, CredentialError> {
         let mut kept = self.kept.lock().await;
         if let Some(kept) = &*kept
             && Some(kept) != instead_of
@@ -165,30 +160,18 @@ impl Chain {
         }
     }
 
-    pub(super) async fn ask_within(
-        &self,
-        longest: Duration,
-    ) -> Result<Credentials, CredentialError> {
-        *self
-            .last_asked
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = None;
+    pub(super) async fn ask_within(&self, longest: Duration) -> Result<Credentials, CredentialError> {
+        *self.last_asked.lock().unwrap_or_else(PoisonError::into_inner) = None;
         match tokio::time::timeout(longest, self.ask()).await {
             Ok(answer) => answer,
-            Err(_) => {
-                Err(self.unavailable(&format!("no answer within {} s", longest.as_secs_f64())))
-            }
+            Err(_) => Err(self.unavailable(&format!("no answer within {} s", longest.as_secs_f64()))),
         }
     }
 
     async fn ask(&self) -> Result<Credentials, CredentialError> {
         let source = self.source.get_or_try_init(|| self.find()).await?;
         let explain = |error: CredentialsError| self.explain(source.chosen, &error);
-        let found = source
-            .provider
-            .provide_credentials()
-            .await
-            .map_err(explain)?;
+        let found = source.provider.provide_credentials().await.map_err(explain)?;
         // Checked before a role is assumed with them: STS would only say that a signature does not match.
         let base = self.checked(source, &found)?;
         if let Some(role) = &self.options.assume_role {
@@ -244,8 +227,7 @@ impl Chain {
         let variable = |name: &str| std::env::var(name).ok();
         // The home folder is written `~` there, which is the library's to replace.
         let is_file = |path: &str| path.starts_with('~') || std::fs::metadata(path).is_ok();
-        let chosen = chosen::choose(options, &variable, &profiles, &is_file)
-            .map_err(|fault| self.missing(&fault))?;
+        let chosen = chosen::choose(options, &variable, &profiles, &is_file).map_err(|fault| self.missing(&fault))?;
         Ok(self.opened(chosen, files).await)
     }
 
@@ -272,17 +254,11 @@ impl Chain {
             .with_region(Some(region))
             .with_http_client(http_client);
         let provider = match chosen {
-            Chosen::Environment => {
-                SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new())
-            }
+            Chosen::Environment => SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()),
             Chosen::Profile => {
                 let name = match (&options.profile, std::env::var("AWS_PROFILE")) {
                     (Some(name), _) => name.clone(),
-                    (None, Ok(name))
-                        if options.profile_file.is_none() && !name.trim().is_empty() =>
-                    {
-                        name
-                    }
+                    (None, Ok(name)) if options.profile_file.is_none() && !name.trim().is_empty() => name,
                     (None, _) => "default".to_owned(),
                 };
                 loader = loader.profile_name(&name);
@@ -299,14 +275,12 @@ impl Chain {
                     .configure(&config)
                     .build(),
             ),
-            Chosen::Container => SharedCredentialsProvider::new(
-                EcsCredentialsProvider::builder().configure(&config).build(),
-            ),
-            Chosen::Instance => SharedCredentialsProvider::new(
-                ImdsCredentialsProvider::builder()
-                    .configure(&config)
-                    .build(),
-            ),
+            Chosen::Container => {
+                SharedCredentialsProvider::new(EcsCredentialsProvider::builder().configure(&config).build())
+            }
+            Chosen::Instance => {
+                SharedCredentialsProvider::new(ImdsCredentialsProvider::builder().configure(&config).build())
+            }
         };
         Source {
             chosen,
@@ -332,10 +306,7 @@ impl Chain {
             true => "sign in with `aws sso login`",
             false => "correct what gives them",
         };
-        if says(&SIGNED_OUT)
-            || says(&REFUSALS)
-            || matches!(error, CredentialsError::InvalidConfiguration(_))
-        {
+        if says(&SIGNED_OUT) || says(&REFUSALS) || matches!(error, CredentialsError::InvalidConfiguration(_)) {
             return self.missing(&format!(
                 "{} are refused: {said}{}; {remedy}",
                 chosen.in_words(),
@@ -374,10 +345,7 @@ impl Chain {
     }
 
     fn asked(&self) -> String {
-        let last = self
-            .last_asked
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let last = self.last_asked.lock().unwrap_or_else(PoisonError::into_inner);
         match last.as_deref() {
             Some(place) => format!(" (last asked: {place})"),
             None => String::new(),
@@ -399,7 +367,5 @@ fn empty_keys() -> &'static str {
 fn without_answer(said: &str) -> &str {
     [" Response {", " Stderr: "]
         .into_iter()
-        .fold(said, |said, answer| {
-            said.split(answer).next().unwrap_or(said)
-        })
+        .fold(said, |said, answer| said.split(answer).next().unwrap_or(said))
 }

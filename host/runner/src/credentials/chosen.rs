@@ -75,10 +75,7 @@ pub(super) fn environment(variable: Variable<'_>) -> Result<bool, String> {
     const TOKEN: &str = "AWS_SESSION_TOKEN";
     let id = filled(variable, ID);
     // The name without `AWS_` is read by the AWS tools as well, but means nothing by itself.
-    let key = filled(variable, KEY).or_else(|| {
-        id.as_ref()
-            .and_then(|_| filled(variable, "SECRET_ACCESS_KEY"))
-    });
+    let key = filled(variable, KEY).or_else(|| id.as_ref().and_then(|_| filled(variable, "SECRET_ACCESS_KEY")));
     let half = |present: &str, missing: &str| {
         format!(
             "the environment has {present}, but {missing} {}; set both, or neither",
@@ -123,10 +120,8 @@ pub(super) fn choose(
     if usual_profile(variable, profiles, is_file)? {
         return Ok(Chosen::Profile);
     }
-    let both = |first: &str, second: &str| match (
-        filled(variable, first).is_some(),
-        filled(variable, second).is_some(),
-    ) {
+    let both = |first: &str, second: &str| match (filled(variable, first).is_some(), filled(variable, second).is_some())
+    {
         (true, false) => Err(format!(
             "the environment has {first}, but {second} {}; set both, or neither",
             absence(variable, second)
@@ -142,21 +137,14 @@ pub(super) fn choose(
         "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
         "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     ];
-    match container
-        .iter()
-        .any(|name| filled(variable, name).is_some())
-    {
+    match container.iter().any(|name| filled(variable, name).is_some()) {
         true => Ok(Chosen::Container),
         false => Ok(Chosen::Instance),
     }
 }
 
 /// The profile that the configuration names: it must be there and give credentials.
-fn named_profile(
-    options: &ChainOptions,
-    variable: Variable<'_>,
-    profiles: &ProfileSet,
-) -> Result<(), String> {
+fn named_profile(options: &ChainOptions, variable: Variable<'_>, profiles: &ProfileSet) -> Result<(), String> {
     let name = options.profile.as_deref().unwrap_or("default");
     let files = match &options.profile_file {
         Some(path) => path.display().to_string(),
@@ -224,12 +212,7 @@ fn files(variable: Variable<'_>) -> String {
     )
 }
 
-fn found<'a>(
-    profiles: &'a ProfileSet,
-    name: &str,
-    named_by: &str,
-    files: &str,
-) -> Result<&'a Profile, String> {
+fn found<'a>(profiles: &'a ProfileSet, name: &str, named_by: &str, files: &str) -> Result<&'a Profile, String> {
     profiles.get_profile(name).ok_or_else(|| {
         let mut known: Vec<&str> = profiles.profiles().collect();
         known.sort_unstable();
@@ -292,26 +275,18 @@ mod tests {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
         };
-        choose(options, &variable, &profiles().await, &|path| {
-            path != "gone"
-        })
+        choose(options, &variable, &profiles().await, &|path| path != "gone")
     }
 
     /// Variables that are set, and what is chosen for them.
-    type Case = (
-        &'static [(&'static str, &'static str)],
-        Result<Chosen, &'static str>,
-    );
+    type Case = (&'static [(&'static str, &'static str)], Result<Chosen, &'static str>);
 
     #[tokio::test]
     async fn the_first_source_that_is_set_up_is_chosen_and_half_a_one_is_named() {
         let cases: [Case; 21] = [
             (&[], Ok(Chosen::Instance)),
             (
-                &[
-                    ("AWS_ACCESS_KEY_ID", "A"),
-                    ("AWS_SECRET_ACCESS_KEY", "canary"),
-                ],
+                &[("AWS_ACCESS_KEY_ID", "A"), ("AWS_SECRET_ACCESS_KEY", "canary")],
                 Ok(Chosen::Environment),
             ),
             (
@@ -331,9 +306,7 @@ mod tests {
             ),
             (
                 &[("AWS_ACCESS_KEY_ID", "A"), ("AWS_SECRET_ACCESS_KEY", "")],
-                Err(
-                    "the environment has AWS_ACCESS_KEY_ID, but AWS_SECRET_ACCESS_KEY is empty; set both, or neither",
-                ),
+                Err("the environment has AWS_ACCESS_KEY_ID, but AWS_SECRET_ACCESS_KEY is empty; set both, or neither"),
             ),
             (
                 &[("AWS_SECRET_ACCESS_KEY", "canary")],
@@ -348,10 +321,7 @@ mod tests {
                 ),
             ),
             (
-                &[
-                    ("AWS_ACCESS_KEY_ID", "A"),
-                    ("AWS_SECRET_ACCESS_KEY", "canary\n"),
-                ],
+                &[("AWS_ACCESS_KEY_ID", "A"), ("AWS_SECRET_ACCESS_KEY", "canary\n")],
                 Err("AWS_SECRET_ACCESS_KEY in the environment ends with a line break; correct it"),
             ),
             (
@@ -379,9 +349,7 @@ mod tests {
             ),
             (
                 &[("AWS_CONFIG_FILE", "gone")],
-                Err(
-                    "AWS_CONFIG_FILE names the file gone, which cannot be read; correct or remove it",
-                ),
+                Err("AWS_CONFIG_FILE names the file gone, which cannot be read; correct or remove it"),
             ),
             (
                 &[("AWS_WEB_IDENTITY_TOKEN_FILE", "t"), ("AWS_ROLE_ARN", "r")],
@@ -395,9 +363,7 @@ mod tests {
             ),
             (
                 &[("AWS_ROLE_ARN", "r"), ("AWS_WEB_IDENTITY_TOKEN_FILE", "")],
-                Err(
-                    "the environment has AWS_ROLE_ARN, but AWS_WEB_IDENTITY_TOKEN_FILE is empty; set both, or neither",
-                ),
+                Err("the environment has AWS_ROLE_ARN, but AWS_WEB_IDENTITY_TOKEN_FILE is empty; set both, or neither"),
             ),
             (
                 &[("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/x")],
@@ -412,10 +378,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_profile_that_the_configuration_names_is_the_only_source() {
-        let keys: &[(&str, &str)] = &[
-            ("AWS_ACCESS_KEY_ID", "A"),
-            ("AWS_SECRET_ACCESS_KEY", "canary"),
-        ];
+        let keys: &[(&str, &str)] = &[("AWS_ACCESS_KEY_ID", "A"), ("AWS_SECRET_ACCESS_KEY", "canary")];
         let named = |profile: &str| ChainOptions {
             profile: Some(profile.to_owned()),
             profile_file: Some("aws".into()),

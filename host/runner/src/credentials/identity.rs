@@ -20,11 +20,7 @@ const CHOOSING: [&str; 7] = [
     "AWS_WEB_IDENTITY_TOKEN_FILE",
 ];
 /// Variables that are an identity, unless they are temporary.
-const KEYS: [&str; 3] = [
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "SECRET_ACCESS_KEY",
-];
+const KEYS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "SECRET_ACCESS_KEY"];
 /// What is read of a profile file.
 const FILE_LIMIT_BYTES: u64 = 1 << 20;
 
@@ -94,10 +90,7 @@ mod tests {
         assert_ne!(before, of(&[id, ("AWS_SECRET_ACCESS_KEY", "other")]));
         assert_ne!(before, of(&[id, key, ("AWS_PROFILE", "p")]));
         let token = ("AWS_SESSION_TOKEN", "canary");
-        assert_eq!(
-            of(&[id, key, token]),
-            of(&[("AWS_ACCESS_KEY_ID", "B"), key, token])
-        );
+        assert_eq!(of(&[id, key, token]), of(&[("AWS_ACCESS_KEY_ID", "B"), key, token]));
         std::fs::write(&file, "[default]\naws_access_key_id = C\n").expect("a file");
         assert_ne!(before, of(&[id, key]));
     }

@@ -15,30 +15,15 @@ use std::sync::Arc;
 #[test]
 fn a_set_of_keys_names_the_part_that_cannot_be_one_and_repeats_nothing() {
     let new = |id: &str, key: &str, token: Option<&str>| {
-        Credentials::new(
-            &Secret::new(id),
-            Secret::new(key),
-            token.map(Secret::new),
-            None,
-        )
+        Credentials::new(&Secret::new(id), Secret::new(key), token.map(Secret::new), None)
     };
     let good = new("AKID", "canary/+=", Some("canary")).expect("whole");
     assert!(!format!("{good:?}").contains("canary"), "{good:?}");
     for (id, key, token, expect) in [
         ("", "canary", None, "the access key id is empty"),
         ("AKID", "", None, "the secret access key is empty"),
-        (
-            "AKID\n",
-            "canary",
-            None,
-            "the access key id ends with a line break",
-        ),
-        (
-            "AKID",
-            "canary ",
-            None,
-            "the secret access key ends with a blank",
-        ),
+        ("AKID\n", "canary", None, "the access key id ends with a line break"),
+        ("AKID", "canary ", None, "the secret access key ends with a blank"),
         (
             "AKID",
             "canary",
@@ -57,10 +42,7 @@ fn a_set_of_keys_names_the_part_that_cannot_be_one_and_repeats_nothing() {
 }
 
 /// Answers every request with the same status and body, and keeps what was asked.
-async fn stand_in(
-    status: u16,
-    body: String,
-) -> (String, tokio::sync::mpsc::UnboundedReceiver<String>) {
+async fn stand_in(status: u16, body: String) -> (String, tokio::sync::mpsc::UnboundedReceiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (told, asked) = tokio::sync::mpsc::unbounded_channel();
@@ -103,10 +85,7 @@ async fn a_profile_and_a_credential_process_are_read() {
     let (_file, source) = chain(KEYS, ChainOptions::default());
     let found = source.fetch(None).await.unwrap();
     assert_eq!(
-        (
-            found.access_key_id.as_str(),
-            found.secret_access_key.expose()
-        ),
+        (found.access_key_id.as_str(), found.secret_access_key.expose()),
         ("AKID", "canary")
     );
     let process = "[profile export]\ncredential_process = echo '{\"Version\":1,\"AccessKeyId\":\"P\",\"SecretAccessKey\":\"S\",\"SessionToken\":\"T\",\"Expiration\":\"2099-01-01T00:00:00Z\"}'\n";
@@ -157,10 +136,7 @@ async fn a_refused_role_is_a_persons_matter() {
     let (_file, source) = chain(KEYS, role(url));
     match source.fetch(None).await {
         Err(CredentialError::Missing(text)) => {
-            assert!(
-                text.contains("role/export") && text.contains("AccessDenied"),
-                "{text}"
-            );
+            assert!(text.contains("role/export") && text.contains("AccessDenied"), "{text}");
             assert!(!text.contains("canary"), "{text}");
         }
         other => panic!("{other:?}"),
@@ -182,8 +158,7 @@ async fn an_unreachable_sts_may_answer_later() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_process_says_on_standard_error_is_not_repeated() {
-    let process =
-        "[profile export]\ncredential_process = sh -c 'echo CANARY >&2; echo CANARY; exit 3'\n";
+    let process = "[profile export]\ncredential_process = sh -c 'echo CANARY >&2; echo CANARY; exit 3'\n";
     let (_file, source) = chain(process, ChainOptions::default());
     let error = source.fetch(None).await.expect_err("it fails").to_string();
     assert!(error.contains("exited with code"), "{error}");
@@ -230,10 +205,7 @@ async fn one_answer_serves_every_session_until_it_is_to_be_replaced() {
 async fn a_role_without_credentials_to_assume_it_with_is_a_persons_matter() {
     let (url, mut asked) = stand_in(200, ASSUMED.to_owned()).await;
     for (profile, words) in [
-        (
-            "[profile export]\nregion = eu-west-1\n",
-            "gives no credentials",
-        ),
+        ("[profile export]\nregion = eu-west-1\n", "gives no credentials"),
         (
             "[profile other]\naws_access_key_id = A\n",
             "there is no profile `export`",
@@ -242,10 +214,7 @@ async fn a_role_without_credentials_to_assume_it_with_is_a_persons_matter() {
             "[export]\naws_access_key_id = A\naws_secret_access_key = K\n",
             "write `[profile export]` in a file of this kind",
         ),
-        (
-            "[profile export]\naws_access_key_id = AKID\n",
-            "aws_secret_access_key",
-        ),
+        ("[profile export]\naws_access_key_id = AKID\n", "aws_secret_access_key"),
         (
             "[profile export]\naws_access_key_id = AKID\naws_secret_access_key =\n",
             "the secret access key is empty",
@@ -261,10 +230,9 @@ async fn a_role_without_credentials_to_assume_it_with_is_a_persons_matter() {
     ] {
         let (_file, source) = chain(profile, role(url.clone()));
         match source.fetch(None).await {
-            Err(CredentialError::Missing(text)) => assert!(
-                text.contains(words) && text.contains("role/export"),
-                "{words}: {text}"
-            ),
+            Err(CredentialError::Missing(text)) => {
+                assert!(text.contains(words) && text.contains("role/export"), "{words}: {text}")
+            }
             other => panic!("{profile}: {other:?}"),
         }
     }

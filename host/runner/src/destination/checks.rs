@@ -4,9 +4,7 @@
 use super::DestinationParts;
 use crate::pointer;
 use crate::problem::Problem;
-use batch_export_source::{
-    ColumnKind, FilesSettings, Model, SourceSettings, TYPE_NAMES, check_pattern,
-};
+use batch_export_source::{ColumnKind, FilesSettings, Model, SourceSettings, TYPE_NAMES, check_pattern};
 
 /// A destination's name is part of run ids and of names of state files.
 const NAME_BYTES: usize = 64;
@@ -21,9 +19,7 @@ pub(crate) fn problems(parts: &DestinationParts) -> Vec<Problem> {
     if !is_name(&parts.name, NAME_BYTES) {
         found.push(Problem::new(
             "",
-            format!(
-                "a destination's name has letters, digits, `-` and `_` only, at most {NAME_BYTES}"
-            ),
+            format!("a destination's name has letters, digits, `-` and `_` only, at most {NAME_BYTES}"),
         ));
     }
     let model = model(parts);
@@ -31,18 +27,12 @@ pub(crate) fn problems(parts: &DestinationParts) -> Vec<Problem> {
     found.extend(model);
     match &parts.source {
         None => found.push(
-            Problem::new("/source", "missing")
-                .with_hint("say where rows come from, such as from files with a path"),
+            Problem::new("/source", "missing").with_hint("say where rows come from, such as from files with a path"),
         ),
-        Some(SourceSettings::Sample { model, .. })
-            if is_known && Some(*model) != Model::named(&parts.model) =>
-        {
+        Some(SourceSettings::Sample { model, .. }) if is_known && Some(*model) != Model::named(&parts.model) => {
             found.push(
-                Problem::new(
-                    "/source",
-                    format!("the sample source has no model `{}`", parts.model),
-                )
-                .with_hint("use events, persons or sessions"),
+                Problem::new("/source", format!("the sample source has no model `{}`", parts.model))
+                    .with_hint("use events, persons or sessions"),
             );
         }
         Some(SourceSettings::Sample { .. }) => {}
@@ -50,8 +40,7 @@ pub(crate) fn problems(parts: &DestinationParts) -> Vec<Problem> {
     }
     if parts.credentials.is_none() {
         found.push(
-            Problem::new("/credentials", "missing")
-                .with_hint("give keys, or ask for this machine's own credentials"),
+            Problem::new("/credentials", "missing").with_hint("give keys, or ask for this machine's own credentials"),
         );
     }
     found
@@ -67,10 +56,7 @@ fn is_name(text: &str, limit: usize) -> bool {
 fn model(parts: &DestinationParts) -> Option<Problem> {
     let name = parts.model.as_str();
     if name.is_empty() {
-        return Some(
-            Problem::new("/model", "missing")
-                .with_hint("name what is exported: events, persons or sessions"),
-        );
+        return Some(Problem::new("/model", "missing").with_hint("name what is exported: events, persons or sessions"));
     }
     if !is_name(name, MODEL_BYTES) {
         return Some(
@@ -81,11 +67,8 @@ fn model(parts: &DestinationParts) -> Option<Problem> {
     }
     match (Model::named(name), parts.custom_model) {
         (Some(known), true) => Some(
-            Problem::new(
-                "/custom_model",
-                format!("`{}` is a known model", known.name()),
-            )
-            .with_hint("remove this, or choose another name"),
+            Problem::new("/custom_model", format!("`{}` is a known model", known.name()))
+                .with_hint("remove this, or choose another name"),
         ),
         (None, false) => known_model_meant(name).map(|near| {
             Problem::new("/model", format!("`{name}` is not a known model")).with_hint(format!(
@@ -115,10 +98,7 @@ fn files(model: &str, settings: &FilesSettings, found: &mut Vec<Problem>) {
     if settings.model != model {
         found.push(Problem::new(
             "/source",
-            format!(
-                "the source has the model `{}`, not `{model}`",
-                settings.model
-            ),
+            format!("the source has the model `{}`, not `{model}`", settings.model),
         ));
     }
     let known = Model::named(model);

@@ -51,10 +51,7 @@ impl Configuration {
     pub fn text(&self, field: &str) -> Option<&str> {
         match self.values.get(field) {
             Some(value) => value.as_str(),
-            None => self
-                .secrets
-                .get(&pointer::join("", field))
-                .map(SecretText::value),
+            None => self.secrets.get(&pointer::join("", field)).map(SecretText::value),
         }
     }
 
@@ -119,8 +116,7 @@ mod tests {
     }
 
     fn configuration() -> Configuration {
-        let Value::Object(values) = json!({"region": "auto", "tags": {"team": null}, "size": 5})
-        else {
+        let Value::Object(values) = json!({"region": "auto", "tags": {"team": null}, "size": 5}) else {
             return Configuration::default();
         };
         Configuration::from(values)
@@ -132,10 +128,7 @@ mod tests {
     fn what_the_plugin_may_not_see_is_withheld() {
         let withheld = BTreeSet::from(["password".to_owned(), "size".to_owned()]);
         let (open, mistyped) = configuration().open(&withheld);
-        assert_eq!(
-            open,
-            json!({"region": "auto", "tags": {"team": "canary-4712"}})
-        );
+        assert_eq!(open, json!({"region": "auto", "tags": {"team": "canary-4712"}}));
         assert_eq!(mistyped, ["size"]);
         let (open, mistyped) = configuration().open(&BTreeSet::new());
         assert_eq!(open["password"], "canary-4711");

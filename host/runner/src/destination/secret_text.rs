@@ -41,9 +41,7 @@ impl SecretText {
     pub fn is_told_by(&self, message: &str) -> bool {
         const TOO_SHORT_LETTERS: usize = 6;
         let value = letters(self.value());
-        self.shown.is_some()
-            && value.chars().count() >= TOO_SHORT_LETTERS
-            && letters(message).contains(&value)
+        self.shown.is_some() && value.chars().count() >= TOO_SHORT_LETTERS && letters(message).contains(&value)
     }
 
     /// Returns a message about this text without the secret: what it quotes of the value is replaced by what is shown

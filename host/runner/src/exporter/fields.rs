@@ -61,8 +61,7 @@ pub(crate) async fn plan_of(draft: &Draft, loaded: &Loaded) -> Result<Plan, Fail
 }
 
 /// An interval for plans of which the interval does not matter: an hour whose key is long.
-pub const SAMPLE_HOUR: (Moment, Moment) =
-    (Moment(1_690_502_400_000_000), Moment(1_690_506_000_000_000));
+pub const SAMPLE_HOUR: (Moment, Moment) = (Moment(1_690_502_400_000_000), Moment(1_690_506_000_000_000));
 
 /// Returns what is wrong with secrets that are no texts.
 pub(super) fn not_texts(fields: &[String]) -> Vec<Problem> {
@@ -112,9 +111,7 @@ pub(super) fn operator_fields(all: &Value) -> Value {
     all.as_object()
         .into_iter()
         .flatten()
-        .filter(|(name, _)| {
-            PROTOCOL.fields().contains(&name.as_str()) || EVENT_LISTS.contains(&name.as_str())
-        })
+        .filter(|(name, _)| PROTOCOL.fields().contains(&name.as_str()) || EVENT_LISTS.contains(&name.as_str()))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect()
 }

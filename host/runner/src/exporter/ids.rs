@@ -59,10 +59,7 @@ mod tests {
         assert_eq!(ids.len(), 4);
         for id in ids {
             assert!(id.starts_with("my-archive-") && id.len() <= 128, "{id}");
-            assert!(
-                id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'),
-                "{id}"
-            );
+            assert!(id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'), "{id}");
         }
     }
 }

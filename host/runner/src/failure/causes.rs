@@ -37,11 +37,7 @@ impl From<ConfigError> for Failure {
 
 impl From<IntervalError> for Failure {
     fn from(error: IntervalError) -> Self {
-        Failure::of(
-            FailureClass::Configuration,
-            FailureCode::INTERVAL_INVALID,
-            error,
-        )
+        Failure::of(FailureClass::Configuration, FailureCode::INTERVAL_INVALID, error)
     }
 }
 
@@ -96,9 +92,7 @@ impl From<SourceError> for Failure {
                 return Failure::cancelled().with_source(error);
             }
             SourceError::Interrupted(_) => (FailureClass::TimedOut, FailureCode::RUN_TIMED_OUT),
-            error if error.is_transient() => {
-                (FailureClass::Retryable, FailureCode::SOURCE_UNAVAILABLE)
-            }
+            error if error.is_transient() => (FailureClass::Retryable, FailureCode::SOURCE_UNAVAILABLE),
             _ => (FailureClass::Failed, FailureCode::SOURCE_UNREADABLE),
         };
         Failure::of(class, code, error).at("/source")
@@ -128,14 +122,9 @@ impl From<CallError> for Failure {
 
 fn of_plugin(failure: &PluginFailure) -> (FailureClass, FailureCode) {
     match failure {
-        PluginFailure::Config(_) => (
-            FailureClass::Configuration,
-            FailureCode::CONFIGURATION_INVALID,
-        ),
+        PluginFailure::Config(_) => (FailureClass::Configuration, FailureCode::CONFIGURATION_INVALID),
         PluginFailure::Refused(_) => (FailureClass::Failed, FailureCode::STORE_REFUSED),
-        PluginFailure::Unavailable { .. } => {
-            (FailureClass::Retryable, FailureCode::STORE_UNAVAILABLE)
-        }
+        PluginFailure::Unavailable { .. } => (FailureClass::Retryable, FailureCode::STORE_UNAVAILABLE),
         PluginFailure::Data(_) => (FailureClass::Failed, FailureCode::DATA_REFUSED),
         PluginFailure::Defect(_) => (FailureClass::Defect, FailureCode::PLUGIN_DEFECT),
     }
@@ -144,10 +133,7 @@ fn of_plugin(failure: &PluginFailure) -> (FailureClass, FailureCode) {
 fn of_crash(crash: &Crash) -> (FailureClass, FailureCode) {
     match crash {
         Crash::Crowded { .. } => (FailureClass::Retryable, FailureCode::MEMORY_EXHAUSTED),
-        Crash::ComputeTime { .. } => (
-            FailureClass::TimedOut,
-            FailureCode::PLUGIN_COMPUTED_TOO_LONG,
-        ),
+        Crash::ComputeTime { .. } => (FailureClass::TimedOut, FailureCode::PLUGIN_COMPUTED_TOO_LONG),
         Crash::WaitingTime { .. } => (FailureClass::Retryable, FailureCode::PLUGIN_WAITED_TOO_LONG),
         Crash::Panic(_) | Crash::Trap(_) => (FailureClass::Defect, FailureCode::PLUGIN_CRASHED),
         Crash::Cancelled => (FailureClass::Cancelled, FailureCode::CANCELLED),
@@ -161,9 +147,7 @@ fn of_crash(crash: &Crash) -> (FailureClass, FailureCode) {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let (class, code) = match &error {
-            error if error.is_transient() => {
-                (FailureClass::Retryable, FailureCode::STORE_UNAVAILABLE)
-            }
+            error if error.is_transient() => (FailureClass::Retryable, FailureCode::STORE_UNAVAILABLE),
             StoreError::Temporary { .. } => (FailureClass::Failed, FailureCode::DISK_UNUSABLE),
             _ => (FailureClass::Failed, FailureCode::STORE_REFUSED),
         };
@@ -178,8 +162,7 @@ impl Failure {
             LoadError::Compiler(_) => FailureClass::Failed,
             _ => FailureClass::Configuration,
         };
-        Failure::of(class, FailureCode::COMPONENT_UNUSABLE, error)
-            .within(&format!("cannot load {component}"))
+        Failure::of(class, FailureCode::COMPONENT_UNUSABLE, error).within(&format!("cannot load {component}"))
     }
 
     /// Makes the failure of a plugin that does not describe its configuration.
@@ -229,9 +212,7 @@ impl Failure {
         Failure::new(
             FailureClass::Failed,
             FailureCode::RANDOMNESS_UNAVAILABLE,
-            format!(
-                "the operating system gives no random numbers, which tell attempts apart: {error}"
-            ),
+            format!("the operating system gives no random numbers, which tell attempts apart: {error}"),
         )
     }
 
@@ -271,11 +252,7 @@ impl Failure {
 
     /// Makes the failure of work that somebody interrupted.
     pub fn cancelled() -> Self {
-        Failure::new(
-            FailureClass::Cancelled,
-            FailureCode::CANCELLED,
-            "interrupted",
-        )
+        Failure::new(FailureClass::Cancelled, FailureCode::CANCELLED, "interrupted")
     }
 
     /// Makes the failure of work that the host ended because it shuts down.

@@ -77,9 +77,7 @@ fn every_kind_of_end_is_told_apart() {
             None,
         ),
         (
-            Failure::from(CallError::Failed(PluginFailure::Defect(
-                "a part is missing".to_owned(),
-            ))),
+            Failure::from(CallError::Failed(PluginFailure::Defect("a part is missing".to_owned()))),
             FailureClass::Defect,
             FailureCode::PLUGIN_DEFECT,
             "a part is missing",
@@ -101,11 +99,7 @@ fn every_kind_of_end_is_told_apart() {
         ),
     ];
     for (failure, class, code, message, hint) in cases {
-        assert_eq!(
-            (failure.class(), failure.code()),
-            (class, code),
-            "{failure}"
-        );
+        assert_eq!((failure.class(), failure.code()), (class, code), "{failure}");
         // Messages of sources are pinned where they are made.
         if !message.is_empty() {
             assert_eq!((failure.message(), failure.hint()), (message, hint));

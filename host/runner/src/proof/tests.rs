@@ -26,13 +26,7 @@ fn policy_that(never_overwrites: bool) -> Policy {
             end_micros: 1_690_506_000_000_000,
         },
     };
-    Policy::for_run(
-        Protocol::S3,
-        &configuration,
-        &OperatorLists::default(),
-        &run,
-    )
-    .expect("a policy")
+    Policy::for_run(Protocol::S3, &configuration, &OperatorLists::default(), &run).expect("a policy")
 }
 
 fn plan(keys: &[&str], manifest: Option<&str>) -> Plan {
@@ -73,21 +67,11 @@ fn read(rows_read: u64, rows_of_other_events: u64) -> Tally {
     tally
 }
 
-const CARRIED: Carried = Carried {
-    requests: 3,
-    bytes: 2,
-};
+const CARRIED: Carried = Carried { requests: 3, bytes: 2 };
 
 fn proven(report: &Report, tally: &Tally, supplied: u64) -> Result<u64, String> {
-    of_report(
-        report,
-        &plan(&[STEM], None),
-        &policy(),
-        tally,
-        supplied,
-        CARRIED,
-    )
-    .map_err(|failure| failure.in_one_text())
+    of_report(report, &plan(&[STEM], None), &policy(), tally, supplied, CARRIED)
+        .map_err(|failure| failure.in_one_text())
 }
 
 #[test]
@@ -103,18 +87,8 @@ fn more_than_was_sent_is_a_failure() {
     assert_eq!(with(1, 3, 3), Ok(2));
     for (bytes, requests, retries, expect) in [
         (2, 3, 0, "files of 3 bytes, but sent 2 in all"),
-        (
-            1,
-            4,
-            0,
-            "reported 4 requests, 0 of them repeated, but made 3",
-        ),
-        (
-            1,
-            3,
-            4,
-            "reported 3 requests, 4 of them repeated, but made 3",
-        ),
+        (1, 4, 0, "reported 4 requests, 0 of them repeated, but made 3"),
+        (1, 3, 4, "reported 3 requests, 4 of them repeated, but made 3"),
         (1, u64::MAX, u64::MAX, "but made 3"),
     ] {
         let error = with(bytes, requests, retries).expect_err(expect);
@@ -182,20 +156,12 @@ fn a_report_that_does_not_add_up_is_a_failure() {
             10,
             "read 13 rows and omitted 0 of other times",
         ),
-        (
-            report(10, 10, 0, &[10]),
-            read(1, 2),
-            10,
-            "read 1 rows and omitted",
-        ),
+        (report(10, 10, 0, &[10]), read(1, 2), 10, "read 1 rows and omitted"),
     ];
     for (report, tally, supplied, expect) in cases {
         let error = proven(&report, &tally, supplied).expect_err(expect);
         assert!(error.contains(expect), "{error}");
-        assert!(
-            error.contains("do not use the files of this run"),
-            "{error}"
-        );
+        assert!(error.contains("do not use the files of this run"), "{error}");
     }
 }
 
@@ -235,22 +201,11 @@ fn a_manifest_is_the_one_that_was_planned() {
             Some("planned a manifest, but reported none"),
         ),
         (None, Some(manifest.as_str()), Some("but planned none")),
-        (
-            Some(manifest.as_str()),
-            Some("y"),
-            Some("reported the manifest `y`"),
-        ),
+        (Some(manifest.as_str()), Some("y"), Some("reported the manifest `y`")),
     ] {
         let mut report = report(1, 1, 0, &[1]);
         report.manifest_key = reported.map(str::to_owned);
-        let found = of_report(
-            &report,
-            &plan(&[STEM], planned),
-            &policy(),
-            &read(1, 0),
-            1,
-            CARRIED,
-        );
+        let found = of_report(&report, &plan(&[STEM], planned), &policy(), &read(1, 0), 1, CARRIED);
         match (found, expect) {
             (Ok(1), None) => {}
             (Err(error), Some(expect)) if error.to_string().contains(expect) => {}
@@ -262,10 +217,7 @@ fn a_manifest_is_the_one_that_was_planned() {
 #[test]
 fn an_equal_object_that_may_not_be_overwritten_needs_no_bytes() {
     let files = report(2, 2, 0, &[1, 1]);
-    let nothing = Carried {
-        requests: 3,
-        bytes: 0,
-    };
+    let nothing = Carried { requests: 3, bytes: 0 };
     for (never, expect) in [(false, false), (true, true)] {
         let found = of_report(
             &files,

@@ -103,22 +103,15 @@ async fn clean(
 impl Staying {
     /// Tells what stays; `file` is where destinations are configured.
     fn warnings(self, file: &str) -> Vec<String> {
-        let strange = self.strange.iter().map(|path| {
-            format!(
-                "{path} is not the folder of a run and is left alone; delete it if it is not yours"
-            )
-        });
-        let mut told = named(
-            strange.collect(),
-            "more of such folders and files are left alone",
-        );
+        let strange = self
+            .strange
+            .iter()
+            .map(|path| format!("{path} is not the folder of a run and is left alone; delete it if it is not yours"));
+        let mut told = named(strange.collect(), "more of such folders and files are left alone");
         told.extend(named(self.failed, "more earlier runs cannot be looked at"));
         for (name, (count, place)) in self.orphans {
             let (runs, notes) = match count {
-                1 => (
-                    "an earlier run".to_owned(),
-                    format!("its notes are kept in {place}"),
-                ),
+                1 => ("an earlier run".to_owned(), format!("its notes are kept in {place}")),
                 many => (
                     format!("{many} earlier runs"),
                     format!("their notes are kept, those of the first in {place}"),
@@ -177,10 +170,7 @@ mod tests {
         };
         let told = staying.warnings("exports.toml");
         assert_eq!(told.len(), 6 + 6 + 2 + 3, "{told:#?}");
-        assert_eq!(
-            told[5],
-            "1195 more of such folders and files are left alone"
-        );
+        assert_eq!(told[5], "1195 more of such folders and files are left alone");
         assert_eq!(
             told[12],
             "1200 earlier runs of the destination `old` may have left uploads open, and exports.toml has no such \
@@ -188,9 +178,6 @@ mod tests {
              and run it once, or abort its uploads at the store and delete those folders"
         );
         assert!(told[13].starts_with("an earlier run of the destination `older` may"));
-        assert_eq!(
-            Staying::default().warnings("exports.toml"),
-            Vec::<String>::new()
-        );
+        assert_eq!(Staying::default().warnings("exports.toml"), Vec::<String>::new());
     }
 }

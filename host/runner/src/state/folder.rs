@@ -84,8 +84,7 @@ impl State for StateFolder {
     fn last_check(&self, destination: &str) -> Result<Option<String>, Failure> {
         let path = self.inside("checked")?.join(destination);
         let mut kept = String::new();
-        let read = private::open(&path)
-            .and_then(|file| Ok(file.take(MAX_CHECKED_BYTES).read_to_string(&mut kept)?));
+        let read = private::open(&path).and_then(|file| Ok(file.take(MAX_CHECKED_BYTES).read_to_string(&mut kept)?));
         match read {
             Ok(_) => Ok(Some(kept)),
             Err(error) if is_missing(&error) => Ok(None),

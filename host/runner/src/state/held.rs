@@ -54,9 +54,7 @@ impl HeldRun {
 
     /// Forgets the run: nothing is left of it. Another process that waits for the lock finds that it is gone.
     fn clear(&self) -> Result<(), Failure> {
-        let gone = self
-            .runs
-            .join(format!("{GONE}{}-{:016x}", self.id, fastrand::u64(..)));
+        let gone = self.runs.join(format!("{GONE}{}-{:016x}", self.id, fastrand::u64(..)));
         fs::rename(&self.folder, &gone).map_err(state_at(&self.folder))?;
         remove(&gone).map_err(state_at(&gone))
     }
@@ -151,10 +149,7 @@ fn attempts(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if path
-            .extension()
-            .is_some_and(|ending| ending == NOTES_ENDING)
-        {
+        if path.extension().is_some_and(|ending| ending == NOTES_ENDING) {
             let changed = fs::symlink_metadata(&path).and_then(|metadata| metadata.modified());
             found.push((changed.unwrap_or(UNIX_EPOCH), path));
         }

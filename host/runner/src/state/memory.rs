@@ -88,13 +88,7 @@ struct HeldInMemory {
 
 impl HeldInMemory {
     fn with<T>(&self, work: impl FnOnce(&mut KeptRun) -> T) -> T {
-        work(
-            self.state
-                .kept()
-                .runs
-                .entry(self.run_id.clone())
-                .or_default(),
-        )
+        work(self.state.kept().runs.entry(self.run_id.clone()).or_default())
     }
 }
 

@@ -67,10 +67,7 @@ fn a_run_is_held_once_and_its_notes_are_found_after_it_was_let_go() {
         panic!("no notes");
     };
     assert_eq!(leftover.notes, [b"upload"]);
-    assert_eq!(
-        leftover.origin,
-        origin("a", "x", "1").begun_like(&leftover.origin)
-    );
+    assert_eq!(leftover.origin, origin("a", "x", "1").begun_like(&leftover.origin));
     held.forget(&leftover.origin.attempt).expect("gone");
     assert_eq!(held.attempts().expect("a list"), Vec::<String>::new());
     held.finish().expect("gone");
@@ -118,17 +115,9 @@ fn both_states_hold_a_run_once_keep_its_notes_and_forget_it() {
         held.forget("1").expect("forgotten");
         held.finish().expect("gone");
         assert!(state.leftovers().expect("a list").is_empty(), "{state:?}");
-        assert_ne!(
-            state.last_check("x").expect("read").as_deref(),
-            Some("f"),
-            "{state:?}"
-        );
+        assert_ne!(state.last_check("x").expect("read").as_deref(), Some("f"), "{state:?}");
         state.remember_check("x", "f").expect("written");
-        assert_eq!(
-            state.last_check("x").expect("read").as_deref(),
-            Some("f"),
-            "{state:?}"
-        );
+        assert_eq!(state.last_check("x").expect("read").as_deref(), Some("f"), "{state:?}");
     }
 }
 
@@ -163,20 +152,15 @@ fn names_and_headers_are_no_paths() {
     // What earlier versions wrote, and what its notes say of their run, is believed as little.
     let evil = folder.path().join("runs/evil");
     fs::create_dir(&evil).expect("a folder");
-    let text = json!({ "destination": "x", "id": "../../victim", "model": "events", "start_micros": null, "end_micros": 1 });
+    let text =
+        json!({ "destination": "x", "id": "../../victim", "model": "events", "start_micros": null, "end_micros": 1 });
     fs::write(evil.join("run.json"), text.to_string()).expect("written");
     let held = state.lease("evil").expect("free");
-    drop(
-        held.begin(&origin("../../victim", "x", "1"))
-            .expect("a journal"),
-    );
+    drop(held.begin(&origin("../../victim", "x", "1")).expect("a journal"));
     let FoundNotes::Unreadable(problem) = only(&*held) else {
         panic!("it was believed");
     };
-    assert_eq!(
-        problem,
-        "it belongs to another run or attempt than its name says"
-    );
+    assert_eq!(problem, "it belongs to another run or attempt than its name says");
     drop(held);
     assert_eq!(owner(&state, "evil"), RunOwner::Unreadable);
     fs::remove_file(evil.join("1.notes")).expect("removed");
@@ -218,17 +202,13 @@ fn a_link_in_a_runs_folder_is_not_followed_and_a_folder_in_it_is_not_deleted() {
     fs::rename(folder.path().join("runs/a/1.notes"), &outside).expect("moved");
     symlink(&outside, folder.path().join("runs/a/1.notes")).expect("a link");
     let held = state.lease("a").expect("free");
-    assert!(
-        matches!(only(&*held), FoundNotes::Unreadable(problem) if problem.contains("symbolic link"))
-    );
+    assert!(matches!(only(&*held), FoundNotes::Unreadable(problem) if problem.contains("symbolic link")));
     fs::remove_file(folder.path().join("runs/a/1.notes")).expect("removed");
     fs::create_dir(folder.path().join("runs/a/folder")).expect("a folder");
     fs::write(folder.path().join("runs/a/folder/file"), "x").expect("a file");
     held.finish().expect_err("a folder is in it");
     assert!(outside.exists());
-    let kept = fs::read_dir(folder.path().join("runs"))
-        .expect("a list")
-        .next();
+    let kept = fs::read_dir(folder.path().join("runs")).expect("a list").next();
     let kept = kept.expect("one").expect("an entry").path();
     assert!(kept.join("folder/file").exists(), "{}", kept.display());
     // The run itself can begin again.
@@ -246,10 +226,7 @@ fn notes_without_a_beginning_are_told_from_nothing_noted() {
     damaged[30] ^= 1;
     for bytes in [&b"\x06\0\0\0not notes"[..], &damaged] {
         fs::write(&path, [bytes, &[1; 64]].concat()).expect("written");
-        assert!(
-            matches!(only(&*held), FoundNotes::Unreadable(_)),
-            "{bytes:?}"
-        );
+        assert!(matches!(only(&*held), FoundNotes::Unreadable(_)), "{bytes:?}");
         assert!(path.exists());
     }
     fs::write(&path, &whole).expect("written");
@@ -277,11 +254,7 @@ fn two_holders_never_meet() {
     const TIMES: usize = 300;
     let folder = tempfile::tempdir().expect("a folder");
     let state = StateFolder::new(folder.path());
-    let (holders, held, busy) = (
-        AtomicUsize::new(0),
-        AtomicUsize::new(0),
-        AtomicUsize::new(0),
-    );
+    let (holders, held, busy) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
             let (state, holders, held, busy) = (&state, &holders, &held, &busy);

@@ -29,8 +29,6 @@ pub fn allowed_bytes(answer: &Answer, listed: Option<u64>) -> Result<Allowed, St
             bytes: bytes.min(OBJECT_LIMIT_BYTES),
             said: "the manifest lists",
         }),
-        (None, None) => {
-            Err("the store does not say how many bytes it has; it was not read".to_owned())
-        }
+        (None, None) => Err("the store does not say how many bytes it has; it was not read".to_owned()),
     }
 }

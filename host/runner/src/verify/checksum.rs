@@ -108,10 +108,7 @@ impl Computed {
                 self.parts,
                 self.right()
             ),
-            _ => format!(
-                "the store's checksum is {shown}, its bytes have {}",
-                self.right()
-            ),
+            _ => format!("the store's checksum is {shown}, its bytes have {}", self.right()),
         })
     }
 }
@@ -181,10 +178,7 @@ mod tests {
 
     #[test]
     fn the_right_value_is_that_of_the_bytes_but_for_the_sha256_of_several_parts() {
-        let raw: Vec<u8> = [&b"1234"[..], b"5678", b"9"]
-            .iter()
-            .flat_map(Sha256::digest)
-            .collect();
+        let raw: Vec<u8> = [&b"1234"[..], b"5678", b"9"].iter().flat_map(Sha256::digest).collect();
         let composite = format!("{}-3", BASE64.encode(Sha256::digest(&raw)));
         for (algorithm, value) in KNOWN {
             for step in [1, 3, 4, 9] {
@@ -193,11 +187,7 @@ mod tests {
                     assert_eq!((one.algorithm.as_str(), one.right()), (algorithm, value));
                 }
                 let parts = computed(algorithm, "123456789", 4, step);
-                let right = if algorithm == "sha256" {
-                    &composite
-                } else {
-                    value
-                };
+                let right = if algorithm == "sha256" { &composite } else { value };
                 assert_eq!(parts.right(), right, "in steps of {step}");
                 assert_eq!(parts.fault(right), None);
             }
@@ -211,11 +201,7 @@ mod tests {
             let one = computed(algorithm, "123456789", 9, 9);
             let other = computed(algorithm, "123456780", 9, 9);
             let says = format!("the store's checksum is {value}, its bytes have ");
-            assert!(
-                other
-                    .fault(value)
-                    .is_some_and(|fault| fault.starts_with(&says))
-            );
+            assert!(other.fault(value).is_some_and(|fault| fault.starts_with(&says)));
             // One PUT has no checksum of parts, although one can be computed.
             assert!(one.fault(&one.composite).is_some(), "{algorithm}");
             let in_parts = computed(algorithm, "123456789", 4, 9);

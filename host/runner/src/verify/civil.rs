@@ -6,22 +6,13 @@ const DAY_MICROS: i128 = 86_400_000_000;
 /// `2023-01-01T00:00:00+00:00`, with six digits of fraction where it is not zero.
 pub fn timestamp(micros: i128) -> String {
     let day = micros.div_euclid(DAY_MICROS);
-    format!(
-        "{}T{}+00:00",
-        date(day),
-        time(micros.rem_euclid(DAY_MICROS))
-    )
+    format!("{}T{}+00:00", date(day), time(micros.rem_euclid(DAY_MICROS)))
 }
 
 /// `13:30:00`, with six digits of fraction where it is not zero.
 pub fn time(micros: i128) -> String {
     let (seconds, fraction) = (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
-    let clock = format!(
-        "{:02}:{:02}:{:02}",
-        seconds / 3_600,
-        seconds / 60 % 60,
-        seconds % 60
-    );
+    let clock = format!("{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60);
     match fraction {
         0 => clock,
         fraction => format!("{clock}.{fraction:06}"),
@@ -34,8 +25,7 @@ pub fn date(days: i128) -> String {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;

@@ -44,10 +44,7 @@ pub fn check(
         .as_deref()
         .is_some_and(|rows| rows.schema().fields().len() == found.fields().len());
     let broken = |outcome: &mut FileOutcome, error: &dyn Error| {
-        outcome.fault(format!(
-            "after {} rows, cannot be decoded: {error}",
-            outcome.rows
-        ));
+        outcome.fault(format!("after {} rows, cannot be decoded: {error}", outcome.rows));
         Ok(false)
     };
     let reader = match builder.with_batch_size(BATCH_ROWS).build() {
@@ -75,12 +72,7 @@ pub fn check(
 }
 
 /// The same columns as the first file of the run and, by name, as the source.
-fn check_schema(
-    found: &Schema,
-    first: &mut Option<Schema>,
-    rows: Option<&Rows>,
-    outcome: &mut FileOutcome,
-) {
+fn check_schema(found: &Schema, first: &mut Option<Schema>, rows: Option<&Rows>, outcome: &mut FileOutcome) {
     match first {
         None => *first = Some(found.clone()),
         Some(first) if first.fields() != found.fields() => {
@@ -136,13 +128,7 @@ fn compare(
     Ok(())
 }
 
-fn compare_column(
-    name: &str,
-    file: &ArrayRef,
-    source: &ArrayRef,
-    done: usize,
-    outcome: &mut FileOutcome,
-) {
+fn compare_column(name: &str, file: &ArrayRef, source: &ArrayRef, done: usize, outcome: &mut FileOutcome) {
     let stored = match as_stored(source, file.data_type()) {
         Ok(stored) => stored,
         Err(error) => {

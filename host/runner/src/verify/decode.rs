@@ -32,9 +32,7 @@ pub fn open(file: impl Read + 'static, codec: &str) -> io::Result<Box<dyn BufRea
         "zstd" => Box::new(BufReader::with_capacity(BUFFER_BYTES, Unzstd::new(file)?)),
         "brotli" => Box::new(BufReader::with_capacity(BUFFER_BYTES, Unbrotli::new(file))),
         other => {
-            return Err(invalid(format!(
-                "verify knows no codec `{other}` for JSON Lines"
-            )));
+            return Err(invalid(format!("verify knows no codec `{other}` for JSON Lines")));
         }
     })
 }
@@ -145,9 +143,7 @@ fn gzip_header(file: &mut impl BufRead, streams: Streams) -> io::Result<()> {
         return Err(invalid("it does not begin with a gzip header"));
     };
     if flags & GZIP_FIELDS != 0 && streams == Streams::One {
-        return Err(invalid(
-            "its gzip header has fields that exports never have",
-        ));
+        return Err(invalid("its gzip header has fields that exports never have"));
     }
     if flags & EXTRA != 0 {
         let length = u16::from_le_bytes(framing(&mut *file)?);
@@ -196,10 +192,7 @@ impl<R: BufRead> Unzstd<R> {
     fn new(file: R) -> io::Result<Self> {
         let frame = StreamingDecoder::new(file)
             .map_err(|error| invalid(format!("it does not begin with a zstd frame: {error}")))?;
-        Ok(Unzstd {
-            frame,
-            ended: false,
-        })
+        Ok(Unzstd { frame, ended: false })
     }
 }
 
@@ -245,10 +238,7 @@ impl<R: BufRead> UnzstdMany<R> {
         while !self.file.fill_buf()?.is_empty() {
             match self.frame.reset(&mut self.file) {
                 Ok(()) => return Ok(true),
-                Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
-                    length,
-                    ..
-                })) => {
+                Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
                     io::copy(&mut (&mut self.file).take(length.into()), &mut io::sink())?;
                 }
                 Err(error) => return Err(invalid(format!("it has no zstd frame: {error}"))),

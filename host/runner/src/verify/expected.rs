@@ -109,8 +109,7 @@ impl Rows {
                 .map(written_out)
                 .collect::<Result<_, _>>()
                 .map_err(SourceError::Encode)?;
-            let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)
-                .map_err(SourceError::Encode)?;
+            let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(SourceError::Encode)?;
             self.batch = Some(batch);
             self.at = 0;
         }

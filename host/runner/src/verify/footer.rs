@@ -26,8 +26,7 @@ pub fn rows(file: &mut (impl Read + Seek)) -> io::Result<u64> {
     let mut id = 0;
     while let Some((next, kind)) = footer.field(id)? {
         if (next, kind) == NUM_ROWS {
-            return u64::try_from(footer.zigzag()?)
-                .map_err(|_| broken("its number of rows is negative"));
+            return u64::try_from(footer.zigzag()?).map_err(|_| broken("its number of rows is negative"));
         }
         footer.skip(kind, 0)?;
         id = next;
@@ -152,13 +151,9 @@ mod tests {
         for rows in [0, 1, 200, 300_000] {
             let numbers = Int64Array::from_iter_values(0..rows);
             let texts = StringArray::from_iter_values((0..rows).map(|n| n.to_string()));
-            let batch = RecordBatch::try_from_iter([
-                ("n", Arc::new(numbers) as _),
-                ("s", Arc::new(texts) as _),
-            ]);
+            let batch = RecordBatch::try_from_iter([("n", Arc::new(numbers) as _), ("s", Arc::new(texts) as _)]);
             let batch = batch.expect("a batch");
-            let mut writer =
-                ArrowWriter::try_new(Vec::new(), batch.schema(), None).expect("a writer");
+            let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).expect("a writer");
             writer.write(&batch).expect("written");
             let bytes = writer.into_inner().expect("written");
             let found = super::rows(&mut Cursor::new(&bytes)).expect("a footer");
@@ -180,9 +175,7 @@ mod tests {
             &[0],
             // Lists of lists without an end, a number without an end, a text longer than the file, an unknown type.
             &[0x19; 100],
-            &[
-                0x16, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-            ],
+            &[0x16, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
             &[0x18, 0xff, 0xff, 0xff, 0x0f, 1],
             &[0x1f, 1],
         ] {

@@ -5,11 +5,10 @@ use std::borrow::Cow;
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray};
 use arrow::datatypes::{
-    DataType, Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type,
-    Field, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    Time32MillisecondType, Time32SecondType, Time64MicrosecondType, Time64NanosecondType, TimeUnit,
-    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
-    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    DataType, Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, Field, Float16Type,
+    Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, Time32MillisecondType, Time32SecondType,
+    Time64MicrosecondType, Time64NanosecondType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -94,9 +93,7 @@ impl<'a> Iterator for Tokens<'a> {
             _ => {
                 let end = self
                     .rest
-                    .find(
-                        |c: char| !matches!(c, '0'..='9' | 'a'..='z' | 'A'..='Z' | '+' | '-' | '.'),
-                    )
+                    .find(|c: char| !matches!(c, '0'..='9' | 'a'..='z' | 'A'..='Z' | '+' | '-' | '.'))
                     .unwrap_or(self.rest.len());
                 let (word, rest) = self.rest.split_at(end);
                 self.rest = rest;
@@ -169,9 +166,7 @@ pub fn same_document(source: &str, written: &str) -> bool {
     }
     let is_json = serde_json::from_str::<&serde_json::value::RawValue>(source).is_ok();
     let mut as_string = Tokens::new(written);
-    !is_json
-        && as_string.next() == Some(Token::Text(Cow::Borrowed(source)))
-        && as_string.rest.is_empty()
+    !is_json && as_string.next() == Some(Token::Text(Cow::Borrowed(source))) && as_string.rest.is_empty()
 }
 
 /// Returns whether a written JSON value is what row `row` of a column should be written as.
@@ -240,9 +235,7 @@ fn same(field: &Field, column: &ArrayRef, row: usize, tokens: &mut Tokens<'_>) -
     if is_json(field)
         && let Some(text) = text_at(column, row)
     {
-        return tokens
-            .value()
-            .is_some_and(|written| same_document(&text, written));
+        return tokens.value().is_some_and(|written| same_document(&text, written));
     }
     match column.data_type() {
         DataType::Boolean => word(
@@ -261,28 +254,13 @@ fn same(field: &Field, column: &ArrayRef, row: usize, tokens: &mut Tokens<'_>) -
         DataType::UInt16 => number::<UInt16Type>(column, row, tokens),
         DataType::UInt32 => number::<UInt32Type>(column, row, tokens),
         DataType::UInt64 => number::<UInt64Type>(column, row, tokens),
-        DataType::Float16 => single(
-            column.as_primitive::<Float16Type>().value(row).to_f32(),
-            tokens,
-        ),
+        DataType::Float16 => single(column.as_primitive::<Float16Type>().value(row).to_f32(), tokens),
         DataType::Float32 => single(column.as_primitive::<Float32Type>().value(row), tokens),
         DataType::Float64 => double(column.as_primitive::<Float64Type>().value(row), tokens),
-        DataType::Decimal32(_, _) => word(
-            tokens,
-            &column.as_primitive::<Decimal32Type>().value_as_string(row),
-        ),
-        DataType::Decimal64(_, _) => word(
-            tokens,
-            &column.as_primitive::<Decimal64Type>().value_as_string(row),
-        ),
-        DataType::Decimal128(_, _) => word(
-            tokens,
-            &column.as_primitive::<Decimal128Type>().value_as_string(row),
-        ),
-        DataType::Decimal256(_, _) => word(
-            tokens,
-            &column.as_primitive::<Decimal256Type>().value_as_string(row),
-        ),
+        DataType::Decimal32(_, _) => word(tokens, &column.as_primitive::<Decimal32Type>().value_as_string(row)),
+        DataType::Decimal64(_, _) => word(tokens, &column.as_primitive::<Decimal64Type>().value_as_string(row)),
+        DataType::Decimal128(_, _) => word(tokens, &column.as_primitive::<Decimal128Type>().value_as_string(row)),
+        DataType::Decimal256(_, _) => word(tokens, &column.as_primitive::<Decimal256Type>().value_as_string(row)),
         DataType::Utf8 => text(tokens, column.as_string::<i32>().value(row)),
         DataType::LargeUtf8 => text(tokens, column.as_string::<i64>().value(row)),
         DataType::Utf8View => text(tokens, column.as_string_view().value(row)),
@@ -295,14 +273,10 @@ fn same(field: &Field, column: &ArrayRef, row: usize, tokens: &mut Tokens<'_>) -
         DataType::FixedSizeBinary(_) => binary(tokens, column.as_fixed_size_binary().value(row)),
         DataType::List(item) => items(item, &column.as_list::<i32>().value(row), tokens),
         DataType::LargeList(item) => items(item, &column.as_list::<i64>().value(row), tokens),
-        DataType::FixedSizeList(item, _) => {
-            items(item, &column.as_fixed_size_list().value(row), tokens)
-        }
+        DataType::FixedSizeList(item, _) => items(item, &column.as_fixed_size_list().value(row), tokens),
         DataType::Struct(_) => members(column, row, tokens),
         DataType::Map(_, _) => entries(column, row, tokens),
-        DataType::Dictionary(_, _) => {
-            entry(column, row).is_some_and(|value| same(field, &value, 0, tokens))
-        }
+        DataType::Dictionary(_, _) => entry(column, row).is_some_and(|value| same(field, &value, 0, tokens)),
         _ => moment(column, row).is_some_and(|written| text(tokens, &written)),
     }
 }
@@ -320,12 +294,8 @@ fn moment(column: &ArrayRef, row: usize) -> Option<String> {
         DataType::Timestamp(unit, _) => {
             let value = match unit {
                 TimeUnit::Second => column.as_primitive::<TimestampSecondType>().value(row),
-                TimeUnit::Millisecond => {
-                    column.as_primitive::<TimestampMillisecondType>().value(row)
-                }
-                TimeUnit::Microsecond => {
-                    column.as_primitive::<TimestampMicrosecondType>().value(row)
-                }
+                TimeUnit::Millisecond => column.as_primitive::<TimestampMillisecondType>().value(row),
+                TimeUnit::Microsecond => column.as_primitive::<TimestampMicrosecondType>().value(row),
                 TimeUnit::Nanosecond => column.as_primitive::<TimestampNanosecondType>().value(row),
             };
             civil::timestamp(micros(value, unit))
@@ -340,20 +310,13 @@ fn moment(column: &ArrayRef, row: usize) -> Option<String> {
             unit,
         )),
         DataType::Time32(unit) => civil::time(micros(
-            column
-                .as_primitive::<Time32MillisecondType>()
-                .value(row)
-                .into(),
+            column.as_primitive::<Time32MillisecondType>().value(row).into(),
             unit,
         )),
-        DataType::Time64(unit @ TimeUnit::Nanosecond) => civil::time(micros(
-            column.as_primitive::<Time64NanosecondType>().value(row),
-            unit,
-        )),
-        DataType::Time64(unit) => civil::time(micros(
-            column.as_primitive::<Time64MicrosecondType>().value(row),
-            unit,
-        )),
+        DataType::Time64(unit @ TimeUnit::Nanosecond) => {
+            civil::time(micros(column.as_primitive::<Time64NanosecondType>().value(row), unit))
+        }
+        DataType::Time64(unit) => civil::time(micros(column.as_primitive::<Time64MicrosecondType>().value(row), unit)),
         _ => return None,
     })
 }
@@ -381,9 +344,7 @@ fn number<T: ArrowPrimitiveType<Native: std::fmt::Display>>(
 fn single(value: f32, tokens: &mut Tokens<'_>) -> bool {
     match tokens.next() {
         Some(Token::Word("null")) => !value.is_finite(),
-        Some(Token::Word(word)) => word
-            .parse()
-            .is_ok_and(|read: f32| read.to_bits() == value.to_bits()),
+        Some(Token::Word(word)) => word.parse().is_ok_and(|read: f32| read.to_bits() == value.to_bits()),
         _ => false,
     }
 }
@@ -391,9 +352,7 @@ fn single(value: f32, tokens: &mut Tokens<'_>) -> bool {
 fn double(value: f64, tokens: &mut Tokens<'_>) -> bool {
     match tokens.next() {
         Some(Token::Word("null")) => !value.is_finite(),
-        Some(Token::Word(word)) => word
-            .parse()
-            .is_ok_and(|read: f64| read.to_bits() == value.to_bits()),
+        Some(Token::Word(word)) => word.parse().is_ok_and(|read: f64| read.to_bits() == value.to_bits()),
         _ => false,
     }
 }
@@ -404,8 +363,7 @@ fn mark(tokens: &mut Tokens<'_>, expect: u8) -> bool {
 
 fn items(field: &Field, values: &ArrayRef, tokens: &mut Tokens<'_>) -> bool {
     mark(tokens, b'[')
-        && (0..values.len())
-            .all(|item| (item == 0 || mark(tokens, b',')) && same(field, values, item, tokens))
+        && (0..values.len()).all(|item| (item == 0 || mark(tokens, b',')) && same(field, values, item, tokens))
         && mark(tokens, b']')
 }
 
@@ -429,8 +387,7 @@ fn members(column: &ArrayRef, row: usize, tokens: &mut Tokens<'_>) -> bool {
 /// A map is an object; keys that are not text are written as the text of their value.
 fn entries(column: &ArrayRef, row: usize, tokens: &mut Tokens<'_>) -> bool {
     let entries = column.as_map().value(row);
-    let ([key_field, value_field], [keys, values]) = (&entries.fields()[..], entries.columns())
-    else {
+    let ([key_field, value_field], [keys, values]) = (&entries.fields()[..], entries.columns()) else {
         return false;
     };
     mark(tokens, b'{')

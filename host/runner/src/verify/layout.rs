@@ -84,11 +84,7 @@ impl Layout {
             .iter()
             .flat_map(|end| [format!("{stem}{end}"), format!("{stem}-0{end}")])
             .filter(|key| *key != self.first)
-            .chain(
-                manifests
-                    .into_iter()
-                    .filter(|key| Some(key.as_str()) != manifest),
-            )
+            .chain(manifests.into_iter().filter(|key| Some(key.as_str()) != manifest))
             .collect()
     }
 
@@ -96,12 +92,7 @@ impl Layout {
     pub fn misplaced<'a>(&'a self, files: &'a [String]) -> impl Iterator<Item = String> + 'a {
         files.iter().enumerate().filter_map(|(index, found)| {
             let expect = self.key(index as u64);
-            (*found != expect).then(|| {
-                format!(
-                    "the manifest names {} where {expect} belongs",
-                    quoted(found)
-                )
-            })
+            (*found != expect).then(|| format!("the manifest names {} where {expect} belongs", quoted(found)))
         })
     }
 }
@@ -143,12 +134,7 @@ mod tests {
         let whole = layout(&["b-0.parquet"]);
         let others = whole.other_keys(None);
         assert_eq!(others.len(), 2 * ENDINGS.len() - 1 + 2, "{others:?}");
-        for key in [
-            "b-0.jsonl",
-            "b-0-0.parquet",
-            "b-0_manifest.json",
-            "_b-0_manifest.json",
-        ] {
+        for key in ["b-0.jsonl", "b-0-0.parquet", "b-0_manifest.json", "_b-0_manifest.json"] {
             assert!(others.iter().any(|other| other == key), "{key}: {others:?}");
         }
         assert_eq!(layout(&["a.csv"]).other_keys(None), Vec::<String>::new());

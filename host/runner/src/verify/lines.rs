@@ -58,10 +58,7 @@ struct Ahead<'a> {
 
 impl Ahead<'_> {
     fn next(&mut self) -> Result<Option<(&RecordBatch, usize)>, SourceError> {
-        let used_up = self
-            .batch
-            .as_ref()
-            .is_none_or(|batch| self.at >= batch.num_rows());
+        let used_up = self.batch.as_ref().is_none_or(|batch| self.at >= batch.num_rows());
         if used_up {
             self.batch = self.rows.take(SOURCE_ROWS)?;
             self.at = 0;
@@ -72,8 +69,7 @@ impl Ahead<'_> {
 
     fn give_back(self) {
         if let Some(batch) = self.batch {
-            self.rows
-                .give_back(batch.num_rows() - self.at.min(batch.num_rows()));
+            self.rows.give_back(batch.num_rows() - self.at.min(batch.num_rows()));
         }
     }
 }
@@ -106,11 +102,7 @@ pub fn check(
     let whole = loop {
         line.clear();
         let row = outcome.rows + 1;
-        match text
-            .as_mut()
-            .take(LINE_LIMIT_BYTES)
-            .read_until(b'\n', &mut line)
-        {
+        match text.as_mut().take(LINE_LIMIT_BYTES).read_until(b'\n', &mut line) {
             Ok(0) => break true,
             Ok(_) => {}
             Err(error) => {
@@ -127,16 +119,12 @@ pub fn check(
         }
         let parsed = std::str::from_utf8(&line)
             .map_err(|error| error.to_string())
-            .and_then(|text| {
-                serde_json::from_str::<Line<'_>>(text).map_err(|error| error.to_string())
-            });
+            .and_then(|text| serde_json::from_str::<Line<'_>>(text).map_err(|error| error.to_string()));
         let source = match &mut ahead {
             Some(ahead) => ahead.next()?,
             None => None,
         };
-        if let (Some(times), Some(column), Some((batch, at))) =
-            (&mut outcome.times, time_column, source)
-        {
+        if let (Some(times), Some(column), Some((batch, at))) = (&mut outcome.times, time_column, source) {
             times.see(batch.column(column), at..at + 1);
         }
         match parsed {
@@ -157,20 +145,11 @@ pub fn check(
 }
 
 /// The same keys in the same order as the first row of the run.
-fn check_keys(
-    members: &[(String, &RawValue)],
-    keys: &mut Option<Vec<String>>,
-    row: u64,
-    outcome: &mut FileOutcome,
-) {
+fn check_keys(members: &[(String, &RawValue)], keys: &mut Option<Vec<String>>, row: u64, outcome: &mut FileOutcome) {
     match keys {
         None => *keys = Some(members.iter().map(|(key, _)| key.clone()).collect()),
         Some(keys) => {
-            let same = keys.len() == members.len()
-                && keys
-                    .iter()
-                    .zip(members)
-                    .all(|(known, (key, _))| known == key);
+            let same = keys.len() == members.len() && keys.iter().zip(members).all(|(known, (key, _))| known == key);
             if !same {
                 outcome.fault(format!("row {row} has other keys than the first row"));
             }
@@ -178,13 +157,7 @@ fn check_keys(
     }
 }
 
-fn check_row(
-    members: &[(String, &RawValue)],
-    batch: &RecordBatch,
-    at: usize,
-    row: u64,
-    outcome: &mut FileOutcome,
-) {
+fn check_row(members: &[(String, &RawValue)], batch: &RecordBatch, at: usize, row: u64, outcome: &mut FileOutcome) {
     let schema = batch.schema_ref();
     if members.len() != schema.fields().len() {
         outcome.fault(format!(
@@ -194,8 +167,7 @@ fn check_row(
         ));
         return;
     }
-    for ((field, column), (key, value)) in schema.fields().iter().zip(batch.columns()).zip(members)
-    {
+    for ((field, column), (key, value)) in schema.fields().iter().zip(batch.columns()).zip(members) {
         if field.name() != key {
             outcome.fault(format!(
                 "row {row} has `{}` where the source has the column `{}`",

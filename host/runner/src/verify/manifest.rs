@@ -72,9 +72,7 @@ pub struct Expected<'a> {
 }
 
 /// The same for a list that may be absent, but not null.
-fn some_bounded<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    from: D,
-) -> Result<Option<Vec<T>>, D::Error> {
+fn some_bounded<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<Vec<T>>, D::Error> {
     bounded(from).map(Some)
 }
 
@@ -134,10 +132,7 @@ impl Manifest {
         let is_it = |details: &&Details| details.key == key;
         let at = usize::try_from(index).ok()?;
         let listed = self.file_details.as_deref()?;
-        listed
-            .get(at)
-            .filter(is_it)
-            .or_else(|| listed.iter().find(is_it))
+        listed.get(at).filter(is_it).or_else(|| listed.iter().find(is_it))
     }
 
     /// Returns what the detailed form says wrongly of the run as a whole, or omits though it is asked for.
@@ -145,10 +140,9 @@ impl Manifest {
         let mut faults = Vec::new();
         let mut compare = |name: &str, found: Option<String>, right: String| match found {
             None if expected.detailed => faults.push(absent(name)),
-            Some(found) if found != right => faults.push(format!(
-                "the manifest says {name} {}, expected {right}",
-                quoted(&found)
-            )),
+            Some(found) if found != right => {
+                faults.push(format!("the manifest says {name} {}, expected {right}", quoted(&found)))
+            }
             _ => {}
         };
         compare(
@@ -246,18 +240,10 @@ impl Manifest {
         compare("ETag", quoted(&details.etag), quoted(&file.etag));
         match (&details.checksum, &file.computed) {
             (None, _) => faults.extend(asked.map(|algorithm| {
-                format!(
-                    "the manifest has no checksum of it, and the destination asks for {algorithm}"
-                )
+                format!("the manifest has no checksum of it, and the destination asks for {algorithm}")
             })),
-            (Some(listed), Some(computed))
-                if computed.algorithm.eq_ignore_ascii_case(&listed.algorithm) =>
-            {
-                compare(
-                    "checksum",
-                    quoted(&listed.value),
-                    computed.right().to_owned(),
-                );
+            (Some(listed), Some(computed)) if computed.algorithm.eq_ignore_ascii_case(&listed.algorithm) => {
+                compare("checksum", quoted(&listed.value), computed.right().to_owned());
             }
             (Some(listed), _) => faults.push(format!(
                 "the manifest's checksum of kind {} cannot be compared",
@@ -304,11 +290,7 @@ fn other_columns(columns: &[Column], schema: &Schema) -> Vec<String> {
         )];
     }
     let in_words = |column: &Column| {
-        let nulls = if column.nullable {
-            ""
-        } else {
-            ", without nulls"
-        };
+        let nulls = if column.nullable { "" } else { ", without nulls" };
         quoted(&format!("`{}` ({}{nulls})", column.name, column.data_type))
     };
     columns

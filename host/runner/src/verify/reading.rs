@@ -15,8 +15,7 @@ use super::recount::recount;
 use super::report::quoted;
 use super::store::{Answer, Store};
 use super::{
-    Failure, FileOutcome, StoreError, VerifyProgress, VerifyReport, Watch, blocking, checksum,
-    columns, lines,
+    Failure, FileOutcome, StoreError, VerifyProgress, VerifyReport, Watch, blocking, checksum, columns, lines,
 };
 use batch_export_source::{Interval, SourceSettings};
 
@@ -31,11 +30,7 @@ const FAULTY_FILES_LIMIT: u64 = 100;
 
 /// Compares the checksum that the store shows with that of the bytes: one that is missing or of another kind proves
 /// nothing.
-fn compare_checksum(
-    shown: &[(String, String)],
-    computed: checksum::Computed,
-    outcome: &mut FileOutcome,
-) {
+fn compare_checksum(shown: &[(String, String)], computed: checksum::Computed, outcome: &mut FileOutcome) {
     let algorithm = computed.algorithm.clone();
     match shown.iter().find(|(name, _)| *name == algorithm) {
         Some((_, value)) => match computed.fault(value) {
@@ -169,8 +164,7 @@ impl Reading {
             Ok(manifest) => Ok(Some(manifest)),
             Err(error) => {
                 let error = quoted(&error.to_string());
-                self.report
-                    .fault(format!("the manifest {key} cannot be read: {error}"));
+                self.report.fault(format!("the manifest {key} cannot be read: {error}"));
                 Ok(None)
             }
         }
@@ -310,10 +304,7 @@ impl Reading {
         if let Some(bytes) = answer.head.bytes
             && bytes != outcome.bytes
         {
-            outcome.fault(format!(
-                "the store says {bytes} bytes, {} came",
-                outcome.bytes
-            ));
+            outcome.fault(format!("the store says {bytes} bytes, {} came", outcome.bytes));
         }
         match running.map(checksum::Running::finish) {
             Some(computed) => compare_checksum(&shown, computed, outcome),
@@ -405,12 +396,10 @@ impl Reading {
             }
             return Ok(());
         };
-        let (rest, all, tally) =
-            blocking(move || rows.rest().map(|rest| (rest, rows.taken(), rows.tally()))).await??;
+        let (rest, all, tally) = blocking(move || rows.rest().map(|rest| (rest, rows.taken(), rows.tally()))).await??;
         self.report.source_rows = Some(all);
         self.report.source = Some(tally);
-        self.recount(tally.rows_read.saturating_add(tally.rows_pruned))
-            .await?;
+        self.recount(tally.rows_read.saturating_add(tally.rows_pruned)).await?;
         if tally.rows_kept() != Some(all) {
             self.report.fault(format!(
                 "the source's counts do not add up: of {} rows read, {all} were handed on",
@@ -421,15 +410,11 @@ impl Reading {
             let fault = format!("{rest} of the source's {all} rows are in no file");
             self.report.fault(fault);
         } else if self.report.rows > all {
-            let fault = format!(
-                "the files hold {} rows, the source has {all}",
-                self.report.rows
-            );
+            let fault = format!("the files hold {} rows, the source has {all}", self.report.rows);
             self.report.fault(fault);
         } else if count == 0 && !has_manifest {
             let why = tally.why_empty();
-            self.report
-                .note(format!("no file is there, and none should be: {why}"));
+            self.report.note(format!("no file is there, and none should be: {why}"));
         }
         Ok(())
     }

@@ -76,10 +76,7 @@ fn rows_of(path: &Path, settings: &FilesSettings) -> io::Result<u64> {
     if inner.starts_with(b"PAR1") || inner.starts_with(b"ARROW1") || inner.starts_with(&[0xff; 4]) {
         return Err(io::Error::other("only text and Parquet are counted twice"));
     }
-    let inner = inner
-        .strip_prefix(BYTE_ORDER_MARK)
-        .unwrap_or(&inner)
-        .to_vec();
+    let inner = inner.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&inner).to_vec();
     let text = BufReader::with_capacity(BUFFER_BYTES, io::Cursor::new(inner).chain(text));
     match holds_csv(&name, settings.format) {
         true => csv_rows(text, settings.dialect.quotes),

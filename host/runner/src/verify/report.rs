@@ -101,9 +101,8 @@ pub struct VerifyReport {
 }
 
 fn document<S: Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
-    let document = |text: &String| {
-        serde_json::from_str(text).unwrap_or_else(|_| serde_json::Value::from(text.as_str()))
-    };
+    let document =
+        |text: &String| serde_json::from_str(text).unwrap_or_else(|_| serde_json::Value::from(text.as_str()));
     text.as_ref().map(document).serialize(serializer)
 }
 
@@ -211,8 +210,7 @@ mod tests {
     #[test]
     fn a_time_with_a_named_zone_is_shown_as_its_value() {
         for zone in ["UTC", "Europe/Berlin", "+02:00"] {
-            let times =
-                TimestampMicrosecondArray::from(vec![1, 1_709_269_200_000_000]).with_timezone(zone);
+            let times = TimestampMicrosecondArray::from(vec![1, 1_709_269_200_000_000]).with_timezone(zone);
             let times: ArrayRef = Arc::new(times);
             assert_eq!(shown(&times, 1), "2024-03-01T05:00:00Z", "{zone}");
             let field = Arc::new(Field::new("item", times.data_type().clone(), true));
@@ -225,9 +223,6 @@ mod tests {
             assert_eq!(shown(&both, 1), "{t: [2024-03-01T05:00:00Z]}", "{zone}");
         }
         let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(7), None]));
-        assert_eq!(
-            (shown(&numbers, 0), shown(&numbers, 1)),
-            ("7".into(), "null".into())
-        );
+        assert_eq!((shown(&numbers, 0), shown(&numbers, 1)), ("7".into(), "null".into()));
     }
 }

@@ -41,11 +41,7 @@ pub enum StoreError {
     #[error("no answer for {key}: {message}; verify again when the store can be reached")]
     Unreachable { key: String, message: String },
     #[error("the answer for {key} broke off after {bytes} bytes: {message}; verify again")]
-    BrokeOff {
-        key: String,
-        bytes: u64,
-        message: String,
-    },
+    BrokeOff { key: String, bytes: u64, message: String },
     #[error(
         "the store refuses {method} {key}: status {status}{detail}; {}",
         way_out(*status)
@@ -58,9 +54,7 @@ pub enum StoreError {
     },
     #[error("{key} is larger than {limit_bytes} bytes, which no manifest is")]
     TooLarge { key: String, limit_bytes: usize },
-    #[error(
-        "{key} went on after the {limit_bytes} bytes that {said}; the store contradicts itself"
-    )]
+    #[error("{key} went on after the {limit_bytes} bytes that {said}; the store contradicts itself")]
     TooLong {
         key: String,
         limit_bytes: u64,
@@ -126,12 +120,7 @@ impl Store {
         let scopes = std::slice::from_ref(&reading.scope);
         let grants = Grants::decide(&reading.grants, scopes, policy)?;
         let origin = Url::parse(&reading.origin).map_err(|_| StoreError::NoAddress)?;
-        let requests = HostRequests::new(
-            &access.network,
-            grants,
-            access.credentials,
-            Handle::current(),
-        )?;
+        let requests = HostRequests::new(&access.network, grants, access.credentials, Handle::current())?;
         Ok(Store {
             requests,
             host: origin.authority().to_owned(),
@@ -162,9 +151,7 @@ impl Store {
             match self.attempt(method, key, refresh).await {
                 Err(error) if error.is_transient() => {}
                 // HEAD has no body that could say whether the session ended; asking for credentials anew is cheap.
-                Err(StoreError::Refused {
-                    status: 400 | 403, ..
-                }) if matches!(refresh, Refresh::None) => {
+                Err(StoreError::Refused { status: 400 | 403, .. }) if matches!(refresh, Refresh::None) => {
                     refresh = Refresh::Expired;
                 }
                 other => return other,
@@ -175,12 +162,7 @@ impl Store {
         self.attempt(method, key, refresh).await
     }
 
-    async fn attempt(
-        &self,
-        method: &'static str,
-        key: &str,
-        refresh: Refresh,
-    ) -> Result<Option<Answer>, StoreError> {
+    async fn attempt(&self, method: &'static str, key: &str, refresh: Refresh) -> Result<Option<Answer>, StoreError> {
         let signing = |message: String| StoreError::Signing {
             key: key.to_owned(),
             message,
@@ -196,11 +178,7 @@ impl Store {
             method,
             host: &self.host,
             path: &path,
-            headers: if self.asks_for_checksum {
-                &checksum_mode
-            } else {
-                &[]
-            },
+            headers: if self.asks_for_checksum { &checksum_mode } else { &[] },
         };
         let scope = &self.reading.scope;
         let headers = sign::sign(&unsigned, &scope.region, &scope.service, &scoped)
@@ -220,22 +198,15 @@ impl Store {
             timeout: SILENCE_LIMIT,
         };
         let key_of = || key.to_owned();
-        let response = self
-            .requests
-            .send(request)
-            .await
-            .map_err(|error| match error {
-                TransportError::Forbidden(message) | TransportError::Tls(message) => {
-                    StoreError::NotSent {
-                        key: key_of(),
-                        message,
-                    }
-                }
-                error => StoreError::Unreachable {
-                    key: key_of(),
-                    message: error.to_string(),
-                },
-            })?;
+        let response = self.requests.send(request).await.map_err(|error| match error {
+            TransportError::Forbidden(message) | TransportError::Tls(message) => {
+                StoreError::NotSent { key: key_of(), message }
+            }
+            error => StoreError::Unreachable {
+                key: key_of(),
+                message: error.to_string(),
+            },
+        })?;
         let answer = Answer {
             head: head_of(&response),
             key: key.to_owned(),
@@ -326,9 +297,7 @@ fn head_of(response: &Opened) -> ObjectHead {
         is_value.then(|| (algorithm.to_owned(), value.to_owned()))
     };
     ObjectHead {
-        bytes: response
-            .header("content-length")
-            .and_then(|length| length.parse().ok()),
+        bytes: response.header("content-length").and_then(|length| length.parse().ok()),
         etag: response.header("etag").unwrap_or_default().to_owned(),
         run_id: response.header(RUN_HEADER).map(str::to_owned),
         checksums: response.headers().filter_map(checksum).collect(),

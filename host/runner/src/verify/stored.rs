@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, GenericListArray, Int32Array, Int64Array, MapArray, OffsetSizeTrait,
-    StringArray, StructArray, make_array, new_null_array,
+    Array, ArrayRef, AsArray, GenericListArray, Int32Array, Int64Array, MapArray, OffsetSizeTrait, StringArray,
+    StructArray, make_array, new_null_array,
 };
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::compute::{CastOptions, cast, cast_with_options, take};
@@ -20,8 +20,8 @@ const SECONDS_A_DAY: i128 = 86_400;
 /// is a pair of types that no export gives.
 pub fn as_stored(source: &ArrayRef, target: &DataType) -> Result<ArrayRef, ArrowError> {
     use DataType::{
-        Decimal32, Decimal64, Decimal128, Decimal256, Dictionary, FixedSizeBinary, FixedSizeList,
-        Float16, Float32, LargeList, List, Map, Null, Struct, Utf8,
+        Decimal32, Decimal64, Decimal128, Decimal256, Dictionary, FixedSizeBinary, FixedSizeList, Float16, Float32,
+        LargeList, List, Map, Null, Struct, Utf8,
     };
     let found = source.data_type();
     if found == target {
@@ -40,9 +40,7 @@ pub fn as_stored(source: &ArrayRef, target: &DataType) -> Result<ArrayRef, Arrow
             Ok(Arc::new(texts.collect::<StringArray>()))
         }
         (List(_) | LargeList(_) | FixedSizeList(_, _), List(field)) => list::<i32>(source, field),
-        (List(_) | LargeList(_) | FixedSizeList(_, _), LargeList(field)) => {
-            list::<i64>(source, field)
-        }
+        (List(_) | LargeList(_) | FixedSizeList(_, _), LargeList(field)) => list::<i64>(source, field),
         (Struct(_), Struct(fields)) => {
             let values = source.as_struct();
             if values.num_columns() != fields.len() {
@@ -53,8 +51,7 @@ pub fn as_stored(source: &ArrayRef, target: &DataType) -> Result<ArrayRef, Arrow
                 .map(|(column, field)| as_stored(column, field.data_type()))
                 .collect::<Result<_, _>>()?;
             let nulls = values.nulls().cloned();
-            let stored =
-                StructArray::try_new_with_length(fields.clone(), columns, nulls, source.len())?;
+            let stored = StructArray::try_new_with_length(fields.clone(), columns, nulls, source.len())?;
             Ok(Arc::new(stored))
         }
         (Map(_, _), Map(field, ordered)) => {
@@ -71,26 +68,19 @@ pub fn as_stored(source: &ArrayRef, target: &DataType) -> Result<ArrayRef, Arrow
         }
         (
             Decimal32(_, scale) | Decimal64(_, scale) | Decimal128(_, scale) | Decimal256(_, scale),
-            Decimal32(_, stored)
-            | Decimal64(_, stored)
-            | Decimal128(_, stored)
-            | Decimal256(_, stored),
+            Decimal32(_, stored) | Decimal64(_, stored) | Decimal128(_, stored) | Decimal256(_, stored),
         ) if scale == stored => exactly(source, target),
         (Float16, Float32) => exactly(source, target),
         _ if same_text(found, target) => exactly(source, target),
         _ => match (ticks_a_day(found), ticks_a_day(target)) {
-            (Some((kind, from)), Some((stored, to))) if kind == stored => {
-                rescaled(source, from, to, target)
-            }
+            (Some((kind, from)), Some((stored, to))) if kind == stored => rescaled(source, from, to, target),
             _ => Err(unlike(found, target)),
         },
     }
 }
 
 fn unlike(source: &DataType, file: &DataType) -> ArrowError {
-    ArrowError::CastError(format!(
-        "the source's type {source} is not stored as {file}"
-    ))
+    ArrowError::CastError(format!("the source's type {source} is not stored as {file}"))
 }
 
 /// A cast that loses nothing, or fails.
@@ -104,19 +94,11 @@ fn exactly(source: &ArrayRef, target: &DataType) -> Result<ArrayRef, ArrowError>
 
 /// Returns whether two types hold the same bytes in different layouts.
 fn same_text(one: &DataType, other: &DataType) -> bool {
-    let is_text = |of: &DataType| {
-        matches!(
-            of,
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
-        )
-    };
+    let is_text = |of: &DataType| matches!(of, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
     let is_binary = |of: &DataType| {
         matches!(
             of,
-            DataType::Binary
-                | DataType::LargeBinary
-                | DataType::BinaryView
-                | DataType::FixedSizeBinary(_)
+            DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_)
         )
     };
     (is_text(one) && is_text(other)) || (is_binary(one) && is_binary(other))
@@ -151,12 +133,7 @@ fn ticks_a_day(of: &DataType) -> Option<(TimeKind, i128)> {
     })
 }
 
-fn rescaled(
-    source: &ArrayRef,
-    from: i128,
-    to: i128,
-    target: &DataType,
-) -> Result<ArrayRef, ArrowError> {
+fn rescaled(source: &ArrayRef, from: i128, to: i128, target: &DataType) -> Result<ArrayRef, ArrowError> {
     let numbers = cast(source, &is_narrow(source.data_type()))?;
     let numbers = cast(&numbers, &DataType::Int64)?;
     let numbers = numbers.as_primitive::<arrow::datatypes::Int64Type>();
@@ -219,9 +196,8 @@ fn list<O: OffsetSizeTrait>(source: &ArrayRef, field: &FieldRef) -> Result<Array
         .map(|at| usize::try_from(at).ok().and_then(O::from_usize))
         .collect::<Option<Vec<O>>>()
         .map(ScalarBuffer::from);
-    let offsets = offsets.ok_or_else(|| {
-        ArrowError::CastError("a list's offsets do not fit those of the file".to_owned())
-    })?;
+    let offsets =
+        offsets.ok_or_else(|| ArrowError::CastError("a list's offsets do not fit those of the file".to_owned()))?;
     Ok(Arc::new(GenericListArray::<O>::try_new(
         Arc::clone(field),
         OffsetBuffer::new(offsets),

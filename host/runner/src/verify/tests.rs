@@ -37,14 +37,7 @@ fn rows_of(text: &str) -> (TempDir, Rows) {
         interval: Interval::parse("2024-03-01T05:00Z", "2024-03-01T06:00Z").expect("an interval"),
         events: EventFilter::default(),
     };
-    let rows = Rows::open(
-        factory.as_ref(),
-        selection,
-        "own",
-        &Token::new(),
-        &Budget::unlimited(),
-    )
-    .expect("a source");
+    let rows = Rows::open(factory.as_ref(), selection, "own", &Token::new(), &Budget::unlimited()).expect("a source");
     (folder, rows)
 }
 

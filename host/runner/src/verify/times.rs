@@ -2,8 +2,7 @@
 //! file of a store.
 
 use arrow::array::types::{
-    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
-    TimestampSecondType,
+    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
 };
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Schema, TimeUnit};
@@ -25,9 +24,7 @@ pub fn time_column(model: &str, schema: &Schema) -> Option<usize> {
     let (index, field) = schema.column_with_name(name)?;
     match field.data_type() {
         DataType::Timestamp(_, None) => Some(index),
-        DataType::Timestamp(_, Some(zone)) => UTC
-            .contains(&zone.to_ascii_lowercase().as_str())
-            .then_some(index),
+        DataType::Timestamp(_, Some(zone)) => UTC.contains(&zone.to_ascii_lowercase().as_str()).then_some(index),
         _ => None,
     }
 }
@@ -78,18 +75,11 @@ fn micros_at(column: &ArrayRef, row: usize) -> Option<i128> {
         return None;
     };
     Some(match unit {
-        TimeUnit::Second => {
-            i128::from(column.as_primitive::<TimestampSecondType>().value(row)) * 1_000_000
-        }
-        TimeUnit::Millisecond => {
-            i128::from(column.as_primitive::<TimestampMillisecondType>().value(row)) * 1_000
-        }
-        TimeUnit::Microsecond => {
-            i128::from(column.as_primitive::<TimestampMicrosecondType>().value(row))
-        }
+        TimeUnit::Second => i128::from(column.as_primitive::<TimestampSecondType>().value(row)) * 1_000_000,
+        TimeUnit::Millisecond => i128::from(column.as_primitive::<TimestampMillisecondType>().value(row)) * 1_000,
+        TimeUnit::Microsecond => i128::from(column.as_primitive::<TimestampMicrosecondType>().value(row)),
         TimeUnit::Nanosecond => {
-            i128::from(column.as_primitive::<TimestampNanosecondType>().value(row))
-                .div_euclid(1_000)
+            i128::from(column.as_primitive::<TimestampNanosecondType>().value(row)).div_euclid(1_000)
         }
     })
 }
@@ -133,9 +123,7 @@ mod tests {
         let last = "2024-03-01T05:00:00.000005Z";
         assert_eq!(times.faults(Some(first), Some(last)), Vec::<String>::new());
         let says = |listed: &str| {
-            format!(
-                "the manifest says max_timestamp {listed}, the source has 2024-03-01T05:00:00.000005+00:00"
-            )
+            format!("the manifest says max_timestamp {listed}, the source has 2024-03-01T05:00:00.000005+00:00")
         };
         for listed in [Some(first), Some("soon"), None] {
             let expect = [says(listed.unwrap_or("null"))];

@@ -40,15 +40,9 @@ impl HostRequests {
     }
 
     /// Returns the key to sign the next request with, as far as the scope is granted.
-    pub async fn scoped_key(
-        &self,
-        scope: &SigningScope,
-        refresh: Refresh,
-    ) -> Result<ScopedKey, SignerError> {
+    pub async fn scoped_key(&self, scope: &SigningScope, refresh: Refresh) -> Result<ScopedKey, SignerError> {
         let mut signer = self.signer.lock().await;
-        signer
-            .scoped_key(&scope.service, &scope.region, refresh)
-            .await
+        signer.scoped_key(&scope.service, &scope.region, refresh).await
     }
 
     /// Sends a request, as far as a grant covers it, and returns the beginning of its response.

@@ -60,14 +60,11 @@ impl FileJournal {
         // The names must be durable as well, or the notes cannot be found after a power cut: the file's, and that of
         // its folder, which may be new.
         let folders = path.ancestors().skip(1).take(2);
-        let durable = journal
-            .note(first, true)
-            .map_err(io::Error::other)
-            .and_then(|()| {
-                folders
-                    .filter(|folder| !folder.as_os_str().is_empty())
-                    .try_for_each(private::sync_folder)
-            });
+        let durable = journal.note(first, true).map_err(io::Error::other).and_then(|()| {
+            folders
+                .filter(|folder| !folder.as_os_str().is_empty())
+                .try_for_each(private::sync_folder)
+        });
         match durable {
             Ok(()) => Ok(journal),
             Err(error) => {
@@ -135,10 +132,7 @@ pub struct MemoryJournal {
 impl MemoryJournal {
     /// Returns the notes so far, in order.
     pub fn notes(&self) -> Vec<Vec<u8>> {
-        self.notes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

@@ -30,12 +30,7 @@ impl Capabilities {
     /// Returns what every run needs: what it may send and sign, TLS and proxy settings that its requests are carried
     /// with, where its signing keys come from, and where its notes are kept. Its log lines are dropped and nobody
     /// observes its requests, unless a setter says otherwise.
-    pub fn new(
-        grants: Grants,
-        network: &Network,
-        credentials: CredentialSource,
-        journal: Box<dyn Journal>,
-    ) -> Self {
+    pub fn new(grants: Grants, network: &Network, credentials: CredentialSource, journal: Box<dyn Journal>) -> Self {
         Capabilities {
             grants,
             network: network.clone(),

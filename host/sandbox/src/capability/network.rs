@@ -57,9 +57,7 @@ pub enum NetworkError {
     )]
     SystemCertificates(String),
     /// The proxy's URL; it is not repeated because it may hold a password.
-    #[error(
-        "the proxy's URL cannot be used: {0}; write for example \"http://proxy.internal:3128\""
-    )]
+    #[error("the proxy's URL cannot be used: {0}; write for example \"http://proxy.internal:3128\"")]
     Proxy(String),
     /// The client or its TLS cannot be set up.
     #[error("the HTTP client cannot be set up: {0}")]
@@ -90,10 +88,7 @@ impl Network {
     /// Reads the certificates and the proxy's URL.
     pub fn new(options: &NetworkOptions) -> Result<Self, NetworkError> {
         let no_proxy = options.no_proxy.clone().unwrap_or_default();
-        let proxy = options
-            .proxy
-            .as_ref()
-            .map(|url| proxy(url.expose(), no_proxy));
+        let proxy = options.proxy.as_ref().map(|url| proxy(url.expose(), no_proxy));
         let (roots, note) = system_certificates()?;
         Ok(Network {
             tls: Arc::new(tls(roots, options.ca_file.as_deref())?),
@@ -173,15 +168,13 @@ impl Network {
 fn proxy(url: &str, no_proxy: String) -> Result<Proxy, NetworkError> {
     let parsed = url::Url::parse(url).map_err(|e| NetworkError::Proxy(e.to_string()))?;
     if !matches!(parsed.scheme(), "http" | "https") {
-        return Err(NetworkError::Proxy(
-            "it is neither http nor https".to_owned(),
-        ));
+        return Err(NetworkError::Proxy("it is neither http nor https".to_owned()));
     }
     let host = parsed
         .host_str()
         .ok_or_else(|| NetworkError::Proxy("it names no host".to_owned()))?;
-    let all = reqwest::Proxy::all(url)
-        .map_err(|_| NetworkError::Proxy("the HTTP client does not take it".to_owned()))?;
+    let all =
+        reqwest::Proxy::all(url).map_err(|_| NetworkError::Proxy("the HTTP client does not take it".to_owned()))?;
     Ok(Proxy {
         all,
         no_proxy,
@@ -226,9 +219,7 @@ fn system_certificates() -> Result<(rustls::RootCertStore, String), NetworkError
             && let Err(error) = std::fs::File::open(&value)
         {
             let path = Path::new(&value).display();
-            return refused(format!(
-                "{name} names {path}, which cannot be read ({error})"
-            ));
+            return refused(format!("{name} names {path}, which cannot be read ({error})"));
         }
     }
     let loaded = rustls_native_certs::load_native_certs();
@@ -259,10 +250,7 @@ fn system_certificates() -> Result<(rustls::RootCertStore, String), NetworkError
 }
 
 /// Returns TLS that trusts these roots and those of the CA file.
-fn tls(
-    mut roots: rustls::RootCertStore,
-    ca_file: Option<&Path>,
-) -> Result<rustls::ClientConfig, NetworkError> {
+fn tls(mut roots: rustls::RootCertStore, ca_file: Option<&Path>) -> Result<rustls::ClientConfig, NetworkError> {
     if let Some(path) = ca_file {
         let wrong = |message: String| NetworkError::CaFile {
             path: path.to_owned(),

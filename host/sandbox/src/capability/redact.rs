@@ -163,10 +163,7 @@ mod tests {
             ("t: TOKEN/1+2==; TOKEN/1+2==", "t: [***]; [***]"),
             ("TOKEN/1+2==TOKEN/1+2==", "[***][***]"),
             ("token/1+2==", "[***]"),
-            (
-                "AWS4 canary/1+2&3\"é, Basic cGFzczp3b3Jk=",
-                "[***], Basic [***]",
-            ),
+            ("AWS4 canary/1+2&3\"é, Basic cGFzczp3b3Jk=", "[***], Basic [***]"),
             ("text/plain pw", "text/plain pw"),
             ("100%, &c; \\", "100%, &c; \\"),
             ("", ""),
@@ -196,30 +193,17 @@ mod tests {
             "canary/1+2&amp;3&#34;&#233;",
             "cGFzczp3b3Jk%3D",
         ] {
-            assert_eq!(
-                redactor.text(&format!("<{spelled}>")),
-                "<[***]>",
-                "{spelled}"
-            );
+            assert_eq!(redactor.text(&format!("<{spelled}>")), "<[***]>", "{spelled}");
         }
     }
 
     #[test]
     fn a_secret_across_windows_is_hidden() {
         let redactor = redactor();
-        for before in [
-            WINDOW_BYTES - 20,
-            WINDOW_BYTES - 1,
-            WINDOW_BYTES,
-            WINDOW_BYTES + 1,
-        ] {
+        for before in [WINDOW_BYTES - 20, WINDOW_BYTES - 1, WINDOW_BYTES, WINDOW_BYTES + 1] {
             let (before, after) = ("x".repeat(before), "y".repeat(WINDOW_BYTES));
             let hidden = redactor.text(&format!("{before}TOKEN%252F1%252B2%253D%253D{after}"));
-            assert!(
-                hidden == format!("{before}[***]{after}"),
-                "{}",
-                before.len()
-            );
+            assert!(hidden == format!("{before}[***]{after}"), "{}", before.len());
         }
     }
 
@@ -234,9 +218,6 @@ mod tests {
     #[test]
     fn a_redactor_shows_no_secret() {
         let shown = format!("{:?}", redactor());
-        assert!(
-            !shown.contains("canary") && !shown.contains("TOKEN"),
-            "{shown}"
-        );
+        assert!(!shown.contains("canary") && !shown.contains("TOKEN"), "{shown}");
     }
 }

@@ -100,8 +100,7 @@ mod tests {
     fn a_name_is_reached_only_at_addresses_that_every_granted_port_allows() {
         let policy = AddressPolicy::new(vec!["store:9000".parse().unwrap()]);
         let found = || vec!["10.0.0.1:0".parse().unwrap(), "1.1.1.1:0".parse().unwrap()];
-        let cases: [(&[u16], usize); 4] =
-            [(&[9000], 2), (&[9001], 1), (&[9000, 9001], 1), (&[], 0)];
+        let cases: [(&[u16], usize); 4] = [(&[9000], 2), (&[9001], 1), (&[9000, 9001], 1), (&[], 0)];
         for (ports, expected) in cases {
             let (allowed, _) = sort_addresses(&policy, "store", ports, found());
             assert_eq!(allowed.len(), expected, "{ports:?}");
@@ -132,10 +131,7 @@ mod tests {
     async fn names_below_localhost_are_this_machine_without_asking_anybody() {
         for name in ["s3.localhost", "bucket.s3.LocalHost", "s3.localhost."] {
             let found = system_lookup()(name).await.unwrap();
-            assert!(
-                !found.is_empty() && found.iter().all(IpAddr::is_loopback),
-                "{name}"
-            );
+            assert!(!found.is_empty() && found.iter().all(IpAddr::is_loopback), "{name}");
         }
         for name in ["localhost.example.com", "notlocalhost", "localhost"] {
             assert!(!is_below_localhost(name), "{name}");

@@ -13,9 +13,7 @@ use zeroize::Zeroizing;
 
 use super::http::ServerDate;
 use super::redact::Redactor;
-use crate::credentials::{
-    CredentialError, CredentialSource, Credentials, RENEW_BEFORE_EXPIRY, Secret,
-};
+use crate::credentials::{CredentialError, CredentialSource, Credentials, RENEW_BEFORE_EXPIRY, Secret};
 use crate::egress::{Grants, shortened};
 
 /// While temporary credentials near their end and the source cannot be reached, it is asked at most this often.
@@ -105,12 +103,7 @@ pub(crate) struct Signer {
 impl Signer {
     /// Returns a signer for the requests of one [`Http`](super::http::Http), from which the clock and the redactor
     /// come.
-    pub(crate) fn new(
-        source: CredentialSource,
-        grants: Grants,
-        server_date: ServerDate,
-        redactor: Redactor,
-    ) -> Self {
+    pub(crate) fn new(source: CredentialSource, grants: Grants, server_date: ServerDate, redactor: Redactor) -> Self {
         if let CredentialSource::Static(credentials) = &source {
             redactor.add(secrets(credentials));
         }
@@ -174,10 +167,7 @@ impl Signer {
             });
         Ok(ScopedKey {
             access_key_id: credentials.access_key_id.clone(),
-            session_token: credentials
-                .session_token
-                .as_ref()
-                .map(|t| t.expose().to_owned()),
+            session_token: credentials.session_token.as_ref().map(|t| t.expose().to_owned()),
             timestamp,
             key: Zeroizing::new(key.to_vec()),
         })
@@ -206,9 +196,7 @@ impl Signer {
                 Ok(())
             }
             // Credentials that still hold are better than none; the source is asked again soon.
-            Err(CredentialError::Unavailable(_)) if !declared_expired && self.still_valid() => {
-                Ok(())
-            }
+            Err(CredentialError::Unavailable(_)) if !declared_expired && self.still_valid() => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
@@ -237,10 +225,7 @@ impl Signer {
         if self.skew_seconds.is_some() {
             return Ok(());
         }
-        let seen = *self
-            .server_date
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let seen = *self.server_date.lock().unwrap_or_else(PoisonError::into_inner);
         let Some((server, at)) = seen else {
             return Ok(());
         };
@@ -282,9 +267,7 @@ fn date(timestamp: i64) -> Result<String, SignerError> {
     DateTime::from_timestamp(timestamp, 0)
         .map(|t| t.format("%Y%m%d").to_string())
         .ok_or_else(|| {
-            SignerError::Unavailable(
-                "this machine's clock shows no date of the calendar; set it".to_owned(),
-            )
+            SignerError::Unavailable("this machine's clock shows no date of the calendar; set it".to_owned())
         })
 }
 

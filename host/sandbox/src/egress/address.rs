@@ -19,16 +19,8 @@ const SPECIAL: [(&str, &str, Guard); 38] = [
     ("127.0.0.0/8", "loopback", Guard::Named),
     ("168.63.129.16/32", "the cloud's own host", Guard::ByAddress),
     ("169.254.169.254/32", METADATA, Guard::ByAddress),
-    (
-        "169.254.170.2/32",
-        "the cloud's container metadata",
-        Guard::ByAddress,
-    ),
-    (
-        "169.254.170.23/32",
-        "the cloud's container metadata",
-        Guard::ByAddress,
-    ),
+    ("169.254.170.2/32", "the cloud's container metadata", Guard::ByAddress),
+    ("169.254.170.23/32", "the cloud's container metadata", Guard::ByAddress),
     ("169.254.0.0/16", "link-local", Guard::ByBlock),
     ("172.16.0.0/12", "private", Guard::Named),
     ("192.0.0.192/32", METADATA, Guard::ByAddress),
@@ -43,11 +35,7 @@ const SPECIAL: [(&str, &str, Guard); 38] = [
     ("240.0.0.0/4", "reserved", Guard::Named),
     ("::/128", "unspecified", Guard::Named),
     ("::1/128", "loopback", Guard::Named),
-    (
-        "::ffff:0:0:0/96",
-        "IPv4 by translation (SIIT)",
-        Guard::Named,
-    ),
+    ("::ffff:0:0:0/96", "IPv4 by translation (SIIT)", Guard::Named),
     ("64:ff9b:1::/48", "private NAT64", Guard::Named),
     ("100::/64", "discard", Guard::Named),
     ("2001::/32", "Teredo", Guard::Named),
@@ -55,11 +43,7 @@ const SPECIAL: [(&str, &str, Guard); 38] = [
     ("3fff::/20", "documentation", Guard::Named),
     ("5f00::/16", "segment routing", Guard::Named),
     ("fd00:ec2::254/128", METADATA, Guard::ByAddress),
-    (
-        "fd00:ec2::23/128",
-        "the cloud's container metadata",
-        Guard::ByAddress,
-    ),
+    ("fd00:ec2::23/128", "the cloud's container metadata", Guard::ByAddress),
     ("fd20:ce::254/128", METADATA, Guard::ByAddress),
     ("fd00:ec2::/32", "link-local in the cloud", Guard::ByBlock),
     ("fc00::/7", "unique-local", Guard::Named),
@@ -239,9 +223,7 @@ impl PrivateRule {
         let port_covered = |allowed: &Option<u16>| allowed.is_none_or(|p| p == port);
         match self {
             PrivateRule::Host { host: named, port } => {
-                special.guard == Guard::Named
-                    && named.eq_ignore_ascii_case(host)
-                    && port_covered(port)
+                special.guard == Guard::Named && named.eq_ignore_ascii_case(host) && port_covered(port)
             }
             PrivateRule::Block { block, port } => {
                 let is_narrow = match special.guard {
@@ -262,19 +244,15 @@ impl AddressPolicy {
 
     /// Whether a host may be reached at an address that it resolved to. `host` is as in the URL. An address
     /// is judged as it is and as every IPv4 address that a router on the way may find inside it.
-    pub(crate) fn check(
-        &self,
-        host: &str,
-        port: u16,
-        address: IpAddr,
-    ) -> Result<(), AddressRefused> {
+    pub(crate) fn check(&self, host: &str, port: u16, address: IpAddr) -> Result<(), AddressRefused> {
         for meant in readings(address) {
             let Some(special) = special(meant) else {
                 continue;
             };
-            let is_named = self.allowed.iter().any(|rule| {
-                rule.covers(host, port, meant, special) || rule.covers(host, port, address, special)
-            });
+            let is_named = self
+                .allowed
+                .iter()
+                .any(|rule| rule.covers(host, port, meant, special) || rule.covers(host, port, address, special));
             if !is_named {
                 return Err(AddressRefused {
                     host: host.to_owned(),
@@ -314,9 +292,7 @@ fn known_address(name: &str) -> Option<IpAddr> {
 }
 
 fn special(address: IpAddr) -> Option<&'static Special> {
-    BLOCKS
-        .iter()
-        .find(|special| special.block.contains(&address))
+    BLOCKS.iter().find(|special| special.block.contains(&address))
 }
 
 /// Returns an address as it is and, for IPv6, as the IPv4 addresses that translators and tunnels take out of it. Where
@@ -327,9 +303,7 @@ fn readings(address: IpAddr) -> Vec<IpAddr> {
         return vec![address];
     };
     match v6.segments() {
-        [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
-            if v6 != Ipv6Addr::UNSPECIFIED && v6 != Ipv6Addr::LOCALHOST =>
-        {
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] if v6 != Ipv6Addr::UNSPECIFIED && v6 != Ipv6Addr::LOCALHOST => {
             vec![v4(high, low)]
         }
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => vec![v4(high, low)],
@@ -349,9 +323,11 @@ fn readings(address: IpAddr) -> Vec<IpAddr> {
             let zero = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
             let mut readings = vec![address];
             // Most places hold padding.
-            readings.extend(placed.into_iter().filter(|inside| {
-                *inside != zero && special(*inside).is_some_and(|s| s.guard != Guard::Named)
-            }));
+            readings.extend(
+                placed
+                    .into_iter()
+                    .filter(|inside| *inside != zero && special(*inside).is_some_and(|s| s.guard != Guard::Named)),
+            );
             readings
         }
         [0, 0, 0, 0, 0xffff, 0, high, low] => vec![address, v4(high, low)],

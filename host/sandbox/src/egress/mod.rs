@@ -112,15 +112,9 @@ impl Grants {
 
     /// Returns the plan's grants, each of which the policy must cover. A plan that asks for more than the policy allows
     /// is refused as a whole: a run that later fails half-way helps nobody.
-    pub fn decide(
-        grants: &[Grant],
-        signing: &[SigningScope],
-        policy: &Policy,
-    ) -> Result<Grants, GrantRefused> {
+    pub fn decide(grants: &[Grant], signing: &[SigningScope], policy: &Policy) -> Result<Grants, GrantRefused> {
         if grants.len() > GRANTS_LIMIT {
-            return Err(GrantRefused::TooMany {
-                found: grants.len(),
-            });
+            return Err(GrantRefused::TooMany { found: grants.len() });
         }
         let allowed: Vec<Allowed> = grants
             .iter()
@@ -150,9 +144,7 @@ impl Grants {
 
     /// Whether the run may sign in this scope.
     pub(crate) fn may_sign(&self, service: &str, region: &str) -> bool {
-        self.scopes
-            .iter()
-            .any(|s| s.service == service && s.region == region)
+        self.scopes.iter().any(|s| s.service == service && s.region == region)
     }
 
     /// Returns the scopes in which the run may sign.
@@ -189,21 +181,10 @@ fn decide_one(grant: &Grant, policy: &Policy) -> Result<Allowed, GrantRefused> {
         target: shortened(&format!("{}{}", grant.origin, grant.path_prefix)),
         rule,
     };
-    let texts = [
-        &grant.operation,
-        &grant.method,
-        &grant.origin,
-        &grant.path_prefix,
-    ];
+    let texts = [&grant.operation, &grant.method, &grant.origin, &grant.path_prefix];
     let names = grant.query.iter().chain(&grant.headers);
-    if texts
-        .into_iter()
-        .chain(names)
-        .any(|t| t.len() > GRANT_TEXT_LIMIT_BYTES)
-    {
-        return Err(refuse(format!(
-            "it is longer than {GRANT_TEXT_LIMIT_BYTES} bytes"
-        )));
+    if texts.into_iter().chain(names).any(|t| t.len() > GRANT_TEXT_LIMIT_BYTES) {
+        return Err(refuse(format!("it is longer than {GRANT_TEXT_LIMIT_BYTES} bytes")));
     }
     if grant.query.len() > GRANT_NAMES_LIMIT || grant.headers.len() > GRANT_NAMES_LIMIT {
         return Err(refuse(format!(
@@ -251,12 +232,7 @@ fn pattern_covers(known: &str, asked: &str) -> bool {
     }
 }
 
-fn reach(
-    grant: &Grant,
-    origin: &Url,
-    operation: &Operation,
-    policy: &Policy,
-) -> Result<Reach, String> {
+fn reach(grant: &Grant, origin: &Url, operation: &Operation, policy: &Policy) -> Result<Reach, String> {
     match operation.reaches {
         Reaches::Keys => {
             let place = find_place(origin, &grant.path_prefix, policy)?;
@@ -281,18 +257,9 @@ fn reach(
 }
 
 /// Returns the policy's place that covers origin and path, or the sentence that says what the policy allows instead.
-fn find_place<'a>(
-    origin: &Url,
-    path_prefix: &str,
-    policy: &'a Policy,
-) -> Result<&'a Place, String> {
+fn find_place<'a>(origin: &Url, path_prefix: &str, policy: &'a Policy) -> Result<&'a Place, String> {
     let written = origin_of(origin);
-    let at_origin: Vec<&Place> = policy
-        .territory
-        .places
-        .iter()
-        .filter(|p| p.origin == written)
-        .collect();
+    let at_origin: Vec<&Place> = policy.territory.places.iter().filter(|p| p.origin == written).collect();
     if at_origin.is_empty() {
         return Err(format!(
             "the policy allows only {}; to allow another address, list it under `allow`: allow = [\"{written}/\"]",

@@ -87,9 +87,7 @@ pub enum PolicyError {
         message: String,
     },
     /// An entry of `allow`.
-    #[error(
-        "`allow`: `{entry}` {rule}; write for example \"https://proxy.internal:8443/bucket/exports/\""
-    )]
+    #[error("`allow`: `{entry}` {rule}; write for example \"https://proxy.internal:8443/bucket/exports/\"")]
     Allow {
         /// As written.
         entry: String,
@@ -190,8 +188,7 @@ impl Policy {
 
     /// Checks that a key is one of the run's own; the error is the rule that it breaks.
     pub fn check_key(&self, key: &str) -> Result<(), String> {
-        check_path(&format!("/{}", self.protocol.path_of(key)))
-            .map_err(|rule| format!("which is refused: {rule}"))?;
+        check_path(&format!("/{}", self.protocol.path_of(key))).map_err(|rule| format!("which is refused: {rule}"))?;
         let heads = &self.territory.key_heads;
         if heads.iter().any(|head| key.starts_with(head.as_str())) {
             return Ok(());
@@ -205,8 +202,7 @@ impl Policy {
     /// Whether requests may carry every header that this pattern covers.
     pub(super) fn allows_header(&self, pattern: &str) -> bool {
         let mut known = self.protocol.headers().iter();
-        known.any(|known| pattern_covers(known, pattern))
-            || self.territory.further_headers.contains(&pattern)
+        known.any(|known| pattern_covers(known, pattern)) || self.territory.further_headers.contains(&pattern)
     }
 }
 

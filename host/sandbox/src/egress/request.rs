@@ -100,9 +100,7 @@ impl Grants {
 impl Reach {
     fn covers(&self, url: &Url) -> bool {
         match self {
-            Reach::Keys { path_prefix, root } => {
-                url.path().starts_with(path_prefix) && url.path().len() > root.len()
-            }
+            Reach::Keys { path_prefix, root } => url.path().starts_with(path_prefix) && url.path().len() > root.len(),
             Reach::Root {
                 path,
                 prefix_key,
@@ -185,9 +183,7 @@ pub(super) fn check_path(path: &str) -> Result<(), String> {
         .chars()
         .find(|c| !c.is_ascii_graphic() || matches!(c, '\\' | '?' | '#' | '"' | '<' | '>'))
     {
-        return Err(format!(
-            "its path holds {c:?}, which must be percent-encoded"
-        ));
+        return Err(format!("its path holds {c:?}, which must be percent-encoded"));
     }
     check_escapes(path)?;
     let mut reading = decoded(path);
@@ -219,22 +215,12 @@ fn check_reading(reading: &[u8]) -> Result<(), String> {
     // Both kinds of slash divide, because some servers take them for the same.
     for segment in reading.split(|b| matches!(b, b'/' | b'\\')) {
         if is_dots(segment) {
-            return Err(
-                "its path holds a `.` or `..` segment, or what some servers take for one"
-                    .to_owned(),
-            );
+            return Err("its path holds a `.` or `..` segment, or what some servers take for one".to_owned());
         }
     }
     // Never in UTF-8: other spellings of characters that have shorter ones, such as C0 AE for a dot.
-    let is_overlong = |pair: &[u8]| {
-        matches!(
-            pair,
-            [0xc0 | 0xc1, _] | [0xe0, 0x80..=0x9f] | [0xf0, 0x80..=0x8f]
-        )
-    };
-    if reading.windows(2).any(is_overlong)
-        || reading.last().is_some_and(|b| matches!(b, 0xc0 | 0xc1))
-    {
+    let is_overlong = |pair: &[u8]| matches!(pair, [0xc0 | 0xc1, _] | [0xe0, 0x80..=0x9f] | [0xf0, 0x80..=0x8f]);
+    if reading.windows(2).any(is_overlong) || reading.last().is_some_and(|b| matches!(b, 0xc0 | 0xc1)) {
         return Err("its path holds overlong UTF-8".to_owned());
     }
     if reading.contains(&0) {
@@ -247,10 +233,7 @@ fn check_reading(reading: &[u8]) -> Result<(), String> {
 /// drops blanks and dots at its end.
 fn is_dots(segment: &[u8]) -> bool {
     let is_blank = |b: &u8| *b == b' ' || b.is_ascii_control();
-    let begins = segment
-        .iter()
-        .position(|b| !is_blank(b))
-        .unwrap_or_default();
+    let begins = segment.iter().position(|b| !is_blank(b)).unwrap_or_default();
     let name = segment[begins..]
         .split(|b| *b == b';' || b.is_ascii_control())
         .next()
@@ -279,11 +262,7 @@ pub(super) fn decoded(path: &str) -> Vec<u8> {
 }
 
 fn decoded_bytes(path: &[u8]) -> Vec<u8> {
-    let hex = |b: u8| {
-        char::from(b)
-            .to_digit(16)
-            .and_then(|d| u8::try_from(d).ok())
-    };
+    let hex = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
     let mut out = Vec::with_capacity(path.len());
     let mut rest = path;
     while let Some((first, tail)) = rest.split_first() {
@@ -310,8 +289,7 @@ fn query_keys(url: &Url) -> Result<BTreeSet<String>, String> {
             "the query holds a bare `{c}`, which servers read in different ways; percent-encode it"
         ));
     }
-    check_escapes(query)
-        .map_err(|_| "the query holds a `%` without two hexadecimal digits after it".to_owned())?;
+    check_escapes(query).map_err(|_| "the query holds a `%` without two hexadecimal digits after it".to_owned())?;
     if decoded(query).contains(&0) {
         return Err("the query holds a zero byte (`%00`)".to_owned());
     }

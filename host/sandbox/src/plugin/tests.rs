@@ -16,8 +16,7 @@ fn sandbox(runtime: &tokio::runtime::Runtime) -> Sandbox {
 fn bytes_that_are_no_plugin_are_each_told_apart() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let sandbox = sandbox(&runtime);
-    let export =
-        |name: &str| format!(r#"(component (instance $i) (export "{name}" (instance $i)))"#);
+    let export = |name: &str| format!(r#"(component (instance $i) (export "{name}" (instance $i)))"#);
     let with_import = |name: &str| {
         format!(
             r#"(component (import "{name}" (instance)) (instance $i)
@@ -28,18 +27,12 @@ fn bytes_that_are_no_plugin_are_each_told_apart() {
         ("# text".to_owned(), "not a WebAssembly file"),
         ("(module)".to_owned(), "a core WebAssembly module"),
         ("(component)".to_owned(), "it exports nothing"),
-        (
-            export("wasi:cli/run@0.2.0"),
-            "it exports `wasi:cli/run@0.2.0`",
-        ),
+        (export("wasi:cli/run@0.2.0"), "it exports `wasi:cli/run@0.2.0`"),
         (
             export("batch-export:destination/exporter@0.2.0"),
             "implements contract batch-export:destination 0.2.0, this host supports 0.1.0",
         ),
-        (
-            export("batch-export:destination/exporter@0.1.0"),
-            "interfaces differ",
-        ),
+        (export("batch-export:destination/exporter@0.1.0"), "interfaces differ"),
         (
             with_import("wasi:cli/environment@0.2.0"),
             "imports `wasi:cli/environment@0.2.0`",

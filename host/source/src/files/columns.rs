@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{
-    ArrayRef, BooleanBuilder, Decimal128Builder, Decimal256Builder, Float64Builder, Int64Builder,
-    ListBuilder, StringBuilder, TimestampMicrosecondBuilder, TimestampNanosecondBuilder,
-    UInt64Builder,
+    ArrayRef, BooleanBuilder, Decimal128Builder, Decimal256Builder, Float64Builder, Int64Builder, ListBuilder,
+    StringBuilder, TimestampMicrosecondBuilder, TimestampNanosecondBuilder, UInt64Builder,
 };
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, TimeUnit};
 use serde_json::value::RawValue;
@@ -49,8 +48,7 @@ pub(crate) struct Noted {
 impl Noted {
     pub(crate) fn replaced(&self, surrogates: u64) {
         if surrogates > 0 {
-            self.surrogates_replaced
-                .fetch_add(surrogates, Ordering::Relaxed);
+            self.surrogates_replaced.fetch_add(surrogates, Ordering::Relaxed);
         }
     }
 }
@@ -101,11 +99,7 @@ impl Column {
             }
             ColumnType::TextList => Values::TextList(ListBuilder::new(StringBuilder::new())),
         };
-        Self {
-            make,
-            values,
-            noted,
-        }
+        Self { make, values, noted }
     }
 
     pub(crate) fn append_null(&mut self) {
@@ -208,10 +202,7 @@ impl Column {
                     return Err(format!("{} is beyond every 64-bit float", quoted(raw)));
                 }
                 if !is_exact && origin == Origin::Found {
-                    return Err(format!(
-                        "{} is not held exactly by a 64-bit float",
-                        quoted(raw)
-                    ));
+                    return Err(format!("{} is not held exactly by a 64-bit float", quoted(raw)));
                 }
                 if !is_exact {
                     self.noted.numbers_rounded.fetch_add(1, Ordering::Relaxed);
@@ -242,8 +233,7 @@ impl Column {
                 let items: Vec<Option<Unescaped<'_>>> =
                     serde_json::from_str(raw).map_err(|_| expected("a list of text"))?;
                 for item in items {
-                    self.noted
-                        .replaced(item.as_ref().map_or(0, |item| item.replaced));
+                    self.noted.replaced(item.as_ref().map_or(0, |item| item.replaced));
                     builder.values().append_option(item.map(|item| item.text));
                 }
                 builder.append(true);
@@ -313,9 +303,7 @@ fn unescaped(raw: &str) -> Result<Unescaped<'_>, String> {
 fn whole(raw: &str, origin: Origin) -> Option<i128> {
     let whole = match raw.parse::<i64>() {
         Ok(integer) => integer.into(),
-        Err(_) => Number::parse(raw)?
-            .as_decimal128(DECIMAL128_MAX_PRECISION, 0)
-            .ok()?,
+        Err(_) => Number::parse(raw)?.as_decimal128(DECIMAL128_MAX_PRECISION, 0).ok()?,
     };
     let loses_sign = origin == Origin::Found && whole == 0 && raw.starts_with('-');
     (!loses_sign).then_some(whole)

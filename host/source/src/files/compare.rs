@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, Decimal128Array, Decimal256Array, Float32Array, Float64Array,
-    Int64Array, Scalar, StringArray,
+    Array, ArrayRef, BooleanArray, Decimal128Array, Decimal256Array, Float32Array, Float64Array, Int64Array, Scalar,
+    StringArray,
 };
 use arrow::compute::{CastOptions, cast_with_options, kernels::cmp};
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Field, TimeUnit};
@@ -20,11 +20,7 @@ const NANOS_OF_A_MICRO: i128 = 1_000;
 const NANOS_OF_A_DAY: i128 = 86_400_000_000_000;
 
 /// Returns one bit for each row that is not `value`.
-pub(crate) fn differing(
-    value: Option<&str>,
-    field: &Field,
-    column: &ArrayRef,
-) -> Result<BooleanArray, String> {
+pub(crate) fn differing(value: Option<&str>, field: &Field, column: &ArrayRef) -> Result<BooleanArray, String> {
     let failed = |error: ArrowError| error.to_string();
     let Some(value) = value else {
         return arrow::compute::is_not_null(column).map_err(failed);
@@ -79,11 +75,7 @@ fn nanos_of(unit: TimeUnit) -> i128 {
 }
 
 /// Times as counts, whatever their zone, and the count that the name says where there is one.
-fn instants(
-    column: &ArrayRef,
-    nanos: i128,
-    value: &str,
-) -> Result<(ArrayRef, Option<ArrayRef>), String> {
+fn instants(column: &ArrayRef, nanos: i128, value: &str) -> Result<(ArrayRef, Option<ArrayRef>), String> {
     let counts = cast(column, &DataType::Int64).map_err(|error| error.to_string())?;
     let count = instant(value)?
         .filter(|instant| instant % nanos == 0)
@@ -114,18 +106,14 @@ fn instant(value: &str) -> Result<Option<i128>, String> {
 /// Returns the value of that type that is exactly what is written; `None` if the type has none.
 fn expected(value: &str, is: &DataType) -> Result<Option<ArrayRef>, String> {
     match is {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
-            round_trip(value, is).map(Some)
-        }
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => round_trip(value, is).map(Some),
         DataType::Boolean => match value.to_ascii_lowercase().as_str() {
             word @ ("true" | "false") => round_trip(word, is).map(Some),
             _ => Err(format!("`{value}` is neither true nor false")),
         },
         _ if is.is_integer() => {
             let whole = parsed(value, is)?.as_decimal128(DECIMAL128_MAX_PRECISION, 0);
-            Ok(whole
-                .ok()
-                .and_then(|whole| cast(&text(&whole.to_string()), is).ok()))
+            Ok(whole.ok().and_then(|whole| cast(&text(&whole.to_string()), is).ok()))
         }
         DataType::Float64 => {
             let (float, is_exact) = columns::float(value).ok_or_else(|| not_a_number(value, is))?;
@@ -181,21 +169,13 @@ fn decimal(value: &str, is: &DataType) -> Result<Option<ArrayRef>, String> {
             return Ok(None);
         };
         let array = Decimal128Array::from(vec![decimal]);
-        Arc::new(
-            array
-                .with_precision_and_scale(precision, scale)
-                .map_err(failed)?,
-        )
+        Arc::new(array.with_precision_and_scale(precision, scale).map_err(failed)?)
     } else {
         let Ok(decimal) = number.as_decimal256(precision, points) else {
             return Ok(None);
         };
         let array = Decimal256Array::from(vec![decimal]);
-        Arc::new(
-            array
-                .with_precision_and_scale(precision, scale)
-                .map_err(failed)?,
-        )
+        Arc::new(array.with_precision_and_scale(precision, scale).map_err(failed)?)
     };
     cast(&found, is).map(Some).map_err(failed)
 }
@@ -212,17 +192,13 @@ fn round_trip(value: &str, is: &DataType) -> Result<ArrayRef, String> {
 }
 
 fn cannot(is: &DataType) -> String {
-    format!(
-        "a column of the type {is} cannot hold exactly what a name says; rename the folder or the column"
-    )
+    format!("a column of the type {is} cannot hold exactly what a name says; rename the folder or the column")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{
-        Date32Array, Int32Array, TimestampMicrosecondArray, TimestampNanosecondArray,
-    };
+    use arrow::array::{Date32Array, Int32Array, TimestampMicrosecondArray, TimestampNanosecondArray};
 
     fn rows(value: Option<&str>, column: &ArrayRef) -> Result<Vec<bool>, String> {
         let field = Field::new("x", column.data_type().clone(), true);
@@ -292,13 +268,10 @@ mod tests {
         let five = 1_709_269_200_000_000;
         for zone in [None, Some("UTC"), Some("+02:00"), Some("Europe/Berlin")] {
             let micros: ArrayRef = Arc::new(
-                TimestampMicrosecondArray::from(vec![Some(five), Some(five + 1), None])
-                    .with_timezone_opt(zone),
+                TimestampMicrosecondArray::from(vec![Some(five), Some(five + 1), None]).with_timezone_opt(zone),
             );
-            let nanos: ArrayRef = Arc::new(
-                TimestampNanosecondArray::from(vec![five * 1_000, five * 1_000 + 1])
-                    .with_timezone_opt(zone),
-            );
+            let nanos: ArrayRef =
+                Arc::new(TimestampNanosecondArray::from(vec![five * 1_000, five * 1_000 + 1]).with_timezone_opt(zone));
             for (value, expect) in [
                 ("2024-03-01T05:00:00Z", [false, true, true]),
                 ("2024-03-01 05:00:00", [false, true, true]),

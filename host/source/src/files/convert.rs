@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, StringBuilder};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{
-    DataType, Field, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType,
-};
+use arrow::datatypes::{DataType, Field, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType};
 use arrow::error::ArrowError;
 
 use crate::model::{EXTENSION_NAME, UUID_EXTENSION};
@@ -98,8 +96,8 @@ pub(crate) fn first_failing(column: &ArrayRef, wanted: &DataType) -> usize {
 mod tests {
     use super::*;
     use arrow::array::{
-        FixedSizeBinaryArray, StringArray, TimestampMicrosecondArray, TimestampNanosecondArray,
-        TimestampSecondArray, UInt64Array,
+        FixedSizeBinaryArray, StringArray, TimestampMicrosecondArray, TimestampNanosecondArray, TimestampSecondArray,
+        UInt64Array,
     };
 
     #[test]

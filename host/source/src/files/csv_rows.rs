@@ -96,10 +96,7 @@ impl CsvRows {
             ));
         }
         let mut first = HashMap::new();
-        for (number, name) in (1_u64..)
-            .zip(&self.names)
-            .filter(|(_, name)| !name.is_empty())
-        {
+        for (number, name) in (1_u64..).zip(&self.names).filter(|(_, name)| !name.is_empty()) {
             if let Some(first) = first.insert(name, number) {
                 problems.push(format!(
                     "the header has the name `{name}` twice, for the columns {first} and {number}"
@@ -112,10 +109,7 @@ impl CsvRows {
         Err(SourceError::BadRow {
             path: self.file.path.clone(),
             line: self.reader.get_ref().line(at),
-            cause: format!(
-                "{}; give each column a name of its own",
-                problems.join("; ")
-            ),
+            cause: format!("{}; give each column a name of its own", problems.join("; ")),
         })
     }
 
@@ -161,9 +155,7 @@ impl CsvRows {
 /// Returns the bytes without a byte order mark, which is not part of the first name.
 fn without_mark(mut bytes: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
     let mut head = Vec::with_capacity(BYTE_ORDER_MARK.len());
-    (&mut bytes)
-        .take(BYTE_ORDER_MARK.len() as u64)
-        .read_to_end(&mut head)?;
+    (&mut bytes).take(BYTE_ORDER_MARK.len() as u64).read_to_end(&mut head)?;
     if head == BYTE_ORDER_MARK {
         return Ok(bytes);
     }
@@ -171,12 +163,7 @@ fn without_mark(mut bytes: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Se
 }
 
 /// `begun` is where the record begins that could not be read to its end.
-fn csv_error(
-    file: &Opened,
-    seen: &Watched,
-    begun: Option<&csv::Position>,
-    error: csv::Error,
-) -> SourceError {
+fn csv_error(file: &Opened, seen: &Watched, begun: Option<&csv::Position>, error: csv::Error) -> SourceError {
     let bad = |line: u64, cause: String| SourceError::BadRow {
         path: file.path.clone(),
         line,
@@ -194,22 +181,15 @@ fn csv_error(
                         seen.limit_bytes
                     ),
                 ),
-                Some(Fault::Misquoted { line, what }) => {
-                    bad(*line, format!("{what}; {}", Misquoted::REMEDY))
-                }
+                Some(Fault::Misquoted { line, what }) => bad(*line, format!("{what}; {}", Misquoted::REMEDY)),
                 None => file.read_error(error),
             }
         }
         csv::ErrorKind::Utf8 { err, .. } => bad(
             line,
-            format!(
-                "not UTF-8 in field {}; convert the file to UTF-8",
-                err.field() + 1
-            ),
+            format!("not UTF-8 in field {}; convert the file to UTF-8", err.field() + 1),
         ),
-        csv::ErrorKind::UnequalLengths {
-            expected_len, len, ..
-        } => bad(
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => bad(
             line,
             format!(
                 "the record has {len} fields, the header {expected_len}; the file may be cut short, or a quote be missing"
@@ -259,10 +239,7 @@ impl Read for Watched {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         let bytes = &buffer[..read];
-        self.is_crlf |= bytes
-            .windows(2)
-            .take(SEARCHED_BYTES)
-            .any(|pair| pair == b"\r\n");
+        self.is_crlf |= bytes.windows(2).take(SEARCHED_BYTES).any(|pair| pair == b"\r\n");
         self.since_record += read as u64;
         if self.since_record > self.limit_bytes {
             return Err(io::Error::new(io::ErrorKind::InvalidData, Fault::TooLong));
@@ -271,9 +248,7 @@ impl Read for Watched {
             [] if !buffer.is_empty() => self.quotes.end(),
             bytes => self.quotes.take(bytes),
         };
-        watched.map_err(|(line, what)| {
-            io::Error::new(io::ErrorKind::InvalidData, Fault::Misquoted { line, what })
-        })?;
+        watched.map_err(|(line, what)| io::Error::new(io::ErrorKind::InvalidData, Fault::Misquoted { line, what }))?;
         Ok(read)
     }
 }

@@ -59,12 +59,7 @@ impl Names {
         let names: Vec<String> = self
             .first
             .iter()
-            .map(|path| {
-                path.strip_prefix(base)
-                    .unwrap_or(path)
-                    .display()
-                    .to_string()
-            })
+            .map(|path| path.strip_prefix(base).unwrap_or(path).display().to_string())
             .collect();
         match self.count - names.len() as u64 {
             0 => names.join(", "),
@@ -106,9 +101,7 @@ impl Skipped {
         ];
         told.into_iter()
             .filter(|(names, _, _)| names.count > 0)
-            .map(|(names, what, remedy)| {
-                format!("{} {what}: {}{remedy}", names.count, names.shown(base))
-            })
+            .map(|(names, what, remedy)| format!("{} {what}: {}{remedy}", names.count, names.shown(base)))
             .collect()
     }
 
@@ -138,9 +131,7 @@ pub fn check(path: &str) -> Result<(), String> {
         ));
     }
     if path == "~" || path.starts_with("~/") {
-        return Err(
-            "`~` is not replaced by a home folder; write the whole path of the folder".to_owned(),
-        );
+        return Err("`~` is not replaced by a home folder; write the whole path of the folder".to_owned());
     }
     if path.is_empty() {
         return Err("it is empty; name a file, a folder or a glob".to_owned());
@@ -192,10 +183,7 @@ fn take(walk: &mut Walk, base: &Path, path: &str) -> Result<(), SourceError> {
         Ok(_) => return walk.file(literal),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(source) => {
-            return Err(SourceError::Unreadable {
-                path: literal,
-                source,
-            });
+            return Err(SourceError::Unreadable { path: literal, source });
         }
     }
     let (head, parts) = walk::parse(path).map_err(|cause| SourceError::BadGlob {
@@ -299,18 +287,13 @@ fn cuts(path: &str, start: usize) -> Result<Vec<usize>, String> {
 
 /// Returns whether a name says that its file holds rows.
 pub(crate) fn is_data(name: &str) -> bool {
-    ENDINGS
-        .iter()
-        .any(|ending| unpacked_name(name).ends_with(ending))
+    ENDINGS.iter().any(|ending| unpacked_name(name).ends_with(ending))
 }
 
 /// Returns a file's name in lower case without the ending of its compression.
 pub(crate) fn unpacked_name(name: &str) -> String {
     let name = name.to_ascii_lowercase();
-    match PACKING_ENDINGS
-        .iter()
-        .find_map(|ending| name.strip_suffix(ending))
-    {
+    match PACKING_ENDINGS.iter().find_map(|ending| name.strip_suffix(ending)) {
         Some(unpacked) => unpacked.to_owned(),
         None => name,
     }

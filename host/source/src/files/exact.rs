@@ -50,9 +50,7 @@ pub(crate) fn check(
                     path: file.path.clone(),
                     row: before + row + 1,
                     column: column.column_path().string(),
-                    cause: format!(
-                        "{value} is beyond what the column's type can hold; correct the value"
-                    ),
+                    cause: format!("{value} is beyond what the column's type can hold; correct the value"),
                 });
             }
         }
@@ -129,37 +127,25 @@ fn first_of<T: DataType>(
 where
     T::T: std::fmt::Display,
 {
-    let pages: Box<dyn PageReader> = Box::new(SerializedPageReader::new(
-        Arc::clone(handle),
-        column,
-        rows,
-        None,
-    )?);
+    let pages: Box<dyn PageReader> = Box::new(SerializedPageReader::new(Arc::clone(handle), column, rows, None)?);
     let descriptor = column.column_descr_ptr();
     let (whole, repeated) = (descriptor.max_def_level(), descriptor.max_rep_level());
     let mut reader = ColumnReaderImpl::<T>::new(descriptor, pages);
     let mut before = 0_u64;
     loop {
         let (mut values, mut defined, mut repeats) = (Vec::new(), Vec::new(), Vec::new());
-        let (records, _, levels) =
-            reader.read_records(RECORDS, Some(&mut defined), Some(&mut repeats), &mut values)?;
+        let (records, _, levels) = reader.read_records(RECORDS, Some(&mut defined), Some(&mut repeats), &mut values)?;
         if records == 0 && levels == 0 {
             return Ok(None);
         }
         if let Some(wrong) = values.iter().position(|value| !is_right(value)) {
             // The row of the value: those before it that are there, and where rows begin.
-            let mut there = (0..levels.max(values.len()))
-                .filter(|level| whole == 0 || defined.get(*level) == Some(&whole));
+            let mut there =
+                (0..levels.max(values.len())).filter(|level| whole == 0 || defined.get(*level) == Some(&whole));
             let level = there.nth(wrong).unwrap_or(wrong);
             let row = match repeated {
                 0 => level,
-                _ => {
-                    repeats[..=level]
-                        .iter()
-                        .filter(|level| **level == 0)
-                        .count()
-                        - 1
-                }
+                _ => repeats[..=level].iter().filter(|level| **level == 0).count() - 1,
             };
             return Ok(Some((before + row as u64, values[wrong].to_string())));
         }

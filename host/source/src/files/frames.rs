@@ -56,9 +56,7 @@ impl Codec {
         let mut skipped = false;
         loop {
             let mut head = Vec::with_capacity(SKIPPABLE_HEAD_BYTES);
-            (&mut file)
-                .take(SKIPPABLE_HEAD_BYTES as u64)
-                .read_to_end(&mut head)?;
+            (&mut file).take(SKIPPABLE_HEAD_BYTES as u64).read_to_end(&mut head)?;
             for codec in [Codec::Gzip, Codec::Zstd, Codec::Lz4] {
                 if head.starts_with(codec.magic()) {
                     return Ok(Some(codec));
@@ -93,9 +91,7 @@ fn skippable_bytes(head: &[u8]) -> Option<u32> {
 pub enum FrameError {
     #[error("its {codec} data end early, in the frame that begins at byte {frame}")]
     Cut { codec: &'static str, frame: u64 },
-    #[error(
-        "its {codec} data cannot be decompressed: {cause} (in the frame that begins at byte {frame})"
-    )]
+    #[error("its {codec} data cannot be decompressed: {cause} (in the frame that begins at byte {frame})")]
     Damaged {
         codec: &'static str,
         frame: u64,
@@ -239,9 +235,7 @@ impl<R: BufRead> Frames<R> {
 
     /// Returns what a decoder's error means: the disk's own stay as they are.
     fn described(&self, error: io::Error) -> io::Error {
-        let is_ours = error
-            .get_ref()
-            .is_some_and(|inner| inner.is::<FrameError>());
+        let is_ours = error.get_ref().is_some_and(|inner| inner.is::<FrameError>());
         if error.raw_os_error().is_some() || is_ours {
             return error;
         }

@@ -34,14 +34,8 @@ impl Seen {
         };
         match raw.as_bytes().first() {
             None | Some(b'n') => seen,
-            Some(b't' | b'f') => Self {
-                booleans: true,
-                ..seen
-            },
-            Some(b'"') => Self {
-                texts: true,
-                ..seen
-            },
+            Some(b't' | b'f') => Self { booleans: true, ..seen },
+            Some(b'"') => Self { texts: true, ..seen },
             Some(b'{' | b'[') => Self {
                 documents: true,
                 ..seen
@@ -55,15 +49,9 @@ impl Seen {
         let seen = Self::default();
         match field {
             "" => seen,
-            "true" | "false" => Self {
-                booleans: true,
-                ..seen
-            },
+            "true" | "false" => Self { booleans: true, ..seen },
             _ if is_number(field) => seen.with_number(field),
-            _ => Self {
-                texts: true,
-                ..seen
-            },
+            _ => Self { texts: true, ..seen },
         }
     }
 
@@ -95,18 +83,16 @@ impl Seen {
     /// Returns the type that holds everything seen, exactly; `None` where there were only nulls. Mixtures, and numbers
     /// that no type holds, stay as they are written.
     pub(crate) fn column_type(self) -> Option<ColumnType> {
-        Some(
-            match (self.texts, self.booleans, self.documents, self.numbers) {
-                (false, false, false, false) => return None,
-                (true, false, false, false) => ColumnType::Text,
-                (false, true, false, false) => ColumnType::Boolean,
-                (false, false, false, true) if !self.beyond_i64 => ColumnType::Int64,
-                (false, false, false, true) if !self.beyond_u64 => ColumnType::UInt64,
-                (false, false, false, true) if !self.beyond_f64 => ColumnType::Float64,
-                _ if self.json => ColumnType::Json,
-                _ => ColumnType::Text,
-            },
-        )
+        Some(match (self.texts, self.booleans, self.documents, self.numbers) {
+            (false, false, false, false) => return None,
+            (true, false, false, false) => ColumnType::Text,
+            (false, true, false, false) => ColumnType::Boolean,
+            (false, false, false, true) if !self.beyond_i64 => ColumnType::Int64,
+            (false, false, false, true) if !self.beyond_u64 => ColumnType::UInt64,
+            (false, false, false, true) if !self.beyond_f64 => ColumnType::Float64,
+            _ if self.json => ColumnType::Json,
+            _ => ColumnType::Text,
+        })
     }
 }
 
@@ -132,13 +118,8 @@ mod tests {
     use super::*;
 
     fn of(values: &[&str], seen: fn(&str) -> Seen) -> Option<ColumnType> {
-        let forth = values
-            .iter()
-            .fold(Seen::default(), |all, one| all.and(seen(one)));
-        let back = values
-            .iter()
-            .rev()
-            .fold(Seen::default(), |all, one| seen(one).and(all));
+        let forth = values.iter().fold(Seen::default(), |all, one| all.and(seen(one)));
+        let back = values.iter().rev().fold(Seen::default(), |all, one| seen(one).and(all));
         assert_eq!(forth, back, "{values:?}");
         forth.column_type()
     }
@@ -161,11 +142,7 @@ mod tests {
                 Some(UInt64),
                 Some(UInt64),
             ),
-            (
-                &["0.123456789012345678901234567890"],
-                Some(Json),
-                Some(Text),
-            ),
+            (&["0.123456789012345678901234567890"], Some(Json), Some(Text)),
             (&["1e400"], Some(Json), Some(Text)),
             (&["1e-400", "1"], Some(Json), Some(Text)),
             (&["1e5"], Some(Float64), Some(Float64)),
@@ -181,9 +158,7 @@ mod tests {
             assert_eq!(of(values, Seen::in_field), in_csv, "{values:?}");
         }
         assert_eq!(of(&["null"], json), None);
-        let texts = [
-            "007", "-007", "+1", "0x1", "NaN", "inf", "True", "1,5", " 1", "1 ", "٣",
-        ];
+        let texts = ["007", "-007", "+1", "0x1", "NaN", "inf", "True", "1,5", " 1", "1 ", "٣"];
         for text in texts {
             assert_eq!(of(&[text], Seen::in_field), Some(Text), "{text}");
         }

@@ -52,10 +52,7 @@ enum Messages {
 impl Batches {
     /// Reads the footer of a file.
     pub(crate) fn of_file(describe: Opened, file: File) -> Result<Self, SourceError> {
-        let bytes = file
-            .metadata()
-            .map_err(|error| describe.read_error(error))?
-            .len();
+        let bytes = file.metadata().map_err(|error| describe.read_error(error))?.len();
         let mut reader = BufReader::new(file);
         let footer = footer_bytes(&describe, &mut reader, bytes)?;
         let footer = ipc::root_as_footer(&footer)
@@ -82,10 +79,7 @@ impl Batches {
     }
 
     /// Reads the first message of a stream.
-    pub(crate) fn of_stream(
-        describe: Opened,
-        mut reader: Box<dyn Read + Send>,
-    ) -> Result<Self, SourceError> {
+    pub(crate) fn of_stream(describe: Opened, mut reader: Box<dyn Read + Send>) -> Result<Self, SourceError> {
         let Some((block, bytes)) = next_message(&describe, &mut reader)? else {
             return Err(describe.damaged("it is empty"));
         };
@@ -112,9 +106,7 @@ impl Batches {
     /// Reads a file's dictionaries, which its batches need.
     pub(crate) fn load(mut self) -> Result<Self, SourceError> {
         if let Messages::File {
-            reader,
-            dictionaries,
-            ..
+            reader, dictionaries, ..
         } = &mut self.messages
         {
             for block in std::mem::take(dictionaries) {
@@ -131,9 +123,7 @@ impl Batches {
     fn next_batch(&mut self) -> Result<Option<RecordBatch>, SourceError> {
         loop {
             let (block, bytes) = match &mut self.messages {
-                Messages::File {
-                    reader, batches, ..
-                } => match batches.next() {
+                Messages::File { reader, batches, .. } => match batches.next() {
                     Some(block) => (block, block_bytes(&self.file, reader, &block)?),
                     None => return Ok(None),
                 },
@@ -145,9 +135,7 @@ impl Batches {
             let kind = message(&self.file, &bytes)?.header_type();
             let bytes = checked(&self.file, &block, bytes)?;
             let decoded = match kind {
-                MessageHeader::DictionaryBatch => {
-                    self.decoder.read_dictionary(&block, &bytes).map(|()| None)
-                }
+                MessageHeader::DictionaryBatch => self.decoder.read_dictionary(&block, &bytes).map(|()| None),
                 _ => self.decoder.read_record_batch(&block, &bytes),
             };
             if let Some(batch) = decoded.map_err(|error| self.file.arrow_error(error))? {
@@ -165,25 +153,17 @@ impl Iterator for Batches {
     }
 }
 
-fn footer_bytes(
-    describe: &Opened,
-    reader: &mut BufReader<File>,
-    file_bytes: u64,
-) -> Result<Vec<u8>, SourceError> {
+fn footer_bytes(describe: &Opened, reader: &mut BufReader<File>, file_bytes: u64) -> Result<Vec<u8>, SourceError> {
     let failed = |error| describe.read_error(error);
     let mut trailer = [0; TRAILER_BYTES];
-    reader
-        .seek(SeekFrom::End(-(TRAILER_BYTES as i64)))
-        .map_err(failed)?;
+    reader.seek(SeekFrom::End(-(TRAILER_BYTES as i64))).map_err(failed)?;
     reader.read_exact(&mut trailer).map_err(failed)?;
     let length = read_footer_length(trailer).map_err(|error| describe.arrow_error(error))?;
     let behind = (length + TRAILER_BYTES) as u64;
     if behind > file_bytes || length > MAX_HEADER_BYTES {
         return Err(describe.damaged(format!("its footer would have {length} bytes")));
     }
-    reader
-        .seek(SeekFrom::Start(file_bytes - behind))
-        .map_err(failed)?;
+    reader.seek(SeekFrom::Start(file_bytes - behind)).map_err(failed)?;
     let mut footer = vec![0; length];
     reader.read_exact(&mut footer).map_err(failed)?;
     Ok(footer)
@@ -192,12 +172,7 @@ fn footer_bytes(
 /// Checks that a message is inside the file and takes no more than the limit.
 fn check_block(describe: &Opened, block: &Block, file_bytes: u64) -> Result<(), SourceError> {
     let outside = || describe.damaged("its footer tells of a batch that is not in the file");
-    let [at, header, body] = [
-        block.offset(),
-        i64::from(block.metaDataLength()),
-        block.bodyLength(),
-    ]
-    .map(u64::try_from);
+    let [at, header, body] = [block.offset(), i64::from(block.metaDataLength()), block.bodyLength()].map(u64::try_from);
     let (Ok(at), Ok(header), Ok(body)) = (at, header, body) else {
         return Err(outside());
     };
@@ -223,11 +198,7 @@ fn check_size(describe: &Opened, bytes: u64, takes: &str) -> Result<(), SourceEr
     Ok(())
 }
 
-fn block_bytes(
-    describe: &Opened,
-    reader: &mut BufReader<File>,
-    block: &Block,
-) -> Result<Vec<u8>, SourceError> {
+fn block_bytes(describe: &Opened, reader: &mut BufReader<File>, block: &Block) -> Result<Vec<u8>, SourceError> {
     // Both were checked when the footer was read.
     let length = i64::from(block.metaDataLength()).saturating_add(block.bodyLength());
     let at = block.offset().unsigned_abs();
@@ -242,10 +213,7 @@ fn block_bytes(
 }
 
 /// Returns the next message of a stream as a block at its own beginning; `None` at the end.
-fn next_message(
-    describe: &Opened,
-    reader: &mut Box<dyn Read + Send>,
-) -> Result<Option<(Block, Vec<u8>)>, SourceError> {
+fn next_message(describe: &Opened, reader: &mut Box<dyn Read + Send>) -> Result<Option<(Block, Vec<u8>)>, SourceError> {
     let early = || describe.damaged("it ends in the middle of a message");
     let mut bytes = Vec::new();
     let mut take = |bytes: &mut Vec<u8>, length: usize| {
@@ -337,8 +305,8 @@ fn checked(describe: &Opened, block: &Block, bytes: Vec<u8>) -> Result<Buffer, S
         match i64::from_le_bytes(*length) {
             NOT_COMPRESSED => {}
             length => {
-                let length = u64::try_from(length)
-                    .map_err(|_| describe.damaged("a buffer in it has a negative length"))?;
+                let length =
+                    u64::try_from(length).map_err(|_| describe.damaged("a buffer in it has a negative length"))?;
                 declared = declared.saturating_add(length);
                 check_size(describe, declared, "declares")?;
             }

@@ -166,9 +166,7 @@ fn json_cause(line: &str, error: &serde_json::Error) -> String {
         );
     }
     if error.is_eof() {
-        return format!(
-            "the JSON object ends early, at character {column} ({what}); the file may be cut short"
-        );
+        return format!("the JSON object ends early, at character {column} ({what}); the file may be cut short");
     }
     if let Some(word) = foreign_word(line, column) {
         return format!(
@@ -196,18 +194,11 @@ fn foreign_word(line: &str, column: usize) -> Option<&'static str> {
     let at = column.checked_sub(1)?;
     let is_letter = |byte: &u8| byte.is_ascii_alphabetic();
     let bytes = line.as_bytes();
-    let before = bytes
-        .get(..at)?
-        .iter()
-        .rev()
-        .take_while(|byte| is_letter(byte))
-        .count();
+    let before = bytes.get(..at)?.iter().rev().take_while(|byte| is_letter(byte)).count();
     let from = &bytes[at - before..];
     let from = from.strip_prefix(b"-").unwrap_or(from);
     let word = &from[..from.iter().take_while(|byte| is_letter(byte)).count()];
-    FOREIGN_WORDS
-        .into_iter()
-        .find(|known| known.as_bytes() == word)
+    FOREIGN_WORDS.into_iter().find(|known| known.as_bytes() == word)
 }
 
 /// The members of one object, handed over without being copied.

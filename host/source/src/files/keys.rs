@@ -50,10 +50,7 @@ pub(crate) fn in_folders(folder: &Path) -> Result<Vec<Key>, SourceError> {
 /// Returns whether a name that is not UTF-8 would be a key if it were.
 fn holds_key(name: &OsStr) -> bool {
     let bytes = name.as_encoded_bytes();
-    bytes
-        .iter()
-        .position(|byte| *byte == b'=')
-        .is_some_and(|at| at > 0)
+    bytes.iter().position(|byte| *byte == b'=').is_some_and(|at| at > 0)
 }
 
 /// Returns the same keys whatever the order of their folders.
@@ -144,11 +141,7 @@ impl Keyed {
     }
 
     /// `row` tells which row of the file one of the batch is.
-    pub(crate) fn apply(
-        &self,
-        batch: RecordBatch,
-        row: impl Fn(usize) -> u64,
-    ) -> Result<RecordBatch, SourceError> {
+    pub(crate) fn apply(&self, batch: RecordBatch, row: impl Fn(usize) -> u64) -> Result<RecordBatch, SourceError> {
         if self.keys.is_empty() {
             return Ok(batch);
         }
@@ -164,11 +157,9 @@ impl Keyed {
             fields.push(Arc::new(is.field(&key.name)));
             columns.push(self.constant(key, is, batch.num_rows())?);
         }
-        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|cause| {
-            SourceError::Damaged {
-                path: self.path.clone(),
-                cause: cause.to_string(),
-            }
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|cause| SourceError::Damaged {
+            path: self.path.clone(),
+            cause: cause.to_string(),
         })
     }
 
@@ -201,12 +192,8 @@ impl Keyed {
         column: &ArrayRef,
         row: impl Fn(usize) -> u64,
     ) -> Result<(), SourceError> {
-        let differs = compare::differing(key.value.as_deref(), field, column).map_err(|cause| {
-            self.bad(
-                key,
-                format!("cannot be compared with its folder's name: {cause}"),
-            )
-        })?;
+        let differs = compare::differing(key.value.as_deref(), field, column)
+            .map_err(|cause| self.bad(key, format!("cannot be compared with its folder's name: {cause}")))?;
         let Some(at) = differs.values().set_indices().next() else {
             return Ok(());
         };
@@ -254,10 +241,7 @@ mod tests {
             ("a=b=c/=d/e/x", vec![some("a", "b=c")]),
             ("a=/x", vec![some("a", "")]),
             ("a=%FF%zz/x", vec![some("a", "%FF%zz")]),
-            (
-                "a=__HIVE_DEFAULT_PARTITION__/x",
-                vec![("a".to_owned(), None)],
-            ),
+            ("a=__HIVE_DEFAULT_PARTITION__/x", vec![("a".to_owned(), None)]),
         ] {
             assert_eq!(pairs(path), expect, "{path}");
         }

@@ -149,11 +149,7 @@ impl Layout {
                 continue;
             };
             match schema.column_with_name(wanted.name()) {
-                None => problems.push(format!(
-                    "column `{}` ({}) is missing",
-                    wanted.name(),
-                    kind.in_words()
-                )),
+                None => problems.push(format!("column `{}` ({}) is missing", wanted.name(), kind.in_words())),
                 Some((_, found)) if !is_made_like(kind, found) => {
                     problems.push(format!(
                         "column `{}` is {}, expected {}",
@@ -165,16 +161,9 @@ impl Layout {
                 Some(_) => {}
             }
         }
-        problems.extend(time_column::problem(
-            &self.types.time_column,
-            schema,
-            model.as_deref(),
-        ));
+        problems.extend(time_column::problem(&self.types.time_column, schema, model.as_deref()));
         for (index, field) in schema.fields().iter().enumerate() {
-            if schema
-                .index_of(field.name())
-                .is_ok_and(|first| first < index)
-            {
+            if schema.index_of(field.name()).is_ok_and(|first| first < index) {
                 problems.push(format!("column `{}` is there twice", field.name()));
             }
         }

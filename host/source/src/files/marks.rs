@@ -24,10 +24,9 @@ pub(crate) fn are_alike(a: &Field, b: &Field) -> bool {
 
 fn are_alike_inside(a: &DataType, b: &DataType) -> bool {
     match (a, b) {
-        (DataType::Struct(a), DataType::Struct(b)) => a.iter().all(|inner| {
-            b.find(inner.name())
-                .is_some_and(|(_, other)| are_alike(inner, other))
-        }),
+        (DataType::Struct(a), DataType::Struct(b)) => a
+            .iter()
+            .all(|inner| b.find(inner.name()).is_some_and(|(_, other)| are_alike(inner, other))),
         (DataType::Dictionary(_, a), b) => are_alike_inside(a, b),
         (a, DataType::Dictionary(_, b)) => are_alike_inside(a, b),
         _ => match (item(a), item(b)) {

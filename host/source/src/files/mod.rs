@@ -119,16 +119,11 @@ mod folder {
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    pub(crate) fn serialize<S: Serializer>(
-        folder: &Path,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(folder: &Path, serializer: S) -> Result<S::Ok, S::Error> {
         folder.as_os_str().serialize(serializer)
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<PathBuf, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
         OsString::deserialize(deserializer).map(PathBuf::from)
     }
 }
@@ -292,9 +287,7 @@ impl<'a> Files<'a> {
             self.tally.rows_of_other_events += inside - mask.true_count() as u64;
         }
         if mask.true_count() == batch.num_rows() {
-            return self
-                .layout
-                .arrange(batch, projection, |row| place.in_file(row));
+            return self.layout.arrange(batch, projection, |row| place.in_file(row));
         }
         let batch = compute::filter_record_batch(batch, &mask).map_err(broken)?;
         self.layout.arrange(&batch, projection, |row| {
@@ -361,11 +354,7 @@ pub fn paths(settings: &FilesSettings, token: &Token) -> Result<Vec<PathBuf>, So
 
 /// Does some work on one file, unless the whole work must end. A reader that panics is a file that cannot be read, and
 /// nothing more: nothing that it left half done is used again.
-fn guarded<T>(
-    path: &Path,
-    token: &Token,
-    work: impl FnOnce() -> Result<T, SourceError>,
-) -> Result<T, SourceError> {
+fn guarded<T>(path: &Path, token: &Token, work: impl FnOnce() -> Result<T, SourceError>) -> Result<T, SourceError> {
     token.check()?;
     let done = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         Err(SourceError::Panicked {

@@ -140,9 +140,7 @@ fn is_plain(text: &str) -> bool {
     let points = digits.bytes().filter(|byte| *byte == b'.').count();
     points <= 1
         && (1..=SURE_DIGITS).contains(&(digits.len() - points))
-        && digits
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || byte == b'.')
+        && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
 #[cfg(test)]
@@ -180,8 +178,7 @@ mod tests {
             assert_eq!(float(text).map(|(_, exact)| exact), Some(expect), "{text}");
         }
         for text in [
-            "", "-", ".", "e5", "1e", "1e+", "--1", "+1", "1_000", "0x1", "NaN", "inf", "1.2.3",
-            "1 ",
+            "", "-", ".", "e5", "1e", "1e+", "--1", "+1", "1_000", "0x1", "NaN", "inf", "1.2.3", "1 ",
         ] {
             assert_eq!(float(text), None, "{text}");
         }
@@ -197,26 +194,11 @@ mod tests {
             ("-0", 1, 0, Ok(0)),
             ("1e-3", 4, 3, Ok(1)),
             ("1200e-2", 2, 0, Ok(12)),
-            (
-                "99999999999999999999999999999999999999",
-                38,
-                0,
-                Ok(10_i128.pow(38) - 1),
-            ),
+            ("99999999999999999999999999999999999999", 38, 0, Ok(10_i128.pow(38) - 1)),
             ("1.25", 3, 1, Err("has more than 1 digits behind the point")),
             ("100", 3, 1, Err("has more than 2 digits before the point")),
-            (
-                "1e400",
-                38,
-                0,
-                Err("has more than 38 digits before the point"),
-            ),
-            (
-                "1e-400",
-                38,
-                38,
-                Err("has more than 38 digits behind the point"),
-            ),
+            ("1e400", 38, 0, Err("has more than 38 digits before the point")),
+            ("1e-400", 38, 38, Err("has more than 38 digits behind the point")),
         ];
         for (text, precision, scale, expect) in cases {
             let number = Number::parse(text).expect("a number");

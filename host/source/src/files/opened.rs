@@ -77,12 +77,11 @@ impl Opened {
                 remedy: found.remedy,
             });
         }
-        opened.content =
-            opened
-                .told_content(&head, format)
-                .ok_or_else(|| SourceError::UnknownFormat {
-                    path: opened.path.clone(),
-                })?;
+        opened.content = opened
+            .told_content(&head, format)
+            .ok_or_else(|| SourceError::UnknownFormat {
+                path: opened.path.clone(),
+            })?;
         opened.schema = opened.read_schema()?;
         Ok(opened)
     }
@@ -162,10 +161,7 @@ impl Opened {
     /// Its bytes from the start to the end, decompressed.
     pub(crate) fn unpacked(&self) -> Result<Box<dyn Read + Send>, SourceError> {
         let file = self.file()?;
-        let length = file
-            .metadata()
-            .map_err(|error| self.read_error(error))?
-            .len();
+        let length = file.metadata().map_err(|error| self.read_error(error))?.len();
         let file = BufReader::with_capacity(READ_BUFFER_BYTES, file);
         let input = Input::new(file, length, self.token.clone());
         Ok(match self.codec {
@@ -179,10 +175,7 @@ impl Opened {
         match self.codec {
             None => {
                 let file = self.file()?;
-                let bytes = file
-                    .metadata()
-                    .map_err(|error| self.read_error(error))?
-                    .len();
+                let bytes = file.metadata().map_err(|error| self.read_error(error))?.len();
                 // The readers would seek to before the beginning.
                 if bytes < SMALLEST_BINARY_BYTES {
                     return Err(self.damaged(format!("it has only {bytes} bytes")));

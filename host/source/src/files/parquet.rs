@@ -7,8 +7,7 @@ use std::vec;
 
 use ::parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use ::parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
-    ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 use ::parquet::basic::Type as PhysicalType;
 use ::parquet::column::page::{Page, PageReader};
@@ -59,14 +58,9 @@ pub(crate) struct RowGroups {
     pub places: Vec<(u64, u64)>,
 }
 
-pub(crate) fn batches(
-    file: &Opened,
-    time_column: &str,
-    bounds: Bounds,
-) -> Result<(Batches, RowGroups), SourceError> {
+pub(crate) fn batches(file: &Opened, time_column: &str, bounds: Bounds) -> Result<(Batches, RowGroups), SourceError> {
     let (handle, metadata) = file.parquet_metadata()?;
-    let wanted =
-        overlapping(&metadata, time_column, bounds).map_err(|error| file.parquet_error(error))?;
+    let wanted = overlapping(&metadata, time_column, bounds).map_err(|error| file.parquet_error(error))?;
     let groups = row_groups(file, &metadata, &wanted)?;
     exact::check(file, &handle, metadata.metadata(), &wanted)?;
     let batches = Batches {
@@ -81,11 +75,7 @@ pub(crate) fn batches(
 }
 
 /// Checks that the groups' rows are the file's: a footer that counts rows twice may also omit some.
-fn row_groups(
-    file: &Opened,
-    metadata: &ArrowReaderMetadata,
-    wanted: &[usize],
-) -> Result<RowGroups, SourceError> {
+fn row_groups(file: &Opened, metadata: &ArrowReaderMetadata, wanted: &[usize]) -> Result<RowGroups, SourceError> {
     let all = metadata.metadata().row_groups();
     let mut groups = RowGroups {
         read: wanted.len() as u64,
@@ -114,19 +104,14 @@ fn row_groups(
     Ok(groups)
 }
 
-fn overlapping(
-    metadata: &ArrowReaderMetadata,
-    time_column: &str,
-    bounds: Bounds,
-) -> Result<Vec<usize>, ParquetError> {
+fn overlapping(metadata: &ArrowReaderMetadata, time_column: &str, bounds: Bounds) -> Result<Vec<usize>, ParquetError> {
     let groups = metadata.metadata().row_groups();
     let all = || (0..groups.len()).collect();
     // The time may also be the folder's.
     if metadata.schema().column_with_name(time_column).is_none() {
         return Ok(all());
     }
-    let converter =
-        StatisticsConverter::try_new(time_column, metadata.schema(), metadata.parquet_schema())?;
+    let converter = StatisticsConverter::try_new(time_column, metadata.schema(), metadata.parquet_schema())?;
     let mins = converter.row_group_mins(groups)?;
     let maxes = converter.row_group_maxes(groups)?;
     let (Some(mins), Some(maxes)) = (Known::new(&mins), Known::new(&maxes)) else {
@@ -208,9 +193,7 @@ impl Batches {
     }
 
     fn begin(&self, index: usize) -> Result<Group, SourceError> {
-        let most_rows = self
-            .most_rows(index)
-            .map_err(|error| self.file.parquet_error(error))?;
+        let most_rows = self.most_rows(index).map_err(|error| self.file.parquet_error(error))?;
         let batch_rows = self.rows.min(most_rows);
         Ok(Group {
             index,
@@ -222,16 +205,8 @@ impl Batches {
         })
     }
 
-    fn reader(
-        &self,
-        group: usize,
-        skip: u64,
-        rows: u64,
-    ) -> Result<ParquetRecordBatchReader, SourceError> {
-        let handle = self
-            .handle
-            .try_clone()
-            .map_err(|error| self.file.read_error(error))?;
+    fn reader(&self, group: usize, skip: u64, rows: u64) -> Result<ParquetRecordBatchReader, SourceError> {
+        let handle = self.handle.try_clone().map_err(|error| self.file.read_error(error))?;
         ParquetRecordBatchReaderBuilder::new_with_metadata(handle, self.metadata.clone())
             .with_row_groups(vec![group])
             .with_offset(skip as usize)
@@ -290,17 +265,11 @@ impl Batches {
                 longest = longest.saturating_add(self.longest_in_dictionary(column, rows)?);
             }
         }
-        let rows = WORST_BATCH_BYTES
-            .checked_div(longest)
-            .unwrap_or(MAX_BATCH_ROWS);
+        let rows = WORST_BATCH_BYTES.checked_div(longest).unwrap_or(MAX_BATCH_ROWS);
         Ok(rows.clamp(1, MAX_BATCH_ROWS))
     }
 
-    fn longest_in_dictionary(
-        &self,
-        column: &ColumnChunkMetaData,
-        rows: usize,
-    ) -> Result<u64, ParquetError> {
+    fn longest_in_dictionary(&self, column: &ColumnChunkMetaData, rows: usize) -> Result<u64, ParquetError> {
         if column.num_values() <= 0 {
             return Ok(0);
         }

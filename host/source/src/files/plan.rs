@@ -28,10 +28,7 @@ pub(crate) struct Plan {
 }
 
 /// Looks at all text files; `None` when none of them has a row or a header.
-pub(crate) fn decide(
-    settings: &FilesSettings,
-    files: &[Opened],
-) -> Result<Option<Plan>, SourceError> {
+pub(crate) fn decide(settings: &FilesSettings, files: &[Opened]) -> Result<Option<Plan>, SourceError> {
     let mut found = Found::default();
     for file in files {
         match file.content {
@@ -152,11 +149,7 @@ impl Found {
                 },
             }
         };
-        let makes: Vec<Make> = self
-            .columns
-            .iter()
-            .map(|(name, seen)| make(name, *seen))
-            .collect();
+        let makes: Vec<Make> = self.columns.iter().map(|(name, seen)| make(name, *seen)).collect();
         let fields: Vec<_> = self
             .columns
             .iter()

@@ -20,9 +20,7 @@ enum QuotePlace {
 pub(crate) enum Misquoted {
     #[error("a quote was opened on this line and the file ends before it is closed")]
     Unclosed,
-    #[error(
-        "a quote was opened on this line, and behind the next one, on line {line}, there is more of the field"
-    )]
+    #[error("a quote was opened on this line, and behind the next one, on line {line}, there is more of the field")]
     Behind { line: u64 },
     #[error("there is a quote inside a field that does not begin with one")]
     Stray,
@@ -97,9 +95,7 @@ impl Quotes {
                 QuotePlace::Quoted
             }
             (QuotePlace::Unquoted, _) if is_quote => return Err((self.line, Misquoted::Stray)),
-            (QuotePlace::Record | QuotePlace::Field | QuotePlace::Unquoted, _) => {
-                QuotePlace::Unquoted
-            }
+            (QuotePlace::Record | QuotePlace::Field | QuotePlace::Unquoted, _) => QuotePlace::Unquoted,
         };
         if byte == b'\r' || (byte == b'\n' && !self.after_return) {
             self.line += 1;

@@ -18,11 +18,7 @@ pub(crate) fn as_read(metadata: &ArrowReaderMetadata) -> Option<SchemaRef> {
         columns: metadata.parquet_schema(),
         next: 0,
     };
-    let fields: Vec<FieldRef> = found
-        .fields()
-        .iter()
-        .map(|field| leaves.field(field))
-        .collect();
+    let fields: Vec<FieldRef> = found.fields().iter().map(|field| leaves.field(field)).collect();
     let wanted = Schema::new_with_metadata(fields, found.metadata().clone());
     // The walk met each column once, or its numbers mean nothing.
     (leaves.next == leaves.columns.num_columns() && wanted != **found).then(|| Arc::new(wanted))
@@ -42,12 +38,8 @@ impl Leaves<'_> {
             DataType::LargeList(item) => with(DataType::LargeList(self.field(item))),
             DataType::ListView(item) => with(DataType::ListView(self.field(item))),
             DataType::LargeListView(item) => with(DataType::LargeListView(self.field(item))),
-            DataType::FixedSizeList(item, size) => {
-                with(DataType::FixedSizeList(self.field(item), *size))
-            }
-            DataType::Map(entries, is_sorted) => {
-                with(DataType::Map(self.field(entries), *is_sorted))
-            }
+            DataType::FixedSizeList(item, size) => with(DataType::FixedSizeList(self.field(item), *size)),
+            DataType::Map(entries, is_sorted) => with(DataType::Map(self.field(entries), *is_sorted)),
             DataType::Struct(fields) => {
                 let fields: Vec<FieldRef> = fields.iter().map(|field| self.field(field)).collect();
                 with(DataType::Struct(Fields::from(fields)))
@@ -73,24 +65,20 @@ impl Leaves<'_> {
                     .with_data_type(DataType::Timestamp(TimeUnit::Microsecond, zone.clone())),
             ),
             // An Arrow schema in the file may name another unit than the column has.
-            (
-                DataType::Timestamp(unit, zone),
-                PhysicalType::INT64,
-                Some(LogicalType::Timestamp(written)),
-            ) if *unit != arrow_unit(&written.unit) => Arc::new(
-                field
-                    .as_ref()
-                    .clone()
-                    .with_data_type(DataType::Timestamp(arrow_unit(&written.unit), zone.clone())),
-            ),
-            (DataType::FixedSizeBinary(16), _, Some(LogicalType::Uuid)) => {
-                marked(field, UUID_EXTENSION)
+            (DataType::Timestamp(unit, zone), PhysicalType::INT64, Some(LogicalType::Timestamp(written)))
+                if *unit != arrow_unit(&written.unit) =>
+            {
+                Arc::new(
+                    field
+                        .as_ref()
+                        .clone()
+                        .with_data_type(DataType::Timestamp(arrow_unit(&written.unit), zone.clone())),
+                )
             }
-            (
-                DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View,
-                _,
-                Some(LogicalType::Json),
-            ) => marked(field, JSON_EXTENSION),
+            (DataType::FixedSizeBinary(16), _, Some(LogicalType::Uuid)) => marked(field, UUID_EXTENSION),
+            (DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View, _, Some(LogicalType::Json)) => {
+                marked(field, JSON_EXTENSION)
+            }
             _ => Arc::clone(field),
         }
     }

@@ -39,18 +39,8 @@ const SIGNATURES: [(usize, &[u8], &str, &str); 13] = [
     ),
     (0, b"PARE", "an encrypted Parquet file", "decrypt it"),
     (0, b"ORC", "an ORC file", "convert it to Parquet"),
-    (
-        0,
-        b"7z\xbc\xaf\x27\x1c",
-        "a 7z archive",
-        "extract its files",
-    ),
-    (
-        0,
-        b"SQLite format 3\x00",
-        "an SQLite database",
-        "export its table",
-    ),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive", "extract its files"),
+    (0, b"SQLite format 3\x00", "an SQLite database", "export its table"),
 ];
 
 /// Names of a form of snappy that has no signature.
@@ -95,9 +85,7 @@ pub(crate) fn is_json_object(head: &[u8]) -> bool {
 
 /// Without a byte order mark and blanks.
 fn text(head: &[u8]) -> &[u8] {
-    head.strip_prefix(b"\xef\xbb\xbf")
-        .unwrap_or(head)
-        .trim_ascii_start()
+    head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start()
 }
 
 #[cfg(test)]
@@ -106,17 +94,12 @@ mod tests {
 
     #[test]
     fn formats_are_told_by_their_first_bytes() {
-        let what = |head: &[u8], name: &str| {
-            unsupported(head, name, false).map_or("", |unsupported| unsupported.what)
-        };
+        let what = |head: &[u8], name: &str| unsupported(head, name, false).map_or("", |unsupported| unsupported.what);
         assert_eq!(
             what(b"\xff\x06\x00\x00sNaPpY\x01", "a.jsonl.sz"),
             "compressed with framed snappy"
         );
-        assert_eq!(
-            what(b"anything", "a.csv.snappy"),
-            "compressed with snappy, by its name"
-        );
+        assert_eq!(what(b"anything", "a.csv.snappy"), "compressed with snappy, by its name");
         assert_eq!(what(b"\xff\xfei\x00d\x00", "a.csv"), "text in UTF-16");
         assert_eq!(what(&[0xff; 8], "a.arrows"), "");
         assert_eq!(what(b"ORC\x08\x03\x10", "a.orc"), "an ORC file");

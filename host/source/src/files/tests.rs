@@ -30,12 +30,7 @@ fn selection(start: &str, end: &str) -> Selection {
 }
 
 fn sample(model: Model, start: &str, end: &str) -> RecordBatch {
-    drain(&mut Sample::new(
-        model,
-        500,
-        selection(start, end),
-        &Token::new(),
-    ))
+    drain(&mut Sample::new(model, 500, selection(start, end), &Token::new()))
 }
 
 fn drain(source: &mut dyn Source) -> RecordBatch {
@@ -94,8 +89,7 @@ fn parquet(batch: &RecordBatch, rows_per_group: usize) -> Vec<u8> {
         .set_max_row_group_row_count(Some(rows_per_group))
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .build();
-    let mut writer =
-        ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).expect("a writer");
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).expect("a writer");
     writer.write(batch).expect("rows");
     writer.into_inner().expect("a file")
 }
@@ -110,8 +104,7 @@ fn arrow_stream(batch: &RecordBatch, compression: Option<arrow::ipc::Compression
     let options = IpcWriteOptions::default()
         .try_with_compression(compression)
         .expect("options");
-    let mut writer =
-        StreamWriter::try_new_with_options(Vec::new(), &batch.schema(), options).expect("a writer");
+    let mut writer = StreamWriter::try_new_with_options(Vec::new(), &batch.schema(), options).expect("a writer");
     writer.write(batch).expect("rows");
     writer.into_inner().expect("a stream")
 }
@@ -125,9 +118,7 @@ fn json_lines(batch: &RecordBatch) -> String {
             .fields()
             .iter()
             .zip(batch.columns())
-            .map(|(field, column)| {
-                format!("\"{}\":{}", field.name(), json_value(field, column, row))
-            })
+            .map(|(field, column)| format!("\"{}\":{}", field.name(), json_value(field, column, row)))
             .collect();
         lines.push_str(&format!("{{{}}}\n", members.join(",")));
     }
@@ -161,11 +152,7 @@ fn json_value(field: &Field, column: &Arc<dyn Array>, row: usize) -> String {
 /// RFC 4180, every field quoted.
 fn csv(batch: &RecordBatch) -> String {
     let schema = batch.schema();
-    let names: Vec<_> = schema
-        .fields()
-        .iter()
-        .map(|field| field.name().clone())
-        .collect();
+    let names: Vec<_> = schema.fields().iter().map(|field| field.name().clone()).collect();
     let mut lines = format!("{}\r\n", names.join(","));
     for row in 0..batch.num_rows() {
         let fields: Vec<String> = schema
@@ -175,12 +162,8 @@ fn csv(batch: &RecordBatch) -> String {
             .map(|(field, column)| {
                 let value = match crate::model::ColumnKind::of(field) {
                     _ if column.is_null(row) => return String::new(),
-                    Some(crate::model::ColumnKind::Text) => {
-                        column.as_string::<i32>().value(row).to_owned()
-                    }
-                    Some(crate::model::ColumnKind::Timestamp) => {
-                        json_value(field, column, row).replace('"', "")
-                    }
+                    Some(crate::model::ColumnKind::Text) => column.as_string::<i32>().value(row).to_owned(),
+                    Some(crate::model::ColumnKind::Timestamp) => json_value(field, column, row).replace('"', ""),
                     _ => json_value(field, column, row),
                 };
                 format!("\"{}\"", value.replace('"', "\"\""))
@@ -221,11 +204,7 @@ fn every_model_comes_back_equal_from_every_format_and_packing() {
         let expect = sample(model, START, END);
         let (json, csv) = (json_lines(&rows), csv(&rows));
         let zstd = |bytes: &[u8]| ::zstd::encode_all(bytes, 1).expect("zstd");
-        let two_members = [
-            gzip(&json.as_bytes()[..1_000]),
-            gzip(&json.as_bytes()[1_000..]),
-        ]
-        .concat();
+        let two_members = [gzip(&json.as_bytes()[..1_000]), gzip(&json.as_bytes()[1_000..])].concat();
         let cases = [
             ("a.parquet", parquet(&rows, 100)),
             // As this very program names Parquet files whose pages are packed.
@@ -235,10 +214,7 @@ fn every_model_comes_back_equal_from_every_format_and_packing() {
                 "a.feather",
                 arrow_stream(&rows, Some(arrow::ipc::CompressionType::LZ4_FRAME)),
             ),
-            (
-                "a.arrows",
-                arrow_stream(&rows, Some(arrow::ipc::CompressionType::ZSTD)),
-            ),
+            ("a.arrows", arrow_stream(&rows, Some(arrow::ipc::CompressionType::ZSTD))),
             ("a.arrows.gz", gzip(&arrow_stream(&rows, None))),
             ("a.jsonl", json.clone().into_bytes()),
             ("a.jsonl.gz", two_members),
@@ -286,11 +262,7 @@ fn a_folder_is_read_with_everything_below_it_in_order_of_names() {
     let folder = folder();
     put(&folder, "day/b.arrow", arrow_file(&hours[1]));
     put(&folder, "day/a.parquet", parquet(&hours[0], 1_000));
-    put(
-        &folder,
-        "day/c/x.jsonl.gz",
-        gzip(json_lines(&hours[2]).as_bytes()),
-    );
+    put(&folder, "day/c/x.jsonl.gz", gzip(json_lines(&hours[2]).as_bytes()));
     put(&folder, "day/d.csv", csv(&hours[3]));
     put(&folder, "day/_temporary/e.parquet", "not read");
     put(&folder, "day/.hidden.parquet", "not read");
@@ -358,10 +330,7 @@ fn columns_of_another_make_become_the_models_and_extra_ones_follow() {
             ),
             (2, DataType::Utf8View),
             (7, DataType::Timestamp(TimeUnit::Nanosecond, None)),
-            (
-                9,
-                DataType::Timestamp(TimeUnit::Nanosecond, Some("+02:00".into())),
-            ),
+            (9, DataType::Timestamp(TimeUnit::Nanosecond, Some("+02:00".into()))),
         ] {
             columns[index] = arrow::compute::cast(&columns[index], &kind).expect("a cast");
             fields[index] = Field::new(fields[index].name(), kind, true);
@@ -370,10 +339,7 @@ fn columns_of_another_make_become_the_models_and_extra_ones_follow() {
         columns.insert(0, Arc::new(Int64Array::from(vec![7; columns[0].len()])));
     });
     let expect = sample(Model::Events, START, END);
-    for (name, bytes) in [
-        ("a.parquet", parquet(&rows, 100)),
-        ("a.arrow", arrow_file(&rows)),
-    ] {
+    for (name, bytes) in [("a.parquet", parquet(&rows, 100)), ("a.arrow", arrow_file(&rows))] {
         put(&folder, name, bytes);
         let (found, _) = read(&settings(folder.path(), name));
         assert_eq!(
@@ -456,10 +422,7 @@ fn a_model_of_the_users_own_has_the_columns_of_its_files() {
     settings.time_column = "day".to_owned();
     let (found, tally) = read(&settings);
     assert_eq!((found.num_rows(), tally.rows_outside_interval), (1, 1));
-    assert_eq!(
-        found.column(1).as_ref(),
-        &StringArray::from(vec!["007"]) as &dyn Array
-    );
+    assert_eq!(found.column(1).as_ref(), &StringArray::from(vec!["007"]) as &dyn Array);
     settings.time_column = "when".to_owned();
     assert_eq!(
         error(&settings),

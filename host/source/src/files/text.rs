@@ -21,11 +21,7 @@ const BATCH_BYTES: u64 = 8 << 20;
 const MAX_BATCH_ROWS: usize = 8192;
 
 /// Returns batches of one file with the columns of `plan`.
-pub(crate) fn batches(
-    file: &Opened,
-    plan: &Plan,
-    noted: &Arc<Noted>,
-) -> Result<Batches, SourceError> {
+pub(crate) fn batches(file: &Opened, plan: &Plan, noted: &Arc<Noted>) -> Result<Batches, SourceError> {
     let table = Table::new(file.describer(), plan, noted);
     Ok(match file.content {
         Content::Csv => Box::new(CsvBatches {
@@ -83,11 +79,7 @@ impl Table {
     }
 
     /// Adds a value to the row under construction.
-    fn value(
-        &mut self,
-        name: &str,
-        append: impl FnOnce(&mut Column) -> Result<(), String>,
-    ) -> Result<(), String> {
+    fn value(&mut self, name: &str, append: impl FnOnce(&mut Column) -> Result<(), String>) -> Result<(), String> {
         let Some(index) = self.index.get(name).copied() else {
             return Err(format!(
                 "column `{name}` is new: the rows looked at before had none of that name; set the source's `infer_rows` higher (0 looks at every row), or give the column a type in the source's `columns`"
@@ -122,10 +114,7 @@ impl Table {
         self.filled.fill(0);
         self.rows = 0;
         self.bytes = 0;
-        Some(
-            RecordBatch::try_new(self.schema.clone(), columns)
-                .map_err(|error| self.file.damaged(error)),
-        )
+        Some(RecordBatch::try_new(self.schema.clone(), columns).map_err(|error| self.file.damaged(error)))
     }
 
     fn bad_row(&self, line: u64, cause: String) -> SourceError {

@@ -9,8 +9,7 @@ use crate::model::ColumnKind;
 /// Returns what is wrong with the time column, with the columns that are there.
 pub(crate) fn problem(name: &str, schema: &Schema, model: Option<&Schema>) -> Option<String> {
     let of_model = model.and_then(|model| model.field_with_name(name).ok());
-    let should_be_time =
-        of_model.is_some_and(|field| ColumnKind::of(field) == Some(ColumnKind::Timestamp));
+    let should_be_time = of_model.is_some_and(|field| ColumnKind::of(field) == Some(ColumnKind::Timestamp));
     match schema.field_with_name(name).map(|field| field.data_type()) {
         Ok(DataType::Timestamp(..)) => None,
         // A null column of the model passes as every kind, but cannot select rows.
@@ -58,9 +57,7 @@ fn others(schema: &Schema) -> String {
     }
     let all = names(|_| true);
     let hint = match all.as_slice() {
-        [only] if only.contains([';', '\t', '|', ',']) => {
-            " (a single one: the source's `delimiter` may be another)"
-        }
+        [only] if only.contains([';', '\t', '|', ',']) => " (a single one: the source's `delimiter` may be another)",
         _ => "",
     };
     format!("the columns found are {}{hint}", quoted(&all))

@@ -4,8 +4,8 @@
 use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
 use arrow::compute::cast;
 use arrow::datatypes::{
-    ArrowPrimitiveType, DataType, Field, Time32MillisecondType, Time32SecondType,
-    Time64MicrosecondType, Time64NanosecondType, TimeUnit,
+    ArrowPrimitiveType, DataType, Field, Time32MillisecondType, Time32SecondType, Time64MicrosecondType,
+    Time64NanosecondType, TimeUnit,
 };
 use arrow::error::ArrowError;
 
@@ -19,9 +19,7 @@ pub(crate) fn first_outside(column: &ArrayRef) -> Result<Option<(usize, i64)>, A
     let found = match column.data_type() {
         DataType::Time32(TimeUnit::Second) => of::<Time32SecondType>(column, DAY_SECONDS),
         DataType::Time32(_) => of::<Time32MillisecondType>(column, DAY_SECONDS * 1_000),
-        DataType::Time64(TimeUnit::Microsecond) => {
-            of::<Time64MicrosecondType>(column, DAY_SECONDS * 1_000_000)
-        }
+        DataType::Time64(TimeUnit::Microsecond) => of::<Time64MicrosecondType>(column, DAY_SECONDS * 1_000_000),
         DataType::Time64(_) => of::<Time64NanosecondType>(column, DAY_SECONDS * 1_000_000_000),
         DataType::Dictionary(_, values) => return first_outside(&cast(column, values)?),
         DataType::RunEndEncoded(_, values) => {
@@ -93,8 +91,8 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::array::{
-        DictionaryArray, Int8Array, ListArray, StructArray, Time32MillisecondArray,
-        Time32SecondArray, Time64MicrosecondArray, Time64NanosecondArray,
+        DictionaryArray, Int8Array, ListArray, StructArray, Time32MillisecondArray, Time32SecondArray,
+        Time64MicrosecondArray, Time64NanosecondArray,
     };
 
     #[test]
@@ -122,10 +120,7 @@ mod tests {
                 Arc::new(Time32MillisecondArray::from(vec![86_399_999, -5])),
                 Some((1, -5)),
             ),
-            (
-                Arc::new(Time32SecondArray::from(vec![86_400])),
-                Some((0, 86_400)),
-            ),
+            (Arc::new(Time32SecondArray::from(vec![86_400])), Some((0, 86_400))),
             (
                 // The second value is in the dictionary, and in no row.
                 Arc::new(DictionaryArray::new(keys, bad())),
@@ -134,10 +129,7 @@ mod tests {
             (list(vec![vec![1, 2], vec![], vec![3, -4]]), Some((2, -4))),
             (list(vec![vec![1, 2], vec![]]), None),
             (
-                Arc::new(StructArray::from(vec![(
-                    Arc::new(field),
-                    bad() as ArrayRef,
-                )])),
+                Arc::new(StructArray::from(vec![(Arc::new(field), bad() as ArrayRef)])),
                 Some((1, -1)),
             ),
         ];

@@ -81,17 +81,13 @@ impl FromStr for ColumnType {
         if let Some((_, found)) = PLAIN.iter().find(|(name, _)| *name == text) {
             return Ok(*found);
         }
-        let arguments = text
-            .strip_prefix("decimal(")
-            .and_then(|rest| rest.strip_suffix(')'));
+        let arguments = text.strip_prefix("decimal(").and_then(|rest| rest.strip_suffix(')'));
         let Some(arguments) = arguments else {
             return Err(format!("`{written}` is not a type of column"));
         };
         let (precision, scale) = arguments.split_once(',').unwrap_or((arguments, "0"));
         match (precision.parse(), scale.parse()) {
-            (Ok(precision), Ok(scale))
-                if (1..=DECIMAL256_MAX_PRECISION).contains(&precision) && scale <= precision =>
-            {
+            (Ok(precision), Ok(scale)) if (1..=DECIMAL256_MAX_PRECISION).contains(&precision) && scale <= precision => {
                 Ok(ColumnType::Decimal { precision, scale })
             }
             _ => Err(format!(
@@ -171,22 +167,14 @@ mod tests {
 
     #[test]
     fn every_name_is_read_and_written_alike_and_listed() {
-        let decimals = [
-            "decimal(1,0)",
-            "decimal(38,9)",
-            "decimal(39,39)",
-            "decimal(76,0)",
-        ];
+        let decimals = ["decimal(1,0)", "decimal(38,9)", "decimal(39,39)", "decimal(76,0)"];
         for name in PLAIN.iter().map(|(name, _)| *name).chain(decimals) {
             let found: ColumnType = name.parse().expect(name);
             assert_eq!(found.to_string(), name);
             let listed = name.starts_with("decimal") || TYPE_NAMES.split(", ").any(|it| it == name);
             assert!(listed, "{name}");
         }
-        for (written, expect) in [
-            ("decimal( 38 , 9 )", "decimal(38,9)"),
-            ("decimal(5)", "decimal(5,0)"),
-        ] {
+        for (written, expect) in [("decimal( 38 , 9 )", "decimal(38,9)"), ("decimal(5)", "decimal(5,0)")] {
             assert_eq!(
                 written.parse::<ColumnType>().map(|found| found.to_string()),
                 Ok(expect.to_owned())

@@ -81,11 +81,7 @@ mod tests {
     fn halves_of_pairs_are_replaced_and_counted_and_nothing_else_changes() {
         let cases = [
             (r#""plain""#, "plain", 0),
-            (
-                r#""\"\\\/\b\f\n\r\t\u0000é\u00e9""#,
-                "\"\\/\u{8}\u{c}\n\r\t\0éé",
-                0,
-            ),
+            (r#""\"\\\/\b\f\n\r\t\u0000é\u00e9""#, "\"\\/\u{8}\u{c}\n\r\t\0éé", 0),
             (r#""\ud83d\ude00""#, "😀", 0),
             (r#""user \ud83d""#, "user \u{fffd}", 1),
             (r#""\ude00 end""#, "\u{fffd} end", 1),
@@ -96,17 +92,10 @@ mod tests {
         ];
         for (json, text, replaced) in cases {
             let found: Unescaped<'_> = serde_json::from_str(json).expect("a string");
-            assert_eq!(
-                (found.text.as_ref(), found.replaced),
-                (text, replaced),
-                "{json}"
-            );
+            assert_eq!((found.text.as_ref(), found.replaced), (text, replaced), "{json}");
         }
         for json in ["1", "null", "[1]", "[\"a\"]", "{}"] {
-            assert!(
-                serde_json::from_str::<Unescaped<'_>>(json).is_err(),
-                "{json}"
-            );
+            assert!(serde_json::from_str::<Unescaped<'_>>(json).is_err(), "{json}");
         }
     }
 }

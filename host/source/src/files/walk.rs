@@ -152,8 +152,7 @@ impl Walk {
         // Parts of another glob have other numbers.
         self.folders.clear();
         self.waiting.push_back((root.to_path_buf(), 0));
-        while let Some((folder, at)) = self.waiting.pop_front().or_else(|| self.linked.pop_front())
-        {
+        while let Some((folder, at)) = self.waiting.pop_front().or_else(|| self.linked.pop_front()) {
             if self.enter(&folder, at)? {
                 self.list(&folder, parts, at)?;
             }
@@ -180,15 +179,10 @@ impl Walk {
     /// Returns the names under which a file is read, with one more. Of two for the same values, and of two whose
     /// folders hold different columns, it keeps the one with fewer links on its way: its rows must not be in the table
     /// twice.
-    fn joined(
-        &mut self,
-        mut known: Vec<FoundFile>,
-        new: FoundFile,
-    ) -> Result<Vec<FoundFile>, SourceError> {
+    fn joined(&mut self, mut known: Vec<FoundFile>, new: FoundFile) -> Result<Vec<FoundFile>, SourceError> {
         let sorted = keys::sorted(&new.keys);
         let is_same = |file: &FoundFile| keys::sorted(&file.keys) == sorted;
-        let is_other =
-            |file: &FoundFile| !keys::have_same_names(&keys::sorted(&file.keys), &sorted);
+        let is_other = |file: &FoundFile| !keys::have_same_names(&keys::sorted(&file.keys), &sorted);
         let clashing: Vec<usize> = (0..known.len())
             .filter(|at| is_same(&known[*at]) || is_other(&known[*at]))
             .collect();
@@ -226,10 +220,7 @@ impl Walk {
     fn links(&self, path: &Path) -> usize {
         let named = self.named(path).components().count();
         let is_link = |path: &Path| fs::symlink_metadata(path).is_ok_and(|it| it.is_symlink());
-        path.ancestors()
-            .take(named)
-            .filter(|path| is_link(path))
-            .count()
+        path.ancestors().take(named).filter(|path| is_link(path)).count()
     }
 
     /// Returns the part of a path whose folders' names are columns: what the source's `path` names and what is below
@@ -318,9 +309,7 @@ impl Walk {
         let last = at + usize::from(matches!(parts[at], Part::Any));
         for entry in entries {
             let path = entry.path();
-            let kind = entry
-                .file_type()
-                .map_err(|error| unreadable(&path, error))?;
+            let kind = entry.file_type().map_err(|error| unreadable(&path, error))?;
             self.meet(path, kind, parts, at..=last)?;
         }
         Ok(())
@@ -336,11 +325,7 @@ impl Walk {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let is_link = kind.is_symlink();
         // A link that leads nowhere is a file that cannot be read.
-        let is_folder = if is_link {
-            path.is_dir()
-        } else {
-            kind.is_dir()
-        };
+        let is_folder = if is_link { path.is_dir() } else { kind.is_dir() };
         let (mut hidden, mut other, mut taken) = (false, false, false);
         for at in active {
             let part = &parts[at];

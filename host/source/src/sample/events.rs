@@ -83,8 +83,7 @@ pub(crate) fn name(row: Row) -> &'static str {
 pub(crate) fn batch(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
     let columns = rows.len();
     let text = |bytes: usize| StringBuilder::with_capacity(columns, columns * bytes);
-    let (mut uuids, mut names, mut distinct_ids, mut person_ids) =
-        (text(36), text(16), text(36), text(36));
+    let (mut uuids, mut names, mut distinct_ids, mut person_ids) = (text(36), text(16), text(36), text(36));
     let (mut properties, mut person_properties, mut chains) = (text(700), text(160), text(64));
     let mut buffer = String::with_capacity(2048);
     for row in rows {
@@ -102,9 +101,7 @@ pub(crate) fn batch(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
                 random.uuid().write(to);
             }
         });
-        add(&mut person_ids, &mut buffer, |to| {
-            person_id(person).write(to)
-        });
+        add(&mut person_ids, &mut buffer, |to| person_id(person).write(to));
         add(&mut properties, &mut buffer, |to| {
             write_properties(to, name, *row, &mut random)
         });
@@ -116,14 +113,15 @@ pub(crate) fn batch(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
             person_properties.append_null();
         }
         if name == "$autocapture" {
-            chains.append_value("button.primary:attr__class=\"primary\"nth-child=\"2\"nth-of-type=\"1\"text=\"In den Warenkorb\"");
+            chains.append_value(
+                "button.primary:attr__class=\"primary\"nth-child=\"2\"nth-of-type=\"1\"text=\"In den Warenkorb\"",
+            );
         } else {
             chains.append_null();
         }
     }
     let times: ArrayRef = Arc::new(
-        TimestampMicrosecondArray::from_iter_values(rows.iter().map(|row| row.at_micros))
-            .with_timezone("UTC"),
+        TimestampMicrosecondArray::from_iter_values(rows.iter().map(|row| row.at_micros)).with_timezone("UTC"),
     );
     RecordBatch::try_new(
         Model::Events.schema(),
@@ -194,9 +192,7 @@ fn write_properties(to: &mut String, name: &str, row: Row, random: &mut Random) 
             .ok();
         }
         "$feature_flag_called" => {
-            to.push_str(
-                ",\"$feature_flag\":\"new-checkout\",\"$feature_flag_response\":\"variant-b\"",
-            );
+            to.push_str(",\"$feature_flag\":\"new-checkout\",\"$feature_flag_response\":\"variant-b\"");
         }
         "$exception" => {
             to.push_str(",\"$exception_list\":[{\"type\":\"TypeError\",\"value\":\"x is undefined\",\"stacktrace\":{\"frames\":[{\"lineno\":42,\"colno\":7,\"in_app\":true}]}}]");

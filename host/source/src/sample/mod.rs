@@ -47,12 +47,7 @@ struct Row {
 }
 
 impl Sample {
-    pub(crate) fn new(
-        model: Model,
-        rows_per_hour: u64,
-        selection: Selection,
-        token: &Token,
-    ) -> Self {
+    pub(crate) fn new(model: Model, rows_per_hour: u64, selection: Selection, token: &Token) -> Self {
         let start = selection.interval.start().unwrap_or(Moment(FIRST_MICROS));
         Self {
             model,

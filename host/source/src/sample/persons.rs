@@ -3,9 +3,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, BooleanBuilder, Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondArray,
-};
+use arrow::array::{ArrayRef, BooleanBuilder, Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondArray};
 use arrow::error::ArrowError;
 
 use super::Row;
@@ -20,11 +18,8 @@ const YEAR_MICROS: u64 = 365 * 24 * 3_600_000_000;
 
 pub(crate) fn batch(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
     let mut teams = Int64Builder::new();
-    let (mut distinct_ids, mut person_ids, mut properties) = (
-        StringBuilder::new(),
-        StringBuilder::new(),
-        StringBuilder::new(),
-    );
+    let (mut distinct_ids, mut person_ids, mut properties) =
+        (StringBuilder::new(), StringBuilder::new(), StringBuilder::new());
     let (mut id_versions, mut versions) = (Int64Builder::new(), Int64Builder::new());
     let mut created = Vec::with_capacity(rows.len());
     let mut deleted = BooleanBuilder::new();
@@ -55,8 +50,7 @@ pub(crate) fn batch(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
         deleted.append_value(random.one_in(50));
     }
     let inserted: ArrayRef = Arc::new(
-        TimestampMicrosecondArray::from_iter_values(rows.iter().map(|row| row.at_micros))
-            .with_timezone("UTC"),
+        TimestampMicrosecondArray::from_iter_values(rows.iter().map(|row| row.at_micros)).with_timezone("UTC"),
     );
     RecordBatch::try_new(
         Model::Persons.schema(),

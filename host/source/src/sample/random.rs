@@ -45,10 +45,7 @@ pub(crate) struct Uuid(u64, u64);
 
 /// 128 bits as a UUID of that version.
 pub(crate) fn uuid(high: u64, low: u64, version: u64) -> Uuid {
-    Uuid(
-        high & !0xf000 | version << 12,
-        low & !(0b11 << 62) | 0b10 << 62,
-    )
+    Uuid(high & !0xf000 | version << 12, low & !(0b11 << 62) | 0b10 << 62)
 }
 
 impl Uuid {

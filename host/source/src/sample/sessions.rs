@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Float64Array, Int64Array, ListBuilder, RecordBatch, StringArray,
-    StringBuilder, TimestampMicrosecondArray,
+    ArrayRef, BooleanArray, Float64Array, Int64Array, ListBuilder, RecordBatch, StringArray, StringBuilder,
+    TimestampMicrosecondArray,
 };
 use arrow::error::ArrowError;
 
@@ -38,9 +38,7 @@ impl Session {
             person: random.below(PERSONS),
             pages,
             clicks: random.below(12).cast_signed(),
-            campaign: random
-                .one_in(3)
-                .then(|| random.pick(&["spring sale", "Ostern – 20 %"])),
+            campaign: random.one_in(3).then(|| random.pick(&["spring sale", "Ostern – 20 %"])),
             click_id: random.next(),
             seconds: random.below(1_800).cast_signed(),
         }
@@ -85,18 +83,8 @@ impl Session {
             "entry_utm_campaign" => self.campaign.map(str::to_owned),
             "entry_utm_medium" => self.campaign.map(|_| "email".to_owned()),
             "entry_referring_domain" => Some("$direct".to_owned()),
-            "entry_gclid" => self
-                .campaign
-                .is_none()
-                .then(|| format!("{:x}", self.click_id)),
-            "channel_type" => Some(
-                if self.campaign.is_some() {
-                    "Email"
-                } else {
-                    "Direct"
-                }
-                .to_owned(),
-            ),
+            "entry_gclid" => self.campaign.is_none().then(|| format!("{:x}", self.click_id)),
+            "channel_type" => Some(if self.campaign.is_some() { "Email" } else { "Direct" }.to_owned()),
             _ => None,
         }
     }
@@ -142,25 +130,17 @@ pub(crate) fn batch(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
 fn column(name: &str, kind: ColumnKind, sessions: &[Session]) -> ArrayRef {
     let all = sessions.iter();
     match kind {
-        ColumnKind::Text | ColumnKind::Json => Arc::new(
-            all.map(|session| session.text(name))
-                .collect::<StringArray>(),
-        ),
-        ColumnKind::Integer => Arc::new(Int64Array::from_iter_values(
-            all.map(|session| session.number(name)),
-        )),
+        ColumnKind::Text | ColumnKind::Json => Arc::new(all.map(|session| session.text(name)).collect::<StringArray>()),
+        ColumnKind::Integer => Arc::new(Int64Array::from_iter_values(all.map(|session| session.number(name)))),
         ColumnKind::Float => Arc::new(
             all.map(|session| (session.clicks > 0).then(|| session.seconds as f64 / 8.0))
                 .collect::<Float64Array>(),
         ),
-        ColumnKind::Boolean => {
-            Arc::new(BooleanArray::from_iter(all.map(|session| {
-                Some(session.pages.len() == 1 && session.clicks == 0)
-            })))
-        }
+        ColumnKind::Boolean => Arc::new(BooleanArray::from_iter(
+            all.map(|session| Some(session.pages.len() == 1 && session.clicks == 0)),
+        )),
         ColumnKind::Timestamp => Arc::new(
-            TimestampMicrosecondArray::from_iter_values(all.map(|session| session.time(name)))
-                .with_timezone("UTC"),
+            TimestampMicrosecondArray::from_iter_values(all.map(|session| session.time(name))).with_timezone("UTC"),
         ),
         ColumnKind::TextList => {
             let mut urls = ListBuilder::new(StringBuilder::new());

@@ -12,13 +12,7 @@ fn rows(model: Model, rate: u64, start: &str, end: &str) -> RecordBatch {
     filtered(model, rate, start, end, EventFilter::default()).0
 }
 
-fn filtered(
-    model: Model,
-    rate: u64,
-    start: &str,
-    end: &str,
-    events: EventFilter,
-) -> (RecordBatch, Tally) {
+fn filtered(model: Model, rate: u64, start: &str, end: &str, events: EventFilter) -> (RecordBatch, Tally) {
     let interval = Interval::parse(start, end).expect("an interval");
     let mut source = Sample::new(model, rate, Selection { interval, events }, &Token::new());
     let mut batches = Vec::new();
@@ -35,25 +29,10 @@ fn filtered(
 fn the_same_interval_gives_the_same_rows_and_neighbours_join_without_a_seam() {
     for model in Model::ALL {
         for rate in [1, 7, 10_000] {
-            let both = rows(
-                model,
-                rate,
-                "2024-03-01T00:00Z",
-                "2024-03-01T03:17:05.000003Z",
-            );
-            let again = rows(
-                model,
-                rate,
-                "2024-03-01T00:00Z",
-                "2024-03-01T03:17:05.000003Z",
-            );
+            let both = rows(model, rate, "2024-03-01T00:00Z", "2024-03-01T03:17:05.000003Z");
+            let again = rows(model, rate, "2024-03-01T00:00Z", "2024-03-01T03:17:05.000003Z");
             assert_eq!(both, again);
-            let first = rows(
-                model,
-                rate,
-                "2024-03-01T00:00Z",
-                "2024-03-01T01:00:00.000001Z",
-            );
+            let first = rows(model, rate, "2024-03-01T00:00Z", "2024-03-01T01:00:00.000001Z");
             let second = rows(
                 model,
                 rate,
@@ -81,10 +60,7 @@ fn an_hour_has_its_rows_and_all_their_times_lie_inside() {
                 let column = batch.column_by_name(name).expect(name);
                 let column = column.as_primitive::<TimestampMicrosecondType>();
                 assert_eq!(column.null_count(), 0);
-                assert!(
-                    column.values().iter().all(|time| bounds.contains(time)),
-                    "{name}"
-                );
+                assert!(column.values().iter().all(|time| bounds.contains(time)), "{name}");
                 assert!(column.values().is_sorted(), "{name}");
             }
         }
@@ -93,12 +69,7 @@ fn an_hour_has_its_rows_and_all_their_times_lie_inside() {
 
 #[test]
 fn events_are_of_realistic_size_and_their_properties_are_json() {
-    let batch = rows(
-        Model::Events,
-        2_000,
-        "2024-03-01T05:00Z",
-        "2024-03-01T06:00Z",
-    );
+    let batch = rows(Model::Events, 2_000, "2024-03-01T05:00Z", "2024-03-01T06:00Z");
     let mut bytes = 0;
     for column in batch.columns() {
         bytes += column.to_data().get_slice_memory_size().expect("a size");
@@ -108,44 +79,23 @@ fn events_are_of_realistic_size_and_their_properties_are_json() {
     for name in ["properties", "person_properties"] {
         let column = batch.column_by_name(name).expect(name).as_string::<i32>();
         for text in column.iter().flatten() {
-            serde_json::from_str::<serde_json::Value>(text)
-                .unwrap_or_else(|error| panic!("{error}: {text}"));
+            serde_json::from_str::<serde_json::Value>(text).unwrap_or_else(|error| panic!("{error}: {text}"));
         }
     }
-    assert!(
-        batch
-            .column_by_name("person_properties")
-            .expect("it")
-            .null_count()
-            > 0
-    );
-    let ids = batch
-        .column_by_name("uuid")
-        .expect("ids")
-        .as_string::<i32>();
+    assert!(batch.column_by_name("person_properties").expect("it").null_count() > 0);
+    let ids = batch.column_by_name("uuid").expect("ids").as_string::<i32>();
     let distinct: std::collections::HashSet<_> = ids.iter().collect();
     assert_eq!(distinct.len(), ids.len());
 }
 
 #[test]
 fn event_lists_leave_rows_out_and_count_them() {
-    let all = rows(
-        Model::Events,
-        1_000,
-        "2024-03-01T05:00Z",
-        "2024-03-01T06:00Z",
-    );
+    let all = rows(Model::Events, 1_000, "2024-03-01T05:00Z", "2024-03-01T06:00Z");
     let events = EventFilter::new(
         Some(vec!["$pageview".into(), "$exception".into()]),
         vec!["$exception".into()],
     );
-    let (some, tally) = filtered(
-        Model::Events,
-        1_000,
-        "2024-03-01T05:00Z",
-        "2024-03-01T06:00Z",
-        events,
-    );
+    let (some, tally) = filtered(Model::Events, 1_000, "2024-03-01T05:00Z", "2024-03-01T06:00Z", events);
     let expected: Vec<_> = all
         .column(1)
         .as_string::<i32>()
@@ -154,8 +104,5 @@ fn event_lists_leave_rows_out_and_count_them() {
         .collect();
     let expected = arrow::compute::filter_record_batch(&all, &expected.into()).expect("rows");
     assert_eq!(some, expected);
-    assert_eq!(
-        tally.rows_of_other_events as usize,
-        all.num_rows() - some.num_rows()
-    );
+    assert_eq!(tally.rows_of_other_events as usize, all.num_rows() - some.num_rows());
 }

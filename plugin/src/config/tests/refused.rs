@@ -14,27 +14,56 @@ fn refused_values() {
                           Cloudflare R2)";
     const FORMATS: &str = "`JSONLines`, `Parquet`";
     const SIZE: &str = "a whole number from 0 to 319488";
-    const KEYS: &str =
-        "such as `1234abcd-12ab-34cd-56ef-1234567890ab`, `alias/exports` or `arn:aws:kms:…`";
+    const KEYS: &str = "such as `1234abcd-12ab-34cd-56ef-1234567890ab`, `alias/exports` or `arn:aws:kms:…`";
     const CLASS: &str = "capitals, digits and `_`, such as `STANDARD_IA`";
-    const HEADER: &str =
-        "printable ASCII without spaces at the ends or doubled; encode other text first";
+    const HEADER: &str = "printable ASCII without spaces at the ends or doubled; encode other text first";
     let long = "x".repeat(100);
     let cases: Vec<(&str, Value, String, &str)> = vec![
         ("bucket_name", json!("ab"), "`ab` has 2 bytes".into(), BUCKET),
-        ("bucket_name", json!("x".repeat(64)), format!("`{}` has 64 bytes", "x".repeat(64)), BUCKET),
-        ("bucket_name", json!("My-exports"), "`My-exports` has a `M`".into(), BUCKET),
-        ("bucket_name", json!("my_exports"), "`my_exports` has a `_`".into(), BUCKET),
+        (
+            "bucket_name",
+            json!("x".repeat(64)),
+            format!("`{}` has 64 bytes", "x".repeat(64)),
+            BUCKET,
+        ),
+        (
+            "bucket_name",
+            json!("My-exports"),
+            "`My-exports` has a `M`".into(),
+            BUCKET,
+        ),
+        (
+            "bucket_name",
+            json!("my_exports"),
+            "`my_exports` has a `_`".into(),
+            BUCKET,
+        ),
         ("bucket_name", json!("a/\nb"), "`a/\\nb` has a `/`".into(), BUCKET),
-        ("bucket_name", json!("-abc"), "`-abc` begins or ends with another sign than a letter or digit".into(), BUCKET),
-        ("bucket_name", json!("abc."), "`abc.` begins or ends with another sign than a letter or digit".into(), BUCKET),
+        (
+            "bucket_name",
+            json!("-abc"),
+            "`-abc` begins or ends with another sign than a letter or digit".into(),
+            BUCKET,
+        ),
+        (
+            "bucket_name",
+            json!("abc."),
+            "`abc.` begins or ends with another sign than a letter or digit".into(),
+            BUCKET,
+        ),
         ("bucket_name", json!("a..b"), "`a..b` has `..`".into(), BUCKET),
-        ("bucket_name", json!("192.168.5.4"), "`192.168.5.4` is an IP address".into(), BUCKET),
+        (
+            "bucket_name",
+            json!("192.168.5.4"),
+            "`192.168.5.4` is an IP address".into(),
+            BUCKET,
+        ),
         (
             "bucket_name",
             json!("fast--euc1-az1--x-s3"),
             "`fast--euc1-az1--x-s3` is a directory bucket (S3 Express One Zone), which signs by sessions that this \
-             destination does not open".into(),
+             destination does not open"
+                .into(),
             "a general purpose bucket",
         ),
         ("bucket_name", json!(7), "`7` is a number, not text".into(), "text"),
@@ -48,45 +77,195 @@ fn refused_values() {
             "`auto` is not an AWS region".into(),
             "the bucket's region, such as `eu-central-1`; `auto` goes with an `endpoint_url` (Cloudflare R2)",
         ),
-        ("file_format", json!("parquet"), "`parquet` is not one of the choices; did you mean `Parquet`?".into(), FORMATS),
-        ("file_format", json!("CSV"), "`CSV` is not one of the choices".into(), FORMATS),
-        ("file_format", json!(long), format!("`{}…` is not one of the choices", "x".repeat(80)), FORMATS),
+        (
+            "file_format",
+            json!("parquet"),
+            "`parquet` is not one of the choices; did you mean `Parquet`?".into(),
+            FORMATS,
+        ),
+        (
+            "file_format",
+            json!("CSV"),
+            "`CSV` is not one of the choices".into(),
+            FORMATS,
+        ),
+        (
+            "file_format",
+            json!(long),
+            format!("`{}…` is not one of the choices", "x".repeat(80)),
+            FORMATS,
+        ),
         ("file_format", json!({}), "`{}` is an object, not text".into(), FORMATS),
         ("max_file_size_mb", json!(-1), "`-1` is out of range".into(), SIZE),
-        ("max_file_size_mb", json!(319_489), "`319489` is out of range".into(), SIZE),
-        ("max_file_size_mb", json!(1.5), "`1.5` is not a whole number".into(), SIZE),
-        ("max_file_size_mb", json!(u64::MAX), "`18446744073709551615` is not a whole number".into(), SIZE),
-        ("max_file_size_mb", json!("100"), "`\"100\"` is text, not a whole number".into(), SIZE),
-        ("max_row_mb", json!(0), "`0` is out of range".into(), "a whole number from 1 to 64"),
-        ("compression_level", json!(23), "`23` is out of range".into(), "a whole number from 0 to 22"),
-        ("use_fips", json!("yes"), "`\"yes\"` is text, not true or false".into(), "true or false"),
-        ("if_none_match", json!(1), "`1` is a number, not true or false".into(), "true or false"),
-        ("include_events", json!("a"), "`\"a\"` is text, not a list of texts".into(), "a list of texts"),
-        ("exclude_events", json!(["a", true]), "entry 2: `true` is true or false, not text".into(), "a list of texts"),
-        ("tags", json!(["a"]), "`[\"a\"]` is a list, not an object of texts".into(), "an object of texts"),
-        ("tags", json!({"a": null}), "entry `a`: `null` is nothing, not text".into(), "an object of texts"),
-        ("tags", json!({"": "x"}), "key `` has 0 characters".into(), "keys of 1 to 128 characters"),
-        ("tags", json!({"k": "é".repeat(257)}), "the value of `k` has 257 characters".into(), "values of up to 256 characters"),
-        ("tags", json!({"k": "a&b"}), "`k` = `a&b` has a character that tags do not take".into(), "letters, digits, spaces and `+ - = . _ : / @`"),
-        ("tags", json!({"aws:k": ""}), "key `aws:k` begins with `aws:`, which AWS keeps for itself".into(), "another key"),
-        ("metadata", json!({"A": "x"}), "`A` cannot be the name of a header".into(), "names of `a-z`, `0-9`, `-`, `_` and `.`"),
-        ("metadata", json!({"a": "x\r\ny: z"}), "`a` = `x\\r\\ny: z` cannot be the value of a header".into(), HEADER),
-        ("metadata", json!({"a": "é"}), "`a` = `é` cannot be the value of a header".into(), HEADER),
-        ("metadata", json!({"a": " x"}), "`a` = ` x` cannot be the value of a header".into(), HEADER),
-        ("metadata", json!({"a": "x  y"}), "`a` = `x  y` cannot be the value of a header".into(), HEADER),
+        (
+            "max_file_size_mb",
+            json!(319_489),
+            "`319489` is out of range".into(),
+            SIZE,
+        ),
+        (
+            "max_file_size_mb",
+            json!(1.5),
+            "`1.5` is not a whole number".into(),
+            SIZE,
+        ),
+        (
+            "max_file_size_mb",
+            json!(u64::MAX),
+            "`18446744073709551615` is not a whole number".into(),
+            SIZE,
+        ),
+        (
+            "max_file_size_mb",
+            json!("100"),
+            "`\"100\"` is text, not a whole number".into(),
+            SIZE,
+        ),
+        (
+            "max_row_mb",
+            json!(0),
+            "`0` is out of range".into(),
+            "a whole number from 1 to 64",
+        ),
+        (
+            "compression_level",
+            json!(23),
+            "`23` is out of range".into(),
+            "a whole number from 0 to 22",
+        ),
+        (
+            "use_fips",
+            json!("yes"),
+            "`\"yes\"` is text, not true or false".into(),
+            "true or false",
+        ),
+        (
+            "if_none_match",
+            json!(1),
+            "`1` is a number, not true or false".into(),
+            "true or false",
+        ),
+        (
+            "include_events",
+            json!("a"),
+            "`\"a\"` is text, not a list of texts".into(),
+            "a list of texts",
+        ),
+        (
+            "exclude_events",
+            json!(["a", true]),
+            "entry 2: `true` is true or false, not text".into(),
+            "a list of texts",
+        ),
+        (
+            "tags",
+            json!(["a"]),
+            "`[\"a\"]` is a list, not an object of texts".into(),
+            "an object of texts",
+        ),
+        (
+            "tags",
+            json!({"a": null}),
+            "entry `a`: `null` is nothing, not text".into(),
+            "an object of texts",
+        ),
+        (
+            "tags",
+            json!({"": "x"}),
+            "key `` has 0 characters".into(),
+            "keys of 1 to 128 characters",
+        ),
+        (
+            "tags",
+            json!({"k": "é".repeat(257)}),
+            "the value of `k` has 257 characters".into(),
+            "values of up to 256 characters",
+        ),
+        (
+            "tags",
+            json!({"k": "a&b"}),
+            "`k` = `a&b` has a character that tags do not take".into(),
+            "letters, digits, spaces and `+ - = . _ : / @`",
+        ),
+        (
+            "tags",
+            json!({"aws:k": ""}),
+            "key `aws:k` begins with `aws:`, which AWS keeps for itself".into(),
+            "another key",
+        ),
+        (
+            "metadata",
+            json!({"A": "x"}),
+            "`A` cannot be the name of a header".into(),
+            "names of `a-z`, `0-9`, `-`, `_` and `.`",
+        ),
+        (
+            "metadata",
+            json!({"a": "x\r\ny: z"}),
+            "`a` = `x\\r\\ny: z` cannot be the value of a header".into(),
+            HEADER,
+        ),
+        (
+            "metadata",
+            json!({"a": "é"}),
+            "`a` = `é` cannot be the value of a header".into(),
+            HEADER,
+        ),
+        (
+            "metadata",
+            json!({"a": " x"}),
+            "`a` = ` x` cannot be the value of a header".into(),
+            HEADER,
+        ),
+        (
+            "metadata",
+            json!({"a": "x  y"}),
+            "`a` = `x  y` cannot be the value of a header".into(),
+            HEADER,
+        ),
         (
             "metadata",
             json!({"batch-export-run": "x"}),
             "`batch-export-run` begins with `batch-export-`, which this destination keeps for itself".into(),
             "another name",
         ),
-        ("metadata", json!({"a": "x".repeat(2048)}), "has 2049 bytes of names and values".into(), "at most 2048 bytes in all"),
-        ("storage_class", json!("standard"), "`standard` is not a storage class".into(), CLASS),
+        (
+            "metadata",
+            json!({"a": "x".repeat(2048)}),
+            "has 2049 bytes of names and values".into(),
+            "at most 2048 bytes in all",
+        ),
+        (
+            "storage_class",
+            json!("standard"),
+            "`standard` is not a storage class".into(),
+            CLASS,
+        ),
         ("storage_class", json!(""), "`` is not a storage class".into(), CLASS),
-        ("expected_bucket_owner", json!("123"), "`123` is not an AWS account id".into(), "12 digits, as text"),
-        ("endpoint_url", json!(false), "`false` is true or false, not text".into(), "text"),
-        ("prefix", json!("{x}"), "has the unknown variable `{x}`".into(), "`{year}`, `{month}`, `{day}`, `{hour}`, `{minute}`, `{second}`, `{start_year}`, `{start_month}`, `{start_day}`, `{start_hour}`, `{start_minute}`, `{start_second}`, `{table}`, `{data_interval_start}`, `{data_interval_end}`; `{{` and `}}` for literal braces"),
-        ("kms_key_id", json!("a b"), "`a b` is neither id nor ARN of a KMS key".into(), KEYS),
+        (
+            "expected_bucket_owner",
+            json!("123"),
+            "`123` is not an AWS account id".into(),
+            "12 digits, as text",
+        ),
+        (
+            "endpoint_url",
+            json!(false),
+            "`false` is true or false, not text".into(),
+            "text",
+        ),
+        (
+            "prefix",
+            json!("{x}"),
+            "has the unknown variable `{x}`".into(),
+            "`{year}`, `{month}`, `{day}`, `{hour}`, `{minute}`, `{second}`, `{start_year}`, `{start_month}`, `{start_day}`, `{start_hour}`, `{start_minute}`, `{start_second}`, `{table}`, `{data_interval_start}`, `{data_interval_end}`; `{{` and `}}` for literal braces",
+        ),
+        (
+            "kms_key_id",
+            json!("a b"),
+            "`a b` is neither id nor ARN of a KMS key".into(),
+            KEYS,
+        ),
     ];
     for (field, value, message, allowed) in cases {
         let mut more = json!({ field: value });
@@ -101,22 +280,18 @@ fn refused_values() {
             "{field} {value}"
         );
     }
-    let tags: serde_json::Map<String, Value> =
-        (0..11).map(|n| (n.to_string(), json!(""))).collect();
+    let tags: serde_json::Map<String, Value> = (0..11).map(|n| (n.to_string(), json!(""))).collect();
     assert_eq!(
         problems(parse(&document(json!({ "tags": tags })))),
-        [(
-            "tags".into(),
-            "has 11 entries".into(),
-            "at most 10 entries".into()
-        )]
+        [("tags".into(), "has 11 entries".into(), "at most 10 entries".into())]
     );
 }
 
 /// Every message about fields that do not go together.
 #[test]
 fn refused_combinations() {
-    const PAIR: &str = "`aws_access_key_id` and `aws_secret_access_key` together, or neither for the host's credential chain";
+    const PAIR: &str =
+        "`aws_access_key_id` and `aws_secret_access_key` together, or neither for the host's credential chain";
     const LEVELS: &str = "omit it, or compress with zstd, gzip or brotli";
     let cases = [
         (
@@ -223,11 +398,7 @@ fn event_lists_are_for_events() {
     assert_eq!(
         problems(parse_for_model(&both, "persons")),
         [
-            (
-                "include_events".to_owned(),
-                message.clone(),
-                allowed.clone()
-            ),
+            ("include_events".to_owned(), message.clone(), allowed.clone()),
             ("exclude_events".to_owned(), message, allowed),
         ]
     );
@@ -273,15 +444,8 @@ fn all_problems_at_once() {
         "`buckt_name` is not a field of this destination; did you mean `bucket_name`?"
     );
     assert_eq!(found[0].2, "`bucket_name`");
-    assert_eq!(
-        found[1].1,
-        "`something_else` is not a field of this destination"
-    );
-    assert!(
-        found[1]
-            .2
-            .starts_with("bucket_name, region, aws_access_key_id, ")
-    );
+    assert_eq!(found[1].1, "`something_else` is not a field of this destination");
+    assert!(found[1].2.starts_with("bucket_name, region, aws_access_key_id, "));
     assert_eq!(found[3].1, "is missing");
     assert_eq!(found[3].2, fields::REGION.description);
     assert!(found.iter().all(|(_, _, allowed)| !allowed.is_empty()));
@@ -293,10 +457,7 @@ fn names_are_repeated_without_control_characters() {
     let found = problems(parse(&document(json!({"pre\u{1b}[2Jfix": 1}))));
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].0, "pre\\u{1b}[2Jfix");
-    assert_eq!(
-        found[0].1,
-        "`pre\\u{1b}[2Jfix` is not a field of this destination"
-    );
+    assert_eq!(found[0].1, "`pre\\u{1b}[2Jfix` is not a field of this destination");
 }
 
 #[test]
@@ -334,10 +495,6 @@ fn documents_that_are_no_configuration() {
     let twice = r#"{"bucket_name":"abc","region":"x","prefix":"","prefix":"a"}"#;
     assert_eq!(
         problems(parse(twice)),
-        [(
-            "prefix".into(),
-            "is given more than once".into(),
-            "one value".into()
-        )]
+        [("prefix".into(), "is given more than once".into(), "one value".into())]
     );
 }

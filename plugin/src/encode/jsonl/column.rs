@@ -1,9 +1,7 @@
 //! Column encoders: prepared once for a schema, bound to the arrays of each block, then asked row by row. They build
 //! no value and no row, they append text.
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, GenericBinaryArray, GenericStringArray, OffsetSizeTrait,
-};
+use arrow::array::{Array, ArrayRef, AsArray, GenericBinaryArray, GenericStringArray, OffsetSizeTrait};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field};
 use arrow::error::ArrowError;
@@ -180,17 +178,11 @@ impl Ranges<'_> {
 ///
 /// # Errors
 /// A column is of a type that JSON Lines cannot hold.
-pub fn bind<'a>(
-    columns: &'a [Column],
-    block: &'a RecordBatch,
-) -> Result<Vec<Bound<'a>>, EncodeError> {
+pub fn bind<'a>(columns: &'a [Column], block: &'a RecordBatch) -> Result<Vec<Bound<'a>>, EncodeError> {
     bind_all(columns, block.columns())
 }
 
-fn bind_all<'a>(
-    columns: &'a [Column],
-    arrays: &'a [ArrayRef],
-) -> Result<Vec<Bound<'a>>, EncodeError> {
+fn bind_all<'a>(columns: &'a [Column], arrays: &'a [ArrayRef]) -> Result<Vec<Bound<'a>>, EncodeError> {
     let pairs = columns.iter().zip(arrays);
     pairs
         .map(|(column, array)| {
@@ -219,9 +211,7 @@ fn bind_array<'a>(kind: &'a Kind, array: &'a ArrayRef) -> Result<Nullable<'a>, E
             let ranges = Ranges::Fixed(width.unsigned_abs() as usize);
             Values::List(ranges, Box::new(bind_array(item, list.values())?))
         }
-        (Kind::Struct(columns), DataType::Struct(_)) => {
-            Values::Struct(bind_all(columns, array.as_struct().columns())?)
-        }
+        (Kind::Struct(columns), DataType::Struct(_)) => Values::Struct(bind_all(columns, array.as_struct().columns())?),
         (Kind::Map(value), DataType::Map(_, _)) => {
             let map = array.as_map();
             let keys = bind_array(&Kind::Plain, map.keys())?;
@@ -251,9 +241,7 @@ fn strings(array: &ArrayRef) -> Option<Strings<'_>> {
 
 fn bind_plain(array: &ArrayRef) -> Option<Values<'_>> {
     Some(match array.data_type() {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
-            Values::String(strings(array)?)
-        }
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Values::String(strings(array)?),
         DataType::Binary => Values::Binary(Bytes::Small(array.as_binary())),
         DataType::LargeBinary => Values::Binary(Bytes::Large(array.as_binary())),
         DataType::BinaryView => Values::Binary(Bytes::View(array.as_binary_view())),
@@ -286,9 +274,7 @@ fn write_value(array: &Nullable<'_>, row: usize, out: &mut Vec<u8>, scratch: &mu
     }
     match &array.values {
         Values::Json(texts) => {
-            scratch
-                .json
-                .write(texts.value(row), out, &mut scratch.repairs);
+            scratch.json.write(texts.value(row), out, &mut scratch.repairs);
         }
         Values::String(texts) => json_text::write_string(texts.value(row).as_bytes(), out),
         Values::Binary(bytes) => number::write_binary(bytes.value(row), out),

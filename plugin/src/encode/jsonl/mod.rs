@@ -41,11 +41,7 @@ impl Plan {
     ///
     /// # Errors
     /// A column's type is none that JSON Lines can hold.
-    pub fn new(
-        schema: &Schema,
-        meanings: &[Meaning],
-        codec: JsonLinesCodec,
-    ) -> Result<Self, EncodeError> {
+    pub fn new(schema: &Schema, meanings: &[Meaning], codec: JsonLinesCodec) -> Result<Self, EncodeError> {
         let fields = schema.fields().iter().zip(meanings).enumerate();
         let columns = fields.map(|(index, (field, meaning))| {
             let is_json = *meaning == Meaning::Json || types::is_json(field);
@@ -80,10 +76,7 @@ fn measured(columns: &[column::Bound<'_>], row: usize) -> Result<usize, EncodeEr
     let bytes = text_size::most_bytes(columns, row);
     match usize::try_from(bytes) {
         Ok(fits) if bytes <= MAX_ROW_TEXT_BYTES => Ok(fits),
-        _ => Err(EncodeError::TextTooLarge {
-            row: row as u64,
-            bytes,
-        }),
+        _ => Err(EncodeError::TextTooLarge { row: row as u64, bytes }),
     }
 }
 
@@ -163,9 +156,7 @@ impl LinesEncoder {
             if self.compresses {
                 self.compress()?;
             } else {
-                self.full = self
-                    .limit_bytes
-                    .is_some_and(|limit| self.text_bytes >= limit);
+                self.full = self.limit_bytes.is_some_and(|limit| self.text_bytes >= limit);
             }
             if self.full || self.stream.output_len() >= OUTPUT_CHUNK_BYTES {
                 return Ok(row + 1 - from_row);

@@ -20,12 +20,7 @@ pub fn write_float<F: zmij::Float + Into<f64>>(value: F, out: &mut Vec<u8>) {
 }
 
 /// Append a decimal with all the digits of its scale.
-pub fn write_decimal<T: DecimalType>(
-    value: T::Native,
-    precision: u8,
-    scale: i8,
-    out: &mut Vec<u8>,
-) {
+pub fn write_decimal<T: DecimalType>(value: T::Native, precision: u8, scale: i8, out: &mut Vec<u8>) {
     out.extend_from_slice(T::format_decimal(value, precision, scale).as_bytes());
 }
 

@@ -79,13 +79,9 @@ impl<'a> Scalar<'a> {
             }
             DataType::Date32 => Scalar::Date32(of::<Date32Type>(array)),
             DataType::Date64 => Scalar::Date64(of::<Date64Type>(array)),
-            DataType::Time32(TimeUnit::Second) => {
-                Scalar::Time32(of::<Time32SecondType>(array), 1_000_000)
-            }
+            DataType::Time32(TimeUnit::Second) => Scalar::Time32(of::<Time32SecondType>(array), 1_000_000),
             DataType::Time32(_) => Scalar::Time32(of::<Time32MillisecondType>(array), 1000),
-            DataType::Time64(TimeUnit::Microsecond) => {
-                Scalar::TimeMicros(of::<Time64MicrosecondType>(array))
-            }
+            DataType::Time64(TimeUnit::Microsecond) => Scalar::TimeMicros(of::<Time64MicrosecondType>(array)),
             DataType::Time64(_) => Scalar::TimeNanos(of::<Time64NanosecondType>(array)),
             _ => return None,
         })

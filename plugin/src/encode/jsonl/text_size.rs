@@ -23,9 +23,7 @@ fn value(array: &Nullable<'_>, row: usize) -> u64 {
     }
     let text = match &array.values {
         // What is no JSON becomes a string, what is repaired grows by no more than that.
-        Values::Json(texts) | Values::String(texts) => {
-            json_text::escaped_bytes(texts.value(row).as_bytes())
-        }
+        Values::Json(texts) | Values::String(texts) => json_text::escaped_bytes(texts.value(row).as_bytes()),
         Values::Binary(bytes) => (bytes.value(row).len() as u64).div_ceil(3) * 4,
         Values::List(ranges, items) => ranges.of(row).map(|item| value(items, item)).sum(),
         Values::Struct(columns) => fields(columns, row),

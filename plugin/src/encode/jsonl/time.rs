@@ -153,10 +153,7 @@ mod tests {
         for step in 0..10_000 {
             let seconds = -62_000_000_000 + step * 31_410_271;
             let expected = DateTime::from_timestamp(seconds, 0).unwrap().to_rfc3339();
-            assert_eq!(
-                text(|out| write_timestamp(seconds, 0, out)),
-                format!("\"{expected}\"")
-            );
+            assert_eq!(text(|out| write_timestamp(seconds, 0, out)), format!("\"{expected}\""));
         }
     }
 
@@ -170,10 +167,7 @@ mod tests {
             (360_000_000_000, "100:00:00"),
         ];
         for (micros, expected) in cases {
-            assert_eq!(
-                text(|out| write_time(micros, out)),
-                format!("\"{expected}\"")
-            );
+            assert_eq!(text(|out| write_time(micros, out)), format!("\"{expected}\""));
         }
     }
 }

@@ -35,9 +35,7 @@ impl Draw {
     }
 
     fn nulls(self) -> NullBuffer {
-        (0..self.rows)
-            .map(|row| self.value(row).is_some())
-            .collect()
+        (0..self.rows).map(|row| self.value(row).is_some()).collect()
     }
 
     /// The same rows, other values.
@@ -50,17 +48,12 @@ impl Draw {
 
     /// As many rows, each `per_row` values.
     fn inner(self, by: u64, rows: usize) -> Self {
-        Draw {
-            rows,
-            ..self.other(by)
-        }
+        Draw { rows, ..self.other(by) }
     }
 
     /// Lengths of lists, with values behind some nulls: Arrow allows it.
     fn lengths(self) -> Vec<usize> {
-        (0..self.rows)
-            .map(|row| self.number(row) as usize / 7 % 4)
-            .collect()
+        (0..self.rows).map(|row| self.number(row) as usize / 7 % 4).collect()
     }
 }
 
@@ -75,11 +68,7 @@ fn unique(n: u64) -> String {
 
 fn digits(n: u64, digits: u32) -> i128 {
     let magnitude = i128::from(n) * i128::from(n) % 10_i128.pow(digits);
-    if n.is_multiple_of(2) {
-        magnitude
-    } else {
-        -magnitude
-    }
+    if n.is_multiple_of(2) { magnitude } else { -magnitude }
 }
 
 fn arc(array: impl Array + 'static) -> ArrayRef {
@@ -115,22 +104,13 @@ pub fn column(kind: usize, draw: Draw) -> ArrayRef {
         21 => arc(draw.all::<_, UInt16Array>(|n| n as u16)),
         22 => arc(draw.all::<_, UInt32Array>(|n| n as u32)),
         23 => arc(draw.all::<_, UInt64Array>(|n| u64::MAX - n)),
-        24 => arc(draw.all::<_, Float16Array>(|n| {
-            <Float16Type as ArrowPrimitiveType>::Native::from_f32(n as u8 as f32)
-        })),
+        24 => {
+            arc(draw.all::<_, Float16Array>(|n| <Float16Type as ArrowPrimitiveType>::Native::from_f32(n as u8 as f32)))
+        }
         25 => arc(draw.all::<_, Float32Array>(|n| n as f32)),
-        26 => arc(decimal(
-            draw.all::<_, Decimal32Array>(|n| digits(n, 9) as i32),
-            9,
-        )),
-        27 => arc(decimal(
-            draw.all::<_, Decimal64Array>(|n| digits(n, 18) as i64),
-            18,
-        )),
-        28 => arc(decimal(
-            draw.all::<_, Decimal128Array>(|n| digits(n, 30)),
-            30,
-        )),
+        26 => arc(decimal(draw.all::<_, Decimal32Array>(|n| digits(n, 9) as i32), 9)),
+        27 => arc(decimal(draw.all::<_, Decimal64Array>(|n| digits(n, 18) as i64), 18)),
+        28 => arc(decimal(draw.all::<_, Decimal128Array>(|n| digits(n, 30)), 30)),
         29 => arc(decimal(
             draw.all::<_, Decimal256Array>(|n| i256::from_i128(digits(n, 38))),
             50,
@@ -164,12 +144,7 @@ fn list(draw: Draw) -> ArrayRef {
     let values: Int32Array = values.all(|n| n as i32);
     let item = Arc::new(Field::new_list_field(DataType::Int32, true));
     let offsets = OffsetBuffer::from_lengths(lengths);
-    arc(ListArray::new(
-        item,
-        offsets,
-        arc(values),
-        Some(draw.nulls()),
-    ))
+    arc(ListArray::new(item, offsets, arc(values), Some(draw.nulls())))
 }
 
 fn structure(draw: Draw) -> ArrayRef {
@@ -194,13 +169,7 @@ fn map(draw: Draw) -> ArrayRef {
     let entries = StructArray::new(fields.clone(), vec![arc(keys), values], None);
     let field = Arc::new(Field::new("entries", DataType::Struct(fields), false));
     let offsets = OffsetBuffer::from_lengths(lengths);
-    arc(MapArray::new(
-        field,
-        offsets,
-        entries,
-        Some(draw.nulls()),
-        false,
-    ))
+    arc(MapArray::new(field, offsets, entries, Some(draw.nulls()), false))
 }
 
 fn fixed_lists(draw: Draw) -> ArrayRef {
@@ -221,10 +190,5 @@ fn nested_lists(draw: Draw) -> ArrayRef {
     let structs = StructArray::new(fields.clone(), columns, Some(inner.nulls()));
     let item = Arc::new(Field::new_list_field(DataType::Struct(fields), true));
     let offsets = OffsetBuffer::from_lengths(lengths);
-    arc(LargeListArray::new(
-        item,
-        offsets,
-        arc(structs),
-        Some(draw.nulls()),
-    ))
+    arc(LargeListArray::new(item, offsets, arc(structs), Some(draw.nulls())))
 }

@@ -17,8 +17,7 @@ const UUIDS: [&str; 2] = [
 ];
 
 fn extended(name: &str, data_type: DataType, extension: &str) -> Field {
-    Field::new(name, data_type, true)
-        .with_metadata([("ARROW:extension:name".to_owned(), extension.to_owned())])
+    Field::new(name, data_type, true).with_metadata([("ARROW:extension:name".to_owned(), extension.to_owned())])
 }
 
 /// The UUIDs above with a null between them.
@@ -87,10 +86,7 @@ fn everywhere() -> RecordBatch {
         extended("plain", uuid_type(), "arrow.uuid"),
         Arc::new(uuids()) as ArrayRef,
     );
-    let unmarked = (
-        Field::new("unmarked", uuid_type(), true),
-        Arc::new(uuids()) as ArrayRef,
-    );
+    let unmarked = (Field::new("unmarked", uuid_type(), true), Arc::new(uuids()) as ArrayRef);
     batch_of(vec![
         plain,
         unmarked,
@@ -143,20 +139,14 @@ fn uuid_and_json_keep_their_logical_types_in_parquet_at_any_depth() {
         ("mapped.entries.key", uuid.clone()),
         ("mapped.entries.value", uuid),
     ];
-    assert_eq!(
-        found,
-        expected.map(|(path, logical)| (path.to_owned(), logical))
-    );
+    assert_eq!(found, expected.map(|(path, logical)| (path.to_owned(), logical)));
     assert_eq!(rows.column(0).as_fixed_size_binary(), &uuids());
 }
 
 #[test]
 fn a_models_text_column_holds_uuids_as_text_and_its_json_column_is_a_string() {
     let batch = batch_of(vec![
-        (
-            extended("uuid", uuid_type(), "arrow.uuid"),
-            Arc::new(uuids()),
-        ),
+        (extended("uuid", uuid_type(), "arrow.uuid"), Arc::new(uuids())),
         keyed_uuids(),
         (
             extended("properties", DataType::Utf8, "arrow.json"),
@@ -184,12 +174,7 @@ fn a_models_text_column_holds_uuids_as_text_and_its_json_column_is_a_string() {
     let string = Some(LogicalType::String);
     assert_eq!(
         logical,
-        [
-            string.clone(),
-            string.clone(),
-            string,
-            Some(LogicalType::Json)
-        ]
+        [string.clone(), string.clone(), string, Some(LogicalType::Json)]
     );
     let texts = |column: &ArrayRef| -> Vec<Option<String>> {
         let texts = column.as_string::<i32>().iter();
@@ -212,8 +197,7 @@ fn no_column_is_written_as_delta_byte_array() {
         let values = column(kind, draw);
         let data_type = values.data_type().clone();
         for is_json in [false, true] {
-            let batch =
-                RecordBatch::try_from_iter_with_nullable([("c", values.clone(), true)]).unwrap();
+            let batch = RecordBatch::try_from_iter_with_nullable([("c", values.clone(), true)]).unwrap();
             let file = one_file(&[batch], Format::Parquet(ParquetCodec::Zstd(1)), &[is_json]);
             let (_, metadata) = parquet_files::read(&file.bytes);
             for group in metadata.row_groups() {
@@ -234,10 +218,7 @@ fn no_column_is_written_as_delta_byte_array() {
 
 #[test]
 fn a_decimal_beyond_its_precision_is_named_with_column_and_row() {
-    fn unchecked<T: DecimalType>(
-        precision: u8,
-        values: Vec<Option<T::Native>>,
-    ) -> (String, ArrayRef) {
+    fn unchecked<T: DecimalType>(precision: u8, values: Vec<Option<T::Native>>) -> (String, ArrayRef) {
         let array: PrimitiveArray<T> = values.into_iter().collect();
         let array = array.with_precision_and_scale(precision, 2).unwrap();
         (precision.to_string(), Arc::new(array))
@@ -257,8 +238,7 @@ fn a_decimal_beyond_its_precision_is_named_with_column_and_row() {
         let nested = nested(&values);
         for column in [values.clone()].into_iter().chain(nested) {
             let named = format!("{data_type} in {}", column.data_type());
-            let batch =
-                RecordBatch::try_from_iter_with_nullable([("price", column, true)]).unwrap();
+            let batch = RecordBatch::try_from_iter_with_nullable([("price", column, true)]).unwrap();
             let batches = [batch.slice(0, 1), batch.slice(1, 2)];
             let error = export(&batches, PARQUET, None, &[], limits()).err();
             let message = error.expect(&named).to_string();
@@ -286,17 +266,8 @@ fn nested(values: &ArrayRef) -> Vec<ArrayRef> {
     let keys = Int8Array::from(vec![0, 1, 2]);
     vec![
         Arc::new(ListArray::new(item.clone(), offsets, values.clone(), None)),
-        Arc::new(FixedSizeListArray::new(
-            item.clone(),
-            1,
-            values.clone(),
-            None,
-        )),
-        Arc::new(StructArray::new(
-            Fields::from(vec![item]),
-            vec![values.clone()],
-            None,
-        )),
+        Arc::new(FixedSizeListArray::new(item.clone(), 1, values.clone(), None)),
+        Arc::new(StructArray::new(Fields::from(vec![item]), vec![values.clone()], None)),
         Arc::new(DictionaryArray::new(keys, values.clone())),
     ]
 }
@@ -315,31 +286,15 @@ fn what_lies_behind_a_null_means_nothing() {
         let item = Arc::new(Field::new_list_field(values.data_type().clone(), true));
         let fields = Fields::from(vec![item.clone()]);
         let columns: Vec<ArrayRef> = vec![
-            Arc::new(StructArray::new(
-                fields,
-                vec![values.clone()],
-                nulls.clone(),
-            )),
+            Arc::new(StructArray::new(fields, vec![values.clone()], nulls.clone())),
             Arc::new(ListArray::new(
                 item.clone(),
                 OffsetBuffer::from_lengths([1, 1]),
                 values.clone(),
                 nulls.clone(),
             )),
-            Arc::new(FixedSizeListArray::new(
-                item,
-                1,
-                values.clone(),
-                nulls.clone(),
-            )),
-            arrow::array::make_array(
-                values
-                    .to_data()
-                    .into_builder()
-                    .nulls(nulls.clone())
-                    .build()
-                    .unwrap(),
-            ),
+            Arc::new(FixedSizeListArray::new(item, 1, values.clone(), nulls.clone())),
+            arrow::array::make_array(values.to_data().into_builder().nulls(nulls.clone()).build().unwrap()),
         ];
         for column in columns {
             let batch = RecordBatch::try_from_iter_with_nullable([("c", column, true)]).unwrap();

@@ -12,9 +12,7 @@ fn written(text: &str) -> (String, Repairs) {
     let batch = RecordBatch::try_from_iter([("c", column)]).unwrap();
     let file = one_file(&[batch], LINES, &[true]);
     let line = String::from_utf8(file.bytes).unwrap();
-    let value = line
-        .strip_prefix("{\"c\":")
-        .and_then(|rest| rest.strip_suffix("}\n"));
+    let value = line.strip_prefix("{\"c\":").and_then(|rest| rest.strip_suffix("}\n"));
     (value.unwrap().to_owned(), file.repairs)
 }
 
@@ -123,10 +121,7 @@ fn text_that_is_no_json_becomes_a_string() {
         &crossed,
     ];
     for text in cases {
-        assert!(
-            serde_json::from_str::<serde::de::IgnoredAny>(text).is_err(),
-            "{text:?}"
-        );
+        assert!(serde_json::from_str::<serde::de::IgnoredAny>(text).is_err(), "{text:?}");
         let (value, repairs) = written(text);
         assert_eq!(serde_json::from_str::<String>(&value).unwrap(), text);
         let expected = Repairs {
@@ -173,11 +168,7 @@ fn repairs_change_only_what_they_must() {
         (r#""\ud83d""#, r#""\ufffd""#, lone(1)),
         (r#""\ude00""#, r#""\ufffd""#, lone(1)),
         (r#""\ude00\ud83d""#, r#""\ufffd\ufffd""#, lone(2)),
-        (
-            r#""\ud83d\ud83d\ude00""#,
-            r#""\ufffd\ud83d\ude00""#,
-            lone(1),
-        ),
+        (r#""\ud83d\ud83d\ude00""#, r#""\ufffd\ud83d\ude00""#, lone(1)),
         (r#""\ud83dx\ude00""#, r#""\ufffdx\ufffd""#, lone(2)),
         (r#""\ud83d\n""#, r#""\ufffd\n""#, lone(1)),
         (r#""\ud83d\u0041""#, r#""\ufffd\u0041""#, lone(1)),
@@ -230,8 +221,8 @@ fn kinds_of_repair_are_reported_by_name() {
 /// Texts near JSON: fragments that together are valid now and then.
 fn near_json() -> impl Strategy<Value = String> {
     let fragment = prop::sample::select(vec![
-        "{", "}", "[", "]", ",", ":", "\"a\"", "\"", "\\", "\\u0041", "\\ud83d", "1", "-", "0",
-        ".5", "e3", "true", "null", " ", "\n", "\t", "\u{1}", "\u{e9}", "abcdefgh",
+        "{", "}", "[", "]", ",", ":", "\"a\"", "\"", "\\", "\\u0041", "\\ud83d", "1", "-", "0", ".5", "e3", "true",
+        "null", " ", "\n", "\t", "\u{1}", "\u{e9}", "abcdefgh",
     ]);
     prop::collection::vec(fragment, 0..12).prop_map(|fragments| fragments.concat())
 }

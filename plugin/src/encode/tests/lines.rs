@@ -17,9 +17,7 @@ fn values_of(column: ArrayRef) -> Vec<String> {
     lines
         .lines()
         .map(|line| {
-            let value = line
-                .strip_prefix("{\"c\":")
-                .and_then(|rest| rest.strip_suffix('}'));
+            let value = line.strip_prefix("{\"c\":").and_then(|rest| rest.strip_suffix('}'));
             value.unwrap().to_owned()
         })
         .collect()
@@ -49,10 +47,7 @@ fn numbers_keep_every_digit() {
         (array(UInt8Array::from(vec![255])), &["255"]),
         (array(UInt16Array::from(vec![65535])), &["65535"]),
         (array(UInt32Array::from(vec![u32::MAX])), &["4294967295"]),
-        (
-            array(UInt64Array::from(vec![u64::MAX])),
-            &["18446744073709551615"],
-        ),
+        (array(UInt64Array::from(vec![u64::MAX])), &["18446744073709551615"]),
         (
             array(Float32Array::from(vec![0.1, -1.0, f32::NAN])),
             &["0.1", "-1.0", "null"],
@@ -76,19 +71,11 @@ fn numbers_keep_every_digit() {
         (decimal(vec![7, -7], 10, 0), &["7", "-7"]),
         (decimal(vec![7], 10, -3), &["7000"]),
         (
-            array(
-                Decimal32Array::from(vec![-1])
-                    .with_precision_and_scale(9, 9)
-                    .unwrap(),
-            ),
+            array(Decimal32Array::from(vec![-1]).with_precision_and_scale(9, 9).unwrap()),
             &["-0.000000001"],
         ),
         (
-            array(
-                Decimal64Array::from(vec![150])
-                    .with_precision_and_scale(18, 2)
-                    .unwrap(),
-            ),
+            array(Decimal64Array::from(vec![150]).with_precision_and_scale(18, 2).unwrap()),
             &["1.50"],
         ),
         (
@@ -141,10 +128,7 @@ fn moments_are_iso_8601_in_utc_whatever_the_unit() {
             &["\"1969-12-31T23:59:59.999000+00:00\""],
         ),
         (
-            array(
-                TimestampMicrosecondArray::from(vec![1_672_531_200_123_456, i64::MIN])
-                    .with_timezone("UTC"),
-            ),
+            array(TimestampMicrosecondArray::from(vec![1_672_531_200_123_456, i64::MIN]).with_timezone("UTC")),
             &[
                 "\"2023-01-01T00:00:00.123456+00:00\"",
                 "\"-290308-12-21T19:59:05.224192+00:00\"",
@@ -165,22 +149,13 @@ fn moments_are_iso_8601_in_utc_whatever_the_unit() {
             array(Date64Array::from(vec![1_672_531_200_000, -1])),
             &["\"2023-01-01\"", "\"1969-12-31\""],
         ),
-        (
-            array(Time32SecondArray::from(vec![48_600])),
-            &["\"13:30:00\""],
-        ),
+        (array(Time32SecondArray::from(vec![48_600])), &["\"13:30:00\""]),
         (
             array(Time32MillisecondArray::from(vec![48_600_001])),
             &["\"13:30:00.001000\""],
         ),
-        (
-            array(Time64MicrosecondArray::from(vec![1])),
-            &["\"00:00:00.000001\""],
-        ),
-        (
-            array(Time64NanosecondArray::from(vec![999])),
-            &["\"00:00:00\""],
-        ),
+        (array(Time64MicrosecondArray::from(vec![1])), &["\"00:00:00.000001\""]),
+        (array(Time64NanosecondArray::from(vec![999])), &["\"00:00:00\""]),
     ];
     for (column, expected) in cases {
         let name = column.data_type().to_string();
@@ -190,16 +165,8 @@ fn moments_are_iso_8601_in_utc_whatever_the_unit() {
 
 #[test]
 fn strings_binary_booleans_and_nulls() {
-    let texts = vec![
-        Some("a\"\\\u{8}\u{c}\n\r\t\u{1}/\u{e9}\u{1F600}"),
-        None,
-        Some(""),
-    ];
-    let escaped: &[&str] = &[
-        "\"a\\\"\\\\\\b\\f\\n\\r\\t\\u0001/\u{e9}\u{1F600}\"",
-        "null",
-        "\"\"",
-    ];
+    let texts = vec![Some("a\"\\\u{8}\u{c}\n\r\t\u{1}/\u{e9}\u{1F600}"), None, Some("")];
+    let escaped: &[&str] = &["\"a\\\"\\\\\\b\\f\\n\\r\\t\\u0001/\u{e9}\u{1F600}\"", "null", "\"\""];
     let bytes: Vec<Option<&[u8]>> = vec![Some(b"\x00\xff\xfe"), None, Some(b""), Some(b"a")];
     let base64: &[&str] = &["\"AP/+\"", "null", "\"\"", "\"YQ==\""];
     let dictionary: DictionaryArray<Int8Type> = texts.iter().copied().collect();
@@ -251,17 +218,12 @@ fn lists_structs_and_maps_nest() {
     let pairs = FixedSizeListArray::new(item(), 1, numbers(), None);
     assert_eq!(values_of(array(pairs)), ["[1]", "[null]", "[2]"]);
 
-    let json =
-        Field::new("j", DataType::Utf8, true).with_metadata(std::collections::HashMap::from([(
-            "ARROW:extension:name".to_owned(),
-            "arrow.json".to_owned(),
-        )]));
+    let json = Field::new("j", DataType::Utf8, true).with_metadata(std::collections::HashMap::from([(
+        "ARROW:extension:name".to_owned(),
+        "arrow.json".to_owned(),
+    )]));
     let fields = Fields::from(vec![Field::new("n \"", DataType::Int64, true), json]);
-    let texts = array(StringArray::from(vec![
-        Some("{\"x\":1.10}"),
-        Some("no"),
-        None,
-    ]));
+    let texts = array(StringArray::from(vec![Some("{\"x\":1.10}"), Some("no"), None]));
     let structs = StructArray::new(
         fields,
         vec![numbers(), texts],
@@ -299,14 +261,8 @@ fn map_keys_are_strings() {
         ))
     }
     let cases: Vec<(ArrayRef, &str)> = vec![
-        (
-            array(StringArray::from(vec!["a", "\""])),
-            "{\"a\":1,\"\\\"\":null}",
-        ),
-        (
-            array(Int64Array::from(vec![5, -5])),
-            "{\"5\":1,\"-5\":null}",
-        ),
+        (array(StringArray::from(vec!["a", "\""])), "{\"a\":1,\"\\\"\":null}"),
+        (array(Int64Array::from(vec![5, -5])), "{\"5\":1,\"-5\":null}"),
         (
             array(BooleanArray::from(vec![true, false])),
             "{\"true\":1,\"false\":null}",
@@ -331,10 +287,7 @@ fn rows_are_objects_in_column_order_with_every_column() {
     for codec in LINES_CODECS {
         let file = one_file(std::slice::from_ref(&batch), Format::JsonLines(codec), &[]);
         let text = text_of(&file.bytes, codec);
-        assert_eq!(
-            text,
-            "{\"b\":1,\"a\\n\":null}\n{\"b\":null,\"a\\n\":\"x\"}\n"
-        );
+        assert_eq!(text, "{\"b\":1,\"a\\n\":null}\n{\"b\":null,\"a\\n\":\"x\"}\n");
         assert_eq!((file.rows, file.bytes_encoded), (2, text.len() as u64));
     }
 }
@@ -354,16 +307,11 @@ fn every_level_of_every_codec_reads_back() {
 
 #[test]
 fn types_that_no_file_can_hold_are_refused_with_their_name() {
-    let union =
-        UnionFields::try_new(vec![0], vec![Field::new("n", DataType::Int64, true)]).unwrap();
+    let union = UnionFields::try_new(vec![0], vec![Field::new("n", DataType::Int64, true)]).unwrap();
     let run_ends = Arc::new(Field::new("run_ends", DataType::Int32, false));
     let values = Arc::new(Field::new("values", DataType::Utf8, true));
     let text = Arc::new(Field::new_list_field(DataType::Utf8, true));
-    let month = Arc::new(Field::new(
-        "item",
-        DataType::Interval(IntervalUnit::YearMonth),
-        true,
-    ));
+    let month = Arc::new(Field::new("item", DataType::Interval(IntervalUnit::YearMonth), true));
     let cases = [
         (
             DataType::Duration(TimeUnit::Second),
@@ -419,9 +367,7 @@ fn types_that_no_file_can_hold_are_refused_with_their_name() {
         for format in every_format() {
             assert_eq!(
                 check_schema(&schema, format).unwrap_err().to_string(),
-                format!(
-                    "column `odd` has the type {name}: {reason}; convert it in the source or omit it"
-                )
+                format!("column `odd` has the type {name}: {reason}; convert it in the source or omit it")
             );
         }
     }
@@ -439,8 +385,7 @@ fn two_fields_of_one_name_are_refused_at_every_depth() {
     let number = || field("x", DataType::Int64);
     let pair = || DataType::Struct(vec![text(), number()].into());
     let item = |data_type| Arc::new(Field::new_list_field(data_type, true));
-    let entries =
-        DataType::Struct(vec![field("key", DataType::Utf8), field("value", pair())].into());
+    let entries = DataType::Struct(vec![field("key", DataType::Utf8), field("value", pair())].into());
     let nested = [
         pair(),
         DataType::Struct(vec![field("deeper", pair())].into()),

@@ -138,11 +138,7 @@ pub fn text_of(file: &[u8], codec: JsonLinesCodec) -> String {
             let body = &file[10..file.len() - 8];
             let text = miniz_oxide::inflate::decompress_to_vec(body).unwrap();
             let trailer = &file[file.len() - 4..];
-            assert_eq!(
-                trailer,
-                (text.len() as u32).to_le_bytes(),
-                "length, so one member"
-            );
+            assert_eq!(trailer, (text.len() as u32).to_le_bytes(), "length, so one member");
             text
         }
         JsonLinesCodec::Brotli(_) => {
@@ -214,9 +210,7 @@ fn rows_that_no_schema_announced_are_refused() {
     let map = DataType::Map(Arc::new(entries), false);
     let schema = Schema::new(vec![Field::new("c", map, true)]);
     assert_eq!(
-        Layout::new(&schema, LINES, None, &[])
-            .unwrap_err()
-            .to_string(),
+        Layout::new(&schema, LINES, None, &[]).unwrap_err().to_string(),
         "column `c` has the type Map(\"entries\": non-null Utf8, unsorted): JSON Lines has no form for it; convert it in the source or omit it"
     );
 }
@@ -238,10 +232,7 @@ pub fn events(first: usize, rows: usize) -> RecordBatch {
     RecordBatch::try_from_iter([
         ("id", Arc::new(ids) as ArrayRef),
         ("event", Arc::new(StringArray::from(names)) as ArrayRef),
-        (
-            "properties",
-            Arc::new(StringArray::from(properties)) as ArrayRef,
-        ),
+        ("properties", Arc::new(StringArray::from(properties)) as ArrayRef),
     ])
     .unwrap()
 }

@@ -76,15 +76,9 @@ fn metadata_serves_readers() {
         panic!("three columns");
     };
     let dictionary = |encodings: Vec<Encoding>| encodings.contains(&Encoding::RLE_DICTIONARY);
-    assert!(
-        dictionary(event.encodings().collect()),
-        "event names repeat"
-    );
+    assert!(dictionary(event.encodings().collect()), "event names repeat");
     assert!(event.dictionary_page_offset().is_some());
-    assert!(
-        properties.dictionary_page_offset().is_none(),
-        "JSON text does not"
-    );
+    assert!(properties.dictionary_page_offset().is_none(), "JSON text does not");
     assert!(id.statistics().unwrap().min_bytes_opt().is_some());
     assert!(event.statistics().is_some());
     assert!(properties.statistics().is_none());
@@ -97,10 +91,7 @@ fn metadata_serves_readers() {
 
 #[test]
 fn long_statistics_are_cut() {
-    let column = array(StringArray::from(vec![
-        "a".repeat(5_000),
-        "z".repeat(5_000),
-    ]));
+    let column = array(StringArray::from(vec!["a".repeat(5_000), "z".repeat(5_000)]));
     let batch = RecordBatch::try_from_iter([("c", column)]).unwrap();
     let (_, metadata) = read(&one_file(&[batch], ZSTD, &[]).bytes);
     let statistics = metadata.row_group(0).column(0).statistics().unwrap();
@@ -110,9 +101,7 @@ fn long_statistics_are_cut() {
 
 #[test]
 fn moments_become_microseconds_in_utc() {
-    let micros = |values: Vec<Option<i64>>| {
-        array(TimestampMicrosecondArray::from(values).with_timezone("UTC"))
-    };
+    let micros = |values: Vec<Option<i64>>| array(TimestampMicrosecondArray::from(values).with_timezone("UTC"));
     let cases: Vec<(ArrayRef, ArrayRef)> = vec![
         (
             array(TimestampSecondArray::from(vec![Some(-1), None])),
@@ -123,19 +112,14 @@ fn moments_become_microseconds_in_utc() {
             micros(vec![Some(-1_000)]),
         ),
         (
-            array(
-                TimestampMicrosecondArray::from(vec![i64::MIN, i64::MAX]).with_timezone("+02:00"),
-            ),
+            array(TimestampMicrosecondArray::from(vec![i64::MIN, i64::MAX]).with_timezone("+02:00")),
             micros(vec![Some(i64::MIN), Some(i64::MAX)]),
         ),
         (
             array(TimestampNanosecondArray::from(vec![Some(-1), Some(1_999)])),
             micros(vec![Some(-1), Some(1)]),
         ),
-        (
-            array(Date64Array::from(vec![-1])),
-            array(Date32Array::from(vec![-1])),
-        ),
+        (array(Date64Array::from(vec![-1])), array(Date32Array::from(vec![-1]))),
         (
             array(Time32SecondArray::from(vec![1])),
             array(Time32MillisecondArray::from(vec![1_000])),
@@ -158,10 +142,7 @@ fn a_moment_out_of_range_is_named_with_column_and_row() {
         let values = inside.into_iter().chain([last]).collect::<Vec<_>>();
         array(TimestampSecondArray::from(values))
     };
-    let item = Arc::new(Field::new_list_field(
-        DataType::Timestamp(TimeUnit::Second, None),
-        true,
-    ));
+    let item = Arc::new(Field::new_list_field(DataType::Timestamp(TimeUnit::Second, None), true));
     let lists = ListArray::new(
         item,
         OffsetBuffer::new(vec![0, 1, 1, 2, 3, 3, 6].into()),
@@ -203,20 +184,11 @@ fn other_types_keep_their_values() {
         array(StringArray::from(texts())),
         array(BinaryArray::from(vec![&b"\0\xff"[..]])),
         array(FixedSizeBinaryArray::try_from_iter([[7_u8; 16]].into_iter()).unwrap()),
-        array(
-            Decimal128Array::from(vec![-5])
-                .with_precision_and_scale(20, 2)
-                .unwrap(),
-        ),
+        array(Decimal128Array::from(vec![-5]).with_precision_and_scale(20, 2).unwrap()),
         array(Date32Array::from(vec![-1])),
     ];
     for column in same {
-        assert_eq!(
-            &read_column(column.clone()),
-            &column,
-            "{}",
-            column.data_type()
-        );
+        assert_eq!(&read_column(column.clone()), &column, "{}", column.data_type());
     }
     let strings = array(StringArray::from(texts()));
     let as_strings: Vec<ArrayRef> = vec![
@@ -225,22 +197,14 @@ fn other_types_keep_their_values() {
         array(texts().into_iter().collect::<DictionaryArray<UInt8Type>>()),
     ];
     for column in as_strings {
-        assert_eq!(
-            &read_column(column.clone()),
-            &strings,
-            "{}",
-            column.data_type()
-        );
+        assert_eq!(&read_column(column.clone()), &strings, "{}", column.data_type());
     }
     let half = <Float16Type as ArrowPrimitiveType>::Native::from_f32(0.5);
     assert_eq!(
         &read_column(array(Float16Array::from(vec![half]))),
         &array(Float32Array::from(vec![0.5]))
     );
-    assert_eq!(
-        read_column(array(NullArray::new(3))).logical_null_count(),
-        3
-    );
+    assert_eq!(read_column(array(NullArray::new(3))).logical_null_count(), 3);
 }
 
 #[test]
@@ -249,12 +213,7 @@ fn nested_columns_read_back_with_their_dictionaries_as_values() {
     let item = Arc::new(Field::new_list_field(dictionary.data_type().clone(), false));
     let offsets = || OffsetBuffer::new(vec![0, 2, 3].into());
     let dictionary_item = item.as_ref().clone().with_nullable(true);
-    let lists = ListArray::new(
-        Arc::new(dictionary_item),
-        offsets(),
-        array(dictionary),
-        None,
-    );
+    let lists = ListArray::new(Arc::new(dictionary_item), offsets(), array(dictionary), None);
     let read = read_column(array(lists));
     let strings = array(StringArray::from(vec![Some("x"), None, Some("y")]));
     assert_eq!(read.as_list::<i32>().values(), &strings);
@@ -275,14 +234,8 @@ fn nested_columns_read_back_with_their_dictionaries_as_values() {
 #[test]
 fn what_only_parquet_cannot_hold_is_refused_for_parquet_only() {
     let cases = [
-        (
-            DataType::Decimal128(5, -2),
-            "Parquet has no decimals of negative scale",
-        ),
-        (
-            DataType::FixedSizeBinary(0),
-            "Parquet has no binary of width 0",
-        ),
+        (DataType::Decimal128(5, -2), "Parquet has no decimals of negative scale"),
+        (DataType::FixedSizeBinary(0), "Parquet has no binary of width 0"),
         (
             DataType::Struct(Fields::empty()),
             "Parquet has no structs without fields",

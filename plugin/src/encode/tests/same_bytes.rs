@@ -168,11 +168,8 @@ fn wide_rows_give_the_same_files_from_1_2_100_and_random_batches() {
 
 #[test]
 fn blocks_obey_both_limits() {
-    let texts: Vec<String> = [10, 10, 10, 80, 10, 10, 10, 10, 10, 10]
-        .map(|n| "x".repeat(n))
-        .to_vec();
-    let batch = RecordBatch::try_from_iter([("c", Arc::new(StringArray::from(texts)) as ArrayRef)])
-        .unwrap();
+    let texts: Vec<String> = [10, 10, 10, 80, 10, 10, 10, 10, 10, 10].map(|n| "x".repeat(n)).to_vec();
+    let batch = RecordBatch::try_from_iter([("c", Arc::new(StringArray::from(texts)) as ArrayRef)]).unwrap();
     let layout = Layout::new(&batch.schema(), LINES, None, &[]).unwrap();
     // A row counts its text and four bytes of length.
     let limits = BlockLimits {

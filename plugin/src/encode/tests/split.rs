@@ -63,10 +63,7 @@ fn a_json_lines_file_ends_at_most_one_record_past_its_limit() {
                 let size = file.bytes.len() as u64;
                 let most = limit + json_lines_overshoot_bytes(codec, longest_line(&text));
                 // A full file has less than its limit without its last record.
-                assert!(
-                    size < most,
-                    "{codec:?}, limit {limit}: {size} bytes, at most {most}"
-                );
+                assert!(size < most, "{codec:?}, limit {limit}: {size} bytes, at most {most}");
                 if index + 1 < files.len() {
                     assert!(size >= limit, "{codec:?}, limit {limit}: {size} bytes");
                 }
@@ -80,18 +77,11 @@ fn a_json_lines_file_ends_at_most_one_record_past_its_limit() {
 #[test]
 fn a_better_codec_makes_smaller_files() {
     let batches = [events(0, 60_000)];
-    let size = |codec| {
-        one_file(&batches, Format::JsonLines(codec), &[])
-            .bytes
-            .len()
-    };
+    let size = |codec| one_file(&batches, Format::JsonLines(codec), &[]).bytes.len();
     let gzip = size(JsonLinesCodec::Gzip(6));
     let brotli = size(JsonLinesCodec::Brotli(5));
     assert!(brotli < gzip, "brotli {brotli} bytes, gzip {gzip}");
-    assert!(
-        brotli < size(JsonLinesCodec::Brotli(4)),
-        "brotli 5: {brotli}"
-    );
+    assert!(brotli < size(JsonLinesCodec::Brotli(4)), "brotli 5: {brotli}");
 }
 
 #[test]
@@ -122,10 +112,7 @@ fn a_parquet_file_ends_at_most_a_few_mib_past_its_limit() {
             for (index, file) in files.iter().enumerate() {
                 let size = file.bytes.len() as u64;
                 let most = limit + parquet_overshoot_bytes(2, 16, MIB);
-                assert!(
-                    size < most,
-                    "{codec:?}, limit {limit}: {size} bytes, at most {most}"
-                );
+                assert!(size < most, "{codec:?}, limit {limit}: {size} bytes, at most {most}");
                 if index + 1 < files.len() {
                     assert!(size >= limit, "{codec:?}, limit {limit}: {size} bytes");
                 }
@@ -164,10 +151,7 @@ fn a_row_of_30_mib_is_a_block_of_its_own_and_one_over_the_limit_is_named() {
         let mut rechunker = Rechunker::new(&layout, limits());
         let mut blocks = rechunker.push(&batch).unwrap();
         blocks.extend(rechunker.finish().unwrap());
-        let rows: Vec<_> = blocks
-            .iter()
-            .map(|b| (b.first_row, b.rows.num_rows()))
-            .collect();
+        let rows: Vec<_> = blocks.iter().map(|b| (b.first_row, b.rows.num_rows())).collect();
         assert_eq!(rows, [(0, 1), (1, 1), (2, 1)]);
         assert_eq!(one_file(std::slice::from_ref(&batch), format, &[]).rows, 3);
 
@@ -279,8 +263,7 @@ fn a_thousand_columns_an_empty_batch_and_a_single_row() {
         assert_eq!(file.rows, 2);
         if let Format::JsonLines(codec) = format {
             let text = text_of(&file.bytes, codec);
-            let first: serde_json::Value =
-                serde_json::from_str(text.lines().next().unwrap()).unwrap();
+            let first: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
             assert_eq!(first.as_object().unwrap().len(), 1000);
             assert_eq!(first["column 999"], 999);
         }

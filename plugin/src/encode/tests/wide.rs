@@ -48,10 +48,7 @@ fn the_text_of_wide_rows_comes_in_pieces() {
     assert!(all > 450 << 20, "{all} bytes");
     assert!(largest < 1 << 20, "{largest} bytes at once");
     // And a codec's.
-    let (largest, _) = pieces(
-        &batch.slice(0, 40),
-        Format::JsonLines(JsonLinesCodec::Gzip(0)),
-    );
+    let (largest, _) = pieces(&batch.slice(0, 40), Format::JsonLines(JsonLinesCodec::Gzip(0)));
     assert!(largest < 2 << 20, "{largest} bytes at once");
 }
 

@@ -23,11 +23,7 @@ fn at(url: &'static str) -> Location<'static> {
 #[test]
 fn addresses() {
     let cases = [
-        (
-            AWS,
-            "https://my-exports.s3.eu-central-1.amazonaws.com",
-            "/k",
-        ),
+        (AWS, "https://my-exports.s3.eu-central-1.amazonaws.com", "/k"),
         (
             Location {
                 bucket: "my.exports",
@@ -112,29 +108,13 @@ fn addresses() {
             "https://my-exports.s3.eu-central-1.amazonaws.com",
             "/k",
         ),
-        (
-            at("http://localhost:9000"),
-            "http://localhost:9000",
-            "/my-exports/k",
-        ),
-        (
-            at("HTTPS://MinIO.Internal/"),
-            "https://minio.internal",
-            "/my-exports/k",
-        ),
+        (at("http://localhost:9000"), "http://localhost:9000", "/my-exports/k"),
+        (at("HTTPS://MinIO.Internal/"), "https://minio.internal", "/my-exports/k"),
         (at("http://h:80"), "http://h", "/my-exports/k"),
         (at("https://h:443/"), "https://h", "/my-exports/k"),
         (at("https://h:80"), "https://h:80", "/my-exports/k"),
-        (
-            at("http://127.0.0.1:9000"),
-            "http://127.0.0.1:9000",
-            "/my-exports/k",
-        ),
-        (
-            at("http://[0:0::1]:9000"),
-            "http://[::1]:9000",
-            "/my-exports/k",
-        ),
+        (at("http://127.0.0.1:9000"), "http://127.0.0.1:9000", "/my-exports/k"),
+        (at("http://[0:0::1]:9000"), "http://[::1]:9000", "/my-exports/k"),
         (at("http://[FE80::A]"), "http://[fe80::a]", "/my-exports/k"),
         (
             Location {
@@ -177,11 +157,7 @@ fn addresses() {
         assert_eq!(endpoint.is_path_style(), path != "/k", "{location:?}");
         assert_eq!(endpoint.is_https(), origin.starts_with("https"));
         assert_eq!(endpoint.is_aws(), location.endpoint_url.is_none());
-        assert_eq!(
-            endpoint.url(Some("k"), &[]),
-            format!("{origin}{path}"),
-            "{location:?}"
-        );
+        assert_eq!(endpoint.url(Some("k"), &[]), format!("{origin}{path}"), "{location:?}");
         assert!(origin.ends_with(endpoint.host()));
         // What is signed is what an independent URL library makes of it.
         let url = url::Url::parse(&endpoint.url(Some("k"), &[])).unwrap();
@@ -203,13 +179,10 @@ fn the_bucket_itself() {
 
 #[test]
 fn refused_endpoint_urls() {
-    const ALLOWED: &str =
-        "`http://` or `https://`, a host and perhaps a port, such as `https://minio.internal:9000`";
+    const ALLOWED: &str = "`http://` or `https://`, a host and perhaps a port, such as `https://minio.internal:9000`";
     let scheme = "begins with neither `http://` nor `https://`";
-    let path =
-        "has a path after the host; the bucket belongs into `bucket_name`, folders into `prefix`";
-    let user_info =
-        "has a user name or password in front of the host; credentials have fields of their own";
+    let path = "has a path after the host; the bucket belongs into `bucket_name`, folders into `prefix`";
+    let user_info = "has a user name or password in front of the host; credentials have fields of their own";
     let no_host_name = "has a host that is not a host name (letters, digits, `-`, `.`; other alphabets as `xn--…`)";
     let cases = [
         ("", scheme),
@@ -219,14 +192,8 @@ fn refused_endpoint_urls() {
         ("https://h/bucket", path),
         ("https://h//", path),
         ("https://h\\bucket", path),
-        (
-            "https://h?x=CANARY",
-            "has a query or fragment after the host",
-        ),
-        (
-            "https://h/#CANARY",
-            "has a query or fragment after the host",
-        ),
+        ("https://h?x=CANARY", "has a query or fragment after the host"),
+        ("https://h/#CANARY", "has a query or fragment after the host"),
         ("https://user:CANARY@h", user_info),
         ("https://CANARY@h/path", user_info),
         ("https://", "has no host"),
@@ -250,10 +217,7 @@ fn refused_endpoint_urls() {
             "has `1.2.3.04` for a host, which is not an IPv4 address of four numbers",
         ),
         ("https://h:0", "has `0` for a port; ports are 1 to 65535"),
-        (
-            "https://h:65536",
-            "has `65536` for a port; ports are 1 to 65535",
-        ),
+        ("https://h:65536", "has `65536` for a port; ports are 1 to 65535"),
         ("https://h:", "has `` for a port; ports are 1 to 65535"),
         (
             "https://h:+1",
@@ -302,10 +266,7 @@ fn refused_endpoint_urls() {
 fn refused_combinations() {
     let cases: Vec<(Location<'_>, Vec<(&str, &str)>)> = vec![
         (
-            Location {
-                region: "auto",
-                ..AWS
-            },
+            Location { region: "auto", ..AWS },
             vec![("region", "`auto` is not an AWS region")],
         ),
         (
@@ -325,10 +286,7 @@ fn refused_combinations() {
                 fips: true,
                 ..AWS
             },
-            vec![(
-                "use_fips",
-                "AWS has no FIPS endpoints in China (`cn-north-1`)",
-            )],
+            vec![("use_fips", "AWS has no FIPS endpoints in China (`cn-north-1`)")],
         ),
         (
             Location {
@@ -345,10 +303,7 @@ fn refused_combinations() {
                     "use_fips",
                     "chooses among AWS's own endpoints, and `endpoint_url` names another one",
                 ),
-                (
-                    "endpoint_url",
-                    "begins with neither `http://` nor `https://`",
-                ),
+                ("endpoint_url", "begins with neither `http://` nor `https://`"),
             ],
         ),
         (
@@ -389,10 +344,7 @@ fn keys_are_encoded_once_and_never_normalised() {
     let cases = [
         ("a b", "a%20b"),
         ("a+b", "a%2Bb"),
-        (
-            "2023-07-28T01:00:00+00:00",
-            "2023-07-28T01%3A00%3A00%2B00%3A00",
-        ),
+        ("2023-07-28T01:00:00+00:00", "2023-07-28T01%3A00%3A00%2B00%3A00"),
         ("=&%#?~*", "%3D%26%25%23%3F~%2A"),
         ("%2F", "%252F"),
         ("'\"<>\\`", "%27%22%3C%3E%5C%60"),

@@ -89,10 +89,7 @@ fn successes() {
     );
     // S3 keeps the connection alive with white space until the outcome is known.
     let body = "<?xml version=\"1.0\"?>\n   \n<CompleteMultipartUploadResult><ETag>&quot;e&quot;</ETag></CompleteMultipartUploadResult>";
-    assert_eq!(
-        read(&complete(), None, &response(200, &[], body)),
-        Ok(stored)
-    );
+    assert_eq!(read(&complete(), None, &response(200, &[], body)), Ok(stored));
     let headers = [
         ("content-length", "12"),
         ("etag", "\"e\""),
@@ -159,11 +156,7 @@ fn a_success_without_what_it_promises_is_none() {
             response(200, &[], "<InitiateMultipartUploadResult/>"),
             "it has no usable UploadId",
         ),
-        (
-            create(),
-            response(200, &[], &long_id),
-            "it has no usable UploadId",
-        ),
+        (create(), response(200, &[], &long_id), "it has no usable UploadId"),
         (
             complete(),
             response(200, &[], "<CompleteMultipartUploadResult/>"),
@@ -186,11 +179,7 @@ fn a_success_without_what_it_promises_is_none() {
         );
         assert!(cause.may_have_taken_effect());
     }
-    let other = response(
-        200,
-        &[("etag", "e"), ("x-amz-checksum-crc32", "AAAAAA==")],
-        "",
-    );
+    let other = response(200, &[("etag", "e"), ("x-amz-checksum-crc32", "AAAAAA==")], "");
     let cause = read(&put(), Some(&sent), &other).unwrap_err();
     assert_eq!(cause, Cause::Damaged { status: 200 });
     assert!(cause.may_have_taken_effect());
@@ -242,11 +231,7 @@ fn errors_say_everything_and_the_way_out() {
             "403 AccessDenied: not authorized to perform: kms:GenerateDataKey (1 attempt); the credentials need kms:GenerateDataKey and kms:Decrypt on the key, and it must be enabled and in the bucket's region: check kms_key_id",
         ),
         (
-            response(
-                400,
-                &[],
-                "<Error><Code>KMS.NotFoundException</Code></Error>",
-            ),
+            response(400, &[], "<Error><Code>KMS.NotFoundException</Code></Error>"),
             "400 KMS.NotFoundException (1 attempt); the credentials need kms:GenerateDataKey and kms:Decrypt on the key, and it must be enabled and in the bucket's region: check kms_key_id",
         ),
         (
@@ -313,22 +298,12 @@ fn a_redirect_for_now_may_be_over_at_the_next_run() {
             "307 TemporaryRedirect: Please re-send.",
         ),
     ] {
-        let error = error(
-            &put(),
-            read(&put(), None, &response(307, &[], body)).unwrap_err(),
-        );
+        let error = error(&put(), read(&put(), None, &response(307, &[], body)).unwrap_err());
         assert_eq!(
             error.to_string(),
-            format!(
-                "PutObject of `folder/file` in bucket `bucket` failed: {said} (1 attempt); {way_out}"
-            )
+            format!("PutObject of `folder/file` in bucket `bucket` failed: {said} (1 attempt); {way_out}")
         );
-        assert_eq!(
-            error.class,
-            Class::Unavailable {
-                retry_after_ms: None
-            }
-        );
+        assert_eq!(error.class, Class::Unavailable { retry_after_ms: None });
     }
 }
 
@@ -337,10 +312,7 @@ fn what_is_quoted_of_a_malformed_answer_is_one_short_line() {
     let body = format!("<A></\u{1b}[2J\r\n{}>", "b".repeat(3_000));
     let cause = read(&create(), None, &response(200, &[], &body)).unwrap_err();
     let text = error(&create(), cause).to_string();
-    assert!(
-        text.contains("no well-formed XML") && text.contains("…"),
-        "{text}"
-    );
+    assert!(text.contains("no well-formed XML") && text.contains("…"), "{text}");
     assert!(
         text.chars().count() < 1_000 && !text.contains(char::is_control),
         "{text:?}"
@@ -349,10 +321,7 @@ fn what_is_quoted_of_a_malformed_answer_is_one_short_line() {
 
 #[test]
 fn transport_errors_say_the_way_out() {
-    let error = error(
-        &put(),
-        Cause::Transport(TransportError::Tls("name mismatch".into())),
-    );
+    let error = error(&put(), Cause::Transport(TransportError::Tls("name mismatch".into())));
     assert!(
         error
             .to_string()
@@ -361,10 +330,7 @@ fn transport_errors_say_the_way_out() {
     assert_eq!(error.class, Class::Refused);
     let plain = "h: the server speaks plain HTTP; use http://".to_owned();
     let error = self::error(&put(), Cause::Transport(TransportError::Tls(plain)));
-    assert!(
-        error.to_string().ends_with("use http:// (1 attempt)"),
-        "{error}"
-    );
+    assert!(error.to_string().ends_with("use http:// (1 attempt)"), "{error}");
 }
 
 #[test]
@@ -376,24 +342,9 @@ fn retry_after_reaches_the_scheduler() {
             retry_after_ms: Some(120_000)
         }
     );
-    for unusable in [
-        "soon",
-        "-1",
-        "99999999999999999999",
-        "Wed, 21 Oct 2026 07:28:00 GMT",
-    ] {
-        let cause = read(
-            &put(),
-            None,
-            &response(503, &[("retry-after", unusable)], ""),
-        )
-        .unwrap_err();
-        assert_eq!(
-            error(&put(), cause).class,
-            Class::Unavailable {
-                retry_after_ms: None
-            }
-        );
+    for unusable in ["soon", "-1", "99999999999999999999", "Wed, 21 Oct 2026 07:28:00 GMT"] {
+        let cause = read(&put(), None, &response(503, &[("retry-after", unusable)], "")).unwrap_err();
+        assert_eq!(error(&put(), cause).class, Class::Unavailable { retry_after_ms: None });
     }
 }
 

@@ -4,8 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
-    UriPathNormalizationMode,
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode,
 };
 use aws_sigv4::sign::v4;
 use proptest::prelude::*;
@@ -21,13 +20,7 @@ fn mac(key: &[u8], text: &str) -> Vec<u8> {
 }
 
 /// What the host does with the secret.
-fn scoped(
-    access_key_id: &str,
-    secret: &str,
-    token: Option<&str>,
-    timestamp: i64,
-    region: &str,
-) -> ScopedKey {
+fn scoped(access_key_id: &str, secret: &str, token: Option<&str>, timestamp: i64, region: &str) -> ScopedKey {
     let date = DateTime::from_timestamp(timestamp, 0)
         .unwrap()
         .format("%Y%m%d")
@@ -41,13 +34,7 @@ fn scoped(
     }
 }
 
-fn request(
-    method: Method,
-    host: &str,
-    path: &str,
-    query: &[(&str, &str)],
-    headers: &[(&str, &str)],
-) -> Unsigned {
+fn request(method: Method, host: &str, path: &str, query: &[(&str, &str)], headers: &[(&str, &str)]) -> Unsigned {
     let query = canonical_query(query);
     let question = if query.is_empty() { "" } else { "?" };
     Unsigned {
@@ -64,10 +51,7 @@ fn request(
 }
 
 fn signature(headers: &[(String, String)]) -> &str {
-    let (_, authorization) = headers
-        .iter()
-        .find(|(name, _)| name == "authorization")
-        .unwrap();
+    let (_, authorization) = headers.iter().find(|(name, _)| name == "authorization").unwrap();
     authorization.rsplit_once("Signature=").unwrap().1
 }
 
@@ -85,13 +69,7 @@ fn published_examples() {
     let host = "examplebucket.s3.amazonaws.com";
     let table = [
         (
-            request(
-                Method::Get,
-                host,
-                "/test.txt",
-                &[],
-                &[("range", "bytes=0-9")],
-            ),
+            request(Method::Get, host, "/test.txt", &[], &[("range", "bytes=0-9")]),
             &b""[..],
             "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41",
         ),
@@ -115,13 +93,7 @@ fn published_examples() {
             "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543",
         ),
         (
-            request(
-                Method::Get,
-                host,
-                "/",
-                &[("max-keys", "2"), ("prefix", "J")],
-                &[],
-            ),
+            request(Method::Get, host, "/", &[("max-keys", "2"), ("prefix", "J")], &[]),
             b"",
             "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7",
         ),
@@ -134,13 +106,7 @@ fn published_examples() {
             &key,
         )
         .unwrap();
-        assert_eq!(
-            signature(&headers),
-            expected,
-            "{} {}",
-            request.method,
-            request.path
-        );
+        assert_eq!(signature(&headers), expected, "{} {}", request.method, request.path);
     }
 }
 
@@ -156,25 +122,12 @@ fn a_key_or_time_that_cannot_sign_is_an_error() {
 }
 
 /// The same request, signed by the `aws-sigv4` crate.
-fn independently(
-    request: &Unsigned,
-    payload: &PayloadHash,
-    region: &str,
-    secret: &str,
-    key: &ScopedKey,
-) -> String {
+fn independently(request: &Unsigned, payload: &PayloadHash, region: &str, secret: &str, key: &ScopedKey) -> String {
     let mut settings = SigningSettings::default();
     settings.percent_encoding_mode = PercentEncodingMode::Single;
     settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
     settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-    let identity = Credentials::new(
-        &key.access_key_id,
-        secret,
-        key.session_token.clone(),
-        None,
-        "test",
-    )
-    .into();
+    let identity = Credentials::new(&key.access_key_id, secret, key.session_token.clone(), None, "test").into();
     let parameters = v4::SigningParams::builder()
         .identity(&identity)
         .region(region)
@@ -192,8 +145,7 @@ fn independently(
         .headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()));
-    let signable =
-        SignableRequest::new(request.method.as_str(), &request.url, headers, body).unwrap();
+    let signable = SignableRequest::new(request.method.as_str(), &request.url, headers, body).unwrap();
     aws_sigv4::http_request::sign(signable, &parameters)
         .unwrap()
         .signature()

@@ -45,10 +45,7 @@ pub fn everywhere(attack: &str, export: &str) {
     }
 }
 
-#[allow(
-    unconditional_recursion,
-    reason = "the point of it: the stack must run out"
-)]
+#[allow(unconditional_recursion, reason = "the point of it: the stack must run out")]
 fn overflow(depth: u64) -> u64 {
     let frame = black_box([depth; 64]);
     1 + overflow(frame[(depth % 64) as usize] + 1) + frame[0]
@@ -78,8 +75,7 @@ pub fn in_plan(configuration: &Configuration, mut plan: RunPlan) -> Result<RunPl
         "whole-folder" => {
             let mut grants = further(&plan, &["DELETE"]);
             for grant in &mut grants {
-                grant.path_prefix =
-                    format!("/{}/{}", configuration.bucket_name, configuration.prefix);
+                grant.path_prefix = format!("/{}/{}", configuration.bucket_name, configuration.prefix);
             }
             plan.grants.extend(grants);
         }
@@ -117,9 +113,7 @@ pub fn in_plan(configuration: &Configuration, mut plan: RunPlan) -> Result<RunPl
         "huge-plan" => plan.keys = vec!["k".repeat(MIB); 16],
         "request-in-plan" => {
             let draft = Draft::new(Method::Put, configuration.url());
-            return Err(verdict(
-                send(&plain(&draft)).wait().map(|answer| answer.status),
-            ));
+            return Err(verdict(send(&plain(&draft)).wait().map(|answer| answer.status)));
         }
         "note-in-plan" => return Err(note_verdict(b"planned")),
         _ => {}
@@ -170,27 +164,19 @@ pub fn in_batch(configuration: &Configuration) -> Result<(), Failure> {
         "flood-requests" => {
             let draft = Draft::new(Method::Put, configuration.url());
             let exchanges: Vec<_> = (0..FLOOD).map(|_| send(&plain(&draft))).collect();
-            return Err(Failure::Data(format!(
-                "ESCAPED: {} requests open",
-                exchanges.len()
-            )));
+            return Err(Failure::Data(format!("ESCAPED: {} requests open", exchanges.len())));
         }
         "flood-dropped-requests" => {
             let draft = Draft::new(Method::Put, configuration.url());
             for _ in 0..FLOOD {
                 drop(send(&plain(&draft)));
             }
-            return Err(verdict(
-                send(&plain(&draft)).wait().map(|answer| answer.status),
-            ));
+            return Err(verdict(send(&plain(&draft)).wait().map(|answer| answer.status)));
         }
         "flood-payloads" => {
             let bytes = vec![0; 8 * MIB];
             let payloads: Vec<_> = (0..FLOOD).map(|_| Payload::new(&bytes, &[])).collect();
-            return Err(Failure::Data(format!(
-                "ESCAPED: {} payloads",
-                payloads.len()
-            )));
+            return Err(Failure::Data(format!("ESCAPED: {} payloads", payloads.len())));
         }
         "hoard-answers" => return Err(hoard_answers(configuration)),
         "huge-payload" => {
@@ -212,14 +198,10 @@ pub fn in_batch(configuration: &Configuration) -> Result<(), Failure> {
         }
         "flood-log" => (0..FLOOD).for_each(|n| write(Level::Info, &format!("line {n}"))),
         "huge-log-line" => write(Level::Warn, &"long ".repeat(MIB / 8)),
-        "evil-log-line" => write(
-            Level::Warn,
-            "\u{1b}[2Jscreen cleared\r\n{\"level\":\"forged\"}\u{0}",
-        ),
+        "evil-log-line" => write(Level::Warn, "\u{1b}[2Jscreen cleared\r\n{\"level\":\"forged\"}\u{0}"),
         "flood-notes" => {
             for _ in 0..FLOOD {
-                note(b"kept", false)
-                    .map_err(|why| Failure::Refused(format!("contained: {why:?}")))?;
+                note(b"kept", false).map_err(|why| Failure::Refused(format!("contained: {why:?}")))?;
             }
             return Err(Failure::Data("ESCAPED: every note was kept".into()));
         }
@@ -231,9 +213,7 @@ pub fn in_batch(configuration: &Configuration) -> Result<(), Failure> {
         "huge-error" => return Err(Failure::Refused("\u{1b}[31mhuge ".repeat(2 * MIB))),
         attack => {
             if let Some(draft) = forbidden_request(configuration, attack) {
-                return Err(verdict(
-                    store::call(configuration, draft).map(|answer| answer.status),
-                ));
+                return Err(verdict(store::call(configuration, draft).map(|answer| answer.status)));
             }
         }
     }
@@ -281,18 +261,12 @@ fn forbidden_request(configuration: &Configuration, attack: &str) -> Option<Draf
         "user-info" => put(honest.replace("://", "://user:word@")),
         "host-in-user-info" => {
             let host = endpoint_url.trim_start_matches("http://");
-            put(format!(
-                "http://{host}@169.254.169.254/{bucket_name}/{prefix}x"
-            ))
+            put(format!("http://{host}@169.254.169.254/{bucket_name}/{prefix}x"))
         }
         "other-bucket" => put(format!("{endpoint_url}/another-bucket/{prefix}x")),
         "other-prefix" => put(format!("{endpoint_url}/{bucket_name}/elsewhere/x")),
-        "parent-path" => put(format!(
-            "{endpoint_url}/{bucket_name}/{prefix}../elsewhere/x"
-        )),
-        "encoded-parent-path" => put(format!(
-            "{endpoint_url}/{bucket_name}/{prefix}%2e%2E/elsewhere/x"
-        )),
+        "parent-path" => put(format!("{endpoint_url}/{bucket_name}/{prefix}../elsewhere/x")),
+        "encoded-parent-path" => put(format!("{endpoint_url}/{bucket_name}/{prefix}%2e%2E/elsewhere/x")),
         "backslash-path" => put(format!("{endpoint_url}/{bucket_name}/{prefix}..\\..\\x")),
         "sibling-delete" => Draft::new(Method::Delete, configuration.sibling_url()),
         "sibling-read" => Draft::new(Method::Get, configuration.sibling_url()),
@@ -307,17 +281,13 @@ fn forbidden_request(configuration: &Configuration, attack: &str) -> Option<Draf
         "repeated-query" => Draft::new(Method::Post, format!("{honest}?uploads=&uploads=&acl=")),
         "url-line-break" => put(format!("{honest} HTTP/1.1\r\nx-evil: 1\r\n\r\n")),
         "copy-header" => put(honest).header("x-amz-copy-source", "/another-bucket/secret"),
-        "copy-header-in-capitals" => {
-            put(honest).header("X-Amz-Copy-Source", "/another-bucket/secret")
-        }
+        "copy-header-in-capitals" => put(honest).header("X-Amz-Copy-Source", "/another-bucket/secret"),
         "acl-header" => put(honest).header("x-amz-acl", "public-read"),
         "host-header" => put(honest).header("Host", "169.254.169.254"),
         "length-header" => put(honest).header("content-length", "0"),
         "encoding-header" => put(honest).header("transfer-encoding", "chunked"),
         "header-line-break" => put(honest).header("x-amz-date", "now\r\nx-amz-copy-source: /a/b"),
-        "header-name-line-break" => {
-            put(honest).header("x-amz-date: now\r\nx-amz-copy-source", "/a/b")
-        }
+        "header-name-line-break" => put(honest).header("x-amz-date: now\r\nx-amz-copy-source", "/a/b"),
         "duplicate-header" => put(honest).header("x-amz-date", "20000101T000000Z"),
         "oversized-header" => put(honest).header("x-amz-date", "9".repeat(MIB)),
         "many-headers" => (0..10_000).fold(put(honest), |draft, _| draft.header("x-amz-date", "1")),

@@ -66,9 +66,6 @@ impl Configuration {
 
 fn stem(run: &Run) -> String {
     let written = |micros: i64| calendar(micros.div_euclid(1_000_000)).1;
-    let start = run
-        .interval
-        .start
-        .map_or_else(|| "START".to_owned(), written);
+    let start = run.interval.start.map_or_else(|| "START".to_owned(), written);
     format!("{start}-{}", written(run.interval.end))
 }

@@ -7,8 +7,8 @@ use crate::attack;
 use crate::bindings::batch_export::destination::http::Method;
 use crate::bindings::batch_export::destination::types::{Failure, Run};
 use crate::bindings::exports::batch_export::destination::exporter::{
-    CheckDepth, CheckStep, Description, ExportedFile, Format, Grant, Guest, Progress, Recovery,
-    Report, RunPlan, SigningScope,
+    CheckDepth, CheckStep, Description, ExportedFile, Format, Grant, Guest, Progress, Recovery, Report, RunPlan,
+    SigningScope,
 };
 use crate::configuration::Configuration;
 use crate::store::{self, Draft};
@@ -57,11 +57,7 @@ impl Guest for Hostile {
         attack::in_plan(&configuration, honest_plan(&configuration))
     }
 
-    fn check(
-        configuration: String,
-        run: Run,
-        _depth: CheckDepth,
-    ) -> Result<Vec<CheckStep>, Failure> {
+    fn check(configuration: String, run: Run, _depth: CheckDepth) -> Result<Vec<CheckStep>, Failure> {
         attack::everywhere(&Configuration::parse(&configuration, &run).attack, "check");
         Ok(Vec::new())
     }
@@ -155,10 +151,7 @@ fn honest_report(configuration: &Configuration) -> Result<Report, Failure> {
         .map_err(|error| Failure::Refused(format!("PUT {}: {error:?}", configuration.key())))?;
     if answer.status != 200 {
         let body = String::from_utf8_lossy(&answer.body);
-        return Err(Failure::Refused(format!(
-            "PUT: status {}: {body}",
-            answer.status
-        )));
+        return Err(Failure::Refused(format!("PUT: status {}: {body}", answer.status)));
     }
     let etag = answer.headers.iter().find(|(name, _)| name == "etag");
     Ok(Report {

@@ -60,16 +60,12 @@ pub fn start(configuration: &Configuration, draft: Draft) -> Result<Exchange, Tr
 
 /// The headers of a signed request.
 fn sign(configuration: &Configuration, draft: &Draft) -> Result<Vec<(String, String)>, String> {
-    let key = scoped_key("s3", &configuration.region, Refresh::None)
-        .map_err(|error| format!("no key: {error:?}"))?;
+    let key = scoped_key("s3", &configuration.region, Refresh::None).map_err(|error| format!("no key: {error:?}"))?;
     let (date, time) = calendar(key.timestamp);
     let body_hash = hex(&Sha256::digest(&draft.body));
     let after_scheme = draft.url.split_once("://").map_or("", |(_, rest)| rest);
-    let (host, path_and_query) =
-        after_scheme.split_at(after_scheme.find('/').unwrap_or(after_scheme.len()));
-    let (path, query) = path_and_query
-        .split_once('?')
-        .unwrap_or((path_and_query, ""));
+    let (host, path_and_query) = after_scheme.split_at(after_scheme.find('/').unwrap_or(after_scheme.len()));
+    let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
 
     let mut headers = draft.headers.clone();
     headers.push(("x-amz-content-sha256".into(), body_hash.clone()));
@@ -90,17 +86,13 @@ fn sign(configuration: &Configuration, draft: &Draft) -> Result<Vec<(String, Str
     let query = canonical_query(query);
     let canonical = format!("{method}\n{path}\n{query}\n{lines}\n{names}\n{body_hash}");
     let scope = format!("{date}/{}/s3/aws4_request", configuration.region);
-    let text = format!(
-        "AWS4-HMAC-SHA256\n{time}\n{scope}\n{}",
-        hex(&Sha256::digest(canonical))
-    );
+    let text = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", hex(&Sha256::digest(canonical)));
     let mut mac = Hmac::<Sha256>::new_from_slice(&key.key).map_err(|error| error.to_string())?;
     mac.update(text.as_bytes());
     let signature = hex(&mac.finalize().into_bytes());
     let credential = format!("{}/{scope}", key.access_key_id);
-    let authorization = format!(
-        "AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={signature}"
-    );
+    let authorization =
+        format!("AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={signature}");
     headers.push(("authorization".into(), authorization));
     Ok(headers)
 }
@@ -129,8 +121,7 @@ pub fn calendar(timestamp: i64) -> (String, String) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
@@ -157,8 +148,7 @@ fn hex(bytes: &[u8]) -> String {
 /// Begin a multipart upload of the honest key and return its id.
 pub fn create_upload(configuration: &Configuration) -> Result<String, String> {
     let url = format!("{}?uploads=", configuration.url());
-    let answer =
-        call(configuration, Draft::new(Method::Post, url)).map_err(|error| format!("{error:?}"))?;
+    let answer = call(configuration, Draft::new(Method::Post, url)).map_err(|error| format!("{error:?}"))?;
     let body = String::from_utf8_lossy(&answer.body).into_owned();
     let id = body
         .split_once("<UploadId>")
@@ -173,18 +163,14 @@ pub fn create_upload(configuration: &Configuration) -> Result<String, String> {
 pub fn abort_upload(configuration: &Configuration, id: &str) -> Result<u16, String> {
     let url = format!("{}?uploadId={}", configuration.url(), encode(id));
     let answer = call(configuration, Draft::new(Method::Delete, url));
-    answer
-        .map(|answer| answer.status)
-        .map_err(|error| format!("{error:?}"))
+    answer.map(|answer| answer.status).map_err(|error| format!("{error:?}"))
 }
 
 /// Percent-encode everything but the unreserved characters of RFC 3986.
 fn encode(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                (byte as char).to_string()
-            }
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => (byte as char).to_string(),
             _ => format!("%{byte:02X}"),
         })
         .collect()

@@ -24,19 +24,9 @@ fn a_model_that_is_nearly_a_known_one_is_a_question() {
             )]
         );
         let insisted = text.replace("model = ", "custom_model = true\nmodel = ");
-        assert_eq!(
-            parse(&insisted).expect("valid").destinations[0].model,
-            model
-        );
+        assert_eq!(parse(&insisted).expect("valid").destinations[0].model, model);
     }
-    for model in [
-        "orders",
-        "events",
-        "events_v2",
-        "page-views",
-        "users",
-        "people",
-    ] {
+    for model in ["orders", "events", "events_v2", "page-views", "users", "people"] {
         parse(&with_source(model, FILES)).expect("valid");
     }
 }
@@ -46,9 +36,7 @@ fn a_known_model_is_not_one_of_your_own() {
     let text = with_source("events", FILES).replace("model = ", "custom_model = true\nmodel = ");
     assert_eq!(
         problems(&text),
-        [
-            "2:16: destinations.a.custom_model: `events` is a known model; remove this, or choose another name"
-        ]
+        ["2:16: destinations.a.custom_model: `events` is a known model; remove this, or choose another name"]
     );
     parse(&text.replace("true", "false")).expect("valid");
     let text = text.replace("true", "1");

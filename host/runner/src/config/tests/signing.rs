@@ -64,10 +64,7 @@ fn keys_that_are_missing_empty_or_spoilt_are_refused_where_they_stand() {
         ("\"canary canary\"", "has a blank in it"),
         ("\"canary\\u0000\"", "has a control character in it"),
         ("\"canary\\u0085\"", "ends with a blank"),
-        (
-            "\"canary\u{200b}\"",
-            "has a character in it that is not ASCII",
-        ),
+        ("\"canary\u{200b}\"", "has a character in it that is not ASCII"),
         ("\"canäry\"", "has a character in it that is not ASCII"),
     ];
     let mut cases: Vec<(String, Vec<String>)> = faults
@@ -180,37 +177,18 @@ fn nothing_that_a_variable_held_is_repeated() {
         assert_eq!(problems(&text), [expect], "{text}");
     }
     // What the plugin says of its fields passes the same way.
-    let config = parse(&with(
-        "region = \"${env:KEY}\"\ntags = { team = \"x-${env:KEY}\" }",
-    ))
-    .expect("valid");
+    let config = parse(&with("region = \"${env:KEY}\"\ntags = { team = \"x-${env:KEY}\" }")).expect("valid");
     let fields = &config.destination(None).expect("one").configuration;
     for (field, said, expect) in [
-        (
-            "region",
-            "`canary-4711` is no region",
-            "`${env:KEY}` is no region",
-        ),
-        (
-            "region",
-            "`canary-47 …` is no region",
-            "`${env:KEY}` is no region",
-        ),
+        ("region", "`canary-4711` is no region", "`${env:KEY}` is no region"),
+        ("region", "`canary-47 …` is no region", "`${env:KEY}` is no region"),
         (
             "region",
             "canary-4711 is no region",
             "the value of `${env:KEY}` is not allowed",
         ),
-        (
-            "tags.team",
-            "`x-canary 4711` is too long",
-            "`x-${env:KEY}` is too long",
-        ),
-        (
-            "prefix",
-            "goes not with `canary-4711`",
-            "goes not with `${env:KEY}`",
-        ),
+        ("tags.team", "`x-canary 4711` is too long", "`x-${env:KEY}` is too long"),
+        ("prefix", "goes not with `canary-4711`", "goes not with `${env:KEY}`"),
         ("prefix", "is missing", "is missing"),
     ] {
         assert_eq!(fields.redacted(field, said), expect);

@@ -20,11 +20,7 @@ fn a_path_and_a_time_column_that_can_never_do_are_problems() {
             "timestamp",
             "path: `~` is not replaced by a home folder",
         ),
-        (
-            "in/{a,b",
-            "timestamp",
-            "path: the brace `{a,b` is never closed",
-        ),
+        ("in/{a,b", "timestamp", "path: the brace `{a,b` is never closed"),
         (
             "in",
             "event",
@@ -37,9 +33,6 @@ fn a_path_and_a_time_column_that_can_never_do_are_problems() {
         ),
     ] {
         let found = problems(&text(path, time_column));
-        assert!(
-            found.iter().any(|problem| problem.contains(expect)),
-            "{found:?}"
-        );
+        assert!(found.iter().any(|problem| problem.contains(expect)), "{found:?}");
     }
 }

@@ -45,10 +45,7 @@ fn whole_files_are_read_and_damaged_ones_refused() {
             continue;
         }
         for cut in [bytes.len() - 1, bytes.len() / 2, 3] {
-            assert!(
-                decoded(&bytes[..cut], codec).is_err(),
-                "{codec} cut to {cut}"
-            );
+            assert!(decoded(&bytes[..cut], codec).is_err(), "{codec} cut to {cut}");
         }
     }
     for codec in ["gzip", "zstd"] {
@@ -81,21 +78,13 @@ fn every_damage_has_its_name() {
         ("gzip", text.clone(), "it does not begin with a gzip header"),
         ("gzip", gzip[..9].to_vec(), "its gzip stream is cut short"),
         ("gzip", gzip[..12].to_vec(), "its gzip stream is cut short"),
-        (
-            "gzip",
-            gzip[..length].to_vec(),
-            "its gzip stream is cut short",
-        ),
+        ("gzip", gzip[..length].to_vec(), "its gzip stream is cut short"),
         (
             "gzip",
             with(gzip.clone(), 3, &[0b1000]),
             "its gzip header has fields that exports never have",
         ),
-        (
-            "gzip",
-            with(gzip.clone(), 10, &[0xff; 4]),
-            "its gzip stream is damaged",
-        ),
+        ("gzip", with(gzip.clone(), 10, &[0xff; 4]), "its gzip stream is damaged"),
         (
             "gzip",
             with(gzip.clone(), crc, &[0; 4]),
@@ -111,11 +100,7 @@ fn every_damage_has_its_name() {
             [gzip.clone(), gzip].concat(),
             "bytes follow the end of the gzip stream",
         ),
-        (
-            "zstd",
-            text.clone(),
-            "it does not begin with a zstd frame: ",
-        ),
+        ("zstd", text.clone(), "it does not begin with a zstd frame: "),
         (
             "zstd",
             zstd[..zstd.len() - 6].to_vec(),
@@ -131,11 +116,7 @@ fn every_damage_has_its_name() {
             [zstd.clone(), zstd].concat(),
             "bytes follow the end of the zstd frame",
         ),
-        (
-            "brotli",
-            brotli[..5].to_vec(),
-            "its brotli stream is cut short",
-        ),
+        ("brotli", brotli[..5].to_vec(), "its brotli stream is cut short"),
         ("brotli", text.clone(), "its brotli stream is damaged"),
         (
             "brotli",

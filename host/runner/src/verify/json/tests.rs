@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    FixedSizeBinaryArray, Float32Array, Float64Array, Int64Array, ListArray, StringArray,
-    StructArray, TimestampMicrosecondArray, TimestampNanosecondArray,
+    FixedSizeBinaryArray, Float32Array, Float64Array, Int64Array, ListArray, StringArray, StructArray,
+    TimestampMicrosecondArray, TimestampNanosecondArray,
 };
 
 use super::*;
@@ -77,11 +77,7 @@ fn values_are_compared_by_their_type() {
     ];
     for (column, row, written, expect) in cases {
         let field = Field::new("c", column.data_type().clone(), true);
-        assert_eq!(
-            same_value(&field, column, row, written),
-            expect,
-            "{written}"
-        );
+        assert_eq!(same_value(&field, column, row, written), expect, "{written}");
     }
     let field = ColumnKind::Json.field("properties");
     let json: ArrayRef = Arc::new(StringArray::from(vec![r#"{"a": 1}"#]));
@@ -112,11 +108,7 @@ fn json_inside_of_others_is_json() {
         (&lists, 0, r#"[{"a":[1,{}]},"no  json"]"#, false),
     ] {
         let field = Field::new("c", column.data_type().clone(), true);
-        assert_eq!(
-            same_value(&field, column, row, written),
-            expect,
-            "{written}"
-        );
+        assert_eq!(same_value(&field, column, row, written), expect, "{written}");
     }
 }
 
@@ -125,9 +117,8 @@ fn uuids_are_text_where_the_field_says_so() {
     const TEXT: &str = "0189a3f2-5c4b-7d10-8a1e-0123456789ab";
     let bytes = 0x0189_a3f2_5c4b_7d10_8a1e_0123_4567_89ab_u128.to_be_bytes();
     assert_eq!(uuid_text(&bytes), TEXT);
-    let uuids: ArrayRef = Arc::new(
-        FixedSizeBinaryArray::try_from_iter([bytes].into_iter()).expect("values of one length"),
-    );
+    let uuids: ArrayRef =
+        Arc::new(FixedSizeBinaryArray::try_from_iter([bytes].into_iter()).expect("values of one length"));
     let plain = Field::new("c", uuids.data_type().clone(), true);
     let marked = plain
         .clone()

@@ -22,22 +22,14 @@ fn a_manifest_with_another_checksum_is_a_fault() {
         );
         serde_json::from_str(&text).expect("a manifest")
     };
-    assert_eq!(
-        says("SHA256", right).differences(0, &file, None),
-        Vec::<String>::new()
-    );
+    assert_eq!(says("SHA256", right).differences(0, &file, None), Vec::<String>::new());
     let composite = "wLVe5LKs7xQXfGhz3Fz5PZLmVdQ=-1";
     assert_eq!(
         says("SHA256", composite).differences(0, &file, None),
-        [format!(
-            "the manifest says checksum {composite}, found {right}"
-        )]
+        [format!("the manifest says checksum {composite}, found {right}")]
     );
     let unknown = ["the manifest's checksum of kind CRC32 cannot be compared"];
-    assert_eq!(
-        says("CRC32", "AAAAAA==").differences(0, &file, None),
-        unknown
-    );
+    assert_eq!(says("CRC32", "AAAAAA==").differences(0, &file, None), unknown);
     file.computed = None;
     let unknown = ["the manifest's checksum of kind SHA256 cannot be compared"];
     assert_eq!(says("SHA256", right).differences(0, &file, None), unknown);
@@ -49,16 +41,12 @@ fn a_manifest_lists_a_bounded_number_of_files() {
     let parsed = |files| serde_json::from_str::<Manifest>(&listing(files));
     assert!(parsed(MANIFEST_FILES_LIMIT).is_ok());
     let error = parsed(MANIFEST_FILES_LIMIT + 1).expect_err("too many");
-    assert!(
-        error.to_string().contains("at most 100000 files"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("at most 100000 files"), "{error}");
 }
 
 /// The manifest of a run of two files with `manifest = "detailed"` and a checksum.
 fn good() -> Value {
-    let details =
-        |key: &str| json!({"key": key, "rows": 0, "bytes": 0, "etag": "", "checksum": null});
+    let details = |key: &str| json!({"key": key, "rows": 0, "bytes": 0, "etag": "", "checksum": null});
     json!({
         "files": ["a-0.jsonl", "a-1.jsonl"],
         "version": 1,
@@ -102,31 +90,19 @@ fn misstatements(manifest: &Value, detailed: bool, with_source: bool) -> Vec<Str
 fn each_wrong_field_of_a_detailed_manifest_is_a_fault_by_name() {
     assert_eq!(misstatements(&good(), true, true), Vec::<String>::new());
     let cases = [
-        (
-            "/version",
-            json!(2),
-            "the manifest says version 2, expected 1",
-        ),
+        ("/version", json!(2), "the manifest says version 2, expected 1"),
         (
             "/model",
             json!("persons"),
             "the manifest says model persons, expected events",
         ),
-        (
-            "/run_id",
-            json!("q"),
-            "the manifest says run_id q, expected r",
-        ),
+        ("/run_id", json!("q"), "the manifest says run_id q, expected r"),
         (
             "/plugin/name",
             json!("other"),
             "the manifest says plugin other, expected s3",
         ),
-        (
-            "/interval/start",
-            Value::Null,
-            "the manifest says interval ",
-        ),
+        ("/interval/start", Value::Null, "the manifest says interval "),
         (
             "/interval/end",
             json!("2024-03-01T07:00:00+00:00"),
@@ -250,9 +226,7 @@ fn times_are_compared_where_every_row_was() {
     file.times = Some(Default::default());
     assert_eq!(
         manifest.differences(0, &file, None),
-        [format!(
-            "the manifest says min_timestamp {first}, the source has null"
-        )]
+        [format!("the manifest says min_timestamp {first}, the source has null")]
     );
     file.rows_compared = 1;
     assert_eq!(manifest.differences(0, &file, None), Vec::<String>::new());

@@ -11,10 +11,7 @@ fn settings(folder: &Path, path: &str) -> FilesSettings {
 fn gzip(bytes: &[u8], with_fields: bool) -> Vec<u8> {
     let mut builder = flate2::GzBuilder::new();
     if with_fields {
-        builder = builder
-            .filename("rows.csv")
-            .comment("a comment")
-            .extra(vec![7; 9]);
+        builder = builder.filename("rows.csv").comment("a comment").extra(vec![7; 9]);
     }
     let mut encoder = builder.write(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).expect("compressed");
@@ -91,9 +88,6 @@ fn what_cannot_be_counted_is_said_and_compared_as_far_as_it_goes() {
     assert_eq!(whole.fault(3), None);
     for read in [2, 4] {
         let fault = whole.fault(read).expect("they differ");
-        assert!(
-            fault.contains("a second count of its files finds 3;"),
-            "{fault}"
-        );
+        assert!(fault.contains("a second count of its files finds 3;"), "{fault}");
     }
 }

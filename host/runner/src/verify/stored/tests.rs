@@ -1,13 +1,12 @@
 //! Every type that sources have, written to Parquet as a file has it, read back and compared.
 
 use arrow::array::{
-    ArrayRef, BinaryArray, BinaryViewArray, BooleanArray, Date32Array, Date64Array,
-    Decimal128Array, Decimal256Array, DictionaryArray, FixedSizeBinaryArray, FixedSizeListArray,
-    Float16Array, Float32Array, Float64Array, LargeBinaryArray, LargeListArray, LargeStringArray,
-    ListArray, MapBuilder, NullArray, RecordBatch, StringArray, StringBuilder, StringViewArray,
-    StructArray, Time32MillisecondArray, Time32SecondArray, Time64MicrosecondArray,
-    Time64NanosecondArray, TimestampMicrosecondArray, TimestampMillisecondArray,
-    TimestampNanosecondArray, TimestampSecondArray, UInt64Array,
+    ArrayRef, BinaryArray, BinaryViewArray, BooleanArray, Date32Array, Date64Array, Decimal128Array, Decimal256Array,
+    DictionaryArray, FixedSizeBinaryArray, FixedSizeListArray, Float16Array, Float32Array, Float64Array,
+    LargeBinaryArray, LargeListArray, LargeStringArray, ListArray, MapBuilder, NullArray, RecordBatch, StringArray,
+    StringBuilder, StringViewArray, StructArray, Time32MillisecondArray, Time32SecondArray, Time64MicrosecondArray,
+    Time64NanosecondArray, TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray,
+    TimestampSecondArray, UInt64Array,
 };
 use arrow::datatypes::{Field, Int32Type, Schema, i256};
 use parquet::arrow::ArrowWriter;
@@ -33,18 +32,12 @@ fn through_a_file(column: &ArrayRef) -> ArrayRef {
     let batch = batch.expect("a batch");
     let mut bytes = Vec::new();
     let options = ArrowWriterOptions::new().with_skip_arrow_metadata(true);
-    let mut writer =
-        ArrowWriter::try_new_with_options(&mut bytes, batch.schema(), options).expect("a writer");
+    let mut writer = ArrowWriter::try_new_with_options(&mut bytes, batch.schema(), options).expect("a writer");
     writer.write(&batch).expect("written");
     writer.close().expect("written");
     let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes));
     let mut reader = reader.expect("a footer").build().expect("a reader");
-    reader
-        .next()
-        .expect("a batch")
-        .expect("rows")
-        .column(0)
-        .clone()
+    reader.next().expect("a batch").expect("rows").column(0).clone()
 }
 
 fn map(values: [Option<&str>; 2]) -> ArrayRef {
@@ -71,9 +64,7 @@ fn in_list(column: ArrayRef) -> ArrayRef {
 
 /// A source's column, what a file holds of it, and what a file with another value would hold.
 fn pairs() -> Vec<(ArrayRef, ArrayRef, ArrayRef)> {
-    let micros = |values: [Option<i64>; 2]| {
-        arc(TimestampMicrosecondArray::from(values.to_vec()).with_timezone("UTC"))
-    };
+    let micros = |values: [Option<i64>; 2]| arc(TimestampMicrosecondArray::from(values.to_vec()).with_timezone("UTC"));
     let same = |good: ArrayRef, bad: ArrayRef| (good.clone(), good, bad);
     let lists = |n: i32| vec![Some(vec![Some(n), None]), None, Some(vec![])];
     let fixed = |n: i32| vec![Some(vec![Some(n), None]), None];
@@ -95,10 +86,7 @@ fn pairs() -> Vec<(ArrayRef, ArrayRef, ArrayRef)> {
             arc(Float64Array::from(vec![0.1, 1e301])),
         ),
         (
-            arc(Float16Array::from(vec![
-                Half::from_f32(1.5),
-                Half::from_f32(-0.0),
-            ])),
+            arc(Float16Array::from(vec![Half::from_f32(1.5), Half::from_f32(-0.0)])),
             arc(Float32Array::from(vec![1.5, -0.0])),
             arc(Float32Array::from(vec![1.5, 0.0])),
         ),
@@ -191,16 +179,11 @@ fn pairs() -> Vec<(ArrayRef, ArrayRef, ArrayRef)> {
             arc(ListArray::from_iter_primitive::<Int32Type, _, _>(lists(2))),
         ),
         same(
-            arc(LargeListArray::from_iter_primitive::<Int32Type, _, _>(
-                lists(1),
-            )),
+            arc(LargeListArray::from_iter_primitive::<Int32Type, _, _>(lists(1))),
             arc(ListArray::from_iter_primitive::<Int32Type, _, _>(lists(2))),
         ),
         same(
-            arc(FixedSizeListArray::from_iter_primitive::<Int32Type, _, _>(
-                fixed(1),
-                2,
-            )),
+            arc(FixedSizeListArray::from_iter_primitive::<Int32Type, _, _>(fixed(1), 2)),
             arc(ListArray::from_iter_primitive::<Int32Type, _, _>(fixed(2))),
         ),
         (
@@ -211,28 +194,19 @@ fn pairs() -> Vec<(ArrayRef, ArrayRef, ArrayRef)> {
             arc(StringArray::from(vec![Some("a"), None, Some("b")])),
         ),
         same(map([Some("1"), None]), map([Some("1"), Some("2")])),
-        same(
-            arc(NullArray::new(2)),
-            arc(Date32Array::from(vec![None, Some(1)])),
-        ),
+        same(arc(NullArray::new(2)), arc(Date32Array::from(vec![None, Some(1)]))),
     ];
     // Zones of all makes, none of which changes an instant, here and inside of others.
     for zone in ["UTC", "+00:00", "+02:00", "Europe/Berlin", "Z"] {
         let zoned = arc(TimestampMillisecondArray::from(vec![Some(5), None]).with_timezone(zone));
-        pairs.push((
-            zoned,
-            micros([Some(5_000), None]),
-            micros([Some(5_001), None]),
-        ));
+        pairs.push((zoned, micros([Some(5_000), None]), micros([Some(5_001), None])));
     }
     for wrap in [in_struct, in_list] {
         let inside: Vec<_> = pairs
             .iter()
             .take(24)
             .filter(|(source, good, bad)| source.len() == good.len() && good.len() == bad.len())
-            .map(|(source, good, bad)| {
-                (wrap(source.clone()), wrap(good.clone()), wrap(bad.clone()))
-            })
+            .map(|(source, good, bad)| (wrap(source.clone()), wrap(good.clone()), wrap(bad.clone())))
             .collect();
         pairs.extend(inside);
     }
@@ -249,11 +223,7 @@ fn every_type_is_compared_with_what_a_file_holds_of_it() {
         assert_eq!(stored.to_data(), file.to_data(), "{kind}");
         let other = through_a_file(&bad);
         if let Ok(stored) = as_stored(&source, other.data_type()) {
-            assert_ne!(
-                stored.to_data(),
-                other.to_data(),
-                "{kind}: another value passes"
-            );
+            assert_ne!(stored.to_data(), other.to_data(), "{kind}: another value passes");
         }
     }
 }
@@ -265,11 +235,7 @@ fn slices_are_compared_by_their_own_rows() {
         let file = through_a_file(&good);
         for row in 0..source.len() {
             let stored = as_stored(&source.slice(row, 1), file.data_type()).expect("comparable");
-            assert_eq!(
-                stored.to_data(),
-                file.slice(row, 1).to_data(),
-                "{kind}, row {row}"
-            );
+            assert_eq!(stored.to_data(), file.slice(row, 1).to_data(), "{kind}, row {row}");
         }
     }
 }
@@ -295,10 +261,7 @@ fn what_no_export_stores_cannot_be_compared() {
         (&date, DataType::Date32),
         (&fine, DataType::Decimal128(5, 1)),
         (&text, DataType::Binary),
-        (
-            &in_struct(text.clone()),
-            DataType::Struct(Default::default()),
-        ),
+        (&in_struct(text.clone()), DataType::Struct(Default::default())),
     ] {
         as_stored(source, &target).expect_err(&format!("{} as {target}", source.data_type()));
     }

@@ -52,11 +52,7 @@ fn lines_that_differ_from_the_source_say_how() {
                 "row 2 has 2 values, the source 3 columns",
             ],
         ),
-        (
-            "\"n\":2",
-            "\"n\":7",
-            &["row 2, `n`: the file has 7, the source 2"],
-        ),
+        ("\"n\":2", "\"n\":7", &["row 2, `n`: the file has 7, the source 2"]),
         (
             r#""s":"b""#,
             r#""s":null"#,
@@ -72,19 +68,14 @@ fn lines_that_differ_from_the_source_say_how() {
     assert_faults(&faults, &["it does not begin with a gzip header"], "gzip");
     let cut = b"\x1f\x8b\x08\0\0\0\0\0\0\0";
     let faults = in_lines(cut, "gzip").faults;
-    assert_faults(
-        &faults,
-        &["after 0 rows: its gzip stream is cut short"],
-        "cut",
-    );
+    assert_faults(&faults, &["after 0 rows: its gzip stream is cut short"], "cut");
 }
 
 /// As many rows as there are numbers; the first three are those of the source.
 fn table(numbers: Vec<i64>) -> RecordBatch {
     let second = |at: usize| 1_709_269_200_000_000 + at as i64 * 1_000_000;
     let letter = |at: usize| char::from(b'a' + (at % 26) as u8).to_string();
-    let times: TimestampMicrosecondArray =
-        (0..numbers.len()).map(second).collect::<Vec<_>>().into();
+    let times: TimestampMicrosecondArray = (0..numbers.len()).map(second).collect::<Vec<_>>().into();
     let letters: StringArray = (0..numbers.len()).map(|at| Some(letter(at))).collect();
     let columns: [(&str, ArrayRef); 3] = [
         ("at", Arc::new(times.with_timezone("UTC"))),
@@ -101,8 +92,7 @@ fn parquet(table: &RecordBatch) -> Vec<u8> {
         .set_max_row_group_row_count(Some(4_096))
         .build();
     let mut bytes = Vec::new();
-    let mut writer =
-        ArrowWriter::try_new(&mut bytes, table.schema(), Some(properties)).expect("a writer");
+    let mut writer = ArrowWriter::try_new(&mut bytes, table.schema(), Some(properties)).expect("a writer");
     writer.write(table).expect("written");
     writer.close().expect("written");
     bytes
@@ -130,8 +120,7 @@ fn columns_that_differ_from_the_source_say_how() {
     let renamed = |table: &RecordBatch| {
         let mut fields: Vec<_> = renamed.fields().iter().cloned().collect();
         fields[1] = Arc::new(fields[1].as_ref().clone().with_name("m"));
-        RecordBatch::try_new(Arc::new(Schema::new(fields)), table.columns().to_vec())
-            .expect("a table")
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), table.columns().to_vec()).expect("a table")
     };
     let numbers_for_text = RecordBatch::try_from_iter([
         ("at", good.column(0).clone()),
@@ -151,11 +140,7 @@ fn columns_that_differ_from_the_source_say_how() {
             None,
             &["has the columns at, m, s; the source has at, n, s"],
         ),
-        (
-            numbers_for_text,
-            None,
-            &["the column `s` cannot be compared: …"],
-        ),
+        (numbers_for_text, None, &["the column `s` cannot be compared: …"]),
         (
             table(vec![1, 7, 3]),
             None,
@@ -181,11 +166,7 @@ fn damaged_parquet_says_where_it_broke() {
     large[second..second + 16].fill(0xff);
     let outcome = in_columns(&large, None);
     let expect = "after 4096 rows, cannot be decoded: …";
-    assert_faults(
-        &outcome.faults[outcome.faults.len() - 1..],
-        &[expect],
-        "flipped",
-    );
+    assert_faults(&outcome.faults[outcome.faults.len() - 1..], &[expect], "flipped");
 
     // The number of rows in the footer: field 3 of Thrift's FileMetaData, 77 rows as a zigzag varint.
     let mut lying = parquet(&table((0..77).collect()));
@@ -199,9 +180,5 @@ fn damaged_parquet_says_where_it_broke() {
     lying[footer + at + 1] = 0x9c;
     let outcome = in_columns(&lying, None);
     let last = &outcome.faults[outcome.faults.len() - 1..];
-    assert_faults(
-        last,
-        &["its footer promises 78 rows, 77 are in it"],
-        "lying",
-    );
+    assert_faults(last, &["its footer promises 78 rows, 77 are in it"], "lying");
 }

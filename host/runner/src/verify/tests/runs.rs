@@ -86,29 +86,20 @@ fn faults(report: &VerifyReport) -> Vec<String> {
 #[tokio::test]
 async fn an_empty_manifest_tells_no_rows_from_not_run() {
     const NO_ROWS: &str = r#"{"at":"2020-01-01T00:00:00Z","n":1,"s":"a"}"#;
-    const NOT_RUN: &str =
-        "the manifest x/a_manifest.json is missing; the interval was not exported";
+    const NOT_RUN: &str = "the manifest x/a_manifest.json is missing; the interval was not exported";
     for (manifest, source, expected) in [
         (true, Some(NO_ROWS), &[][..]),
         (true, None, &[][..]),
-        (
-            true,
-            Some(SOURCE),
-            &["3 of the source's 3 rows are in no file"][..],
-        ),
+        (true, Some(SOURCE), &["3 of the source's 3 rows are in no file"][..]),
         (false, Some(NO_ROWS), &[NOT_RUN][..]),
     ] {
         let store = store().await;
         if manifest {
             let bytes = br#"{"files": []}"#.to_vec();
-            store
-                .put_object(BUCKET, MANIFEST, bytes, &[])
-                .await
-                .expect("seeded");
+            store.put_object(BUCKET, MANIFEST, bytes, &[]).await.expect("seeded");
         }
         let opened = source.map(rows_of);
-        let (_folder, rows) =
-            opened.map_or((None, None), |(folder, rows)| (Some(folder), Some(rows)));
+        let (_folder, rows) = opened.map_or((None, None), |(folder, rows)| (Some(folder), Some(rows)));
         let mut reading = Reading {
             always_has_manifest: true,
             ..reading(&store.endpoint(), rows)
@@ -155,9 +146,7 @@ async fn runs_whose_pieces_do_not_fit_are_named() {
             ],
             source: Some(SOURCE),
             faults: &["the manifest says bytes 1, found 147; it was not read"],
-            notes: &[
-                "rows after x/a-0.jsonl were not compared with the source: they cannot be lined up",
-            ],
+            notes: &["rows after x/a-0.jsonl were not compared with the source: they cannot be lined up"],
         },
         Case {
             name: "a manifest that lists other rows",
@@ -196,9 +185,7 @@ async fn runs_whose_pieces_do_not_fit_are_named() {
             objects: &[(MANIFEST, FILES)],
             source: Some(SOURCE),
             faults: &["is missing"],
-            notes: &[
-                "rows after x/a-0.jsonl were not compared with the source: they cannot be lined up",
-            ],
+            notes: &["rows after x/a-0.jsonl were not compared with the source: they cannot be lined up"],
         },
         Case {
             name: "an empty file",
@@ -209,11 +196,7 @@ async fn runs_whose_pieces_do_not_fit_are_named() {
         },
         Case {
             name: "somebody else's object under a next number",
-            objects: &[
-                ("x/a-0.jsonl", WRITTEN),
-                ("x/a-3.jsonl", WRITTEN),
-                (MANIFEST, FILES),
-            ],
+            objects: &[("x/a-0.jsonl", WRITTEN), ("x/a-3.jsonl", WRITTEN), (MANIFEST, FILES)],
             source: Some(SOURCE),
             faults: &[],
             notes: &[
@@ -246,19 +229,14 @@ async fn runs_whose_pieces_do_not_fit_are_named() {
             objects: &[],
             source: Some(r#"{"at":"2020-01-01T00:00:00Z","n":1,"s":"a"}"#),
             faults: &[],
-            notes: &[
-                "no file is there, and none should be: the source read 1 rows: 1 outside the interval",
-            ],
+            notes: &["no file is there, and none should be: the source read 1 rows: 1 outside the interval"],
         },
     ];
     for case in cases {
         let store = store().await;
         for (key, text) in BTreeMap::from_iter(case.objects.iter().copied()) {
             let bytes = text.as_bytes().to_vec();
-            store
-                .put_object(BUCKET, key, bytes, &[])
-                .await
-                .expect("seeded");
+            store.put_object(BUCKET, key, bytes, &[]).await.expect("seeded");
         }
         let report = read(&store, case.source).await;
         assert_faults(&faults(&report), case.faults, case.name);
@@ -270,7 +248,8 @@ async fn runs_whose_pieces_do_not_fit_are_named() {
 /// then.
 #[tokio::test]
 async fn the_mark_tells_an_earlier_attempts_file_from_somebody_elses() {
-    const LEFT: &str = "x/a-1.jsonl is left over from an earlier attempt of this run; delete it, or run the interval again";
+    const LEFT: &str =
+        "x/a-1.jsonl is left over from an earlier attempt of this run; delete it, or run the interval again";
     const UNFINISHED: &str = "the manifest x/a_manifest.json is missing; the run was not finished";
     const MORE: &str = "the files hold 6 rows, the source has 3";
     for (mark, manifest, expected, notes) in [
@@ -283,10 +262,7 @@ async fn the_mark_tells_an_earlier_attempts_file_from_somebody_elses() {
     ] {
         let store = store().await;
         let marked = mark.map(|mark| (super::store::RUN_HEADER, mark));
-        let mut objects = vec![
-            ("x/a-0.jsonl", WRITTEN, None),
-            ("x/a-1.jsonl", WRITTEN, marked),
-        ];
+        let mut objects = vec![("x/a-0.jsonl", WRITTEN, None), ("x/a-1.jsonl", WRITTEN, marked)];
         objects.extend(manifest.then_some((MANIFEST, FILES, None)));
         for (key, text, mark) in objects {
             let bytes = text.as_bytes().to_vec();
@@ -309,10 +285,7 @@ async fn a_store_that_hides_and_a_checksum_nobody_knows_are_noted() {
     let store = store().await;
     for (key, text) in [("x/a-0.jsonl", WRITTEN), (MANIFEST, FILES)] {
         let bytes = text.as_bytes().to_vec();
-        store
-            .put_object(BUCKET, key, bytes, &[])
-            .await
-            .expect("seeded");
+        store.put_object(BUCKET, key, bytes, &[]).await.expect("seeded");
     }
     let denied = What::Status(403, "AccessDenied".to_owned());
     store.set_faults(vec![Fault::on(Operation::HeadObject, denied)]);
@@ -320,9 +293,7 @@ async fn a_store_that_hides_and_a_checksum_nobody_knows_are_noted() {
     assert_faults(&faults(&report), &[], "hidden");
     assert_eq!(
         report.notes,
-        [
-            "whether x/a-1.jsonl and further files are left over cannot be told without s3:ListBucket"
-        ]
+        ["whether x/a-1.jsonl and further files are left over cannot be told without s3:ListBucket"]
     );
 }
 
@@ -378,10 +349,7 @@ async fn a_download_ends_where_store_or_manifest_said() {
     };
     let (unsaid, listed) = (answer().await, answer().await);
     let fault = allowed_bytes(&unsaid, None).err().expect("nobody said");
-    assert_eq!(
-        fault,
-        "the store does not say how many bytes it has; it was not read"
-    );
+    assert_eq!(fault, "the store does not say how many bytes it has; it was not read");
 
     let allowed = allowed_bytes(&listed, Some(1_000)).expect("the manifest said");
     let mut outcome = FileOutcome::new("x/a-0.jsonl");
@@ -421,13 +389,8 @@ async fn a_store_that_has_every_file_is_asked_a_bounded_number_of_times() {
     reading.read().await.expect("it can be read");
     server.abort();
     let report = reading.report;
-    let expect =
-        "more than 1000 files are there and no manifest lists them; only 1000 were looked at";
-    assert!(
-        report.faults.iter().any(|fault| fault == expect),
-        "{:?}",
-        report.faults
-    );
+    let expect = "more than 1000 files are there and no manifest lists them; only 1000 were looked at";
+    assert!(report.faults.iter().any(|fault| fault == expect), "{:?}", report.faults);
     assert_eq!(report.files.len(), 100);
     let asked = asked.load(std::sync::atomic::Ordering::Relaxed);
     assert!(asked < 1_200, "{asked} requests");
@@ -476,10 +439,7 @@ async fn what_other_settings_left_is_a_fault_with_the_runs_mark_only() {
         ("x/a.jsonl.gz", "x", mark("another")),
     ] {
         let bytes = text.as_bytes().to_vec();
-        store
-            .put_object(BUCKET, key, bytes, &mark)
-            .await
-            .expect("seeded");
+        store.put_object(BUCKET, key, bytes, &mark).await.expect("seeded");
     }
     let (_folder, rows) = rows_of(SOURCE);
     let mut reading = reading(&store.endpoint(), Some(rows));

@@ -103,17 +103,9 @@ async fn what_a_store_does_wrong_is_said_with_the_way_out() {
         );
     }
     store.set_faults(Vec::new());
-    let answer = client
-        .get(key)
-        .await
-        .expect("an answer")
-        .expect("an object");
+    let answer = client.get(key).await.expect("an answer").expect("an object");
     assert_eq!(
-        answer
-            .whole(1_000)
-            .await
-            .expect_err("too large")
-            .to_string(),
+        answer.whole(1_000).await.expect_err("too large").to_string(),
         "x/a-0.jsonl is larger than 1000 bytes, which no manifest is"
     );
 }
@@ -135,10 +127,7 @@ async fn a_key_of_another_run_or_bucket_is_not_asked_for() {
             Ok(_) => panic!("{key} was asked for"),
             Err(error) => error,
         };
-        assert!(
-            matches!(error, StoreError::NotSent { .. }),
-            "{key}: {error}"
-        );
+        assert!(matches!(error, StoreError::NotSent { .. }), "{key}: {error}");
         assert!(!error.is_transient());
     }
     assert_eq!(store.requests().len(), 0);
@@ -152,10 +141,7 @@ async fn what_keeps_a_client_from_reading_is_said() {
         ..plan(endpoint)
     };
     assert_eq!(
-        client(&without_head, endpoint)
-            .err()
-            .expect("no address")
-            .to_string(),
+        client(&without_head, endpoint).err().expect("no address").to_string(),
         "the plan grants no HeadObject in the configured bucket, so there is no address to read from; verify cannot read what this plugin writes"
     );
     let elsewhere = Plan {
@@ -163,10 +149,7 @@ async fn what_keeps_a_client_from_reading_is_said() {
         ..plan(endpoint)
     };
     let error = client(&elsewhere, endpoint).err().expect("no address");
-    assert!(
-        error.to_string().contains("in the configured bucket"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("in the configured bucket"), "{error}");
     let key = || "x/a-0.jsonl".to_owned();
     let errors = [
         (

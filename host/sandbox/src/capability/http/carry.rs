@@ -55,9 +55,7 @@ impl Task {
             Ok(response) => EventKind::Responded {
                 status: response.status(),
             },
-            Err(error) => EventKind::Failed {
-                error: error.clone(),
-            },
+            Err(error) => EventKind::Failed { error: error.clone() },
         });
         response
     }
@@ -88,9 +86,7 @@ impl Task {
             Ok(response) => EventKind::Responded {
                 status: response.status,
             },
-            Err(error) => EventKind::Failed {
-                error: error.clone(),
-            },
+            Err(error) => EventKind::Failed { error: error.clone() },
         });
         response
     }
@@ -118,11 +114,7 @@ impl Task {
 
     async fn read(&mut self, mut response: reqwest::Response) -> Result<Response, TransportError> {
         let status = response.status();
-        let header_bytes: usize = response
-            .headers()
-            .iter()
-            .map(|(n, v)| n.as_str().len() + v.len())
-            .sum();
+        let header_bytes: usize = response.headers().iter().map(|(n, v)| n.as_str().len() + v.len()).sum();
         if header_bytes > self.header_limit_bytes {
             return Err(TransportError::TooLarge(format!(
                 "the response's headers have {header_bytes} bytes, the limit is {}",
@@ -236,9 +228,7 @@ fn classify(error: &reqwest::Error, host: &str, certificates_note: &str) -> Tran
                 ));
             }
             rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => {
-                format!(
-                    "; the file of a private authority is named by `ca_file`{certificates_note}"
-                )
+                format!("; the file of a private authority is named by `ca_file`{certificates_note}")
             }
             _ => String::new(),
         };
@@ -284,9 +274,7 @@ fn find_cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Optio
         if let Some(found) = error.downcast_ref::<T>() {
             return Some(found);
         }
-        let inner = error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref);
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         if let Some(inner) = inner {
             return find_cause::<T>(inner);
         }

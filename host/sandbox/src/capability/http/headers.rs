@@ -25,10 +25,7 @@ const HOSTS_OWN: [&str; 14] = [
 
 /// Returns the headers, or the sentence that says which is refused. Values are not repeated: one of them is a
 /// signature.
-pub(super) fn parse(
-    headers: &[(String, String)],
-    limits: &HttpLimits,
-) -> Result<HeaderMap, String> {
+pub(super) fn parse(headers: &[(String, String)], limits: &HttpLimits) -> Result<HeaderMap, String> {
     if headers.len() > limits.request_headers {
         return Err(format!(
             "the request has {} headers, the limit is {}",
@@ -46,15 +43,13 @@ pub(super) fn parse(
     let mut map = HeaderMap::with_capacity(headers.len());
     for (name, value) in headers {
         let shown = shortened(name);
-        let parsed = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_| format!("`{shown}` is not a valid header name"))?;
+        let parsed =
+            HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{shown}` is not a valid header name"))?;
         if HOSTS_OWN.contains(&parsed.as_str()) {
             return Err(format!("the header `{shown}` is the host's own"));
         }
         let value = HeaderValue::from_str(value).map_err(|_| {
-            format!(
-                "the header `{shown}` has a line break or another character that no header may hold"
-            )
+            format!("the header `{shown}` has a line break or another character that no header may hold")
         })?;
         if map.insert(parsed, value).is_some() {
             return Err(format!("the header `{shown}` is repeated"));
@@ -74,11 +69,7 @@ mod tests {
     #[test]
     fn smuggling_is_refused_by_name_and_never_repeats_a_value() {
         let cases = [
-            (
-                "x-amz-date",
-                "1\r\nx-amz-copy-source: /other/secret",
-                "line break",
-            ),
+            ("x-amz-date", "1\r\nx-amz-copy-source: /other/secret", "line break"),
             ("x-amz-date", "1\nx: secret", "line break"),
             ("x-amz-date", "secret\0", "line break"),
             ("x y", "secret", "not a valid header name"),
@@ -115,13 +106,8 @@ mod tests {
         let many: Vec<_> = (0..=limits.request_headers)
             .map(|i| (format!("x-amz-meta-{i}"), String::new()))
             .collect();
-        assert!(
-            parse(&many, &limits)
-                .unwrap_err()
-                .contains("headers, the limit")
-        );
-        let error =
-            parse_one("x-amz-tagging", &"a".repeat(limits.request_header_bytes)).unwrap_err();
+        assert!(parse(&many, &limits).unwrap_err().contains("headers, the limit"));
+        let error = parse_one("x-amz-tagging", &"a".repeat(limits.request_header_bytes)).unwrap_err();
         assert!(error.contains("bytes, the limit"), "{error}");
     }
 

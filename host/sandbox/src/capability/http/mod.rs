@@ -243,9 +243,7 @@ impl Exchange {
             State::Ready(answer) => answer,
             State::Pending(task) => {
                 task.abort();
-                Err(TransportError::Forbidden(
-                    "the response is not there yet".to_owned(),
-                ))
+                Err(TransportError::Forbidden("the response is not there yet".to_owned()))
             }
             State::Taken => Err(TransportError::Forbidden(
                 "the response of this exchange was already taken".to_owned(),
@@ -341,10 +339,7 @@ impl Http {
                 for algorithm in digests {
                     begun.begin(algorithm, &bytes);
                 }
-                Ok(Payload {
-                    bytes,
-                    digests: begun,
-                })
+                Ok(Payload { bytes, digests: begun })
             }
             Err(Exceeded::Session) => Err(PayloadRefused::OverLimit(format!(
                 "payloads of {} bytes held at once, the limit is {} (`payloads_held_bytes`)",
@@ -388,8 +383,7 @@ impl Http {
                 limits.url_bytes
             )));
         }
-        let headers =
-            headers::parse(&request.headers, limits).map_err(TransportError::Forbidden)?;
+        let headers = headers::parse(&request.headers, limits).map_err(TransportError::Forbidden)?;
         let url = self
             .grants
             .check(&RequestHead {
@@ -460,9 +454,7 @@ impl Teller {
     fn tell(&self, kind: EventKind) {
         if let EventKind::Sent { body_bytes, .. } = &kind {
             let bytes = u64::try_from(*body_bytes).unwrap_or(u64::MAX);
-            self.traffic
-                .body_bytes_sent
-                .fetch_add(bytes, Ordering::Relaxed);
+            self.traffic.body_bytes_sent.fetch_add(bytes, Ordering::Relaxed);
         }
         let sequence = self.traffic.events.fetch_add(1, Ordering::AcqRel);
         if let Some(observer) = &self.observer {
@@ -487,7 +479,6 @@ fn remember_date(server_date: &ServerDate, headers: &http::HeaderMap) {
         .and_then(|value| value.to_str().ok())
         .and_then(|text| httpdate::parse_http_date(text).ok());
     if let Some(date) = date {
-        *server_date.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some((date, SystemTime::now()));
+        *server_date.lock().unwrap_or_else(PoisonError::into_inner) = Some((date, SystemTime::now()));
     }
 }

@@ -44,12 +44,7 @@ pub(super) fn headers(response: &reqwest::Response, redactor: &Redactor) -> Vec<
 }
 
 impl Opened {
-    pub(super) fn new(
-        method: &Method,
-        url: &Url,
-        response: reqwest::Response,
-        redactor: Redactor,
-    ) -> Self {
+    pub(super) fn new(method: &Method, url: &Url, response: reqwest::Response, redactor: Redactor) -> Self {
         Opened {
             status: response.status().as_u16(),
             headers: headers(&response, &redactor),
@@ -74,9 +69,7 @@ impl Opened {
 
     /// Returns the first header of this name, which is in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers()
-            .find(|(known, _)| *known == name)
-            .map(|(_, value)| value)
+        self.headers().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
     /// Returns the next piece of the body, or `None` at its end. An error says why the body ended early.

@@ -23,10 +23,7 @@ struct Server {
 
 impl Server {
     async fn start(answer: impl Into<Vec<u8>>) -> Self {
-        let (listener, answer) = (
-            TcpListener::bind("127.0.0.1:0").await.unwrap(),
-            answer.into(),
-        );
+        let (listener, answer) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), answer.into());
         let port = listener.local_addr().unwrap().port();
         let (told, read) = mpsc::unbounded_channel();
         tokio::spawn(async move {
@@ -59,13 +56,7 @@ fn http_to(host: &str, port: u16, allow_private: &[&str], limits: HttpLimits) ->
     http_over(&network, host, port, allow_private, limits)
 }
 
-fn http_over(
-    network: &Network,
-    host: &str,
-    port: u16,
-    allow_private: &[&str],
-    limits: HttpLimits,
-) -> Http {
+fn http_over(network: &Network, host: &str, port: u16, allow_private: &[&str], limits: HttpLimits) -> Http {
     let endpoint = format!("http://{host}:{port}");
     let configuration = serde_json::json!({
         "bucket_name": "b", "region": "auto", "prefix": "", "endpoint_url": endpoint,
@@ -84,15 +75,7 @@ fn http_over(
         headers: vec!["range".into()],
     };
     let grants = Grants::decide(&["PUT", "HEAD", "GET"].map(grant), &[], &policy).unwrap();
-    Http::new(
-        network,
-        grants,
-        limits,
-        Handle::current(),
-        Budget::new(1 << 30),
-        None,
-    )
-    .unwrap()
+    Http::new(network, grants, limits, Handle::current(), Budget::new(1 << 30), None).unwrap()
 }
 
 fn put(host: &str, port: u16) -> Request {
@@ -126,10 +109,7 @@ fn class(error: &TransportError) -> &'static str {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_answer_has_its_class() {
-    let large = format!(
-        "HTTP/1.1 200 OK\r\ncontent-length: 200\r\n\r\n{}",
-        "x".repeat(200)
-    );
+    let large = format!("HTTP/1.1 200 OK\r\ncontent-length: 200\r\n\r\n{}", "x".repeat(200));
     let headers = format!(
         "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx: {}\r\n\r\n",
         "x".repeat(2000)
@@ -147,10 +127,7 @@ async fn each_answer_has_its_class() {
             "HTTP/1.1 307 Go\r\nlocation: http://127.0.0.1:1/b/x\r\ncontent-length: 0\r\n\r\n",
             "307 ",
         ),
-        (
-            "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok",
-            "interrupted",
-        ),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok", "interrupted"),
         (
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok",
             "interrupted",
@@ -192,10 +169,7 @@ async fn what_leaves_is_what_was_written() {
     for foreign in ["cookie", "referer", "accept-encoding", "authorization"] {
         assert!(!read.contains(foreign), "{read}");
     }
-    assert_eq!(
-        (http.traffic.requests(), http.traffic.body_bytes_sent()),
-        (1, 4)
-    );
+    assert_eq!((http.traffic.requests(), http.traffic.body_bytes_sent()), (1, 4));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -213,13 +187,7 @@ async fn a_name_that_resolves_to_a_private_address_is_refused_after_resolution()
     }
     let named = format!("store.localhost:{}", server.port);
     let http = http_to(host, server.port, &[&named], HttpLimits::default());
-    assert_eq!(
-        answer(http.send(put(host, server.port)))
-            .await
-            .unwrap()
-            .status,
-        200
-    );
+    assert_eq!(answer(http.send(put(host, server.port))).await.unwrap().status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -248,14 +216,9 @@ async fn silence_is_a_timeout_and_dropping_an_exchange_ends_its_request() {
     );
     let mut request = put(LOCAL, server.port);
     request.timeout = Duration::from_millis(50);
-    assert_eq!(
-        class(&answer(http.send(request)).await.unwrap_err()),
-        "timeout"
-    );
+    assert_eq!(class(&answer(http.send(request)).await.unwrap_err()), "timeout");
     let pending = http.send(put(LOCAL, server.port));
-    let beside = answer(http.send(put(LOCAL, server.port)))
-        .await
-        .unwrap_err();
+    let beside = answer(http.send(put(LOCAL, server.port))).await.unwrap_err();
     assert!(beside.to_string().contains("`in_flight`"), "{beside}");
     drop(pending);
     while server.read.recv().await.unwrap() != "gone" {}
@@ -317,8 +280,7 @@ fn jitter_adds_up_to_a_quarter() {
 async fn answers_that_are_not_taken_have_a_budget() {
     let body = "x".repeat(100);
     let known = format!("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{body}");
-    let chunked =
-        format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n64\r\n{body}\r\n0\r\n\r\n");
+    let chunked = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n64\r\n{body}\r\n0\r\n\r\n");
     for reply in [known, chunked] {
         let server = Server::start(reply.clone()).await;
         let limits = HttpLimits {
@@ -336,10 +298,7 @@ async fn answers_that_are_not_taken_have_a_budget() {
         assert!((200..=300).contains(&answers.held_bytes()), "{answers:?}");
         let refused = hoard.pop().expect("the third").take().unwrap_err();
         assert_eq!(class(&refused), "too-large");
-        assert!(
-            refused.to_string().contains("`responses_held_bytes`"),
-            "{refused}"
-        );
+        assert!(refused.to_string().contains("`responses_held_bytes`"), "{refused}");
         let taken = hoard.pop().expect("the second").take().expect("an answer");
         assert_eq!(taken.body, body.as_bytes());
         drop(taken);
@@ -354,27 +313,17 @@ async fn answers_that_are_not_taken_have_a_budget() {
 /// What all sessions hold together is bounded as well; whoever finds no room may ask again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_share_one_budget() {
-    let reply = format!(
-        "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{}",
-        "x".repeat(100)
-    );
+    let reply = format!("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{}", "x".repeat(100));
     let server = Server::start(reply).await;
     let mut http = http_to(LOCAL, server.port, &[LOCAL], HttpLimits::default());
     http.memory = Budget::new(250);
     let payload = http.payload(vec![0; 200], []).expect("room");
-    assert_eq!(
-        http.payload(vec![0; 51], []).unwrap_err(),
-        PayloadRefused::Crowded
-    );
-    let refused = answer(http.send(put(LOCAL, server.port)))
-        .await
-        .unwrap_err();
+    assert_eq!(http.payload(vec![0; 51], []).unwrap_err(), PayloadRefused::Crowded);
+    let refused = answer(http.send(put(LOCAL, server.port))).await.unwrap_err();
     assert_eq!(class(&refused), "interrupted");
     assert!(refused.to_string().contains("`memory_bytes`"), "{refused}");
     drop(payload);
-    answer(http.send(put(LOCAL, server.port)))
-        .await
-        .expect("room again");
+    answer(http.send(put(LOCAL, server.port))).await.expect("room again");
     assert_eq!(http.memory.held_bytes(), 0);
 }
 
@@ -425,9 +374,7 @@ async fn a_server_of_plain_http_behind_https_is_named() {
     .unwrap_err();
     assert_eq!(class(&refused), "tls");
     assert!(
-        refused
-            .to_string()
-            .contains("speaks plain HTTP; use http://"),
+        refused.to_string().contains("speaks plain HTTP; use http://"),
         "{refused}"
     );
 }

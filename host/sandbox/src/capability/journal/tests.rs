@@ -9,12 +9,7 @@ fn notes_come_back_in_order_and_every_torn_tail_is_dropped() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notes");
     let journal = FileJournal::create(&path, FIRST).unwrap();
-    let written: Vec<Vec<u8>> = vec![
-        FIRST.to_vec(),
-        b"upload a".to_vec(),
-        vec![],
-        vec![0xff; 4096],
-    ];
+    let written: Vec<Vec<u8>> = vec![FIRST.to_vec(), b"upload a".to_vec(), vec![], vec![0xff; 4096]];
     for note in &written[1..] {
         journal.note(note, true).unwrap();
     }
@@ -51,11 +46,7 @@ fn damage_is_told_from_a_torn_note() {
         std::fs::write(&path, &bytes).unwrap();
         let read = read_notes(&path).unwrap();
         assert_eq!(read.notes.len(), 0, "byte {at}");
-        assert_eq!(
-            (read.torn_bytes, read.damaged_bytes),
-            (0, bytes.len()),
-            "byte {at}"
-        );
+        assert_eq!((read.torn_bytes, read.damaged_bytes), (0, bytes.len()), "byte {at}");
     }
 }
 
@@ -66,11 +57,7 @@ fn an_attempt_never_writes_into_another_attempts_notes() {
     FileJournal::create(&path, FIRST).unwrap();
     let error = FileJournal::create(&path, FIRST).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
-    assert_eq!(
-        read_notes(&path).unwrap().notes,
-        [FIRST],
-        "and leaves them alone"
-    );
+    assert_eq!(read_notes(&path).unwrap().notes, [FIRST], "and leaves them alone");
 }
 
 /// Set in the process that plays the full disk: the folder to write to.
@@ -103,8 +90,7 @@ fn acknowledged_notes_survive_one_that_the_disk_had_no_room_for() {
     }
     let folder = tempfile::tempdir().unwrap();
     // The signal that says that a file is too large must be ignored, and a shell can arrange that.
-    let this =
-        "capability::journal::tests::acknowledged_notes_survive_one_that_the_disk_had_no_room_for";
+    let this = "capability::journal::tests::acknowledged_notes_survive_one_that_the_disk_had_no_room_for";
     let output = std::process::Command::new("sh")
         .args(["-c", "trap '' XFSZ; exec \"$0\" --exact \"$1\""])
         .arg(std::env::current_exe().unwrap())
@@ -128,10 +114,7 @@ fn acknowledged_notes_survive_one_that_the_disk_had_no_room_for() {
 fn a_journal_that_cannot_be_repaired_takes_no_further_note() {
     // Every write to this device says that the disk is full, and it cannot be cut back.
     let journal = FileJournal {
-        file: std::fs::OpenOptions::new()
-            .append(true)
-            .open("/dev/full")
-            .unwrap(),
+        file: std::fs::OpenOptions::new().append(true).open("/dev/full").unwrap(),
         name: "notes".to_owned(),
         length: Mutex::new(Length::Good(0)),
     };

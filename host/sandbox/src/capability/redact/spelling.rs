@@ -50,9 +50,7 @@ impl Layer {
     }
 
     fn end_before(&self, index: usize) -> usize {
-        index
-            .checked_sub(1)
-            .map_or(self.begins_at, |last| self.ends[last])
+        index.checked_sub(1).map_or(self.begins_at, |last| self.ends[last])
     }
 
     /// Returns the same with one layer of escapes undone; `None` when it has none.

@@ -26,20 +26,14 @@ fn keys_are_those_that_aws_publishes() {
         ),
     ];
     for (date, service, expected) in cases {
-        assert_eq!(
-            hex(derive(SECRET, date, "us-east-1", service).as_slice()),
-            expected
-        );
+        assert_eq!(hex(derive(SECRET, date, "us-east-1", service).as_slice()), expected);
     }
 }
 
 /// RFC 4231, test case 6: a key longer than the block.
 #[test]
 fn long_keys_are_hashed_first() {
-    let mac = hmac_sha256(
-        &[0xaa; 131],
-        b"Test Using Larger Than Block-Size Key - Hash Key First",
-    );
+    let mac = hmac_sha256(&[0xaa; 131], b"Test Using Larger Than Block-Size Key - Hash Key First");
     assert_eq!(
         hex(mac.as_slice()),
         "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
@@ -50,8 +44,7 @@ fn signer(server_date: ServerDate) -> Signer {
     let configuration = serde_json::json!({
         "bucket_name": "reports", "region": "eu-central-1", "prefix": "",
     });
-    let policy =
-        Policy::with_head(Protocol::S3, &configuration, &OperatorLists::default(), "").unwrap();
+    let policy = Policy::with_head(Protocol::S3, &configuration, &OperatorLists::default(), "").unwrap();
     let scope = SigningScope {
         service: "s3".into(),
         region: "eu-central-1".into(),
@@ -73,10 +66,7 @@ fn signer(server_date: ServerDate) -> Signer {
 #[tokio::test]
 async fn only_granted_scopes_get_a_key() {
     let mut signer = signer(ServerDate::default());
-    let key = signer
-        .scoped_key("s3", "eu-central-1", Refresh::None)
-        .await
-        .unwrap();
+    let key = signer.scoped_key("s3", "eu-central-1", Refresh::None).await.unwrap();
     let date = date(key.timestamp).unwrap();
     assert_eq!(
         key.key.as_slice(),
@@ -99,20 +89,11 @@ async fn the_clock_is_corrected_once_and_within_a_day() {
     let ahead = now + Duration::from_secs(3 * 3600);
     let seen: ServerDate = Arc::new(Mutex::new(Some((ahead, now))));
     let mut skewed = signer(Arc::clone(&seen));
-    let corrected = skewed
-        .scoped_key("s3", "eu-central-1", Refresh::Skewed)
-        .await
-        .unwrap();
+    let corrected = skewed.scoped_key("s3", "eu-central-1", Refresh::Skewed).await.unwrap();
     assert!((corrected.timestamp - unix_seconds(ahead)).abs() < 60);
     *seen.lock().unwrap() = Some((now, now));
-    let again = skewed
-        .scoped_key("s3", "eu-central-1", Refresh::Skewed)
-        .await
-        .unwrap();
-    assert!(
-        (again.timestamp - unix_seconds(ahead)).abs() < 60,
-        "corrected twice"
-    );
+    let again = skewed.scoped_key("s3", "eu-central-1", Refresh::Skewed).await.unwrap();
+    assert!((again.timestamp - unix_seconds(ahead)).abs() < 60, "corrected twice");
 
     let far = now + SKEW_LIMIT + Duration::from_secs(3600);
     let mut refused = signer(Arc::new(Mutex::new(Some((far, now)))));
@@ -120,34 +101,22 @@ async fn the_clock_is_corrected_once_and_within_a_day() {
         .scoped_key("s3", "eu-central-1", Refresh::Skewed)
         .await
         .unwrap_err();
-    assert!(
-        error.to_string().contains("set this machine's clock"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("set this machine's clock"), "{error}");
 }
 
 #[tokio::test]
 async fn secrets_stay_out_of_debug_prints() {
     let mut signer = signer(ServerDate::default());
-    let key = signer
-        .scoped_key("s3", "eu-central-1", Refresh::None)
-        .await
-        .unwrap();
+    let key = signer.scoped_key("s3", "eu-central-1", Refresh::None).await.unwrap();
     let printed = format!("{key:?} {:?} {:?}", signer.credentials, signer.source);
-    assert!(
-        !printed.contains(SECRET) && !printed.contains("canary"),
-        "{printed}"
-    );
+    assert!(!printed.contains(SECRET) && !printed.contains("canary"), "{printed}");
 }
 
 #[tokio::test]
 async fn what_a_signer_uses_is_hidden_from_then_on() {
     let mut signer = signer(ServerDate::default());
     let redactor = signer.redactor.clone();
-    let key = signer
-        .scoped_key("s3", "eu-central-1", Refresh::None)
-        .await
-        .unwrap();
+    let key = signer.scoped_key("s3", "eu-central-1", Refresh::None).await.unwrap();
     let key = hex(&key.key);
     let said = format!("{SECRET} canary-token {key} {}", key.to_uppercase());
     assert_eq!(redactor.text(&said), "[***] [***] [***] [***]");

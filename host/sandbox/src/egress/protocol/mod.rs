@@ -82,11 +82,7 @@ impl Protocol {
         }
     }
 
-    pub(super) fn operation(
-        self,
-        method: &Method,
-        query: &BTreeSet<String>,
-    ) -> Option<&'static Operation> {
+    pub(super) fn operation(self, method: &Method, query: &BTreeSet<String>) -> Option<&'static Operation> {
         let operations: &'static [Operation] = match self {
             Protocol::S3 => &s3::OPERATIONS,
         };

@@ -42,9 +42,7 @@ pub(super) const OPERATIONS: [Operation; 11] = [
     Operation {
         method: "GET",
         query: &["prefix", "uploads"],
-        reaches: Reaches::Root {
-            prefix_key: "prefix",
-        },
+        reaches: Reaches::Root { prefix_key: "prefix" },
     },
 ];
 
@@ -122,11 +120,7 @@ const BUCKET_LIMIT_BYTES: usize = 255;
 const REGION_LIMIT_BYTES: usize = 63;
 
 /// Returns where one run may send and sign: its own keys in the bucket, where its endpoint or AWS has it.
-pub(super) fn for_run(
-    configuration: &Value,
-    operator: &OperatorLists,
-    run: &Run,
-) -> Result<Territory, PolicyError> {
+pub(super) fn for_run(configuration: &Value, operator: &OperatorLists, run: &Run) -> Result<Territory, PolicyError> {
     let wrong = |message: String| PolicyError::Field {
         field: "prefix",
         message,
@@ -206,16 +200,10 @@ fn text<'a>(configuration: &'a Value, field: &str) -> Option<&'a str> {
 
 fn bucket(configuration: &Value) -> Result<&str, PolicyError> {
     let rule = "must be letters, digits, `-`, `_` and single dots between them";
-    name(
-        configuration,
-        "bucket_name",
-        BUCKET_LIMIT_BYTES,
-        rule,
-        |name| {
-            let dots = name.starts_with('.') || name.ends_with('.') || name.contains("..");
-            !dots && name.bytes().all(|b| is_plain(b) || b == b'.')
-        },
-    )
+    name(configuration, "bucket_name", BUCKET_LIMIT_BYTES, rule, |name| {
+        let dots = name.starts_with('.') || name.ends_with('.') || name.contains("..");
+        !dots && name.bytes().all(|b| is_plain(b) || b == b'.')
+    })
 }
 
 fn region(configuration: &Value) -> Result<&str, PolicyError> {
@@ -270,8 +258,7 @@ fn at_endpoint(
     }
     if !matches!(url.path(), "" | "/") || url.query().is_some() || !url.username().is_empty() {
         return Err(wrong(
-            "must be scheme, host and port alone; bucket and prefix have fields of their own"
-                .to_owned(),
+            "must be scheme, host and port alone; bucket and prefix have fields of their own".to_owned(),
         ));
     }
     refuse_bucket_in_host(&url, bucket, operator).map_err(wrong)?;
@@ -294,27 +281,18 @@ fn at_endpoint(
 
 /// Some providers show an endpoint with the bucket in front of its host. Used unchanged, files go to a folder named
 /// after the bucket inside the bucket, and every check passes.
-fn refuse_bucket_in_host(
-    endpoint: &Url,
-    bucket: &str,
-    operator: &OperatorLists,
-) -> Result<(), String> {
+fn refuse_bucket_in_host(endpoint: &Url, bucket: &str, operator: &OperatorLists) -> Result<(), String> {
     let Some(Host::Domain(host)) = endpoint.host() else {
         return Ok(());
     };
     let front = format!("{}.", bucket.to_ascii_lowercase());
     let origin = origin_of(endpoint);
-    let is_meant = operator
-        .allow
-        .iter()
-        .any(|allowed| allowed.origin() == origin);
+    let is_meant = operator.allow.iter().any(|allowed| allowed.origin() == origin);
     match host.strip_prefix(&front) {
         Some(rest) if !is_meant => Err(format!(
             "holds the bucket already: the bucket's name is added to it, so files would go to `{bucket}/{bucket}/…`; write the endpoint without it, as {}://{rest}{}, with use_virtual_style_addressing = true where the store wants the bucket in the host's name. If `{host}` is the store's own name, say so under `egress`: allow = [\"{origin}/{bucket}/\"]",
             endpoint.scheme(),
-            endpoint
-                .port()
-                .map_or_else(String::new, |port| format!(":{port}")),
+            endpoint.port().map_or_else(String::new, |port| format!(":{port}")),
         )),
         _ => Ok(()),
     }
@@ -322,9 +300,7 @@ fn refuse_bucket_in_host(
 
 fn at_aws(region: &str, bucket: &str) -> Vec<Root> {
     let (region, bucket_host) = (region.to_ascii_lowercase(), bucket.to_ascii_lowercase());
-    let partition = AWS_PARTITIONS
-        .iter()
-        .find(|(front, _)| region.starts_with(front));
+    let partition = AWS_PARTITIONS.iter().find(|(front, _)| region.starts_with(front));
     let domain = partition.map_or(AWS_DOMAIN, |(_, domain)| domain);
     AWS_ENDPOINTS
         .iter()
@@ -357,9 +333,7 @@ fn virtual_hosted(origin: String) -> Root {
 pub(super) fn encoded(key: &str) -> String {
     key.bytes()
         .map(|b| match b {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
-                char::from(b).to_string()
-            }
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => char::from(b).to_string(),
             other => format!("%{other:02X}"),
         })
         .collect()

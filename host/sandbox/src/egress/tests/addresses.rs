@@ -56,10 +56,7 @@ fn addresses_that_are_not_public_are_refused_unless_named() {
             .check("store", 9000, address.parse().unwrap())
             .expect_err(address);
         let text = error.to_string();
-        assert!(
-            text.contains(kind) && text.contains("allow_private = [\""),
-            "{text}"
-        );
+        assert!(text.contains(kind) && text.contains("allow_private = [\""), "{text}");
     }
     for address in [
         "1.1.1.1",
@@ -74,9 +71,7 @@ fn addresses_that_are_not_public_are_refused_unless_named() {
         "168.63.129.17",
         "192.88.98.1",
     ] {
-        policy
-            .check("store", 443, address.parse().unwrap())
-            .expect(address);
+        policy.check("store", 443, address.parse().unwrap()).expect(address);
     }
 }
 
@@ -87,13 +82,7 @@ fn what_the_operator_names_is_allowed_and_nothing_beside_it() {
         ("127.0.0.1:9000", "127.0.0.1", 9001, "127.0.0.1", false),
         ("127.0.0.1:9000", "store", 9000, "127.0.0.2", false),
         ("minio.internal", "minio.internal", 1, "10.0.0.1", true),
-        (
-            "minio.internal:9000",
-            "minio.internal",
-            1,
-            "10.0.0.1",
-            false,
-        ),
+        ("minio.internal:9000", "minio.internal", 1, "10.0.0.1", false),
         ("minio.internal", "evil.internal", 1, "10.0.0.1", false),
         ("10.0.0.0/8", "any", 1, "10.9.9.9", true),
         ("10.0.0.0/8", "any", 1, "::ffff:10.9.9.9", true),
@@ -104,11 +93,7 @@ fn what_the_operator_names_is_allowed_and_nothing_beside_it() {
     for (rule, host, port, address, allowed) in cases {
         let policy = AddressPolicy::new(vec![rule.parse().unwrap()]);
         let checked = policy.check(host, port, address.parse().unwrap());
-        assert_eq!(
-            checked.is_ok(),
-            allowed,
-            "{rule}: {host}:{port} at {address}"
-        );
+        assert_eq!(checked.is_ok(), allowed, "{rule}: {host}:{port} at {address}");
     }
     for wrong in ["", "10.0.0.0/99", "host:port", "a b"] {
         assert!(wrong.parse::<address::PrivateRule>().is_err(), "{wrong:?}");
@@ -180,11 +165,7 @@ fn names_that_always_mean_such_an_address_are_refused_unresolved() {
     ] {
         check(&[], url).expect_err(url);
     }
-    check(
-        &["metadata.google.internal"],
-        "http://metadata.google.internal",
-    )
-    .expect_err("a name");
+    check(&["metadata.google.internal"], "http://metadata.google.internal").expect_err("a name");
     check(&["localhost"], "http://localhost:9000").expect("named");
     check(&["127.0.0.0/8"], "http://localhost:9000").expect("named by its address");
     check(&[], "https://store.example.com").expect("nobody knows yet");
@@ -202,18 +183,10 @@ fn odd_spellings_of_an_address_do_not_pass() {
     ] {
         let mut configuration = configuration();
         configuration["endpoint_url"] = json!(format!("http://{host}:9000"));
-        let policy = Policy::with_head(
-            Protocol::S3,
-            &configuration,
-            &OperatorLists::default(),
-            "exports/",
-        )
-        .unwrap();
+        let policy = Policy::with_head(Protocol::S3, &configuration, &OperatorLists::default(), "exports/").unwrap();
         let origin = format!("http://{host}:9000");
         let asked = grant("PUT", &origin, "/reports/exports/", &[], &[]);
-        let error = Grants::decide(&[asked], &[], &policy)
-            .expect_err(host)
-            .to_string();
+        let error = Grants::decide(&[asked], &[], &policy).expect_err(host).to_string();
         assert!(
             error.contains("normal form") || error.contains("loopback"),
             "{host}: {error}"

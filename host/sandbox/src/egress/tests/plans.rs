@@ -37,70 +37,14 @@ fn a_plan_for_another_place_or_purpose_is_refused_as_a_whole() {
             &[],
             "the policy allows only",
         ),
-        (
-            "PUT",
-            STORE,
-            "/other/exports/",
-            &[],
-            &[],
-            "`/reports/exports/`",
-        ),
-        (
-            "PUT",
-            STORE,
-            "/reports/salaries/",
-            &[],
-            &[],
-            "`/reports/exports/`",
-        ),
-        (
-            "PUT",
-            STORE,
-            "/reports/export",
-            &[],
-            &[],
-            "`/reports/exports/`",
-        ),
-        (
-            "PUT",
-            STORE,
-            "/reports/exports/../x",
-            &[],
-            &[],
-            "`..` segment",
-        ),
-        (
-            "PUT",
-            STORE,
-            "/reports/exports/%2e%2E/x",
-            &[],
-            &[],
-            "`..` segment",
-        ),
-        (
-            "PUT",
-            STORE,
-            "/reports/exports/%252e%252e/x",
-            &[],
-            &[],
-            "`..` segment",
-        ),
-        (
-            "PUT",
-            STORE,
-            "/reports/exports/%5C..%5Cx",
-            &[],
-            &[],
-            "`..` segment",
-        ),
-        (
-            "PUT",
-            STORE,
-            "/reports/exports/%2fx",
-            &[],
-            &[],
-            "encoded slash",
-        ),
+        ("PUT", STORE, "/other/exports/", &[], &[], "`/reports/exports/`"),
+        ("PUT", STORE, "/reports/salaries/", &[], &[], "`/reports/exports/`"),
+        ("PUT", STORE, "/reports/export", &[], &[], "`/reports/exports/`"),
+        ("PUT", STORE, "/reports/exports/../x", &[], &[], "`..` segment"),
+        ("PUT", STORE, "/reports/exports/%2e%2E/x", &[], &[], "`..` segment"),
+        ("PUT", STORE, "/reports/exports/%252e%252e/x", &[], &[], "`..` segment"),
+        ("PUT", STORE, "/reports/exports/%5C..%5Cx", &[], &[], "`..` segment"),
+        ("PUT", STORE, "/reports/exports/%2fx", &[], &[], "encoded slash"),
         (
             "PUT",
             STORE,
@@ -109,14 +53,7 @@ fn a_plan_for_another_place_or_purpose_is_refused_as_a_whole() {
             &[],
             "must be percent-encoded",
         ),
-        (
-            "PUT",
-            STORE,
-            "/reports/exports/%4",
-            &[],
-            &[],
-            "two hexadecimal digits",
-        ),
+        ("PUT", STORE, "/reports/exports/%4", &[], &[], "two hexadecimal digits"),
         (
             "PUT",
             STORE,
@@ -192,48 +129,25 @@ fn an_acl_may_be_set_where_the_configuration_says_so() {
 
 const STEM: &str = "2023-07-28T00:00:00+00:00-2023-07-28T01:00:00+00:00";
 
-fn decide_for_run(
-    configuration: &Value,
-    lists: &OperatorLists,
-    asked: Grant,
-) -> Result<Grants, String> {
+fn decide_for_run(configuration: &Value, lists: &OperatorLists, asked: Grant) -> Result<Grants, String> {
     let policy = policy_of(configuration, lists).map_err(|e| e.to_string())?;
     Grants::decide(&[asked], &[], &policy).map_err(|e| e.to_string())
 }
 
 #[test]
 fn places_follow_from_endpoint_bucket_prefix_and_interval() {
-    let aws = |bucket: &str, region: &str, prefix: &str| json!({"bucket_name": bucket, "region": region, "prefix": prefix});
+    let aws =
+        |bucket: &str, region: &str, prefix: &str| json!({"bucket_name": bucket, "region": region, "prefix": prefix});
     let mut styled = configuration();
     styled["use_virtual_style_addressing"] = json!(true);
     let own = |folder: &str| format!("{folder}{}", Protocol::S3.path_of(STEM));
     let cases = [
-        (
-            configuration(),
-            STORE,
-            own("/reports/exports/events/"),
-            true,
-        ),
-        (
-            configuration(),
-            STORE,
-            own("/reports/exports/events/_"),
-            true,
-        ),
+        (configuration(), STORE, own("/reports/exports/events/"), true),
+        (configuration(), STORE, own("/reports/exports/events/_"), true),
         // What `{table}` or the interval give for another run is not this run's.
-        (
-            configuration(),
-            STORE,
-            own("/reports/exports/persons/"),
-            false,
-        ),
+        (configuration(), STORE, own("/reports/exports/persons/"), false),
         (configuration(), STORE, own("/reports/exports/"), false),
-        (
-            configuration(),
-            STORE,
-            "/reports/exports/events/".to_owned(),
-            false,
-        ),
+        (configuration(), STORE, "/reports/exports/events/".to_owned(), false),
         (
             configuration(),
             STORE,
@@ -356,12 +270,7 @@ fn places_follow_from_endpoint_bucket_prefix_and_interval() {
         for method in ["GET", "HEAD", "PUT", "DELETE"] {
             let asked = grant(method, origin, &path, &[], &[]);
             let decided = decide_for_run(&configuration, &OperatorLists::default(), asked);
-            assert_eq!(
-                decided.is_ok(),
-                allowed,
-                "{method} {origin}{path}: {:?}",
-                decided.err()
-            );
+            assert_eq!(decided.is_ok(), allowed, "{method} {origin}{path}: {:?}", decided.err());
         }
     }
 }
@@ -374,18 +283,11 @@ fn a_bucket_in_the_endpoints_host_is_seen() {
             "bucket_name": bucket, "region": "r", "prefix": "", "endpoint_url": endpoint,
             "use_virtual_style_addressing": virtual_style,
         });
-        policy_of(&configuration, lists)
-            .err()
-            .map(|e| e.to_string())
+        policy_of(&configuration, lists).err().map(|e| e.to_string())
     };
     let none = OperatorLists::default();
     for virtual_style in [false, true] {
-        let text = refused(
-            "Data",
-            "https://data.fra1.example.com:8443",
-            virtual_style,
-            &none,
-        );
+        let text = refused("Data", "https://data.fra1.example.com:8443", virtual_style, &none);
         let text = text.expect("it is seen");
         for part in [
             "`endpoint_url`",
@@ -449,9 +351,7 @@ fn signing_is_for_the_configured_region_and_s3() {
     let grants = Grants::decide(&[], &[scope("s3", "eu-central-1")], &policy).unwrap();
     assert!(grants.may_sign("s3", "eu-central-1") && !grants.may_sign("s3", "us-east-1"));
     for wrong in [scope("iam", "eu-central-1"), scope("s3", "us-east-1")] {
-        let error = Grants::decide(&[], &[wrong], &policy)
-            .unwrap_err()
-            .to_string();
+        let error = Grants::decide(&[], &[wrong], &policy).unwrap_err().to_string();
         assert!(error.contains("`s3` in `eu-central-1`"), "{error}");
     }
 }
@@ -473,13 +373,7 @@ fn the_operator_may_allow_another_address() {
     decide(&configuration(), &lists, at("/mirror/a")).unwrap();
     decide(&configuration(), &lists, at("/mirror-of-others/a")).unwrap_err();
     decide(&configuration(), &lists, at("/mirror")).unwrap_err();
-    for wrong in [
-        "proxy",
-        "ftp://x/",
-        "https://x/a?b",
-        "https://x/%2F",
-        "https://u@x/",
-    ] {
+    for wrong in ["proxy", "ftp://x/", "https://x/a?b", "https://x/%2F", "https://u@x/"] {
         assert!(wrong.parse::<policy::AllowedUrl>().is_err(), "{wrong}");
     }
 }

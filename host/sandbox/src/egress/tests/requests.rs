@@ -5,23 +5,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use super::*;
 
 fn granted() -> Grants {
-    let policy = Policy::with_head(
-        Protocol::S3,
-        &configuration(),
-        &OperatorLists::default(),
-        "exports/",
-    )
-    .unwrap();
+    let policy = Policy::with_head(Protocol::S3, &configuration(), &OperatorLists::default(), "exports/").unwrap();
     let meta = &["content-type", "x-amz-meta-*"];
     let grants = [
         grant("PUT", STORE, "/reports/exports/", &[], meta),
-        grant(
-            "PUT",
-            STORE,
-            "/reports/exports/",
-            &["partNumber", "uploadId"],
-            &[],
-        ),
+        grant("PUT", STORE, "/reports/exports/", &["partNumber", "uploadId"], &[]),
         grant("GET", STORE, "/reports", &["prefix", "uploads"], &[]),
     ];
     Grants::decide(&grants, &[], &policy).unwrap()
@@ -34,12 +22,7 @@ fn request(method: Method, rest: &str, headers: &[&str]) -> Result<Url, String> 
     };
     let headers: HeaderMap = headers
         .iter()
-        .map(|n| {
-            (
-                n.parse::<HeaderName>().unwrap(),
-                HeaderValue::from_static("v"),
-            )
-        })
+        .map(|n| (n.parse::<HeaderName>().unwrap(), HeaderValue::from_static("v")))
         .collect();
     granted()
         .check(&RequestHead {
@@ -59,16 +42,8 @@ fn requests_inside_the_grants_go_out_exactly_as_written() {
             &["content-type", "x-amz-meta-a"],
         ),
         (Method::PUT, "/reports/exports//a~b-c_d.e", &[]),
-        (
-            Method::PUT,
-            "/reports/exports/a?uploadId=x%2Fy&partNumber=1",
-            &[],
-        ),
-        (
-            Method::GET,
-            "/reports?prefix=exports%2Fevents&uploads=",
-            &[],
-        ),
+        (Method::PUT, "/reports/exports/a?uploadId=x%2Fy&partNumber=1", &[]),
+        (Method::GET, "/reports?prefix=exports%2Fevents&uploads=", &[]),
     ];
     for (method, path, headers) in cases {
         let url = request(method, path, headers).unwrap();
@@ -107,24 +82,9 @@ fn requests_outside_the_grants_are_refused_by_the_first_rule_that_nothing_meets(
         (put.clone(), "/reports/salaries/a", &[], "this path"),
         (put.clone(), "/other/exports/a", &[], "this path"),
         (put.clone(), "/reports/", &[], "this path"),
-        (
-            put.clone(),
-            "/reports/exports/../salaries/a",
-            &[],
-            "normal form",
-        ),
-        (
-            put.clone(),
-            "/reports/exports/%2e%2e/salaries/a",
-            &[],
-            "normal form",
-        ),
-        (
-            put.clone(),
-            "/reports/exports/%252e%252e/a",
-            &[],
-            "`..` segment",
-        ),
+        (put.clone(), "/reports/exports/../salaries/a", &[], "normal form"),
+        (put.clone(), "/reports/exports/%2e%2e/salaries/a", &[], "normal form"),
+        (put.clone(), "/reports/exports/%252e%252e/a", &[], "`..` segment"),
         (put.clone(), "/reports/exports/%2F..%2Fa", &[], "segment"),
         (put.clone(), "/reports/exports/a%2Fb", &[], "encoded slash"),
         (put.clone(), "/reports/exports\\..\\a", &[], "normal form"),
@@ -142,19 +102,9 @@ fn requests_outside_the_grants_are_refused_by_the_first_rule_that_nothing_meets(
             &[],
             "http and https",
         ),
-        (
-            put.clone(),
-            "/reports/exports/a\r\nHost: evil",
-            &[],
-            "normal form",
-        ),
+        (put.clone(), "/reports/exports/a\r\nHost: evil", &[], "normal form"),
         (Method::DELETE, "/reports/exports/a", &[], "this method"),
-        (
-            put.clone(),
-            "/reports/exports/a?acl",
-            &[],
-            "query keys [acl]",
-        ),
+        (put.clone(), "/reports/exports/a?acl", &[], "query keys [acl]"),
         (
             put.clone(),
             "/reports/exports/a?uploadId=1",
@@ -173,12 +123,7 @@ fn requests_outside_the_grants_are_refused_by_the_first_rule_that_nothing_meets(
             &["x-amz-copy-source"],
             "the header `x-amz-copy-source`",
         ),
-        (
-            Method::GET,
-            "/reports?prefix=salaries&uploads",
-            &[],
-            "this path",
-        ),
+        (Method::GET, "/reports?prefix=salaries&uploads", &[], "this path"),
         (Method::GET, "/reports?uploads", &[], "this path"),
     ];
     for (method, url, headers, expected) in cases {
@@ -225,9 +170,7 @@ fn spellings_that_servers_read_in_different_ways_are_refused() {
         let path = format!("/reports/exports/{segment}/a");
         let error = request(Method::PUT, &path, &[]).expect_err(segment);
         assert!(
-            error.contains("segment")
-                || error.contains("normal form")
-                || error.contains("zero byte"),
+            error.contains("segment") || error.contains("normal form") || error.contains("zero byte"),
             "{segment}: {error}"
         );
     }

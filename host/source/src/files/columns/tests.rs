@@ -66,44 +66,16 @@ fn json_values_of_columns_with_a_type() {
             "0.123456789012345678901234567890",
         ),
         ("boolean", r#""true""#, "true"),
-        (
-            "timestamp",
-            r#""2026-01-01T00:00:00Z""#,
-            "2026-01-01T00:00:00+00:00",
-        ),
+        ("timestamp", r#""2026-01-01T00:00:00Z""#, "2026-01-01T00:00:00+00:00"),
         ("timestamp(s)", "1767225600", "2026-01-01T00:00:00+00:00"),
-        (
-            "timestamp(s)",
-            "1767225600.25",
-            "2026-01-01T00:00:00.250000+00:00",
-        ),
-        (
-            "timestamp(ms)",
-            "1767225600001",
-            "2026-01-01T00:00:00.001000+00:00",
-        ),
-        (
-            "timestamp(ms)",
-            r#""-1""#,
-            "1969-12-31T23:59:59.999000+00:00",
-        ),
-        (
-            "timestamp(us)",
-            "1767225600000001",
-            "2026-01-01T00:00:00.000001+00:00",
-        ),
-        (
-            "timestamp(ns)",
-            "1767225600000000001",
-            "1767225600000000001 ns",
-        ),
+        ("timestamp(s)", "1767225600.25", "2026-01-01T00:00:00.250000+00:00"),
+        ("timestamp(ms)", "1767225600001", "2026-01-01T00:00:00.001000+00:00"),
+        ("timestamp(ms)", r#""-1""#, "1969-12-31T23:59:59.999000+00:00"),
+        ("timestamp(us)", "1767225600000001", "2026-01-01T00:00:00.000001+00:00"),
+        ("timestamp(ns)", "1767225600000000001", "1767225600000000001 ns"),
         ("list(text)", r#"["a", null]"#, "[a, ]"),
     ] {
-        assert_eq!(
-            declared(is, written),
-            Ok(expect.to_owned()),
-            "{is} {written}"
-        );
+        assert_eq!(declared(is, written), Ok(expect.to_owned()), "{is} {written}");
     }
     for (is, written, expect) in [
         (
@@ -151,18 +123,10 @@ fn json_values_of_columns_with_a_type() {
             "1767225600000",
             "`1767225600000` is not in the years 1 to 9999",
         ),
-        (
-            "timestamp(ns)",
-            "1e19",
-            "`1e19` nanoseconds do not fit into 64 bits",
-        ),
+        ("timestamp(ns)", "1e19", "`1e19` nanoseconds do not fit into 64 bits"),
         ("list(text)", "[1]", "expected a list of text, found `[1]`"),
     ] {
-        assert_eq!(
-            declared(is, written),
-            Err(expect.to_owned()),
-            "{is} {written}"
-        );
+        assert_eq!(declared(is, written), Err(expect.to_owned()), "{is} {written}");
     }
 }
 
@@ -172,18 +136,8 @@ fn values_beyond_what_was_found_name_both_ways_out() {
     let long = format!("[{}]", "7".repeat(60));
     let cut = format!("expected text, found `[{}…`", "7".repeat(39));
     for (is, written, is_json, expect) in [
-        (
-            "int64",
-            "1.5",
-            true,
-            "expected a 64-bit integer, found `1.5`",
-        ),
-        (
-            "int64",
-            "\"1\"",
-            true,
-            "expected a 64-bit integer, found `\"1\"`",
-        ),
+        ("int64", "1.5", true, "expected a 64-bit integer, found `1.5`"),
+        ("int64", "\"1\"", true, "expected a 64-bit integer, found `\"1\"`"),
         ("int64", "007", false, "expected a number, found `007`"),
         (
             "float64",
@@ -191,12 +145,7 @@ fn values_beyond_what_was_found_name_both_ways_out() {
             true,
             "`9007199254740993` is not held exactly by a 64-bit float",
         ),
-        (
-            "float64",
-            "1e400",
-            false,
-            "`1e400` is beyond every 64-bit float",
-        ),
+        ("float64", "1e400", false, "`1e400` is beyond every 64-bit float"),
         ("float64", "N/A", false, "expected a number, found `N/A`"),
         ("boolean", "1", true, "expected true or false, found `1`"),
         ("text", &long, true, &cut),
@@ -223,10 +172,7 @@ fn a_mixture_keeps_every_value_as_it_is_written() {
         let found = taken("json", Origin::Found, written, true);
         assert_eq!(found, Ok(written.to_owned()));
     }
-    assert_eq!(
-        taken("json", Origin::Found, "null", true),
-        Ok("NULL".to_owned())
-    );
+    assert_eq!(taken("json", Origin::Found, "null", true), Ok("NULL".to_owned()));
 }
 
 #[test]

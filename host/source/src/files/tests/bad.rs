@@ -74,17 +74,10 @@ fn damaged_files_of_every_kind_name_themselves() {
             );
             continue;
         }
-        assert!(
-            text.starts_with(&format!("{name} is damaged or cut short: ")),
-            "{text}"
-        );
+        assert!(text.starts_with(&format!("{name} is damaged or cut short: ")), "{text}");
         assert!(text.ends_with(WAY_OUT), "{text}");
         let packing = "its gzip data cannot be decompressed: ";
-        assert_eq!(
-            text.contains(packing),
-            name.starts_with("unpackable"),
-            "{text}"
-        );
+        assert_eq!(text.contains(packing), name.starts_with("unpackable"), "{text}");
         assert!(!text.contains('\n') && text.len() < 400, "{text}");
     }
 }
@@ -112,10 +105,7 @@ fn rows_that_are_wrong_name_their_line() {
             "line 4: column `event`: expected text, found `5`",
         ),
         (
-            with(
-                "\"_inserted_at\":\"2024",
-                "\"_inserted_at\":\"next year 2024",
-            ),
+            with("\"_inserted_at\":\"2024", "\"_inserted_at\":\"next year 2024"),
             "line 4: column `_inserted_at`: `next year 2024-03-01T05:00:00+00:00` is not a time; write it like 2023-07-28T01:00:00Z (without a zone it is UTC)",
         ),
         (
@@ -126,10 +116,7 @@ fn rows_that_are_wrong_name_their_line() {
     for (text, expect) in bad_json {
         let folder = folder();
         put(&folder, "a.jsonl", text);
-        assert_eq!(
-            error(&settings(folder.path(), "a.jsonl")),
-            format!("a.jsonl, {expect}")
-        );
+        assert_eq!(error(&settings(folder.path(), "a.jsonl")), format!("a.jsonl, {expect}"));
     }
     let good = csv(&sample(Model::Events, START, "2024-03-01T05:00:20Z"));
     let bad_csv = [
@@ -145,10 +132,7 @@ fn rows_that_are_wrong_name_their_line() {
     for (text, expect) in bad_csv {
         let folder = folder();
         put(&folder, "a.csv", text);
-        assert_eq!(
-            error(&settings(folder.path(), "a.csv")),
-            format!("a.csv, {expect}")
-        );
+        assert_eq!(error(&settings(folder.path(), "a.csv")), format!("a.csv, {expect}"));
     }
     let folder = folder();
     put(&folder, "a.jsonl", b"{\"uuid\":\"\xff\"}\n");
@@ -168,10 +152,7 @@ fn missing_and_mistyped_columns_are_all_named() {
         fields.remove(0);
         columns.remove(0);
     });
-    for (name, bytes) in [
-        ("a.parquet", parquet(&rows, 100)),
-        ("a.arrow", arrow_file(&rows)),
-    ] {
+    for (name, bytes) in [("a.parquet", parquet(&rows, 100)), ("a.arrow", arrow_file(&rows))] {
         let folder = folder();
         put(&folder, name, bytes);
         assert_eq!(
@@ -195,9 +176,7 @@ fn rows_without_end_and_columns_without_number_are_given_up() {
     let folder = folder();
     put(&folder, "a.jsonl", "{\"at\":\"2024-03-01T05:00:00Z\"}\n");
     // Zeros behind the first row, which take no room on the disk.
-    let file = fs::OpenOptions::new()
-        .write(true)
-        .open(folder.path().join("a.jsonl"));
+    let file = fs::OpenOptions::new().write(true).open(folder.path().join("a.jsonl"));
     file.expect("a file").set_len(129 << 20).expect("a length");
     let names: Vec<String> = (0..=10_000).map(|n| format!("\"c{n}\":1")).collect();
     put(&folder, "wide.jsonl", format!("{{{}}}\n", names.join(",")));
@@ -243,9 +222,7 @@ fn a_record_whose_quote_is_never_closed_is_given_up() {
         let error = rows.next().expect_err("no end").to_string();
         assert_eq!(
             error.replace(&format!("{}/", folder.path().display()), ""),
-            format!(
-                "{name}, line 3: the record is longer than 20000 bytes; a quote may be missing"
-            )
+            format!("{name}, line 3: the record is longer than 20000 bytes; a quote may be missing")
         );
     }
 }
@@ -289,18 +266,14 @@ fn values_that_do_not_fit_are_errors_and_not_nulls() {
         .collect();
     let mut columns = rows.columns().to_vec();
     fields[0] = Field::new("team_id", DataType::UInt64, true);
-    columns[0] = Arc::new(arrow::array::UInt64Array::from(vec![
-        u64::MAX;
-        rows.num_rows()
-    ]));
+    columns[0] = Arc::new(arrow::array::UInt64Array::from(vec![u64::MAX; rows.num_rows()]));
     let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).expect("a batch");
     put(&folder, "a.parquet", parquet(&rows, 100));
     let mut settings = settings(folder.path(), "a.parquet");
     settings.model = "persons".to_owned();
     let text = error(&settings);
     assert!(
-        text.starts_with("a.parquet, row 1, column `team_id`: ")
-            && text.contains("18446744073709551615"),
+        text.starts_with("a.parquet, row 1, column `team_id`: ") && text.contains("18446744073709551615"),
         "{text}"
     );
 }
@@ -317,8 +290,7 @@ fn a_file_that_cannot_be_opened_is_named() {
 #[test]
 fn times_outside_their_day_are_refused_by_column_and_row() {
     use arrow::array::{
-        ArrayRef, Time32SecondArray, Time64MicrosecondArray, Time64NanosecondArray,
-        TimestampMicrosecondArray,
+        ArrayRef, Time32SecondArray, Time64MicrosecondArray, Time64NanosecondArray, TimestampMicrosecondArray,
     };
     const FIVE: i64 = 1_709_269_200_000_000;
     const DAY_MICROS: i64 = 86_400_000_000;

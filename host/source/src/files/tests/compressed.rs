@@ -56,9 +56,7 @@ fn row(id: usize) -> String {
 fn ids(folder: &TempDir, name: &str) -> Vec<i64> {
     let (found, _) = read(&own(folder, name));
     let ids = found.column_by_name("id").expect("ids");
-    ids.as_primitive::<arrow::datatypes::Int64Type>()
-        .values()
-        .to_vec()
+    ids.as_primitive::<arrow::datatypes::Int64Type>().values().to_vec()
 }
 
 #[test]
@@ -77,21 +75,11 @@ fn every_frame_of_a_file_is_read() {
             // As pzstd writes it, which tells the length of each frame before it.
             frames
                 .iter()
-                .flat_map(|frame| {
-                    [
-                        skipped(0x50, &frame.len().to_le_bytes()[..4]),
-                        frame.clone(),
-                    ]
-                })
+                .flat_map(|frame| [skipped(0x50, &frame.len().to_le_bytes()[..4]), frame.clone()])
                 .flatten()
                 .collect(),
             // As seekable writers do: an index behind everything.
-            [
-                skipped(0x5f, b""),
-                frames.concat(),
-                skipped(0x5e, &[7; 100_000]),
-            ]
-            .concat(),
+            [skipped(0x5f, b""), frames.concat(), skipped(0x5e, &[7; 100_000])].concat(),
         ];
         for (number, bytes) in arrangements.into_iter().enumerate() {
             let folder = folder();
@@ -108,11 +96,7 @@ fn what_is_behind_the_last_frame_is_named_with_its_place() {
     let text = row(1);
     for (ending, compress) in CODECS {
         let whole = compress(text.as_bytes());
-        let other = if ending == "gz" {
-            zstd(b"x")
-        } else {
-            gzip(b"x")
-        };
+        let other = if ending == "gz" { zstd(b"x") } else { gzip(b"x") };
         for tail in [&b"garbage"[..], b"\n", b"\x00\x01", &other, text.as_bytes()] {
             let folder = folder();
             let name = format!("a.jsonl.{ending}");
@@ -143,11 +127,7 @@ fn zeros_behind_gzip_are_padding_and_behind_others_an_error() {
     for (ending, compress) in CODECS {
         let folder = folder();
         let name = format!("a.jsonl.{ending}");
-        put(
-            &folder,
-            &name,
-            [compress(row(1).as_bytes()), vec![0; 70_000]].concat(),
-        );
+        put(&folder, &name, [compress(row(1).as_bytes()), vec![0; 70_000]].concat());
         if ending == "gz" {
             assert_eq!(ids(&folder, &name), [1]);
         } else {
@@ -228,10 +208,7 @@ fn an_error_does_not_become_an_end() {
     let error = plain.read_to_end(&mut Vec::new()).expect_err("short");
     assert_eq!(
         error.to_string(),
-        format!(
-            "it had 9999 bytes when it was opened, and ends after {}",
-            text.len()
-        )
+        format!("it had 9999 bytes when it was opened, and ends after {}", text.len())
     );
 }
 
@@ -242,12 +219,7 @@ fn empty_files_have_no_rows() {
             let name = format!("a.{format}.{ending}");
             let name = name.trim_end_matches('.');
             for model in ["orders", "events"] {
-                for bytes in [
-                    Vec::new(),
-                    compress(b""),
-                    compress(b"\n\n"),
-                    compress(b"\xef\xbb\xbf"),
-                ] {
+                for bytes in [Vec::new(), compress(b""), compress(b"\n\n"), compress(b"\xef\xbb\xbf")] {
                     let folder = folder();
                     put(&folder, name, bytes);
                     let mut settings = own(&folder, name);

@@ -30,9 +30,7 @@ fn quotes_that_lose_rows_elsewhere_are_errors_with_their_line() {
     let unclosed = "a quote was opened on this line and the file ends before it is closed";
     let stray = "there is a quote inside a field that does not begin with one";
     let behind = |line: u64| {
-        format!(
-            "a quote was opened on this line, and behind the next one, on line {line}, there is more of the field"
-        )
+        format!("a quote was opened on this line, and behind the next one, on line {line}, there is more of the field")
     };
     let filler = format!("3,{TIME},x\n").repeat(20_000);
     for (text, line, what) in [
@@ -62,16 +60,8 @@ fn quotes_that_lose_rows_elsewhere_are_errors_with_their_line() {
             20_002,
             unclosed.to_owned(),
         ),
-        (
-            format!("id,t,q\n1,{TIME},\"a\n2,{TIME},\"b\"\n"),
-            2,
-            behind(3),
-        ),
-        (
-            format!("id,t,q\n1,{TIME},\"say \\\"hi\\\"\"\n"),
-            2,
-            behind(2),
-        ),
+        (format!("id,t,q\n1,{TIME},\"a\n2,{TIME},\"b\"\n"), 2, behind(3)),
+        (format!("id,t,q\n1,{TIME},\"say \\\"hi\\\"\"\n"), 2, behind(2)),
         (format!("id,t,q\n1,{TIME},\"a\" \n"), 2, behind(2)),
         (format!("id,t,q\n1,{TIME},5\" pipe\n"), 2, stray.to_owned()),
         (format!("id,t,q\n1,{TIME}, \"a, b\"\n"), 2, stray.to_owned()),
@@ -157,10 +147,7 @@ fn headers_name_every_column_once() {
     let folder = folder();
     put(&folder, "a.csv", format!(",t\n0,{TIME}\n"));
     let (found, _) = read(&own(&folder, "a.csv"));
-    assert_eq!(
-        (found.num_rows(), found.schema().field(0).name().as_str()),
-        (1, "")
-    );
+    assert_eq!((found.num_rows(), found.schema().field(0).name().as_str()), (1, ""));
 }
 
 #[test]

@@ -56,9 +56,9 @@ fn a_file_is_read_once_however_many_names_lead_to_it() {
         assert_eq!(tally.files_seen, 3 + tally.files_repeated, "{path}");
         assert!(tally.files_repeated >= 5, "{path}: {tally:?}");
         assert!(
-            warnings.iter().any(|text| text.contains(
-                "further names lead to files or folders that are read under another name"
-            )),
+            warnings
+                .iter()
+                .any(|text| text.contains("further names lead to files or folders that are read under another name")),
             "{warnings:?}"
         );
     }
@@ -113,9 +113,7 @@ fn what_is_no_file_is_refused_by_name_and_never_opened() {
     ] {
         assert_eq!(
             error(&own(&folder, path)),
-            format!(
-                "{name} is {what} and not a file; remove it, or write a `path` that does not take it"
-            )
+            format!("{name} is {what} and not a file; remove it, or write a `path` that does not take it")
         );
     }
     // One that takes a file's place after it was looked at.
@@ -163,11 +161,7 @@ fn hidden_names_are_skipped_by_globs_as_by_folders_and_said() {
     assert_eq!((numbers, tally.files_read), (vec![2, 1], 2));
     assert_eq!((tally.files_seen, tally.files_hidden), (3, 1));
     // Whoever names them means them.
-    for path in [
-        "in/_temporary",
-        "in/_*/**/*.jsonl",
-        "in/_temporary/0/*/*.jsonl",
-    ] {
+    for path in ["in/_temporary", "in/_*/**/*.jsonl", "in/_temporary/0/*/*.jsonl"] {
         let (numbers, tally, _) = found(&own(&folder, path));
         assert_eq!((numbers, tally.files_hidden), (vec![2], 0), "{path}");
     }
@@ -231,10 +225,7 @@ fn braces_stand_for_alternatives() {
         assert_eq!(found(&own(&folder, path)).0, expect, "{path}");
     }
     let text = error(&own(&folder, "{x{a,b}}.jsonl"));
-    assert!(
-        text.starts_with("there is no file or folder {xa}.jsonl"),
-        "{text}"
-    );
+    assert!(text.starts_with("there is no file or folder {xa}.jsonl"), "{text}");
     let many = "{a,b}".repeat(12);
     for (path, expect) in [
         (
@@ -246,14 +237,8 @@ fn braces_stand_for_alternatives() {
             "`~` is not replaced by a home folder; write the whole path of the folder",
         ),
         ("", "it is empty; name a file, a folder or a glob"),
-        (
-            "in/{a,b",
-            "the brace `{a,b` is never closed; write it like `{a,b}`",
-        ),
-        (
-            many.as_str(),
-            "its braces stand for more than 1000 globs; use `*`",
-        ),
+        ("in/{a,b", "the brace `{a,b` is never closed; write it like `{a,b}`"),
+        (many.as_str(), "its braces stand for more than 1000 globs; use `*`"),
     ] {
         assert_eq!(discover::check(path), Err(expect.to_owned()), "{path}");
         assert_eq!(
@@ -316,16 +301,11 @@ fn keys_in_folders_names_are_columns() {
     assert_eq!(days.value(2) - days.value(0), 86_400_000_000);
     put(&folder, "lines/k=7/a.jsonl", row(1));
     let mut lines = own(&folder, "lines");
-    lines
-        .columns
-        .insert("k".to_owned(), "int64".parse().expect("a type"));
+    lines.columns.insert("k".to_owned(), "int64".parse().expect("a type"));
     let mut files = open(&lines, selection(START, END)).expect("files");
     let seven = drain(&mut files);
     let seven = seven.column_by_name("k").expect("a number");
-    assert_eq!(
-        seven.as_primitive::<arrow::datatypes::Int64Type>().value(0),
-        7
-    );
+    assert_eq!(seven.as_primitive::<arrow::datatypes::Int64Type>().value(0), 7);
     // Also what stands in the path itself.
     let one = own(&folder, "in/dt=2026-01-01/country=DE");
     assert_eq!(texts(&one, "dt"), [some("2026-01-01")]);
@@ -345,11 +325,7 @@ fn a_key_that_the_file_holds_too_must_be_the_same() {
     put(&folder, "good/k=07/a.jsonl", row("7").repeat(3));
     put(&folder, "text/k=x/a.jsonl", row("\"x\""));
     put(&folder, "bad/k=7/a.jsonl", [row("7"), row("8")].concat());
-    put(
-        &folder,
-        "null/k=7/a.jsonl",
-        [row("7"), row("null")].concat(),
-    );
+    put(&folder, "null/k=7/a.jsonl", [row("7"), row("null")].concat());
     put(&folder, "kind/k=x/a.jsonl", row("7"));
     put(&folder, "twice/k=1/k=2/a.jsonl", row("1"));
     assert_eq!(found(&own(&folder, "good")).0, [1, 1, 1]);
@@ -378,10 +354,7 @@ fn a_key_that_the_file_holds_too_must_be_the_same() {
     let rows = sample(Model::Events, START, END);
     put(&folder, "events/event=x/a.parquet", parquet(&rows, 1_000));
     let text = error(&settings(folder.path(), "events"));
-    assert!(
-        text.contains("column `event`: the file holds another value"),
-        "{text}"
-    );
+    assert!(text.contains("column `event`: the file holds another value"), "{text}");
     put(&folder, "more/region=eu/a.parquet", parquet(&rows, 1_000));
     let (read, _) = read(&settings(folder.path(), "more"));
     assert_eq!(read.num_rows(), rows.num_rows());
@@ -396,19 +369,13 @@ fn the_time_may_be_the_folders() {
         "in/t=2024-03-01T05%3A30%3A00Z/a.jsonl",
         "{\"n\":1}\n{\"n\":2}\n",
     );
-    put(
-        &folder,
-        "in/t=2024-03-01T06%3A00%3A00Z/a.jsonl",
-        "{\"n\":3}\n",
-    );
+    put(&folder, "in/t=2024-03-01T06%3A00%3A00Z/a.jsonl", "{\"n\":3}\n");
     let (numbers, tally, _) = found(&own(&folder, "in"));
     assert_eq!((numbers, tally.rows_outside_interval), (vec![1, 2], 1));
     put(&folder, "in/t=later/a.jsonl", "{\"n\":4}\n");
     let text = error(&own(&folder, "in"));
     assert!(
-        text.starts_with(
-            "in/t=later/a.jsonl, column `t`: in its folder's name: `later` is not a time"
-        ),
+        text.starts_with("in/t=later/a.jsonl, column `t`: in its folder's name: `later` is not a time"),
         "{text}"
     );
 }

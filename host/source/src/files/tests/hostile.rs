@@ -47,18 +47,13 @@ fn an_arrow_buffer_that_declares_too_much_is_refused_before_memory_is_taken() {
             .expect("options")
     };
     let file = {
-        let mut writer = FileWriter::try_new_with_options(Vec::new(), &rows.schema(), options())
-            .expect("a writer");
+        let mut writer = FileWriter::try_new_with_options(Vec::new(), &rows.schema(), options()).expect("a writer");
         writer.write(&rows).expect("rows");
         writer.into_inner().expect("a file")
     };
     let folder = folder();
     let stream = arrow_stream(&rows, Some(CompressionType::LZ4_FRAME));
-    for (name, bytes) in [
-        ("a.arrow", file),
-        ("a.arrows", stream.clone()),
-        ("z.arrows.gz", stream),
-    ] {
+    for (name, bytes) in [("a.arrow", file), ("a.arrows", stream.clone()), ("z.arrows.gz", stream)] {
         for (declared, expect) in [
             (
                 1 << 46,
@@ -86,10 +81,7 @@ fn an_arrow_buffer_that_declares_too_much_is_refused_before_memory_is_taken() {
                 },
             );
             let text = error(&own(&folder, name));
-            assert!(
-                text.starts_with(name) && text.contains(expect),
-                "{declared}: {text}"
-            );
+            assert!(text.starts_with(name) && text.contains(expect), "{declared}: {text}");
         }
     }
 }
@@ -106,18 +98,11 @@ fn lengths_in_an_arrow_file_that_lie_are_errors() {
     let mut header = stream.clone();
     header[4..8].copy_from_slice(&i32::MAX.to_le_bytes());
     put(&folder, "header.arrows", header);
-    put(
-        &folder,
-        "two.arrows",
-        [stream.clone(), stream.clone()].concat(),
-    );
+    put(&folder, "two.arrows", [stream.clone(), stream.clone()].concat());
     put(&folder, "cut.arrows", &stream[..stream.len() - 20]);
     for (name, expect) in [
         ("footer.arrow", "its footer would have 2147483647 bytes"),
-        (
-            "header.arrows",
-            "a message in it has a header of impossible length",
-        ),
+        ("header.arrows", "a message in it has a header of impossible length"),
         ("two.arrows", "something follows the end of its stream"),
         ("cut.arrows", "it ends in the middle of a message"),
     ] {
@@ -200,9 +185,7 @@ fn a_value_that_repeats_thousands_of_times_does_not_take_gigabytes() {
 #[test]
 fn ordinary_rows_come_in_large_batches() {
     let folder = folder();
-    let texts = (0..100_000)
-        .map(|n| format!("value {}", n % 1_000))
-        .collect();
+    let texts = (0..100_000).map(|n| format!("value {}", n % 1_000)).collect();
     put(&folder, "a.parquet", parquet(&rows_with(texts), 50_000));
     let (_, rows, batches) = largest(&own(&folder, "a.parquet"));
     assert_eq!(rows, 100_000);
@@ -224,11 +207,7 @@ fn files_of_other_kinds_are_not_called_damaged() {
             "compressed with framed snappy",
         ),
         ("a.csv", b"PK\x03\x04 and so on", "a ZIP archive"),
-        (
-            "a.parquet",
-            b"PARE\x15\x04 and so on PARE",
-            "an encrypted Parquet file",
-        ),
+        ("a.parquet", b"PARE\x15\x04 and so on PARE", "an encrypted Parquet file"),
     ] {
         put(&folder, name, bytes);
         let text = error(&own(&folder, name));
@@ -241,17 +220,11 @@ fn files_of_other_kinds_are_not_called_damaged() {
 fn integers_of_128_bits_name_their_column() {
     let folder = folder();
     let wide = RecordBatch::try_from_iter([
-        (
-            "t",
-            Arc::new(TimestampMicrosecondArray::from(vec![FIVE])) as ArrayRef,
-        ),
+        ("t", Arc::new(TimestampMicrosecondArray::from(vec![FIVE])) as ArrayRef),
         ("wide", Arc::new(Int64Array::from(vec![1])) as ArrayRef),
     ])
     .expect("rows");
-    for (name, bytes) in [
-        ("a.arrow", arrow_file(&wide)),
-        ("a.arrows", arrow_stream(&wide, None)),
-    ] {
+    for (name, bytes) in [("a.arrow", arrow_file(&wide)), ("a.arrows", arrow_stream(&wide, None))] {
         // Polars writes the width of 128 where Arrow knows 64: four bytes, wherever the schema is.
         let width = 64_i32.to_le_bytes();
         let mut bytes = bytes;
@@ -279,8 +252,7 @@ fn error_of(settings: &FilesSettings) -> Option<String> {
 #[test]
 fn a_reader_that_panics_is_a_file_that_cannot_be_read() {
     let path = Path::new("in/a.parquet");
-    let error = guarded::<()>(path, &Token::new(), || panic!("index {} out of bounds", 7))
-        .expect_err("a panic");
+    let error = guarded::<()>(path, &Token::new(), || panic!("index {} out of bounds", 7)).expect_err("a panic");
     assert_eq!(
         error.to_string(),
         "in/a.parquet cannot be read: the reader failed unexpectedly (index 7 out of bounds); the file is most likely damaged: recreate it, or report this with the file"

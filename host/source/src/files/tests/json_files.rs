@@ -41,10 +41,7 @@ fn in_a_mixture_texts_stay_texts_and_numbers_numbers() {
         "18446744073709551616",
     ];
     let folder = folder();
-    let rows: String = values
-        .iter()
-        .map(|value| row(&format!("\"v\":{value}")))
-        .collect();
+    let rows: String = values.iter().map(|value| row(&format!("\"v\":{value}"))).collect();
     put(&folder, "a.jsonl", rows + &row("\"v\":null"));
     let (found, _) = read(&own(&folder, "a.jsonl"));
     let expect: Vec<Option<String>> = values
@@ -146,15 +143,9 @@ fn times_as_numbers_are_read_where_the_column_says_so() {
             "{is}"
         );
         settings.path = ".".to_owned();
-        settings
-            .columns
-            .insert("t".to_owned(), is.parse().expect("a type"));
+        settings.columns.insert("t".to_owned(), is.parse().expect("a type"));
         let (found, tally) = read(&settings);
-        assert_eq!(
-            (found.num_rows(), tally.rows_outside_interval),
-            (2, 0),
-            "{is}"
-        );
+        assert_eq!((found.num_rows(), tally.rows_outside_interval), (2, 0), "{is}");
         // An hour later, in another interval.
         put(
             &folder,
@@ -171,11 +162,7 @@ fn a_column_with_a_type_is_there_before_any_row_names_it() {
     put(
         &folder,
         "a.jsonl",
-        [
-            row("\"id\":1"),
-            row("\"id\":2,\"late\":144126219108390099000"),
-        ]
-        .concat(),
+        [row("\"id\":1"), row("\"id\":2,\"late\":144126219108390099000")].concat(),
     );
     let mut settings = own(&folder, "a.jsonl");
     settings.infer_rows = 1;
@@ -183,10 +170,7 @@ fn a_column_with_a_type_is_there_before_any_row_names_it() {
         .columns
         .insert("late".to_owned(), "text".parse().expect("a type"));
     let (found, _) = read(&settings);
-    assert_eq!(
-        texts(&found, "late"),
-        [None, Some("144126219108390099000".to_owned())]
-    );
+    assert_eq!(texts(&found, "late"), [None, Some("144126219108390099000".to_owned())]);
     // A header names all columns, so that a misspelt one can be told.
     put(&folder, "b.csv", "id,t\n1,2024-03-01T05:00:00Z\n");
     settings.path = "b.csv".to_owned();
@@ -201,9 +185,7 @@ fn files_with_types_of_their_own_are_not_given_others() {
     let folder = folder();
     let times = arrow::array::TimestampMicrosecondArray::from(vec![0]);
     let ids = Int64Array::from(vec![1]);
-    let batch =
-        RecordBatch::try_from_iter([("t", Arc::new(times) as _), ("id", Arc::new(ids) as _)])
-            .expect("a batch");
+    let batch = RecordBatch::try_from_iter([("t", Arc::new(times) as _), ("id", Arc::new(ids) as _)]).expect("a batch");
     put(&folder, "a.parquet", parquet(&batch, 1));
     let mut settings = own(&folder, "a.parquet");
     settings

@@ -13,11 +13,7 @@ fn own(folder: &TempDir, path: &str) -> FilesSettings {
 }
 
 /// Returns the values of column `v`, as text, from a file with these.
-fn came_out(
-    name: &str,
-    values: &[String],
-    settings: impl FnOnce(&mut FilesSettings),
-) -> Vec<String> {
+fn came_out(name: &str, values: &[String], settings: impl FnOnce(&mut FilesSettings)) -> Vec<String> {
     let folder = folder();
     let time = "2024-03-01T05:00:00Z";
     let rows: String = if name.ends_with("csv") {
@@ -39,9 +35,7 @@ fn came_out(
             // As exports write them: the shortest text.
             DataType::Float64 => format!(
                 "{:e}",
-                column
-                    .as_primitive::<arrow::datatypes::Float64Type>()
-                    .value(row)
+                column.as_primitive::<arrow::datatypes::Float64Type>().value(row)
             ),
             _ => array_value_to_string(column, row).expect("a value"),
         })
@@ -87,11 +81,7 @@ fn whatever_is_written_comes_out_as_the_same_number() {
     let mut random = fastrand::Rng::with_seed(20_260_101);
     for _ in 0..100 {
         let length = random.usize(1..5);
-        columns.push(
-            (0..length)
-                .map(|_| HARD[random.usize(..HARD.len())])
-                .collect(),
-        );
+        columns.push((0..length).map(|_| HARD[random.usize(..HARD.len())]).collect());
     }
     for column in columns {
         let values: Vec<String> = column.iter().map(|value| (*value).to_owned()).collect();
@@ -114,9 +104,7 @@ fn random_numbers_come_out_as_the_same_numbers() {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut digits = |most: usize| -> String {
         let length = random.usize(1..=most);
-        (0..length)
-            .map(|_| char::from(b'0' + random.u8(..10)))
-            .collect()
+        (0..length).map(|_| char::from(b'0' + random.u8(..10))).collect()
     };
     let values: Vec<String> = (0..2_000)
         .map(|number| {
@@ -151,10 +139,7 @@ fn random_numbers_come_out_as_the_same_numbers() {
 fn one_row_does_not_decide_over_the_value_of_another() {
     let alone = came_out("a.jsonl", &["9007199254740993".to_owned()], |_| {});
     let values = ["9007199254740993", "1.5"].map(str::to_owned);
-    assert_eq!(
-        came_out("a.jsonl", &values, |_| {}),
-        ["9007199254740993", "1.5"]
-    );
+    assert_eq!(came_out("a.jsonl", &values, |_| {}), ["9007199254740993", "1.5"]);
     assert_eq!(alone, ["9007199254740993"]);
 }
 
@@ -171,9 +156,7 @@ fn columns_have_the_types_that_they_are_given() {
             ("float64", ["1.1e0", "2e0", "1.2345678901234568e17"]),
         ] {
             let given = |settings: &mut FilesSettings| {
-                settings
-                    .columns
-                    .insert("v".to_owned(), is.parse().expect("a type"));
+                settings.columns.insert("v".to_owned(), is.parse().expect("a type"));
             };
             assert_eq!(came_out(name, &values, given), expect, "{is} in {name}");
         }
@@ -244,11 +227,7 @@ fn floats_that_are_said_to_be_floats_are_rounded_and_counted() {
         let json = format!("{{\"t\":\"2024-03-01T05:00:00Z\",\"v\":{written}}}\n");
         put(&folder, "a.jsonl", json);
         let csv = written.trim_matches('"');
-        put(
-            &folder,
-            "a.csv",
-            format!("t,v\n2024-03-01T05:00:00Z,{csv}\n"),
-        );
+        put(&folder, "a.csv", format!("t,v\n2024-03-01T05:00:00Z,{csv}\n"));
         for name in ["a.jsonl", "a.csv"] {
             let mut settings = own(&folder, name);
             let is = "float64".parse().expect("a type");

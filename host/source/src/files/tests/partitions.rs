@@ -20,11 +20,7 @@ fn rows(field: Field, column: ArrayRef) -> RecordBatch {
     let times = vec![FIVE; column.len()];
     let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC"));
     let time = Field::new("t", times.data_type().clone(), true);
-    RecordBatch::try_new(
-        Arc::new(Schema::new(vec![time, field])),
-        vec![times, column],
-    )
-    .expect("rows")
+    RecordBatch::try_new(Arc::new(Schema::new(vec![time, field])), vec![times, column]).expect("rows")
 }
 
 fn line(more: &str) -> String {
@@ -41,9 +37,7 @@ fn texts(settings: &FilesSettings, column: &str) -> Vec<String> {
     let (rows, _) = read(settings);
     let column = rows.column_by_name(column).expect("the column");
     let texts = column.as_string::<i32>().iter();
-    texts
-        .map(|text| text.unwrap_or("NULL").to_owned())
-        .collect()
+    texts.map(|text| text.unwrap_or("NULL").to_owned()).collect()
 }
 
 #[test]
@@ -59,14 +53,10 @@ fn the_order_of_names_does_not_decide_whether_a_column_is_text_or_json_or_a_uuid
     let list = |mark: Option<&str>| {
         let item = Field::new("item", DataType::Utf8, true);
         let item = mark.map_or(item.clone(), |mark| marked(item, mark));
-        let mut lists = arrow::array::ListBuilder::new(arrow::array::StringBuilder::new())
-            .with_field(item.clone());
+        let mut lists = arrow::array::ListBuilder::new(arrow::array::StringBuilder::new()).with_field(item.clone());
         lists.append_value([Some("1")]);
         let lists: ArrayRef = Arc::new(lists.finish());
-        arrow_file(&rows(
-            Field::new("v", lists.data_type().clone(), true),
-            lists,
-        ))
+        arrow_file(&rows(Field::new("v", lists.data_type().clone(), true), lists))
     };
     let texts_found = line(",\"v\":\"null\"").into_bytes();
     let json_found = line(",\"v\":[1]").into_bytes();
@@ -78,18 +68,9 @@ fn the_order_of_names_does_not_decide_whether_a_column_is_text_or_json_or_a_uuid
         (&plain, &uuid, text_type, uuids, false),
         (&texts_found, &json, text_type, json_type, true),
         (&json_found, &plain, json_type, text_type, true),
-        (
-            &list(None),
-            &list(Some("arrow.json")),
-            "List(",
-            "List(",
-            false,
-        ),
+        (&list(None), &list(Some("arrow.json")), "List(", "List(", false),
     ] {
-        for (first, second, first_is, second_is) in [
-            (one, other, one_is, other_is),
-            (other, one, other_is, one_is),
-        ] {
+        for (first, second, first_is, second_is) in [(one, other, one_is, other_is), (other, one, other_is, one_is)] {
             let folder = folder();
             let name = |stem: &str, bytes: &[u8]| match bytes.starts_with(b"{") {
                 true => format!("in/{stem}.jsonl"),
@@ -119,9 +100,7 @@ fn the_order_of_names_does_not_decide_whether_a_column_is_text_or_json_or_a_uuid
     typed.columns.insert("v".to_owned(), is("text"));
     let text = error(&typed);
     assert!(
-        text.contains(
-            "column `v` is JSON (Utf8), and the source's `columns` gives it the type text"
-        ),
+        text.contains("column `v` is JSON (Utf8), and the source's `columns` gives it the type text"),
         "{text}"
     );
 }
@@ -137,11 +116,7 @@ fn the_spelling_of_the_configurations_folder_decides_no_columns() {
     let names = |base: &Path, path: &str| -> Vec<String> {
         let (rows, _) = read(&own(base, path));
         let fields = rows.schema();
-        fields
-            .fields()
-            .iter()
-            .map(|field| field.name().clone())
-            .collect()
+        fields.fields().iter().map(|field| field.name().clone()).collect()
     };
     let absolute = base.join("in").display().to_string();
     for base in [&base, &relative] {
@@ -179,10 +154,7 @@ fn a_file_in_several_partitions_is_read_for_each_of_them() {
         assert_eq!(keys, ["1", "2", "2", "3", "3", "4", "4"], "{path}");
         let repeated = if path == "in/k=*/*.jsonl" { 1 } else { 3 };
         assert_eq!(files.tally().files_repeated, repeated, "{path}");
-        assert!(
-            files.warnings()[0].contains("were not read again"),
-            "{path}"
-        );
+        assert!(files.warnings()[0].contains("were not read again"), "{path}");
     }
     // With a column here and without it there, its rows would be twice in the table.
     fs::create_dir(at("in/latest")).expect("a folder");
@@ -263,9 +235,7 @@ fn a_column_in_a_folders_name_that_is_not_utf8_is_refused() {
                 error(&own(folder.path(), path)),
                 format!(
                     "the name of the folder {} holds a column and is not UTF-8; rename it, with other bytes written like `%FF`",
-                    Path::new("in")
-                        .join(inner.file_name().expect("a name"))
-                        .display()
+                    Path::new("in").join(inner.file_name().expect("a name")).display()
                 ),
             );
         }
@@ -276,25 +246,14 @@ fn a_column_in_a_folders_name_that_is_not_utf8_is_refused() {
 #[test]
 fn a_key_that_the_file_holds_too_is_compared_exactly() {
     let folder = folder();
-    let times: ArrayRef =
-        Arc::new(TimestampMicrosecondArray::from(vec![FIVE]).with_timezone("UTC"));
+    let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![FIVE]).with_timezone("UTC"));
     let ids = FixedSizeBinaryArray::try_from_iter([[0x1f_u8; 16]].into_iter()).expect("bytes");
     let cents = arrow::array::Decimal128Array::from(vec![101]).with_precision_and_scale(5, 2);
     let floats = arrow::array::Float64Array::from(vec![9_007_199_254_740_992.0]);
     let id = "1f1f1f1f-1f1f-1f1f-1f1f-1f1f1f1f1f1f";
     let columns: [(&str, ArrayRef, &str, &str); 4] = [
-        (
-            "",
-            times,
-            "2024-03-01 07%3A00%3A00+02:00",
-            "2024-03-01T07:00:00Z",
-        ),
-        (
-            "arrow.uuid",
-            Arc::new(ids),
-            id,
-            "1f1f1f1f-1f1f-1f1f-1f1f-1f1f1f1f1f1e",
-        ),
+        ("", times, "2024-03-01 07%3A00%3A00+02:00", "2024-03-01T07:00:00Z"),
+        ("arrow.uuid", Arc::new(ids), id, "1f1f1f1f-1f1f-1f1f-1f1f-1f1f1f1f1f1e"),
         ("", Arc::new(cents.expect("decimals")), "1.010", "1.005"),
         ("", Arc::new(floats), "9007199254740992", "9007199254740993"),
     ];
@@ -307,12 +266,7 @@ fn a_key_that_the_file_holds_too_is_compared_exactly() {
         let bytes = arrow_file(&rows(field, column));
         put(&folder, &format!("same{number}/x={same}/a.arrow"), &bytes);
         put(&folder, &format!("other{number}/x={other}/a.arrow"), &bytes);
-        assert_eq!(
-            read(&own(folder.path(), &format!("same{number}")))
-                .0
-                .num_rows(),
-            1
-        );
+        assert_eq!(read(&own(folder.path(), &format!("same{number}"))).0.num_rows(), 1);
         assert_eq!(
             error(&own(folder.path(), &format!("other{number}"))),
             format!(
@@ -322,16 +276,10 @@ fn a_key_that_the_file_holds_too_is_compared_exactly() {
     }
     let spans: ArrayRef = Arc::new(arrow::array::DurationSecondArray::from(vec![1]));
     let field = Field::new("x", spans.data_type().clone(), true);
-    put(
-        &folder,
-        "spans/x=1/a.arrow",
-        arrow_file(&rows(field, spans)),
-    );
+    put(&folder, "spans/x=1/a.arrow", arrow_file(&rows(field, spans)));
     let text = error(&own(folder.path(), "spans"));
     assert!(
-        text.starts_with(
-            "spans/x=1/a.arrow, column `x`: cannot be compared with its folder's name"
-        ),
+        text.starts_with("spans/x=1/a.arrow, column `x`: cannot be compared with its folder's name"),
         "{text}"
     );
 }

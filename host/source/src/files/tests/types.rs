@@ -1,14 +1,13 @@
 //! Values at the ends of their types: exact, or an error that names column and row; and types that must survive.
 
 use ::parquet::data_type::{
-    ByteArray, ByteArrayType, FixedLenByteArray, FixedLenByteArrayType, Int32Type, Int64Type,
-    Int96, Int96Type,
+    ByteArray, ByteArrayType, FixedLenByteArray, FixedLenByteArrayType, Int32Type, Int64Type, Int96, Int96Type,
 };
 use ::parquet::file::writer::SerializedFileWriter;
 use ::parquet::schema::parser::parse_message_type;
 use arrow::array::{
-    ArrayRef, Date32Array, FixedSizeBinaryArray, TimestampMicrosecondArray,
-    TimestampNanosecondArray, TimestampSecondArray,
+    ArrayRef, Date32Array, FixedSizeBinaryArray, TimestampMicrosecondArray, TimestampNanosecondArray,
+    TimestampSecondArray,
 };
 use arrow::datatypes::TimestampMicrosecondType;
 
@@ -23,11 +22,7 @@ const FIVE: i64 = MARCH * DAY_MICROS + 5 * 3_600_000_000;
 
 fn int96(day: i64, nanos: i64) -> Option<Int96> {
     let day = (day + JULIAN_DAY_OF_EPOCH) as i32;
-    Some(Int96::from(vec![
-        nanos as u32,
-        (nanos >> 32) as u32,
-        day as u32,
-    ]))
+    Some(Int96::from(vec![nanos as u32, (nanos >> 32) as u32, day as u32]))
 }
 
 enum Values {
@@ -45,8 +40,7 @@ fn written(schema: &str, groups: Vec<Vec<Values>>) -> Vec<u8> {
 
 fn written_with(schema: &str, groups: Vec<Vec<Values>>, properties: WriterProperties) -> Vec<u8> {
     let schema = Arc::new(parse_message_type(schema).expect("a schema"));
-    let mut writer =
-        SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties)).expect("a writer");
+    let mut writer = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties)).expect("a writer");
     for columns in groups {
         let mut group = writer.next_row_group().expect("a row group");
         for values in columns {
@@ -58,12 +52,8 @@ fn written_with(schema: &str, groups: Vec<Vec<Values>>, properties: WriterProper
                     let typed = column.typed::<Int96Type>();
                     typed.write_batch(&values, Some(&defined), None)
                 }
-                Values::Longs(values) => {
-                    column.typed::<Int64Type>().write_batch(&values, None, None)
-                }
-                Values::Ints(values) => {
-                    column.typed::<Int32Type>().write_batch(&values, None, None)
-                }
+                Values::Longs(values) => column.typed::<Int64Type>().write_batch(&values, None, None),
+                Values::Ints(values) => column.typed::<Int32Type>().write_batch(&values, None, None),
                 Values::Texts(values) => {
                     let values: Vec<ByteArray> = values.into_iter().map(ByteArray::from).collect();
                     let typed = column.typed::<ByteArrayType>();
@@ -128,8 +118,7 @@ fn written_from_arrow(schema: &str, arrow: Schema, columns: Vec<Values>) -> Vec<
 #[test]
 fn dictionaries_of_other_values_than_texts_are_read_as_their_values() {
     let folder = folder();
-    let dictionary =
-        |values: DataType| DataType::Dictionary(Box::new(DataType::Int8), Box::new(values));
+    let dictionary = |values: DataType| DataType::Dictionary(Box::new(DataType::Int8), Box::new(values));
     let nanos = DataType::Timestamp(TimeUnit::Nanosecond, None);
     let arrow = Schema::new(vec![
         Field::new(
@@ -148,11 +137,7 @@ fn dictionaries_of_other_values_than_texts_are_read_as_their_values() {
         Values::Times((0..rows).map(|row| int96(row, 1_000)).collect()),
         Values::Longs((0..rows).collect()),
     ];
-    put(
-        &folder,
-        "a.parquet",
-        written_from_arrow(schema, arrow, columns),
-    );
+    put(&folder, "a.parquet", written_from_arrow(schema, arrow, columns));
     let (read, _) = read(&own(&folder, "a.parquet"));
     let times = read.column(1).as_primitive::<TimestampMicrosecondType>();
     let expect: Vec<i64> = (0..rows).map(|row| row * DAY_MICROS + 1).collect();
@@ -168,10 +153,7 @@ fn times_of_96_bits_choose_rows_by_what_they_are() {
     let nanos = 5 * 3_600_000_000_000;
     // As nanoseconds of 64 bits, the second would be in the interval: 2^64 ns later.
     let late = (i128::from(MARCH) * 86_400_000_000_000 + i128::from(nanos)) + (1_i128 << 64);
-    let late = int96(
-        (late / 86_400_000_000_000) as i64,
-        (late % 86_400_000_000_000) as i64,
-    );
+    let late = int96((late / 86_400_000_000_000) as i64, (late % 86_400_000_000_000) as i64);
     let group = |times: Vec<Option<Int96>>, first: i32| {
         let numbers = (first..).take(times.len()).collect();
         vec![Values::Times(times), Values::Ints(numbers)]
@@ -184,10 +166,7 @@ fn times_of_96_bits_choose_rows_by_what_they_are() {
     let (read, tally) = read(&own(&folder, "a.parquet"));
     let numbers = read.column(1).as_primitive::<arrow::datatypes::Int32Type>();
     assert_eq!(numbers.values().to_vec(), [1, 3]);
-    assert_eq!(
-        (tally.rows_outside_interval, tally.rows_without_time),
-        (2, 1)
-    );
+    assert_eq!((tally.rows_outside_interval, tally.rows_without_time), (2, 1));
 }
 
 #[test]
@@ -214,15 +193,10 @@ fn values_that_a_type_cannot_hold_name_column_and_row() {
         ("u16", "INTEGER(16,false)", vec![-1], 1, "-1"),
         ("old", "UINT_8", vec![1, 300], 2, "300"),
     ] {
-        let schema = format!(
-            "message m {{ required int64 t (TIMESTAMP(MICROS,true)); required int32 x ({logical}); }}"
-        );
+        let schema =
+            format!("message m {{ required int64 t (TIMESTAMP(MICROS,true)); required int32 x ({logical}); }}");
         let columns = vec![longs(values.len()), Values::Ints(values)];
-        put(
-            &folder,
-            &format!("{name}.parquet"),
-            written(&schema, vec![columns]),
-        );
+        put(&folder, &format!("{name}.parquet"), written(&schema, vec![columns]));
         assert_eq!(
             error(&own(&folder, &format!("{name}.parquet"))),
             format!(
@@ -281,10 +255,7 @@ fn nanoseconds_before_1970_are_floored_as_everywhere() {
 
 /// Returns a mark as Arrow writes it.
 fn mark(field: &Field) -> Option<&str> {
-    field
-        .metadata()
-        .get("ARROW:extension:name")
-        .map(String::as_str)
+    field.metadata().get("ARROW:extension:name").map(String::as_str)
 }
 
 #[test]
@@ -304,10 +275,7 @@ fn uuid_and_json_stay_what_they_are() {
     let (found, _) = read(&own(&folder, "a.parquet"));
     let schema = found.schema();
     let marks: Vec<_> = schema.fields().iter().map(|field| mark(field)).collect();
-    assert_eq!(
-        marks,
-        [None, Some("arrow.uuid"), Some("arrow.json"), None, None]
-    );
+    assert_eq!(marks, [None, Some("arrow.uuid"), Some("arrow.json"), None, None]);
     let DataType::Struct(inner) = schema.field(4).data_type() else {
         panic!("a struct");
     };
@@ -362,11 +330,8 @@ fn a_time_column_that_is_none_names_the_timestamps_there_are() {
         (
             "s",
             Arc::new(arrow::array::StructArray::from(
-                RecordBatch::try_from_iter([(
-                    "t",
-                    Arc::new(TimestampMicrosecondArray::from(vec![FIVE])) as ArrayRef,
-                )])
-                .expect("a struct"),
+                RecordBatch::try_from_iter([("t", Arc::new(TimestampMicrosecondArray::from(vec![FIVE])) as ArrayRef)])
+                    .expect("a struct"),
             )),
         ),
         ("nothing", Arc::new(arrow::array::NullArray::new(1))),
@@ -398,9 +363,7 @@ fn a_time_column_that_is_none_names_the_timestamps_there_are() {
             "own",
             "own",
             "x",
-            format!(
-                "the time column `x` is missing (the source's `time_column` names another); {one}"
-            ),
+            format!("the time column `x` is missing (the source's `time_column` names another); {one}"),
         ),
         (
             "own",
@@ -436,9 +399,7 @@ fn a_time_column_that_is_none_names_the_timestamps_there_are() {
             "events",
             "events",
             "x",
-            format!(
-                "the time column `x` is missing (the source's `time_column` names another); {three}"
-            ),
+            format!("the time column `x` is missing (the source's `time_column` names another); {three}"),
         ),
     ] {
         let settings = FilesSettings {

@@ -49,13 +49,7 @@ async fn a_name_that_changes_its_address_is_judged_for_every_connection() {
         (&["127.0.0.1"], "200"),
     ];
     let (network, asked) = scripted(&script.map(|(addresses, _)| addresses));
-    let http = http_over(
-        &network,
-        STORE,
-        server.port,
-        &[&allowed],
-        HttpLimits::default(),
-    );
+    let http = http_over(&network, STORE, server.port, &[&allowed], HttpLimits::default());
     for (addresses, expected) in script {
         let seen = outcome(&http, server.port).await;
         assert!(seen.contains(expected), "{addresses:?}: {seen}");
@@ -72,13 +66,7 @@ async fn of_several_addresses_only_those_allowed_are_tried() {
     let server = Server::start(CLOSING).await;
     let allowed = format!("127.0.0.1:{}", server.port);
     let (network, _) = scripted(&[&["169.254.169.254", "127.0.0.1", "10.0.0.7"]]);
-    let http = http_over(
-        &network,
-        STORE,
-        server.port,
-        &[&allowed],
-        HttpLimits::default(),
-    );
+    let http = http_over(&network, STORE, server.port, &[&allowed], HttpLimits::default());
     assert_eq!(outcome(&http, server.port).await, "200");
 
     // Nothing listens at the address allowed. The other one, where something does, is no way out: neither beside it
@@ -89,10 +77,7 @@ async fn of_several_addresses_only_those_allowed_are_tried() {
     let first = outcome(&http, trap.port).await;
     assert!(first.starts_with("connect"), "{first}");
     let again = outcome(&http, trap.port).await;
-    assert!(
-        again.starts_with("forbidden") && again.contains("loopback"),
-        "{again}"
-    );
+    assert!(again.starts_with("forbidden") && again.contains("loopback"), "{again}");
     assert_eq!(asked.load(Ordering::Acquire), 2);
     assert!(trap.read.try_recv().is_err(), "the trap was reached");
 }

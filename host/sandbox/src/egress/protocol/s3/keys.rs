@@ -58,8 +58,7 @@ impl Times {
         let start = interval.start_micros.map(moment).transpose()?;
         let end = moment(interval.end_micros)?;
         Ok(Times {
-            start_written: start
-                .map_or_else(|| NO_START.to_owned(), |start| written(start, is_compact)),
+            start_written: start.map_or_else(|| NO_START.to_owned(), |start| written(start, is_compact)),
             end_written: written(end, is_compact),
             start,
             end,
@@ -86,9 +85,7 @@ impl Times {
 fn moment(micros: i64) -> Result<DateTime<Utc>, String> {
     DateTime::from_timestamp_micros(micros)
         .filter(|time| YEARS.contains(&time.year()))
-        .ok_or_else(|| {
-            format!("the interval ({micros} µs since 1970) is outside the years 1 to 9999")
-        })
+        .ok_or_else(|| format!("the interval ({micros} µs since 1970) is outside the years 1 to 9999"))
 }
 
 fn part_of(time: DateTime<Utc>, part: &str) -> Option<String> {
@@ -178,10 +175,7 @@ mod tests {
             ("{table}/", "events/"),
             ("{table}//", "events/"),
             ("a{{b}}", "a{b}/"),
-            (
-                "{year}/{month}/{day}/{hour}{minute}{second}",
-                "2023/07/29/000000/",
-            ),
+            ("{year}/{month}/{day}/{hour}{minute}{second}", "2023/07/29/000000/"),
             (
                 "{start_year}/{start_month}/{start_day}/{start_hour}{start_minute}{start_second}",
                 "2023/07/28/230000/",
@@ -191,8 +185,7 @@ mod tests {
                 "2023-07-28T23:00:00+00:00/2023-07-29T00:00:00+00:00/",
             ),
         ] {
-            let keys =
-                RunKeys::of(&json!({"prefix": prefix}), &run(Some(START), END)).expect(prefix);
+            let keys = RunKeys::of(&json!({"prefix": prefix}), &run(Some(START), END)).expect(prefix);
             assert_eq!(
                 keys.heads(),
                 [format!("{folder}{name}"), format!("{folder}_{name}")],
@@ -223,10 +216,7 @@ mod tests {
             let keys = RunKeys::of(&configuration, &run(start, end)).expect("keys");
             assert_eq!(keys.heads()[0], expect);
         }
-        let open = RunKeys::of(
-            &json!({"prefix": "{start_year}/{start_hour}"}),
-            &run(None, END),
-        );
+        let open = RunKeys::of(&json!({"prefix": "{start_year}/{start_hour}"}), &run(None, END));
         let head = open.expect("keys").heads()[0].clone();
         assert_eq!(head, "START/START/START-2023-07-29T00:00:00+00:00");
     }
