@@ -263,9 +263,10 @@ fn random_adversities(random: &mut Random, world: &Rc<World>, settings: &Setting
         ]),
     };
     let tells = !matches!(store.checksums, Checksums::Silent);
-    store.damages = tells && settings.object.checksum.is_some() && random.below(30) == 0;
+    store.damages = tells && settings.object.checksum.is_some() && random.below(30) == 0 && !before.is_occupied;
     if store.damages {
-        // Of what nobody is told, nobody can say that it is damaged.
+        // Of what nobody is told, nobody can say that it is damaged: nor of an object whose response was still to come
+        // when the run ended for another reason, such as a key that was taken.
         world.denied.borrow_mut().clear();
         world.set_faults(no_faults());
     }

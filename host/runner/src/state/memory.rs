@@ -117,8 +117,8 @@ impl Lease for HeldInMemory {
     fn read(&self, attempt: &str) -> FoundNotes {
         self.with(|run| {
             let found = run.attempts.iter();
-            let found = found.filter(|kept| kept.origin.attempt == attempt);
-            match found.last() {
+            let mut found = found.filter(|kept| kept.origin.attempt == attempt);
+            match found.next_back() {
                 None => FoundNotes::Nothing,
                 Some(kept) => FoundNotes::Notes(Leftover {
                     origin: kept.origin.clone(),
