@@ -186,7 +186,7 @@ impl<I: Imports> Probe<I> {
             }
             Err(NotBegun { upload_id, error }) => {
                 let message = error.to_string();
-                (upload_id, (outcome(&Failure::from(error)), message))
+                (upload_id, (outcome(&Failure::from(*error)), message))
             }
         };
         let part = upload_id.as_deref().map_or_else(nothing, |id| self.part(id));

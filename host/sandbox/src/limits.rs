@@ -264,7 +264,8 @@ mod tests {
         };
         let limits = Limits::default();
         assert_eq!(limits.admit(&fits), Ok(()));
-        let table: [(fn(&mut Plan), &str); 4] = [
+        type Change = fn(&mut Plan);
+        let table: [(Change, &str); 4] = [
             (
                 |plan| plan.memory_bytes += 1,
                 "needs 513 MiB of memory, and the limit `guest_memory_bytes` is 512",

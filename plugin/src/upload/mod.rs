@@ -240,7 +240,7 @@ impl<I: Imports> Uploads<I> {
                 let begun = self.store.create(&file.key, file.content_type);
                 slot.insert(begun.map_err(|NotBegun { error, .. }| {
                     self.store.condemn_after(&error);
-                    error
+                    *error
                 })?)
             }
         };

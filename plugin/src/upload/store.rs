@@ -31,7 +31,7 @@ pub struct Store<I: Imports> {
 pub(crate) struct NotBegun {
     /// Absent where no upload exists, or none whose id is known.
     pub(crate) upload_id: Option<String>,
-    pub(crate) error: UploadError,
+    pub(crate) error: Box<UploadError>,
 }
 
 impl<I: Imports> Store<I> {
@@ -55,7 +55,10 @@ impl<I: Imports> Store<I> {
     /// Begins an upload. Notes first, then creates, then notes the id: at no moment can a crash leave an upload that no
     /// note tells of.
     pub(crate) fn create(&mut self, key: &str, content_type: &'static str) -> Result<Multipart, NotBegun> {
-        let nothing = |error| NotBegun { upload_id: None, error };
+        let nothing = |error| NotBegun {
+            upload_id: None,
+            error: Box::new(error),
+        };
         let begun = Note::Begun { key: key.to_owned() };
         self.note(&begun).map_err(nothing)?;
         let operation = Operation::CreateMultipartUpload {
@@ -90,7 +93,7 @@ impl<I: Imports> Store<I> {
             Ok(is_encrypted) => Ok(Multipart::new(upload_id, is_encrypted)),
             Err(error) => Err(NotBegun {
                 upload_id: Some(upload_id),
-                error,
+                error: Box::new(error),
             }),
         }
     }
