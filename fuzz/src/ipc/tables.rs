@@ -47,8 +47,7 @@ fn events() -> RecordBatch {
 fn numbers() -> RecordBatch {
     let decimals = Decimal128Array::from(vec![Some(-12_345), None]);
     let decimals = decimals.with_precision_and_scale(10, 2).expect("a decimal type");
-    let halves =
-        [1.5, f32::NAN].map(|value| <Float16Type as arrow::datatypes::ArrowPrimitiveType>::Native::from_f32(value));
+    let halves = [1.5, f32::NAN].map(<Float16Type as arrow::datatypes::ArrowPrimitiveType>::Native::from_f32);
     table([
         ("i8", Arc::new(Int8Array::from(vec![Some(-128), None]))),
         ("i64", Arc::new(Int64Array::from(vec![i64::MIN, i64::MAX]))),
