@@ -203,7 +203,7 @@ pub fn usage(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// https://no-color.org: set and not empty means none.
+/// Returns whether output may be coloured: not with `NO_COLOR` set and not empty (<https://no-color.org>).
 pub fn colours_wanted() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

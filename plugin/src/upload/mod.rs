@@ -44,7 +44,7 @@ pub struct Limits {
     /// Every part but the last has exactly this size; at least 1.
     pub part_size_bytes: usize,
     pub max_parts: u32,
-    /// [`Uploads::parts_exhausted`] says so once less than this is free.
+    /// [`OpenFile::parts_exhausted`] says so once less than this is free.
     pub reserve_bytes: u64,
     /// Most files of one run.
     pub max_files: u32,

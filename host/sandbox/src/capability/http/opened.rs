@@ -13,7 +13,7 @@ const DOCUMENT_BYTES: usize = 64 << 10;
 
 /// A response to a request of the host's own. Nothing that it gives repeats a secret, but for the bytes of an object
 /// that was asked for: they are given as they are stored, and a text that quotes them goes through
-/// [`Http::redactor`](super::Http::redactor).
+/// `Http::redactor`.
 pub struct Opened {
     status: u16,
     headers: Vec<(String, String)>,
