@@ -11,6 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use http::HeaderMap;
+use zeroize::Zeroizing;
 
 use crate::credentials::Secret;
 use spelling::Layer;
@@ -114,11 +115,7 @@ impl Redactor {
     /// Returns where secrets are in the text, in order.
     fn found(&self, text: &[u8]) -> Vec<Range<usize>> {
         let session = self.session.read().unwrap_or_else(PoisonError::into_inner);
-        let secrets: Vec<&[u8]> = session
-            .iter()
-            .chain(&self.request)
-            .map(|secret| secret.expose().as_bytes())
-            .collect();
+        let secrets: Vec<Zeroizing<Vec<u8>>> = session.iter().chain(&self.request).flat_map(forms).collect();
         let longest = secrets.iter().map(|secret| secret.len()).max();
         let overlap = longest.unwrap_or(0).saturating_mul(SPELLED_BYTES);
         let mut found = Vec::new();
@@ -136,6 +133,19 @@ impl Redactor {
         found.sort_by_key(|range| (range.start, range.end));
         found
     }
+}
+
+/// Returns the secret as it is, and with the escapes undone that it holds itself: undoing those around it undoes them too.
+fn forms(secret: &Secret) -> Vec<Zeroizing<Vec<u8>>> {
+    let mut forms = Vec::new();
+    let mut layer = Some(Layer::of(secret.expose().as_bytes(), 0));
+    for _ in 0..=LAYERS {
+        let Some(this) = layer else { break };
+        layer = this.unescaped();
+        forms.push(Zeroizing::new(this.into_bytes()));
+    }
+    forms.retain(|form| form.len() >= SHORTEST_SECRET_BYTES);
+    forms
 }
 
 #[cfg(test)]
@@ -194,6 +204,26 @@ mod tests {
             "cGFzczp3b3Jk%3D",
         ] {
             assert_eq!(redactor.text(&format!("<{spelled}>")), "<[***]>", "{spelled}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_holds_escapes_itself_is_hidden_in_every_spelling() {
+        for (secret, spelled) in [
+            ("aaaa%26bbbb\"cccc", "aaaa%26bbbb\"cccc"),
+            ("aaaa%26bbbb\"cccc", "aaaa%26bbbb&quot;cccc"),
+            ("aaaa%26bbbb\"cccc", "aaaa%2526bbbb%22cccc"),
+            ("aaaa%26bbbb<x>cccc", "aaaa%26bbbb&lt;x&gt;cccc"),
+            ("aaaa&#65;aaaa%41bbbb", "aaaa&amp;#65;aaaa%41bbbb"),
+            (r"aaaa\u0041&bbbb", r"aaaa\u0041&amp;bbbb"),
+            ("aaaa%2541&bbbb", "aaaa%2541&amp;bbbb"),
+        ] {
+            let redactor = Redactor::of(&[Secret::new(secret)]);
+            assert_eq!(
+                redactor.text(&format!("<{spelled}>")),
+                "<[***]>",
+                "{secret} as {spelled}"
+            );
         }
     }
 

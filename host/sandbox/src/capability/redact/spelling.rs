@@ -34,6 +34,11 @@ impl Layer {
         }
     }
 
+    /// Returns the text as far as its escapes are undone.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// Adds where the text is found, in upper or lower case.
     pub(super) fn find(&self, text: &[u8], found: &mut Vec<Range<usize>>) {
         let mut from = 0;
