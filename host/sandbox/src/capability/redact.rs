@@ -135,7 +135,8 @@ impl Redactor {
     }
 }
 
-/// Returns the secret as it is, and with the escapes undone that it holds itself: undoing those around it undoes them too.
+/// Returns the secret as it is, and with the escapes undone that it holds itself: undoing those around it undoes them
+/// too.
 fn forms(secret: &Secret) -> Vec<Zeroizing<Vec<u8>>> {
     let mut forms = Vec::new();
     let mut layer = Some(Layer::of(secret.expose().as_bytes(), 0));
