@@ -60,7 +60,7 @@ impl Response {
     }
 }
 
-/// Why there is no answer; the cases and their meaning are the contract's.
+/// The reasons why there is no response; the cases and their meaning are the contract's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TransportError {
     Forbidden(String),
@@ -107,7 +107,7 @@ impl fmt::Debug for ScopedKey {
     }
 }
 
-/// Why there is no key.
+/// The reasons why there is no key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SignerError {
     Forbidden(String),

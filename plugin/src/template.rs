@@ -114,7 +114,7 @@ impl Template {
         literal.push_str(rest);
         pieces.push(Piece::Literal(literal));
         let template = Template { pieces };
-        // What stands in for variables is no dot, no slash and no control character.
+        // The values of variables are never a dot, a slash or a control character.
         check_path(&template.render(|_| "x".to_owned()))
             .map_err(|message| problem(message, "printable text, folders with names".to_owned()))?;
         Ok(template)

@@ -33,7 +33,7 @@ pub struct Span {
     allow_unfinished: bool,
 }
 
-/// The reason why there is no interval to work on.
+/// A reason why the times of a command line do not name an interval.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SpanError {
     #[error(transparent)]

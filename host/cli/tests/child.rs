@@ -153,13 +153,13 @@ async fn a_file_that_takes_too_much_ends_its_reader_and_nothing_else() {
     with_children();
     let folder = tempfile::tempdir().expect("a folder");
     // Half a gigabyte of one row as a few hundred kilobytes of gzip.
-    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    std::io::Write::write_all(&mut packed, b"{\"t\":\"2024-03-01T05:00:00Z\",\"s\":\"").expect("gzip");
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut gzip, b"{\"t\":\"2024-03-01T05:00:00Z\",\"s\":\"").expect("gzip");
     for _ in 0..120 {
-        std::io::Write::write_all(&mut packed, &vec![b'x'; 1 << 20]).expect("gzip");
+        std::io::Write::write_all(&mut gzip, &vec![b'x'; 1 << 20]).expect("gzip");
     }
-    std::io::Write::write_all(&mut packed, b"\"}\n").expect("gzip");
-    fs::write(folder.path().join("bomb.jsonl.gz"), packed.finish().expect("gzip")).expect("a file");
+    std::io::Write::write_all(&mut gzip, b"\"}\n").expect("gzip");
+    fs::write(folder.path().join("bomb.jsonl.gz"), gzip.finish().expect("gzip")).expect("a file");
     let texts = (0..20_000).map(|n| format!("{n} {}", "y".repeat(1_000)));
     arrow_file(folder.path(), "good.arrow", texts.collect());
 

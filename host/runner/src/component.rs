@@ -16,7 +16,7 @@ const BUNDLED: Option<&[u8]> = None;
 /// No more of a file is read than a component can have.
 const MAX_COMPONENT_BYTES: u64 = COMPONENT_BYTES as u64;
 
-/// The reason why there is no component.
+/// A reason why a component cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ComponentError {
     /// The file cannot be read.

@@ -143,7 +143,7 @@ impl Cleaner<'_> {
                 let since = *self.interrupted.get_or_init(Instant::now);
                 tokio::time::sleep_until((since + INTERRUPTED_RECOVERY_TIME).into()).await;
             } else {
-                // The run's own deadline is no reason to hurry: the token has another.
+                // The run's own deadline does not apply here: the token has another.
                 std::future::pending().await
             }
         };

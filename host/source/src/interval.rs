@@ -17,7 +17,7 @@ pub struct Interval {
     end: Moment,
 }
 
-/// The reason why a text is not a moment, or two moments are not an interval.
+/// A reason why a text is not a moment, or two moments are not an interval.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IntervalError {

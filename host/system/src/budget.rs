@@ -22,7 +22,7 @@ pub struct Budget {
     peak_bytes: AtomicUsize,
 }
 
-/// The reason why memory is not given.
+/// A reason why memory is not granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdmissionError {

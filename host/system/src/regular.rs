@@ -5,7 +5,7 @@ use std::fs::{self, File, FileType, Metadata};
 use std::io;
 use std::path::Path;
 
-/// The reason why something is not opened, for a sentence that names its path.
+/// A reason why something is not opened, for a sentence that names its path.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {

@@ -14,7 +14,7 @@ use super::EncodeError;
 const EVENT_COLUMN: &str = "event";
 
 /// Decides row by row on the name in column `event`. A row is exported when its name is among the included ones (or
-/// none are named) and not among the excluded ones. A null name is no name: included only when no names are.
+/// none are named) and not among the excluded ones. A null is not a name: included only when no names are.
 #[derive(Debug)]
 pub struct EventFilter {
     column: usize,

@@ -19,7 +19,7 @@ pub enum Cause {
     Malformed { status: u16, what: String },
     /// The store answered success, with another checksum than that of the bytes sent.
     Damaged { status: u16 },
-    /// There is no answer.
+    /// There is no response.
     Transport(TransportError),
     /// There is no key to sign with.
     Signer(SignerError),
@@ -108,7 +108,7 @@ impl S3Error {
         }
     }
 
-    /// Whether the store says that the thing does not exist (an object, or an upload that is no more).
+    /// Whether the store says that the thing does not exist (an object, or an upload that has ended).
     pub fn is_not_found(&self) -> bool {
         match self.code() {
             Some(code) => matches!(code, "NoSuchKey" | "NoSuchUpload" | "NotFound"),

@@ -1,5 +1,5 @@
 //! The small XML documents that S3 answers with, as a tree of bounded size. Takes any bytes and never panics; what is
-//! not well formed is no document. Knows no entities but XML's five and reads no DTD.
+//! not well formed is not a document. Knows no entities but XML's five and reads no DTD.
 
 use quick_xml::Reader;
 use quick_xml::events::Event;

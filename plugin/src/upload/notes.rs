@@ -13,7 +13,7 @@ pub enum Note {
     Begun { key: String },
     /// The upload has this id; parts follow.
     Opened { key: String, upload_id: String },
-    /// The upload is no more: completed or aborted.
+    /// The upload has ended: it was completed or aborted.
     Closed { upload_id: String },
     /// No upload of unknown id is left under this key.
     Settled { key: String },

@@ -190,7 +190,7 @@ fn difference(head: &ObjectHead, expected: &Expected<'_>, is_own: bool) -> Optio
 }
 
 /// What the answer to CompleteMultipartUpload says of the object's checksum, where it says anything: another one, and
-/// one that cannot be compared, is no success.
+/// one that cannot be compared, is not a success.
 pub fn checksum_confirmed(key: &str, reported: Option<&str>, ours: &ObjectFingerprint) -> Result<(), UploadError> {
     let (Some(reported), Some(ours)) = (reported, ours.checksum()) else {
         return Ok(());

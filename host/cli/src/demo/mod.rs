@@ -28,7 +28,7 @@ const HOUR_MICROS: i64 = 3_600_000_000;
 /// The folder inside the demo's where the store keeps its objects.
 const STORE_FOLDER: &str = "store";
 
-/// The reason why there is no demo.
+/// A reason why the demo fails.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
     #[error("cannot use the folder {}: {source}", folder.display())]

@@ -173,7 +173,7 @@ fn read_sample(model: Option<&str>, section: &mut Section<'_>) -> Option<SourceS
         .integer("rows_per_hour", 1..=MAX_ROWS_PER_HOUR)
         .unwrap_or(DEFAULT_ROWS_PER_HOUR);
     Some(SourceSettings::Sample {
-        // That there is no such sample is the destination's to say.
+        // Whether the sample has such a model is checked where the destination is made.
         model: Model::named(model?).unwrap_or(Model::Events),
         rows_per_hour,
     })

@@ -168,7 +168,7 @@ fn read(file: &Path, table: Table, problems: &mut Vec<Problem>) -> (Config, Vec<
             });
             true
         }
-        // That it is no table was said already.
+        // That it is not a table was reported already.
         None => is_there,
         Some(_) => false,
     };

@@ -39,7 +39,7 @@ impl<'a> Places<'a> {
     }
 }
 
-/// The reason why a configuration file cannot be used.
+/// A reason why a configuration file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.

@@ -12,7 +12,7 @@ pub struct SecretText {
 }
 
 impl SecretText {
-    /// Makes a text. `shown` is what messages show instead of it; `None` for a text that is no secret.
+    /// Makes a text. `shown` is what messages show instead of it; `None` for a text that is not secret.
     pub fn new(value: Secret, shown: Option<String>) -> Self {
         SecretText { value, shown }
     }

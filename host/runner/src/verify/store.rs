@@ -18,7 +18,7 @@ use batch_export_sandbox::{HostRequests, Opened, Redactor, Request, TransportErr
 use batch_export_sandbox::{Policy, Reading, Refresh};
 use batch_export_system::explain::Explain;
 
-/// Requests for one object, the first included: a store that is briefly busy is no fault of the export's.
+/// Requests for one object, the first included: a store that is briefly busy is not a fault of the export.
 const ATTEMPTS: u32 = 4;
 /// Wait before the second request, doubled before each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -40,7 +40,7 @@ pub enum StoreError {
     Signing { key: String, message: String },
     #[error("no answer for {key}: {message}; verify again when the store can be reached")]
     Unreachable { key: String, message: String },
-    #[error("the answer for {key} broke off after {bytes} bytes: {message}; verify again")]
+    #[error("the connection closed after {bytes} bytes of {key}: {message}; verify again")]
     BrokeOff { key: String, bytes: u64, message: String },
     #[error(
         "the store refuses {method} {key}: status {status}{detail}; {}",
@@ -60,7 +60,7 @@ pub enum StoreError {
         limit_bytes: u64,
         said: &'static str,
     },
-    #[error("cannot keep {key} in a temporary file: {source}; make room, or set TMPDIR")]
+    #[error("cannot keep {key} in a temporary file: {source}; free some disk space, or set TMPDIR")]
     Temporary { key: String, source: std::io::Error },
 }
 
@@ -150,7 +150,7 @@ impl Store {
         for _ in 1..ATTEMPTS {
             match self.attempt(method, key, refresh).await {
                 Err(error) if error.is_transient() => {}
-                // HEAD has no body that could say whether the session ended; asking for credentials anew is cheap.
+                // HEAD has no body that could say whether the session ended; asking for credentials again is cheap.
                 Err(StoreError::Refused { status: 400 | 403, .. }) if matches!(refresh, Refresh::None) => {
                     refresh = Refresh::Expired;
                 }

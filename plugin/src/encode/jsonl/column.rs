@@ -305,7 +305,7 @@ fn write_value(array: &Nullable<'_>, row: usize, out: &mut Vec<u8>, scratch: &mu
     }
 }
 
-/// A map's key: the string, or the JSON text of what is no string, as a string.
+/// A map's key: the string, or the JSON text of what is not a string, as a string.
 fn write_key(keys: &Nullable<'_>, entry: usize, out: &mut Vec<u8>, scratch: &mut Scratch) {
     let mut text = std::mem::take(&mut scratch.key);
     text.clear();

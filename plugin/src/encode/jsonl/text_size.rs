@@ -29,7 +29,7 @@ fn value(array: &Nullable<'_>, row: usize) -> u64 {
         Values::Struct(columns) => fields(columns, row),
         Values::Map(ranges, entries) => ranges
             .of(row)
-            // A key that is no text is written as a text: its quotes are escaped.
+            // A key that is not text is written as text: its quotes are escaped.
             .map(|entry| 2 * value(&entries.0, entry) + value(&entries.1, entry))
             .sum(),
         Values::Scalar(values) => values.most_bytes(),

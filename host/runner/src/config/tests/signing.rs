@@ -180,11 +180,19 @@ fn nothing_that_a_variable_held_is_repeated() {
     let config = parse(&with("region = \"${env:KEY}\"\ntags = { team = \"x-${env:KEY}\" }")).expect("valid");
     let fields = &config.destination(None).expect("one").configuration;
     for (field, said, expect) in [
-        ("region", "`canary-4711` is no region", "`${env:KEY}` is no region"),
-        ("region", "`canary-47 …` is no region", "`${env:KEY}` is no region"),
         (
             "region",
-            "canary-4711 is no region",
+            "`canary-4711` is not a region",
+            "`${env:KEY}` is not a region",
+        ),
+        (
+            "region",
+            "`canary-47 …` is not a region",
+            "`${env:KEY}` is not a region",
+        ),
+        (
+            "region",
+            "canary-4711 is not a region",
             "the value of `${env:KEY}` is not allowed",
         ),
         ("tags.team", "`x-canary 4711` is too long", "`x-${env:KEY}` is too long"),

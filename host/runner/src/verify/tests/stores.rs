@@ -180,7 +180,7 @@ async fn what_keeps_a_client_from_reading_is_said() {
                 bytes: 7,
                 message: "connection reset".to_owned(),
             },
-            "the answer for x/a-0.jsonl broke off after 7 bytes: connection reset; verify again",
+            "the connection closed after 7 bytes of x/a-0.jsonl: connection reset; verify again",
         ),
         (
             StoreError::Signing {
@@ -194,7 +194,7 @@ async fn what_keeps_a_client_from_reading_is_said() {
                 key: key(),
                 source: std::io::Error::other("the disk is full"),
             },
-            "cannot keep x/a-0.jsonl in a temporary file: the disk is full; make room, or set TMPDIR",
+            "cannot keep x/a-0.jsonl in a temporary file: the disk is full; free some disk space, or set TMPDIR",
         ),
     ];
     for (error, expect) in errors {
