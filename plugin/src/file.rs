@@ -1,12 +1,13 @@
 //! One run's data files: gives blocks to an encoder, its bytes to an upload, and begins the next file when one is
 //! full. Knows no requests and no Arrow IPC, and never holds a file as a whole.
 
-use arrow::array::{Array, AsArray};
-use arrow::compute::{max, min};
-use arrow::datatypes::{
-    ArrowTimestampType, DataType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
-    TimestampNanosecondType, TimestampSecondType,
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    ArrowTimestampType, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType,
 };
+use arrow_schema::{DataType, TimeUnit};
 
 use crate::encode::{self, Block, FileEncoder, Finished, Layout, OUTPUT_CHUNK_BYTES, Repairs};
 use crate::failure::Failure;
@@ -193,7 +194,17 @@ fn bounds(times: &dyn Array) -> Option<(i128, i128)> {
 fn bounds_of<T: ArrowTimestampType>(times: &dyn Array) -> Option<(i128, i128)> {
     let times = times.as_primitive::<T>();
     let micros = |value: i64| encode::micros(value, T::UNIT);
-    min(times).map(micros).zip(max(times).map(micros))
+    let bounds = match times.null_count() {
+        0 => least_and_greatest(times.values().iter().copied()),
+        _ => least_and_greatest(times.iter().flatten()),
+    };
+    bounds.map(|(least, greatest)| (micros(least), micros(greatest)))
+}
+
+fn least_and_greatest(times: impl Iterator<Item = i64>) -> Option<(i64, i64)> {
+    times
+        .map(|time| (time, time))
+        .reduce(|(least, greatest), (time, _)| (least.min(time), greatest.max(time)))
 }
 
 fn widest(a: Option<(i128, i128)>, b: Option<(i128, i128)>) -> Option<(i128, i128)> {

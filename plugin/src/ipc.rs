@@ -3,11 +3,11 @@
 
 mod bounds;
 
-use arrow::buffer::Buffer;
-use arrow::datatypes::SchemaRef;
-use arrow::ipc::convert::try_schema_from_ipc_buffer;
-use arrow::ipc::reader::StreamDecoder;
-use arrow::record_batch::RecordBatch;
+use arrow_array::RecordBatch;
+use arrow_buffer::Buffer;
+use arrow_ipc::convert::try_schema_from_ipc_buffer;
+use arrow_ipc::reader::StreamDecoder;
+use arrow_schema::SchemaRef;
 
 use crate::failure::Failure;
 

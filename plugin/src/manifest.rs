@@ -1,6 +1,6 @@
 //! The manifest: which files a run wrote, in order. The same run gives the same bytes (ETags aside); writes nothing.
 
-use arrow::datatypes::Schema;
+use arrow_schema::Schema;
 use serde::Serialize;
 use serde_json::Value;
 

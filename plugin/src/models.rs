@@ -1,6 +1,6 @@
 //! The models that exports know: their columns, and whether a supplied schema has them. Looks at no rows.
 
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow_schema::{DataType, Field, Schema};
 
 use crate::encode::{Meaning, is_text, is_uuid};
 use crate::failure::Failure;

@@ -1,8 +1,8 @@
 //! Cuts a run's rows into blocks whose boundaries depend on nothing but the rows, so that no byte of a file depends
 //! on how the host batched them. Never reorders, drops or changes a row (types aside, see `convert`).
 
-use arrow::compute::concat_batches;
-use arrow::record_batch::RecordBatch;
+use arrow_array::RecordBatch;
+use arrow_select::concat::concat_batches;
 
 use super::convert::{self, Target};
 use super::{EncodeError, Layout, row_size};

@@ -5,19 +5,20 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, FixedSizeListArray, GenericListArray, MapArray, OffsetSizeTrait,
-    PrimitiveArray, StringBuilder, StructArray, UInt64Array,
+use arrow_array::builder::StringBuilder;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, DecimalType, Float16Type,
+    Float32Type, Time32MillisecondType, Time32SecondType, Time64MicrosecondType, Time64NanosecondType,
+    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
 };
-use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow::compute::{cast, take};
-use arrow::datatypes::{
-    DataType, Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, DecimalType,
-    FieldRef, Fields, SchemaRef, Time32MillisecondType, Time32SecondType, Time64MicrosecondType, Time64NanosecondType,
-    TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
+use arrow_array::{
+    Array, ArrayRef, ArrowPrimitiveType, FixedSizeListArray, GenericListArray, MapArray, OffsetSizeTrait,
+    PrimitiveArray, RecordBatch, RecordBatchOptions, StructArray, UInt64Array,
 };
-use arrow::error::ArrowError;
-use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use arrow_buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_schema::{ArrowError, DataType, FieldRef, Fields, SchemaRef, TimeUnit};
+use arrow_select::take::take;
 
 use super::EncodeError;
 use super::types::UUID_BYTES;
@@ -166,7 +167,12 @@ fn to_type(array: &ArrayRef, target: &DataType, slots: Slots<'_>) -> Result<Arra
         (DataType::Decimal64(precision, _), _) => within_precision::<Decimal64Type>(array, *precision, slots),
         (DataType::Decimal128(precision, _), _) => within_precision::<Decimal128Type>(array, *precision, slots),
         (DataType::Decimal256(precision, _), _) => within_precision::<Decimal256Type>(array, *precision, slots),
-        _ => Ok(cast(array, target)?),
+        (DataType::Float16, DataType::Float32) => {
+            map_values::<Float16Type, Float32Type>(array, slots, |value| Some(value.to_f32()))
+        }
+        (found, target) => Err(Unfit::Arrow(ArrowError::CastError(format!(
+            "a column of {found} has no place in a file as {target}"
+        )))),
     }
 }
 

@@ -3,10 +3,12 @@
 
 use std::collections::HashSet;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, StringArrayType};
-use arrow::compute::{filter_record_batch, take};
-use arrow::datatypes::{DataType, Schema};
-use arrow::record_batch::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArrayType};
+use arrow_buffer::BooleanBufferBuilder;
+use arrow_schema::{DataType, Schema};
+use arrow_select::filter::filter_record_batch;
+use arrow_select::take::take;
 
 use super::EncodeError;
 

@@ -10,7 +10,7 @@ use ::parquet::arrow::ArrowSchemaConverter;
 use ::parquet::basic::LogicalType;
 use ::parquet::errors::ParquetError;
 use ::parquet::schema::types::{SchemaDescriptor, Type, TypePtr};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow_schema::{DataType, Field, Schema};
 
 use super::types;
 

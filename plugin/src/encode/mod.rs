@@ -22,9 +22,8 @@ mod types;
 use std::num::NonZeroU64;
 
 use ::parquet::errors::ParquetError;
-use arrow::datatypes::{Schema, SchemaRef};
-use arrow::error::ArrowError;
-use arrow::record_batch::RecordBatch;
+use arrow_array::RecordBatch;
+use arrow_schema::{ArrowError, Schema, SchemaRef};
 
 pub use block::{Block, BlockLimits, Rechunker};
 pub use convert::micros;

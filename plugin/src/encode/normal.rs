@@ -6,14 +6,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, FixedSizeListArray, GenericListArray, GenericStringArray, MapArray, OffsetSizeTrait,
-    StructArray, make_array,
+use arrow_array::cast::AsArray;
+use arrow_array::{
+    Array, ArrayRef, FixedSizeListArray, GenericListArray, GenericStringArray, MapArray, OffsetSizeTrait, RecordBatch,
+    RecordBatchOptions, StructArray, make_array,
 };
-use arrow::buffer::NullBuffer;
-use arrow::datatypes::{DataType, FieldRef};
-use arrow::error::ArrowError;
-use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use arrow_buffer::{NullBuffer, OffsetBuffer};
+use arrow_schema::{ArrowError, DataType, FieldRef};
 
 use super::convert::trimmed;
 
@@ -91,6 +90,6 @@ fn text<O: OffsetSizeTrait>(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
         .values()
         .slice_with_length(first.as_usize(), (last - first).as_usize());
     let from_zero = texts.offsets().iter().map(|offset| *offset - first);
-    let offsets = arrow::buffer::OffsetBuffer::new(from_zero.collect());
+    let offsets = OffsetBuffer::new(from_zero.collect());
     Ok(Arc::new(GenericStringArray::<O>::try_new(offsets, bytes, None)?))
 }

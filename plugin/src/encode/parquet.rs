@@ -7,8 +7,8 @@ use ::parquet::basic::{BrotliLevel, Compression, Encoding, GzipLevel, LogicalTyp
 use ::parquet::file::metadata::RowGroupMetaData;
 use ::parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use ::parquet::schema::types::{ColumnDescriptor, SchemaDescriptor};
-use arrow::datatypes::SchemaRef;
-use arrow::record_batch::RecordBatch;
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 
 use super::normal::normal;
 use super::types::Meaning;

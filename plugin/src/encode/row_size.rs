@@ -1,10 +1,10 @@
 //! Counts the bytes of each row from offsets and widths. The count depends on the row's values alone, not on how its
 //! arrays are sliced, shared or dictionary-encoded. Never copies or reads a value.
 
-use arrow::array::{Array, AsArray, GenericByteArray, OffsetSizeTrait};
-use arrow::datatypes::{ByteArrayType, DataType};
-use arrow::error::ArrowError;
-use arrow::record_batch::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::ByteArrayType;
+use arrow_array::{Array, GenericByteArray, OffsetSizeTrait, RecordBatch};
+use arrow_schema::{ArrowError, DataType};
 
 /// What a value of variable length counts besides its content: so that rows of nothing but empty strings or lists
 /// still fill a block.

@@ -3,8 +3,8 @@
 //!
 //! Recursion follows the schema's nesting, which the IPC reader bounds (64 levels), not the data's.
 
-use arrow::datatypes::{DataType, Schema};
-use arrow::ipc::{Message, MessageHeader, RecordBatch, root_as_message};
+use arrow_ipc::{Message, MessageHeader, RecordBatch, root_as_message};
+use arrow_schema::{DataType, Schema};
 
 /// Stands before the length of a message since version 0.15 of the format.
 /// <https://arrow.apache.org/docs/format/Columnar.html#encapsulated-message-format>

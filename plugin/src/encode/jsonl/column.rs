@@ -1,11 +1,10 @@
 //! Column encoders: prepared once for a schema, bound to the arrays of each block, then asked row by row. They build
 //! no value and no row, they append text.
 
-use arrow::array::{Array, ArrayRef, AsArray, GenericBinaryArray, GenericStringArray, OffsetSizeTrait};
-use arrow::buffer::NullBuffer;
-use arrow::datatypes::{DataType, Field};
-use arrow::error::ArrowError;
-use arrow::record_batch::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, GenericBinaryArray, GenericStringArray, OffsetSizeTrait, RecordBatch};
+use arrow_buffer::NullBuffer;
+use arrow_schema::{ArrowError, DataType, Field};
 
 use super::super::{EncodeError, Repairs, json_text, types};
 use super::number;
@@ -122,14 +121,14 @@ pub(super) enum Values<'a> {
 pub(super) enum Strings<'a> {
     Small(&'a GenericStringArray<i32>),
     Large(&'a GenericStringArray<i64>),
-    View(&'a arrow::array::StringViewArray),
+    View(&'a arrow_array::StringViewArray),
 }
 
 pub(super) enum Bytes<'a> {
     Small(&'a GenericBinaryArray<i32>),
     Large(&'a GenericBinaryArray<i64>),
-    View(&'a arrow::array::BinaryViewArray),
-    Fixed(&'a arrow::array::FixedSizeBinaryArray),
+    View(&'a arrow_array::BinaryViewArray),
+    Fixed(&'a arrow_array::FixedSizeBinaryArray),
 }
 
 /// Where each row's elements stand.

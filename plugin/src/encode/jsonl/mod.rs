@@ -9,8 +9,8 @@ mod time;
 
 use std::sync::Arc;
 
-use arrow::datatypes::Schema;
-use arrow::record_batch::RecordBatch;
+use arrow_array::RecordBatch;
+use arrow_schema::Schema;
 
 use self::column::{Column, Scratch};
 use super::codec::{FLUSH_BYTES, Stream, bound_bytes};

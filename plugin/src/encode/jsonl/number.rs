@@ -1,7 +1,7 @@
 //! Numbers and binary values as JSON text. Never loses a digit: integers and decimals are exact, floats are the
 //! shortest text that reads back equal.
 
-use arrow::datatypes::DecimalType;
+use arrow_array::types::DecimalType;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 

@@ -1,8 +1,10 @@
 //! Values that are one number, truth value or moment, read from the raw values of an array. Never asks about nulls.
 
-use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::buffer::BooleanBuffer;
-use arrow::datatypes::*;
+use arrow_array::cast::AsArray;
+use arrow_array::types::*;
+use arrow_array::{Array, ArrayRef};
+use arrow_buffer::{BooleanBuffer, i256};
+use arrow_schema::{DataType, TimeUnit};
 
 use super::super::convert::MILLIS_PER_DAY;
 use super::{number, time};
