@@ -18,6 +18,8 @@ pub const REQUESTS_IN_FLIGHT: usize = 4;
 /// Longest time for one request: four parts of 32 MiB that share a line of 2 Mbit/s, or the minutes that S3 may take
 /// to complete an upload of many parts.
 const REQUEST_TIMEOUT_MS: u32 = 600_000;
+/// How long the responses to writes are waited for when the run is given up: a store that responds at all has done so.
+const DRAIN_MS: u32 = 10_000;
 
 /// A request that was started; its outcome can be taken once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,6 +61,8 @@ pub struct Client<I: Imports> {
     counts: Counts,
     taken: u64,
     saw_damage: bool,
+    /// Whether any response was one that only an S3 store gives.
+    saw_s3: bool,
     max_attempts: u32,
 }
 
@@ -83,6 +87,8 @@ struct Job<I: Imports> {
     attempts: u32,
     refreshed: bool,
     clock_corrected: bool,
+    /// A response was not S3's, and it was sent again to see whether the next one is.
+    confirming: bool,
     doubtful: bool,
     /// Access key and session token of the last attempt, to tell whether the host has newer ones by now.
     signed_as: (String, Option<String>),
@@ -101,6 +107,7 @@ impl<I: Imports> Client<I> {
             counts: Counts::default(),
             taken: 0,
             saw_damage: false,
+            saw_s3: false,
             max_attempts: retry::MAX_ATTEMPTS,
         }
     }
@@ -135,8 +142,7 @@ impl<I: Imports> Client<I> {
         while self.in_flight.len() >= REQUESTS_IN_FLIGHT {
             self.progress();
         }
-        let ticket = Ticket(self.next_ticket);
-        self.next_ticket += 1;
+        let ticket = self.new_ticket();
         let body = Body::new(&*self.imports, &self.target, operation.carries_data(), body);
         let is_ready = body.is_ready();
         self.prepared = Some(Prepared {
@@ -160,7 +166,18 @@ impl<I: Imports> Client<I> {
         else {
             return;
         };
-        let job = Job {
+        let job = self.job(operation, body);
+        self.send(ticket, job, 0, Refresh::None);
+    }
+
+    fn new_ticket(&mut self) -> Ticket {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        ticket
+    }
+
+    fn job(&self, operation: Operation, body: Body<I::Payload>) -> Job<I> {
+        Job {
             operation,
             payload_hash: body.hash(&*self.imports),
             fingerprint: body.fingerprint(&*self.imports),
@@ -168,10 +185,10 @@ impl<I: Imports> Client<I> {
             attempts: 0,
             refreshed: false,
             clock_corrected: false,
+            confirming: false,
             doubtful: false,
             signed_as: (String::new(), None),
-        };
-        self.send(ticket, job, 0, Refresh::None);
+        }
     }
 
     /// What data that is not sent would be known by.
@@ -260,6 +277,29 @@ impl<I: Imports> Client<I> {
         self.in_flight.clear();
     }
 
+    /// Gives up every request but the writes of whole objects, and waits for the responses to those, at most
+    /// [`DRAIN_MS`]: they tell what the store keeps. None is repeated; their outcomes can be taken.
+    pub fn drain(&mut self) {
+        self.prepared = None;
+        self.in_flight.retain(|flight| flight.job.operation.makes_object());
+        let Some(flight) = self.in_flight.first() else {
+            return;
+        };
+        // There is no clock but the delay of a request, which is not sent if the others have responded by then.
+        let look = Operation::HeadObject {
+            key: flight.job.operation.key().to_owned(),
+        };
+        let body = Body::new(&*self.imports, &self.target, false, Vec::new());
+        let (timer, job) = (self.new_ticket(), self.job(look, body));
+        self.send(timer, job, DRAIN_MS, Refresh::None);
+        let max_attempts = std::mem::replace(&mut self.max_attempts, 0);
+        while self.in_flight.len() > 1 && self.in_flight.iter().any(|flight| flight.ticket == timer) {
+            self.progress();
+        }
+        self.max_attempts = max_attempts;
+        self.in_flight.clear();
+    }
+
     /// Forgets a request: one in flight is cancelled, but may take effect.
     pub fn cancel(&mut self, ticket: Ticket) {
         self.prepared.take_if(|prepared| prepared.ticket == ticket);
@@ -272,23 +312,33 @@ impl<I: Imports> Client<I> {
             Ok(response) => reply::read(&job.operation, job.fingerprint.checksum(), response),
             Err(error) => Err(Cause::Transport(error.clone())),
         };
+        self.saw_s3 |= outcome.as_ref().is_ok_and(|response| reply::is_s3(&read, response));
         let cause = match read {
             Ok(reply) => return self.end(ticket, job, Ok(reply)),
             Err(cause) => cause,
         };
         job.doubtful |= cause.may_have_taken_effect();
         self.saw_damage |= matches!(cause, Cause::Damaged { .. });
-        let mut decision = retry::decide(&cause);
+        let mut decision = match retry::decide(&cause) {
+            // A proxy may respond in place of a store for a moment; a store that was never there does not come back.
+            Decision::Confirm if self.saw_s3 => Decision::Retry,
+            decision => decision,
+        };
         let refresh = match decision {
             Decision::Refuse | Decision::GiveUp => None,
             Decision::RefreshCredentials if job.refreshed => None,
             Decision::CorrectClock if job.clock_corrected => None,
+            Decision::Confirm if job.confirming => None,
             _ if job.attempts >= self.max_attempts => {
                 // What was not repaired yet is not refused for good.
                 decision = Decision::GiveUp;
                 None
             }
             Decision::Retry => Some(Refresh::None),
+            Decision::Confirm => {
+                job.confirming = true;
+                Some(Refresh::None)
+            }
             Decision::RefreshCredentials => {
                 job.refreshed = true;
                 Some(Refresh::Expired)
@@ -388,6 +438,7 @@ impl<I: Imports> Client<I> {
         let class: Class = retry::class(decision, &cause);
         S3Error {
             operation: operation.kind(),
+            origin: self.target.endpoint.origin(),
             bucket: self.target.bucket.clone(),
             key: operation.key().to_owned(),
             cause: Box::new(cause),

@@ -74,6 +74,8 @@ pub enum Class {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct S3Error {
     pub operation: OperationKind,
+    /// Where it was sent: scheme, host and port.
+    pub origin: String,
     pub bucket: String,
     /// The object's key, or the prefix for a listing.
     pub key: String,
@@ -249,7 +251,11 @@ impl fmt::Display for S3Error {
                 request_id = answer.request_id.as_deref();
             }
             Cause::Malformed { status, what } => {
-                write!(f, "{status}, but the response is not S3's: {what}")?;
+                let origin = &self.origin;
+                write!(
+                    f,
+                    "the server at {origin} does not respond like S3: status {status}, {what}"
+                )?;
             }
             Cause::Damaged { status } => write!(
                 f,

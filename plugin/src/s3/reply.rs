@@ -227,6 +227,16 @@ pub fn read(operation: &Operation, sent: Option<&Checksum>, response: &Response)
     }
 }
 
+/// Whether a response, as it was read, is one that only an S3 store gives: a document of S3's, or a request id.
+pub fn is_s3(read: &Result<Reply, Cause>, response: &Response) -> bool {
+    match read {
+        Ok(Reply::Created(_) | Reply::Uploads(_)) => true,
+        Err(Cause::Error(reply)) if reply.code.is_some() => true,
+        Ok(_) | Err(Cause::Error(_)) => response.header("x-amz-request-id").is_some(),
+        Err(_) => false,
+    }
+}
+
 /// The document of a success. Stores begin to respond before they know the outcome, so a 200 may carry an error.
 fn document(response: &Response, expected: &str) -> Result<Element, Cause> {
     let malformed = |what: String| Cause::Malformed {

@@ -132,6 +132,14 @@ impl Operation {
         matches!(self.kind(), OperationKind::PutObject | OperationKind::UploadPart)
     }
 
+    /// Whether it makes an object, which no abort takes away again.
+    pub fn makes_object(&self) -> bool {
+        matches!(
+            self.kind(),
+            OperationKind::PutObject | OperationKind::CompleteMultipartUpload
+        )
+    }
+
     fn method(&self) -> Method {
         match self.kind() {
             OperationKind::PutObject | OperationKind::UploadPart => Method::Put,

@@ -25,13 +25,15 @@ pub enum Decision {
     RefreshCredentials,
     /// Send it again with the server's time, once; else it is refused.
     CorrectClock,
+    /// Send it again after a delay, once: if the response is of that kind again, it is refused.
+    Confirm,
     /// A person must act.
     Refuse,
     /// A later run may succeed; repeating the request now would not help.
     GiveUp,
 }
 
-use Decision::{CorrectClock, GiveUp, RefreshCredentials, Refuse, Retry};
+use Decision::{Confirm, CorrectClock, GiveUp, RefreshCredentials, Refuse, Retry};
 
 /// The code in the body beats the status: RequestTimeout and ExpiredToken come as 400, a skewed clock as 403, and
 /// InternalError may come as 200.
@@ -76,7 +78,8 @@ const CODES: &[(&str, Decision)] = &[
 pub fn decide(cause: &Cause) -> Decision {
     match cause {
         Cause::Error(answer) => decide_answer(answer),
-        Cause::Malformed { .. } | Cause::Damaged { .. } => Retry,
+        Cause::Malformed { .. } => Confirm,
+        Cause::Damaged { .. } => Retry,
         Cause::Transport(error) => match error {
             TransportError::Connect(_) | TransportError::Timeout(_) | TransportError::Interrupted(_) => Retry,
             TransportError::Forbidden(_) | TransportError::Tls(_) => Refuse,
@@ -170,7 +173,7 @@ pub fn class(decision: Decision, cause: &Cause) -> Class {
         Retry | GiveUp => Class::Unavailable {
             retry_after_ms: retry_after_ms(cause),
         },
-        RefreshCredentials | CorrectClock | Refuse => Class::Refused,
+        RefreshCredentials | CorrectClock | Confirm | Refuse => Class::Refused,
     }
 }
 
@@ -273,7 +276,7 @@ mod tests {
                     status: 200,
                     what: text(),
                 },
-                Retry,
+                Confirm,
             ),
             (Cause::Damaged { status: 200 }, Retry),
             (Cause::Defect(text()), Refuse),

@@ -134,6 +134,22 @@ impl ClosingFile {
         self.facts.upload.is_none() && !matches!(self.step, Step::Parts(_))
     }
 
+    /// Takes what the store responded to the write of the object, if it did: an error may condemn the object. Starts
+    /// nothing more.
+    pub(super) fn give_up<I: Imports>(self, store: &mut Store<I>) -> Result<(), UploadError> {
+        match self.step {
+            Step::Put(ticket) => match store.client.take::<Stored>(ticket) {
+                Some(put) => proof::encrypted(&self.facts.key, &put.result?.encryption, store.client.target()),
+                None => Ok(()),
+            },
+            Step::Complete(ticket) => match store.client.take::<Stored>(ticket) {
+                Some(complete) => self.facts.completed(complete.result?, store).map(|_| ()),
+                None => Ok(()),
+            },
+            Step::Parts(_) | Step::Look { .. } | Step::Prove { .. } => Ok(()),
+        }
+    }
+
     /// Takes the outcome that is there, and starts what it makes possible: parts, Complete, and where that left doubts
     /// the proof.
     pub(super) fn advance<I: Imports>(mut self, store: &mut Store<I>) -> Result<Advanced, UploadError> {

@@ -214,10 +214,15 @@ impl<I: Imports> Uploads<I> {
     /// Gives up every file that is not stored, and deletes what is stored and should not be read; returns what could
     /// not be cleaned up, and which objects were deleted.
     pub fn abort_all(&mut self) -> Vec<String> {
-        self.store.client.cancel_all();
+        self.store.client.drain();
         for file in std::mem::take(&mut self.closing) {
-            self.condemn_if_damaged(file.key(), file.is_one_put());
+            let (key, is_one_put) = (file.key().to_owned(), file.is_one_put());
+            if let Err(error) = file.give_up(&mut self.store) {
+                self.store.condemn_after(&error);
+            }
+            self.condemn_if_damaged(&key, is_one_put);
         }
+        self.store.client.cancel_all();
         let left_open = self.store.abort_open();
         let mut remarks = self.take_warnings();
         remarks.extend(left_open.iter().map(LeftOpen::to_string));

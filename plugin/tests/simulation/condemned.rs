@@ -137,3 +137,23 @@ fn an_upload_takes_two_notes() {
     scene.export(&[&file, &file, &file, &file]).unwrap();
     assert!(scene.world.notes.borrow().len() <= 4 * 2 + 1);
 }
+
+/// The run ends for another reason while the response to a PUT is still to come: it is waited for.
+#[test]
+fn what_is_damaged_while_the_run_ends_for_another_reason_is_deleted_again() {
+    let mut scene = scene(r#""checksum": "crc32c", "if_none_match": true"#, no_faults());
+    scene.world.store.borrow_mut().damages = true;
+    let (first, second) = (scene.key(0), scene.key(1));
+    let mut file = scene.uploads.open(first, "application/x-ndjson").unwrap();
+    scene.uploads.write(&mut file, b"small").unwrap();
+    scene.uploads.close(file).unwrap();
+    // Something else stands under the key of the second file. The look at the first one is over by then.
+    scene.world.store.borrow_mut().place(&second, b"theirs");
+    let mut file = scene.uploads.open(second, "application/x-ndjson").unwrap();
+    scene.uploads.write(&mut file, b"small").unwrap();
+    scene.uploads.close(file).unwrap();
+    scene.uploads.settle().unwrap_err();
+    scene.abort_all();
+    assert_eq!(scene.world.count("PutObject"), 1);
+    assert_eq!(scene.stored(0), None);
+}

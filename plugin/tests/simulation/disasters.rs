@@ -414,3 +414,26 @@ fn another_etag_than_the_parts_is_found_out() {
     assert_eq!(scene.abort_all(), Vec::<String>::new());
     assert_eq!(scene.world.open_uploads(), []);
 }
+
+/// Two responses that no S3 store gives, and none that only one gives: nobody waits for that to pass.
+#[test]
+fn a_server_that_is_not_s3_is_found_out_after_one_confirmation() {
+    let page = |from| faults("CreateMultipartUpload", from, usize::MAX, Fault::Page(200));
+    let mut scene = scene("", page(1));
+    let error = scene.export(&[&four_parts()]).unwrap_err();
+    assert_eq!(scene.world.count("CreateMultipartUpload"), 0);
+    let said = format!(
+        "CreateMultipartUpload of `{}` in bucket `bucket` failed: the server at https://store.test:9000 does not \
+         respond like S3: status 200, a web page rather than XML (2 attempts); something other than an S3 store (a \
+         proxy, a web page) seems to respond: check endpoint_url",
+        scene.key(0)
+    );
+    assert_eq!(error.to_string(), said);
+    assert!(matches!(Failure::from(error), Failure::Refused(_)));
+
+    // A store that was there may come back.
+    scene.world.set_faults(page(4));
+    let error = scene.export(&[&four_parts(), &four_parts()]).unwrap_err();
+    assert!(error.to_string().contains("(10 attempts)"), "{error}");
+    assert!(matches!(Failure::from(error), Failure::Unavailable { .. }));
+}

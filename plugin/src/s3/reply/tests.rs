@@ -57,6 +57,7 @@ fn response(status: u16, headers: &[(&str, &str)], body: &str) -> Response {
 /// The error as the client would build it, of an operation signed for `us-east-1`.
 fn error(operation: &Operation, cause: Cause) -> S3Error {
     S3Error {
+        origin: "https://store.test".into(),
         operation: operation.kind(),
         bucket: "bucket".into(),
         key: operation.key().into(),
