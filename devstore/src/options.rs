@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use crate::door::Identity;
 use crate::fault::Fault;
 use crate::storage::Storage;
-use crate::store::DevStore;
 use crate::tls::TlsError;
 
 /// Smallest part but the last that S3 takes.
@@ -39,7 +38,7 @@ pub struct Options {
     pub clock_offset_seconds: i64,
     /// Domain under which `bucket.domain` addresses a bucket; path style works as well. Default: none.
     pub domain: Option<String>,
-    /// Speak TLS with a certificate of a new authority, see [`DevStore::ca_pem`]. Default: no.
+    /// Speak TLS with a certificate of a new authority, see [`DevStore::ca_pem`](crate::DevStore::ca_pem). Default: no.
     pub tls: bool,
 }
 
@@ -59,13 +58,6 @@ impl Default for Options {
             domain: None,
             tls: false,
         }
-    }
-}
-
-impl Options {
-    /// Starts the store. It answers once this returns.
-    pub async fn start(self) -> Result<DevStore, StartError> {
-        crate::server::start(self)
     }
 }
 

@@ -1,8 +1,7 @@
 //! Starting a store and its listener; knows nothing of S3 beyond putting the pieces together.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::TcpListener as StdListener;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, RwLock};
@@ -40,8 +39,15 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// Pause after a failed accept: out of file handles, most likely, which takes a moment to pass.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+impl Options {
+    /// Starts the store. It answers once this returns.
+    pub async fn start(self) -> Result<DevStore, StartError> {
+        start(self)
+    }
+}
+
 /// Starts a store on threads of its own.
-pub(crate) fn start(options: Options) -> Result<DevStore, StartError> {
+fn start(options: Options) -> Result<DevStore, StartError> {
     if !options.listen.ip().is_loopback() {
         return Err(StartError::NotLoopback(options.listen));
     }
@@ -212,14 +218,4 @@ where
     {
         eprintln!("devstore: a client did not send valid HTTP: {error}");
     }
-}
-
-/// The URL of a listener.
-pub(crate) fn endpoint(address: SocketAddr, tls: bool) -> String {
-    format!("{}://{address}", if tls { "https" } else { "http" })
-}
-
-/// Reads what a stored object holds, as an error of this kind when it was discarded.
-pub(crate) fn discarded() -> io::Error {
-    io::Error::new(io::ErrorKind::Unsupported, "the store was started to discard data")
 }

@@ -18,7 +18,6 @@ use crate::fault::Fault;
 use crate::front::Front;
 use crate::hex;
 use crate::record::RecordedRequest;
-use crate::server::{discarded, endpoint};
 use crate::shared::{NewObject, Shared};
 use crate::state::Object;
 
@@ -78,6 +77,10 @@ pub enum SeedError {
     Storage(#[from] io::Error),
 }
 
+fn discarded() -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, "the store was started to discard data")
+}
+
 impl DevStore {
     pub(crate) fn new(
         runtime: Runtime,
@@ -97,7 +100,8 @@ impl DevStore {
 
     /// `http://127.0.0.1:PORT`, or `https://…` with TLS.
     pub fn endpoint(&self) -> String {
-        endpoint(self.address, self.ca_pem.is_some())
+        let scheme = if self.ca_pem.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// Returns the address that the store listens on.
