@@ -5,8 +5,8 @@ use std::io;
 
 use serde::Serialize;
 
-use super::words::counted;
 use batch_export_runner::{Failure, FailureClass, FailureCode};
+use batch_export_system::explain::{counted, plain};
 
 /// The exit code of a defect, of the plugin's or of this program's own.
 pub const DEFECT: u8 = 4;
@@ -33,8 +33,9 @@ pub fn exit_code(class: FailureClass) -> u8 {
         FailureClass::Configuration => 2,
         FailureClass::Retryable => 3,
         FailureClass::Defect => DEFECT,
-        // 128 + SIGINT, as shells count.
-        FailureClass::Cancelled | FailureClass::ShutDown => 130,
+        // 128 + SIGINT and 128 + SIGTERM, as shells count.
+        FailureClass::Cancelled => 130,
+        FailureClass::ShutDown => 143,
     }
 }
 
@@ -62,27 +63,31 @@ pub fn usage(message: String) -> Failure {
 
 /// Makes the failure of a destination that a check found not to work.
 pub fn check(failed: usize, steps: usize, class: FailureClass) -> Failure {
-    let message = format!("{failed} of {steps} checks failed");
-    Failure::new(class, FailureCode::CHECK_FAILED, message)
-        .with_hint("change what the failed steps say, and check again")
+    let message = format!("{failed} of {} failed", counted(steps as u64, "check"));
+    let hint = match class {
+        FailureClass::Retryable => {
+            "start the store if it is yours, or correct `endpoint_url` if it is another; otherwise check again later"
+        }
+        _ => "follow the hints of the failed steps, and check again",
+    };
+    Failure::new(class, FailureCode::CHECK_FAILED, message).with_hint(hint)
 }
 
-/// Makes the failure of files that differ from what they should hold.
-pub fn errors_found(count: u64) -> Failure {
+/// Makes the failure of files that differ from what they should hold; `hints` say what to do for each kind of error.
+pub fn errors_found(count: u64, hints: &[&str]) -> Failure {
     let message = format!("found {}", counted(count, "error"));
-    Failure::new(FailureClass::Failed, ERRORS_FOUND, message)
-        .with_hint("do not rely on these files, and run the interval again")
+    Failure::new(FailureClass::Failed, ERRORS_FOUND, message).with_hint(hints.join("; "))
 }
 
 /// Makes the failure of output that cannot be written.
 pub fn unwritable(error: io::Error) -> Failure {
-    let message = format!("cannot write the output: {error}");
+    let message = format!("cannot write the output: {}", plain(&error));
     Failure::new(FailureClass::Failed, OUTPUT_UNWRITABLE, message).with_source(error)
 }
 
 /// Makes the failure of threads that cannot be started.
 pub fn not_started(error: io::Error) -> Failure {
-    let message = format!("cannot start: {error}");
+    let message = format!("cannot start: {}", plain(&error));
     Failure::new(FailureClass::Failed, RUNTIME_UNAVAILABLE, message).with_source(error)
 }
 
@@ -105,7 +110,7 @@ mod tests {
             (FailureClass::Retryable, 3),
             (FailureClass::Defect, 4),
             (FailureClass::Cancelled, 130),
-            (FailureClass::ShutDown, 130),
+            (FailureClass::ShutDown, 143),
         ] {
             assert_eq!(exit_code(check(2, 9, class).class()), code, "{class:?}");
         }
@@ -114,10 +119,21 @@ mod tests {
     #[test]
     fn a_failure_of_the_program_says_what_happened_and_what_to_do() {
         let full = || io::Error::other("the disk is full");
-        let again = "do not rely on these files, and run the interval again";
         let cases = [
-            (errors_found(3), "found 3 errors", Some(again)),
-            (errors_found(1), "found 1 error", Some(again)),
+            (errors_found(3, &["a", "b"]), "found 3 errors", Some("a; b")),
+            (errors_found(1, &["a"]), "found 1 error", Some("a")),
+            (
+                check(1, 7, FailureClass::Retryable),
+                "1 of 7 checks failed",
+                Some(
+                    "start the store if it is yours, or correct `endpoint_url` if it is another; otherwise check again later",
+                ),
+            ),
+            (
+                check(2, 7, FailureClass::Failed),
+                "2 of 7 checks failed",
+                Some("follow the hints of the failed steps, and check again"),
+            ),
             (
                 usage("no such option".to_owned()),
                 "no such option",

@@ -84,7 +84,8 @@ mod tests {
     fn a_failure_is_told_with_all_that_it_holds() {
         let at = |line, column| Place { line, column };
         let region = || {
-            Problem::new("/destinations/a/region", "`x` is unknown; remove it")
+            Problem::new("/destinations/a/region", "`x` is unknown")
+                .with_hint("remove it")
                 .placed(at(3, 3))
                 .allowing("auto".to_owned())
         };

@@ -189,8 +189,8 @@ fn envelope<J: Serialize>(
     Ok(harmless_json(&text).into_owned())
 }
 
-/// Prints help, or what is wrong with the arguments, which it quotes.
-pub fn usage(error: &clap::Error) -> ExitCode {
+/// Prints help or the version.
+pub fn help(error: &clap::Error) -> ExitCode {
     let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
     if error.use_stderr() {
         note(error.render().to_string().trim_end());
@@ -312,7 +312,7 @@ mod tests {
                 },
             }))
         );
-        let faults = error::errors_found(1);
+        let faults = error::errors_found(1, &["run it again"]);
         let found = shown(Some(&body), Some(&faults));
         assert_eq!((&found["status"], &found["rows"]), (&"failed".into(), &7.into()));
         assert_eq!(found["error"]["exit_code"], 1);

@@ -1,12 +1,30 @@
 //! Ctrl-C and SIGTERM, as often as they come: the first asks a run to end in order, the second to end at once. Ends
 //! nothing itself but a process that did not listen twice.
 
-use batch_export_runner::RunTokens;
+use batch_export_runner::{Failure, RunTokens};
+
+use super::error::exit_code;
 
 /// Signals after which the process ends without another word.
 const PATIENCE: u32 = 3;
-/// 128 + SIGINT, as shells count.
-const INTERRUPTED: i32 = 130;
+/// A request to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Ctrl-C: somebody does not want the work any more.
+    Interrupt,
+    /// What service managers and container runtimes send first: the host is shutting down.
+    Terminate,
+}
+
+impl Signal {
+    /// Returns the failure of the work that it ended.
+    pub fn failure(self) -> Failure {
+        match self {
+            Signal::Interrupt => Failure::cancelled(),
+            Signal::Terminate => Failure::shut_down(),
+        }
+    }
+}
 
 /// Returns tokens that the signals cancel from now on; `tell` is called with a line for whoever sent one.
 pub fn cancelled_by_signals(tell: impl Fn(&str) + Send + 'static) -> RunTokens {
@@ -15,25 +33,32 @@ pub fn cancelled_by_signals(tell: impl Fn(&str) + Send + 'static) -> RunTokens {
     tokens
 }
 
-/// Waits for the next signal.
-pub async fn first() {
-    Signals::new().next().await;
+/// Does work that leaves nothing open: the first signal ends it at once.
+pub async fn until_first<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let mut signals = Signals::new();
+    tokio::select! {
+        done = work => done,
+        signal = signals.next() => Err(signal.failure()),
+    }
 }
 
 async fn cancel_on_signals(tokens: RunTokens, tell: impl Fn(&str)) {
     let mut signals = Signals::new();
     for count in 1.. {
-        signals.next().await;
+        let signal = signals.next().await;
         match count {
             1 => {
                 tell("stopping: cleaning up what is open; interrupt again to quit at once");
-                tokens.work.cancel();
+                match signal {
+                    Signal::Interrupt => tokens.work.cancel(),
+                    Signal::Terminate => tokens.shut_down(),
+                }
             }
             2 => {
                 tell("quitting at once");
                 tokens.clean_up.cancel();
             }
-            PATIENCE => std::process::exit(INTERRUPTED),
+            PATIENCE => std::process::exit(exit_code(signal.failure().class()).into()),
             _ => {}
         }
     }
@@ -53,15 +78,14 @@ impl Signals {
         use tokio::signal::unix::{SignalKind, signal};
         Self {
             interrupts: signal(SignalKind::interrupt()).ok(),
-            // What service managers and container runtimes send first.
             ends: signal(SignalKind::terminate()).ok(),
         }
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Signal {
         tokio::select! {
-            () = received(&mut self.interrupts) => {}
-            () = received(&mut self.ends) => {}
+            () = received(&mut self.interrupts) => Signal::Interrupt,
+            () = received(&mut self.ends) => Signal::Terminate,
         }
     }
 }
@@ -82,9 +106,10 @@ impl Signals {
         Self {}
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Signal {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
+        Signal::Interrupt
     }
 }

@@ -43,24 +43,17 @@ pub enum SpanError {
     #[error("--start and --end are the same moment, {0}, so no row can be between them")]
     Empty(Moment),
     #[error(
-        "the interval has not ended: it ends at {end}, and it is {now} now; rows that arrive until then would be missing"
+        "the interval has not ended: it ends at {end}, and it is {now} now, so rows that arrive until then would be missing"
     )]
     Unfinished { end: Moment, now: Moment },
 }
 
 impl Explain for SpanError {
-    fn message(&self) -> String {
-        match self {
-            SpanError::Interval(error) => error.message(),
-            other => other.to_string(),
-        }
-    }
-
     fn hint(&self) -> Option<String> {
         match self {
             SpanError::Interval(error) => error.hint(),
             SpanError::Inverted { .. } => Some("swap the two".to_owned()),
-            SpanError::Empty(_) => Some("set --end to a later moment: it is exclusive".to_owned()),
+            SpanError::Empty(_) => Some("set --end to a later moment: the end itself is not included".to_owned()),
             SpanError::Unfinished { .. } => Some("wait until it has ended, or add --allow-unfinished".to_owned()),
         }
     }
@@ -123,10 +116,16 @@ pub struct Length {
 
 /// A text that is not a length.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "expected hour, day, week, or a number of minutes or hours that divides a day, such as \"15 minutes\" or \"6 hours\""
-)]
+#[error("it is not the length of an interval")]
 pub struct LengthError;
+
+impl Explain for LengthError {
+    fn hint(&self) -> Option<String> {
+        let hint = "write hour, day, week, or a number of minutes or hours that divides a day, such as \"15 minutes\" \
+                    or \"6 hours\"";
+        Some(hint.to_owned())
+    }
+}
 
 impl FromStr for Length {
     type Err = LengthError;
@@ -306,12 +305,12 @@ mod tests {
             (
                 "2026-01-01",
                 "2026-01-01T01:00+01:00",
-                "--start and --end are the same moment, 2026-01-01T00:00:00+00:00, so no row can be between them; set --end to a later moment: it is exclusive",
+                "--start and --end are the same moment, 2026-01-01T00:00:00+00:00, so no row can be between them; set --end to a later moment: the end itself is not included",
             ),
             (
                 "2026-07-15T10:00Z",
                 "2026-07-15T11:00Z",
-                "the interval has not ended: it ends at 2026-07-15T11:00:00+00:00, and it is 2026-07-15T10:07:30+00:00 now; rows that arrive until then would be missing; wait until it has ended, or add --allow-unfinished",
+                "the interval has not ended: it ends at 2026-07-15T11:00:00+00:00, and it is 2026-07-15T10:07:30+00:00 now, so rows that arrive until then would be missing; wait until it has ended, or add --allow-unfinished",
             ),
             (
                 "noon",

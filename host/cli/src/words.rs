@@ -3,6 +3,8 @@
 use super::message::COLUMNS;
 use batch_export_system::terminal::one_line;
 
+pub use batch_export_system::explain::{count, counted};
+
 /// Spaces in front of a table's lines.
 const INDENT: usize = 2;
 /// Spaces between its columns.
@@ -13,19 +15,6 @@ const SHORTEST_STEM_CHARS: usize = 8;
 /// Returns a number of bytes with its unit.
 pub fn bytes(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
-}
-
-/// Returns a count with separators.
-pub fn count(count: u64) -> String {
-    indicatif::HumanCount(count).to_string()
-}
-
-/// A number of things by their name in the singular: `1 row`, `2 rows`, `no rows` is for the caller.
-pub fn counted(number: u64, thing: &str) -> String {
-    match number {
-        1 => format!("1 {thing}"),
-        many => format!("{} {thing}s", count(many)),
-    }
 }
 
 /// Two columns, the first padded. A value that does not fit behind its name goes on below itself; no line break in it
@@ -194,18 +183,6 @@ pub fn in_pieces(text: &str, indent: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_is_singular_and_all_else_plural() {
-        for (number, expect) in [
-            (0, "0 rows"),
-            (1, "1 row"),
-            (2, "2 rows"),
-            (1_234_567, "1,234,567 rows"),
-        ] {
-            assert_eq!(counted(number, "row"), expect);
-        }
-    }
 
     fn object(cells: &[&str], key: &str) -> Object {
         Object {

@@ -181,7 +181,7 @@ async fn a_file_that_takes_too_much_ends_its_reader_and_nothing_else() {
     };
     let text = error.to_string();
     assert!(
-        text.contains("bomb.jsonl.gz; most likely this needs more memory than the 64 MiB"),
+        text.contains("bomb.jsonl.gz, most likely because it needs more than the 64 MiB"),
         "{text}"
     );
     let mut rows = first;

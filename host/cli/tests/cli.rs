@@ -61,7 +61,7 @@ const COMMANDS: [(&str, &str); 9] = [
 fn every_command_has_help_with_an_example_of_itself() {
     let folder = tempfile::tempdir().expect("a folder");
     let overview = text(&run(folder.path(), &["--help"]).stdout);
-    let codes = "Exit codes: 0 done, 1 failed for good, 2 usage or configuration, 3 worth retrying, 4 a defect of the plugin or of this program, 130 interrupted.";
+    let codes = "Exit codes: 0 done, 1 failed for good, 2 usage or configuration, 3 worth retrying, 4 a defect of the plugin or of this program, 130 interrupted, 143 shut down.";
     let words: Vec<&str> = overview.split_whitespace().collect();
     assert!(words.join(" ").ends_with(codes), "{overview}");
     for (command, example) in COMMANDS {
@@ -114,7 +114,7 @@ fn failures_are_one_message_with_the_right_exit_code() {
         (
             &["validate", "--config", "none.toml"],
             2,
-            "error: cannot read the configuration none.toml: No such file or directory (os error 2)\nhint: name an existing file with --config\n",
+            "error: cannot read the configuration none.toml: no such file or directory\nhint: name an existing file with --config\n",
         ),
         (
             &["validate", "--config", "half.toml", "--component", "none.wasm"],
@@ -140,7 +140,7 @@ fn failures_are_one_message_with_the_right_exit_code() {
                 "2024-01-02",
             ],
             2,
-            "error: no destination is named `nowhere` in valid.toml\nhint: use `archive`, the only one that there is\n",
+            "error: no destination is named `nowhere` in valid.toml\nhint: write `archive`, the only destination in it\n",
         ),
         (
             &[
@@ -171,7 +171,7 @@ fn failures_are_one_message_with_the_right_exit_code() {
         (
             &["inspect", "none.wasm"],
             2,
-            "error: cannot read the component none.wasm: No such file or directory (os error 2)\nhint: name a component file with --component or `[component] path`\n",
+            "error: cannot read the component none.wasm: no such file or directory\nhint: name a component file with --component or `[component] path`\n",
         ),
         (
             &["inspect", "text.wasm"],
@@ -181,12 +181,12 @@ fn failures_are_one_message_with_the_right_exit_code() {
         (
             &["inspect", "module.wasm"],
             2,
-            "error: cannot load module.wasm: a core WebAssembly module, not a component\nhint: turn it into one with `cargo xtask build` or `wasm-tools component new`\n",
+            "error: cannot load module.wasm: a core WebAssembly module, not a component\nhint: turn it into a component with `cargo xtask build` or `wasm-tools component new`\n",
         ),
         (
             &["validate", "--config", "valid.toml", "--component", "component.wasm"],
             2,
-            "error: cannot load component.wasm: the component exports no `batch-export:destination/exporter@0.1.0`, so it is not a destination plugin; it exports nothing\n",
+            "error: cannot load component.wasm: the component exports no `batch-export:destination/exporter@0.1.0`, so it is not a destination plugin; it exports nothing\nhint: give the path of a destination plugin\n",
         ),
     ];
     for (arguments, code, expect) in cases {
@@ -205,18 +205,75 @@ fn failures_are_one_message_with_the_right_exit_code() {
 #[test]
 fn usage_errors_exit_with_2_and_name_the_argument() {
     let folder = tempfile::tempdir().expect("a folder");
+    let interval =
+        "error: no interval is named\nhint: name it with --last, such as `--last hour`, or with --start and --end\n";
     let cases: [(&[&str], &str); 5] = [
-        (&["run"], "--start <TIME>"),
-        (&["run"], "tip: give --start and --end, or --last such as `--last hour`"),
-        (&["runn"], "unrecognized subcommand 'runn'"),
-        (&["schema", "event"], "[possible values: events, persons, sessions]"),
-        (&["completions", "command.com"], "[possible values: bash,"),
+        (&["run"], interval),
+        (
+            &["runn"],
+            "error: there is no command `runn`\nhint: did you mean `run`?\n",
+        ),
+        (
+            &["check", "--\u{1b}[31m"],
+            "error: there is no option `--\\u{1b}[31m`\nhint: see `batch-export check --help`\n",
+        ),
+        (
+            &["schema", "event"],
+            "error: `event` is not a valid value of `MODEL`\nhint: write one of events, persons, sessions\n",
+        ),
+        (
+            &["completions", "command.com"],
+            "error: `command.com` is not a valid value of `SHELL`\nhint: write one of bash, elvish, fish, powershell, zsh\n",
+        ),
     ];
     for (arguments, expect) in cases {
         let output = run(folder.path(), arguments);
-        let stderr = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{stderr}");
-        assert!(stderr.contains(expect), "{stderr}");
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert_eq!((text(&output.stderr).as_str(), output.stdout.len()), (expect, 0));
+        let arguments = [arguments, &["--json"]].concat();
+        let output = run(folder.path(), &arguments);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object");
+        assert_eq!(json["error"]["class"], "configuration", "{json}");
+        assert_eq!(json["error"]["code"], "usage_invalid", "{json}");
+        assert_eq!(json["error"]["exit_code"], 2, "{json}");
+        assert!(json["error"]["hint"].is_string(), "{json}");
+    }
+}
+
+#[test]
+fn a_variable_that_is_set_to_nothing_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = Command::new(env!("CARGO_BIN_EXE_batch-export"))
+        .arg("validate")
+        .current_dir(folder.path())
+        .env("BATCH_EXPORT_CONFIG", "")
+        .output()
+        .expect("the program runs");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert_eq!(
+        text(&output.stderr),
+        "error: the environment variable BATCH_EXPORT_CONFIG is empty\nhint: set it to the path of a configuration file, or unset it\n"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_nothing_is_called_what_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink("gone", &link).expect("a link");
+    fs::write(folder.path().join("x.toml"), VALID).expect("a file");
+    for arguments in [
+        &["validate", "--config", "link"][..],
+        &["inspect", "link"],
+        &["validate", "--config", "x.toml", "--component", "link"],
+    ] {
+        let stderr = text(&run(folder.path(), arguments).stderr);
+        assert!(
+            stderr.contains("it is a link to gone, which does not exist\n"),
+            "{stderr}"
+        );
     }
 }
 
@@ -324,7 +381,7 @@ fn a_plugin_is_compiled_into_the_users_cache_with_a_line_for_who_waits() {
             at(&cache),
             "other users can write to it (its mode is 777); run `chmod go-w ",
         ),
-        ("/proc/none".to_owned(), "No such file or directory"),
+        ("/proc/none".to_owned(), "no such file or directory"),
     ] {
         let (code, stderr) = inspect_empty(folder.path(), &cache);
         let lines: Vec<&str> = stderr.lines().collect();

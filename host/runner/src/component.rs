@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use batch_export_sandbox::COMPONENT_BYTES;
-use batch_export_system::explain::Explain;
+use batch_export_system::explain::{Explain, count, plain};
 use batch_export_system::open_regular;
 
 #[cfg(bundled_component)]
@@ -20,7 +20,7 @@ const MAX_COMPONENT_BYTES: u64 = COMPONENT_BYTES as u64;
 #[derive(Debug, thiserror::Error)]
 pub enum ComponentError {
     /// The file cannot be read.
-    #[error("cannot read the component {}: {source}", path.display())]
+    #[error("cannot read the component {}: {}", path.display(), plain(source))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -28,7 +28,7 @@ pub enum ComponentError {
         source: io::Error,
     },
     /// The file is larger than any component.
-    #[error("the component {} is larger than {limit_bytes} bytes", path.display())]
+    #[error("the component {} is larger than {} bytes", path.display(), count(*limit_bytes))]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -41,10 +41,6 @@ pub enum ComponentError {
 }
 
 impl Explain for ComponentError {
-    fn message(&self) -> String {
-        self.to_string()
-    }
-
     fn hint(&self) -> Option<String> {
         Some(
             match self {
@@ -116,22 +112,22 @@ mod tests {
             #[cfg(unix)]
             (
                 PathBuf::from("/dev/zero"),
-                "cannot read the component /dev/zero: it is a device and not a file",
+                "cannot read the component /dev/zero: it is a device, not a file",
                 "name a component file with --component or `[component] path`",
             ),
             (
                 inside,
-                "cannot read the component component: it is a folder and not a file",
+                "cannot read the component component: it is a folder, not a file",
                 "name a component file with --component or `[component] path`",
             ),
             (
                 none,
-                "cannot read the component none.wasm: No such file or directory (os error 2)",
+                "cannot read the component none.wasm: no such file or directory",
                 "name a component file with --component or `[component] path`",
             ),
             (
                 huge,
-                "the component huge.wasm is larger than 33554432 bytes",
+                "the component huge.wasm is larger than 33,554,432 bytes",
                 "name the right file: a destination component has a few MiB",
             ),
         ];

@@ -15,7 +15,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::events::RunEvents;
-use super::failure::{Failure, FailureClass, FailureCode};
+use super::failure::Failure;
 use super::loading::Loaded;
 use super::proof;
 use super::recovery;
@@ -223,7 +223,7 @@ impl Exporter {
         if is_elsewhere && matches!(now.credentials, CredentialSource::Renewable(_)) {
             return Err(self.policy_problem(PolicyError::Field {
                 field,
-                message: "was another one then, and the host's own credentials are for today's only".to_owned(),
+                message: "it was another one then, and the host's own credentials are for today's only".into(),
             }));
         }
         Ok(Access {
@@ -250,12 +250,8 @@ impl Exporter {
         let decided = Grants::decide(&plan.grants, &plan.signing, policy);
         decided.map_err(|error| match &error {
             GrantRefused::Address(refused) => {
-                let table = format!("destinations.{}.egress", self.name);
-                let text = refused.with_remedy_in(&table);
-                let code = FailureCode::GRANT_REFUSED;
-                Failure::divided(FailureClass::Configuration, code, &text)
-                    .at("/endpoint_url")
-                    .with_source(error)
+                let hint = refused.hint_in(&format!("[destinations.{}.egress]", self.name));
+                Failure::from(error).with_hint(hint)
             }
             _ => error.into(),
         })
@@ -264,7 +260,7 @@ impl Exporter {
     fn policy_problem(&self, error: PolicyError) -> Failure {
         let error = match error {
             PolicyError::Field { field, message } => PolicyError::Field {
-                message: self.destination.configuration.redacted(field, &message),
+                message: message.each(|said| self.destination.configuration.redacted(field, said)),
                 field,
             },
             other => other,

@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::problem::Problem;
-use batch_export_system::explain::Explain;
+use batch_export_system::explain::{Explain, count};
 
 pub(crate) use causes::state_at;
 pub use code::FailureCode;
@@ -62,6 +62,19 @@ struct Parts {
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
+/// Returns the order in which failures have to be dealt with: nothing else counts before the configuration is right.
+fn rank(class: FailureClass) -> u8 {
+    match class {
+        FailureClass::Configuration => 0,
+        FailureClass::Defect => 1,
+        FailureClass::Failed => 2,
+        FailureClass::TimedOut => 3,
+        FailureClass::Retryable => 4,
+        FailureClass::ShutDown => 5,
+        FailureClass::Cancelled => 6,
+    }
+}
+
 fn milliseconds<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
     time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
         .serialize(serializer)
@@ -100,13 +113,30 @@ impl Failure {
         (!problems.is_empty()).then(|| Failure::with_problems(file, class, problems))
     }
 
+    /// Makes one failure of those of several destinations of a file: the only one as it is, or all problems together in
+    /// the class of the worst. `None` without any.
+    pub fn of_several(file: &Path, mut failures: Vec<Failure>, problems: Vec<Problem>) -> Option<Self> {
+        let is_configuration = |failure: &Failure| failure.class() == FailureClass::Configuration;
+        if failures.len() == 1 && !is_configuration(&failures[0]) {
+            return failures.pop();
+        }
+        let class = failures.iter().map(Failure::class).min_by_key(|class| rank(*class))?;
+        let mut whole = Failure::with_problems(Some(file), class, problems);
+        if class != FailureClass::Configuration
+            && let Some(worst) = failures.iter().find(|failure| failure.class() == class)
+        {
+            whole.0.code = worst.code();
+        }
+        Some(whole)
+    }
+
     pub(crate) fn with_problems(file: Option<&Path>, class: FailureClass, mut problems: Vec<Problem>) -> Self {
         problems.sort_by(|a, b| (a.at, &a.pointer).cmp(&(b.at, &b.pointer)));
         // Two destinations may find the same fault of the component, and two rules the same field.
         problems.dedup();
         let message = match problems.len() {
             1 => "the configuration has a problem".to_owned(),
-            many => format!("the configuration has {many} problems"),
+            many => format!("the configuration has {} problems", count(many as u64)),
         };
         let mut failure = Failure::new(class, FailureCode::CONFIGURATION_INVALID, message);
         failure.0.file = file.map(Path::to_path_buf);

@@ -81,4 +81,4 @@ pub use state::{
     FoundNotes, Header, Lease, LeftRun, Leftover, Leftovers, Origin, RunOwner, State, StateFolder, StateMemory,
 };
 pub use tokens::RunTokens;
-pub use verify::{Compare, FileOutcome, StoreError, VerifyProgress, VerifyReport, Watch, verify};
+pub use verify::{Compare, FaultKind, FileOutcome, StoreError, VerifyProgress, VerifyReport, Watch, verify};

@@ -4,7 +4,7 @@
 use serde::{Serialize, Serializer};
 
 use crate::pointer;
-use batch_export_system::explain::divided;
+use batch_export_system::explain::Cause;
 
 /// Line and column, both from 1; columns count characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,15 +33,14 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Makes a problem; an instruction at the end of the message becomes its hint.
-    pub fn new(pointer: impl Into<String>, message: impl Into<String>) -> Self {
-        let text = message.into();
-        let (message, hint) = divided(&text);
+    /// Makes a problem of what is wrong, and what to do about it where the cause says so.
+    pub fn new(pointer: impl Into<String>, cause: impl Into<Cause>) -> Self {
+        let (message, hint) = cause.into().into_parts();
         Self {
             pointer: pointer.into(),
             at: None,
-            message: message.to_owned(),
-            hint: hint.map(str::to_owned),
+            message,
+            hint,
             allowed: None,
         }
     }

@@ -8,6 +8,7 @@ use batch_export_sandbox::Policy;
 use batch_export_sandbox::Session;
 use batch_export_sandbox::contract::{ExportedFile, Plan, Report};
 use batch_export_source::Tally;
+use batch_export_system::explain::{count, counted};
 
 /// Bytes of a part of a multipart upload that S3 takes.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
@@ -23,10 +24,10 @@ pub fn of_plan(plan: &Plan, policy: &Policy) -> Result<(), Failure> {
     }
     if !PART_BYTES.contains(&plan.part_size_bytes) {
         return doubt(format!(
-            "the plugin's plan has parts of {} bytes, and uploads have parts of {} to {}",
-            plan.part_size_bytes,
-            PART_BYTES.start(),
-            PART_BYTES.end()
+            "the plugin's plan has parts of {} bytes, but parts of uploads have {} to {}",
+            count(plan.part_size_bytes),
+            count(*PART_BYTES.start()),
+            count(*PART_BYTES.end())
         ));
     }
     for key in plan.keys.iter().chain(&plan.manifest_key) {
@@ -76,37 +77,44 @@ pub fn of_report(
 fn counts(report: &Report, tally: &Tally, rows_supplied: u64) -> Result<(), String> {
     if tally.rows_kept() != Some(rows_supplied) {
         return Err(format!(
-            "the source read {} rows and omitted {} of other times, {} without a time and {} of other events, but {rows_supplied} were supplied",
-            tally.rows_read, tally.rows_outside_interval, tally.rows_without_time, tally.rows_of_other_events
+            "the source read {} and omitted {} of other times, {} without a time and {} of other events, but supplied {}",
+            counted(tally.rows_read, "row"),
+            count(tally.rows_outside_interval),
+            count(tally.rows_without_time),
+            count(tally.rows_of_other_events),
+            count(rows_supplied)
         ));
     }
     if report.rows_received != rows_supplied {
         return Err(format!(
-            "the plugin reported {} rows, {rows_supplied} were supplied",
-            report.rows_received
+            "the plugin reported that it received {}, but the host supplied {}",
+            counted(report.rows_received, "row"),
+            count(rows_supplied)
         ));
     }
     let accounted = report.rows_exported.checked_add(report.rows_filtered);
     if accounted != Some(report.rows_received) {
         return Err(format!(
-            "of {rows_supplied} rows, the plugin reported {} exported and {} filtered, which is {}",
-            report.rows_exported,
-            report.rows_filtered,
-            accounted.map_or_else(|| "more than can be counted".to_owned(), |n| n.to_string())
+            "of {}, the plugin reported {} exported and {} filtered, which is {}",
+            counted(rows_supplied, "row"),
+            count(report.rows_exported),
+            count(report.rows_filtered),
+            accounted.map_or_else(|| "more than can be counted".to_owned(), count)
         ));
     }
     if report.rows_filtered > 0 {
         return Err(format!(
-            "the plugin omitted {} of {rows_supplied} rows as filtered, but include_events and exclude_events were applied before they were supplied",
-            report.rows_filtered
+            "the plugin omitted {} of {} as filtered, but the host had applied include_events and exclude_events already",
+            count(report.rows_filtered),
+            counted(rows_supplied, "row")
         ));
     }
     let in_files = sum(report, |file| file.rows);
     if in_files != Some(report.rows_exported) {
         return Err(format!(
-            "the plugin reported {} rows exported, but its files hold {}",
-            report.rows_exported,
-            in_files.map_or_else(|| "more than can be counted".to_owned(), |n| n.to_string())
+            "the plugin reported that it exported {}, but its files hold {}",
+            counted(report.rows_exported, "row"),
+            in_files.map_or_else(|| "more than can be counted".to_owned(), count)
         ));
     }
     Ok(())
@@ -116,21 +124,24 @@ fn counts(report: &Report, tally: &Tally, rows_supplied: u64) -> Result<(), Stri
 fn sent(report: &Report, bytes: u64, policy: &Policy, carried: Carried) -> Result<u64, String> {
     if bytes > carried.bytes && !policy.never_overwrites() {
         return Err(format!(
-            "the plugin reported files of {bytes} bytes, but sent {} in all",
-            carried.bytes
+            "the plugin reported files of {}, but sent {} in all",
+            counted(bytes, "byte"),
+            count(carried.bytes)
         ));
     }
     if report.requests > carried.requests || report.retries > report.requests {
         return Err(format!(
-            "the plugin reported {} requests, {} of them repeated, but made {}",
-            report.requests, report.retries, carried.requests
+            "the plugin reported {}, {} of them repeated, but made {}",
+            counted(report.requests, "request"),
+            count(report.retries),
+            count(carried.requests)
         ));
     }
     Ok(bytes)
 }
 
-fn sum(report: &Report, count: impl Fn(&ExportedFile) -> u64) -> Option<u64> {
-    let mut counts = report.files.iter().map(count);
+fn sum(report: &Report, of: impl Fn(&ExportedFile) -> u64) -> Option<u64> {
+    let mut counts = report.files.iter().map(of);
     counts.try_fold(0_u64, u64::checked_add)
 }
 
@@ -146,8 +157,9 @@ fn files(report: &Report, plan: &Plan, policy: &Policy) -> Result<u64, String> {
         }
         if file.rows == 0 || file.bytes == 0 {
             return Err(format!(
-                "the plugin reported the file `{key}` with {} rows and {} bytes, and no export writes an empty file",
-                file.rows, file.bytes
+                "the plugin reported the file `{key}` with {} and {}, but no export writes an empty file",
+                counted(file.rows, "row"),
+                counted(file.bytes, "byte")
             ));
         }
     }

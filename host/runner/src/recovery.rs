@@ -163,7 +163,7 @@ impl Cleaner<'_> {
 
 fn unreadable(place: &str, problem: impl Display) -> String {
     format!(
-        "uploads that {place} tells of, which cannot be used: {problem}; look for open uploads at the store, abort them, \
+        "uploads noted in {place}, which cannot be read: {problem}; look for open uploads at the store, abort them, \
          and delete the file"
     )
 }

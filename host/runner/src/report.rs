@@ -8,9 +8,11 @@ use crate::events::RunProgress;
 use crate::exporter::Exporter;
 use batch_export_sandbox::contract::{Recovery, Report, Run};
 use batch_export_source::{Ends, Tally};
+use batch_export_system::explain::counted;
 
 /// The report of a run that succeeded.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct RunReport {
     /// The destination's name.
     pub destination: String,
@@ -37,6 +39,26 @@ pub struct RunReport {
     pub recovery: Recovery,
     /// What the operator should know.
     pub warnings: Vec<String>,
+}
+
+impl RunReport {
+    /// Returns the report of a run that did nothing, to be filled in.
+    pub fn new(destination: String, run: Run) -> Self {
+        RunReport {
+            destination,
+            run,
+            rows_supplied: 0,
+            batches: 0,
+            bytes_supplied: 0,
+            bytes_exported: 0,
+            source: Tally::default(),
+            report: Report::default(),
+            seconds: 0.0,
+            peak_guest_memory_bytes: 0,
+            recovery: Recovery::default(),
+            warnings: Vec::new(),
+        }
+    }
 }
 
 /// A run in JSON: its ids, its model, and its interval as ISO 8601.
@@ -73,8 +95,6 @@ impl Done {
         warnings.extend(self.report.warnings.iter().cloned());
         warnings.extend(further_warnings(&self.report, &self.source, &recovery));
         RunReport {
-            destination: exporter.name.clone(),
-            run,
             rows_supplied: self.progress.rows_supplied,
             batches: self.progress.batches,
             bytes_supplied: self.progress.bytes_supplied,
@@ -85,8 +105,15 @@ impl Done {
             peak_guest_memory_bytes: self.peak_guest_memory_bytes,
             recovery,
             warnings,
+            ..RunReport::new(exporter.name.clone(), run)
         }
     }
+}
+
+/// Returns what happened to so many things, up to the verb.
+fn were(number: u64, thing: &str) -> String {
+    let verb = if number == 1 { "was" } else { "were" };
+    format!("{} {verb}", counted(number, thing))
 }
 
 /// Returns the host's own warnings about a run that succeeded.
@@ -94,20 +121,20 @@ fn further_warnings(report: &Report, source: &Tally, recovery: &Recovery) -> Vec
     let mut warnings = Vec::new();
     if source.rows_without_time > 0 {
         warnings.push(format!(
-            "{} rows have no time in the source's time column, belong to no interval and were omitted",
-            source.rows_without_time
+            "{} omitted, because there is no time in the source's time column",
+            were(source.rows_without_time, "row")
         ));
     }
     if source.surrogates_replaced > 0 {
         warnings.push(format!(
-            "in the texts of the source, {} halves of surrogate pairs, which no text can hold, were replaced by U+FFFD",
-            source.surrogates_replaced
+            "in the texts of the source, {} replaced by U+FFFD: no text can hold half of a surrogate pair",
+            were(source.surrogates_replaced, "lone surrogate")
         ));
     }
     if source.numbers_rounded > 0 {
         warnings.push(format!(
-            "{} numbers of the source were rounded to the nearest 64-bit float, which their columns are to hold",
-            source.numbers_rounded
+            "in the source, {} rounded to the nearest 64-bit float, the type of the column",
+            were(source.numbers_rounded, "number")
         ));
     }
     if report.rows_received == 0 {
@@ -136,9 +163,9 @@ mod tests {
         assert_eq!(
             further_warnings(&Report::default(), &source, &recovery),
             [
-                "3 rows have no time in the source's time column, belong to no interval and were omitted",
-                "in the texts of the source, 2 halves of surrogate pairs, which no text can hold, were replaced by U+FFFD",
-                "5 numbers of the source were rounded to the nearest 64-bit float, which their columns are to hold",
+                "3 rows were omitted, because there is no time in the source's time column",
+                "in the texts of the source, 2 lone surrogates were replaced by U+FFFD: no text can hold half of a surrogate pair",
+                "in the source, 5 numbers were rounded to the nearest 64-bit float, the type of the column",
                 "nothing was written: the source read 3 rows: 3 without a time",
                 "an upload of an earlier attempt is still open: `x/a.jsonl`",
             ]

@@ -43,7 +43,8 @@ impl Runner {
     /// Exports one interval. When its tokens say so, it ends within a second and cleans up what is open, as far as that
     /// goes quickly; what is not cleaned up stays noted.
     pub async fn run(&self, exporter: &Exporter, interval: Interval, tokens: &RunTokens) -> Result<RunReport, Failure> {
-        attempt::run(self, exporter, interval, tokens).await
+        let done = attempt::run(self, exporter, interval, tokens).await;
+        done.map_err(|failure| tokens.told(failure))
     }
 
     /// Checks the destination with the settings of a run, as far as it goes.
@@ -53,7 +54,8 @@ impl Runner {
         interval: Interval,
         tokens: &RunTokens,
     ) -> Result<Vec<CheckStep>, Failure> {
-        check::check(self, exporter, interval, tokens).await
+        let done = check::check(self, exporter, interval, tokens).await;
+        done.map_err(|failure| tokens.told(failure))
     }
 
     /// Cleans up what processes that are gone left open at a destination: the job of a host that starts, to be done
@@ -77,7 +79,8 @@ impl Runner {
             tokens,
             interrupted: OnceLock::new(),
         };
-        recovery::recover_leftovers(&cleaner, &*self.state, left).await
+        let done = recovery::recover_leftovers(&cleaner, &*self.state, left).await;
+        done.map_err(|failure| tokens.told(failure))
     }
 
     pub(crate) fn runtime(&self) -> &Runtime {

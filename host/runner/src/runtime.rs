@@ -120,7 +120,7 @@ impl Runtime {
                 AdmissionError::Interrupted(_) => Failure::cancelled(),
                 other => {
                     let (class, code) = (FailureClass::Retryable, FailureCode::MEMORY_EXHAUSTED);
-                    Failure::new(class, code, other.to_string()).with_source(other)
+                    Failure::of(class, code, other)
                 }
             })?;
         Ok(admission)

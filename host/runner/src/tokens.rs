@@ -1,8 +1,10 @@
 //! The two tokens of a run. Handles no signal itself.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureClass};
 use batch_export_system::{Interrupted, Token};
 
 /// The tokens by which a run is ended: first in order, then at once. Clones share their fate.
@@ -12,12 +14,34 @@ pub struct RunTokens {
     pub work: Token,
     /// Ends cleaning up as well; what is open stays noted.
     pub clean_up: Token,
+    /// Whether the work ends because its host does.
+    shuts_down: Arc<AtomicBool>,
 }
 
 impl RunTokens {
     /// Returns tokens that nobody has cancelled.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Ends the work because the host shuts down. Its failure says so: nobody cancelled the run, and it may be started
+    /// again.
+    pub fn shut_down(&self) {
+        self.shuts_down.store(true, Ordering::Relaxed);
+        self.work.cancel();
+    }
+
+    /// Returns the failure of work that was ended before it was done.
+    pub fn ended(&self) -> Failure {
+        self.told(Failure::cancelled())
+    }
+
+    /// Returns a failure as it is, unless it is about a cancellation that was the host's shutting down.
+    pub(crate) fn told(&self, failure: Failure) -> Failure {
+        match failure.class() {
+            FailureClass::Cancelled if self.shuts_down.load(Ordering::Relaxed) => failure.as_shut_down(),
+            _ => failure,
+        }
     }
 
     /// Returns whether the work has to end.
@@ -31,5 +55,32 @@ pub(crate) fn ended(reason: Interrupted, limit: Duration) -> Failure {
     match reason {
         Interrupted::Cancelled => Failure::cancelled(),
         Interrupted::DeadlinePassed => Failure::timed_out(limit),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::FailureCode;
+
+    #[test]
+    fn a_host_that_shuts_down_is_told_from_somebody_who_cancels() {
+        let tokens = RunTokens::new();
+        tokens.work.cancel();
+        assert_eq!(tokens.ended().class(), FailureClass::Cancelled);
+        let tokens = RunTokens::new();
+        tokens.clone().shut_down();
+        assert!(tokens.is_over());
+        let left = Failure::cancelled().leaving_open(vec!["`a` (id)".to_owned()]);
+        let told = tokens.told(left);
+        assert_eq!(
+            (told.class(), told.code()),
+            (FailureClass::ShutDown, FailureCode::SHUT_DOWN)
+        );
+        assert_eq!(told.message(), Failure::shut_down().message());
+        assert_eq!(told.hint(), Some("run it again"));
+        assert_eq!(told.left_open(), ["`a` (id)"]);
+        let late = tokens.told(Failure::timed_out(Duration::from_secs(1)));
+        assert_eq!(late.class(), FailureClass::TimedOut);
     }
 }

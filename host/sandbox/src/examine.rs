@@ -169,32 +169,32 @@ mod tests {
             (
                 "variables",
                 module(&function(1_001, 1)),
-                "1001 variables in one function, and the limit is 1000",
+                "1,001 variables in one function, and the limit is 1,000",
             ),
             (
                 "variables of no size in the file",
                 many_locals(module("(func (local i32) (local i64) (local i32))")),
-                "variables in one function, and the limit is 1000",
+                "variables in one function, and the limit is 1,000",
             ),
             (
                 "a long function",
                 module(&function(0, 300_000)),
-                "bytes in one function, and the limit is 262144",
+                "bytes in one function, and the limit is 262,144",
             ),
             (
                 "both",
                 module(&function(900, 100_000)),
-                "bytes times variables in one function, and the limit is 32000000",
+                "bytes times variables in one function, and the limit is 32,000,000",
             ),
             (
                 "many of both",
                 module(&function(900, 30_000).repeat(40)),
-                "bytes times variables over all functions, and the limit is 1000000000",
+                "bytes times variables over all functions, and the limit is 1,000,000,000",
             ),
             (
                 "many functions",
                 module(&"(func)".repeat(40_001)),
-                "40001 functions, and the limit is 40000",
+                "40,001 functions, and the limit is 40,000",
             ),
             (
                 "a wide signature",
@@ -219,7 +219,10 @@ mod tests {
         let mut large = with("");
         large.resize(COMPONENT_BYTES + 1, 0);
         let error = examine(&large).expect_err("large").to_string();
-        assert!(error.contains("33554433 bytes, and the limit is 33554432"), "{error}");
+        assert!(
+            error.contains("33,554,433 bytes, and the limit is 33,554,432"),
+            "{error}"
+        );
         let usual = module(&function(100, 40_000).repeat(3));
         examine(&usual).expect("within every limit");
     }

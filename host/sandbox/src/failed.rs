@@ -3,29 +3,26 @@
 use std::time::Duration;
 
 use super::contract::{Failure, PACKAGE, VERSION};
-use crate::{AddressRefused, GrantRefused, NetworkError, PolicyError};
-use batch_export_system::explain::{Explain, divided};
+use batch_export_system::explain::{Explain, count, divided};
 
 /// Why bytes are not a plugin that this host can run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
     /// The bytes do not begin like WebAssembly.
-    #[error(
-        "not a WebAssembly file: it does not begin with `\\0asm`; give the path of a destination component such as s3_destination.wasm"
-    )]
+    #[error("not a WebAssembly file: it does not begin with `\\0asm`")]
     NotWasm,
     /// A core module.
-    #[error(
-        "a core WebAssembly module, not a component; turn it into one with `cargo xtask build` or `wasm-tools component new`"
-    )]
+    #[error("a core WebAssembly module, not a component")]
     CoreModule,
     /// A component that does not pass validation, or that uses a proposal this host does not run.
-    #[error("the component cannot be compiled: {0}; rebuild it; the file may be corrupt or truncated")]
+    #[error("the component cannot be compiled: {0}")]
     Invalid(String),
     /// It is built to keep a compiler busy, or is not a plugin at all.
     #[error(
-        "the component has {found} {what}, and the limit is {limit}: no plugin needs that many, and compiling it could take very long; build it with optimisation for size, or split it up"
+        "the component has {} {what}, and the limit is {}: no plugin needs that many, and compiling it could take very long",
+        count(*found),
+        count(*limit)
     )]
     OverLimit {
         /// What there is too much of.
@@ -37,7 +34,9 @@ pub enum LoadError {
     },
     /// Compiling it used up its time or memory.
     #[error(
-        "the component was not compiled ({ended}): compiling it may take {seconds} s on one processor and {} MiB of memory, which is several times what a plugin needs; build it with optimisation for size", .memory_bytes >> 20
+        "the component was not compiled ({ended}): compiling it may take {} s on one processor and {} MiB of memory, which is several times what a plugin needs",
+        count(*seconds),
+        count(*memory_bytes >> 20)
     )]
     TookTooMuch {
         /// How the compiling process ended.
@@ -48,12 +47,10 @@ pub enum LoadError {
         memory_bytes: u64,
     },
     /// No fault of the component's.
-    #[error("the compiler could not be run: {0}; try again, and report it if it happens again")]
+    #[error("the compiler could not be run: {0}")]
     Compiler(String),
     /// The right export of a contract version that this host does not speak.
-    #[error(
-        "the component implements contract {PACKAGE} {found}, this host supports {VERSION}; use a plugin built for {VERSION}, or a host that supports {found}"
-    )]
+    #[error("the component implements contract {PACKAGE} {found}, but this host supports {VERSION}")]
     ContractVersion {
         /// The version in the component's export.
         found: String,
@@ -65,17 +62,18 @@ pub enum LoadError {
         exports: Vec<String>,
     },
     /// It wants more than the contract gives.
-    #[error("the component imports {}, which the contract {PACKAGE} {VERSION} does not provide; build it without WASI (target wasm32-unknown-unknown) and with the contract's imports only", list(.names))]
+    #[error("the component imports {}, which the contract {PACKAGE} {VERSION} does not provide", list(.names))]
     ExtraImports {
         /// Every import that is not the contract's.
         names: Vec<String>,
     },
     /// Names match the contract, types do not.
-    #[error(
-        "the component's interfaces differ from contract {PACKAGE} {VERSION}: {0}; build it from the released `wit/`"
-    )]
+    #[error("the component's interfaces differ from contract {PACKAGE} {VERSION}: {0}")]
     Mismatch(String),
 }
+
+/// What to do about a defect.
+const REPORT: &str = "report it: this is a defect of the plugin or of this host";
 
 fn list(names: &[String]) -> String {
     match names {
@@ -118,7 +116,9 @@ pub enum CallError {
 pub enum Crash {
     /// Memory growth was refused, and the guest could not go on.
     #[error(
-        "ran out of memory: it asked for {wanted_bytes} bytes, the limit is {limit_bytes}; raise `guest_memory_mb`, or lower the plugin's part or row size"
+        "ran out of memory: it asked for {} bytes, and the limit is {}",
+        count(*wanted_bytes as u64),
+        count(*limit_bytes as u64)
     )]
     OutOfMemory {
         /// What it asked for in all.
@@ -128,20 +128,21 @@ pub enum Crash {
     },
     /// All runs of this host together hold as much memory as they may.
     #[error(
-        "found no room in memory: all runs of this host together hold the {limit_bytes} bytes that they may (`memory_bytes`); run it again when fewer run"
+        "found no room in memory: all runs of this host together hold the {} bytes that they may (`memory_bytes`)",
+        count(*limit_bytes as u64)
     )]
     Crowded {
         /// What they may hold.
         limit_bytes: usize,
     },
     /// It computed for longer than allowed.
-    #[error("computed for longer than {} s in one call; raise `compute_time_s` if the plugin is honest and the machine slow", .limit.as_secs_f64())]
+    #[error("computed for longer than {} s in one call", .limit.as_secs_f64())]
     ComputeTime {
         /// The limit for one call.
         limit: Duration,
     },
     /// It waited for longer than allowed.
-    #[error("waited for longer than {} s in one call; raise `waiting_time_s` if the destination is that slow", .limit.as_secs_f64())]
+    #[error("waited for longer than {} s in one call", .limit.as_secs_f64())]
     WaitingTime {
         /// The limit for one call.
         limit: Duration,
@@ -162,20 +163,65 @@ pub enum Crash {
     #[error("could not start: {0}")]
     Start(String),
     /// The session's thread ended without a result: a fault of this host.
-    #[error("returned nothing because its thread ended, which is a fault of this host; report it")]
+    #[error("returned nothing because its thread ended, which is a fault of this host")]
     Lost,
 }
 
-impl Explain for LoadError {}
-impl Explain for SandboxError {}
-impl Explain for AddressRefused {}
-impl Explain for GrantRefused {}
-impl Explain for PolicyError {}
-impl Explain for NetworkError {}
+impl Explain for LoadError {
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            LoadError::NotWasm => "give the path of a destination component such as s3_destination.wasm",
+            LoadError::CoreModule => "turn it into a component with `cargo xtask build` or `wasm-tools component new`",
+            LoadError::Invalid(_) => "rebuild it; the file may be corrupt or truncated",
+            LoadError::OverLimit { .. } => "build it with optimisation for size, or split it up",
+            LoadError::TookTooMuch { .. } => "build it with optimisation for size",
+            LoadError::Compiler(_) => "try again, and report it if it happens again",
+            LoadError::ContractVersion { found } => {
+                return Some(format!(
+                    "use a plugin built for {VERSION}, or a host that supports {found}"
+                ));
+            }
+            LoadError::NoExporter { .. } => "give the path of a destination plugin",
+            LoadError::ExtraImports { .. } => {
+                "build it without WASI (target wasm32-unknown-unknown) and with the contract's imports only"
+            }
+            LoadError::Mismatch(_) => "build it from the released `wit/`",
+        };
+        Some(hint.to_owned())
+    }
+}
+
+impl Explain for SandboxError {
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            SandboxError::Engine(_) => "run it on a machine and in a container that WebAssembly engines support",
+            SandboxError::Thread(_) => "let this process start more threads",
+        };
+        Some(hint.to_owned())
+    }
+}
+
+impl Explain for Crash {
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Crash::OutOfMemory { .. } => "raise `guest_memory_mb`, or lower the plugin's part or row size",
+            Crash::Crowded { .. } => "run it again when fewer run",
+            Crash::ComputeTime { .. } => "raise `compute_time_s` if the plugin is honest and the machine slow",
+            Crash::WaitingTime { .. } => "raise `waiting_time_s` if the destination is that slow",
+            Crash::OverLimit(_) => "choose settings that need less, or report it to the plugin's author",
+            Crash::Panic(_) | Crash::Trap(_) => REPORT,
+            Crash::Cancelled => return None,
+            Crash::Start(_) => "check that this machine has memory and threads left",
+            Crash::Lost => "report it",
+        };
+        Some(hint.to_owned())
+    }
+}
 
 impl Explain for CallError {
     fn message(&self) -> String {
         match self {
+            CallError::Crashed { .. } => self.to_string(),
             CallError::Failed(Failure::Defect(text)) => divided(text).0.to_owned(),
             other => divided(&other.to_string()).0.to_owned(),
         }
@@ -183,11 +229,8 @@ impl Explain for CallError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            CallError::Failed(Failure::Defect(_))
-            | CallError::Crashed {
-                cause: Crash::Panic(_) | Crash::Trap(_),
-                ..
-            } => Some("report it: this is a defect of the plugin or of this host".to_owned()),
+            CallError::Crashed { cause, .. } => cause.hint(),
+            CallError::Failed(Failure::Defect(_)) => Some(REPORT.to_owned()),
             // Each problem has its own, and so does what it allows.
             CallError::Failed(Failure::Config(_)) => None,
             other => divided(&other.to_string()).1.map(str::to_owned),

@@ -3,8 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use batch_export_system::explain::Explain;
+use batch_export_system::explain::{Cause, Explain, count, plain};
 use batch_export_system::{AdmissionError, Interrupted};
+use serde::{Deserialize, Serialize};
 
 use crate::interval::IntervalError;
 use crate::model::Model;
@@ -14,10 +15,18 @@ use crate::model::Model;
 #[non_exhaustive]
 pub enum SourceError {
     /// Nothing has the name that `path` gives.
-    #[error("there is no file or folder {}; check the source's `path` (relative paths start at the configuration's folder)", .0.display())]
+    #[error("there is no file or folder {}", .0.display())]
     NotFound(PathBuf),
+    /// There is a link, and nothing where it leads.
+    #[error("{} is a link to {}, which does not exist", path.display(), target.display())]
+    DanglingLink {
+        /// The link.
+        path: PathBuf,
+        /// What it leads to.
+        target: PathBuf,
+    },
     /// A glob matches no file.
-    #[error("`{pattern}` matches no file below {}{skipped}; check the source's `path`", place.display())]
+    #[error("`{pattern}` matches no file below {}{skipped}", place.display())]
     NothingMatches {
         /// The glob.
         pattern: String,
@@ -27,7 +36,7 @@ pub enum SourceError {
         skipped: String,
     },
     /// A folder holds no file whose name says that it holds rows.
-    #[error("the folder {} holds no file that can be read{skipped}; expected names ending in {expected}, or a glob in `path`", folder.display())]
+    #[error("the folder {} holds no file that can be read{skipped}", folder.display())]
     EmptyFolder {
         /// The folder.
         folder: PathBuf,
@@ -37,7 +46,7 @@ pub enum SourceError {
         skipped: String,
     },
     /// A glob cannot be understood.
-    #[error("`{pattern}` is not a valid glob: {cause}; put a literal `[` or `*` into brackets")]
+    #[error("`{pattern}` is not a valid glob: {cause}")]
     BadGlob {
         /// The glob.
         pattern: String,
@@ -50,10 +59,10 @@ pub enum SourceError {
         /// The `path` of the configuration.
         path: String,
         /// The reason, for the end of a sentence.
-        cause: String,
+        cause: Cause,
     },
     /// There are more files or folders than are read at once.
-    #[error("{} holds more than {limit} {what}; narrow the source's `path`", place.display())]
+    #[error("{} holds more than {} {what}", place.display(), count(*limit as u64))]
     TooMany {
         /// The folder that was searched.
         place: PathBuf,
@@ -63,7 +72,7 @@ pub enum SourceError {
         limit: usize,
     },
     /// A folder, a named pipe, a socket or a device is where a file should be.
-    #[error("{} is {what} and not a file; remove it, or write a `path` that does not take it", path.display())]
+    #[error("{} is {what}, not a file", path.display())]
     NotAFile {
         /// The file.
         path: PathBuf,
@@ -71,7 +80,7 @@ pub enum SourceError {
         what: &'static str,
     },
     /// One file is in two folders whose names hold different columns: its rows would be there twice.
-    #[error("{} and {} are the same file, and their folders' names hold different columns; remove one of them, or write a `path` that takes only one", path.display(), other.display())]
+    #[error("{} and {} are the same file, and their folders' names hold different columns", path.display(), other.display())]
     OneFile {
         /// The file.
         path: PathBuf,
@@ -79,10 +88,10 @@ pub enum SourceError {
         other: PathBuf,
     },
     /// A folder's name holds a column and is not UTF-8.
-    #[error("the name of the folder {} holds a column and is not UTF-8; rename it, with other bytes written like `%FF`", .0.display())]
+    #[error("the name of the folder {} holds a column and is not UTF-8", .0.display())]
     FolderName(PathBuf),
     /// The operating system refuses to read a file or folder.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {}", path.display(), plain(source))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -90,7 +99,7 @@ pub enum SourceError {
         source: io::Error,
     },
     /// A file breaks the rules of its own format.
-    #[error("{} is damaged or cut short: {cause}; recreate it, or exclude it from the source's `path`", path.display())]
+    #[error("{} is damaged or cut short: {cause}", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -98,23 +107,23 @@ pub enum SourceError {
         cause: String,
     },
     /// A file is valid, and holds something that cannot be read here.
-    #[error("{} cannot be read, though nothing is wrong with it: {cause}", path.display())]
+    #[error("{} is valid, but cannot be read here: {cause}", path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
         /// The reason, for the end of a sentence.
-        cause: String,
+        cause: Cause,
     },
     /// A file needs more memory than is given to one.
-    #[error("{} takes too much memory: {cause}", path.display())]
+    #[error("{} needs too much memory: {cause}", path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
         /// The reason, for the end of a sentence.
-        cause: String,
+        cause: Cause,
     },
     /// A reader panicked on a file.
-    #[error("{} cannot be read: the reader failed unexpectedly ({cause}); the file is most likely damaged: recreate it, or report this with the file", path.display())]
+    #[error("{} cannot be read: the reader failed unexpectedly ({cause}), most likely because the file is damaged", path.display())]
     Panicked {
         /// The file.
         path: PathBuf,
@@ -122,13 +131,13 @@ pub enum SourceError {
         cause: String,
     },
     /// Neither the name nor the first bytes of a file say what it holds.
-    #[error("cannot tell what {} holds; name it .parquet, .arrow, .jsonl or .csv, or set the source's `format`", path.display())]
+    #[error("cannot tell what {} holds", path.display())]
     UnknownFormat {
         /// The file.
         path: PathBuf,
     },
     /// A Parquet or Arrow file is compressed once more as a whole.
-    #[error("{} is {content} inside {packing} compression, which cannot be read in place; decompress it first", path.display())]
+    #[error("{} is {content} inside {packing} compression, which cannot be read in place", path.display())]
     PackedBinary {
         /// The file.
         path: PathBuf,
@@ -138,7 +147,7 @@ pub enum SourceError {
         packing: &'static str,
     },
     /// A file has a format or a compression that is not read.
-    #[error("{} is {what}, which cannot be read; {remedy}", path.display())]
+    #[error("{} is {what}, which cannot be read", path.display())]
     Unsupported {
         /// The file.
         path: PathBuf,
@@ -148,7 +157,7 @@ pub enum SourceError {
         remedy: &'static str,
     },
     /// Two counts of the records of a file differ: a defect of this program.
-    #[error("{}: {read} {what} were read, and a count of its bytes finds {counted}; rows may be missing, so nothing of this run can be relied on: report it with the file", path.display())]
+    #[error("{}: {} {what} were read, but a count of its bytes finds {}; rows may be missing, so nothing of this run can be relied on", path.display(), count(*read), count(*counted))]
     Miscounted {
         /// The file.
         path: PathBuf,
@@ -172,7 +181,7 @@ pub enum SourceError {
         found: Vec<String>,
     },
     /// A file does not have the model's columns.
-    #[error("{} does not fit the model `{model}`: {}; rename, add or convert the columns{}", path.display(), problems.join("; "), listed(model))]
+    #[error("{} does not fit the model `{model}`: {}", path.display(), problems.join("; "))]
     Columns {
         /// The file.
         path: PathBuf,
@@ -182,7 +191,7 @@ pub enum SourceError {
         problems: Vec<String>,
     },
     /// Two files have different columns.
-    #[error("{} has other columns than {}: {}; give both the same columns, or export them separately", path.display(), first.display(), problems.join("; "))]
+    #[error("{} has other columns than {}: {}", path.display(), first.display(), problems.join("; "))]
     DifferentColumns {
         /// The file.
         path: PathBuf,
@@ -199,7 +208,7 @@ pub enum SourceError {
         /// The line, from 1.
         line: u64,
         /// The reason, for the end of a sentence.
-        cause: String,
+        cause: Cause,
     },
     /// A column, or the value of it in a folder's name, is wrong.
     #[error("{}, column `{column}`: {cause}", path.display())]
@@ -209,7 +218,7 @@ pub enum SourceError {
         /// The column's name.
         column: String,
         /// The reason, for the end of a sentence.
-        cause: String,
+        cause: Cause,
     },
     /// A value does not fit its column.
     #[error("{}, row {row}, column `{column}`: {cause}", path.display())]
@@ -221,11 +230,11 @@ pub enum SourceError {
         /// The column's name.
         column: String,
         /// The reason, for the end of a sentence.
-        cause: String,
+        cause: Cause,
     },
     /// A row is larger than the largest message.
     #[error(
-        "row {row} of the interval takes {bytes} bytes, more than the {limit_bytes} that one batch may have; remove it or shorten it"
+        "row {row} of the interval takes {} bytes, more than the {} that one batch may have", count(*bytes as u64), count(*limit_bytes as u64)
     )]
     RowTooLarge {
         /// The row of the interval, from 0.
@@ -237,7 +246,7 @@ pub enum SourceError {
     },
     /// The files read and omitted are not all that were met: a defect of this program.
     #[error(
-        "{seen} names of files were met, and {counted} of them are counted as read or omitted; rows may be missing, so nothing of this run can be relied on: report it with the source's `path`"
+        "{} names of files were met, but {} are counted as read or omitted; rows may be missing, so nothing of this run can be relied on", count(*seen), count(*counted)
     )]
     FilesMiscounted {
         /// Names that were met.
@@ -249,24 +258,22 @@ pub enum SourceError {
     #[error("reading the source ended early: {0}")]
     Interrupted(#[from] Interrupted),
     /// There is no room for rows in the memory of all runs.
-    #[error("the source's rows have no room: {0}")]
+    #[error("there is no memory for the source's rows: {0}")]
     NoMemory(AdmissionError),
     /// Arrow refuses to write rows as messages, or to read them back.
     #[error("rows cannot be written as Arrow IPC: {0}")]
     Encode(arrow::error::ArrowError),
     /// The thread that reads the source ended without a word.
-    #[error(
-        "the thread that reads the source ended unexpectedly; run again, and report it with the file if it comes back"
-    )]
+    #[error("the thread that reads the source ended unexpectedly")]
     Died,
     /// No thread can be started.
-    #[error("no thread for reading the source can be started: {0}")]
+    #[error("no thread for reading the source can be started: {}", plain(.0))]
     Thread(io::Error),
     /// No child process can be started.
-    #[error("the process that reads the source's files cannot be started: {0}")]
+    #[error("the process that reads the source's files cannot be started: {}", plain(.0))]
     Child(io::Error),
     /// The child process that reads the files died.
-    #[error("the process that reads the source's files ended unexpectedly ({how}){}; most likely this needs more memory than the {limit_mib} MiB that it may take: set `source_memory_mb` in the destination's `limits` higher if you trust the file, or exclude it from the source's `path`", at(path.as_deref()))]
+    #[error("the process that reads the source's files ended unexpectedly ({how}){}, most likely because it needs more than the {} MiB of memory that it may take", at(path.as_deref()), count(*limit_mib))]
     ChildEnded {
         /// The file that was being read, if any.
         path: Option<PathBuf>,
@@ -277,14 +284,32 @@ pub enum SourceError {
         /// The memory that it was given, in MiB.
         limit_mib: u64,
     },
-    /// What the child process said that reads the files.
+    /// What the child process that reads the files told of its end.
     #[error("{message}")]
     Told {
-        /// Its text.
+        /// What happened.
         message: String,
-        /// Whether the same read may succeed later.
-        is_transient: bool,
+        /// What to do about it.
+        hint: Option<String>,
+        /// What it means for whoever wants the rows.
+        kind: SourceErrorKind,
     },
+}
+
+/// What an error of a source means for whoever wants its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceErrorKind {
+    /// The same read fails until somebody changes something.
+    Permanent,
+    /// The same read may succeed later without anybody changing anything.
+    Transient,
+    /// This program is at fault: nothing that was read can be relied on.
+    Defect,
+    /// Somebody cancelled the work.
+    Cancelled,
+    /// The work took longer than it may.
+    TimedOut,
 }
 
 impl From<AdmissionError> for SourceError {
@@ -321,100 +346,109 @@ fn listed(model: &str) -> String {
     Model::named(model).map_or_else(String::new, |_| format!(" (`batch-export schema {model}` lists them)"))
 }
 
-impl Explain for SourceError {}
-impl Explain for IntervalError {}
+impl Explain for SourceError {
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            SourceError::DanglingLink { .. } => "correct or remove the link, or correct the source's `path`",
+            SourceError::NotFound(_) => {
+                "correct the source's `path`; a relative path starts at the configuration's folder"
+            }
+            SourceError::NothingMatches { .. } => "correct the source's `path`",
+            SourceError::EmptyFolder { expected, .. } => {
+                return Some(format!(
+                    "give the files names that end in {expected}, or write a glob in the source's `path`"
+                ));
+            }
+            SourceError::BadGlob { .. } => "put a literal `[` or `*` into brackets",
+            SourceError::TooMany { .. } => "narrow the source's `path`",
+            SourceError::NotAFile { .. } => "remove it, or write a `path` that does not take it",
+            SourceError::OneFile { .. } => "remove one of them, or write a `path` that takes only one",
+            SourceError::FolderName(_) => "rename it, with other bytes written like `%FF`",
+            SourceError::Unreadable { source, .. } => match source.kind() {
+                io::ErrorKind::PermissionDenied => "let the user that this program runs as read it",
+                _ if self.kind() == SourceErrorKind::Transient => "run it again when the file can be read",
+                _ => "correct the source's `path`",
+            },
+            SourceError::Damaged { .. } => "recreate it, or exclude it from the source's `path`",
+            SourceError::Panicked { .. } => "recreate the file, or report this with the file",
+            SourceError::UnknownFormat { .. } => {
+                "name it .parquet, .arrow, .jsonl or .csv, or set the source's `format`"
+            }
+            SourceError::PackedBinary { .. } => "decompress it first",
+            SourceError::Unsupported { remedy, .. } => remedy,
+            SourceError::Miscounted { .. } => "report this with the file",
+            SourceError::FilesMiscounted { .. } => "report this with the source's `path`",
+            SourceError::NoSuchColumns { .. } => "correct the names in the source's `columns`, or remove them",
+            SourceError::Columns { model, .. } => {
+                return Some(format!("rename, add or convert the columns{}", listed(model)));
+            }
+            SourceError::DifferentColumns { .. } => "give both the same columns, or export them separately",
+            SourceError::BadPath { cause, .. }
+            | SourceError::Foreign { cause, .. }
+            | SourceError::TooLarge { cause, .. }
+            | SourceError::BadRow { cause, .. }
+            | SourceError::BadColumn { cause, .. }
+            | SourceError::BadValue { cause, .. } => return cause.hint(),
+            SourceError::RowTooLarge { .. } => "remove the row, or shorten it",
+            SourceError::Interrupted(reason) => return reason.hint(),
+            SourceError::NoMemory(reason) => return reason.hint(),
+            SourceError::Encode(_) => "report this with the source's columns and their types",
+            SourceError::Died => "run it again, and report it with the file if it happens again",
+            SourceError::Thread(_) | SourceError::Child(_) => "run it again when fewer processes are running",
+            SourceError::ChildEnded { .. } => {
+                "raise `source_memory_mb` in the destination's `limits` if you trust the file, or exclude the file \
+                 from the source's `path`"
+            }
+            SourceError::Told { hint, .. } => return hint.clone(),
+        };
+        Some(hint.to_owned())
+    }
+}
+
+impl Explain for IntervalError {
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            IntervalError::NotATime(_) => "write it like 2023-07-28T01:00:00Z (without a zone it is UTC)",
+            IntervalError::OutOfRange(_) => "give a time in these years",
+            IntervalError::Empty(_) => "give an end that is later than the start; the end itself is not included",
+            IntervalError::Inverted { .. } => "swap the two",
+            IntervalError::OpenEnd(_) => "give the time at which the interval ends",
+        };
+        Some(hint.to_owned())
+    }
+}
 
 impl SourceError {
+    /// Returns what it means for whoever wants the rows.
+    pub fn kind(&self) -> SourceErrorKind {
+        match self {
+            SourceError::Unreadable { source, .. } => match source.kind() {
+                io::ErrorKind::NotFound
+                | io::ErrorKind::PermissionDenied
+                | io::ErrorKind::NotADirectory
+                | io::ErrorKind::IsADirectory
+                | io::ErrorKind::InvalidInput
+                | io::ErrorKind::InvalidFilename
+                | io::ErrorKind::Unsupported => SourceErrorKind::Permanent,
+                _ => SourceErrorKind::Transient,
+            },
+            SourceError::Thread(_) | SourceError::Child(_) | SourceError::NoMemory(AdmissionError::Crowded { .. }) => {
+                SourceErrorKind::Transient
+            }
+            SourceError::Miscounted { .. } | SourceError::FilesMiscounted { .. } => SourceErrorKind::Defect,
+            SourceError::Interrupted(Interrupted::DeadlinePassed) => SourceErrorKind::TimedOut,
+            SourceError::Interrupted(_) => SourceErrorKind::Cancelled,
+            SourceError::ChildEnded { is_transient: true, .. } => SourceErrorKind::Transient,
+            SourceError::Told { kind, .. } => *kind,
+            _ => SourceErrorKind::Permanent,
+        }
+    }
+
     /// Returns whether the same read may succeed later without anybody changing anything.
     pub fn is_transient(&self) -> bool {
-        match self {
-            SourceError::Unreadable { source, .. } => !matches!(
-                source.kind(),
-                io::ErrorKind::NotFound
-                    | io::ErrorKind::PermissionDenied
-                    | io::ErrorKind::NotADirectory
-                    | io::ErrorKind::IsADirectory
-                    | io::ErrorKind::InvalidInput
-                    | io::ErrorKind::InvalidFilename
-                    | io::ErrorKind::Unsupported
-            ),
-            SourceError::Thread(_) | SourceError::Child(_) | SourceError::NoMemory(AdmissionError::Crowded { .. }) => {
-                true
-            }
-            SourceError::ChildEnded { is_transient, .. } | SourceError::Told { is_transient, .. } => *is_transient,
-            _ => false,
-        }
+        self.kind() == SourceErrorKind::Transient
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_no_small_file_can_bring_about_is_said_as_well() {
-        let broken = || arrow::error::ArrowError::SchemaError("no such type".to_owned());
-        let cases = [
-            (
-                SourceError::TooMany {
-                    place: PathBuf::from("events"),
-                    what: "files",
-                    limit: 100_000,
-                },
-                "events holds more than 100000 files; narrow the source's `path`",
-                false,
-            ),
-            (
-                SourceError::RowTooLarge {
-                    row: 7,
-                    bytes: 200,
-                    limit_bytes: 160,
-                },
-                "row 7 of the interval takes 200 bytes, more than the 160 that one batch may have; remove it or shorten it",
-                false,
-            ),
-            (
-                SourceError::Encode(broken()),
-                "rows cannot be written as Arrow IPC: Schema error: no such type",
-                false,
-            ),
-            (
-                SourceError::Died,
-                "the thread that reads the source ended unexpectedly; run again, and report it with the file if it comes back",
-                false,
-            ),
-            (
-                SourceError::Thread(io::Error::other("too many threads")),
-                "no thread for reading the source can be started: too many threads",
-                true,
-            ),
-            (
-                SourceError::Child(io::Error::other("too many processes")),
-                "the process that reads the source's files cannot be started: too many processes",
-                true,
-            ),
-            (
-                SourceError::ChildEnded {
-                    path: Some(PathBuf::from("in/a.arrow")),
-                    how: "signal: 6 (SIGABRT)".to_owned(),
-                    is_transient: false,
-                    limit_mib: 2048,
-                },
-                "the process that reads the source's files ended unexpectedly (signal: 6 (SIGABRT)) at in/a.arrow; most likely this needs more memory than the 2048 MiB that it may take: set `source_memory_mb` in the destination's `limits` higher if you trust the file, or exclude it from the source's `path`",
-                false,
-            ),
-            (
-                SourceError::Unreadable {
-                    path: PathBuf::from("in/e.jsonl/"),
-                    source: io::Error::from(io::ErrorKind::NotADirectory),
-                },
-                "cannot read in/e.jsonl/: not a directory",
-                false,
-            ),
-        ];
-        for (error, expect, is_transient) in cases {
-            assert_eq!(error.to_string(), expect);
-            assert_eq!(error.is_transient(), is_transient, "{expect}");
-        }
-    }
-}
+mod tests;

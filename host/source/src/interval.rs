@@ -22,18 +22,16 @@ pub struct Interval {
 #[non_exhaustive]
 pub enum IntervalError {
     /// A text is not a time.
-    #[error("`{0}` is not a time; write it like 2023-07-28T01:00:00Z (without a zone it is UTC)")]
+    #[error("`{0}` is not a time")]
     NotATime(String),
     /// A time is earlier or later than object keys can say.
     #[error("`{0}` is not in the years 1 to 9999")]
     OutOfRange(String),
     /// Start and end are the same moment.
-    #[error(
-        "the interval is empty: it starts and ends at {0}; its end is exclusive, so it must be later than its start"
-    )]
+    #[error("the interval is empty: it starts and ends at {0}")]
     Empty(Moment),
     /// The end is earlier than the start.
-    #[error("the interval ends before it starts: it starts at {start} and ends at {end}; swap the two")]
+    #[error("the interval ends before it starts: it starts at {start} and ends at {end}")]
     Inverted {
         /// The later moment.
         start: Moment,
@@ -223,6 +221,7 @@ impl fmt::Display for Interval {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use batch_export_system::explain::Cause;
 
     #[test]
     fn moments_are_read_in_every_usual_form() {
@@ -267,7 +266,7 @@ mod tests {
             (
                 "2023-07-28",
                 "2023-07-28T00:00Z",
-                "the interval is empty: it starts and ends at 2023-07-28T00:00:00+00:00; its end is exclusive, so it must be later than its start",
+                "the interval is empty: it starts and ends at 2023-07-28T00:00:00+00:00; give an end that is later than the start; the end itself is not included",
             ),
             (
                 "2023-07-28T02:00Z",
@@ -277,13 +276,17 @@ mod tests {
             (
                 "2023-07-28",
                 "START",
-                "the end must be a time, not `START`: only the start can be left open",
+                "the end must be a time, not `START`: only the start can be left open; give the time at which the interval ends",
             ),
-            ("0000-12-31", "2023-07-28", "`0000-12-31` is not in the years 1 to 9999"),
+            (
+                "0000-12-31",
+                "2023-07-28",
+                "`0000-12-31` is not in the years 1 to 9999; give a time in these years",
+            ),
         ];
         for (start, end, expect) in cases {
             let error = Interval::parse(start, end).expect_err(expect);
-            assert_eq!(error.to_string(), expect);
+            assert_eq!(Cause::of(&error).in_one_text(), expect);
         }
     }
 

@@ -47,7 +47,7 @@ mod select;
 mod survey;
 mod tally;
 
-pub use error::SourceError;
+pub use error::{SourceError, SourceErrorKind};
 pub use factory::{FilesFactory, SampleFactory, Source, SourceFactory, SourceSettings};
 pub use feed::Feed;
 pub use files::{ColumnType, Dialect, FilesSettings, TYPE_NAMES, TextFormat, check_pattern, paths};

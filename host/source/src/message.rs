@@ -329,7 +329,7 @@ mod tests {
         let mut stream = Stream::new(&too_large.schema()).expect("a stream");
         let error = stream.message(&too_large).expect_err("too large");
         assert!(
-            error.to_string().starts_with("row 0 of the interval takes 16777"),
+            error.to_string().starts_with("row 0 of the interval takes 167,77"),
             "{error}"
         );
     }

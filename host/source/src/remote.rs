@@ -11,10 +11,11 @@ use arrow::buffer::Buffer;
 use arrow::datatypes::SchemaRef;
 use arrow::ipc::reader::StreamDecoder;
 use batch_export_system::child::{self, Running, Task};
+use batch_export_system::explain::Explain;
 use batch_export_system::{Budget, Share, Token};
 use serde::{Deserialize, Serialize};
 
-use crate::error::SourceError;
+use crate::error::{SourceError, SourceErrorKind};
 use crate::factory::Source;
 use crate::files::{Files, FilesSettings};
 use crate::message::{Encoder, MAX_MESSAGE_BYTES, Message, MessageSource, Summary, read_schema};
@@ -48,7 +49,8 @@ struct Job {
 #[derive(Serialize, Deserialize)]
 struct Failed {
     message: String,
-    is_transient: bool,
+    hint: Option<String>,
+    kind: SourceErrorKind,
 }
 
 const FILE: u8 = b'f';
@@ -74,8 +76,9 @@ fn serve(job: &[u8], output: &mut (dyn Write + Send)) -> io::Result<()> {
         Ok(()) => Ok(()),
         Err(error) => {
             let failed = Failed {
-                message: shortened(error.to_string()),
-                is_transient: error.is_transient(),
+                message: shortened(error.message()),
+                hint: error.hint().map(shortened),
+                kind: error.kind(),
             };
             output.write(FAILED, 0, &serde_json::to_vec(&failed)?)
         }
@@ -196,7 +199,7 @@ impl Remote {
             let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
             if limit_bytes(kind).is_none_or(|limit| length > limit) {
                 self.running.kill();
-                return Err(self.ended("it said something that it may not say".to_owned(), false));
+                return Err(self.ended("it sent something that it may not send".to_owned(), false));
             }
             let mut held = Share::none(&self.budget);
             held.blocking_admit(length, &self.token)?;
@@ -215,7 +218,8 @@ impl Remote {
                     let failed: Failed = serde_json::from_slice(&bytes).map_err(|_| self.broken())?;
                     return Err(SourceError::Told {
                         message: failed.message,
-                        is_transient: failed.is_transient,
+                        hint: failed.hint,
+                        kind: failed.kind,
                     });
                 }
             });

@@ -10,6 +10,7 @@ use arrow::datatypes::{
     TimestampSecondType,
 };
 use arrow::error::ArrowError;
+use batch_export_system::explain::Cause;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -43,7 +44,7 @@ pub struct EventListError {
     /// The field's name.
     pub field: &'static str,
     /// What is wrong with it.
-    pub message: String,
+    pub message: Cause,
 }
 
 impl EventFilter {
@@ -58,9 +59,10 @@ impl EventFilter {
             if let Some((field, _)) = listed.iter().find(|(_, names)| !names.is_empty()) {
                 return Err(EventListError {
                     field,
-                    message: format!(
-                        "applies to the model events only, and this destination exports {model}; remove it"
-                    ),
+                    message: Cause::new(format!(
+                        "it applies to the model events only, and this destination exports {model}"
+                    ))
+                    .with_hint("remove it"),
                 });
             }
         }
@@ -157,7 +159,7 @@ impl Bounds {
 fn names(configuration: &Value, field: &'static str) -> Result<Vec<String>, EventListError> {
     let wrong = || EventListError {
         field,
-        message: "must be a list of event names, such as [\"$pageview\", \"signed up\"]".to_owned(),
+        message: "must be a list of event names, such as [\"$pageview\", \"signed up\"]".into(),
     };
     match configuration.get(field) {
         None | Some(Value::Null) => Ok(Vec::new()),

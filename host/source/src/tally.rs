@@ -1,6 +1,7 @@
 //! Counts of what a source read and omitted, and the sums that must come out. Nothing that was met may be missing from
 //! them.
 
+use batch_export_system::explain::{count, counted};
 use serde::{Deserialize, Serialize};
 
 use crate::error::SourceError;
@@ -54,12 +55,16 @@ impl Tally {
         let omitted: Vec<String> = omitted
             .iter()
             .filter(|(rows, _)| *rows > 0)
-            .map(|(rows, why)| format!("{rows} {why}"))
+            .map(|(rows, why)| format!("{} {why}", count(*rows)))
             .collect();
         match (self.rows_read, self.row_groups_pruned) {
             (0, 0) => "the interval has no rows".to_owned(),
-            (0, groups) => format!("the interval has no rows ({groups} row groups of the files are outside it)"),
-            (read, _) => format!("the source read {read} rows: {}", omitted.join(", ")),
+            (0, 1) => "the interval has no rows (1 row group of the files is outside it)".to_owned(),
+            (0, groups) => format!(
+                "the interval has no rows ({} row groups of the files are outside it)",
+                count(groups)
+            ),
+            (read, _) => format!("the source read {}: {}", counted(read, "row"), omitted.join(", ")),
         }
     }
 
@@ -74,18 +79,18 @@ impl Tally {
 
     /// Checks, once a source was read to its end, that each name that was met is of a file read or counted as omitted.
     pub fn check_files(&self) -> Result<(), SourceError> {
-        let counted = [
+        let known = [
             self.files_read,
             self.files_of_other_names,
             self.files_hidden,
             self.files_repeated,
         ];
-        let counted = counted.into_iter().fold(0, u64::saturating_add);
-        match counted == self.files_seen {
+        let known = known.into_iter().fold(0, u64::saturating_add);
+        match known == self.files_seen {
             true => Ok(()),
             false => Err(SourceError::FilesMiscounted {
                 seen: self.files_seen,
-                counted,
+                counted: known,
             }),
         }
     }
@@ -116,7 +121,7 @@ mod tests {
         let bad = Tally { files_read: 3, ..good };
         assert_eq!(
             bad.check_files().unwrap_err().to_string(),
-            "10 names of files were met, and 9 of them are counted as read or omitted; rows may be missing, so nothing of this run can be relied on: report it with the source's `path`"
+            "10 names of files were met, but 9 are counted as read or omitted; rows may be missing, so nothing of this run can be relied on"
         );
     }
 }

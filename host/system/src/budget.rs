@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::explain::{Explain, count};
 use crate::token::{Interrupted, Token};
 
 /// The longest time to wait for memory that others hold. Others give theirs back with every part that is uploaded; if
@@ -27,7 +28,7 @@ pub struct Budget {
 #[non_exhaustive]
 pub enum AdmissionError {
     /// More than there is, however long one waits.
-    #[error("{wanted_bytes} bytes are more than the {limit_bytes} that all runs of this process may hold in memory")]
+    #[error("{} bytes are more than the {} that all runs of this process may hold in memory", count(*wanted_bytes as u64), count(*limit_bytes as u64))]
     TooLarge {
         /// The bytes that were asked for.
         wanted_bytes: usize,
@@ -35,7 +36,7 @@ pub enum AdmissionError {
         limit_bytes: usize,
     },
     /// Others held it for longer than [`ADMISSION_TIME`].
-    #[error("the other runs of this process held its memory for {} s: {wanted_bytes} bytes were not free among {limit_bytes}; run fewer at once", waited.as_secs())]
+    #[error("the other runs of this process held its memory for {} s: {} of {} bytes were not free", waited.as_secs(), count(*wanted_bytes as u64), count(*limit_bytes as u64))]
     Crowded {
         /// The bytes that were asked for.
         wanted_bytes: usize,
@@ -47,6 +48,16 @@ pub enum AdmissionError {
     /// The work that it was for must end.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
+}
+
+impl Explain for AdmissionError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            AdmissionError::TooLarge { .. } => Some("give this process more memory (`memory_bytes`)".to_owned()),
+            AdmissionError::Crowded { .. } => Some("run fewer at once".to_owned()),
+            AdmissionError::Interrupted(reason) => reason.hint(),
+        }
+    }
 }
 
 impl Budget {
@@ -244,7 +255,8 @@ mod tests {
         };
         assert_eq!(
             crowded.to_string(),
-            "the other runs of this process held its memory for 120 s: 5 bytes were not free among 10; run fewer at once"
+            "the other runs of this process held its memory for 120 s: 5 of 10 bytes were not free"
         );
+        assert_eq!(crowded.hint().as_deref(), Some("run fewer at once"));
     }
 }

@@ -13,5 +13,5 @@ pub mod terminal;
 mod token;
 
 pub use budget::{ADMISSION_TIME, AdmissionError, Budget, Share};
-pub use regular::{OpenError, check_regular, open_regular};
+pub use regular::{OpenError, check_regular, not_found, open_regular};
 pub use token::{Interrupted, Token};

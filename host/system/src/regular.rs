@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, FileType, Metadata};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A reason why something is not opened, for a sentence that names its path.
 #[derive(Debug, thiserror::Error)]
@@ -13,8 +13,11 @@ pub enum OpenError {
     #[error(transparent)]
     Io(#[from] io::Error),
     /// It is a folder, a named pipe, a socket or a device.
-    #[error("it is {0} and not a file")]
+    #[error("it is {0}, not a file")]
     NotAFile(&'static str),
+    /// It is a link, and nothing is where it leads.
+    #[error("it is a link to {}, which does not exist", .0.display())]
+    DanglingLink(PathBuf),
 }
 
 impl From<OpenError> for io::Error {
@@ -22,6 +25,7 @@ impl From<OpenError> for io::Error {
         match error {
             OpenError::Io(error) => error,
             OpenError::NotAFile(_) => io::Error::new(io::ErrorKind::InvalidInput, error),
+            OpenError::DanglingLink(_) => io::Error::new(io::ErrorKind::NotFound, error),
         }
     }
 }
@@ -29,7 +33,7 @@ impl From<OpenError> for io::Error {
 /// Opens a regular file for reading, and nothing else. Never blocks: it looks before it opens, and once more at what it
 /// opened, because another process may have replaced the file in between.
 pub fn open_regular(path: &Path) -> Result<File, OpenError> {
-    check_regular(&fs::metadata(path)?)?;
+    check_regular(&fs::metadata(path).map_err(|error| not_found(path, error))?)?;
     let mut options = File::options();
     options.read(true);
     #[cfg(unix)]
@@ -41,6 +45,14 @@ pub fn open_regular(path: &Path) -> Result<File, OpenError> {
     let file = options.open(path)?;
     check_regular(&file.metadata()?)?;
     Ok(file)
+}
+
+/// Returns what an error about a path means: whoever sees a link there must not be told that nothing is.
+pub fn not_found(path: &Path, error: io::Error) -> OpenError {
+    match fs::read_link(path) {
+        Ok(target) if error.kind() == io::ErrorKind::NotFound => OpenError::DanglingLink(target),
+        _ => error.into(),
+    }
 }
 
 /// Returns an error that says what something is, unless it is a regular file.
@@ -94,11 +106,11 @@ mod tests {
         std::os::unix::fs::symlink("pipe", at("to-pipe")).unwrap();
         let _listener = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
         for (path, what) in [
-            (at("pipe"), "it is a named pipe and not a file"),
-            (at("to-pipe"), "it is a named pipe and not a file"),
-            (at("socket"), "it is a socket and not a file"),
-            (at(""), "it is a folder and not a file"),
-            ("/dev/zero".into(), "it is a device and not a file"),
+            (at("pipe"), "it is a named pipe, not a file"),
+            (at("to-pipe"), "it is a named pipe, not a file"),
+            (at("socket"), "it is a socket, not a file"),
+            (at(""), "it is a folder, not a file"),
+            ("/dev/zero".into(), "it is a device, not a file"),
         ] {
             let error = open_regular(&path).unwrap_err();
             assert_eq!(error.to_string(), what);

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::explain::Explain;
+
 /// The longest time for which blocking work sleeps before it checks its token again.
 const CHECK_EVERY: Duration = Duration::from_millis(50);
 
@@ -18,6 +20,15 @@ pub enum Interrupted {
     /// The work took longer than it was given.
     #[error("its deadline passed")]
     DeadlinePassed,
+}
+
+impl Explain for Interrupted {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Interrupted::Cancelled => None,
+            Interrupted::DeadlinePassed => Some("give the work more time, or give it less to do".to_owned()),
+        }
+    }
 }
 
 /// Says whether a piece of work may continue. Clones share their fate; a [`child`](Token::child) ends with its parent,

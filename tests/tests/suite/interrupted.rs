@@ -100,14 +100,21 @@ async fn another_interval_sweeps_what_a_killed_run_left_and_another_destination_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_run_leaves_nothing_open_and_says_so_by_its_exit_code() {
-    for signal in ["INT", "TERM"] {
+    for (signal, code, words) in [
+        ("INT", 130, "error: interrupted\n"),
+        (
+            "TERM",
+            143,
+            "error: ended because the host shuts down\nhint: run it again\n",
+        ),
+    ] {
         let scene = Scene::new().await;
         let program = Program::new(&one_file(&scene, "archive"));
         let running = hanging(&scene, &program).await;
         running.signal(signal);
         let printed = running.wait();
-        assert_eq!(printed.code, Some(130), "{signal}: {printed:?}");
-        assert!(printed.stderr.contains("interrupted"), "{signal}: {printed:?}");
+        assert_eq!(printed.code, Some(code), "{signal}: {printed:?}");
+        assert!(printed.stderr.contains(words), "{signal}: {printed:?}");
         assert_eq!(scene.store.open_uploads(), []);
         assert_eq!(scene.store.keys(BUCKET), Vec::<String>::new());
         assert_eq!(program.runs_kept(), Vec::<String>::new());
@@ -123,7 +130,12 @@ async fn a_command_that_only_reads_ends_with_the_first_signal() {
         .store
         .set_faults(vec![Fault::on(Operation::GetObject, What::Hang)]);
     let component = batch_export_tests::components::destination();
-    for (signal, json) in [("INT", false), ("TERM", true)] {
+    for (signal, json, code, class) in [
+        ("INT", false, 130, "cancelled"),
+        ("INT", true, 130, "cancelled"),
+        ("TERM", false, 143, "shut_down"),
+        ("TERM", true, 143, "shut_down"),
+    ] {
         scene.store.clear_requests();
         let command = [
             "verify",
@@ -145,10 +157,17 @@ async fn a_command_that_only_reads_ends_with_the_first_signal() {
         }
         running.signal(signal);
         let printed = running.wait();
-        assert_eq!(printed.code, Some(130), "{signal}: {printed:?}");
-        assert!(printed.stderr.contains("interrupted"), "{printed:?}");
+        assert_eq!(printed.code, Some(code), "{signal}: {printed:?}");
+        assert!(printed.stderr.contains("failed: archive, 2023-07-28T00"), "{printed:?}");
         let answer = serde_json::from_str::<serde_json::Value>(&printed.stdout);
         assert_eq!(answer.is_ok(), json, "{printed:?}");
+        let Ok(answer) = answer else { continue };
+        assert_eq!(answer["error"]["class"], class, "{answer}");
+        assert_eq!(answer["error"]["code"], class, "{answer}");
+        assert_eq!(answer["error"]["exit_code"], code, "{answer}");
+        assert_eq!(answer["destination"], "archive", "{answer}");
+        assert_eq!(answer["bucket"], BUCKET, "{answer}");
+        assert_eq!(answer["interval"]["end"], "2023-07-28T01:00:00+00:00", "{answer}");
     }
 }
 
@@ -205,7 +224,8 @@ async fn cleaning_up_ends_soon_after_the_first_signal_and_at_once_after_the_seco
         };
         // The store never answers, so an end within the test's time shows that nobody waits for it.
         let printed = running.wait();
-        assert_eq!(printed.code, Some(130), "{signals:?}: {printed:?}");
+        let code = if signals[0] == "TERM" { 143 } else { 130 };
+        assert_eq!(printed.code, Some(code), "{signals:?}: {printed:?}");
         assert!(printed.stderr.contains(said), "{signals:?}: {printed:?}");
         assert!(printed.stderr.contains("its notes are kept in"), "{printed:?}");
         // By hand, it can be aborted with what is said.

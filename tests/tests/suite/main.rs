@@ -18,6 +18,7 @@ mod docs;
 mod echoes;
 mod embed;
 mod end_to_end;
+mod exit_codes;
 mod faults;
 mod grants;
 mod imports;

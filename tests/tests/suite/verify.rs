@@ -203,7 +203,7 @@ async fn every_kind_of_damage_is_named() {
                     .collect::<String>()
                     .into_bytes()
             },
-            "100 of the source's 1000 rows are in no file",
+            "100 of the source's 1,000 rows are in no file",
         ),
         (
             "a value changed",
@@ -212,7 +212,7 @@ async fn every_kind_of_damage_is_named() {
                 let text = String::from_utf8(bytes).expect("UTF-8");
                 text.replacen("\"$pageview\"", "\"$pageviev\"", 1).into_bytes()
             },
-            "`event`: the file has \"$pageviev\", the source $pageview",
+            "`event`: the file has \"$pageviev\", but the source $pageview",
         ),
         (
             "a key changed",

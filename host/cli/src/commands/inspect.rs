@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{Clock, told};
 use crate::about::About;
 use crate::output::{self, Answer, Form};
+use crate::signals::until_first;
 use crate::words;
 use batch_export_runner::Failure;
 use batch_export_runner::Runtime;
@@ -25,7 +26,7 @@ pub struct InspectArgs {
     component: Option<PathBuf>,
     /// Print everything as JSON, the configuration's JSON Schema included.
     #[arg(long)]
-    pub(super) json: bool,
+    json: bool,
 }
 
 #[derive(Serialize)]
@@ -54,7 +55,7 @@ struct Described {
 
 impl InspectArgs {
     pub async fn execute(self, clock: Clock) -> ExitCode {
-        let outcome = self.inspect().await;
+        let outcome = until_first(self.inspect()).await;
         output::show(Form::new(self.json, false), clock(), &About::default(), outcome)
     }
 

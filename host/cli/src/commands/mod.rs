@@ -8,6 +8,7 @@ mod inspect;
 mod plan;
 mod run;
 mod schema;
+mod usage;
 mod validate;
 mod verify;
 
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 use batch_export_runner::Runtime;
@@ -36,7 +37,7 @@ use crate::output::{Answer, Form};
 #[derive(Debug, Parser)]
 #[command(name = "batch-export", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(
-    after_help = "Exit codes: 0 done, 1 failed for good, 2 usage or configuration, 3 worth retrying, 4 a defect of the plugin or of this program, 130 interrupted."
+    after_help = "Exit codes: 0 done, 1 failed for good, 2 usage or configuration, 3 worth retrying, 4 a defect of the plugin or of this program, 130 interrupted, 143 shut down."
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -68,16 +69,18 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.collect();
     match Arguments::try_parse_from(&arguments) {
         Ok(parsed) => execute(parsed.command, system_clock),
+        Err(error) if is_answer(&error) => crate::output::help(&error),
         Err(error) => {
-            let error = with_tip(error);
-            // `--help` and `--version` are answers, not errors.
-            if error.use_stderr() && wants_json(&arguments) {
-                let usage = error::usage(in_one_line(&error));
-                crate::output::show_as_json(system_clock(), &usage);
-            }
-            crate::output::usage(&error)
+            let outcome: Result<Answer<()>, _> = Err(usage::failure(&error, &arguments));
+            let form = Form::new(wants_json(&arguments), false);
+            crate::output::show(form, system_clock(), &About::default(), outcome)
         }
     }
+}
+
+/// Whether it is help or the version, which are answers; so is help where nothing was asked for.
+fn is_answer(error: &clap::Error) -> bool {
+    !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
 }
 
 /// Shows that the program panicked, in JSON where the arguments ask for it.
@@ -97,27 +100,12 @@ fn execute(command: Command, clock: Clock) -> ExitCode {
         Command::Completions(command) => command.execute(clock),
         Command::Demo(command) => on_runtime(command.execute(clock), clock),
         Command::Run(command) => on_runtime(command.execute(clock), clock),
-        Command::Verify(command) => reading(command.json, command.execute(clock), clock),
-        Command::Plan(command) => reading(command.json, command.execute(clock), clock),
+        Command::Verify(command) => on_runtime(command.execute(clock), clock),
+        Command::Plan(command) => on_runtime(command.execute(clock), clock),
         Command::Check(command) => on_runtime(command.execute(clock), clock),
-        Command::Validate(command) => reading(command.json, command.execute(clock), clock),
-        Command::Inspect(command) => reading(command.json, command.execute(clock), clock),
+        Command::Validate(command) => on_runtime(command.execute(clock), clock),
+        Command::Inspect(command) => on_runtime(command.execute(clock), clock),
     }
-}
-
-/// A command that only reads: it leaves nothing open, so the first signal ends it.
-fn reading(json: bool, command: impl Future<Output = ExitCode>, clock: Clock) -> ExitCode {
-    let until_told = async {
-        tokio::select! {
-            code = command => code,
-            () = crate::signals::first() => {
-                let form = if json { Form::Json } else { Form::Text };
-                let outcome: Result<Answer<()>, _> = Err(Failure::cancelled());
-                crate::output::show(form, clock(), &About::default(), outcome)
-            }
-        }
-    };
-    on_runtime(until_told, clock)
 }
 
 /// Requests go on next to the guest's own thread, so the runtime has more than one.
@@ -135,29 +123,6 @@ fn on_runtime(command: impl Future<Output = ExitCode>, clock: Clock) -> ExitCode
             crate::output::show(Form::Text, clock(), &About::default(), outcome)
         }
     }
-}
-
-/// Adds the shorter way to name an interval where none is named.
-fn with_tip(mut error: clap::Error) -> clap::Error {
-    let lacks_interval = error.kind() == ErrorKind::MissingRequiredArgument
-        && matches!(
-            error.get(ContextKind::InvalidArg),
-            Some(ContextValue::Strings(names)) if names.iter().any(|name| name.starts_with("--start"))
-        );
-    if lacks_interval {
-        let tip = "give --start and --end, or --last such as `--last hour`";
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
-    }
-    error
-}
-
-/// What is wrong with the arguments, without the usage.
-fn in_one_line(error: &clap::Error) -> String {
-    let text = error.to_string();
-    let first = text.split("\n\n").next().unwrap_or_default();
-    let first = first.strip_prefix("error: ").unwrap_or(first);
-    let words: Vec<&str> = first.split_whitespace().collect();
-    words.join(" ")
 }
 
 fn system_clock() -> Moment {
@@ -191,7 +156,7 @@ const DEFAULT_CONFIG: &str = "batch-export.toml";
 #[derive(Debug, Args)]
 struct Chosen {
     /// The configuration file; default: `batch-export.toml` in the current folder.
-    #[arg(long, value_name = "FILE", env = "BATCH_EXPORT_CONFIG")]
+    #[arg(long, value_name = "FILE", env = usage::CONFIG_VARIABLE)]
     config: Option<PathBuf>,
     /// The destination in it; may be omitted when there is only one.
     #[arg(long, value_name = "NAME")]

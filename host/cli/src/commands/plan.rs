@@ -11,6 +11,7 @@ use super::{Chosen, Clock, told};
 use crate::about::About;
 use crate::output::{self, Answer, Form};
 use crate::progress::Progress;
+use crate::signals::until_first;
 use crate::span::Span;
 use crate::survey;
 use crate::words::{self, Object};
@@ -36,7 +37,7 @@ pub struct PlanArgs {
     source: bool,
     /// Print the plan as JSON.
     #[arg(long)]
-    pub(super) json: bool,
+    json: bool,
 }
 
 /// A plan as JSON.
@@ -73,7 +74,7 @@ impl PlanArgs {
         let outcome = match self.span.interval(now) {
             Ok(interval) => {
                 about = About::new(Some(interval));
-                self.plan(interval, now, &mut about).await
+                until_first(self.plan(interval, now, &mut about)).await
             }
             Err(error) => Err(error.into()),
         };

@@ -186,31 +186,24 @@ fn summary(about: &About, report: &RunReport, finished: Moment) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use batch_export_sandbox::contract::{self, ExportedFile, Recovery, Report};
+    use batch_export_sandbox::contract::{self, ExportedFile, Report};
 
     fn report(report: Report) -> RunReport {
-        RunReport {
-            destination: "archive".to_owned(),
-            run: contract::Run {
-                id: "r".to_owned(),
-                attempt: "1".to_owned(),
-                model: "events".to_owned(),
-                interval: contract::Interval {
-                    start_micros: None,
-                    end_micros: 0,
-                },
+        let run = contract::Run {
+            id: "r".to_owned(),
+            attempt: "1".to_owned(),
+            model: "events".to_owned(),
+            interval: contract::Interval {
+                start_micros: None,
+                end_micros: 0,
             },
-            rows_supplied: report.rows_received,
-            batches: 1,
-            bytes_supplied: 9_000,
-            bytes_exported: 4_096,
-            source: Default::default(),
-            report,
-            seconds: 2.0,
-            peak_guest_memory_bytes: 0,
-            recovery: Recovery::default(),
-            warnings: Vec::new(),
-        }
+        };
+        let mut whole = RunReport::new("archive".to_owned(), run);
+        whole.rows_supplied = report.rows_received;
+        whole.bytes_exported = 4_096;
+        whole.report = report;
+        whole.seconds = 2.0;
+        whole
     }
 
     fn about() -> About {

@@ -10,11 +10,12 @@ use super::{Chosen, Clock, told};
 use crate::about::About;
 use crate::output::{self, Answer, Form};
 use crate::progress::Progress;
+use crate::signals::until_first;
 use crate::survey;
 use batch_export_runner::config::{ConfigError, Problems};
 use batch_export_runner::exporter::{self, Exporter, SAMPLE_HOUR};
 use batch_export_runner::loading::Loaded;
-use batch_export_runner::{Destination, Failure, FailureClass, Problem, Runtime};
+use batch_export_runner::{Destination, Failure, Problem, Runtime};
 use batch_export_source::Interval;
 use batch_export_source::Survey;
 
@@ -29,13 +30,28 @@ pub struct ValidateArgs {
     source: bool,
     /// Print the outcome as JSON.
     #[arg(long)]
-    pub(super) json: bool,
+    json: bool,
 }
 
-/// What is said of a file: either it is valid, or something is wrong with it.
-enum Verdict {
-    Valid(Vec<Described>),
-    Invalid(Failure),
+/// What is wrong with a file.
+struct Invalid {
+    failure: Failure,
+    problems: Vec<Problem>,
+}
+
+impl From<Failure> for Invalid {
+    fn from(failure: Failure) -> Self {
+        Invalid {
+            problems: failure.as_problems(),
+            failure,
+        }
+    }
+}
+
+impl From<ConfigError> for Invalid {
+    fn from(error: ConfigError) -> Self {
+        Failure::from(error).into()
+    }
 }
 
 /// A destination that is valid.
@@ -55,40 +71,32 @@ struct Outcome {
 
 impl ValidateArgs {
     pub async fn execute(self, clock: Clock) -> ExitCode {
-        let answer = answer(match self.valid().await {
-            Ok(valid) => Verdict::Valid(valid),
-            Err(failure) => Verdict::Invalid(failure),
-        });
-        let form = Form::new(self.json, false);
-        output::show(form, clock(), &About::default(), Ok(answer))
+        let outcome = until_first(async { Ok(answer(self.valid().await)) }).await;
+        output::show(Form::new(self.json, false), clock(), &About::default(), outcome)
     }
 
-    async fn valid(&self) -> Result<Vec<Described>, Failure> {
+    async fn valid(&self) -> Result<Vec<Described>, Invalid> {
         let config = match self.chosen.read() {
             Ok(config) => config,
-            Err(ConfigError::Invalid(problems)) => return Err(self.all_of(problems).await),
+            Err(ConfigError::Invalid(problems)) => return Err(self.all_of(problems).await.into()),
             Err(error) => return Err(error.into()),
         };
         let chosen = self.chosen.destinations(&config)?;
         let runtime = Runtime::default();
         let loaded = self.chosen.load(&runtime, &config, told(false)).await?;
-        let mut class = FailureClass::Configuration;
-        let mut found = Vec::new();
+        let (mut failures, mut problems) = (Vec::new(), Vec::new());
         let mut valid = Vec::new();
         for destination in chosen {
             match self.described(destination, &loaded).await {
                 Ok(described) => valid.push(described),
                 Err(failure) => {
-                    // What fails for good here is a fault of the file, such as a path where there is nothing.
-                    if failure.class() != FailureClass::Failed {
-                        class = failure.class();
-                    }
-                    found.extend(config.located_problems(&destination.name, &failure));
+                    problems.extend(config.located_problems(&destination.name, &failure));
+                    failures.push(config.located(&destination.name, failure));
                 }
             }
         }
-        match Failure::of_problems(Some(config.file.as_path()), class, found) {
-            Some(failure) => Err(failure),
+        match Failure::of_several(config.file.as_path(), failures, problems.clone()) {
+            Some(failure) => Err(Invalid { failure, problems }),
             None => Ok(valid),
         }
     }
@@ -132,9 +140,9 @@ async fn planned(destination: &Arc<Destination>, loaded: &Loaded) -> Result<(), 
     exporter.grants(&run, &plan)
 }
 
-fn answer(verdict: Verdict) -> Answer<Outcome> {
+fn answer(verdict: Result<Vec<Described>, Invalid>) -> Answer<Outcome> {
     match verdict {
-        Verdict::Valid(destinations) => {
+        Ok(destinations) => {
             let names: Vec<&str> = destinations.iter().map(|d| d.name.as_str()).collect();
             let mut text = format!("valid: {}\n", names.join(", "));
             for Described { name, source } in &destinations {
@@ -149,11 +157,11 @@ fn answer(verdict: Verdict) -> Answer<Outcome> {
             };
             Answer::new(json, text)
         }
-        Verdict::Invalid(failure) => {
+        Err(Invalid { failure, problems }) => {
             let json = Outcome {
                 valid: false,
                 destinations: Vec::new(),
-                problems: failure.as_problems(),
+                problems,
             };
             Answer {
                 failure: Some(failure),

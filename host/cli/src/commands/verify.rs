@@ -10,6 +10,7 @@ use crate::about::About;
 use crate::error;
 use crate::output::{self, Answer, Form};
 use crate::progress::Progress;
+use crate::signals::until_first;
 use crate::span::Span;
 use crate::words::{self, Object};
 use batch_export_runner::{Compare, Failure, Runtime, VerifyProgress, VerifyReport, Watch};
@@ -31,7 +32,7 @@ pub struct VerifyArgs {
     no_source: bool,
     /// Print the findings as JSON.
     #[arg(long)]
-    pub(super) json: bool,
+    json: bool,
     /// Print nothing when all is well; errors still go to standard error.
     #[arg(long, short)]
     quiet: bool,
@@ -44,7 +45,7 @@ impl VerifyArgs {
         let outcome = match self.span.ended(clock()) {
             Ok(interval) => {
                 about = About::new(Some(interval));
-                self.verify(interval, &mut about, clock).await
+                until_first(self.verify(interval, &mut about, clock)).await
             }
             Err(error) => Err(error.into()),
         };
@@ -70,10 +71,10 @@ impl VerifyArgs {
         let errors = errors(&report);
         let failure = match report.passed {
             true => None,
-            false => Some(error::errors_found(report.faults_found())),
+            false => Some(error::errors_found(report.faults_found(), &report.hints())),
         };
         Ok(Answer {
-            text: in_words(about, &report, clock()),
+            text: in_words(about, &report, compare, clock()),
             json: report,
             warnings: Vec::new(),
             errors,
@@ -120,7 +121,7 @@ pub fn errors(report: &VerifyReport) -> Vec<String> {
     }
     if let Some(further) = erroneous.len().checked_sub(ERRONEOUS_FILES_SHOWN + 1) {
         let files = words::counted(further as u64 + 1, "more file");
-        errors.push(format!("{files} with errors; --json lists them all"));
+        errors.push(format!("{files} with errors (--json lists them all)"));
     }
     errors.extend(report.faults.iter().cloned());
     if report.further_faults > 0 {
@@ -130,7 +131,7 @@ pub fn errors(report: &VerifyReport) -> Vec<String> {
     errors
 }
 
-fn in_words(about: &About, report: &VerifyReport, finished: Moment) -> String {
+fn in_words(about: &About, report: &VerifyReport, compare: Compare, finished: Moment) -> String {
     let mut text = format!(
         "{}: {}, {} in {} ({}, {}), {}\n",
         report.destination,
@@ -160,6 +161,9 @@ fn in_words(about: &About, report: &VerifyReport, finished: Moment) -> String {
             };
             format!("compared with the source's {}{omitted}", words::counted(rows, "row"))
         }
+        None if compare == Compare::FilesOnly => {
+            "not read: the rows were not compared with it (--no-source)".to_owned()
+        }
         None => "not compared with the source as a whole".to_owned(),
     };
     facts.push(("source".to_owned(), compared));
@@ -182,7 +186,7 @@ fn in_words(about: &About, report: &VerifyReport, finished: Moment) -> String {
     }
     if let Some(further) = report.files.len().checked_sub(FILES_SHOWN + 1) {
         let files = words::counted(further as u64 + 1, "more file");
-        text.push_str(&format!("  and {files}; --json lists them all\n"));
+        text.push_str(&format!("  and {files} (--json lists them all)\n"));
     }
     for note in &report.notes {
         text.push_str(&format!("note: {}\n", one_line(note)));
@@ -197,7 +201,7 @@ fn in_words(about: &About, report: &VerifyReport, finished: Moment) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use batch_export_runner::FileOutcome;
+    use batch_export_runner::{FaultKind, FileOutcome};
 
     #[test]
     fn what_was_found_is_said_file_by_file() {
@@ -209,28 +213,15 @@ mod tests {
         let mut good = FileOutcome::new("x/a-0.jsonl");
         good.bytes = 2_048;
         good.rows = 1;
-        let mut report = VerifyReport {
-            destination: "archive".to_owned(),
-            run_id: "r".to_owned(),
-            model: "events".to_owned(),
-            file_format: "JSONLines".to_owned(),
-            compression: "gzip".to_owned(),
-            manifest_key: None,
-            manifest: None,
-            files: vec![good],
-            rows: 1,
-            bytes: 2_048,
-            source_rows: Some(1),
-            source: None,
-            faults: Vec::new(),
-            further_faults: 0,
-            notes: Vec::new(),
-            further_notes: 0,
-            seconds: 0.5,
-            passed: true,
-        };
+        let mut report = VerifyReport::default();
+        report.destination = "archive".to_owned();
+        report.file_format = "JSONLines".to_owned();
+        report.compression = "gzip".to_owned();
+        report.files = vec![good];
+        (report.rows, report.bytes, report.source_rows) = (1, 2_048, Some(1));
+        (report.seconds, report.passed) = (0.5, true);
         assert_eq!(
-            in_words(&about, &report, Moment(1_800_000_000_000_000)),
+            in_words(&about, &report, Compare::WithSource, Moment(1_800_000_000_000_000)),
             "archive: OK, 1 row in 1 file (JSONLines, gzip), 2.00 KiB
   interval  2026-01-01T00:00:00+00:00 to 2026-01-01T01:00:00+00:00
   finished  2027-01-15T08:00:00+00:00, after 0.5 s
@@ -242,14 +233,14 @@ mod tests {
         );
         let mut bad = FileOutcome::new("x/a-1.jsonl");
         for row in 1..=12 {
-            bad.fault(format!("row {row} is wrong"));
+            bad.fault(FaultKind::OtherRows, format!("row {row} is wrong"));
         }
         report.files = vec![bad];
         report.source_rows = None;
         report.passed = false;
         report.faults.push("the run is wrong".to_owned());
         report.notes.push("this is known".to_owned());
-        let text = in_words(&about, &report, Moment(0));
+        let text = in_words(&about, &report, Compare::WithSource, Moment(0));
         for words in [
             "archive: MISMATCH, 1 row in 1 file",
             "\n  source    not compared with the source as a whole\n",
@@ -264,20 +255,24 @@ mod tests {
         assert_eq!(errors(&report), expect);
         assert_eq!(report.faults_found(), 13);
 
+        let text = in_words(&about, &report, Compare::FilesOnly, Moment(0));
+        let said = "\n  source    not read: the rows were not compared with it (--no-source)\n";
+        assert!(text.contains(said), "{text}");
+
         report.files = (0..1_000)
             .map(|number| {
                 let mut bad = FileOutcome::new(&format!("x/a-{number}.jsonl"));
-                bad.fault("is missing".to_owned());
+                bad.fault(FaultKind::Missing, "is missing".to_owned());
                 bad
             })
             .collect();
         let lines = errors(&report);
         assert_eq!(lines.len(), 12);
-        assert_eq!(lines[10], "990 more files with errors; --json lists them all");
-        let text = in_words(&about, &report, Moment(0));
+        assert_eq!(lines[10], "990 more files with errors (--json lists them all)");
+        let text = in_words(&about, &report, Compare::WithSource, Moment(0));
         assert_eq!(text.matches("MISMATCH  ").count(), 100);
         assert!(
-            text.contains("\n  and 900 more files; --json lists them all\n"),
+            text.contains("\n  and 900 more files (--json lists them all)\n"),
             "{text}"
         );
     }

@@ -241,7 +241,7 @@ async fn export(
         let watch = Watch::clone(&audience.watch);
         let verified = batch_export_runner::verify(&exporter, interval, Compare::WithSource, watch);
         let verified = audience.tokens.work.run(verified).await;
-        let verified = verified.map_err(|_| Failure::cancelled())??;
+        let verified = verified.map_err(|_| audience.tokens.ended())??;
         report.verified.push(verified);
     }
     Ok(())

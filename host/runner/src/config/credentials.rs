@@ -7,6 +7,7 @@ use super::section::Section;
 use crate::credentials::{AssumeRole, ChainOptions, CredentialSettings};
 use crate::problem::Place;
 use batch_export_sandbox::{Credentials, Secret};
+use batch_export_system::explain::Cause;
 
 /// The keys that the host signs with: no plugin ever gets them, whatever its schema says.
 const ID: &str = "aws_access_key_id";
@@ -29,7 +30,8 @@ pub fn read(folder: &Path, destination: &mut Section<'_>) -> Option<CredentialSe
             destination.problem(
                 at,
                 "credentials",
-                "is given together with keys (aws_…), and only one of the two can sign; remove the other",
+                Cause::new("given together with keys (aws_…), but only one of the two can sign")
+                    .with_hint("remove the other"),
             );
             None
         }
@@ -37,10 +39,8 @@ pub fn read(folder: &Path, destination: &mut Section<'_>) -> Option<CredentialSe
         (None, Some(_)) => host.map(CredentialSettings::Host),
         (None, None) => {
             let nearly = [ID, KEY].into_iter().find_map(|key| destination.nearly(key));
-            let hint = nearly.map_or_else(String::new, |written| {
-                format!("; is `{written}` meant for one of the keys?")
-            });
-            destination.missing("credentials", &format!("{WAYS}{hint}"));
+            let meant = nearly.map_or_else(String::new, |written| format!("correct `{written}`, or "));
+            destination.missing("credentials", &format!("{meant}{WAYS}"));
             None
         }
     }
@@ -53,7 +53,8 @@ fn read_keys(destination: &mut Section<'_>) -> Option<Credentials> {
         [None, None, Some(at)] => destination.problem(
             at,
             TOKEN,
-            "is set without aws_access_key_id and aws_secret_access_key, which it belongs to; set all three, or none",
+            Cause::new("set without aws_access_key_id and aws_secret_access_key, which it belongs to")
+                .with_hint("set all three, or none"),
         ),
         [Some(at), None, _] => half(at, ID, KEY, destination),
         [None, Some(at), _] => half(at, KEY, ID, destination),
@@ -71,22 +72,19 @@ fn read_key(name: &'static str, destination: &mut Section<'_>) -> Option<Secret>
     match text.secret().fault_as_key() {
         None => Some(text.secret().clone()),
         Some(fault) => {
-            let message = format!("{fault}; correct it where it comes from");
-            destination.problem(at, name, message);
+            destination.problem(at, name, Cause::new(fault).with_hint("correct it where it comes from"));
             None
         }
     }
 }
 
 fn half(at: Place, present: &str, missing: &'static str, destination: &mut Section<'_>) {
-    let hint = destination
-        .nearly(missing)
-        .map_or_else(String::new, |written| format!("; is `{written}` meant for it?"));
-    destination.problem(
-        at,
-        missing,
-        format!("is missing, and {present} is set; keys come in pairs{hint}"),
-    );
+    let hint = match destination.nearly(missing) {
+        Some(written) => format!("did you mean `{missing}` by `{written}`?"),
+        None => "set both, or neither".to_owned(),
+    };
+    let cause = Cause::new(format!("missing, although {present} is set")).with_hint(hint);
+    destination.problem(at, missing, cause);
 }
 
 #[derive(Clone, Copy)]
@@ -115,7 +113,9 @@ fn read_host(folder: &Path, destination: &mut Section<'_>) -> Option<ChainOption
     if role_arn.is_none() {
         for (key, at) in places {
             if let Some(at) = at {
-                section.problem(at, key, "has no meaning without role_arn; set that, or remove it");
+                let cause =
+                    Cause::new("without meaning, because there is no role_arn").with_hint("set that, or remove it");
+                section.problem(at, key, cause);
             }
         }
     }
@@ -135,7 +135,7 @@ fn read_host(folder: &Path, destination: &mut Section<'_>) -> Option<ChainOption
 }
 
 /// A URL may hold a password where it should not, so no message repeats it.
-fn sts_endpoint(text: &str) -> Result<String, String> {
+fn sts_endpoint(text: &str) -> Result<String, Cause> {
     match url::Url::parse(text) {
         Ok(url)
             if matches!(url.scheme(), "http" | "https")
@@ -145,6 +145,9 @@ fn sts_endpoint(text: &str) -> Result<String, String> {
         {
             Ok(text.to_owned())
         }
-        _ => Err("is not the address of a server; write it like https://sts.eu-central-1.amazonaws.com".to_owned()),
+        _ => {
+            Err(Cause::new("not the address of a server")
+                .with_hint("write it like https://sts.eu-central-1.amazonaws.com"))
+        }
     }
 }

@@ -2,7 +2,6 @@
 //! destination's parts; what is wrong with those is the destination's own to say.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -17,6 +16,7 @@ use crate::pointer;
 use crate::problem::Problem;
 use batch_export_sandbox::{Limits, NetworkOptions, OperatorLists, Secret};
 use batch_export_source::{ColumnType, Dialect, FilesSettings, Model, SourceSettings, TYPE_NAMES, TextFormat};
+use batch_export_system::explain::{Cause, Explain};
 
 /// Reads one table. No destination leaves at least one problem behind; the draft is for its plugin to look at.
 pub fn read(
@@ -70,11 +70,16 @@ pub fn read(
             .any(|(said, is_missing)| is_missing && problem.pointer == *said)
         {
             // A variable may have put a secret even into the model's name.
-            let message = match &model_text {
-                Some(text) => text.redacted(&problem.message),
-                None => problem.message.clone(),
+            let shown = |said: &str| match &model_text {
+                Some(text) => text.redacted(said),
+                None => said.to_owned(),
             };
-            section.add(Problem { message, ..problem }, places);
+            let problem = Problem {
+                message: shown(&problem.message),
+                hint: problem.hint.as_deref().map(shown),
+                ..problem
+            };
+            section.add(problem, places);
         }
     }
     let draft = Draft {
@@ -155,7 +160,7 @@ fn read_source(folder: &Path, model: Option<&str>, destination: &mut Section<'_>
     };
     let choices = [("sample", SourceType::Sample), ("files", SourceType::Files)];
     let Some(kind) = section.choice("type", &choices) else {
-        section.missing("type", "it is `sample` or `files`");
+        section.missing("type", "write `sample` or `files`");
         // Its other fields belong to the type, so nothing can be said about them.
         section.rest();
         return None;
@@ -206,10 +211,13 @@ fn read_files(folder: &Path, model: Option<&str>, section: &mut Section<'_>) -> 
 }
 
 /// Reads what separates the fields of CSV: one byte that is neither a quote nor a line end.
-fn delimiter(text: &str) -> Result<u8, String> {
+fn delimiter(text: &str) -> Result<u8, Cause> {
     match text.as_bytes() {
         [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n') => Ok(*byte),
-        _ => Err("is not a delimiter; it is one character, such as `;`, `|` or `\\t`, and not a quote".to_owned()),
+        _ => {
+            Err(Cause::new("not a delimiter")
+                .with_hint("write one character, such as `;`, `|` or `\\t`, and not a quote"))
+        }
     }
 }
 
@@ -240,15 +248,15 @@ fn read_egress(folder: &Path, destination: &mut Section<'_>) -> (OperatorLists, 
     (lists, network)
 }
 
-fn parsed<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|error: T::Err| error.to_string())
+fn parsed<T: FromStr<Err: Explain>>(text: &str) -> Result<T, Cause> {
+    text.parse().map_err(|error: T::Err| Cause::of(&error))
 }
 
 /// A proxy's URL may hold a password, so no message repeats it.
-fn proxy(text: &str) -> Result<Secret, String> {
+fn proxy(text: &str) -> Result<Secret, Cause> {
     match url::Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(Secret::new(text)),
-        _ => Err("not a valid proxy URL; write it like http://proxy.example.com:3128".to_owned()),
+        _ => Err(Cause::new("not a valid proxy URL").with_hint("write it like http://proxy.example.com:3128")),
     }
 }
 

@@ -35,6 +35,7 @@ use std::sync::Arc;
 
 pub use problem::{ConfigError, Problems, near_miss};
 
+use batch_export_system::explain::Cause;
 use batch_export_system::open_regular;
 use zeroize::Zeroizing;
 
@@ -177,7 +178,7 @@ fn read(file: &Path, table: Table, problems: &mut Vec<Problem>) -> (Config, Vec<
         root.problem(
             at,
             "destinations",
-            "missing; describe at least one in a table such as [destinations.archive]",
+            Cause::new("missing").with_hint("describe at least one in a table such as [destinations.archive]"),
         );
     }
     root.finish();

@@ -11,7 +11,7 @@ use crate::failure::{Failure, FailureClass};
 use crate::loading::Loaded;
 use crate::pointer;
 use crate::problem::{Place, Problem};
-use batch_export_system::explain::Explain;
+use batch_export_system::explain::{Explain, count, plain};
 use batch_export_system::terminal::one_line;
 
 /// Turns byte offsets into places.
@@ -43,7 +43,7 @@ impl<'a> Places<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read the configuration {}: {source}", path.display())]
+    #[error("cannot read the configuration {}: {}", path.display(), plain(source))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -56,7 +56,7 @@ pub enum ConfigError {
     )]
     NoDefault(&'static str),
     /// The file is larger than any configuration.
-    #[error("the configuration {} is larger than {limit_bytes} bytes", path.display())]
+    #[error("the configuration {} is larger than {} bytes", path.display(), count(*limit_bytes))]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -93,10 +93,6 @@ pub enum ConfigError {
 }
 
 impl Explain for ConfigError {
-    fn message(&self) -> String {
-        self.to_string()
-    }
-
     fn hint(&self) -> Option<String> {
         match self {
             ConfigError::Unreadable { .. } => Some("name an existing file with --config".to_owned()),
@@ -105,7 +101,7 @@ impl Explain for ConfigError {
             ConfigError::NotText { .. } => Some("save it as UTF-8".to_owned()),
             ConfigError::Invalid(_) => None,
             ConfigError::NoSuchDestination { known, .. } => Some(match known.as_slice() {
-                [one] => format!("use `{one}`, the only one that there is"),
+                [one] => format!("write `{one}`, the only destination in it"),
                 many => format!("use one of {}", many.join(", ")),
             }),
             ConfigError::ManyDestinations { known, .. } => {

@@ -8,6 +8,7 @@ use super::tree::{Entry, Node, PlaceIndex, Table, Value};
 use crate::destination::SecretText;
 use crate::pointer::{self, join};
 use crate::problem::{Place, Problem};
+use batch_export_system::explain::{Cause, count};
 
 /// A table being read. Each read removes the field; what is left at [`Section::finish`] is unknown.
 pub struct Section<'a> {
@@ -40,8 +41,8 @@ impl<'a> Section<'a> {
     }
 
     /// Adds a problem with a field of this table.
-    pub fn problem(&mut self, at: Place, key: &str, message: impl Into<String>) {
-        let problem = Problem::new(join(&self.path, key), message).placed(at);
+    pub fn problem(&mut self, at: Place, key: &str, cause: impl Into<Cause>) {
+        let problem = Problem::new(join(&self.path, key), cause).placed(at);
         self.problems.push(problem);
     }
 
@@ -91,7 +92,8 @@ impl<'a> Section<'a> {
         match node.value {
             Value::Text(text) if !text.value().trim().is_empty() => Some((node.at, text)),
             Value::Text(_) => {
-                self.problem(node.at, key, "is empty; give a value, or remove the line");
+                let cause = Cause::new("empty").with_hint("give a value, or remove the line");
+                self.problem(node.at, key, cause);
                 None
             }
             _ => {
@@ -108,19 +110,19 @@ impl<'a> Section<'a> {
     }
 
     /// A string that `parse` must take.
-    pub fn parsed<T>(&mut self, key: &'static str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+    pub fn parsed<T>(&mut self, key: &'static str, parse: impl FnOnce(&str) -> Result<T, Cause>) -> Option<T> {
         let (at, text) = self.secret(key)?;
         match parse(text.value()) {
             Ok(value) => Some(value),
-            Err(message) => {
-                self.problem(at, key, text.redacted(&message));
+            Err(cause) => {
+                self.problem(at, key, cause.each(|said| text.redacted(said)));
                 None
             }
         }
     }
 
     /// The same for a string that may be blank.
-    pub fn parsed_blank<T>(&mut self, key: &'static str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+    pub fn parsed_blank<T>(&mut self, key: &'static str, parse: impl FnOnce(&str) -> Result<T, Cause>) -> Option<T> {
         let node = self.take(key)?.node;
         let Value::Text(text) = &node.value else {
             self.mistyped(&node, key, "a string");
@@ -128,8 +130,8 @@ impl<'a> Section<'a> {
         };
         match parse(text.value()) {
             Ok(value) => Some(value),
-            Err(message) => {
-                self.problem(node.at, key, text.redacted(&message));
+            Err(cause) => {
+                self.problem(node.at, key, cause.each(|said| text.redacted(said)));
                 None
             }
         }
@@ -175,7 +177,7 @@ impl<'a> Section<'a> {
                 let message = format!("{integer} is out of range");
                 let problem = Problem::new(join(&self.path, key), message)
                     .placed(node.at)
-                    .allowing(format!("{} to {}", range.start(), range.end()));
+                    .allowing(format!("{} to {}", count(*range.start()), count(*range.end())));
                 self.problems.push(problem);
                 None
             }
@@ -183,7 +185,7 @@ impl<'a> Section<'a> {
     }
 
     /// A list of strings, each of which `parse` must take.
-    pub fn list<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
+    pub fn list<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, Cause>) -> Vec<T> {
         let Some(entry) = self.take(key) else {
             return Vec::new();
         };
@@ -201,8 +203,8 @@ impl<'a> Section<'a> {
             };
             match parse(text.value()) {
                 Ok(value) => values.push(value),
-                Err(message) => {
-                    let problem = Problem::new(path, text.redacted(&message));
+                Err(cause) => {
+                    let problem = Problem::new(path, cause.each(|said| text.redacted(said)));
                     self.problems.push(problem.placed(node.at));
                 }
             }
@@ -241,17 +243,17 @@ impl<'a> Section<'a> {
     }
 
     /// Every field as a string, under a name of the user's own, that `read` must take. It gets the name first.
-    pub fn each_text(self, allowed: &str, mut read: impl FnMut(&str, &str) -> Result<(), String>) {
+    pub fn each_text(self, allowed: &str, mut read: impl FnMut(&str, &str) -> Result<(), Cause>) {
         for Entry { key, node, .. } in self.entries {
-            let message = match &node.value {
+            let cause = match &node.value {
                 Value::Broken => continue,
                 Value::Text(text) => match read(&key, text.value()) {
                     Ok(()) => continue,
-                    Err(message) => text.redacted(&message),
+                    Err(cause) => cause.each(|said| text.redacted(said)),
                 },
-                _ => format!("expected a string, found {}", node.in_words()),
+                _ => format!("expected a string, found {}", node.in_words()).into(),
             };
-            let problem = Problem::new(join(&self.path, &key), message).placed(node.at);
+            let problem = Problem::new(join(&self.path, &key), cause).placed(node.at);
             self.problems.push(problem.allowing(allowed.to_owned()));
         }
     }
@@ -265,8 +267,7 @@ impl<'a> Section<'a> {
         if self.found.contains(&key) {
             return;
         }
-        let message = format!("missing; {hint}");
-        self.problem(self.at, key, message);
+        self.problem(self.at, key, Cause::new("missing").with_hint(hint));
     }
 
     /// Takes out what was not asked for, for somebody who knows it.

@@ -160,7 +160,7 @@ external_id = "42"
             "5:15: destinations.my archive.model: missing; name what is exported: events, persons or sessions",
             "7:15: destinations.my archive.bucket_name: the environment variable NO_SUCH is not set; set it, or write the value here",
             "10:8: destinations.my archive.source.type: `file` is not a valid value; did you mean `files`?; allowed: sample, files",
-            "15:17: destinations.b.source.rows_per_hour: 0 is out of range; allowed: 1 to 3600000000",
+            "15:17: destinations.b.source.rows_per_hour: 0 is out of range; allowed: 1 to 3,600,000,000",
             "16:1: destinations.b.source.path: unknown key; allowed: type, rows_per_hour",
             "18:10: destinations.b.egress.allow[0]: `allow`: `ftp://x` is neither http nor https; write for example \"https://proxy.internal:8443/bucket/exports/\"",
             "18:21: destinations.b.egress.allow[1]: expected a string, found an integer",
@@ -169,7 +169,7 @@ external_id = "42"
             "22:19: destinations.b.limits.guest_memory_mb: expected an integer, found a string",
             "23:1: destinations.b.limits.computing_time_s: unknown key; did you mean `compute_time_s`?; allowed: guest_memory_mb, source_memory_mb, compute_time_s, waiting_time_s, run_time_s, request_time_s, requests_in_flight",
             "24:17: destinations.b.credentials.source: missing; write source = \"host\" to sign with this machine's own credentials",
-            "25:1: destinations.b.credentials.external_id: has no meaning without role_arn; set that, or remove it",
+            "25:1: destinations.b.credentials.external_id: without meaning, because there is no role_arn; set that, or remove it",
         ]
     );
 }
@@ -207,7 +207,7 @@ fn what_is_wrong_is_said_in_one_sentence() {
         ),
         (
             &with_source("events", ""),
-            "3:17: destinations.a.source.type: missing; it is `sample` or `files`",
+            "3:17: destinations.a.source.type: missing; write `sample` or `files`",
         ),
         (
             &with_source("events", "type = \"files\""),
@@ -229,7 +229,7 @@ fn what_is_wrong_is_said_in_one_sentence() {
                 "events",
                 "type = \"files\"\npath = \"a\"\ncolumns = { timestamp = \"int64\" }",
             ),
-            "6:25: destinations.a.source.columns.timestamp: the column `timestamp` of the model events is timestamp (µs, UTC), so `int64` does not go with it; allowed: text, json, int64, uint64, float64, boolean, decimal(P,S), timestamp, timestamp(s), timestamp(ms), timestamp(us), timestamp(ns), list(text)",
+            "6:25: destinations.a.source.columns.timestamp: the column `timestamp` of the model events is timestamp (µs, UTC), so it cannot be `int64`; allowed: text, json, int64, uint64, float64, boolean, decimal(P,S), timestamp, timestamp(s), timestamp(ms), timestamp(us), timestamp(ns), list(text)",
         ),
         (
             &with_source(
@@ -240,7 +240,7 @@ fn what_is_wrong_is_said_in_one_sentence() {
         ),
         (
             &with_source("orders", "type = \"files\"\npath = \"a\"\ndelimiter = \";;\""),
-            "6:13: destinations.a.source.delimiter: is not a delimiter; it is one character, such as `;`, `|` or `\\t`, and not a quote",
+            "6:13: destinations.a.source.delimiter: not a delimiter; write one character, such as `;`, `|` or `\\t`, and not a quote",
         ),
         (
             &with_source("orders", "type = \"sample\""),
@@ -318,7 +318,7 @@ fn a_file_that_cannot_be_read_is_named() {
     let cases: [(Option<Vec<u8>>, &str); 3] = [
         (
             None,
-            "cannot read the configuration exports.toml: No such file or directory (os error 2); name an existing file with --config",
+            "cannot read the configuration exports.toml: no such file or directory; name an existing file with --config",
         ),
         (
             Some(vec![0xff, 0xfe]),
@@ -326,7 +326,7 @@ fn a_file_that_cannot_be_read_is_named() {
         ),
         (
             Some(vec![b'#'; MAX_FILE_BYTES as usize + 1]),
-            "the configuration exports.toml is larger than 1048576 bytes; name the right file with --config",
+            "the configuration exports.toml is larger than 1,048,576 bytes; name the right file with --config",
         ),
     ];
     for (bytes, expect) in cases {
@@ -342,7 +342,7 @@ fn a_file_that_cannot_be_read_is_named() {
     #[cfg(unix)]
     assert_eq!(
         Config::load(Path::new("/dev/zero")).expect_err("a device").to_string(),
-        "cannot read the configuration /dev/zero: it is a device and not a file"
+        "cannot read the configuration /dev/zero: it is a device, not a file"
     );
 }
 

@@ -12,6 +12,7 @@ use crate::destination::SecretText;
 use crate::pointer;
 use crate::problem::{Place, Problem};
 use batch_export_sandbox::Secret;
+use batch_export_system::explain::Cause;
 
 /// A value with its place.
 #[derive(Debug, Clone)]
@@ -158,9 +159,12 @@ impl Walk<'_> {
     }
 }
 
+/// What to do about a `${` that means nothing.
+const SUBSTITUTION: &str = "write `${env:NAME}`, or `$${` for the characters themselves";
+
 /// Replaces `${env:NAME}` by the variable's value and `$${` by `${`. A variable that is set to nothing is an error:
 /// what is empty means something else in most fields, and usually something wider.
-fn substituted(written: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Zeroizing<String>, String> {
+fn substituted(written: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Zeroizing<String>, Cause> {
     let mut value = Zeroizing::new(String::with_capacity(written.len()));
     let mut rest = written;
     while let Some(dollar) = rest.find("${") {
@@ -173,22 +177,19 @@ fn substituted(written: &str, variable: &dyn Fn(&str) -> Option<String>) -> Resu
         value.push_str(&rest[..dollar]);
         let inside = &rest[dollar + 2..];
         let Some(close) = inside.find('}') else {
-            return Err("`${` is not closed; write `${env:NAME}`, or `$${` for the characters themselves".into());
+            return Err(Cause::new("`${` is not closed").with_hint(SUBSTITUTION));
         };
         let reference = &inside[..close];
         let Some(name) = reference.strip_prefix("env:").filter(|name| !name.is_empty()) else {
-            return Err(format!(
-                "`${{{reference}}}` is not a valid substitution; write `${{env:NAME}}`, or `$${{` for the characters themselves"
-            ));
+            return Err(Cause::new(format!("`${{{reference}}}` is not a valid substitution")).with_hint(SUBSTITUTION));
         };
-        let found =
-            Zeroizing::new(variable(name).ok_or_else(|| {
-                format!("the environment variable {name} is not set; set it, or write the value here")
-            })?);
+        let found = Zeroizing::new(variable(name).ok_or_else(|| {
+            Cause::new(format!("the environment variable {name} is not set"))
+                .with_hint("set it, or write the value here")
+        })?);
         if found.trim().is_empty() {
-            return Err(format!(
-                "the environment variable {name} is set, but empty; give it a value, or write the value here"
-            ));
+            return Err(Cause::new(format!("the environment variable {name} is set, but empty"))
+                .with_hint("give it a value, or write the value here"));
         }
         value.push_str(&found);
         rest = &inside[close + 1..];

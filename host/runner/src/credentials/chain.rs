@@ -26,6 +26,7 @@ use super::chosen::{self, Chosen};
 use batch_export_sandbox::tidy;
 use batch_export_sandbox::{CredentialError, CredentialProvider, Credentials, Fetching, RENEW_BEFORE_EXPIRY, Secret};
 use batch_export_sandbox::{Network, NetworkError, with_causes};
+use batch_export_system::explain::Cause;
 
 /// Longest time for the whole chain: instance metadata alone may take a few seconds to say no.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
@@ -75,7 +76,7 @@ impl ChainOptions {
     }
 
     /// What is wrong with the variables of the environment that would be read; needs no file and no network.
-    pub fn environment_fault(&self, variable: chosen::Variable<'_>) -> Option<String> {
+    pub fn environment_fault(&self, variable: chosen::Variable<'_>) -> Option<Cause> {
         match self.names_a_profile() {
             true => None,
             false => chosen::environment(variable).err(),
@@ -227,7 +228,8 @@ impl Chain {
         let variable = |name: &str| std::env::var(name).ok();
         // The home folder is written `~` there, which is the library's to replace.
         let is_file = |path: &str| path.starts_with('~') || std::fs::metadata(path).is_ok();
-        let chosen = chosen::choose(options, &variable, &profiles, &is_file).map_err(|fault| self.missing(&fault))?;
+        let chosen = chosen::choose(options, &variable, &profiles, &is_file)
+            .map_err(|fault| self.missing(&fault.in_one_text()))?;
         Ok(self.opened(chosen, files).await)
     }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use aws_config::profile::{Profile, ProfileSet};
 
 use batch_export_sandbox::Secret;
+use batch_export_system::explain::Cause;
 
 use super::ChainOptions;
 
@@ -60,6 +61,9 @@ fn filled(variable: Variable<'_>, name: &str) -> Option<String> {
     variable(name).filter(|value| !value.trim().is_empty())
 }
 
+/// What to do about one of two variables.
+const BOTH: &str = "set both, or neither";
+
 /// Returns why a variable counts as not set.
 fn absence(variable: Variable<'_>, name: &str) -> &'static str {
     match variable(name) {
@@ -69,7 +73,7 @@ fn absence(variable: Variable<'_>, name: &str) -> &'static str {
 }
 
 /// Whether the environment holds a whole set of keys; what is wrong with half a set or with one of its parts.
-pub(super) fn environment(variable: Variable<'_>) -> Result<bool, String> {
+pub(super) fn environment(variable: Variable<'_>) -> Result<bool, Cause> {
     const ID: &str = "AWS_ACCESS_KEY_ID";
     const KEY: &str = "AWS_SECRET_ACCESS_KEY";
     const TOKEN: &str = "AWS_SESSION_TOKEN";
@@ -77,16 +81,18 @@ pub(super) fn environment(variable: Variable<'_>) -> Result<bool, String> {
     // The name without `AWS_` is read by the AWS tools as well, but means nothing by itself.
     let key = filled(variable, KEY).or_else(|| id.as_ref().and_then(|_| filled(variable, "SECRET_ACCESS_KEY")));
     let half = |present: &str, missing: &str| {
-        format!(
-            "the environment has {present}, but {missing} {}; set both, or neither",
+        Cause::new(format!(
+            "the environment has {present}, but {missing} {}",
             absence(variable, missing)
-        )
+        ))
+        .with_hint(BOTH)
     };
     match (id, key) {
         (None, None) => match filled(variable, TOKEN) {
-            Some(_) => Err(format!(
-                "the environment has {TOKEN} without {ID} and {KEY}, which it belongs to; set all three, or none"
-            )),
+            Some(_) => Err(Cause::new(format!(
+                "the environment has {TOKEN} without {ID} and {KEY}, which it belongs to"
+            ))
+            .with_hint("set all three, or none")),
             None => Ok(false),
         },
         (Some(_), None) => Err(half(ID, KEY)),
@@ -95,7 +101,7 @@ pub(super) fn environment(variable: Variable<'_>) -> Result<bool, String> {
             let token = filled(variable, TOKEN);
             for (name, value) in [(ID, Some(id)), (KEY, Some(key)), (TOKEN, token)] {
                 if let Some(fault) = value.and_then(|value| Secret::new(value).fault_as_key()) {
-                    return Err(format!("{name} in the environment {fault}; correct it"));
+                    return Err(Cause::new(format!("{name} in the environment {fault}")).with_hint("correct it"));
                 }
             }
             Ok(true)
@@ -109,7 +115,7 @@ pub(super) fn choose(
     variable: Variable<'_>,
     profiles: &ProfileSet,
     is_file: &dyn Fn(&str) -> bool,
-) -> Result<Chosen, String> {
+) -> Result<Chosen, Cause> {
     if options.names_a_profile() {
         named_profile(options, variable, profiles)?;
         return Ok(Chosen::Profile);
@@ -122,10 +128,11 @@ pub(super) fn choose(
     }
     let both = |first: &str, second: &str| match (filled(variable, first).is_some(), filled(variable, second).is_some())
     {
-        (true, false) => Err(format!(
-            "the environment has {first}, but {second} {}; set both, or neither",
+        (true, false) => Err(Cause::new(format!(
+            "the environment has {first}, but {second} {}",
             absence(variable, second)
-        )),
+        ))
+        .with_hint(BOTH)),
         (both, _) => Ok(both),
     };
     const TOKEN_FILE: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
@@ -144,7 +151,7 @@ pub(super) fn choose(
 }
 
 /// The profile that the configuration names: it must be there and give credentials.
-fn named_profile(options: &ChainOptions, variable: Variable<'_>, profiles: &ProfileSet) -> Result<(), String> {
+fn named_profile(options: &ChainOptions, variable: Variable<'_>, profiles: &ProfileSet) -> Result<(), Cause> {
     let name = options.profile.as_deref().unwrap_or("default");
     let files = match &options.profile_file {
         Some(path) => path.display().to_string(),
@@ -154,15 +161,15 @@ fn named_profile(options: &ChainOptions, variable: Variable<'_>, profiles: &Prof
         && profiles.get_profile(name).is_none()
         && is_bare(path, name)
     {
-        return Err(format!(
-            "{files} has the profile `{name}` as `[{name}]`; write `[profile {name}]` in a file of this kind"
-        ));
+        return Err(Cause::new(format!("{files} has the profile `{name}` as `[{name}]`"))
+            .with_hint(format!("write `[profile {name}]` in a file of this kind")));
     }
     let profile = found(profiles, name, "credentials.profile", &files)?;
     if !gives_credentials(profile) {
-        return Err(format!(
-            "the profile `{name}` in {files} gives no credentials; add keys, a role, SSO or credential_process to it"
-        ));
+        return Err(
+            Cause::new(format!("the profile `{name}` in {files} gives no credentials"))
+                .with_hint("add keys, a role, SSO or credential_process to it"),
+        );
     }
     sources_exist(profiles, profile, &files)
 }
@@ -175,16 +182,13 @@ fn is_bare(path: &Path, name: &str) -> bool {
 }
 
 /// Whether the usual profile files give credentials: those of `AWS_PROFILE`, which must be there, or of `default`.
-fn usual_profile(
-    variable: Variable<'_>,
-    profiles: &ProfileSet,
-    is_file: &dyn Fn(&str) -> bool,
-) -> Result<bool, String> {
+fn usual_profile(variable: Variable<'_>, profiles: &ProfileSet, is_file: &dyn Fn(&str) -> bool) -> Result<bool, Cause> {
     for name in FILE_VARIABLES {
         if let Some(path) = filled(variable, name).filter(|path| !is_file(path)) {
-            return Err(format!(
-                "{name} names the file {path}, which cannot be read; correct or remove it"
-            ));
+            return Err(
+                Cause::new(format!("{name} names the file {path}, which cannot be read"))
+                    .with_hint("correct or remove it"),
+            );
         }
     }
     let files = files(variable);
@@ -212,7 +216,7 @@ fn files(variable: Variable<'_>) -> String {
     )
 }
 
-fn found<'a>(profiles: &'a ProfileSet, name: &str, named_by: &str, files: &str) -> Result<&'a Profile, String> {
+fn found<'a>(profiles: &'a ProfileSet, name: &str, named_by: &str, files: &str) -> Result<&'a Profile, Cause> {
     profiles.get_profile(name).ok_or_else(|| {
         let mut known: Vec<&str> = profiles.profiles().collect();
         known.sort_unstable();
@@ -220,10 +224,10 @@ fn found<'a>(profiles: &'a ProfileSet, name: &str, named_by: &str, files: &str) 
             true => "none".to_owned(),
             false => known.join(", "),
         };
-        format!(
-            "there is no profile `{name}` ({named_by}) in {files}; the profiles there are {known}; correct the name or \
-             add the profile"
-        )
+        Cause::new(format!(
+            "there is no profile `{name}` ({named_by}) in {files}; the profiles there are {known}"
+        ))
+        .with_hint("correct the name or add the profile")
     })
 }
 
@@ -234,17 +238,18 @@ fn gives_credentials(profile: &Profile) -> bool {
 }
 
 /// Profiles may take their credentials from one another; the library passes over one that is not there.
-fn sources_exist(profiles: &ProfileSet, profile: &Profile, files: &str) -> Result<(), String> {
+fn sources_exist(profiles: &ProfileSet, profile: &Profile, files: &str) -> Result<(), Cause> {
     let mut at = profile;
     for _ in 0..SOURCES_LIMIT {
         let Some(source) = at.get("source_profile") else {
             break;
         };
         at = profiles.get_profile(source).ok_or_else(|| {
-            format!(
-                "the profile `{}` names `{source}` as its source_profile, which is not in {files}; correct it",
+            Cause::new(format!(
+                "the profile `{}` names `{source}` as its source_profile, which is not in {files}",
                 at.name()
-            )
+            ))
+            .with_hint("correct it")
         })?;
     }
     Ok(())
@@ -275,7 +280,8 @@ mod tests {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
         };
-        choose(options, &variable, &profiles().await, &|path| path != "gone")
+        let chosen = choose(options, &variable, &profiles().await, &|path| path != "gone");
+        chosen.map_err(|cause| cause.in_one_text())
     }
 
     /// Variables that are set, and what is chosen for them.

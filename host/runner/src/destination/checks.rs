@@ -5,6 +5,7 @@ use super::DestinationParts;
 use crate::pointer;
 use crate::problem::Problem;
 use batch_export_source::{ColumnKind, FilesSettings, Model, SourceSettings, TYPE_NAMES, check_pattern};
+use batch_export_system::explain::Cause;
 
 /// A destination's name is part of run ids and of names of state files.
 const NAME_BYTES: usize = 64;
@@ -115,7 +116,7 @@ fn files(model: &str, settings: &FilesSettings, found: &mut Vec<Problem>) {
             && column.kind() != Some(wanted)
         {
             let message = format!(
-                "the column `{name}` of the model {} is {}, so `{column}` does not go with it",
+                "the column `{name}` of the model {} is {}, so it cannot be `{column}`",
                 model.name(),
                 wanted.in_words()
             );
@@ -128,7 +129,7 @@ fn files(model: &str, settings: &FilesSettings, found: &mut Vec<Problem>) {
 }
 
 /// Returns what is wrong with a time column that the model has: whatever the files hold, it will not be a time.
-fn no_time(model: Model, name: &str) -> Option<String> {
+fn no_time(model: Model, name: &str) -> Option<Cause> {
     let schema = model.schema();
     let kind = ColumnKind::of(schema.field_with_name(name).ok()?)?;
     if kind == ColumnKind::Timestamp {
@@ -140,9 +141,11 @@ fn no_time(model: Model, name: &str) -> Option<String> {
         .filter(|field| ColumnKind::of(field) == Some(ColumnKind::Timestamp))
         .map(|field| format!("`{}`", field.name()))
         .collect();
-    Some(format!(
-        "the model's column `{name}` holds {}, not times; use one of its timestamps: {}",
-        kind.in_words(),
-        times.join(", ")
-    ))
+    Some(
+        Cause::new(format!(
+            "the model's column `{name}` holds {}, not times",
+            kind.in_words()
+        ))
+        .with_hint(format!("use one of its timestamps: {}", times.join(", "))),
+    )
 }

@@ -12,9 +12,7 @@ use batch_export_sandbox::contract::Failure as PluginFailure;
 use batch_export_sandbox::{
     CallError, Crash, GrantRefused, LoadError, NetworkError, NotAdmitted, PolicyError, SandboxError,
 };
-use batch_export_source::{IntervalError, SourceError};
-use batch_export_system::Interrupted;
-use batch_export_system::explain::divided;
+use batch_export_source::{IntervalError, SourceError, SourceErrorKind};
 use batch_export_system::private::PrivateError;
 
 /// The hint for what only a fault of the plugin can bring about.
@@ -84,16 +82,13 @@ impl From<NetworkError> for Failure {
 
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
-        let (class, code) = match &error {
-            SourceError::Miscounted { .. } | SourceError::FilesMiscounted { .. } => {
-                (FailureClass::Defect, FailureCode::SOURCE_MISCOUNTED)
-            }
-            SourceError::Interrupted(Interrupted::Cancelled) => {
-                return Failure::cancelled().with_source(error);
-            }
-            SourceError::Interrupted(_) => (FailureClass::TimedOut, FailureCode::RUN_TIMED_OUT),
-            error if error.is_transient() => (FailureClass::Retryable, FailureCode::SOURCE_UNAVAILABLE),
-            _ => (FailureClass::Failed, FailureCode::SOURCE_UNREADABLE),
+        let (class, code) = match error.kind() {
+            _ if matches!(error, SourceError::Died) => (FailureClass::Defect, FailureCode::THREAD_LOST),
+            SourceErrorKind::Cancelled => return Failure::cancelled().with_source(error),
+            SourceErrorKind::TimedOut => (FailureClass::TimedOut, FailureCode::RUN_TIMED_OUT),
+            SourceErrorKind::Transient => (FailureClass::Retryable, FailureCode::SOURCE_UNAVAILABLE),
+            SourceErrorKind::Defect => (FailureClass::Defect, FailureCode::SOURCE_MISCOUNTED),
+            SourceErrorKind::Permanent => (FailureClass::Failed, FailureCode::SOURCE_UNREADABLE),
         };
         Failure::of(class, code, error).at("/source")
     }
@@ -212,7 +207,9 @@ impl Failure {
         Failure::new(
             FailureClass::Failed,
             FailureCode::RANDOMNESS_UNAVAILABLE,
-            format!("the operating system gives no random numbers, which tell attempts apart: {error}"),
+            format!(
+                "the operating system provides no random numbers, which are needed to tell attempts apart: {error}"
+            ),
         )
     }
 
@@ -265,6 +262,16 @@ impl Failure {
         .with_hint("run it again")
     }
 
+    /// Returns the failure of work that was cancelled as that of work which the host ended by shutting down.
+    pub(crate) fn as_shut_down(mut self) -> Self {
+        let told = Failure::shut_down();
+        self.0.class = told.0.class;
+        self.0.code = told.0.code;
+        self.0.message = told.0.message;
+        self.0.hint = told.0.hint;
+        self
+    }
+
     /// Makes the failure of a plan that the operator's configuration does not support.
     pub(crate) fn plan(message: String) -> Self {
         Failure::new(
@@ -288,22 +295,12 @@ impl Failure {
             FailureCode::THREAD_LOST,
             format!("the thread that {what} ended unexpectedly"),
         )
-        .with_hint("report it with the file if it comes back")
+        .with_hint("report it with the file if it happens again")
     }
 
     /// Makes the failure of a plugin that calls its configuration wrong and names no problem.
     pub(crate) fn unexplained(error: CallError) -> Self {
         Failure::from(error).with_hint(REPORT)
-    }
-
-    /// Adds a hint that is the last part of a text of a plugin's.
-    pub(crate) fn divided(class: FailureClass, code: FailureCode, text: &str) -> Self {
-        let (message, hint) = divided(text);
-        let failure = Failure::new(class, code, message);
-        match hint {
-            Some(hint) => failure.with_hint(hint),
-            None => failure,
-        }
     }
 }
 

@@ -106,7 +106,7 @@ fn a_report_that_does_not_add_up_is_a_failure() {
             report(9, 9, 0, &[9]),
             read(10, 0),
             10,
-            "the plugin reported 9 rows, 10 were supplied",
+            "the plugin reported that it received 9 rows, but the host supplied 10",
         ),
         (
             report(10, 7, 2, &[7]),
@@ -130,7 +130,7 @@ fn a_report_that_does_not_add_up_is_a_failure() {
             report(10, 10, 0, &[9]),
             read(10, 0),
             10,
-            "10 rows exported, but its files hold 9",
+            "exported 10 rows, but its files hold 9",
         ),
         (
             report(10, 10, 0, &[max, 11]),
@@ -156,7 +156,7 @@ fn a_report_that_does_not_add_up_is_a_failure() {
             10,
             "read 13 rows and omitted 0 of other times",
         ),
-        (report(10, 10, 0, &[10]), read(1, 2), 10, "read 1 rows and omitted"),
+        (report(10, 10, 0, &[10]), read(1, 2), 10, "read 1 row and omitted"),
     ];
     for (report, tally, supplied, expect) in cases {
         let error = proven(&report, &tally, supplied).expect_err(expect);

@@ -107,7 +107,7 @@ impl Staying {
             .strange
             .iter()
             .map(|path| format!("{path} is not the folder of a run and is left alone; delete it if it is not yours"));
-        let mut told = named(strange.collect(), "more of such folders and files are left alone");
+        let mut told = named(strange.collect(), "more such folders and files are left alone");
         told.extend(named(self.failed, "more earlier runs cannot be looked at"));
         for (name, (count, place)) in self.orphans {
             let (runs, notes) = match count {
@@ -170,7 +170,7 @@ mod tests {
         };
         let told = staying.warnings("exports.toml");
         assert_eq!(told.len(), 6 + 6 + 2 + 3, "{told:#?}");
-        assert_eq!(told[5], "1195 more of such folders and files are left alone");
+        assert_eq!(told[5], "1195 more such folders and files are left alone");
         assert_eq!(
             told[12],
             "1200 earlier runs of the destination `old` may have left uploads open, and exports.toml has no such \

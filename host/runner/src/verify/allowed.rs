@@ -1,6 +1,7 @@
 //! The number of bytes that are downloaded of an object at most: what the store or the manifest says. Reads nothing.
 
 use super::store::Answer;
+use batch_export_system::explain::count;
 
 /// Largest object: what S3 takes (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>).
 const OBJECT_LIMIT_BYTES: u64 = 50 << 40;
@@ -16,10 +17,13 @@ pub fn allowed_bytes(answer: &Answer, listed: Option<u64>) -> Result<Allowed, St
     let stored = answer.head.bytes;
     match (listed, stored) {
         (Some(listed), Some(stored)) if listed != stored => Err(format!(
-            "the manifest says bytes {listed}, found {stored}; it was not read"
+            "was not read: the manifest says that it has {} bytes, but the store {}",
+            count(listed),
+            count(stored)
         )),
         (_, Some(stored)) if stored > OBJECT_LIMIT_BYTES => Err(format!(
-            "the store says {stored} bytes, which no object has; it was not read"
+            "was not read: the store says that it has {} bytes, more than any object has",
+            count(stored)
         )),
         (_, Some(bytes)) => Ok(Allowed {
             bytes,
@@ -29,6 +33,6 @@ pub fn allowed_bytes(answer: &Answer, listed: Option<u64>) -> Result<Allowed, St
             bytes: bytes.min(OBJECT_LIMIT_BYTES),
             said: "the manifest lists",
         }),
-        (None, None) => Err("the store does not say how many bytes it has; it was not read".to_owned()),
+        (None, None) => Err("was not read: the store does not say how many bytes it has".to_owned()),
     }
 }

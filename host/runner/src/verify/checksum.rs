@@ -103,12 +103,12 @@ impl Computed {
         let of_parts = shown.rsplit_once('-').map(|(_, parts)| parts);
         Some(match of_parts {
             Some(count) if count != self.parts.to_string() => format!(
-                "the store's checksum {shown} is that of {count} parts, and the file has {}: it cannot be compared with \
+                "the store's checksum {shown} is that of {count} parts, but the file has {}, so it cannot be compared with \
                  {}",
                 self.parts,
                 self.right()
             ),
-            _ => format!("the store's checksum is {shown}, its bytes have {}", self.right()),
+            _ => format!("the store's checksum is {shown}, but its bytes have {}", self.right()),
         })
     }
 }
@@ -200,7 +200,7 @@ mod tests {
         for (algorithm, value) in KNOWN {
             let one = computed(algorithm, "123456789", 9, 9);
             let other = computed(algorithm, "123456780", 9, 9);
-            let says = format!("the store's checksum is {value}, its bytes have ");
+            let says = format!("the store's checksum is {value}, but its bytes have ");
             assert!(other.fault(value).is_some_and(|fault| fault.starts_with(&says)));
             // One PUT has no checksum of parts, although one can be computed.
             assert!(one.fault(&one.composite).is_some(), "{algorithm}");

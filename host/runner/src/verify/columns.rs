@@ -9,11 +9,12 @@ use arrow::datatypes::Schema;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::expected::Rows;
-use super::report::{FileOutcome, quoted, shown};
+use super::report::{FaultKind, FileOutcome, quoted, shown};
 use super::stored::as_stored;
 use super::times::Times;
 use super::{VerifyProgress, Watch};
 use batch_export_source::SourceError;
+use batch_export_system::explain::{count, counted};
 
 /// Rows decoded at once.
 const BATCH_ROWS: usize = 4_096;
@@ -30,7 +31,8 @@ pub fn check(
     let builder = match ParquetRecordBatchReaderBuilder::try_new(file) {
         Ok(builder) => builder,
         Err(error) => {
-            outcome.fault(format!("its Parquet footer cannot be read: {error}"));
+            let fault = format!("its Parquet footer cannot be read: {error}");
+            outcome.fault(FaultKind::Changed, fault);
             return Ok(false);
         }
     };
@@ -44,7 +46,8 @@ pub fn check(
         .as_deref()
         .is_some_and(|rows| rows.schema().fields().len() == found.fields().len());
     let broken = |outcome: &mut FileOutcome, error: &dyn Error| {
-        outcome.fault(format!("after {} rows, cannot be decoded: {error}", outcome.rows));
+        let fault = format!("cannot be decoded after {}: {error}", counted(outcome.rows, "row"));
+        outcome.fault(FaultKind::Changed, fault);
         Ok(false)
     };
     let reader = match builder.with_batch_size(BATCH_ROWS).build() {
@@ -63,10 +66,13 @@ pub fn check(
         watch(before.with_rows(outcome.rows));
     }
     if i64::try_from(outcome.rows) != Ok(promised) {
-        outcome.fault(format!(
-            "its footer promises {promised} rows, {} are in it",
-            outcome.rows
-        ));
+        let (promised, found) = (promised.unsigned_abs(), outcome.rows);
+        let fault = format!(
+            "its footer says {}, but it holds {}",
+            counted(promised, "row"),
+            count(found)
+        );
+        outcome.fault(FaultKind::Changed, fault);
     }
     Ok(true)
 }
@@ -76,7 +82,7 @@ fn check_schema(found: &Schema, first: &mut Option<Schema>, rows: Option<&Rows>,
     match first {
         None => *first = Some(found.clone()),
         Some(first) if first.fields() != found.fields() => {
-            outcome.fault("has other columns than the first file".to_owned());
+            outcome.fault(FaultKind::Changed, "has other columns than the first file".to_owned());
         }
         Some(_) => {}
     }
@@ -87,11 +93,12 @@ fn check_schema(found: &Schema, first: &mut Option<Schema>, rows: Option<&Rows>,
     if let Some(rows) = rows
         && names(found) != names(rows.schema())
     {
-        outcome.fault(format!(
-            "has the columns {}; the source has {}",
+        let fault = format!(
+            "has the columns {}, but the source has {}",
             names(found),
             names(rows.schema())
-        ));
+        );
+        outcome.fault(FaultKind::OtherRows, fault);
     }
 }
 
@@ -133,7 +140,8 @@ fn compare_column(name: &str, file: &ArrayRef, source: &ArrayRef, done: usize, o
         Ok(stored) => stored,
         Err(error) => {
             let why = quoted(&error.to_string());
-            outcome.fault(format!("the column `{name}` cannot be compared: {why}"));
+            let fault = format!("the column `{name}` cannot be compared: {why}");
+            outcome.fault(FaultKind::OtherRows, fault);
             return;
         }
     };
@@ -142,12 +150,13 @@ fn compare_column(name: &str, file: &ArrayRef, source: &ArrayRef, done: usize, o
     }
     for row in 0..file.len() {
         if stored.slice(row, 1).to_data() != file.slice(row, 1).to_data() {
-            outcome.fault(format!(
-                "row {}, `{name}`: the file has {}, the source {}",
+            let fault = format!(
+                "row {}, `{name}`: the file has {}, but the source {}",
                 outcome.rows + (done + row) as u64 + 1,
                 shown(file, row),
                 shown(source, row)
-            ));
+            );
+            outcome.fault(FaultKind::OtherRows, fault);
         }
     }
 }

@@ -32,7 +32,9 @@ pub fn open(file: impl Read + 'static, codec: &str) -> io::Result<Box<dyn BufRea
         "zstd" => Box::new(BufReader::with_capacity(BUFFER_BYTES, Unzstd::new(file)?)),
         "brotli" => Box::new(BufReader::with_capacity(BUFFER_BYTES, Unbrotli::new(file))),
         other => {
-            return Err(invalid(format!("verify knows no codec `{other}` for JSON Lines")));
+            return Err(invalid(format!(
+                "verify does not know the codec `{other}` for JSON Lines"
+            )));
         }
     })
 }
@@ -110,10 +112,10 @@ impl<R: BufRead> Gunzip<R> {
         self.ended = true;
         let [a, b, c, d, e, f, g, h] = framing(&mut self.file)?;
         if u64::from(u32::from_le_bytes([a, b, c, d])) != self.crc.finalize() {
-            return Err(invalid("its gzip CRC-32 does not fit its content"));
+            return Err(invalid("its gzip CRC-32 does not match its content"));
         }
         if u32::from_le_bytes([e, f, g, h]) != self.length {
-            return Err(invalid("its gzip length does not fit its content"));
+            return Err(invalid("its gzip length does not match its content"));
         }
         match self.streams {
             Streams::One => nothing_behind(&mut self.file, "gzip stream"),
@@ -209,7 +211,7 @@ impl<R: BufRead> Read for Unzstd<R> {
             self.ended = true;
             let decoder = &self.frame.decoder;
             if decoder.get_checksum_from_data() != decoder.get_calculated_checksum() {
-                return Err(invalid("its zstd checksum does not fit its content"));
+                return Err(invalid("its zstd checksum does not match its content"));
             }
             nothing_behind(self.frame.get_mut(), "zstd frame")?;
         }
@@ -269,7 +271,7 @@ impl<R: BufRead> Read for UnzstdMany<R> {
             }
             let stored = frame.get_checksum_from_data();
             if stored.is_some() && stored != frame.get_calculated_checksum() {
-                return Err(invalid("its zstd checksum does not fit its content"));
+                return Err(invalid("its zstd checksum does not match its content"));
             }
         }
         Ok(0)

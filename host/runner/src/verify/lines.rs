@@ -12,10 +12,11 @@ use serde_json::value::RawValue;
 use super::decode;
 use super::expected::Rows;
 use super::json::same_value;
-use super::report::{FileOutcome, quoted};
+use super::report::{FaultKind, FileOutcome, quoted};
 use super::times::Times;
 use super::{VerifyProgress, Watch};
 use batch_export_source::SourceError;
+use batch_export_system::explain::{counted, plain_json};
 
 /// Longest line: the largest row that a destination can be configured for, each byte of it escaped, is shorter.
 const LINE_LIMIT_BYTES: u64 = 1 << 30;
@@ -87,7 +88,7 @@ pub fn check(
     let mut text = match decode::open(file, codec) {
         Ok(text) => text,
         Err(error) => {
-            outcome.fault(error.to_string());
+            outcome.fault(FaultKind::Changed, error.to_string());
             return Ok(false);
         }
     };
@@ -106,12 +107,13 @@ pub fn check(
             Ok(0) => break true,
             Ok(_) => {}
             Err(error) => {
-                outcome.fault(format!("after {} rows: {error}", outcome.rows));
+                let fault = format!("after {}: {error}", counted(outcome.rows, "row"));
+                outcome.fault(FaultKind::Changed, fault);
                 break false;
             }
         }
         if line.pop_if(|last| *last == b'\n').is_none() {
-            outcome.fault(format!("row {row} does not end in a line end"));
+            outcome.fault(FaultKind::Changed, format!("row {row} does not end in a line end"));
         }
         outcome.rows = row;
         if row.is_multiple_of(REPORT_ROWS) {
@@ -119,7 +121,10 @@ pub fn check(
         }
         let parsed = std::str::from_utf8(&line)
             .map_err(|error| error.to_string())
-            .and_then(|text| serde_json::from_str::<Line<'_>>(text).map_err(|error| error.to_string()));
+            .and_then(|text| {
+                serde_json::from_str::<Line<'_>>(text)
+                    .map_err(|error| format!("{} (character {})", plain_json(&error), error.column()))
+            });
         let source = match &mut ahead {
             Some(ahead) => ahead.next()?,
             None => None,
@@ -135,7 +140,7 @@ pub fn check(
                     outcome.rows_compared += 1;
                 }
             }
-            Err(error) => outcome.fault(format!("row {row} is not a JSON object: {error}")),
+            Err(error) => outcome.fault(FaultKind::Changed, format!("row {row} is not a JSON object: {error}")),
         }
     };
     if let Some(ahead) = ahead {
@@ -151,7 +156,10 @@ fn check_keys(members: &[(String, &RawValue)], keys: &mut Option<Vec<String>>, r
         Some(keys) => {
             let same = keys.len() == members.len() && keys.iter().zip(members).all(|(known, (key, _))| known == key);
             if !same {
-                outcome.fault(format!("row {row} has other keys than the first row"));
+                outcome.fault(
+                    FaultKind::Changed,
+                    format!("row {row} has other keys than the first row"),
+                );
             }
         }
     }
@@ -160,26 +168,29 @@ fn check_keys(members: &[(String, &RawValue)], keys: &mut Option<Vec<String>>, r
 fn check_row(members: &[(String, &RawValue)], batch: &RecordBatch, at: usize, row: u64, outcome: &mut FileOutcome) {
     let schema = batch.schema_ref();
     if members.len() != schema.fields().len() {
-        outcome.fault(format!(
-            "row {row} has {} values, the source {} columns",
-            members.len(),
-            schema.fields().len()
-        ));
+        let fault = format!(
+            "row {row} has {}, but the source has {}",
+            counted(members.len() as u64, "value"),
+            counted(schema.fields().len() as u64, "column")
+        );
+        outcome.fault(FaultKind::OtherRows, fault);
         return;
     }
     for ((field, column), (key, value)) in schema.fields().iter().zip(batch.columns()).zip(members) {
         if field.name() != key {
-            outcome.fault(format!(
+            let fault = format!(
                 "row {row} has `{}` where the source has the column `{}`",
                 quoted(key),
                 field.name()
-            ));
+            );
+            outcome.fault(FaultKind::OtherRows, fault);
         } else if !same_value(field, column, at, value.get()) {
-            outcome.fault(format!(
-                "row {row}, `{key}`: the file has {}, the source {}",
+            let fault = format!(
+                "row {row}, `{key}`: the file has {}, but the source {}",
                 quoted(value.get()),
                 super::report::shown(column, at)
-            ));
+            );
+            outcome.fault(FaultKind::OtherRows, fault);
         }
     }
 }

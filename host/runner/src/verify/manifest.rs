@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::report::{FileOutcome, quoted};
 use batch_export_source::{Interval, Moment};
+use batch_export_system::explain::count;
 
 /// Largest manifest: 10,000 files in the detailed form take up some 10 MiB.
 pub const MANIFEST_LIMIT_BYTES: usize = 64 << 20;
@@ -200,9 +201,9 @@ impl Manifest {
         let mut faults = Vec::new();
         if details.len() != self.files.len() {
             faults.push(format!(
-                "the manifest has {} entries in file_details for {} files",
-                details.len(),
-                self.files.len()
+                "the manifest has {} in file_details, but lists {}",
+                many(details.len(), "entry", "entries"),
+                many(self.files.len(), "file", "files")
             ));
         }
         for (key, count) in counts {
@@ -232,15 +233,15 @@ impl Manifest {
         let mut faults = Vec::new();
         let mut compare = |what: &str, listed: String, found: String| {
             if listed != found {
-                faults.push(format!("the manifest says {what} {listed}, found {found}"));
+                faults.push(format!("the manifest says {what} {listed}, but it has {found}"));
             }
         };
-        compare("rows", details.rows.to_string(), file.rows.to_string());
-        compare("bytes", details.bytes.to_string(), file.bytes.to_string());
+        compare("rows", count(details.rows), count(file.rows));
+        compare("bytes", count(details.bytes), count(file.bytes));
         compare("ETag", quoted(&details.etag), quoted(&file.etag));
         match (&details.checksum, &file.computed) {
             (None, _) => faults.extend(asked.map(|algorithm| {
-                format!("the manifest has no checksum of it, and the destination asks for {algorithm}")
+                format!("the manifest has no checksum of it, but the destination asks for {algorithm}")
             })),
             (Some(listed), Some(computed)) if computed.algorithm.eq_ignore_ascii_case(&listed.algorithm) => {
                 compare("checksum", quoted(&listed.value), computed.right().to_owned());
@@ -276,6 +277,14 @@ impl TimeRange {
     }
 }
 
+/// Returns how many there are.
+fn many(number: usize, one: &str, several: &str) -> String {
+    match number {
+        1 => format!("1 {one}"),
+        number => format!("{} {several}", count(number as u64)),
+    }
+}
+
 fn absent(name: &str) -> String {
     format!("the manifest has no {name}, which manifest = \"detailed\" writes")
 }
@@ -284,8 +293,8 @@ fn absent(name: &str) -> String {
 fn other_columns(columns: &[Column], schema: &Schema) -> Vec<String> {
     if columns.len() != schema.fields().len() {
         return vec![format!(
-            "the manifest's schema has {} columns, the source {}",
-            columns.len(),
+            "the manifest's schema has {}, but the source has {}",
+            many(columns.len(), "column", "columns"),
             schema.fields().len()
         )];
     }
@@ -304,7 +313,7 @@ fn other_columns(columns: &[Column], schema: &Schema) -> Vec<String> {
             };
             (*found != right).then(|| {
                 format!(
-                    "the manifest's schema says {}, the source has {}",
+                    "the manifest's schema says {}, but the source has {}",
                     in_words(found),
                     in_words(&right)
                 )

@@ -12,12 +12,13 @@ use super::expected::Rows;
 use super::layout::Layout;
 use super::manifest::{Expected, MANIFEST_LIMIT_BYTES, Manifest, Plugin};
 use super::recount::recount;
-use super::report::quoted;
+use super::report::{FaultKind, quoted};
 use super::store::{Answer, Store};
 use super::{
     Failure, FileOutcome, StoreError, VerifyProgress, VerifyReport, Watch, blocking, checksum, columns, lines,
 };
 use batch_export_source::{Interval, SourceSettings};
+use batch_export_system::explain::{count as thousands, counted};
 
 /// Numbers beyond the last file that are looked at for what an earlier, longer run left: gaps are possible where
 /// somebody deleted some of it.
@@ -34,13 +35,15 @@ fn compare_checksum(shown: &[(String, String)], computed: checksum::Computed, ou
     let algorithm = computed.algorithm.clone();
     match shown.iter().find(|(name, _)| *name == algorithm) {
         Some((_, value)) => match computed.fault(value) {
-            Some(fault) => outcome.fault(format!("{algorithm}: {fault}")),
+            Some(fault) => outcome.fault(FaultKind::Changed, format!("{algorithm}: {fault}")),
             None => outcome.checksum = Some(algorithm),
         },
-        None => outcome.fault(format!(
-            "the store shows no {algorithm} of it, which the destination asks for, so its bytes cannot be compared; \
-             set checksum = \"none\" if the store keeps none"
-        )),
+        None => outcome.fault(
+            FaultKind::Unproven,
+            format!(
+                "the store shows no {algorithm} of it, which the destination asks for, so its bytes cannot be compared"
+            ),
+        ),
     }
     outcome.computed = Some(computed);
 }
@@ -73,6 +76,8 @@ pub struct Reading {
     /// The source, until a file could not be read to its end: what follows cannot be lined up.
     pub rows: Option<Rows>,
     pub compared: bool,
+    /// Whether a file does not carry this run's mark: somebody else wrote it.
+    pub replaced: bool,
     pub first: First,
     pub watch: Watch,
     pub at: VerifyProgress,
@@ -91,14 +96,14 @@ impl Reading {
             None => self.count().await?,
         };
         self.files(count, manifest.as_ref()).await?;
-        self.leftovers(count).await?;
+        self.leftovers(count, manifest.is_some()).await?;
         self.other_settings().await?;
         self.rest_of_source(count, manifest.is_some()).await
     }
 
     fn compare_manifest(&mut self, manifest: &Manifest) {
         for fault in self.layout.misplaced(&manifest.files) {
-            self.report.fault(fault);
+            self.report.fault(FaultKind::Changed, fault);
         }
         let expected = Expected {
             detailed: self.detailed,
@@ -109,7 +114,7 @@ impl Reading {
             schema: self.rows.as_ref().map(Rows::supplied),
         };
         for fault in manifest.misstatements(&expected) {
-            self.report.fault(fault);
+            self.report.fault(FaultKind::Changed, fault);
         }
         if let Some(note) = manifest.other_plugin(&self.plugin) {
             self.report.note(note);
@@ -123,9 +128,13 @@ impl Reading {
             let key = self.layout.key(index);
             if faulty == FAULTY_FILES_LIMIT {
                 let unread = count - index;
-                self.report.fault(format!(
-                    "{faulty} files have errors, so the remaining {unread} were not read"
-                ));
+                self.report.fault(
+                    FaultKind::Changed,
+                    format!(
+                        "{faulty} files have errors, so the remaining {} were not read",
+                        thousands(unread)
+                    ),
+                );
                 self.stop_comparing(&key);
                 break;
             }
@@ -133,7 +142,7 @@ impl Reading {
             let mut outcome = self.file(&key, listed).await?;
             if let Some(manifest) = manifest.filter(|_| !outcome.unread) {
                 for fault in manifest.differences(index, &outcome, self.checksum.as_deref()) {
-                    outcome.fault(fault);
+                    outcome.fault(FaultKind::Changed, fault);
                 }
             }
             faulty += u64::from(!outcome.passed());
@@ -164,7 +173,8 @@ impl Reading {
             Ok(manifest) => Ok(Some(manifest)),
             Err(error) => {
                 let error = quoted(&error.to_string());
-                self.report.fault(format!("the manifest {key} cannot be read: {error}"));
+                let fault = format!("the manifest {key} cannot be read: {error}");
+                self.report.fault(FaultKind::Changed, fault);
                 Ok(None)
             }
         }
@@ -181,9 +191,11 @@ impl Reading {
             count += 1;
         }
         if count == FILES_LIMIT {
-            self.report.fault(format!(
-                "more than {FILES_LIMIT} files are there and no manifest lists them; only {FILES_LIMIT} were looked at"
-            ));
+            let limit = thousands(FILES_LIMIT);
+            self.report.fault(
+                FaultKind::Unproven,
+                format!("more than {limit} files are there and no manifest lists them; only {limit} were looked at"),
+            );
         }
         if let Some(key) = &self.report.manifest_key
             && self.report.manifest.is_none()
@@ -194,8 +206,8 @@ impl Reading {
                 _ => Some("the run was not finished"),
             };
             if let Some(meaning) = meaning {
-                let fault = format!("the manifest {key} is missing; {meaning}");
-                self.report.fault(fault);
+                let fault = format!("the manifest {key} is missing, so {meaning}");
+                self.report.fault(FaultKind::Unfinished, fault);
             }
         }
         Ok(count)
@@ -205,14 +217,16 @@ impl Reading {
     async fn file(&mut self, key: &str, listed_bytes: Option<u64>) -> Result<FileOutcome, Failure> {
         let mut outcome = FileOutcome::new(key);
         let Some(answer) = self.store.get(key).await? else {
-            outcome.fault("is missing".to_owned());
+            outcome.fault(FaultKind::Missing, "is missing".to_owned());
             self.stop_comparing(key);
             return Ok(outcome);
         };
+        let is_own = answer.head.run_id.as_ref() == Some(&self.report.run_id);
+        self.replaced |= !is_own;
         let limit = match allowed_bytes(&answer, listed_bytes) {
             Ok(limit) => limit,
             Err(fault) => {
-                outcome.fault(fault);
+                outcome.fault(FaultKind::Changed, fault);
                 outcome.unread = true;
                 self.stop_comparing(key);
                 return Ok(outcome);
@@ -228,7 +242,7 @@ impl Reading {
         };
         let parquet = self.report.file_format == "Parquet";
         let codec = self.report.compression.clone();
-        let (outcome, rows, first, whole) = blocking(move || {
+        let (mut outcome, rows, first, whole) = blocking(move || {
             let source = rows.as_mut();
             let whole = if parquet {
                 columns::check(file, &mut first.schema, source, &mut outcome, &watch, at)
@@ -237,12 +251,16 @@ impl Reading {
                 lines::check(file, &codec, keys, source, &mut outcome, &watch, at)
             };
             if outcome.rows == 0 && outcome.passed() {
-                outcome.fault("holds no rows, which no export writes".to_owned());
+                let fault = "holds no rows, which no export writes".to_owned();
+                outcome.fault(FaultKind::Changed, fault);
             }
             (outcome, rows, first, whole)
         })
         .await?;
         (self.rows, self.first) = (rows, first);
+        if !is_own && outcome.kinds.remove(&FaultKind::OtherRows) {
+            outcome.kinds.insert(FaultKind::Changed);
+        }
         if !whole? {
             self.stop_comparing(key);
         }
@@ -255,6 +273,14 @@ impl Reading {
             self.report.note(format!(
                 "rows after {key} were not compared with the source: they cannot be lined up"
             ));
+        }
+    }
+
+    /// Returns what differing rows mean: of an object that somebody else wrote, they are no change of the source.
+    fn blame(&self, kind: FaultKind) -> FaultKind {
+        match self.replaced {
+            true => FaultKind::Changed,
+            false => kind,
         }
     }
 
@@ -304,7 +330,9 @@ impl Reading {
         if let Some(bytes) = answer.head.bytes
             && bytes != outcome.bytes
         {
-            outcome.fault(format!("the store says {bytes} bytes, {} came", outcome.bytes));
+            let (said, came) = (thousands(bytes), thousands(outcome.bytes));
+            let fault = format!("the store says that it has {said} bytes, but {came} came");
+            outcome.fault(FaultKind::Changed, fault);
         }
         match running.map(checksum::Running::finish) {
             Some(computed) => compare_checksum(&shown, computed, outcome),
@@ -321,19 +349,25 @@ impl Reading {
     }
 
     /// Looks for files with higher numbers, which do not belong to a run that finished.
-    async fn leftovers(&mut self, count: u64) -> Result<(), Failure> {
+    async fn leftovers(&mut self, count: u64, is_listed: bool) -> Result<(), Failure> {
         for index in count..count.saturating_add(NUMBERS_AHEAD) {
             let key = self.layout.key(index);
             match self.store.head(&key).await {
                 Ok(None) => {}
                 Ok(Some(head)) if head.run_id.as_ref() == Some(&self.report.run_id) => {
-                    self.report.fault(format!(
-                        "{key} is left over from an earlier attempt of this run; delete it, or run the interval again"
-                    ));
+                    let before = self.layout.key(count);
+                    let fault = match is_listed || index == count {
+                        true => format!("{key} is left over from an earlier attempt of this run"),
+                        false => format!(
+                            "{key} is there, and {before} is not: either that was deleted, or this is left over from an \
+                             earlier attempt of the run"
+                        ),
+                    };
+                    self.report.fault(FaultKind::LeftOver, fault);
                 }
                 Ok(Some(_)) => self.report.note(format!(
-                    "{key} is somebody else's object: it does not carry this run's mark; who reads the whole folder \
-                     reads that too"
+                    "{key} is somebody else's object: it does not carry this run's mark; whoever reads the whole \
+                     folder reads it as well"
                 )),
                 // S3 responds like this to credentials that may not list: a missing object cannot be told from a hidden
                 // one.
@@ -355,10 +389,11 @@ impl Reading {
         for key in std::mem::take(&mut self.other_keys) {
             match self.store.head(&key).await {
                 Ok(Some(head)) if head.run_id.as_ref() == Some(&self.report.run_id) => {
-                    self.report.fault(format!(
+                    let fault = format!(
                         "{key} is from an attempt of this run with other settings (format, compression, splitting or \
-                         manifest); delete the objects of that attempt"
-                    ));
+                         manifest)"
+                    );
+                    self.report.fault(FaultKind::LeftOver, fault);
                 }
                 Ok(_) => {}
                 // As above: without the right to list, nothing can be told.
@@ -383,7 +418,7 @@ impl Reading {
             ));
         }
         if let Some(fault) = found.fault(read) {
-            self.report.fault(fault);
+            self.report.fault(FaultKind::Miscounted, fault);
         }
         Ok(())
     }
@@ -391,8 +426,12 @@ impl Reading {
     async fn rest_of_source(&mut self, count: u64, has_manifest: bool) -> Result<(), Failure> {
         let Some(mut rows) = self.rows.take() else {
             if count == 0 && self.compared && !has_manifest {
-                let fault = "no file of this run is there; if it has no rows to export, that is right (verify without --no-source to see)";
-                self.report.fault(fault.to_owned());
+                let fault = format!(
+                    "no file of this run is there, not even the first ({}), which is right only if the interval has no \
+                     rows (verify without --no-source tells)",
+                    self.layout.key(0)
+                );
+                self.report.fault(FaultKind::Missing, fault);
             }
             return Ok(());
         };
@@ -401,17 +440,30 @@ impl Reading {
         self.report.source = Some(tally);
         self.recount(tally.rows_read.saturating_add(tally.rows_pruned)).await?;
         if tally.rows_kept() != Some(all) {
-            self.report.fault(format!(
-                "the source's counts do not add up: of {} rows read, {all} were handed on",
-                tally.rows_read
-            ));
+            let fault = format!(
+                "the source's counts do not add up: of {} read, {} were handed on",
+                counted(tally.rows_read, "row"),
+                thousands(all)
+            );
+            self.report.fault(FaultKind::Miscounted, fault);
         }
         if rest > 0 {
-            let fault = format!("{rest} of the source's {all} rows are in no file");
-            self.report.fault(fault);
+            let (rest, all) = (thousands(rest), counted(all, "row"));
+            if count == 0 && !has_manifest {
+                let key = self.layout.key(0);
+                let fault =
+                    format!("no file of this run is there, not even the first ({key}), and the source has {all}");
+                self.report.fault(FaultKind::Missing, fault);
+            } else {
+                let fault = format!("{rest} of the source's {all} are in no file");
+                let kind = self.blame(FaultKind::MoreRows);
+                self.report.fault(kind, fault);
+            }
         } else if self.report.rows > all {
-            let fault = format!("the files hold {} rows, the source has {all}", self.report.rows);
-            self.report.fault(fault);
+            let (held, has) = (counted(self.report.rows, "row"), thousands(all));
+            let fault = format!("the files hold {held}, but the source has only {has}");
+            let kind = self.blame(FaultKind::FewerRows);
+            self.report.fault(kind, fault);
         } else if count == 0 && !has_manifest {
             let why = tally.why_empty();
             self.report.note(format!("no file is there, and none should be: {why}"));

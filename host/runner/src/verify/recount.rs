@@ -7,6 +7,7 @@ use std::path::Path;
 use super::decode;
 use super::footer;
 use batch_export_source::{FilesSettings, SourceError, TextFormat};
+use batch_export_system::explain::{count, counted};
 use batch_export_system::{Token, open_regular};
 
 /// Bytes looked at once.
@@ -37,9 +38,9 @@ impl Recount {
         differs.then(|| {
             let least = if self.uncounted == 0 { "" } else { "at least " };
             format!(
-                "the source's reader found {read} rows, and a second count of its files finds {least}{}; report this with \
-                 the files",
-                self.rows
+                "the source's reader found {}, but a second count of its files finds {least}{}",
+                counted(read, "row"),
+                count(self.rows)
             )
         })
     }

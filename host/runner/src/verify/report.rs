@@ -1,6 +1,7 @@
 //! The findings of reading back: per file and as a whole. Bounded in number and length, whatever is wrong with the
 //! files.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{ArrayData, ArrayRef, make_array};
@@ -20,8 +21,61 @@ const RUN_LINES_LIMIT: usize = 100;
 /// Characters of a value that a fault repeats.
 const QUOTED_CHARS: usize = 120;
 
+/// A kind of what can be wrong with a run that was read back: each has a remedy of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FaultKind {
+    /// The run was not exported, or did not finish.
+    Unfinished,
+    /// An object of the run is not there.
+    Missing,
+    /// An object or the manifest is not what the run wrote: it is damaged, or somebody changed it.
+    Changed,
+    /// A row has other values than the source has now.
+    OtherRows,
+    /// The source has more rows than the files.
+    MoreRows,
+    /// The source has fewer rows than the files.
+    FewerRows,
+    /// An object of another attempt is there as well.
+    LeftOver,
+    /// Nothing proves that an object is what was written.
+    Unproven,
+    /// Counts of this program do not add up.
+    Miscounted,
+}
+
+impl FaultKind {
+    /// Returns what to do about it.
+    pub fn hint(self) -> &'static str {
+        match self {
+            FaultKind::Unfinished => "run the interval",
+            FaultKind::Missing => "run the interval again to write what is missing, and find out what deleted it",
+            FaultKind::Changed => {
+                "do not rely on the changed objects: run the interval again, and find out what else writes to the bucket"
+            }
+            FaultKind::OtherRows => {
+                "if values changed in the source since the run, run the interval again; otherwise do not rely on the \
+                 files, and report it"
+            }
+            FaultKind::MoreRows => {
+                "if rows arrived in the source after the run, run the interval again; otherwise report the loss"
+            }
+            FaultKind::FewerRows => {
+                "if rows were deleted from the source since the run, keep the files or run the interval again; \
+                 otherwise do not rely on the files, and report it"
+            }
+            FaultKind::LeftOver => "delete what is left over, or run the interval again",
+            FaultKind::Unproven => "set checksum = \"none\" if the store keeps no checksums",
+            FaultKind::Miscounted => "report this with the source's files",
+        }
+    }
+}
+
 /// The findings in one file.
 #[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
 pub struct FileOutcome {
     pub key: String,
     /// Of the object.
@@ -43,6 +97,8 @@ pub struct FileOutcome {
     pub faults: Vec<String>,
     /// Faults beyond those listed.
     pub further_faults: u64,
+    /// The kinds of all faults.
+    pub kinds: BTreeSet<FaultKind>,
     /// It was not downloaded, so nothing else about it can be compared.
     #[serde(skip)]
     pub unread: bool,
@@ -56,7 +112,9 @@ impl FileOutcome {
         }
     }
 
-    pub fn fault(&mut self, fault: String) {
+    /// Adds something wrong with it.
+    pub fn fault(&mut self, kind: FaultKind, fault: String) {
+        self.kinds.insert(kind);
         if self.faults.len() < FAULTS_LIMIT {
             self.faults.push(fault);
         } else {
@@ -70,7 +128,8 @@ impl FileOutcome {
 }
 
 /// The findings of reading a run back.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
 pub struct VerifyReport {
     pub destination: String,
     pub run_id: String,
@@ -92,6 +151,8 @@ pub struct VerifyReport {
     pub faults: Vec<String>,
     /// Faults of the run as a whole beyond those listed.
     pub further_faults: u64,
+    /// The kinds of all faults of the run as a whole.
+    pub kinds: BTreeSet<FaultKind>,
     /// Remarks for the operator, though nothing is wrong.
     pub notes: Vec<String>,
     /// Notes beyond those listed.
@@ -108,7 +169,8 @@ fn document<S: Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok
 
 impl VerifyReport {
     /// Adds something wrong with the run as a whole.
-    pub fn fault(&mut self, fault: String) {
+    pub fn fault(&mut self, kind: FaultKind, fault: String) {
+        self.kinds.insert(kind);
         keep(&mut self.faults, &mut self.further_faults, fault);
     }
 
@@ -124,6 +186,13 @@ impl VerifyReport {
         for text in texts.chain(&mut self.faults).chain(&mut self.notes) {
             *text = redactor.text(text);
         }
+    }
+
+    /// Returns what to do about what is wrong: once for each kind of it.
+    pub fn hints(&self) -> Vec<&'static str> {
+        let in_files = self.files.iter().flat_map(|file| &file.kinds);
+        let kinds: BTreeSet<FaultKind> = in_files.chain(&self.kinds).copied().collect();
+        kinds.into_iter().map(FaultKind::hint).collect()
     }
 
     /// Returns the number of things that are wrong.

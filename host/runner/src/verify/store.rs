@@ -16,7 +16,7 @@ use batch_export_sandbox::Grants;
 use batch_export_sandbox::contract::Plan;
 use batch_export_sandbox::{HostRequests, Opened, Redactor, Request, TransportError};
 use batch_export_sandbox::{Policy, Reading, Refresh};
-use batch_export_system::explain::Explain;
+use batch_export_system::explain::{Explain, count, plain};
 
 /// Requests for one object, the first included: a store that is briefly busy is not a fault of the export.
 const ATTEMPTS: u32 = 4;
@@ -30,49 +30,75 @@ const REFUSAL_LIMIT_BYTES: usize = 512;
 /// Why an object could not be asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error(
-        "the plan grants no HeadObject in the configured bucket, so there is no address to read from; verify cannot read what this plugin writes"
-    )]
+    #[error("the plan grants no HeadObject in the configured bucket, so verify has no address to read from")]
     NoAddress,
     #[error("cannot ask for {key}: {message}")]
     NotSent { key: String, message: String },
     #[error("cannot sign the request for {key}: {message}")]
     Signing { key: String, message: String },
-    #[error("no answer for {key}: {message}; verify again when the store can be reached")]
+    #[error("no answer for {key}: {message}")]
     Unreachable { key: String, message: String },
-    #[error("the connection closed after {bytes} bytes of {key}: {message}; verify again")]
+    #[error("the connection closed after {} bytes of {key}: {message}", count(*bytes))]
     BrokeOff { key: String, bytes: u64, message: String },
-    #[error(
-        "the store refuses {method} {key}: status {status}{detail}; {}",
-        way_out(*status)
-    )]
+    #[error("the store refuses {method} {key}: status {status}{detail}")]
     Refused {
         method: &'static str,
         key: String,
         status: u16,
+        /// S3's word for the reason, where it said one.
+        code: Option<String>,
+        /// The word and what the store says, for the end of a sentence.
         detail: String,
     },
-    #[error("{key} is larger than {limit_bytes} bytes, which no manifest is")]
+    #[error("{key} is larger than {} bytes, which no manifest is", count(*limit_bytes as u64))]
     TooLarge { key: String, limit_bytes: usize },
-    #[error("{key} went on after the {limit_bytes} bytes that {said}; the store contradicts itself")]
+    #[error("{key} went on after the {} bytes that {said}; the store contradicts itself", count(*limit_bytes))]
     TooLong {
         key: String,
         limit_bytes: u64,
         said: &'static str,
     },
-    #[error("cannot keep {key} in a temporary file: {source}; free some disk space, or set TMPDIR")]
+    #[error("cannot keep {key} in a temporary file: {}", plain(source))]
     Temporary { key: String, source: std::io::Error },
 }
 
-fn way_out(status: u16) -> &'static str {
-    match status {
-        401 | 403 => "reading back needs s3:GetObject on the prefix",
-        busy if is_busy(busy) => "verify again when the store has recovered",
-        _ => "check region, endpoint_url and bucket_name",
+impl Explain for StoreError {
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            StoreError::NoAddress => "ask the plugin's author for a plan that reads back what it writes",
+            // The message names the setting.
+            StoreError::NotSent { .. } => return None,
+            StoreError::Signing { .. } => "correct the credentials, and verify again",
+            StoreError::Unreachable { .. } => {
+                "start the store if it is yours, or correct endpoint_url, and verify again"
+            }
+            StoreError::BrokeOff { .. } => "verify again",
+            StoreError::Refused { status, code, .. } => return Some(advice(*status, code.as_deref()).to_owned()),
+            StoreError::TooLarge { .. } | StoreError::TooLong { .. } => {
+                "find out who wrote this object, and run the interval again"
+            }
+            StoreError::Temporary { .. } => "free some disk space, or set TMPDIR to a folder on another disk",
+        };
+        Some(hint.to_owned())
     }
 }
 
-impl Explain for StoreError {}
+/// Returns what to do about a refusal: by the store's own word where it said one.
+fn advice(status: u16, code: Option<&str>) -> &'static str {
+    match (status, code) {
+        (_, Some("SignatureDoesNotMatch")) => {
+            "correct the secret key: the store knows the access key, but not with this secret"
+        }
+        (_, Some("InvalidAccessKeyId")) => "correct the access key: the store does not know it",
+        (_, Some("InvalidToken" | "ExpiredToken" | "TokenRefreshRequired")) => "renew the session token",
+        (_, Some("RequestTimeTooSkewed")) => "set this machine's clock",
+        (_, Some("AccessDenied" | "AllAccessDisabled")) => "grant s3:GetObject on the prefix to these keys",
+        (_, Some("NoSuchBucket")) => "correct bucket_name, region and endpoint_url",
+        (401 | 403, _) => "correct the keys if they are wrong, or grant them s3:GetObject on the prefix",
+        (busy, _) if is_busy(busy) => "verify again when the store has recovered",
+        _ => "correct region, endpoint_url and bucket_name",
+    }
+}
 
 impl StoreError {
     /// Whether the same request may succeed later.
@@ -136,7 +162,15 @@ impl Store {
 
     /// What the store says of an object; `None` when there is none.
     pub async fn head(&self, key: &str) -> Result<Option<ObjectHead>, StoreError> {
-        Ok(self.request("HEAD", key).await?.map(|answer| answer.head))
+        match self.request("HEAD", key).await {
+            Ok(answer) => Ok(answer.map(|answer| answer.head)),
+            // HEAD has no body, so it cannot say why: the same question as GET can.
+            Err(refused @ StoreError::Refused { status: 400..=403, .. }) => match self.get(key).await {
+                Err(explained @ StoreError::Refused { .. }) => Err(explained),
+                _ => Err(refused),
+            },
+            Err(error) => Err(error),
+        }
     }
 
     /// An object's beginning, its body to be read piece by piece; `None` when there is none.
@@ -182,7 +216,7 @@ impl Store {
         };
         let scope = &self.reading.scope;
         let headers = sign::sign(&unsigned, &scope.region, &scope.service, &scoped)
-            .ok_or_else(|| signing("the clock or the key is of no use".to_owned()))?;
+            .ok_or_else(|| signing("this machine's clock or the signing key cannot be used".to_owned()))?;
         let request = Request {
             method: match method {
                 "HEAD" => http::Method::HEAD,
@@ -216,12 +250,16 @@ impl Store {
         match answer.response.status() {
             200 => Ok(Some(answer)),
             404 => Ok(None),
-            status => Err(StoreError::Refused {
-                method,
-                key: key.to_owned(),
-                status,
-                detail: answer.refusal().await,
-            }),
+            status => {
+                let (code, detail) = answer.refusal().await;
+                Err(StoreError::Refused {
+                    method,
+                    key: key.to_owned(),
+                    status,
+                    code,
+                    detail,
+                })
+            }
         }
     }
 }
@@ -272,9 +310,9 @@ impl Answer {
     }
 
     /// The code and message of S3's error document, as far as there is one.
-    async fn refusal(self) -> String {
+    async fn refusal(self) -> (Option<String>, String) {
         let Ok(bytes) = self.whole(REFUSAL_LIMIT_BYTES * 8).await else {
-            return String::new();
+            return (None, String::new());
         };
         let text = String::from_utf8_lossy(&bytes);
         let inside = |tag: &str| {
@@ -282,11 +320,13 @@ impl Answer {
             let (inside, _) = after.split_once("</")?;
             Some(inside.chars().take(REFUSAL_LIMIT_BYTES).collect::<String>())
         };
-        match (inside("Code"), inside("Message")) {
+        let code = inside("Code");
+        let detail = match (&code, inside("Message")) {
             (Some(code), Some(message)) => format!(", {code}: {message}"),
             (Some(code), None) => format!(", {code}"),
             _ => String::new(),
-        }
+        };
+        (code, detail)
     }
 }
 

@@ -197,7 +197,7 @@ fn list<O: OffsetSizeTrait>(source: &ArrayRef, field: &FieldRef) -> Result<Array
         .collect::<Option<Vec<O>>>()
         .map(ScalarBuffer::from);
     let offsets =
-        offsets.ok_or_else(|| ArrowError::CastError("a list's offsets do not fit those of the file".to_owned()))?;
+        offsets.ok_or_else(|| ArrowError::CastError("a list's offsets do not match those of the file".to_owned()))?;
     Ok(Arc::new(GenericListArray::<O>::try_new(
         Arc::clone(field),
         OffsetBuffer::new(offsets),

@@ -50,7 +50,7 @@ impl Times {
             let is_right = listed.map(micros_of) == right.map(Some);
             (!is_right).then(|| {
                 format!(
-                    "the manifest says {name} {}, the source has {}",
+                    "the manifest says {name} {}, but the source has {}",
                     super::report::quoted(listed.unwrap_or("null")),
                     right.map_or_else(|| "null".to_owned(), in_words)
                 )
@@ -123,7 +123,7 @@ mod tests {
         let last = "2024-03-01T05:00:00.000005Z";
         assert_eq!(times.faults(Some(first), Some(last)), Vec::<String>::new());
         let says = |listed: &str| {
-            format!("the manifest says max_timestamp {listed}, the source has 2024-03-01T05:00:00.000005+00:00")
+            format!("the manifest says max_timestamp {listed}, but the source has 2024-03-01T05:00:00.000005+00:00")
         };
         for listed in [Some(first), Some("soon"), None] {
             let expect = [says(listed.unwrap_or("null"))];

@@ -10,12 +10,14 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use zeroize::Zeroizing;
 
+use super::http::Way;
 use super::resolve::{CheckedResolver, Lookup, system_lookup};
 use crate::credentials::Secret;
 use crate::egress::Grants;
+use batch_export_system::explain::Explain;
 
 /// Longest time for name, TCP and TLS together; a store that needs longer is down.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Idle connections are dropped before S3 does so (about 20 s), so that few requests meet a closed one.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Idle connections kept per host: as many as requests may be in flight.
@@ -44,7 +46,7 @@ pub struct NetworkOptions {
 #[non_exhaustive]
 pub enum NetworkError {
     /// The CA file.
-    #[error("the CA file {}: {message}; give a PEM file with `-----BEGIN CERTIFICATE-----`", .path.display())]
+    #[error("the CA file {}: {message}", .path.display())]
     CaFile {
         /// As configured.
         path: PathBuf,
@@ -52,26 +54,57 @@ pub enum NetworkError {
         message: String,
     },
     /// The variables that say where the system's certificates are.
-    #[error(
-        "{0}; correct the variable or unset it (it replaces the system's own certificates; `ca_file` adds to them)"
-    )]
+    #[error("{0}")]
     SystemCertificates(String),
     /// The proxy's URL; it is not repeated because it may hold a password.
-    #[error("the proxy's URL cannot be used: {0}; write for example \"http://proxy.internal:3128\"")]
+    #[error("the proxy's URL cannot be used: {0}")]
     Proxy(String),
     /// The client or its TLS cannot be set up.
     #[error("the HTTP client cannot be set up: {0}")]
     Client(String),
 }
 
+impl Explain for NetworkError {
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            NetworkError::CaFile { .. } => "give a PEM file with `-----BEGIN CERTIFICATE-----`",
+            NetworkError::SystemCertificates(_) => {
+                "correct the variable or unset it (it replaces the system's own certificates; `ca_file` adds to them)"
+            }
+            NetworkError::Proxy(_) => "write for example \"http://proxy.internal:3128\"",
+            NetworkError::Client(_) => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
 /// Decided network settings. Cheap to clone.
 #[derive(Clone)]
 pub struct Network {
     tls: Arc<rustls::ClientConfig>,
-    /// What to say when a certificate is not trusted: whether all that should be trusted was read.
-    certificates_note: Arc<str>,
+    labels: Labels,
     proxy: Option<Proxy>,
     lookup: Lookup,
+}
+
+/// What messages about requests say of the network that carried them.
+#[derive(Clone)]
+pub(crate) struct Labels {
+    /// What to say when a certificate is not trusted: whether all that should be trusted was read.
+    certificates_note: Arc<str>,
+    /// Host and port of the proxy.
+    proxy: Option<Arc<str>>,
+}
+
+impl Labels {
+    /// Returns the way to a server.
+    pub(crate) fn way<'a>(&'a self, host: &'a str) -> Way<'a> {
+        Way {
+            host,
+            proxy: self.proxy.as_deref(),
+            certificates_note: &self.certificates_note,
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -80,6 +113,8 @@ struct Proxy {
     no_proxy: String,
     /// The operator named it, so it may be private.
     host: String,
+    /// Host and port.
+    authority: String,
     /// The password, as it is and as it is sent.
     secrets: Arc<[Secret]>,
 }
@@ -88,19 +123,26 @@ impl Network {
     /// Reads the certificates and the proxy's URL.
     pub fn new(options: &NetworkOptions) -> Result<Self, NetworkError> {
         let no_proxy = options.no_proxy.clone().unwrap_or_default();
-        let proxy = options.proxy.as_ref().map(|url| proxy(url.expose(), no_proxy));
+        let proxy = options
+            .proxy
+            .as_ref()
+            .map(|url| proxy(url.expose(), no_proxy))
+            .transpose()?;
         let (roots, note) = system_certificates()?;
         Ok(Network {
             tls: Arc::new(tls(roots, options.ca_file.as_deref())?),
-            certificates_note: note.into(),
-            proxy: proxy.transpose()?,
+            labels: Labels {
+                certificates_note: note.into(),
+                proxy: proxy.as_ref().map(|proxy| proxy.authority.as_str().into()),
+            },
+            proxy,
             lookup: system_lookup(),
         })
     }
 
-    /// Returns what to add to the message that a certificate is not trusted.
-    pub(crate) fn certificates_note(&self) -> Arc<str> {
-        Arc::clone(&self.certificates_note)
+    /// Returns what messages about requests say of this network.
+    pub(crate) fn labels(&self) -> Labels {
+        self.labels.clone()
     }
 
     /// Secrets of the way to the servers, which no response may repeat.
@@ -179,6 +221,7 @@ fn proxy(url: &str, no_proxy: String) -> Result<Proxy, NetworkError> {
         all,
         no_proxy,
         host: host.to_owned(),
+        authority: format!("{host}:{}", parsed.port_or_known_default().unwrap_or_default()),
         secrets: secrets(&parsed),
     })
 }
@@ -238,8 +281,8 @@ fn system_certificates() -> Result<(rustls::RootCertStore, String), NetworkError
     }
     let note = if roots.is_empty() {
         format!(
-            "; this machine has no certificates to trust ({reason}): install its package `ca-certificates`, or name a \
-             file by SSL_CERT_FILE"
+            "; this machine has no certificates to trust ({reason}): its package `ca-certificates` installs them, and \
+             SSL_CERT_FILE names a file of them"
         )
     } else if loaded.errors.len() + unusable > 0 {
         format!("; not all of this machine's certificates could be read: {reason}")

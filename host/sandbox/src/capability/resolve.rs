@@ -10,6 +10,7 @@ use std::sync::Arc;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::egress::address::{AddressPolicy, AddressRefused};
+use batch_export_system::explain::plain;
 
 /// How a name becomes addresses; tests take the system's place.
 pub(crate) type Lookup = Arc<dyn Fn(&str) -> Found + Send + Sync>;
@@ -37,6 +38,14 @@ fn is_below_localhost(host: &str) -> bool {
         .is_some_and(|(_, last)| last.eq_ignore_ascii_case("localhost"))
 }
 
+/// A name that has no address, or none that could be found out.
+#[derive(Debug, thiserror::Error)]
+#[error("the name `{host}` cannot be resolved ({reason})")]
+pub(crate) struct Unresolved {
+    host: String,
+    reason: String,
+}
+
 /// Hands out only addresses that the run may reach, so that what was checked is what is connected to.
 pub(super) struct CheckedResolver {
     pub(super) lookup: Lookup,
@@ -55,7 +64,15 @@ impl Resolve for CheckedResolver {
         let is_proxy = ports.is_empty() && self.proxy_host.as_deref() == Some(host.as_str());
         let asked = (self.lookup)(&host);
         Box::pin(async move {
-            let found: Vec<SocketAddr> = asked.await?.into_iter().map(|a| (a, 0).into()).collect();
+            let found: Vec<SocketAddr> = asked
+                .await
+                .map_err(|error| Unresolved {
+                    host: host.clone(),
+                    reason: unresolved(&error),
+                })?
+                .into_iter()
+                .map(|a| (a, 0).into())
+                .collect();
             if is_proxy {
                 return Ok(Box::new(found.into_iter()) as Addrs);
             }
@@ -65,6 +82,15 @@ impl Resolve for CheckedResolver {
                 _ => Ok(Box::new(allowed.into_iter()) as Addrs),
             }
         })
+    }
+}
+
+/// Returns the resolver's own words, without those that every one of its errors begins with.
+fn unresolved(error: &io::Error) -> String {
+    let said = error.to_string();
+    match said.strip_prefix("failed to lookup address information: ") {
+        Some(own) => plain(&io::Error::other(own)),
+        None => plain(error),
     }
 }
 

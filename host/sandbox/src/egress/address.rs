@@ -9,6 +9,8 @@ use std::sync::LazyLock;
 use ipnet::IpNet;
 use url::{Host, Url};
 
+use batch_export_system::explain::Explain;
+
 /// Address blocks that are not the public Internet (IANA special-purpose registries, RFC 6890 and successors), each
 /// with the word that people know it by and what it takes to be allowed. First match names the reason.
 const SPECIAL: [(&str, &str, Guard); 38] = [
@@ -121,11 +123,15 @@ pub enum PrivateRule {
 
 /// An entry of `allow_private` that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{entry}` is not a host, IP address or CIDR block; write for example \"127.0.0.1:9000\", \"minio.internal\" or \"10.0.0.0/8\""
-)]
+#[error("`{entry}` is not a host, IP address or CIDR block")]
 pub struct PrivateRuleError {
     entry: String,
+}
+
+impl Explain for PrivateRuleError {
+    fn hint(&self) -> Option<String> {
+        Some("write for example \"127.0.0.1:9000\", \"minio.internal\" or \"10.0.0.0/8\"".to_owned())
+    }
 }
 
 /// An address that is not the public Internet's and that the operator did not name.
@@ -141,13 +147,37 @@ pub struct AddressRefused {
 }
 
 impl AddressRefused {
-    /// Returns the whole message, for a host that knows the configuration's table in which the remedy belongs.
-    pub fn with_remedy_in(&self, table: &str) -> String {
-        self.told(&format!("[{table}]"))
+    /// Returns the hint for a host that knows the configuration's table in which the remedy belongs.
+    pub fn hint_in(&self, table: &str) -> String {
+        let port = self.port;
+        match self.guard {
+            Guard::Named => format!(
+                "to allow it, add to {table}: allow_private = [\"{}:{port}\"]",
+                self.host
+            ),
+            Guard::ByBlock | Guard::ByAddress => {
+                let address = match self.meant {
+                    IpAddr::V4(address) => address.to_string(),
+                    IpAddr::V6(address) => format!("[{address}]"),
+                };
+                format!(
+                    "to allow it, add it to {table} by its address, because a name never allows such an address: \
+                     allow_private = [\"{address}:{port}\"]"
+                )
+            }
+        }
     }
+}
 
-    fn told(&self, place: &str) -> String {
-        let (host, port) = (&self.host, self.port);
+impl Explain for AddressRefused {
+    fn hint(&self) -> Option<String> {
+        Some(self.hint_in("the destination's `egress` table"))
+    }
+}
+
+impl fmt::Display for AddressRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = &self.host;
         let found = if host.trim_matches(['[', ']']) == self.address.to_string() {
             format!("the address {host} is not public ({})", self.kind)
         } else {
@@ -160,27 +190,7 @@ impl AddressRefused {
             true => String::new(),
             false => format!(", by the IPv4 address {} inside it", self.meant),
         };
-        let remedy = match self.guard {
-            Guard::Named => {
-                format!("to allow it, add to {place}: allow_private = [\"{host}:{port}\"]")
-            }
-            Guard::ByBlock | Guard::ByAddress => {
-                let address = match self.meant {
-                    IpAddr::V4(address) => address.to_string(),
-                    IpAddr::V6(address) => format!("[{address}]"),
-                };
-                format!(
-                    "a name never allows such an address; to allow it, add it by itself to {place}: allow_private = [\"{address}:{port}\"]"
-                )
-            }
-        };
-        format!("{found}{inside}; {remedy}")
-    }
-}
-
-impl fmt::Display for AddressRefused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.told("the destination's `egress` table"))
+        write!(f, "{found}{inside}")
     }
 }
 

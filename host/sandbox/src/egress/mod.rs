@@ -15,6 +15,7 @@ use url::Url;
 
 use crate::contract::{Grant, SigningScope};
 use address::{AddressPolicy, AddressRefused};
+use batch_export_system::explain::{Cause, Explain, count};
 use batch_export_system::terminal::is_harmful;
 use policy::{Place, Policy};
 use protocol::{Operation, Reaches};
@@ -74,8 +75,8 @@ pub enum GrantRefused {
         method: String,
         /// Origin and path prefix.
         target: String,
-        /// The rule that refused it, with the way out where there is one.
-        rule: String,
+        /// The rule that refused it, with what to do where something can be done.
+        rule: Cause,
     },
     /// The configured endpoint is an address that is not public.
     #[error(transparent)]
@@ -99,6 +100,19 @@ pub enum GrantRefused {
         found: usize,
     },
 }
+
+impl Explain for GrantRefused {
+    fn hint(&self) -> Option<String> {
+        match self {
+            GrantRefused::Grant { rule, .. } => rule.hint().or_else(|| Some(UNUSUAL.to_owned())),
+            GrantRefused::Address(refused) => refused.hint(),
+            GrantRefused::Scope { .. } | GrantRefused::TooMany { .. } => Some(UNUSUAL.to_owned()),
+        }
+    }
+}
+
+/// What to do about a plan that asks for what no export needs.
+const UNUSUAL: &str = "do not use this plugin before its author has explained it";
 
 impl Grants {
     /// Returns grants of no request and no key: what the pure exports get.
@@ -175,7 +189,7 @@ impl Grants {
 }
 
 fn decide_one(grant: &Grant, policy: &Policy) -> Result<Allowed, GrantRefused> {
-    let refuse = |rule: String| GrantRefused::Grant {
+    let refuse = |rule: Cause| GrantRefused::Grant {
         operation: shortened(&grant.operation),
         method: shortened(&grant.method),
         target: shortened(&format!("{}{}", grant.origin, grant.path_prefix)),
@@ -184,27 +198,28 @@ fn decide_one(grant: &Grant, policy: &Policy) -> Result<Allowed, GrantRefused> {
     let texts = [&grant.operation, &grant.method, &grant.origin, &grant.path_prefix];
     let names = grant.query.iter().chain(&grant.headers);
     if texts.into_iter().chain(names).any(|t| t.len() > GRANT_TEXT_LIMIT_BYTES) {
-        return Err(refuse(format!("it is longer than {GRANT_TEXT_LIMIT_BYTES} bytes")));
+        let limit = count(GRANT_TEXT_LIMIT_BYTES as u64);
+        return Err(refuse(format!("it is longer than {limit} bytes").into()));
     }
     if grant.query.len() > GRANT_NAMES_LIMIT || grant.headers.len() > GRANT_NAMES_LIMIT {
-        return Err(refuse(format!(
-            "it lists more than {GRANT_NAMES_LIMIT} query keys or headers"
-        )));
+        return Err(refuse(
+            format!("it lists more than {GRANT_NAMES_LIMIT} query keys or headers").into(),
+        ));
     }
     let method = http::Method::from_bytes(grant.method.as_bytes())
-        .map_err(|_| refuse("its method is none of HTTP's".to_owned()))?;
+        .map_err(|_| refuse("its method is not one of HTTP's".into()))?;
     let query: BTreeSet<String> = grant.query.iter().cloned().collect();
     let operation = policy.protocol.operation(&method, &query);
-    let operation = operation.ok_or_else(|| refuse(not_needed(&method, &grant.query)))?;
+    let operation = operation.ok_or_else(|| refuse(not_needed(&method, &grant.query).into()))?;
     let mut headers = grant.headers.iter();
     if let Some(pattern) = headers.find(|pattern| !policy.allows_header(pattern)) {
-        return Err(refuse(format!(
-            "the header `{}` is not one that an export needs",
-            shortened(pattern)
-        )));
+        let header = shortened(pattern);
+        return Err(refuse(
+            format!("the header `{header}` is not one that an export needs").into(),
+        ));
     }
-    let origin = request::parse_origin(&grant.origin).map_err(refuse)?;
-    request::check_path(&grant.path_prefix).map_err(refuse)?;
+    let origin = request::parse_origin(&grant.origin).map_err(|rule| refuse(rule.into()))?;
+    request::check_path(&grant.path_prefix).map_err(|rule| refuse(rule.into()))?;
     let reach = reach(grant, &origin, operation, policy).map_err(refuse)?;
     policy.addresses.check_literal(&origin)?;
     Ok(Allowed {
@@ -232,7 +247,7 @@ fn pattern_covers(known: &str, asked: &str) -> bool {
     }
 }
 
-fn reach(grant: &Grant, origin: &Url, operation: &Operation, policy: &Policy) -> Result<Reach, String> {
+fn reach(grant: &Grant, origin: &Url, operation: &Operation, policy: &Policy) -> Result<Reach, Cause> {
     match operation.reaches {
         Reaches::Keys => {
             let place = find_place(origin, &grant.path_prefix, policy)?;
@@ -245,7 +260,7 @@ fn reach(grant: &Grant, origin: &Url, operation: &Operation, policy: &Policy) ->
             let written = origin_of(origin);
             let mut places = policy.territory.places.iter();
             if !places.any(|p| p.origin == written && p.is_root(&grant.path_prefix)) {
-                return Err("open uploads are listed in the configured bucket only".to_owned());
+                return Err("open uploads are listed in the configured bucket only".into());
             }
             Ok(Reach::Root {
                 path: grant.path_prefix.clone(),
@@ -257,14 +272,16 @@ fn reach(grant: &Grant, origin: &Url, operation: &Operation, policy: &Policy) ->
 }
 
 /// Returns the policy's place that covers origin and path, or the sentence that says what the policy allows instead.
-fn find_place<'a>(origin: &Url, path_prefix: &str, policy: &'a Policy) -> Result<&'a Place, String> {
+fn find_place<'a>(origin: &Url, path_prefix: &str, policy: &'a Policy) -> Result<&'a Place, Cause> {
     let written = origin_of(origin);
     let at_origin: Vec<&Place> = policy.territory.places.iter().filter(|p| p.origin == written).collect();
     if at_origin.is_empty() {
-        return Err(format!(
-            "the policy allows only {}; to allow another address, list it under `allow`: allow = [\"{written}/\"]",
-            summary(&policy.territory.places)
-        ));
+        let allowed = summary(&policy.territory.places);
+        return Err(
+            Cause::new(format!("the policy allows only {allowed}")).with_hint(format!(
+                "to allow another address, list it under `allow`: allow = [\"{written}/\"]"
+            )),
+        );
     }
     at_origin
         .iter()
@@ -275,10 +292,10 @@ fn find_place<'a>(origin: &Url, path_prefix: &str, policy: &'a Policy) -> Result
                 .iter()
                 .filter_map(|p| Some(format!("`{}`", p.path_prefixes.first()?)))
                 .collect();
-            format!(
+            Cause::new(format!(
                 "at this address the policy allows only paths that begin with {} (this run's own keys in the configured bucket and prefix)",
                 prefixes.join(" or ")
-            )
+            ))
         })
 }
 

@@ -12,6 +12,7 @@ use super::pattern_covers;
 use super::protocol::{Protocol, Territory};
 use super::request::{check_path, decoded, origin_of};
 use crate::contract::{Grant, Run, SigningScope};
+use batch_export_system::explain::{Cause, Explain};
 
 /// Where one run may send and sign.
 #[derive(Debug, Clone)]
@@ -84,16 +85,27 @@ pub enum PolicyError {
         /// The field's name.
         field: &'static str,
         /// What is wrong with it.
-        message: String,
+        message: Cause,
     },
     /// An entry of `allow`.
-    #[error("`allow`: `{entry}` {rule}; write for example \"https://proxy.internal:8443/bucket/exports/\"")]
+    #[error("`allow`: `{entry}` {rule}")]
     Allow {
         /// As written.
         entry: String,
         /// What is wrong with it.
         rule: String,
     },
+}
+
+impl Explain for PolicyError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            PolicyError::Field { message, .. } => message.hint(),
+            PolicyError::Allow { .. } => {
+                Some("write for example \"https://proxy.internal:8443/bucket/exports/\"".to_owned())
+            }
+        }
+    }
 }
 
 impl FromStr for AllowedUrl {

@@ -8,6 +8,7 @@ use url::Url;
 
 use super::address::AddressRefused;
 use super::{Allowed, Grants, Reach, pattern_covers, shortened};
+use batch_export_system::explain::Explain;
 
 /// The part of a request that grants speak of.
 #[derive(Debug)]
@@ -44,6 +45,15 @@ pub(crate) enum RequestRefused {
     /// The address is an IP literal that is not allowed.
     #[error(transparent)]
     Address(#[from] AddressRefused),
+}
+
+impl Explain for RequestRefused {
+    fn hint(&self) -> Option<String> {
+        match self {
+            RequestRefused::Address(refused) => refused.hint(),
+            _ => None,
+        }
+    }
 }
 
 impl Grants {

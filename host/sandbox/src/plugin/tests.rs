@@ -30,7 +30,7 @@ fn bytes_that_are_no_plugin_are_each_told_apart() {
         (export("wasi:cli/run@0.2.0"), "it exports `wasi:cli/run@0.2.0`"),
         (
             export("batch-export:destination/exporter@0.2.0"),
-            "implements contract batch-export:destination 0.2.0, this host supports 0.1.0",
+            "implements contract batch-export:destination 0.2.0, but this host supports 0.1.0",
         ),
         (export("batch-export:destination/exporter@0.1.0"), "interfaces differ"),
         (

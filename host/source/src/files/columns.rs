@@ -9,6 +9,7 @@ use arrow::array::{
     StringBuilder, TimestampMicrosecondBuilder, TimestampNanosecondBuilder, UInt64Builder,
 };
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, TimeUnit};
+use batch_export_system::explain::Cause;
 use serde_json::value::RawValue;
 
 use super::infer;
@@ -118,7 +119,7 @@ impl Column {
     }
 
     /// Appends a JSON value. Documents keep their very characters.
-    pub(crate) fn append_json(&mut self, value: &RawValue) -> Result<(), String> {
+    pub(crate) fn append_json(&mut self, value: &RawValue) -> Result<(), Cause> {
         let raw = value.get();
         if raw == "null" {
             self.append_null();
@@ -143,7 +144,7 @@ impl Column {
     }
 
     /// Appends a field of CSV; an empty one is null.
-    pub(crate) fn append_field(&mut self, field: &str) -> Result<(), String> {
+    pub(crate) fn append_field(&mut self, field: &str) -> Result<(), Cause> {
         if field.is_empty() {
             self.append_null();
             return Ok(());
@@ -161,30 +162,30 @@ impl Column {
         .map_err(|cause| self.with_way_out(cause))
     }
 
-    fn append_raw(&mut self, raw: &str) -> Result<(), String> {
+    fn append_raw(&mut self, raw: &str) -> Result<(), Cause> {
         if let Values::Text(builder) = &mut self.values {
             builder.append_value(raw);
         }
         Ok(())
     }
 
-    fn append_string(&mut self, raw: &str) -> Result<(), String> {
+    fn append_string(&mut self, raw: &str) -> Result<(), Cause> {
         let text = unescaped(raw)?;
         self.noted.replaced(text.replaced);
         self.append_raw(&text.text)
     }
 
     /// Appends a value inside JSON's quotes.
-    fn append_unquoted(&mut self, raw: &str) -> Result<(), String> {
+    fn append_unquoted(&mut self, raw: &str) -> Result<(), Cause> {
         let text = unescaped(raw)?;
         self.noted.replaced(text.replaced);
         self.append_written(&text.text)
     }
 
     /// Appends a value that is not text, by the characters that stand for it.
-    fn append_written(&mut self, raw: &str) -> Result<(), String> {
+    fn append_written(&mut self, raw: &str) -> Result<(), Cause> {
         let Make { is, origin } = self.make;
-        let expected = |what: &str| format!("expected {what}, found {}", quoted(raw));
+        let expected = |what: &str| Cause::new(format!("expected {what}, found {}", quoted(raw)));
         match &mut self.values {
             Values::Text(builder) => builder.append_value(raw),
             Values::Integer(builder) => {
@@ -199,10 +200,13 @@ impl Column {
             Values::Float(builder) => {
                 let (float, is_exact) = float(raw).ok_or_else(|| expected("a number"))?;
                 if float.is_infinite() && raw.bytes().any(|byte| byte.is_ascii_digit()) {
-                    return Err(format!("{} is beyond every 64-bit float", quoted(raw)));
+                    return Err(Cause::new(format!("{} is beyond every 64-bit float", quoted(raw))));
                 }
                 if !is_exact && origin == Origin::Found {
-                    return Err(format!("{} is not held exactly by a 64-bit float", quoted(raw)));
+                    return Err(Cause::new(format!(
+                        "{} is not held exactly by a 64-bit float",
+                        quoted(raw)
+                    )));
                 }
                 if !is_exact {
                     self.noted.numbers_rounded.fetch_add(1, Ordering::Relaxed);
@@ -242,18 +246,18 @@ impl Column {
         Ok(())
     }
 
-    fn expected(&self, what: &str, raw: &str) -> String {
-        format!("expected {what}, found {}", quoted(raw))
+    fn expected(&self, what: &str, raw: &str) -> Cause {
+        Cause::new(format!("expected {what}, found {}", quoted(raw)))
     }
 
     /// Returns what can be done about a value that does not fit what the rows before had.
-    fn with_way_out(&self, cause: String) -> String {
-        if self.make.origin != Origin::Found {
-            return cause;
+    fn with_way_out(&self, cause: Cause) -> Cause {
+        match self.make.origin {
+            Origin::Found => cause
+                .map(|text| format!("{text}; the column's type was found in the first rows"))
+                .with_hint(LOOK_FURTHER),
+            _ => cause,
         }
-        format!(
-            "{cause}; the column's type was found in the first rows: set the source's `infer_rows` higher (0 looks at every row), or give the column a type in the source's `columns`"
-        )
     }
 
     pub(crate) fn finish(&mut self) -> ArrayRef {
@@ -272,14 +276,23 @@ impl Column {
     }
 }
 
-fn expected_time(raw: &str) -> String {
+/// What to do where later rows differ from the first ones.
+pub(crate) const LOOK_FURTHER: &str =
+    "set the source's `infer_rows` higher (0 looks at every row), or give the column a type in the source's `columns`";
+
+fn expected_time(raw: &str) -> Cause {
     let found = quoted(raw);
     match number::float(raw) {
-        Some((number, _)) => format!(
-            "expected a time such as \"2026-01-01T00:00:00Z\", found the number {found}; if it counts from 1970, give the column the type `{}` in the source's `columns`",
+        Some((number, _)) => Cause::new(format!(
+            "expected a time such as \"2026-01-01T00:00:00Z\", found the number {found}"
+        ))
+        .with_hint(format!(
+            "if it counts from 1970, give the column the type `{}` in the source's `columns`",
             likely_epoch(number)
-        ),
-        None => format!("expected a time such as \"2026-01-01T00:00:00Z\", found {found}"),
+        )),
+        None => Cause::new(format!(
+            "expected a time such as \"2026-01-01T00:00:00Z\", found {found}"
+        )),
     }
 }
 
@@ -315,15 +328,15 @@ pub(crate) fn float(raw: &str) -> Option<(f64, bool)> {
 }
 
 fn misfit(raw: &str, is: ColumnType, cause: &str) -> String {
-    format!("{} {cause}, and the column is {is}", quoted(raw))
+    format!("{} {cause}, but the column is {is}", quoted(raw))
 }
 
-fn time(text: &str) -> Result<i64, String> {
+fn time(text: &str) -> Result<i64, Cause> {
     Moment::parse(text)
         .map(|moment| moment.0)
         .map_err(|error| match number::float(text) {
             Some(_) => expected_time(text),
-            None => error.to_string(),
+            None => Cause::of(&error),
         })
 }
 
@@ -337,29 +350,27 @@ fn micro_digits(unit: TimeUnit) -> u8 {
 }
 
 /// Microseconds from a count since 1970. Fractions finer than that are cut, as those of times written as text.
-fn epoch_micros(raw: &str, unit: TimeUnit) -> Result<i64, String> {
+fn epoch_micros(raw: &str, unit: TimeUnit) -> Result<i64, Cause> {
     let number = epoch_number(raw)?;
     number
         .floored(micro_digits(unit))
         .and_then(|micros| i64::try_from(micros).ok())
         .filter(|micros| Moment(*micros).is_in_range())
-        .ok_or_else(|| format!("{} is not in the years 1 to 9999", quoted(raw)))
+        .ok_or_else(|| Cause::new(format!("{} is not in the years 1 to 9999", quoted(raw))))
 }
 
-fn epoch_nanos(raw: &str) -> Result<i64, String> {
+fn epoch_nanos(raw: &str) -> Result<i64, Cause> {
     let number = epoch_number(raw)?;
     number
         .floored(0)
         .and_then(|nanos| i64::try_from(nanos).ok())
-        .ok_or_else(|| format!("{} nanoseconds do not fit into 64 bits", quoted(raw)))
+        .ok_or_else(|| Cause::new(format!("{} nanoseconds do not fit into 64 bits", quoted(raw))))
 }
 
-fn epoch_number(raw: &str) -> Result<Number, String> {
+fn epoch_number(raw: &str) -> Result<Number, Cause> {
     Number::parse(raw).ok_or_else(|| {
-        format!(
-            "expected a time as a number, found {}; a column of times written as text has the type `timestamp`",
-            quoted(raw)
-        )
+        Cause::new(format!("expected a time as a number, found {}", quoted(raw)))
+            .with_hint("if times are written as text, give the column the type `timestamp`")
     })
 }
 

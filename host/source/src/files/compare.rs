@@ -10,6 +10,7 @@ use arrow::array::{
 use arrow::compute::{CastOptions, cast_with_options, kernels::cmp};
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Field, TimeUnit};
 use arrow::error::ArrowError;
+use batch_export_system::explain::Cause;
 
 use super::columns;
 use super::convert;
@@ -20,8 +21,8 @@ const NANOS_OF_A_MICRO: i128 = 1_000;
 const NANOS_OF_A_DAY: i128 = 86_400_000_000_000;
 
 /// Returns one bit for each row that is not `value`.
-pub(crate) fn differing(value: Option<&str>, field: &Field, column: &ArrayRef) -> Result<BooleanArray, String> {
-    let failed = |error: ArrowError| error.to_string();
+pub(crate) fn differing(value: Option<&str>, field: &Field, column: &ArrayRef) -> Result<BooleanArray, Cause> {
+    let failed = |error: ArrowError| Cause::new(error.to_string());
     let Some(value) = value else {
         return arrow::compute::is_not_null(column).map_err(failed);
     };
@@ -75,8 +76,8 @@ fn nanos_of(unit: TimeUnit) -> i128 {
 }
 
 /// Times as counts, whatever their zone, and the count that the name says where there is one.
-fn instants(column: &ArrayRef, nanos: i128, value: &str) -> Result<(ArrayRef, Option<ArrayRef>), String> {
-    let counts = cast(column, &DataType::Int64).map_err(|error| error.to_string())?;
+fn instants(column: &ArrayRef, nanos: i128, value: &str) -> Result<(ArrayRef, Option<ArrayRef>), Cause> {
+    let counts = cast(column, &DataType::Int64).map_err(|error| Cause::new(error.to_string()))?;
     let count = instant(value)?
         .filter(|instant| instant % nanos == 0)
         .and_then(|instant| i64::try_from(instant / nanos).ok())
@@ -85,8 +86,8 @@ fn instants(column: &ArrayRef, nanos: i128, value: &str) -> Result<(ArrayRef, Op
 }
 
 /// Nanoseconds since 1970; `None` for a time that no column can hold because it is finer.
-fn instant(value: &str) -> Result<Option<i128>, String> {
-    let Moment(micros) = Moment::parse(value).map_err(|error| error.to_string())?;
+fn instant(value: &str) -> Result<Option<i128>, Cause> {
+    let Moment(micros) = Moment::parse(value).map_err(|error| Cause::of(&error))?;
     let fraction = value.split_once('.').map_or("", |(_, behind)| behind);
     let end = fraction
         .find(|digit: char| !digit.is_ascii_digit())
@@ -104,12 +105,12 @@ fn instant(value: &str) -> Result<Option<i128>, String> {
 }
 
 /// Returns the value of that type that is exactly what is written; `None` if the type has none.
-fn expected(value: &str, is: &DataType) -> Result<Option<ArrayRef>, String> {
+fn expected(value: &str, is: &DataType) -> Result<Option<ArrayRef>, Cause> {
     match is {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => round_trip(value, is).map(Some),
         DataType::Boolean => match value.to_ascii_lowercase().as_str() {
             word @ ("true" | "false") => round_trip(word, is).map(Some),
-            _ => Err(format!("`{value}` is neither true nor false")),
+            _ => Err(Cause::new(format!("`{value}` is neither true nor false"))),
         },
         _ if is.is_integer() => {
             let whole = parsed(value, is)?.as_decimal128(DECIMAL128_MAX_PRECISION, 0);
@@ -125,7 +126,7 @@ fn expected(value: &str, is: &DataType) -> Result<Option<ArrayRef>, String> {
                 return Ok(None);
             };
             let float: ArrayRef = Arc::new(float);
-            let failed = |error: ArrowError| error.to_string();
+            let failed = |error: ArrowError| Cause::new(error.to_string());
             let half = cast(&float, is).map_err(failed)?;
             let back = cast(&half, &DataType::Float32).map_err(failed)?;
             Ok((back == float).then_some(half))
@@ -135,16 +136,16 @@ fn expected(value: &str, is: &DataType) -> Result<Option<ArrayRef>, String> {
     }
 }
 
-fn parsed(value: &str, is: &DataType) -> Result<Number, String> {
+fn parsed(value: &str, is: &DataType) -> Result<Number, Cause> {
     Number::parse(number::without_plus(value)).ok_or_else(|| not_a_number(value, is))
 }
 
-fn not_a_number(value: &str, is: &DataType) -> String {
-    format!("`{value}` is not a number, and the column is {is}")
+fn not_a_number(value: &str, is: &DataType) -> Cause {
+    Cause::new(format!("`{value}` is not a number, but the column is {is}"))
 }
 
 /// Returns the 32-bit float whose shortest text is the number.
-fn single(value: &str, is: &DataType) -> Result<Option<Float32Array>, String> {
+fn single(value: &str, is: &DataType) -> Result<Option<Float32Array>, Cause> {
     let float: f32 = value.parse().map_err(|_| not_a_number(value, is))?;
     let written = Number::parse(number::without_plus(value));
     // Words such as `NaN` are what they say.
@@ -152,7 +153,7 @@ fn single(value: &str, is: &DataType) -> Result<Option<Float32Array>, String> {
     Ok(is_exact.then(|| Float32Array::from(vec![float])))
 }
 
-fn decimal(value: &str, is: &DataType) -> Result<Option<ArrayRef>, String> {
+fn decimal(value: &str, is: &DataType) -> Result<Option<ArrayRef>, Cause> {
     let number = parsed(value, is)?;
     let (precision, scale) = match is {
         DataType::Decimal32(precision, scale)
@@ -163,7 +164,7 @@ fn decimal(value: &str, is: &DataType) -> Result<Option<ArrayRef>, String> {
     };
     // Points before the last digit of a whole number.
     let points = u8::try_from(scale).map_err(|_| cannot(is))?;
-    let failed = |error: ArrowError| error.to_string();
+    let failed = |error: ArrowError| Cause::new(error.to_string());
     let found: ArrayRef = if precision <= DECIMAL128_MAX_PRECISION {
         let Ok(decimal) = number.as_decimal128(precision, points) else {
             return Ok(None);
@@ -181,7 +182,7 @@ fn decimal(value: &str, is: &DataType) -> Result<Option<ArrayRef>, String> {
 }
 
 /// Returns a value of any other type, if its text is what is written.
-fn round_trip(value: &str, is: &DataType) -> Result<ArrayRef, String> {
+fn round_trip(value: &str, is: &DataType) -> Result<ArrayRef, Cause> {
     let written = text(value);
     let there = cast(&written, is).map_err(|_| cannot(is))?;
     let back = cast(&there, &DataType::Utf8).map_err(|_| cannot(is))?;
@@ -191,8 +192,11 @@ fn round_trip(value: &str, is: &DataType) -> Result<ArrayRef, String> {
     }
 }
 
-fn cannot(is: &DataType) -> String {
-    format!("a column of the type {is} cannot hold exactly what a name says; rename the folder or the column")
+fn cannot(is: &DataType) -> Cause {
+    Cause::new(format!(
+        "a column of the type {is} cannot hold exactly what a name says"
+    ))
+    .with_hint("rename the folder or the column")
 }
 
 #[cfg(test)]
@@ -200,7 +204,7 @@ mod tests {
     use super::*;
     use arrow::array::{Date32Array, Int32Array, TimestampMicrosecondArray, TimestampNanosecondArray};
 
-    fn rows(value: Option<&str>, column: &ArrayRef) -> Result<Vec<bool>, String> {
+    fn rows(value: Option<&str>, column: &ArrayRef) -> Result<Vec<bool>, Cause> {
         let field = Field::new("x", column.data_type().clone(), true);
         let found = differing(value, &field, column)?;
         Ok((0..found.len()).map(|row| found.value(row)).collect())
@@ -260,7 +264,7 @@ mod tests {
         }
         let bytes: ArrayRef = Arc::new(arrow::array::DurationSecondArray::from(vec![1]));
         let text = rows(Some("1"), &bytes).expect_err("no such text");
-        assert!(text.contains("cannot hold exactly"), "{text}");
+        assert!(text.to_string().contains("cannot hold exactly"), "{text}");
     }
 
     #[test]

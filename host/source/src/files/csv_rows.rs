@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::io::{self, Read};
 
+use batch_export_system::explain::{Cause, count};
+
 use super::super::SourceError;
 use super::json_rows::MAX_ROW_BYTES;
 use super::opened::Opened;
@@ -109,7 +111,7 @@ impl CsvRows {
         Err(SourceError::BadRow {
             path: self.file.path.clone(),
             line: self.reader.get_ref().line(at),
-            cause: format!("{}; give each column a name of its own", problems.join("; ")),
+            cause: Cause::new(problems.join("; ")).with_hint("give each column a name of its own"),
         })
     }
 
@@ -164,7 +166,7 @@ fn without_mark(mut bytes: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Se
 
 /// `begun` is where the record begins that could not be read to its end.
 fn csv_error(file: &Opened, seen: &Watched, begun: Option<&csv::Position>, error: csv::Error) -> SourceError {
-    let bad = |line: u64, cause: String| SourceError::BadRow {
+    let bad = |line: u64, cause: Cause| SourceError::BadRow {
         path: file.path.clone(),
         line,
         cause,
@@ -176,26 +178,25 @@ fn csv_error(file: &Opened, seen: &Watched, begun: Option<&csv::Position>, error
             match fault {
                 Some(Fault::TooLong) => bad(
                     line,
-                    format!(
-                        "the record is longer than {} bytes; a quote may be missing",
-                        seen.limit_bytes
-                    ),
+                    Cause::new(format!("the record is longer than {} bytes", count(seen.limit_bytes)))
+                        .with_hint("look for a quote that is missing, or split the record"),
                 ),
-                Some(Fault::Misquoted { line, what }) => bad(*line, format!("{what}; {}", Misquoted::REMEDY)),
+                Some(Fault::Misquoted { line, what }) => {
+                    bad(*line, Cause::new(what.to_string()).with_hint(Misquoted::REMEDY))
+                }
                 None => file.read_error(error),
             }
         }
         csv::ErrorKind::Utf8 { err, .. } => bad(
             line,
-            format!("not UTF-8 in field {}; convert the file to UTF-8", err.field() + 1),
+            Cause::new(format!("not UTF-8 in field {}", err.field() + 1)).with_hint("convert the file to UTF-8"),
         ),
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => bad(
             line,
-            format!(
-                "the record has {len} fields, the header {expected_len}; the file may be cut short, or a quote be missing"
-            ),
+            Cause::new(format!("the record has {len} fields, the header {expected_len}"))
+                .with_hint("look for a quote that is missing, or recreate the file if it is cut short"),
         ),
-        kind => bad(line, format!("not CSV: {kind:?}")),
+        kind => bad(line, format!("not CSV: {kind:?}").into()),
     }
 }
 

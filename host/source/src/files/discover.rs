@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use batch_export_system::Token;
+use batch_export_system::explain::{Cause, count};
 
 use super::super::SourceError;
 use super::keys::{self, Key};
@@ -124,20 +125,21 @@ impl Skipped {
 }
 
 /// Returns what is wrong with a `path` whatever the disk holds.
-pub fn check(path: &str) -> Result<(), String> {
+pub fn check(path: &str) -> Result<(), Cause> {
     if let Some((scheme, _)) = path.split_once("://") {
-        return Err(format!(
-            "files are read from this machine only, not from `{scheme}://`; copy them here, and name a file, a folder or a glob"
-        ));
+        return Err(
+            Cause::new(format!("files are read from this machine only, not from `{scheme}://`"))
+                .with_hint("copy them to this machine, and name a file, a folder or a glob"),
+        );
     }
     if path == "~" || path.starts_with("~/") {
-        return Err("`~` is not replaced by a home folder; write the whole path of the folder".to_owned());
+        return Err(Cause::new("`~` is not replaced by a home folder").with_hint("write the whole path of the folder"));
     }
     if path.is_empty() {
-        return Err("it is empty; name a file, a folder or a glob".to_owned());
+        return Err(Cause::new("it is empty").with_hint("name a file, a folder or a glob"));
     }
     if path.contains('\0') {
-        return Err("it contains a NUL character, which no file's name does".to_owned());
+        return Err("it contains a NUL character, which no file's name does".into());
     }
     alternatives(path).map(|_| ())
 }
@@ -166,7 +168,7 @@ pub(super) fn files(base: &Path, path: &str, token: &Token) -> Result<Found, Sou
     for file in &found.files {
         if let Some(name) = keys::doubled(&file.keys) {
             return Err(SourceError::BadColumn {
-                cause: "two of its folders' names hold it".to_owned(),
+                cause: Cause::new("two of its folders' names hold it").with_hint("rename one of the folders"),
                 column: name.to_owned(),
                 path: file.path.clone(),
             });
@@ -181,7 +183,11 @@ fn take(walk: &mut Walk, base: &Path, path: &str) -> Result<(), SourceError> {
     match fs::metadata(&literal) {
         Ok(found) if found.is_dir() => return walk.below(&literal, &[Part::Any, Part::Data]),
         Ok(_) => return walk.file(literal),
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            if let Ok(target) = fs::read_link(&literal) {
+                return Err(SourceError::DanglingLink { path: literal, target });
+            }
+        }
         Err(source) => {
             return Err(SourceError::Unreadable { path: literal, source });
         }
@@ -227,7 +233,7 @@ fn nothing(base: &Path, path: &str, skipped: &Skipped) -> SourceError {
 }
 
 /// Returns what a path with braces stands for: `a{b,c}` for `ab` and `ac`, as in a shell.
-fn alternatives(path: &str) -> Result<Vec<String>, String> {
+fn alternatives(path: &str) -> Result<Vec<String>, Cause> {
     let mut done = Vec::new();
     let mut open = vec![path.to_owned()];
     while let Some(path) = open.pop() {
@@ -242,9 +248,8 @@ fn alternatives(path: &str) -> Result<Vec<String>, String> {
                 .map(|choice| format!("{before}{choice}{after}")),
         );
         if open.len() + done.len() > MAX_ALTERNATIVES {
-            return Err(format!(
-                "its braces stand for more than {MAX_ALTERNATIVES} globs; use `*`"
-            ));
+            let most = count(MAX_ALTERNATIVES as u64);
+            return Err(Cause::new(format!("its braces stand for more than {most} globs")).with_hint("use `*`"));
         }
     }
     Ok(done)
@@ -253,7 +258,7 @@ fn alternatives(path: &str) -> Result<Vec<String>, String> {
 /// The text before, between and after the first braces that hold a comma. Others are part of a name.
 type Braces<'a> = (&'a str, Vec<&'a str>, &'a str);
 
-fn first_braces(path: &str) -> Result<Option<Braces<'_>>, String> {
+fn first_braces(path: &str) -> Result<Option<Braces<'_>>, Cause> {
     for (start, _) in path.match_indices('{') {
         let cuts = cuts(path, start)?;
         if let [open, _, .., close] = cuts[..] {
@@ -265,7 +270,7 @@ fn first_braces(path: &str) -> Result<Option<Braces<'_>>, String> {
 }
 
 /// Returns where the braces that open at `start` open, have commas of their own, and close.
-fn cuts(path: &str, start: usize) -> Result<Vec<usize>, String> {
+fn cuts(path: &str, start: usize) -> Result<Vec<usize>, Cause> {
     let (mut depth, mut cuts) = (0_usize, vec![start]);
     for (at, character) in path[start..].char_indices() {
         match character {
@@ -279,10 +284,7 @@ fn cuts(path: &str, start: usize) -> Result<Vec<usize>, String> {
             _ => {}
         }
     }
-    Err(format!(
-        "the brace `{}` is never closed; write it like `{{a,b}}`",
-        &path[start..]
-    ))
+    Err(Cause::new(format!("the brace `{}` is never closed", &path[start..])).with_hint("write it like `{a,b}`"))
 }
 
 /// Returns whether a name says that its file holds rows.

@@ -11,6 +11,7 @@ use ::parquet::data_type::{DataType, Int32Type, Int96, Int96Type};
 use ::parquet::errors::ParquetError;
 use ::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use ::parquet::file::serialized_reader::SerializedPageReader;
+use batch_export_system::explain::Cause;
 
 use super::super::SourceError;
 use super::opened::Opened;
@@ -50,7 +51,8 @@ pub(crate) fn check(
                     path: file.path.clone(),
                     row: before + row + 1,
                     column: column.column_path().string(),
-                    cause: format!("{value} is beyond what the column's type can hold; correct the value"),
+                    cause: Cause::new(format!("{value} is beyond what the column's type can hold"))
+                        .with_hint("correct the value"),
                 });
             }
         }

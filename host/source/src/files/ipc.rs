@@ -13,6 +13,7 @@ use arrow::error::ArrowError;
 use arrow::ipc::convert::try_fb_to_schema;
 use arrow::ipc::reader::{FileDecoder, read_footer_length};
 use arrow::ipc::{self, Block, MessageHeader};
+use batch_export_system::explain::{Cause, count};
 
 use super::super::SourceError;
 use super::opened::Opened;
@@ -85,7 +86,7 @@ impl Batches {
         };
         let message = message(&describe, &bytes)?;
         let Some(schema) = message.header_as_schema() else {
-            return Err(describe.damaged("its first message does not tell its columns"));
+            return Err(describe.damaged("its first message does not describe its columns"));
         };
         if block.bodyLength() != 0 {
             return Err(describe.damaged("its first message has a body"));
@@ -171,7 +172,7 @@ fn footer_bytes(describe: &Opened, reader: &mut BufReader<File>, file_bytes: u64
 
 /// Checks that a message is inside the file and takes no more than the limit.
 fn check_block(describe: &Opened, block: &Block, file_bytes: u64) -> Result<(), SourceError> {
-    let outside = || describe.damaged("its footer tells of a batch that is not in the file");
+    let outside = || describe.damaged("its footer lists a batch that is not in the file");
     let [at, header, body] = [block.offset(), i64::from(block.metaDataLength()), block.bodyLength()].map(u64::try_from);
     let (Ok(at), Ok(header), Ok(body)) = (at, header, body) else {
         return Err(outside());
@@ -190,9 +191,12 @@ fn check_size(describe: &Opened, bytes: u64, takes: &str) -> Result<(), SourceEr
     if bytes > MAX_BATCH_BYTES {
         return Err(SourceError::TooLarge {
             path: describe.path.clone(),
-            cause: format!(
-                "one of its record batches {takes} {bytes} bytes, more than the {MAX_BATCH_BYTES} that are read at once; write it with smaller batches"
-            ),
+            cause: Cause::new(format!(
+                "one of its record batches {takes} {} bytes, more than the {} that are read at once",
+                count(bytes),
+                count(MAX_BATCH_BYTES)
+            ))
+            .with_hint("write it with smaller batches"),
         });
     }
     Ok(())
@@ -236,7 +240,7 @@ fn next_message(describe: &Opened, reader: &mut Box<dyn Read + Send>) -> Result<
         return Err(early());
     };
     if [c0, c1, c2, c3] != CONTINUATION {
-        return Err(describe.damaged("a message in it does not begin as one"));
+        return Err(describe.damaged("one of its messages does not begin like one"));
     }
     let header = match usize::try_from(i32::from_le_bytes([l0, l1, l2, l3])) {
         Ok(0) => {
@@ -329,23 +333,27 @@ fn read_schema(describe: &Opened, schema: ipc::Schema<'_>) -> Result<SchemaRef, 
 
 fn unreadable_schema(describe: &Opened, error: ArrowError) -> SourceError {
     match error {
-        ArrowError::ParseError(cause) => describe.unsupported(format!(
-            "one of its columns has a type that is not known here ({cause}); convert the column"
-        )),
+        ArrowError::ParseError(cause) => describe.unsupported(
+            Cause::new(format!(
+                "one of its columns has a type that is not known here ({cause})"
+            ))
+            .with_hint("convert the column"),
+        ),
         error => describe.arrow_error(error),
     }
 }
 
 /// Integers wider than 64 bits, as Polars writes them.
-fn foreign_column(schema: ipc::Schema<'_>) -> Option<String> {
+fn foreign_column(schema: ipc::Schema<'_>) -> Option<Cause> {
     schema.fields()?.iter().find_map(|field| {
         let integer = field.type_as_int()?;
         let bits = integer.bitWidth();
         (!matches!(bits, 8 | 16 | 32 | 64)).then(|| {
-            format!(
-                "its column `{}` holds integers of {bits} bits, which Arrow does not know; convert the column to 64 bits, a decimal or text",
-                field.name().unwrap_or_default()
-            )
+            let name = field.name().unwrap_or_default();
+            Cause::new(format!(
+                "its column `{name}` holds integers of {bits} bits, which Arrow does not know"
+            ))
+            .with_hint("convert the column to 64 bits, a decimal or text")
         })
     })
 }
@@ -377,7 +385,7 @@ mod tests {
             .to_string();
         assert_eq!(
             error.replace(&format!("{}/", folder.path().display()), ""),
-            "a.csv takes too much memory: one of its record batches takes 2147483648 bytes, more than the 1073741824 that are read at once; write it with smaller batches"
+            "a.csv needs too much memory: one of its record batches takes 2,147,483,648 bytes, more than the 1,073,741,824 that are read at once"
         );
     }
 }

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::io::{BufRead, BufReader, Read};
 
+use batch_export_system::explain::{Cause, count, plain_json};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -72,19 +73,19 @@ impl JsonRows {
             }
             self.line += 1;
             if self.buffer.len() as u64 == MAX_ROW_BYTES {
-                return Err(self.bad(format!(
-                    "the row is longer than {MAX_ROW_BYTES} bytes; line ends may be missing"
-                )));
+                let longest = count(MAX_ROW_BYTES);
+                return Err(self.bad(
+                    Cause::new(format!("the row is longer than {longest} bytes"))
+                        .with_hint("check that every row ends with a line end, or split the row"),
+                ));
             }
             if !without_mark(&self.buffer).trim_ascii().is_empty() {
                 break;
             }
         }
         let text = std::str::from_utf8(without_mark(&self.buffer)).map_err(|error| {
-            self.bad(format!(
-                "not UTF-8 at byte {}; convert the file to UTF-8",
-                error.valid_up_to() + 1
-            ))
+            let at = error.valid_up_to() + 1;
+            self.bad(Cause::new(format!("not UTF-8 at byte {at}")).with_hint("convert the file to UTF-8"))
         })?;
         let (mut refused, mut replaced) = (None, 0);
         let mut parser = serde_json::Deserializer::from_str(text);
@@ -112,7 +113,7 @@ impl JsonRows {
         Ok(false)
     }
 
-    fn bad(&self, cause: String) -> SourceError {
+    fn bad(&self, cause: Cause) -> SourceError {
         SourceError::BadRow {
             path: self.file.path.clone(),
             line: self.line,
@@ -153,27 +154,26 @@ impl Read for Counted {
 
 /// Returns what is wrong with a line, by what it looks like. serde_json counts lines within what it was given, which is
 /// one.
-fn json_cause(line: &str, error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let what = text.split(" at line ").next().unwrap_or(&text);
+fn json_cause(line: &str, error: &serde_json::Error) -> Cause {
+    let what = plain_json(error);
     let column = error.column();
     if line.trim_start().starts_with('[') {
-        return "a JSON array, where an object with a member for each column is expected; JSON Lines has one object on each line and no array around them (`jq -c '.[]'` writes it so)".to_owned();
+        return Cause::new("a JSON array, where an object with a member for each column is expected")
+            .with_hint("write one object on each line and no array around them (`jq -c '.[]'` does)");
     }
     if error.is_eof() && line.ends_with('\n') {
-        return format!(
-            "the JSON object does not end on its line ({what}); JSON Lines has one object on each line (`jq -c .` writes it so)"
-        );
+        return Cause::new(format!("the JSON object does not end on its line ({what})"))
+            .with_hint("write one object on each line (`jq -c .` does)");
     }
     if error.is_eof() {
-        return format!("the JSON object ends early, at character {column} ({what}); the file may be cut short");
+        return Cause::new(format!("the JSON object ends early, at character {column} ({what})"))
+            .with_hint("recreate the file, which may be cut short");
     }
     if let Some(word) = foreign_word(line, column) {
-        return format!(
-            "not a JSON object at character {column}: JSON has no `{word}`; write null, or a value that it has"
-        );
+        return Cause::new(format!("not a JSON object at character {column}: JSON has no `{word}`"))
+            .with_hint("write null, or a value that JSON has");
     }
-    format!("not a JSON object at character {column}: {what}")
+    Cause::new(format!("not a JSON object at character {column}: {what}"))
 }
 
 /// Values of other languages, which writers that do not know JSON leave in it.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{Field, Schema, SchemaRef};
+use batch_export_system::explain::Cause;
 use percent_encoding::percent_decode_str;
 
 use super::super::SourceError;
@@ -177,7 +178,7 @@ impl Keyed {
             match value {
                 Some(value) => column
                     .append_field(value)
-                    .map_err(|cause| self.bad(key, format!("in its folder's name: {cause}")))?,
+                    .map_err(|cause| self.bad(key, cause.map(|text| format!("in its folder's name: {text}"))))?,
                 None => column.append_null(),
             }
         }
@@ -192,8 +193,12 @@ impl Keyed {
         column: &ArrayRef,
         row: impl Fn(usize) -> u64,
     ) -> Result<(), SourceError> {
-        let differs = compare::differing(key.value.as_deref(), field, column)
-            .map_err(|cause| self.bad(key, format!("cannot be compared with its folder's name: {cause}")))?;
+        let differs = compare::differing(key.value.as_deref(), field, column).map_err(|cause| {
+            self.bad(
+                key,
+                cause.map(|text| format!("cannot be compared with its folder's name: {text}")),
+            )
+        })?;
         let Some(at) = differs.values().set_indices().next() else {
             return Ok(());
         };
@@ -201,16 +206,17 @@ impl Keyed {
             path: self.path.clone(),
             row: row(at) + 1,
             column: key.name.clone(),
-            cause: format!(
-                "the file holds another value than its folder's name, {}; move the file, or rename the column",
+            cause: Cause::new(format!(
+                "the file holds another value than its folder's name, {}",
                 key.value
                     .as_deref()
                     .map_or("null".to_owned(), |value| format!("`{value}`")),
-            ),
+            ))
+            .with_hint("move the file, or rename the column"),
         })
     }
 
-    fn bad(&self, key: &Key, cause: String) -> SourceError {
+    fn bad(&self, key: &Key, cause: Cause) -> SourceError {
         SourceError::BadColumn {
             path: self.path.clone(),
             column: key.name.clone(),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
+use batch_export_system::explain::Cause;
 
 use super::super::SourceError;
 use super::FilesSettings;
@@ -164,7 +165,7 @@ impl Layout {
         problems.extend(time_column::problem(&self.types.time_column, schema, model.as_deref()));
         for (index, field) in schema.fields().iter().enumerate() {
             if schema.index_of(field.name()).is_ok_and(|first| first < index) {
-                problems.push(format!("column `{}` is there twice", field.name()));
+                problems.push(format!("column `{}` appears twice", field.name()));
             }
         }
         problems.extend(self.misdeclared(file, schema));
@@ -217,7 +218,7 @@ impl Layout {
                 None => problems.push(format!("column `{}` is missing", wanted.name())),
                 Some((_, found)) if !self.is_arranged(found, wanted) => {
                     problems.push(format!(
-                        "column `{}` is {}, there {}{}",
+                        "column `{}` is {} here, but {} there{}",
                         wanted.name(),
                         marks::described(found),
                         marks::described(wanted),
@@ -273,7 +274,7 @@ impl Layout {
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(projection.columns.len());
         for (field, index) in self.schema.fields().iter().zip(&projection.columns) {
             let column = batch.column(*index);
-            let bad = |at: usize, cause: String| SourceError::BadValue {
+            let bad = |at: usize, cause: Cause| SourceError::BadValue {
                 path: projection.path.clone(),
                 row: row(at) + 1,
                 column: field.name().clone(),
@@ -281,15 +282,16 @@ impl Layout {
             };
             let outside = time_of_day::first_outside(column);
             if let Some((at, value)) = outside.map_err(|cause| projection.broken(cause))? {
-                let cause = format!(
-                    "the time of day {value} is not within a day; correct the value, or convert the column to a number"
-                );
-                return Err(bad(at, cause));
+                let cause = Cause::new(format!("the time of day {value} is not within a day"));
+                return Err(bad(
+                    at,
+                    cause.with_hint("correct the value, or convert the column to a number"),
+                ));
             }
             let converted = convert::to(column, field.data_type());
             columns.push(converted.map_err(|cause| {
                 let at = convert::first_failing(column, field.data_type());
-                bad(at, cause.to_string())
+                bad(at, cause.to_string().into())
             })?);
         }
         RecordBatch::try_new(self.schema.clone(), columns).map_err(|cause| projection.broken(cause))

@@ -53,11 +53,11 @@ impl Number {
         let kept = self.point + i64::from(scale);
         let length = self.digits.len() as i64;
         if length > kept && length > 0 {
-            return Err(format!("has more than {scale} digits behind the point"));
+            return Err(format!("has more than {scale} digits after the decimal point"));
         }
         if kept > i64::from(precision) && length > 0 {
             let whole = precision - scale.min(precision);
-            return Err(format!("has more than {whole} digits before the point"));
+            return Err(format!("has more than {whole} digits before the decimal point"));
         }
         if length == 0 {
             return Ok("0".to_owned());
@@ -195,10 +195,10 @@ mod tests {
             ("1e-3", 4, 3, Ok(1)),
             ("1200e-2", 2, 0, Ok(12)),
             ("99999999999999999999999999999999999999", 38, 0, Ok(10_i128.pow(38) - 1)),
-            ("1.25", 3, 1, Err("has more than 1 digits behind the point")),
-            ("100", 3, 1, Err("has more than 2 digits before the point")),
-            ("1e400", 38, 0, Err("has more than 38 digits before the point")),
-            ("1e-400", 38, 38, Err("has more than 38 digits behind the point")),
+            ("1.25", 3, 1, Err("has more than 1 digits after the decimal point")),
+            ("100", 3, 1, Err("has more than 2 digits before the decimal point")),
+            ("1e400", 38, 0, Err("has more than 38 digits before the decimal point")),
+            ("1e-400", 38, 38, Err("has more than 38 digits after the decimal point")),
         ];
         for (text, precision, scale, expect) in cases {
             let number = Number::parse(text).expect("a number");

@@ -9,6 +9,7 @@ use ::parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use ::parquet::errors::ParquetError;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
+use batch_export_system::explain::Cause;
 use batch_export_system::{Token, open_regular};
 
 use super::super::SourceError;
@@ -264,10 +265,10 @@ impl Opened {
     }
 
     /// Returns the error for what is valid in itself, and not read by this program.
-    pub(crate) fn unsupported(&self, cause: impl ToString) -> SourceError {
+    pub(crate) fn unsupported(&self, cause: impl Into<Cause>) -> SourceError {
         SourceError::Foreign {
             path: self.path.clone(),
-            cause: cause.to_string().replace('\n', " "),
+            cause: cause.into().map(|text| text.replace('\n', " ")),
         }
     }
 

@@ -86,7 +86,7 @@ fn row_groups(file: &Opened, metadata: &ArrowReaderMetadata, wanted: &[usize]) -
     let (mut read, mut seen) = (0_u64, 0_u64);
     for (index, group) in all.iter().enumerate() {
         let rows = u64::try_from(group.num_rows())
-            .map_err(|_| file.damaged("a row group of it has a negative number of rows"))?;
+            .map_err(|_| file.damaged("one of its row groups has a negative number of rows"))?;
         if wanted.binary_search(&index).is_ok() {
             groups.places.push((read, seen));
             read = read.saturating_add(rows);
@@ -98,7 +98,7 @@ fn row_groups(file: &Opened, metadata: &ArrowReaderMetadata, wanted: &[usize]) -
     let promised = metadata.metadata().file_metadata().num_rows();
     if u64::try_from(promised) != Ok(seen) {
         return Err(file.damaged(format!(
-            "its footer promises {promised} rows, its row groups have {seen}"
+            "its footer says {promised} rows, but its row groups have {seen}"
         )));
     }
     Ok(groups)
@@ -248,7 +248,7 @@ impl Batches {
         match u64::try_from(promised) == Ok(group.read) {
             true => Ok(()),
             false => Err(self.file.damaged(format!(
-                "its row group {} promises {promised} rows, {} are in it",
+                "its row group {} says {promised} rows, but holds {}",
                 group.index, group.read
             ))),
         }

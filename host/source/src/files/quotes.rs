@@ -20,7 +20,7 @@ enum QuotePlace {
 pub(crate) enum Misquoted {
     #[error("a quote was opened on this line and the file ends before it is closed")]
     Unclosed,
-    #[error("a quote was opened on this line, and behind the next one, on line {line}, there is more of the field")]
+    #[error("a quote was opened on this line, and more of the field follows the next quote, on line {line}")]
     Behind { line: u64 },
     #[error("there is a quote inside a field that does not begin with one")]
     Stray,
@@ -28,7 +28,7 @@ pub(crate) enum Misquoted {
 
 impl Misquoted {
     /// The way out, for the end of a sentence.
-    pub(crate) const REMEDY: &str = "write a field with quotes in it in quotes, and each of them twice; if the file does not use quotes, set the source's `quotes` to `none`";
+    pub(crate) const REMEDY: &str = "enclose a field that contains quotes in quotes, and double each quote inside it; if the file does not use quotes, set the source's `quotes` to `none`";
 }
 
 /// Reads the file along with the parser.

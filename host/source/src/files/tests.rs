@@ -70,7 +70,7 @@ fn error(settings: &FilesSettings) -> String {
         while files.next_batch()?.is_some() {}
         Ok(())
     });
-    let text = outcome.expect_err("an error").to_string();
+    let text = batch_export_system::explain::Cause::of(&outcome.expect_err("an error")).in_one_text();
     text.replace(&format!("{}/", settings.base.display()), "")
 }
 

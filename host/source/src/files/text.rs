@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use batch_export_system::explain::Cause;
 
 use super::super::SourceError;
 use super::Batches;
-use super::columns::{Column, Noted};
+use super::columns::{Column, LOOK_FURTHER, Noted};
 use super::csv_rows::CsvRows;
 use super::json_rows::JsonRows;
 use super::opened::{Content, Opened};
@@ -79,16 +80,17 @@ impl Table {
     }
 
     /// Adds a value to the row under construction.
-    fn value(&mut self, name: &str, append: impl FnOnce(&mut Column) -> Result<(), String>) -> Result<(), String> {
+    fn value(&mut self, name: &str, append: impl FnOnce(&mut Column) -> Result<(), Cause>) -> Result<(), Cause> {
         let Some(index) = self.index.get(name).copied() else {
-            return Err(format!(
-                "column `{name}` is new: the rows looked at before had none of that name; set the source's `infer_rows` higher (0 looks at every row), or give the column a type in the source's `columns`"
-            ));
+            return Err(Cause::new(format!(
+                "column `{name}` is new: the rows looked at before had none of that name"
+            ))
+            .with_hint(LOOK_FURTHER));
         };
         if self.filled[index] > self.rows {
-            return Err(format!("`{name}` is there twice"));
+            return Err(Cause::new(format!("`{name}` appears twice")));
         }
-        append(&mut self.columns[index]).map_err(|cause| format!("column `{name}`: {cause}"))?;
+        append(&mut self.columns[index]).map_err(|cause| cause.map(|text| format!("column `{name}`: {text}")))?;
         self.filled[index] += 1;
         Ok(())
     }
@@ -117,7 +119,7 @@ impl Table {
         Some(RecordBatch::try_new(self.schema.clone(), columns).map_err(|error| self.file.damaged(error)))
     }
 
-    fn bad_row(&self, line: u64, cause: String) -> SourceError {
+    fn bad_row(&self, line: u64, cause: Cause) -> SourceError {
         SourceError::BadRow {
             path: self.file.path.clone(),
             line,

@@ -366,13 +366,21 @@ pub(super) fn cannot_open(path: &Path, error: OpenError) -> SourceError {
             path: path.to_path_buf(),
             what,
         },
+        OpenError::DanglingLink(target) => SourceError::DanglingLink {
+            path: path.to_path_buf(),
+            target,
+        },
         error => unreadable(path, error.into()),
     }
 }
 
 fn unreadable(path: &Path, source: io::Error) -> SourceError {
-    match source.kind() {
-        io::ErrorKind::NotFound => SourceError::NotFound(path.to_path_buf()),
+    match (source.kind(), fs::read_link(path)) {
+        (io::ErrorKind::NotFound, Ok(target)) => SourceError::DanglingLink {
+            path: path.to_path_buf(),
+            target,
+        },
+        (io::ErrorKind::NotFound, _) => SourceError::NotFound(path.to_path_buf()),
         _ => SourceError::Unreadable {
             path: path.to_path_buf(),
             source,

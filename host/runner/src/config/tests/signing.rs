@@ -77,25 +77,25 @@ fn keys_that_are_missing_empty_or_spoilt_are_refused_where_they_stand() {
         (String::new(), vec![format!("1:15: destinations.a.credentials: missing; {ways}")]),
         (
             "aws_acces_key_id = \"A\"".to_owned(),
-            vec![format!("1:15: destinations.a.credentials: missing; {ways}; is `aws_acces_key_id` meant for one of the keys?")],
+            vec![format!("1:15: destinations.a.credentials: missing; correct `aws_acces_key_id`, or {ways}")],
         ),
         (
             id.to_owned(),
-            vec!["4:1: destinations.a.aws_secret_access_key: is missing, and aws_access_key_id is set; keys come in pairs".to_owned()],
+            vec!["4:1: destinations.a.aws_secret_access_key: missing, although aws_access_key_id is set; set both, or neither".to_owned()],
         ),
         (
             format!("{key}aws_access_keyid = \"A\""),
-            vec!["4:1: destinations.a.aws_access_key_id: is missing, and aws_secret_access_key is set; keys come in pairs; is `aws_access_keyid` meant for it?".to_owned()],
+            vec!["4:1: destinations.a.aws_access_key_id: missing, although aws_secret_access_key is set; did you mean `aws_access_key_id` by `aws_access_keyid`?".to_owned()],
         ),
         (
             "aws_session_token = \"canary\"".to_owned(),
-            vec!["4:1: destinations.a.aws_session_token: is set without aws_access_key_id and aws_secret_access_key, which it belongs to; set all three, or none".to_owned()],
+            vec!["4:1: destinations.a.aws_session_token: set without aws_access_key_id and aws_secret_access_key, which it belongs to; set all three, or none".to_owned()],
         ),
         (
             "aws_access_key_id = \"\"\naws_secret_access_key = \" \"".to_owned(),
             vec![
-                "4:21: destinations.a.aws_access_key_id: is empty; give a value, or remove the line".to_owned(),
-                "5:25: destinations.a.aws_secret_access_key: is empty; give a value, or remove the line".to_owned(),
+                "4:21: destinations.a.aws_access_key_id: empty; give a value, or remove the line".to_owned(),
+                "5:25: destinations.a.aws_secret_access_key: empty; give a value, or remove the line".to_owned(),
             ],
         ),
         (
@@ -111,11 +111,11 @@ fn keys_that_are_missing_empty_or_spoilt_are_refused_where_they_stand() {
         ),
         (
             format!("{id}{key}aws_session_token = \"\""),
-            vec!["6:21: destinations.a.aws_session_token: is empty; give a value, or remove the line".to_owned()],
+            vec!["6:21: destinations.a.aws_session_token: empty; give a value, or remove the line".to_owned()],
         ),
         (
             format!("{id}{key}credentials = {{ source = \"host\" }}"),
-            vec!["6:1: destinations.a.credentials: is given together with keys (aws_…), and only one of the two can sign; remove the other".to_owned()],
+            vec!["6:1: destinations.a.credentials: given together with keys (aws_…), but only one of the two can sign; remove the other".to_owned()],
         ),
         (
             format!("{id}aws_secret_access_key = 5"),
@@ -135,11 +135,11 @@ fn keys_that_are_missing_empty_or_spoilt_are_refused_where_they_stand() {
         ),
         (
             "credentials = { source = \"host\", role_arn = \"\" }".to_owned(),
-            vec!["4:45: destinations.a.credentials.role_arn: is empty; give a value, or remove the line".to_owned()],
+            vec!["4:45: destinations.a.credentials.role_arn: empty; give a value, or remove the line".to_owned()],
         ),
         (
             "credentials = { source = \"host\", role_arn = \"r\", sts_endpoint_url = \"https://user:canary@sts\" }".to_owned(),
-            vec!["4:69: destinations.a.credentials.sts_endpoint_url: is not the address of a server; write it like https://sts.eu-central-1.amazonaws.com".to_owned()],
+            vec!["4:69: destinations.a.credentials.sts_endpoint_url: not the address of a server; write it like https://sts.eu-central-1.amazonaws.com".to_owned()],
         ),
     ]);
     for (lines, expect) in cases {

@@ -88,12 +88,12 @@ fn every_damage_has_its_name() {
         (
             "gzip",
             with(gzip.clone(), crc, &[0; 4]),
-            "its gzip CRC-32 does not fit its content",
+            "its gzip CRC-32 does not match its content",
         ),
         (
             "gzip",
             with(gzip.clone(), length, &[0; 4]),
-            "its gzip length does not fit its content",
+            "its gzip length does not match its content",
         ),
         (
             "gzip",
@@ -109,7 +109,7 @@ fn every_damage_has_its_name() {
         (
             "zstd",
             with(zstd.clone(), zstd.len() - 4, &[0; 4]),
-            "its zstd checksum does not fit its content",
+            "its zstd checksum does not match its content",
         ),
         (
             "zstd",
@@ -123,7 +123,7 @@ fn every_damage_has_its_name() {
             [brotli.clone(), brotli].concat(),
             "bytes follow the end of the brotli stream",
         ),
-        ("lzma", text, "verify knows no codec `lzma` for JSON Lines"),
+        ("lzma", text, "verify does not know the codec `lzma` for JSON Lines"),
     ];
     for (codec, bytes, expect) in cases {
         let error = decoded(&bytes, codec).expect_err(expect).to_string();

@@ -26,7 +26,7 @@ fn a_manifest_with_another_checksum_is_a_fault() {
     let composite = "wLVe5LKs7xQXfGhz3Fz5PZLmVdQ=-1";
     assert_eq!(
         says("SHA256", composite).differences(0, &file, None),
-        [format!("the manifest says checksum {composite}, found {right}")]
+        [format!("the manifest says checksum {composite}, but it has {right}")]
     );
     let unknown = ["the manifest's checksum of kind CRC32 cannot be compared"];
     assert_eq!(says("CRC32", "AAAAAA==").differences(0, &file, None), unknown);
@@ -111,17 +111,17 @@ fn each_wrong_field_of_a_detailed_manifest_is_a_fault_by_name() {
         (
             "/schema/0/name",
             json!("id"),
-            "the manifest's schema says `id` (Utf8, without nulls), the source has `uuid` (Utf8, without nulls)",
+            "the manifest's schema says `id` (Utf8, without nulls), but the source has `uuid` (Utf8, without nulls)",
         ),
         (
             "/schema/1/type",
             json!("Int32"),
-            "the manifest's schema says `n` (Int32), the source has `n` (Int64)",
+            "the manifest's schema says `n` (Int32), but the source has `n` (Int64)",
         ),
         (
             "/schema",
             json!([]),
-            "the manifest's schema has 0 columns, the source 2",
+            "the manifest's schema has 0 columns, but the source has 2",
         ),
         (
             "/file_details/1/key",
@@ -136,7 +136,7 @@ fn each_wrong_field_of_a_detailed_manifest_is_a_fault_by_name() {
         (
             "/file_details",
             json!([]),
-            "the manifest has 0 entries in file_details for 2 files",
+            "the manifest has 0 entries in file_details, but lists 2 files",
         ),
     ];
     for (at, value, expect) in cases {
@@ -154,7 +154,7 @@ fn each_wrong_field_of_a_detailed_manifest_is_a_fault_by_name() {
     assert_eq!(
         misstatements(&more, true, true),
         [
-            "the manifest has 3 entries in file_details for 2 files",
+            "the manifest has 3 entries in file_details, but lists 2 files",
             "the manifest has 2 entries of a-0.jsonl in file_details",
         ]
     );
@@ -194,7 +194,7 @@ fn a_checksum_that_is_missing_is_a_fault_where_one_is_asked_for() {
     assert_eq!(manifest.differences(1, &file, None), Vec::<String>::new());
     assert_eq!(
         manifest.differences(1, &file, Some("crc32")),
-        ["the manifest has no checksum of it, and the destination asks for crc32"]
+        ["the manifest has no checksum of it, but the destination asks for crc32"]
     );
 }
 
@@ -226,7 +226,9 @@ fn times_are_compared_where_every_row_was() {
     file.times = Some(Default::default());
     assert_eq!(
         manifest.differences(0, &file, None),
-        [format!("the manifest says min_timestamp {first}, the source has null")]
+        [format!(
+            "the manifest says min_timestamp {first}, but the source has null"
+        )]
     );
     file.rows_compared = 1;
     assert_eq!(manifest.differences(0, &file, None), Vec::<String>::new());

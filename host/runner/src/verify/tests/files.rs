@@ -49,14 +49,14 @@ fn lines_that_differ_from_the_source_say_how() {
             "",
             &[
                 "row 2 has other keys than the first row",
-                "row 2 has 2 values, the source 3 columns",
+                "row 2 has 2 values, but the source has 3 columns",
             ],
         ),
-        ("\"n\":2", "\"n\":7", &["row 2, `n`: the file has 7, the source 2"]),
+        ("\"n\":2", "\"n\":7", &["row 2, `n`: the file has 7, but the source 2"]),
         (
             r#""s":"b""#,
             r#""s":null"#,
-            &["row 2, `s`: the file has null, the source b"],
+            &["row 2, `s`: the file has null, but the source b"],
         ),
     ];
     for (from, to, expect) in cases {
@@ -138,13 +138,13 @@ fn columns_that_differ_from_the_source_say_how() {
         (
             renamed(&good),
             None,
-            &["has the columns at, m, s; the source has at, n, s"],
+            &["has the columns at, m, s, but the source has at, n, s"],
         ),
         (numbers_for_text, None, &["the column `s` cannot be compared: …"]),
         (
             table(vec![1, 7, 3]),
             None,
-            &["row 2, `n`: the file has 7, the source 2"],
+            &["row 2, `n`: the file has 7, but the source 2"],
         ),
     ];
     for (table, first, expect) in cases {
@@ -165,7 +165,7 @@ fn damaged_parquet_says_where_it_broke() {
     let second = reader.metadata().row_group(1).column(1).data_page_offset() as usize;
     large[second..second + 16].fill(0xff);
     let outcome = in_columns(&large, None);
-    let expect = "after 4096 rows, cannot be decoded: …";
+    let expect = "cannot be decoded after 4,096 rows: …";
     assert_faults(&outcome.faults[outcome.faults.len() - 1..], &[expect], "flipped");
 
     // The number of rows in the footer: field 3 of Thrift's FileMetaData, 77 rows as a zigzag varint.
@@ -180,5 +180,5 @@ fn damaged_parquet_says_where_it_broke() {
     lying[footer + at + 1] = 0x9c;
     let outcome = in_columns(&lying, None);
     let last = &outcome.faults[outcome.faults.len() - 1..];
-    assert_faults(last, &["its footer promises 78 rows, 77 are in it"], "lying");
+    assert_faults(last, &["its footer says 78 rows, but it holds 77"], "lying");
 }

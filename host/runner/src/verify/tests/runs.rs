@@ -38,6 +38,7 @@ fn reading(endpoint: &str, rows: Option<Rows>) -> Reading {
         },
         rows,
         compared: true,
+        replaced: false,
         first: First::default(),
         watch: nobody_watches(),
         at: VerifyProgress::default(),
@@ -53,18 +54,7 @@ fn reading_report() -> VerifyReport {
         file_format: "JSONLines".to_owned(),
         compression: "none".to_owned(),
         manifest_key: Some(MANIFEST.to_owned()),
-        manifest: None,
-        files: Vec::new(),
-        rows: 0,
-        bytes: 0,
-        source_rows: None,
-        source: None,
-        faults: Vec::new(),
-        further_faults: 0,
-        notes: Vec::new(),
-        further_notes: 0,
-        seconds: 0.0,
-        passed: false,
+        ..VerifyReport::default()
     }
 }
 
@@ -86,7 +76,7 @@ fn faults(report: &VerifyReport) -> Vec<String> {
 #[tokio::test]
 async fn an_empty_manifest_tells_no_rows_from_not_run() {
     const NO_ROWS: &str = r#"{"at":"2020-01-01T00:00:00Z","n":1,"s":"a"}"#;
-    const NOT_RUN: &str = "the manifest x/a_manifest.json is missing; the interval was not exported";
+    const NOT_RUN: &str = "the manifest x/a_manifest.json is missing, so the interval was not exported";
     for (manifest, source, expected) in [
         (true, Some(NO_ROWS), &[][..]),
         (true, None, &[][..]),
@@ -125,7 +115,7 @@ async fn runs_whose_pieces_do_not_fit_are_named() {
             name: "no manifest",
             objects: &[("x/a-0.jsonl", WRITTEN)],
             source: Some(SOURCE),
-            faults: &["the manifest x/a_manifest.json is missing; the run was not finished"],
+            faults: &["the manifest x/a_manifest.json is missing, so the run was not finished"],
             notes: &[],
         },
         Case {
@@ -145,7 +135,7 @@ async fn runs_whose_pieces_do_not_fit_are_named() {
                 ),
             ],
             source: Some(SOURCE),
-            faults: &["the manifest says bytes 1, found 147; it was not read"],
+            faults: &["was not read: the manifest says that it has 1 bytes, but the store 147"],
             notes: &["rows after x/a-0.jsonl were not compared with the source: they cannot be lined up"],
         },
         Case {
@@ -159,8 +149,8 @@ async fn runs_whose_pieces_do_not_fit_are_named() {
             ],
             source: Some(SOURCE),
             faults: &[
-                "the manifest says rows 4, found 3",
-                "the manifest says ETag e, found \"…",
+                "the manifest says rows 4, but it has 3",
+                "the manifest says ETag e, but it has \"…",
             ],
             notes: &[],
         },
@@ -200,7 +190,7 @@ async fn runs_whose_pieces_do_not_fit_are_named() {
             source: Some(SOURCE),
             faults: &[],
             notes: &[
-                "x/a-3.jsonl is somebody else's object: it does not carry this run's mark; who reads the whole folder reads that too",
+                "x/a-3.jsonl is somebody else's object: it does not carry this run's mark; whoever reads the whole folder reads it as well",
             ],
         },
         Case {
@@ -212,7 +202,7 @@ async fn runs_whose_pieces_do_not_fit_are_named() {
                 r#"{"at":"2024-03-01T05:00:01Z","n":2,"s":"b"}"#,
                 "\n"
             )),
-            faults: &["the files hold 3 rows, the source has 2"],
+            faults: &["the files hold 3 rows, but the source has only 2"],
             notes: &[],
         },
         Case {
@@ -220,7 +210,7 @@ async fn runs_whose_pieces_do_not_fit_are_named() {
             objects: &[],
             source: None,
             faults: &[
-                "no file of this run is there; if it has no rows to export, that is right (verify without --no-source to see)",
+                "no file of this run is there, not even the first (x/a-0.jsonl), which is right only if the interval has no rows (verify without --no-source tells)",
             ],
             notes: &[],
         },
@@ -229,7 +219,7 @@ async fn runs_whose_pieces_do_not_fit_are_named() {
             objects: &[],
             source: Some(r#"{"at":"2020-01-01T00:00:00Z","n":1,"s":"a"}"#),
             faults: &[],
-            notes: &["no file is there, and none should be: the source read 1 rows: 1 outside the interval"],
+            notes: &["no file is there, and none should be: the source read 1 row: 1 outside the interval"],
         },
     ];
     for case in cases {
@@ -248,10 +238,9 @@ async fn runs_whose_pieces_do_not_fit_are_named() {
 /// then.
 #[tokio::test]
 async fn the_mark_tells_an_earlier_attempts_file_from_somebody_elses() {
-    const LEFT: &str =
-        "x/a-1.jsonl is left over from an earlier attempt of this run; delete it, or run the interval again";
-    const UNFINISHED: &str = "the manifest x/a_manifest.json is missing; the run was not finished";
-    const MORE: &str = "the files hold 6 rows, the source has 3";
+    const LEFT: &str = "x/a-1.jsonl is left over from an earlier attempt of this run";
+    const UNFINISHED: &str = "the manifest x/a_manifest.json is missing, so the run was not finished";
+    const MORE: &str = "the files hold 6 rows, but the source has only 3";
     for (mark, manifest, expected, notes) in [
         (Some("r"), true, &[LEFT][..], 0),
         (Some("another"), true, &[][..], 1),
@@ -317,7 +306,7 @@ async fn an_answer_that_is_not_what_its_head_says_is_told() {
     let allowed = allowed_bytes(&answer, None).expect("a length");
     let read = reading.download(answer, allowed, &mut outcome).await;
     read.expect("read to its end");
-    assert_eq!(outcome.faults, ["the store says 9 bytes, 3 came"]);
+    assert_eq!(outcome.faults, ["the store says that it has 9 bytes, but 3 came"]);
     assert_eq!(
         reading.report.notes,
         ["x/a-0.jsonl: checksums of kind crc7 are not known here and were not checked"]
@@ -349,14 +338,14 @@ async fn a_download_ends_where_store_or_manifest_said() {
     };
     let (unsaid, listed) = (answer().await, answer().await);
     let fault = allowed_bytes(&unsaid, None).err().expect("nobody said");
-    assert_eq!(fault, "the store does not say how many bytes it has; it was not read");
+    assert_eq!(fault, "was not read: the store does not say how many bytes it has");
 
     let allowed = allowed_bytes(&listed, Some(1_000)).expect("the manifest said");
     let mut outcome = FileOutcome::new("x/a-0.jsonl");
     let ended = reading.download(listed, allowed, &mut outcome).await;
     assert_eq!(
         ended.expect_err("it went on").to_string(),
-        "x/a-0.jsonl went on after the 1000 bytes that the manifest lists; the store contradicts itself"
+        "x/a-0.jsonl went on after the 1,000 bytes that the manifest lists; the store contradicts itself"
     );
     assert!(outcome.bytes <= 1_000);
     server.abort();
@@ -389,7 +378,7 @@ async fn a_store_that_has_every_file_is_asked_a_bounded_number_of_times() {
     reading.read().await.expect("it can be read");
     server.abort();
     let report = reading.report;
-    let expect = "more than 1000 files are there and no manifest lists them; only 1000 were looked at";
+    let expect = "more than 1,000 files are there and no manifest lists them; only 1,000 were looked at";
     assert!(report.faults.iter().any(|fault| fault == expect), "{:?}", report.faults);
     assert_eq!(report.files.len(), 100);
     let asked = asked.load(std::sync::atomic::Ordering::Relaxed);
@@ -400,7 +389,7 @@ async fn a_store_that_has_every_file_is_asked_a_bounded_number_of_times() {
 fn faults_and_notes_of_a_run_are_bounded() {
     let mut report = reading_report();
     for number in 0..1_000 {
-        report.fault(format!("fault {number}"));
+        report.fault(FaultKind::Changed, format!("fault {number}"));
         report.note(format!("note {number}"));
     }
     assert_eq!((report.faults.len(), report.further_faults), (100, 900));
@@ -449,8 +438,6 @@ async fn what_other_settings_left_is_a_fault_with_the_runs_mark_only() {
     reading.read().await.expect("the store can be read");
     assert_eq!(
         faults(&reading.report),
-        [
-            "x/a.parquet is from an attempt of this run with other settings (format, compression, splitting or manifest); delete the objects of that attempt"
-        ]
+        ["x/a.parquet is from an attempt of this run with other settings (format, compression, splitting or manifest)"]
     );
 }

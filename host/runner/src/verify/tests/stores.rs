@@ -9,6 +9,7 @@ use batch_export_sandbox::contract::{Grant, SigningScope};
 use batch_export_sandbox::{CredentialSource, Credentials, Secret};
 use batch_export_sandbox::{Network, NetworkOptions};
 use batch_export_sandbox::{OperatorLists, Policy, Protocol};
+use batch_export_system::explain::Cause;
 
 pub const BUCKET: &str = "test-bucket";
 pub const MANIFEST: &str = "x/a_manifest.json";
@@ -78,7 +79,19 @@ async fn what_a_store_does_wrong_is_said_with_the_way_out() {
     let cases = [
         (
             status(403, "AccessDenied"),
-            "the store refuses GET x/a-0.jsonl: status 403, AccessDenied: …; reading back needs s3:GetObject on the prefix",
+            "the store refuses GET x/a-0.jsonl: status 403, AccessDenied: …; grant s3:GetObject on the prefix to these keys",
+        ),
+        (
+            status(403, "SignatureDoesNotMatch"),
+            "the store refuses GET x/a-0.jsonl: status 403, SignatureDoesNotMatch: …; correct the secret key: the store knows the access key, but not with this secret",
+        ),
+        (
+            status(403, "InvalidAccessKeyId"),
+            "the store refuses GET x/a-0.jsonl: status 403, InvalidAccessKeyId: …; correct the access key: the store does not know it",
+        ),
+        (
+            status(403, "Forbidden"),
+            "the store refuses GET x/a-0.jsonl: status 403, Forbidden: …; correct the keys if they are wrong, or grant them s3:GetObject on the prefix",
         ),
         (
             status(503, "SlowDown"),
@@ -86,7 +99,7 @@ async fn what_a_store_does_wrong_is_said_with_the_way_out() {
         ),
         (
             status(301, "PermanentRedirect"),
-            "the store refuses GET x/a-0.jsonl: status 301, PermanentRedirect: …; check region, endpoint_url and bucket_name",
+            "the store refuses GET x/a-0.jsonl: status 301, PermanentRedirect: …; correct region, endpoint_url and bucket_name",
         ),
     ];
     for (what, expect) in cases {
@@ -95,7 +108,7 @@ async fn what_a_store_does_wrong_is_said_with_the_way_out() {
             Ok(answer) => answer.expect("an object").whole(1 << 20).await,
             Err(error) => Err(error),
         };
-        let error = answer.expect_err(expect).to_string();
+        let error = Cause::of(&answer.expect_err(expect)).in_one_text();
         let (start, end) = expect.split_once('…').expect("a gap");
         assert!(
             error.starts_with(start) && error.ends_with(end),
@@ -106,7 +119,7 @@ async fn what_a_store_does_wrong_is_said_with_the_way_out() {
     let answer = client.get(key).await.expect("an answer").expect("an object");
     assert_eq!(
         answer.whole(1_000).await.expect_err("too large").to_string(),
-        "x/a-0.jsonl is larger than 1000 bytes, which no manifest is"
+        "x/a-0.jsonl is larger than 1,000 bytes, which no manifest is"
     );
 }
 
@@ -142,7 +155,7 @@ async fn what_keeps_a_client_from_reading_is_said() {
     };
     assert_eq!(
         client(&without_head, endpoint).err().expect("no address").to_string(),
-        "the plan grants no HeadObject in the configured bucket, so there is no address to read from; verify cannot read what this plugin writes"
+        "the plan grants no HeadObject in the configured bucket, so verify has no address to read from"
     );
     let elsewhere = Plan {
         grants: plan("http://store.example.com").grants,
@@ -165,14 +178,14 @@ async fn what_keeps_a_client_from_reading_is_said() {
                 limit_bytes: 7,
                 said: "the store announced",
             },
-            "x/a-0.jsonl went on after the 7 bytes that the store announced; the store contradicts itself",
+            "x/a-0.jsonl went on after the 7 bytes that the store announced; the store contradicts itself; find out who wrote this object, and run the interval again",
         ),
         (
             StoreError::Unreachable {
                 key: key(),
                 message: "connection refused".to_owned(),
             },
-            "no answer for x/a-0.jsonl: connection refused; verify again when the store can be reached",
+            "no answer for x/a-0.jsonl: connection refused; start the store if it is yours, or correct endpoint_url, and verify again",
         ),
         (
             StoreError::BrokeOff {
@@ -187,17 +200,17 @@ async fn what_keeps_a_client_from_reading_is_said() {
                 key: key(),
                 message: "no credentials found".to_owned(),
             },
-            "cannot sign the request for x/a-0.jsonl: no credentials found",
+            "cannot sign the request for x/a-0.jsonl: no credentials found; correct the credentials, and verify again",
         ),
         (
             StoreError::Temporary {
                 key: key(),
                 source: std::io::Error::other("the disk is full"),
             },
-            "cannot keep x/a-0.jsonl in a temporary file: the disk is full; free some disk space, or set TMPDIR",
+            "cannot keep x/a-0.jsonl in a temporary file: the disk is full; free some disk space, or set TMPDIR to a folder on another disk",
         ),
     ];
     for (error, expect) in errors {
-        assert_eq!(error.to_string(), expect);
+        assert_eq!(Cause::of(&error).in_one_text(), expect);
     }
 }

@@ -1,8 +1,6 @@
 //! Carries one checked request: waits out its delay, sends it, reads the whole response within its limits, and turns
 //! what goes wrong into the contract's cases. Follows nothing and repeats nothing.
 
-use std::error::Error;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -11,10 +9,10 @@ use url::Url;
 
 use super::holding::{Exceeded, Held, Holding};
 use super::opened::{self, Opened, is_object};
+use super::reason;
 use super::{EventKind, InFlight, Response, ServerDate, Teller, TransportError, remember_date};
-use crate::capability::network::with_causes;
+use crate::capability::network::Labels;
 use crate::capability::redact::Redactor;
-use crate::egress::address::AddressRefused;
 
 pub(super) struct Task {
     pub(super) client: reqwest::Client,
@@ -30,7 +28,7 @@ pub(super) struct Task {
     pub(super) holding: Holding,
     /// Hides what the response must not repeat.
     pub(super) redactor: Redactor,
-    pub(super) certificates_note: Arc<str>,
+    pub(super) labels: Labels,
     pub(super) server_date: ServerDate,
     pub(super) teller: Teller,
     pub(super) _slot: InFlight,
@@ -106,7 +104,7 @@ impl Task {
             .await
             .map_err(|e| self.classify(&e))?;
         if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
-            return Err(proxy_wants_a_password());
+            return Err(reason::proxy_wants_a_password());
         }
         remember_date(&self.server_date, response.headers());
         Ok(response)
@@ -197,7 +195,8 @@ impl Task {
     }
 
     fn classify(&self, error: &reqwest::Error) -> TransportError {
-        classify(error, &self.host(), &self.certificates_note)
+        let host = self.host();
+        reason::classify(error, self.labels.way(&host))
     }
 }
 
@@ -211,74 +210,4 @@ fn has_body(method: &Method, status: StatusCode) -> bool {
 
 fn announces_its_end(headers: &HeaderMap) -> bool {
     headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING)
-}
-
-fn classify(error: &reqwest::Error, host: &str, certificates_note: &str) -> TransportError {
-    if let Some(refused) = find_cause::<AddressRefused>(error) {
-        return TransportError::Forbidden(refused.to_string());
-    }
-    let said = causes(error);
-    // The case says what failed, so the text need not.
-    if let Some(cause) = find_cause::<rustls::Error>(error) {
-        let remedy = match cause {
-            rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
-                return TransportError::Tls(format!(
-                    "{host}: the server speaks plain HTTP; use http:// instead of https://, or the port where it \
-                     speaks TLS"
-                ));
-            }
-            rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => {
-                format!("; the file of a private authority is named by `ca_file`{certificates_note}")
-            }
-            _ => String::new(),
-        };
-        return TransportError::Tls(format!("{host}: {said}{remedy}"));
-    }
-    if said.contains(TUNNEL_REFUSED) {
-        return proxy_wants_a_password();
-    }
-    if error.is_connect() {
-        return TransportError::Connect(format!("{host}: {said}"));
-    }
-    if error.is_timeout() {
-        return TransportError::Timeout(format!("{host}: {said}"));
-    }
-    TransportError::Interrupted(format!("no complete response from {host}: {said}"))
-}
-
-/// What the HTTP client says when a proxy responds to CONNECT with 407; it has no type for it. If an update changes
-/// these words, `tests/tests/suite/proxies.rs::a_proxy_gets_its_user_and_password_and_the_store_does_not` fails.
-const TUNNEL_REFUSED: &str = "proxy authorization required";
-
-/// Only a proxy responds with 407 (RFC 9110, section 15.5.8), and asking again changes nothing.
-fn proxy_wants_a_password() -> TransportError {
-    TransportError::Forbidden(
-        "the proxy refuses the request without the right user and password (407); write them in the proxy's URL, as \
-         in proxy = \"http://user:password@proxy.internal:3128\""
-            .to_owned(),
-    )
-}
-
-/// Returns what caused the error, on one line; reqwest's own text would repeat the URL with its query.
-fn causes(error: &reqwest::Error) -> String {
-    match error.source() {
-        Some(cause) => with_causes(cause),
-        None => "the request could not be carried".to_owned(),
-    }
-}
-
-/// Looks through an error's causes, into I/O errors too, whose `source` skips what they wrap.
-fn find_cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<T>() {
-            return Some(found);
-        }
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if let Some(inner) = inner {
-            return find_cause::<T>(inner);
-        }
-        next = error.source();
-    }
-    None
 }

@@ -6,6 +6,7 @@ mod digest;
 mod headers;
 mod holding;
 mod opened;
+mod reason;
 #[cfg(test)]
 mod tests;
 
@@ -15,17 +16,19 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use batch_export_system::Budget;
+use batch_export_system::explain::Cause;
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use super::network::{Network, NetworkError};
+use super::network::{Labels, Network, NetworkError};
 use super::redact::Redactor;
 use crate::egress::{Grants, RequestHead};
 use crate::limits::HttpLimits;
 use digest::{Digests, Hasher};
 use holding::{Exceeded, Held, Holding};
 pub use opened::Opened;
+pub(crate) use reason::Way;
 
 pub(crate) use digest::{DigestAlgorithm, NotComputed};
 
@@ -267,7 +270,7 @@ pub(crate) struct Http {
     limits: HttpLimits,
     runtime: Handle,
     hasher: Hasher,
-    certificates_note: Arc<str>,
+    labels: Labels,
     /// Hides secrets in all that comes back; the session's signer tells it of further ones.
     redactor: Redactor,
     /// What all sessions may hold together.
@@ -288,7 +291,7 @@ impl Http {
     ) -> Result<Self, NetworkError> {
         Ok(Http {
             client: network.client(&grants)?,
-            certificates_note: network.certificates_note(),
+            labels: network.labels(),
             redactor: Redactor::of(network.proxy_secrets()),
             grants,
             traffic: Arc::new(Traffic::within(&limits)),
@@ -391,7 +394,7 @@ impl Http {
                 url: &request.url,
                 headers: &headers,
             })
-            .map_err(|e| TransportError::Forbidden(e.to_string()))?;
+            .map_err(|e| TransportError::Forbidden(Cause::of(&e).in_one_text()))?;
         let slot = InFlight::take(&self.traffic, limits.in_flight).ok_or_else(|| {
             TransportError::Forbidden(format!(
                 "{} requests are in flight already, the limit (`in_flight`)",
@@ -410,7 +413,7 @@ impl Http {
             body_limit_bytes: limits.response_body_bytes,
             header_limit_bytes: limits.response_header_bytes,
             holding: Holding::none(&self.traffic.responses, &self.memory),
-            certificates_note: Arc::clone(&self.certificates_note),
+            labels: self.labels.clone(),
             server_date: self.server_date(),
             teller: Teller {
                 number,

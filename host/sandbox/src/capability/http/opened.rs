@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use http::{Method, StatusCode};
 use url::Url;
 
-use crate::capability::network::with_causes;
+use super::reason;
 use crate::capability::redact::Redactor;
 
 /// Bytes of an error document that are given; of a longer one nothing is, since a secret could be cut in two. S3's are
@@ -88,7 +88,7 @@ impl Opened {
             }
             Body::Read => Ok(None),
         };
-        read.map_err(|error| self.redactor.text(&with_causes(&error)))
+        read.map_err(|error| self.redactor.text(&reason::closed(&error)))
     }
 }
 

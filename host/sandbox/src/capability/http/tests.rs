@@ -10,6 +10,7 @@ use super::*;
 use crate::capability::network::NetworkOptions;
 
 mod echoes;
+mod reasons;
 mod rebinding;
 use crate::contract::Grant;
 use crate::egress::policy::{OperatorLists, Policy};
@@ -374,7 +375,7 @@ async fn a_server_of_plain_http_behind_https_is_named() {
     .unwrap_err();
     assert_eq!(class(&refused), "tls");
     assert!(
-        refused.to_string().contains("speaks plain HTTP; use http://"),
+        refused.to_string().contains("speaks plain HTTP (http:// in place"),
         "{refused}"
     );
 }

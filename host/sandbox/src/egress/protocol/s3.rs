@@ -12,6 +12,7 @@ use super::{Operation, Protocol, Reaches, Territory};
 use crate::contract::{Grant, Run, SigningScope};
 use crate::egress::policy::{OperatorLists, Place, PolicyError, Reading};
 use crate::egress::request::{check_path, origin_of};
+use batch_export_system::explain::Cause;
 use keys::RunKeys;
 
 /// The fields of a destination that the policy is derived from.
@@ -123,12 +124,12 @@ const REGION_LIMIT_BYTES: usize = 63;
 pub(super) fn for_run(configuration: &Value, operator: &OperatorLists, run: &Run) -> Result<Territory, PolicyError> {
     let wrong = |message: String| PolicyError::Field {
         field: "prefix",
-        message,
+        message: message.into(),
     };
     let keys = RunKeys::of(configuration, run).map_err(wrong)?;
     for head in keys.heads() {
         check_path(&format!("/{}", encoded(head)))
-            .map_err(|rule| wrong(format!("gives keys that begin with `{head}`: {rule}")))?;
+            .map_err(|rule| wrong(format!("it gives keys that begin with `{head}`: {rule}")))?;
     }
     for_keys(configuration, operator, keys.heads().to_vec())
 }
@@ -227,9 +228,9 @@ fn name<'a>(
 ) -> Result<&'a str, PolicyError> {
     let wrong = |message: &str| PolicyError::Field {
         field,
-        message: message.to_owned(),
+        message: message.into(),
     };
-    let name = text(configuration, field).ok_or_else(|| wrong("is missing or not a string"))?;
+    let name = text(configuration, field).ok_or_else(|| wrong("missing, or not a string"))?;
     match !name.is_empty() && name.len() <= limit_bytes && is_good(name) {
         true => Ok(name),
         false => Err(wrong(rule)),
@@ -248,17 +249,18 @@ fn at_endpoint(
     virtual_style: bool,
     operator: &OperatorLists,
 ) -> Result<Vec<Root>, PolicyError> {
-    let wrong = |message: String| PolicyError::Field {
+    let wrong = |message: Cause| PolicyError::Field {
         field: "endpoint_url",
         message,
     };
-    let url = Url::parse(endpoint).map_err(|e| wrong(format!("is not a URL ({e})")))?;
+    let url = Url::parse(endpoint).map_err(|e| wrong(format!("not a URL ({e})").into()))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(wrong("must begin with http:// or https://".to_owned()));
+        return Err(wrong("must begin with http:// or https://".into()));
     }
     if !matches!(url.path(), "" | "/") || url.query().is_some() || !url.username().is_empty() {
         return Err(wrong(
-            "must be scheme, host and port alone; bucket and prefix have fields of their own".to_owned(),
+            Cause::new("must be scheme, host and port alone")
+                .with_hint("write bucket and prefix in `bucket_name` and `prefix`"),
         ));
     }
     refuse_bucket_in_host(&url, bucket, operator).map_err(wrong)?;
@@ -266,14 +268,14 @@ fn at_endpoint(
     if virtual_style {
         let Some(Host::Domain(host)) = url.host() else {
             return Err(wrong(
-                "is an IP address, which virtual-hosted addressing cannot use; name a host, or switch use_virtual_style_addressing off"
-                    .to_owned(),
+                Cause::new("an IP address, which virtual-hosted addressing cannot use")
+                    .with_hint("name a host, or switch use_virtual_style_addressing off"),
             ));
         };
         let mut with_bucket = url.clone();
         with_bucket
             .set_host(Some(&format!("{bucket}.{host}")))
-            .map_err(|e| wrong(format!("cannot carry the bucket in its host name ({e})")))?;
+            .map_err(|e| wrong(format!("cannot carry the bucket in its host name ({e})").into()))?;
         places.push(virtual_hosted(origin_of(&with_bucket)));
     }
     Ok(places)
@@ -281,7 +283,7 @@ fn at_endpoint(
 
 /// Some providers show an endpoint with the bucket in front of its host. Used unchanged, files go to a folder named
 /// after the bucket inside the bucket, and every check passes.
-fn refuse_bucket_in_host(endpoint: &Url, bucket: &str, operator: &OperatorLists) -> Result<(), String> {
+fn refuse_bucket_in_host(endpoint: &Url, bucket: &str, operator: &OperatorLists) -> Result<(), Cause> {
     let Some(Host::Domain(host)) = endpoint.host() else {
         return Ok(());
     };
@@ -289,11 +291,14 @@ fn refuse_bucket_in_host(endpoint: &Url, bucket: &str, operator: &OperatorLists)
     let origin = origin_of(endpoint);
     let is_meant = operator.allow.iter().any(|allowed| allowed.origin() == origin);
     match host.strip_prefix(&front) {
-        Some(rest) if !is_meant => Err(format!(
-            "holds the bucket already: the bucket's name is added to it, so files would go to `{bucket}/{bucket}/…`; write the endpoint without it, as {}://{rest}{}, with use_virtual_style_addressing = true where the store wants the bucket in the host's name. If `{host}` is the store's own name, say so under `egress`: allow = [\"{origin}/{bucket}/\"]",
+        Some(rest) if !is_meant => Err(Cause::new(format!(
+            "the bucket is in it already: the bucket's name is added to it, so files would go to `{bucket}/{bucket}/…`"
+        ))
+        .with_hint(format!(
+            "write the endpoint without it, as {}://{rest}{}, with use_virtual_style_addressing = true where the store wants the bucket in the host's name. If `{host}` is the store's own name, say so under `egress`: allow = [\"{origin}/{bucket}/\"]",
             endpoint.scheme(),
             endpoint.port().map_or_else(String::new, |port| format!(":{port}")),
-        )),
+        ))),
         _ => Ok(()),
     }
 }

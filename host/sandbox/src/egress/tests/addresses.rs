@@ -1,6 +1,7 @@
 //! Addresses that a run may and may not reach, however they are written.
 
 use super::*;
+use batch_export_system::explain::Cause;
 
 #[test]
 fn addresses_that_are_not_public_are_refused_unless_named() {
@@ -55,8 +56,9 @@ fn addresses_that_are_not_public_are_refused_unless_named() {
         let error = policy
             .check("store", 9000, address.parse().unwrap())
             .expect_err(address);
-        let text = error.to_string();
-        assert!(text.contains(kind) && text.contains("allow_private = [\""), "{text}");
+        let (text, hint) = Cause::of(&error).into_parts();
+        assert!(text.contains(kind), "{text}");
+        assert!(hint.is_some_and(|hint| hint.contains("allow_private = [\"")), "{text}");
     }
     for address in [
         "1.1.1.1",
@@ -142,8 +144,8 @@ fn metadata_and_link_local_addresses_need_an_entry_of_their_own() {
     let policy = AddressPolicy::new(vec!["store".parse().unwrap()]);
     let refused = policy.check("store", 9000, "169.254.169.254".parse().unwrap());
     assert_eq!(
-        refused.unwrap_err().to_string(),
-        "`store` resolves to 169.254.169.254, which is not public (the cloud's instance metadata); a name never allows such an address; to allow it, add it by itself to the destination's `egress` table: allow_private = [\"169.254.169.254:9000\"]"
+        Cause::of(&refused.unwrap_err()).in_one_text(),
+        "`store` resolves to 169.254.169.254, which is not public (the cloud's instance metadata); to allow it, add it to the destination's `egress` table by its address, because a name never allows such an address: allow_private = [\"169.254.169.254:9000\"]"
     );
 }
 

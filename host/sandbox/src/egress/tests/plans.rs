@@ -283,7 +283,9 @@ fn a_bucket_in_the_endpoints_host_is_seen() {
             "bucket_name": bucket, "region": "r", "prefix": "", "endpoint_url": endpoint,
             "use_virtual_style_addressing": virtual_style,
         });
-        policy_of(&configuration, lists).err().map(|e| e.to_string())
+        policy_of(&configuration, lists)
+            .err()
+            .map(|error| batch_export_system::explain::Cause::of(&error).in_one_text())
     };
     let none = OperatorLists::default();
     for virtual_style in [false, true] {

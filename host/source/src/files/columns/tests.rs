@@ -15,9 +15,11 @@ fn column(is: &str, origin: Origin) -> (Column, Arc<Noted>) {
 fn taken(is: &str, origin: Origin, written: &str, is_json: bool) -> Result<String, String> {
     let (mut column, _) = column(is, origin);
     if is_json {
-        column.append_json(serde_json::from_str(written).expect("JSON"))?;
+        column
+            .append_json(serde_json::from_str(written).expect("JSON"))
+            .map_err(|cause| cause.in_one_text())?;
     } else {
-        column.append_field(written)?;
+        column.append_field(written).map_err(|cause| cause.in_one_text())?;
     }
     let array = column.finish();
     assert_eq!(array.len(), 1);
@@ -94,12 +96,12 @@ fn json_values_of_columns_with_a_type() {
         (
             "decimal(5,2)",
             "50000000.00",
-            "`50000000.00` has more than 3 digits before the point, and the column is decimal(5,2)",
+            "`50000000.00` has more than 3 digits before the decimal point, but the column is decimal(5,2)",
         ),
         (
             "decimal(5,2)",
             "1.001",
-            "`1.001` has more than 2 digits behind the point, and the column is decimal(5,2)",
+            "`1.001` has more than 2 digits after the decimal point, but the column is decimal(5,2)",
         ),
         ("decimal(5,2)", r#""a""#, "expected a number, found `a`"),
         ("boolean", "1", "expected true or false, found `1`"),
@@ -116,7 +118,7 @@ fn json_values_of_columns_with_a_type() {
         (
             "timestamp(ms)",
             r#""2026-01-01""#,
-            "expected a time as a number, found `2026-01-01`; a column of times written as text has the type `timestamp`",
+            "expected a time as a number, found `2026-01-01`; if times are written as text, give the column the type `timestamp`",
         ),
         (
             "timestamp(s)",
@@ -132,7 +134,7 @@ fn json_values_of_columns_with_a_type() {
 
 #[test]
 fn values_beyond_what_was_found_name_both_ways_out() {
-    let way_out = "; the column's type was found in the first rows: set the source's `infer_rows` higher (0 looks at every row), or give the column a type in the source's `columns`";
+    let way_out = "; the column's type was found in the first rows; set the source's `infer_rows` higher (0 looks at every row), or give the column a type in the source's `columns`";
     let long = format!("[{}]", "7".repeat(60));
     let cut = format!("expected text, found `[{}…`", "7".repeat(39));
     for (is, written, is_json, expect) in [

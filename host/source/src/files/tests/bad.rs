@@ -7,13 +7,13 @@ fn paths_that_lead_nowhere() {
     let folder = folder();
     put(&folder, "empty/readme.txt", "nothing");
     let nothing = format!(
-        "`*.parquet` matches no file below {}; check the source's `path`",
+        "`*.parquet` matches no file below {}; correct the source's `path`",
         folder.path().display()
     );
     for (path, expect) in [
         (
             "none",
-            "there is no file or folder none; check the source's `path` (relative paths start at the configuration's folder)",
+            "there is no file or folder none; correct the source's `path`; a relative path starts at the configuration's folder",
         ),
         ("*.parquet", nothing.as_str()),
         (
@@ -22,7 +22,7 @@ fn paths_that_lead_nowhere() {
         ),
         (
             "empty",
-            "the folder empty holds no file that can be read (but 1 of other names: empty/readme.txt); expected names ending in .parquet, .arrow, .feather, .ipc, .jsonl, .ndjson, .csv or .tsv, or a glob in `path`",
+            "the folder empty holds no file that can be read (but 1 of other names: empty/readme.txt); give the files names that end in .parquet, .arrow, .feather, .ipc, .jsonl, .ndjson, .csv or .tsv, or write a glob in the source's `path`",
         ),
         (
             "empty/readme.txt",
@@ -90,15 +90,15 @@ fn rows_that_are_wrong_name_their_line() {
     let bad_json = [
         (
             format!("{good}\n{{\"uuid\": }}\n"),
-            "line 5: not a JSON object at character 10: expected value",
+            "line 5: not a JSON object at character 10: no JSON value begins like this",
         ),
         (
             format!("{good}[1]\n"),
-            "line 4: a JSON array, where an object with a member for each column is expected; JSON Lines has one object on each line and no array around them (`jq -c '.[]'` writes it so)",
+            "line 4: a JSON array, where an object with a member for each column is expected; write one object on each line and no array around them (`jq -c '.[]'` does)",
         ),
         (
             format!("{good}{{\"uuid\":\"1\""),
-            "line 4: the JSON object ends early, at character 11 (EOF while parsing an object); the file may be cut short",
+            "line 4: the JSON object ends early, at character 11 (EOF while parsing an object); recreate the file, which may be cut short",
         ),
         (
             with("\"event\":\"", "\"event\":5,\"x\":\""),
@@ -110,7 +110,7 @@ fn rows_that_are_wrong_name_their_line() {
         ),
         (
             with("\"uuid\":", "\"uuid\":null,\"uuid\":"),
-            "line 4: `uuid` is there twice",
+            "line 4: `uuid` appears twice",
         ),
     ];
     for (text, expect) in bad_json {
@@ -122,7 +122,7 @@ fn rows_that_are_wrong_name_their_line() {
     let bad_csv = [
         (
             format!("{good}a,b\r\n"),
-            "line 5: the record has 2 fields, the header 10; the file may be cut short, or a quote be missing",
+            "line 5: the record has 2 fields, the header 10; look for a quote that is missing, or recreate the file if it is cut short",
         ),
         (
             format!("{good}1,e,d,p,,,,now,,\r\n"),
@@ -186,7 +186,7 @@ fn rows_without_end_and_columns_without_number_are_given_up() {
     for (name, expect) in [
         (
             "a.jsonl",
-            "a.jsonl, line 2: the row is longer than 134217728 bytes; line ends may be missing",
+            "a.jsonl, line 2: the row is longer than 134,217,728 bytes; check that every row ends with a line end, or split the row",
         ),
         (
             "wide.jsonl",
@@ -222,7 +222,7 @@ fn a_record_whose_quote_is_never_closed_is_given_up() {
         let error = rows.next().expect_err("no end").to_string();
         assert_eq!(
             error.replace(&format!("{}/", folder.path().display()), ""),
-            format!("{name}, line 3: the record is longer than 20000 bytes; a quote may be missing")
+            format!("{name}, line 3: the record is longer than 20,000 bytes")
         );
     }
 }
@@ -242,7 +242,7 @@ fn files_with_other_columns_than_the_first_are_named_with_both() {
     let cases = [
         (&rows, &more, "column `team` is only here"),
         (&more, &rows, "column `team` is missing"),
-        (&more, &other, "column `team` is Utf8, there Int64"),
+        (&more, &other, "column `team` is Utf8 here, but Int64 there"),
     ];
     for (a, b, expect) in cases {
         put(&folder, "x/a.parquet", parquet(a, 100));

@@ -26,11 +26,11 @@ const TIME: &str = "2024-03-01T05:00:00Z";
 
 #[test]
 fn quotes_that_lose_rows_elsewhere_are_errors_with_their_line() {
-    let remedy = "write a field with quotes in it in quotes, and each of them twice; if the file does not use quotes, set the source's `quotes` to `none`";
+    let remedy = "enclose a field that contains quotes in quotes, and double each quote inside it; if the file does not use quotes, set the source's `quotes` to `none`";
     let unclosed = "a quote was opened on this line and the file ends before it is closed";
     let stray = "there is a quote inside a field that does not begin with one";
     let behind = |line: u64| {
-        format!("a quote was opened on this line, and behind the next one, on line {line}, there is more of the field")
+        format!("a quote was opened on this line, and more of the field follows the next quote, on line {line}")
     };
     let filler = format!("3,{TIME},x\n").repeat(20_000);
     for (text, line, what) in [
@@ -115,7 +115,7 @@ fn rows_of_another_width_are_errors_with_their_line() {
         assert_eq!(
             error_of("a.csv", &format!("id,t,q\n0,{TIME},x\n{row}\n")),
             format!(
-                "a.csv, line 3: the record has {fields} fields, the header 3; the file may be cut short, or a quote be missing"
+                "a.csv, line 3: the record has {fields} fields, the header 3; look for a quote that is missing, or recreate the file if it is cut short"
             )
         );
     }

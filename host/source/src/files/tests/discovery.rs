@@ -113,7 +113,7 @@ fn what_is_no_file_is_refused_by_name_and_never_opened() {
     ] {
         assert_eq!(
             error(&own(&folder, path)),
-            format!("{name} is {what} and not a file; remove it, or write a `path` that does not take it")
+            format!("{name} is {what}, not a file; remove it, or write a `path` that does not take it")
         );
     }
     // One that takes a file's place after it was looked at.
@@ -130,7 +130,7 @@ fn what_is_no_file_is_refused_by_name_and_never_opened() {
     fs::remove_file(at("late/a.jsonl")).expect("removed");
     pipe("late/a.jsonl");
     let text = opened.file().expect_err("a pipe").to_string();
-    assert!(text.contains("is a named pipe and not a file"), "{text}");
+    assert!(text.contains("is a named pipe, not a file"), "{text}");
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn braces_stand_for_alternatives() {
     }
     assert_eq!(
         error(&own(&folder, "{a/1,b/9}.jsonl")),
-        "there is no file or folder b/9.jsonl; check the source's `path` (relative paths start at the configuration's folder)"
+        "there is no file or folder b/9.jsonl; correct the source's `path`; a relative path starts at the configuration's folder"
     );
     // As in a shell, braces without a comma of their own are part of the name.
     put(&folder, "{x}a.jsonl", row(5));
@@ -230,7 +230,7 @@ fn braces_stand_for_alternatives() {
     for (path, expect) in [
         (
             "s3://bucket/x/*.parquet",
-            "files are read from this machine only, not from `s3://`; copy them here, and name a file, a folder or a glob",
+            "files are read from this machine only, not from `s3://`; copy them to this machine, and name a file, a folder or a glob",
         ),
         (
             "~/in",
@@ -238,9 +238,13 @@ fn braces_stand_for_alternatives() {
         ),
         ("", "it is empty; name a file, a folder or a glob"),
         ("in/{a,b", "the brace `{a,b` is never closed; write it like `{a,b}`"),
-        (many.as_str(), "its braces stand for more than 1000 globs; use `*`"),
+        (many.as_str(), "its braces stand for more than 1,000 globs; use `*`"),
     ] {
-        assert_eq!(discover::check(path), Err(expect.to_owned()), "{path}");
+        assert_eq!(
+            discover::check(path).map_err(|cause| cause.in_one_text()),
+            Err(expect.to_owned()),
+            "{path}"
+        );
         assert_eq!(
             error(&own(&folder, path)),
             format!("the source's `path` is `{path}`: {expect}")
@@ -341,11 +345,11 @@ fn a_key_that_the_file_holds_too_must_be_the_same() {
         ),
         (
             "kind",
-            "kind/k=x/a.jsonl, column `k`: cannot be compared with its folder's name: `x` is not a number, and the column is Int64",
+            "kind/k=x/a.jsonl, column `k`: cannot be compared with its folder's name: `x` is not a number, but the column is Int64",
         ),
         (
             "twice",
-            "twice/k=1/k=2/a.jsonl, column `k`: two of its folders' names hold it",
+            "twice/k=1/k=2/a.jsonl, column `k`: two of its folders' names hold it; rename one of the folders",
         ),
     ] {
         assert_eq!(error(&own(&folder, path)), expect);

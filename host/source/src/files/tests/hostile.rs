@@ -57,16 +57,16 @@ fn an_arrow_buffer_that_declares_too_much_is_refused_before_memory_is_taken() {
         for (declared, expect) in [
             (
                 1 << 46,
-                "takes too much memory: one of its record batches declares 7036874417",
+                "needs too much memory: one of its record batches declares 70,368,744,17",
             ),
             (
                 i64::MAX,
-                "takes too much memory: one of its record batches declares 92233720368547",
+                "needs too much memory: one of its record batches declares 9,223,372,036,854,7",
             ),
             (-2, "a buffer in it has a negative length"),
             (
                 (1 << 30) + 1,
-                "more than the 1073741824 that are read at once; write it with smaller batches",
+                "more than the 1,073,741,824 that are read at once; write it with smaller batches",
             ),
             // Within the limit, and not what is in it.
             (100_001, "is damaged or cut short"),
@@ -234,7 +234,7 @@ fn integers_of_128_bits_name_their_column() {
                 bytes[at..at + 4].copy_from_slice(&128_i32.to_le_bytes());
                 put(&folder, name, &bytes);
                 refused |= error_of(&own(&folder, name)).is_some_and(|text| {
-                    text == format!("{name} cannot be read, though nothing is wrong with it: its column `wide` holds integers of 128 bits, which Arrow does not know; convert the column to 64 bits, a decimal or text")
+                    text == format!("{name} is valid, but cannot be read here: its column `wide` holds integers of 128 bits, which Arrow does not know; convert the column to 64 bits, a decimal or text")
                 });
                 bytes[at..at + 4].copy_from_slice(&width);
             }
@@ -245,7 +245,7 @@ fn integers_of_128_bits_name_their_column() {
 
 fn error_of(settings: &FilesSettings) -> Option<String> {
     let outcome = open(settings, selection(START, END));
-    let text = outcome.err()?.to_string();
+    let text = batch_export_system::explain::Cause::of(&outcome.err()?).in_one_text();
     Some(text.replace(&format!("{}/", settings.base.display()), ""))
 }
 
@@ -255,6 +255,6 @@ fn a_reader_that_panics_is_a_file_that_cannot_be_read() {
     let error = guarded::<()>(path, &Token::new(), || panic!("index {} out of bounds", 7)).expect_err("a panic");
     assert_eq!(
         error.to_string(),
-        "in/a.parquet cannot be read: the reader failed unexpectedly (index 7 out of bounds); the file is most likely damaged: recreate it, or report this with the file"
+        "in/a.parquet cannot be read: the reader failed unexpectedly (index 7 out of bounds), most likely because the file is damaged"
     );
 }

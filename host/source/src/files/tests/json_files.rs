@@ -96,20 +96,20 @@ fn half_a_surrogate_pair_is_replaced_and_counted_wherever_it_is_text() {
     put(&folder, "a.jsonl", row("\"\\ud83d\":1,\"\\ud83e\":2"));
     assert_eq!(
         error(&own(&folder, "a.jsonl")),
-        "a.jsonl, line 1: `\u{fffd}` is there twice"
+        "a.jsonl, line 1: `\u{fffd}` appears twice"
     );
 }
 
 #[test]
 fn json_that_is_not_in_lines_is_named_as_what_it_is() {
-    let on_its_line = "JSON Lines has one object on each line (`jq -c .` writes it so)";
+    let on_its_line = "write one object on each line (`jq -c .` does)";
     for (name, text, expect) in [
         ("a.jsonl", "{\n  \"id\": 1\n}\n".to_owned(), format!("a.jsonl, line 1: the JSON object does not end on its line (EOF while parsing an object); {on_its_line}")),
         ("a.json", "{\"id\": 1,\n \"t\": 2}\n".to_owned(), format!("a.json, line 1: the JSON object does not end on its line (EOF while parsing a value); {on_its_line}")),
-        ("a.jsonl", "[{\"id\":1},\n".to_owned(), "a.jsonl, line 1: a JSON array, where an object with a member for each column is expected; JSON Lines has one object on each line and no array around them (`jq -c '.[]'` writes it so)".to_owned()),
-        ("a.jsonl", row("\"v\":NaN"), "a.jsonl, line 1: not a JSON object at character 33: JSON has no `NaN`; write null, or a value that it has".to_owned()),
-        ("a.jsonl", row("\"v\":-Infinity"), "a.jsonl, line 1: not a JSON object at character 34: JSON has no `Infinity`; write null, or a value that it has".to_owned()),
-        ("a.jsonl", row("\"v\":True"), "a.jsonl, line 1: not a JSON object at character 33: JSON has no `True`; write null, or a value that it has".to_owned()),
+        ("a.jsonl", "[{\"id\":1},\n".to_owned(), "a.jsonl, line 1: a JSON array, where an object with a member for each column is expected; write one object on each line and no array around them (`jq -c '.[]'` does)".to_owned()),
+        ("a.jsonl", row("\"v\":NaN"), "a.jsonl, line 1: not a JSON object at character 33: JSON has no `NaN`; write null, or a value that JSON has".to_owned()),
+        ("a.jsonl", row("\"v\":-Infinity"), "a.jsonl, line 1: not a JSON object at character 34: JSON has no `Infinity`; write null, or a value that JSON has".to_owned()),
+        ("a.jsonl", row("\"v\":True"), "a.jsonl, line 1: not a JSON object at character 33: JSON has no `True`; write null, or a value that JSON has".to_owned()),
         ("a.jsonl", "{\"a\":1} {\"a\":2}\n".to_owned(), "a.jsonl, line 1: not a JSON object at character 9: trailing characters".to_owned()),
     ] {
         assert_eq!(error_of(name, &text), expect);
@@ -176,7 +176,7 @@ fn a_column_with_a_type_is_there_before_any_row_names_it() {
     settings.path = "b.csv".to_owned();
     assert_eq!(
         error(&settings),
-        "the source's `columns` gives a type to `late`, which no file has; the columns found are `id`, `t`"
+        "the source's `columns` gives a type to `late`, which no file has; the columns found are `id`, `t`; correct the names in the source's `columns`, or remove them"
     );
 }
 

@@ -172,7 +172,7 @@ fn a_number_that_its_column_does_not_hold_names_column_line_and_settings() {
     settings.infer_rows = 1;
     assert_eq!(
         error(&settings),
-        "a.jsonl, line 2: column `v`: expected a 64-bit integer, found `1.5`; the column's type was found in the first rows: set the source's `infer_rows` higher (0 looks at every row), or give the column a type in the source's `columns`"
+        "a.jsonl, line 2: column `v`: expected a 64-bit integer, found `1.5`; the column's type was found in the first rows; set the source's `infer_rows` higher (0 looks at every row), or give the column a type in the source's `columns`"
     );
     settings
         .columns
@@ -180,7 +180,7 @@ fn a_number_that_its_column_does_not_hold_names_column_line_and_settings() {
     put(&folder, "a.jsonl", [row("1"), row("10.5")].concat());
     assert_eq!(
         error(&settings),
-        "a.jsonl, line 2: column `v`: `10.5` has more than 1 digits before the point, and the column is decimal(3,2)"
+        "a.jsonl, line 2: column `v`: `10.5` has more than 1 digits before the decimal point, but the column is decimal(3,2)"
     );
 }
 

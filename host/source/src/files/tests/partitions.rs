@@ -83,7 +83,7 @@ fn the_order_of_names_does_not_decide_whether_a_column_is_text_or_json_or_a_uuid
             assert!(
                 text.contains(&format!("{b} has other columns than {a}: "))
                     && text.contains(&format!("column `v` is {second_is}"))
-                    && text.contains(&format!(", there {first_is}")),
+                    && text.contains(&format!(" here, but {first_is}")),
                 "{text}"
             );
             assert_eq!(text.contains("can be given its type"), has_text, "{text}");
