@@ -103,9 +103,6 @@ async fn each_reason_is_one_plain_sentence() {
     });
     let elsewhere: Lookup = Arc::new(|_| Box::pin(async { Ok(vec![IpAddr::from([10, 1, 2, 3])]) }));
     let silent = Server::start("").await.port;
-    let speaks_http = Server::start("HTTP/1.1 400 Bad\r\ncontent-length: 0\r\n\r\n")
-        .await
-        .port;
     let by_address = "http://127.0.0.1:{port}";
     let by_name = "http://store.internal:{port}";
     for (options, lookup, endpoint, port, class, expect) in [
