@@ -71,10 +71,10 @@ async fn through_component(job: &Job, endpoint: &str) -> Result<Measurement> {
     })
 }
 
-/// The host's configuration file for the job.
-fn config_file(job: &Job, endpoint: &str) -> Result<String> {
+/// The host's configuration file for the job, with which no other destination is tried first.
+pub fn config_file(job: &Job, endpoint: &str) -> Result<String> {
     let mut text = format!(
-        "state_dir = {}\n[destinations.bench]\nmodel = \"{MODEL}\"\n",
+        "state_dir = {}\n[destinations.bench]\nmodel = \"{MODEL}\"\ncheck = \"on_request\"\n",
         toml_text(&job.state.display().to_string())
     );
     let mut fields = job.configuration(endpoint);

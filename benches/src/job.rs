@@ -14,7 +14,7 @@ pub const ACCESS_KEY: &str = "bench-access-key";
 pub const SECRET_KEY: &str = "bench-secret-key";
 
 /// 2023-07-28T00:00Z, where inputs begin.
-const START_MICROS: i64 = 1_690_502_400_000_000;
+pub const START_MICROS: i64 = 1_690_502_400_000_000;
 const HOUR_MICROS: i64 = 3_600_000_000;
 
 /// How rows reach the store.
@@ -101,7 +101,9 @@ pub struct Job {
     pub way: Way,
     /// A file or a folder of them.
     pub input: PathBuf,
-    /// Hours that the input covers.
+    /// The hour that the interval begins with.
+    pub first_hour: u32,
+    /// Hours that the interval has.
     pub hours: u32,
     pub format: Format,
     /// Further fields of the destination's configuration.
@@ -129,9 +131,9 @@ impl Job {
         fields
     }
 
-    /// The hours of the input.
+    /// The hours that are exported.
     pub fn interval(&self) -> Result<Interval, IntervalError> {
-        hours(0, self.hours)
+        hours(self.first_hour, self.hours)
     }
 }
 

@@ -1,5 +1,5 @@
-//! `bench`: speed and memory of an export through the component, next to a native build of the same code in the same
-//! run. Prints medians and ratios; judges nothing and is never a test.
+//! `bench`: speed and memory of an export through the component, next to a native build of the same code and to other
+//! tools in the same run. Prints medians and ratios; judges nothing and is never a test.
 
 #![allow(
     clippy::expect_used,
@@ -12,12 +12,14 @@
 
 mod codecs;
 mod costs;
+mod events;
 mod export;
 mod faults;
 mod input;
 mod job;
 mod measure;
 mod native;
+mod peers;
 mod speed;
 mod store;
 mod table;
@@ -43,9 +45,9 @@ struct Arguments {
 
 #[derive(clap::Args)]
 struct Settings {
-    /// Rows of the input; memory is measured with four times as many as well.
-    #[arg(long, default_value_t = 300_000, global = true)]
-    rows: u64,
+    /// Rows of the input: 1,000,000 a day for peers, else 300,000, and four times as many for memory.
+    #[arg(long, global = true)]
+    rows: Option<u64>,
     /// How often each variant runs, in turn with the others; medians are printed.
     #[arg(long, default_value_t = 5, global = true)]
     rounds: usize,
@@ -71,6 +73,8 @@ enum Command {
     Codecs,
     /// Requests repeated and bytes sent in vain, by the share of requests that the store lets fail.
     Faults,
+    /// This project next to what people would use instead, and what reading each one's files takes. By name only.
+    Peers(peers::Settings),
     /// One export in a process of its own; the other commands start it.
     #[command(hide = true)]
     Child { job: String },
@@ -78,6 +82,9 @@ enum Command {
     #[command(hide = true)]
     Store { fault_share: f64 },
 }
+
+/// Rows of the input, unless told otherwise.
+const ROWS: u64 = 300_000;
 
 fn main() -> ExitCode {
     match run(Arguments::parse()) {
@@ -100,7 +107,10 @@ fn run(arguments: Arguments) -> Result<()> {
     }
     let settings = arguments.settings;
     let bench = Bench {
-        rows: settings.rows,
+        rows: settings.rows.unwrap_or(match arguments.command {
+            Some(Command::Peers(_)) => peers::ROWS,
+            _ => ROWS,
+        }),
         rounds: settings.rounds.max(1),
         component: std::path::absolute(settings.component)?,
         folder: std::path::absolute(settings.folder)?,
@@ -112,8 +122,18 @@ fn run(arguments: Arguments) -> Result<()> {
         Some(Command::Costs) => name == "costs",
         Some(Command::Codecs) => name == "codecs",
         Some(Command::Faults) => name == "faults",
-        Some(Command::Child { .. } | Command::Store { .. }) => false,
+        Some(Command::Peers(_) | Command::Child { .. } | Command::Store { .. }) => false,
     };
+    let mut show = |name: &str, result: table::Printed| {
+        if settings.json {
+            printed.insert(name.to_owned(), json!(result.measurements));
+        } else {
+            println!("{}", result.text);
+        }
+    };
+    if let Some(Command::Peers(peers)) = &arguments.command {
+        show("peers", peers::run(&bench, peers)?);
+    }
     let parts: [(&str, Part); 4] = [
         ("speed", speed::run),
         ("costs", costs::run),
@@ -122,12 +142,7 @@ fn run(arguments: Arguments) -> Result<()> {
     ];
     for (name, part) in parts {
         if wants(name) {
-            let result = part(&bench)?;
-            if settings.json {
-                printed.insert(name.to_owned(), json!(result.measurements));
-            } else {
-                println!("{}", result.text);
-            }
+            show(name, part(&bench)?);
         }
     }
     if settings.json {

@@ -53,6 +53,7 @@ impl Bench {
         Ok(Job {
             way,
             input,
+            first_hour: 0,
             hours,
             format,
             further: Map::new(),
@@ -122,18 +123,38 @@ pub fn peak_process_bytes() -> Result<u64> {
     Ok(kib << 10)
 }
 
-/// Seconds that the threads of this process have computed, in the kernel too (proc_pid_schedstat counts one thread
-/// only, so the coarser `stat`: ticks of a hundredth of a second on Linux).
+/// Seconds that the threads of this process have computed.
 pub fn cpu_seconds() -> Result<f64> {
+    Ok(process_times("self")?.own_seconds)
+}
+
+/// What a process has computed, in the kernel too.
+#[derive(Debug, Clone, Copy)]
+pub struct ProcessTimes {
+    pub own_seconds: f64,
+    /// Of the children that it has waited for, and theirs.
+    pub children_seconds: f64,
+    /// Whether it has ended and is only still to be waited for.
+    pub ended: bool,
+}
+
+/// The times of the process of that id, or of `self` (proc_pid_schedstat counts one thread only, so the coarser `stat`:
+/// ticks of a hundredth of a second on Linux).
+pub fn process_times(id: &str) -> Result<ProcessTimes> {
     /// `USER_HZ`, the same on all architectures but Alpha.
     const TICKS_A_SECOND: f64 = 100.0;
-    let stat = fs::read_to_string("/proc/self/stat")?;
+    let path = format!("/proc/{id}/stat");
+    let stat = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
     // The name in parentheses may hold anything; fields are counted behind it, the state being the third.
-    let (_, fields) = stat.rsplit_once(')').context("/proc/self/stat is cut")?;
+    let (_, fields) = stat.rsplit_once(')').with_context(|| format!("{path} is cut"))?;
     let fields: Vec<&str> = fields.split_whitespace().collect();
-    let ticks = |index: usize| -> Result<f64> {
-        let field = fields.get(index).context("/proc/self/stat is cut")?;
-        Ok(field.parse()?)
+    let seconds = |index: usize| -> Result<f64> {
+        let field = fields.get(index).with_context(|| format!("{path} is cut"))?;
+        Ok(field.parse::<f64>()? / TICKS_A_SECOND)
     };
-    Ok((ticks(11)? + ticks(12)?) / TICKS_A_SECOND)
+    Ok(ProcessTimes {
+        own_seconds: seconds(11)? + seconds(12)?,
+        children_seconds: seconds(13)? + seconds(14)?,
+        ended: fields.first() == Some(&"Z"),
+    })
 }

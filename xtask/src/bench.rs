@@ -7,27 +7,47 @@ use anyhow::Result;
 
 use crate::process::{self, say};
 use crate::workspace::Workspace;
-use crate::{build, setup};
+use crate::{build, python, setup};
+
+/// The bench that needs the program and a Python of its own.
+const PEERS: &str = "peers";
 
 /// `cargo xtask bench [ARGUMENTS…]`.
 pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    let with_peers = arguments.iter().any(|argument| argument == PEERS);
+    if with_peers {
+        python::ensure()?;
+    }
     let toolchain = setup::ensure(workspace)?;
     let component = build::build(workspace, &toolchain)?;
-    say("building the benches for release (a first build takes ten minutes on two cores)");
+    say("building the program and the benches for release (a first build takes ten minutes on two cores)");
     process::run(
         process::cargo()
             .args(["build", "--locked", "--release"])
-            .args(["--package", "batch-export-benches"])
+            .args(["--package", "batch-export", "--package", "batch-export-benches"])
             .env("CARGO_TARGET_DIR", &workspace.target)
             .current_dir(&workspace.root),
     )?;
-    process::run(
-        Command::new(workspace.target.join("release").join("bench"))
-            .args(arguments)
-            .arg("--component")
-            .arg(&component.path)
-            .arg("--folder")
-            .arg(workspace.target.join("bench"))
-            .current_dir(&workspace.root),
-    )
+    let programs = workspace.target.join("release");
+    let folder = workspace.target.join("bench");
+    let mut bench = Command::new(programs.join("bench"));
+    bench
+        .args(arguments)
+        .arg("--component")
+        .arg(&component.path)
+        .arg("--folder")
+        .arg(&folder)
+        .current_dir(&workspace.root);
+    if with_peers {
+        let scripts = workspace.root.join("benches").join(PEERS);
+        let python = python::environment(&scripts.join("requirements.txt"), &folder.join("venv-peers"))?;
+        bench
+            .arg("--program")
+            .arg(programs.join("batch-export"))
+            .arg("--python")
+            .arg(python)
+            .arg("--scripts")
+            .arg(scripts);
+    }
+    process::run(&mut bench)
 }

@@ -17,6 +17,7 @@ mod lint;
 mod notices;
 mod process;
 mod public_api;
+mod python;
 mod reproduce;
 mod setup;
 mod test;
@@ -61,7 +62,7 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "bench",
         arguments: "[ARGUMENTS…]",
-        summary: "measure speed and memory, component and native build in turn (`bench --help` for what)",
+        summary: "measure speed and memory, in turn with the native build or `peers` (`bench --help` for what)",
         run: bench::run,
     },
     Command {

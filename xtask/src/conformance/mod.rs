@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 
 use crate::process::{self, say};
 use crate::workspace::Workspace;
-use crate::{build, setup};
+use crate::{build, python, setup};
 
 /// What can be named, in the order in which it runs; the last two words mean several.
 const NAMES: [&str; 8] = [
@@ -34,7 +34,7 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
             .unwrap_or(arguments.len()),
     );
     let chosen = Chosen::from(names)?;
-    install::ensure_python()?;
+    python::ensure()?;
     let toolchain = setup::ensure(workspace)?;
     let stage = Stage {
         scripts: workspace.root.join("tests/conformance"),
