@@ -100,7 +100,7 @@ pub struct Plan {
     pub part_size_bytes: u64,
     /// Most requests in flight at once.
     pub requests_in_flight: u32,
-    /// Most bytes of linear memory that this run needs for usual tables.
+    /// Most bytes of linear memory that this run needs for a table of at most [`USUAL_COLUMNS`](crate::USUAL_COLUMNS).
     pub memory_bytes: u64,
     /// Most bytes that this run holds in payloads at once.
     pub payload_bytes: u64,

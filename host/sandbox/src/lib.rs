@@ -83,7 +83,7 @@ pub use egress::address::{AddressRefused, PrivateRule, PrivateRuleError};
 pub use egress::policy::{AllowedUrl, OperatorLists, Policy, PolicyError};
 pub use egress::protocol::Protocol;
 pub use egress::{GrantRefused, Grants};
-pub use limits::{COMPONENT_BYTES, HttpLimits, Limits, MEMORY_BYTES, NotAdmitted};
+pub use limits::{COMPONENT_BYTES, HttpLimits, Limits, MEMORY_BYTES, NotAdmitted, USUAL_COLUMNS};
 
 // How it went.
 pub use capability::http::{Event, EventKind, Observer, Traffic, TransportError};

@@ -152,6 +152,35 @@ pub struct NotAdmitted {
 }
 
 impl Limits {
+    /// Returns these limits with what a run needs by its plan and no more: memory for tables of usual width, payloads,
+    /// and responses to the requests that it has in flight, one of them of the largest size.
+    #[must_use]
+    pub fn of_plan(&self, plan: &Plan) -> Limits {
+        let least = |needed: u64, limit: usize| usize::try_from(needed).unwrap_or(usize::MAX).min(limit);
+        let in_flight = usize::try_from(plan.requests_in_flight).unwrap_or(usize::MAX);
+        let http = &self.http;
+        let responses_bytes = http
+            .response_header_bytes
+            .saturating_mul(in_flight)
+            .saturating_add(http.response_body_bytes);
+        Limits {
+            guest_memory_bytes: least(plan.memory_bytes, self.guest_memory_bytes),
+            http: HttpLimits {
+                payloads_held_bytes: least(plan.payload_bytes, http.payloads_held_bytes),
+                responses_held_bytes: responses_bytes.min(http.responses_held_bytes),
+                ..http.clone()
+            },
+            ..self.clone()
+        }
+    }
+
+    /// Returns the most bytes that a session within these limits holds: memory, payloads and responses.
+    pub fn held_bytes(&self) -> usize {
+        self.guest_memory_bytes
+            .saturating_add(self.http.payloads_held_bytes)
+            .saturating_add(self.http.responses_held_bytes)
+    }
+
     /// Checks that a run with this plan stays within the limits, before anything is sent.
     pub fn admit(&self, plan: &Plan) -> Result<(), NotAdmitted> {
         const MEMORY: &str = "MiB of memory";
@@ -193,6 +222,10 @@ impl Limits {
     }
 }
 
+/// Columns of a table for which a plan says how much memory its run needs, those inside structs and lists counted: the
+/// contract's number.
+pub const USUAL_COLUMNS: usize = 128;
+
 /// Bytes of a component: the S3 destination has 11 MiB, and compiling takes time and memory with its size.
 pub const COMPONENT_BYTES: usize = 32 * MIB;
 /// Modules and components in a component; the S3 destination has 5.
@@ -220,8 +253,12 @@ pub(crate) const COMPILE_WALL_TIME: Duration = Duration::from_secs(900);
 
 /// Guest memory, payloads and responses of all sessions of a sandbox together. More than one run can take at the
 /// largest settings that a configuration may have (4,096 MiB of guest memory and 320 MiB in payloads and responses),
-/// and enough for some thirty usual runs at once.
+/// and enough for a dozen runs with usual settings at once, each with what its plan says that it may need.
 pub const MEMORY_BYTES: usize = 6 << 30;
+
+/// Pure exports (`describe`, `plan`) that are called at once; each may take the memory of [`Limits::pure`] for some
+/// milliseconds, whatever the runs hold.
+pub(crate) const PURE_CALLS: usize = 4;
 
 /// Threads that compute digests of payloads, in all sessions of the process together. One computes 1 GB/s or more, as
 /// much as any network takes.

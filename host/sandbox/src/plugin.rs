@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use batch_export_system::Budget;
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Cache, CacheConfig, Config, Engine};
 
@@ -24,7 +25,7 @@ use crate::contract::{Description, Interval, PACKAGE, Plan, Run, VERSION};
 use crate::examine::examine;
 use crate::failed::{CallError, LoadError, SandboxError};
 use crate::imports::State;
-use crate::limits::{GUEST_STACK_BYTES, MEMORY_BYTES};
+use crate::limits::{GUEST_STACK_BYTES, MEMORY_BYTES, PURE_CALLS};
 use crate::recent::Recent;
 use crate::session::{Session, Start};
 
@@ -70,6 +71,8 @@ pub struct Sandbox {
     network: Network,
     cache_problem: Option<Arc<str>>,
     memory: Arc<Budget>,
+    /// The pure exports count against no budget: so few are called at once that they need none.
+    pure_calls: Arc<Semaphore>,
     /// By digest.
     components: Recent<Arc<str>, Arc<Loaded>>,
     networks: Recent<(NetworkOptions, Option<SystemTime>), Network>,
@@ -122,6 +125,7 @@ impl Sandbox {
             network,
             cache_problem: cache_problem.map(Arc::from),
             memory: Budget::new(options.memory_bytes),
+            pure_calls: Arc::new(Semaphore::new(PURE_CALLS)),
             components: Recent::new(KEPT),
             networks: Recent::new(KEPT),
             _ticker: Arc::new(ticker),
@@ -207,12 +211,14 @@ impl Plugin {
                 end_micros: 0,
             },
         };
+        let _turn = self.turn().await;
         self.pure(run, "")?.describe().await
     }
 
     /// Returns what a run with this configuration (a JSON object, as text) will do. Runs in a fresh instance without
     /// any grant; its log lines are dropped.
     pub async fn plan(&self, configuration: &str, run: &Run) -> Result<Plan, CallError> {
+        let _turn = self.turn().await;
         self.pure(run.clone(), configuration)?.plan().await
     }
 
@@ -233,9 +239,10 @@ impl Plugin {
         run: Run,
         run_time: Option<Duration>,
         configuration: &str,
-        capabilities: Capabilities,
+        mut capabilities: Capabilities,
         limits: Limits,
     ) -> Result<Session, CallError> {
+        let memory = capabilities.memory.take();
         Session::start(Start {
             engine: &self.sandbox.engine,
             plugin: self.loaded.pre.clone(),
@@ -244,13 +251,21 @@ impl Plugin {
             configuration: configuration.into(),
             capabilities,
             limits,
-            memory: Arc::clone(&self.sandbox.memory),
+            memory: memory.unwrap_or_else(|| Arc::clone(&self.sandbox.memory)),
         })
     }
 
+    /// Waits until fewer pure exports are called.
+    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        // The semaphore is never closed.
+        self.sandbox.pure_calls.acquire().await.ok()
+    }
+
     fn pure(&self, run: Run, configuration: &str) -> Result<Session, CallError> {
-        let capabilities = Capabilities::none(&self.sandbox.network);
-        self.session(run, None, configuration, capabilities, Limits::pure())
+        let limits = Limits::pure();
+        let memory = Budget::new(limits.held_bytes());
+        let capabilities = Capabilities::none(&self.sandbox.network).with_memory(memory);
+        self.session(run, None, configuration, capabilities, limits)
     }
 }
 

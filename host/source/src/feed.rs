@@ -9,11 +9,14 @@ use tokio::sync::mpsc;
 
 use crate::error::SourceError;
 use crate::factory::SourceFactory;
-use crate::message::{Message, Summary};
+use crate::message::{MESSAGE_BYTES, Message, Summary, read_schema};
 use crate::select::Selection;
 
 /// Messages waiting between source and sandbox: one being taken, one ready. More only costs memory.
 const MESSAGES_WAITING: usize = 1;
+/// Bytes of messages between a source and a plugin: one being made, one that waits, one in the plugin's hands. A row
+/// that is larger than a message takes more.
+pub const FEED_BYTES: usize = (2 + MESSAGES_WAITING) * MESSAGE_BYTES;
 /// The longest time that closing a feed waits for its thread, which ends within one second.
 const CLOSING_TIME: Duration = Duration::from_secs(2);
 
@@ -31,6 +34,7 @@ type Received = Result<Item, SourceError>;
 #[derive(Debug)]
 pub struct Feed {
     schema: Vec<u8>,
+    columns: usize,
     items: mpsc::Receiver<Received>,
     /// The reading's own.
     token: Token,
@@ -50,6 +54,7 @@ impl Feed {
         let (token, budget) = (token.child(), Arc::clone(budget));
         let mut feed = Self {
             schema: Vec::new(),
+            columns: 0,
             items,
             token: token.clone(),
             summary: None,
@@ -65,7 +70,11 @@ impl Feed {
             .spawn(work)
             .map_err(SourceError::Thread)?;
         match feed.receive().await? {
-            Item::Schema(schema) => feed.schema = schema,
+            Item::Schema(schema) => {
+                let columns = read_schema(&schema).map_err(SourceError::Encode)?;
+                feed.columns = columns.flattened_fields().len();
+                feed.schema = schema;
+            }
             // The schema always comes first.
             _ => return Err(SourceError::Died),
         }
@@ -75,6 +84,11 @@ impl Feed {
     /// Returns the schema message of the stream.
     pub fn schema(&self) -> &[u8] {
         &self.schema
+    }
+
+    /// Returns how many columns there are, those inside structs and lists counted.
+    pub fn columns(&self) -> usize {
+        self.columns
     }
 
     /// Returns the next message; `None` when every row was returned. A message counts against the budget until it is

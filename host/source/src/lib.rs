@@ -49,7 +49,7 @@ mod tally;
 
 pub use error::{SourceError, SourceErrorKind};
 pub use factory::{FilesFactory, SampleFactory, Source, SourceFactory, SourceSettings};
-pub use feed::Feed;
+pub use feed::{FEED_BYTES, Feed};
 pub use files::{ColumnType, Dialect, FilesSettings, TYPE_NAMES, TextFormat, check_pattern, paths};
 pub use interval::{Ends, Interval, IntervalError, Moment};
 pub use message::{Message, MessageSource, Stream, Summary};

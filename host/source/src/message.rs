@@ -18,7 +18,7 @@ use crate::tally::Tally;
 
 /// The size that a message aims at. Measured, crossing into the guest costs 55-76 µs/MiB at 8 MiB and ten times that at
 /// 64 MiB; below 8 MiB nothing is gained but memory, and each message is held by source, queue and guest at once.
-const MESSAGE_BYTES: usize = 4 << 20;
+pub(crate) const MESSAGE_BYTES: usize = 4 << 20;
 /// The largest message: one row of the largest size that a destination can be configured for, and room around it.
 pub(crate) const MAX_MESSAGE_BYTES: usize = 160 << 20;
 

@@ -204,6 +204,29 @@ mod tests {
     }
 
     #[test]
+    fn a_survey_of_what_never_ends_ends_with_its_token() {
+        let settings = SourceSettings::Sample {
+            model: Model::Events,
+            rows_per_hour: 4_000_000_000,
+        };
+        let token = Token::new();
+        let working = {
+            let token = token.clone();
+            std::thread::spawn(move || {
+                let factory = settings.factory(1 << 30);
+                survey(factory.as_ref(), None, u64::MAX, &token, &Budget::new(1 << 30), |_| {})
+            })
+        };
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        assert!(!working.is_finished());
+        let told = std::time::Instant::now();
+        token.cancel();
+        let ended = working.join().expect("no panic");
+        assert!(matches!(ended, Err(SourceError::Interrupted(_))), "{ended:?}");
+        assert!(told.elapsed() < std::time::Duration::from_secs(1));
+    }
+
+    #[test]
     fn times_of_every_unit_are_cut_to_microseconds() {
         for (value, unit, expect) in [
             (-1, TimeUnit::Nanosecond, -1),

@@ -1,16 +1,15 @@
 //! Memory that may be held at once, counted in bytes: one [`Budget`] for all runs of a process (guest memory, payloads,
 //! responses, batches of a source), and smaller ones for a part of it. Only counts; allocates nothing.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::explain::{Explain, count};
 use crate::token::{Interrupted, Token};
 
-/// The longest time to wait for memory that others hold. Others give theirs back with every part that is uploaded; if
-/// nothing comes back for minutes, they are themselves waiting, and one of them has to fail for the rest to continue.
+/// The longest time for which somebody who holds memory waits for more that others hold. If nothing comes back for
+/// minutes, they are themselves waiting, and one of them has to fail for the rest to continue.
 pub const ADMISSION_TIME: Duration = Duration::from_secs(120);
 /// The time between two attempts. Uploading a part takes far longer.
 const ADMISSION_STEP: Duration = Duration::from_millis(20);
@@ -19,8 +18,15 @@ const ADMISSION_STEP: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Budget {
     limit_bytes: usize,
-    held_bytes: AtomicUsize,
-    peak_bytes: AtomicUsize,
+    counts: Mutex<Counts>,
+    /// The bytes of another budget that are set aside for this one.
+    reserved: Option<Share>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    held_bytes: usize,
+    peak_bytes: usize,
 }
 
 /// A reason why memory is not granted.
@@ -35,7 +41,7 @@ pub enum AdmissionError {
         /// The whole budget.
         limit_bytes: usize,
     },
-    /// Others held it for longer than [`ADMISSION_TIME`].
+    /// Others held it for longer than could be waited.
     #[error("the other runs of this process held its memory for {} s: {} of {} bytes were not free", waited.as_secs(), count(*wanted_bytes as u64), count(*limit_bytes as u64))]
     Crowded {
         /// The bytes that were asked for.
@@ -65,8 +71,18 @@ impl Budget {
     pub fn new(limit_bytes: usize) -> Arc<Self> {
         Arc::new(Budget {
             limit_bytes,
-            held_bytes: AtomicUsize::new(0),
-            peak_bytes: AtomicUsize::new(0),
+            counts: Mutex::default(),
+            reserved: None,
+        })
+    }
+
+    /// Returns a budget within another one: the bytes of `share` are there whatever others hold, until the last that is
+    /// held of them is given back. What is held beyond them is taken of the whole, as far as that has room.
+    pub fn reserved(share: Share) -> Arc<Self> {
+        Arc::new(Budget {
+            limit_bytes: share.budget.limit_bytes,
+            counts: Mutex::default(),
+            reserved: Some(share),
         })
     }
 
@@ -77,12 +93,12 @@ impl Budget {
 
     /// Returns the bytes that are held now.
     pub fn held_bytes(&self) -> usize {
-        self.held_bytes.load(Ordering::Relaxed)
+        self.counts().held_bytes
     }
 
     /// Returns the most bytes that were held at once so far.
     pub fn peak_bytes(&self) -> usize {
-        self.peak_bytes.load(Ordering::Relaxed)
+        self.counts().peak_bytes
     }
 
     /// Returns the bytes that may be held at once.
@@ -90,19 +106,46 @@ impl Budget {
         self.limit_bytes
     }
 
-    fn take(&self, bytes: usize) -> bool {
-        let taken = self
-            .held_bytes
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |held| {
-                held.checked_add(bytes).filter(|sum| *sum <= self.limit_bytes)
-            });
-        match taken {
-            Ok(before) => {
-                self.peak_bytes.fetch_max(before + bytes, Ordering::AcqRel);
-                true
-            }
-            Err(_) => false,
+    /// Returns an error if so many bytes are more than there will ever be.
+    pub fn fits(&self, wanted_bytes: usize) -> Result<(), AdmissionError> {
+        match wanted_bytes <= self.limit_bytes {
+            true => Ok(()),
+            false => Err(AdmissionError::TooLarge {
+                wanted_bytes,
+                limit_bytes: self.limit_bytes,
+            }),
         }
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        let mut counts = self.counts();
+        let sum = counts.held_bytes.checked_add(bytes);
+        let Some(sum) = sum.filter(|sum| *sum <= self.limit_bytes) else {
+            return false;
+        };
+        if let Some(reserved) = &self.reserved {
+            let further = reserved.beyond(sum) - reserved.beyond(counts.held_bytes);
+            if !reserved.budget.take(further) {
+                return false;
+            }
+        }
+        counts.held_bytes = sum;
+        counts.peak_bytes = counts.peak_bytes.max(sum);
+        true
+    }
+
+    fn give_back(&self, bytes: usize) {
+        let mut counts = self.counts();
+        let rest = counts.held_bytes - bytes;
+        if let Some(reserved) = &self.reserved {
+            let no_more = reserved.beyond(counts.held_bytes) - reserved.beyond(rest);
+            reserved.budget.give_back(no_more);
+        }
+        counts.held_bytes = rest;
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -142,10 +185,21 @@ impl Share {
         grown
     }
 
-    /// Holds more, and waits while others hold it, at most [`ADMISSION_TIME`].
-    pub async fn admit(&mut self, bytes: usize, token: &Token) -> Result<(), AdmissionError> {
+    /// Returns some of the bytes as a share of their own; at most all of them.
+    #[must_use]
+    pub fn split(&mut self, bytes: usize) -> Self {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        Share {
+            budget: Arc::clone(&self.budget),
+            bytes,
+        }
+    }
+
+    /// Holds more, and waits while others hold it, at most so long.
+    pub async fn admit(&mut self, bytes: usize, patience: Duration, token: &Token) -> Result<(), AdmissionError> {
         let begun = Instant::now();
-        while !self.is_admitted(bytes, begun, token)? {
+        while !self.is_admitted(bytes, begun, patience, token)? {
             tokio::time::sleep(ADMISSION_STEP).await;
         }
         Ok(())
@@ -154,39 +208,44 @@ impl Share {
     /// Holds more, and waits on this thread while others hold it, at most [`ADMISSION_TIME`].
     pub fn blocking_admit(&mut self, bytes: usize, token: &Token) -> Result<(), AdmissionError> {
         let begun = Instant::now();
-        while !self.is_admitted(bytes, begun, token)? {
+        while !self.is_admitted(bytes, begun, ADMISSION_TIME, token)? {
             thread::sleep(ADMISSION_STEP);
         }
         Ok(())
     }
 
-    fn is_admitted(&mut self, wanted_bytes: usize, begun: Instant, token: &Token) -> Result<bool, AdmissionError> {
+    fn is_admitted(
+        &mut self,
+        wanted_bytes: usize,
+        begun: Instant,
+        patience: Duration,
+        token: &Token,
+    ) -> Result<bool, AdmissionError> {
         token.check()?;
+        self.budget.fits(wanted_bytes)?;
         if self.grow(wanted_bytes) {
             return Ok(true);
         }
-        let limit_bytes = self.budget.limit_bytes;
-        if wanted_bytes > limit_bytes {
-            return Err(AdmissionError::TooLarge {
-                wanted_bytes,
-                limit_bytes,
-            });
-        }
         let waited = begun.elapsed();
-        match waited < ADMISSION_TIME {
+        match waited < patience {
             true => Ok(false),
             false => Err(AdmissionError::Crowded {
                 wanted_bytes,
-                limit_bytes,
+                limit_bytes: self.budget.limit_bytes,
                 waited,
             }),
         }
+    }
+
+    /// Returns how many of so many bytes are more than this holds.
+    fn beyond(&self, held_bytes: usize) -> usize {
+        held_bytes.saturating_sub(self.bytes)
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.budget.held_bytes.fetch_sub(self.bytes, Ordering::AcqRel);
+        self.budget.give_back(self.bytes);
     }
 }
 
@@ -205,6 +264,32 @@ mod tests {
         assert_eq!((budget.held_bytes(), budget.peak_bytes()), (4, 10));
         drop(two);
         assert_eq!(budget.held_bytes(), 0);
+    }
+
+    #[test]
+    fn what_is_set_aside_is_there_and_more_is_taken_of_the_whole() {
+        let whole = Budget::new(10);
+        let mut aside = Share::none(&whole);
+        assert!(aside.grow(6));
+        let other = aside.split(2);
+        let within = Budget::reserved(aside);
+        let mut theirs = Share::none(&whole);
+        assert!(theirs.grow(3));
+        let mut ours = Share::none(&within);
+        assert!(ours.grow(3) && ours.grow(2) && !ours.grow(1));
+        assert_eq!((within.held_bytes(), whole.held_bytes()), (5, 10));
+        let mut more = Share::none(&within);
+        assert!(!more.grow(1));
+        drop(theirs);
+        assert!(more.grow(3));
+        assert_eq!((within.held_bytes(), whole.held_bytes()), (8, 10));
+        // Held by whoever holds any of it, whether its owner is gone or not.
+        drop((within, ours));
+        assert_eq!(whole.held_bytes(), 6);
+        drop(more);
+        assert_eq!(whole.held_bytes(), 2);
+        drop(other);
+        assert_eq!((whole.held_bytes(), whole.peak_bytes()), (0, 10));
     }
 
     #[test]
@@ -229,17 +314,19 @@ mod tests {
         let mut share = Share::none(&budget);
         let token = Token::new();
         assert_eq!(
-            share.admit(11, &token).await,
+            share.admit(11, ADMISSION_TIME, &token).await,
             Err(AdmissionError::TooLarge {
                 wanted_bytes: 11,
                 limit_bytes: 10
             })
         );
-        assert_eq!(share.admit(10, &token).await, Ok(()));
+        assert_eq!(share.admit(10, ADMISSION_TIME, &token).await, Ok(()));
         let mut late = Share::none(&budget);
         let soon = token.child().with_deadline(Instant::now() + ADMISSION_STEP / 2);
-        let ended = late.admit(1, &soon).await;
+        let ended = late.admit(1, ADMISSION_TIME, &soon).await;
         assert_eq!(ended, Err(Interrupted::DeadlinePassed.into()));
+        let ended = late.admit(1, Duration::ZERO, &token).await;
+        assert!(matches!(ended, Err(AdmissionError::Crowded { .. })), "{ended:?}");
         token.cancel();
         let ended = late.blocking_admit(1, &token);
         assert_eq!(ended, Err(Interrupted::Cancelled.into()));

@@ -14,4 +14,4 @@ mod token;
 
 pub use budget::{ADMISSION_TIME, AdmissionError, Budget, Share};
 pub use regular::{OpenError, check_regular, not_found, open_regular};
-pub use token::{Interrupted, Token};
+pub use token::{CancelOnDrop, Interrupted, Token};

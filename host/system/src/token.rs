@@ -120,6 +120,12 @@ impl Token {
         }
     }
 
+    /// Returns what ends the work when it is dropped: for a thread that works for somebody who may leave.
+    #[must_use]
+    pub fn cancel_on_drop(&self) -> CancelOnDrop {
+        CancelOnDrop(self.clone())
+    }
+
     /// Sleeps on this thread for a time, or until the work must end.
     pub fn sleep(&self, time: Duration) -> Result<(), Interrupted> {
         let begun = Instant::now();
@@ -130,6 +136,16 @@ impl Token {
                 _ => return Ok(()),
             }
         }
+    }
+}
+
+/// Cancels a token when it is dropped.
+#[derive(Debug)]
+pub struct CancelOnDrop(Token);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
     }
 }
 
@@ -149,6 +165,9 @@ mod tests {
         parent.clone().cancel();
         assert_eq!(two.check(), Err(Interrupted::Cancelled));
         assert_eq!(parent.child().check(), Err(Interrupted::Cancelled));
+        let left = Token::new();
+        drop(left.cancel_on_drop());
+        assert_eq!(left.check(), Err(Interrupted::Cancelled));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use batch_export_system::Budget;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
-use super::http::{Http, Opened, Request, TransportError};
+use super::http::{Http, Observer, Opened, Request, TransportError};
 use super::network::{Network, NetworkError};
 use super::redact::Redactor;
 use super::signer::{Refresh, ScopedKey, Signer, SignerError};
@@ -37,6 +37,13 @@ impl HostRequests {
             http,
             signer: Mutex::new(signer),
         })
+    }
+
+    /// Says who is told of each request when it leaves and when its response or error is there.
+    #[must_use]
+    pub fn with_observer(mut self, observer: Observer) -> Self {
+        self.http = self.http.with_observer(observer);
+        self
     }
 
     /// Returns the key to sign the next request with, as far as the scope is granted.

@@ -10,6 +10,10 @@ pub(crate) mod redact;
 mod resolve;
 pub(crate) mod signer;
 
+use std::sync::Arc;
+
+use batch_export_system::Budget;
+
 use crate::credentials::CredentialSource;
 use crate::egress::Grants;
 use journal::{Journal, MemoryJournal};
@@ -24,6 +28,8 @@ pub struct Capabilities {
     pub(crate) journal: Box<dyn Journal>,
     pub(crate) log: LogSink,
     pub(crate) observer: Option<http::Observer>,
+    /// The sandbox's own, where there is no other.
+    pub(crate) memory: Option<Arc<Budget>>,
 }
 
 impl Capabilities {
@@ -38,6 +44,7 @@ impl Capabilities {
             journal,
             log: log::discard(),
             observer: None,
+            memory: None,
         }
     }
 
@@ -58,6 +65,16 @@ impl Capabilities {
     pub fn with_observer(self, observer: http::Observer) -> Self {
         Capabilities {
             observer: Some(observer),
+            ..self
+        }
+    }
+
+    /// Says against which budget its memory, payloads and responses count: one that is set aside for it, rather than
+    /// the sandbox's.
+    #[must_use]
+    pub fn with_memory(self, memory: Arc<Budget>) -> Self {
+        Capabilities {
+            memory: Some(memory),
             ..self
         }
     }

@@ -58,7 +58,7 @@ impl Explain for RequestRefused {
 
 impl Grants {
     /// Returns the URL to send to, if a grant covers the request in every respect.
-    pub(crate) fn check(&self, head: &RequestHead<'_>) -> Result<Url, RequestRefused> {
+    pub(crate) fn check(&self, head: &RequestHead<'_>) -> Result<(Url, &str), RequestRefused> {
         let url = parse_normal(head.url)?;
         let refuse = |rule: String| RequestRefused::NotGranted {
             method: head.method.to_string(),
@@ -103,7 +103,8 @@ impl Grants {
             )));
         }
         self.addresses().check_literal(&url)?;
-        Ok(url)
+        let operation = candidates.first().map_or("", |allowed| allowed.operation.as_str());
+        Ok((url, operation))
     }
 }
 

@@ -16,6 +16,8 @@ use crate::capability::redact::Redactor;
 
 pub(super) struct Task {
     pub(super) client: reqwest::Client,
+    /// What its grant calls it.
+    pub(super) operation: String,
     pub(super) method: Method,
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
@@ -60,6 +62,8 @@ impl Task {
 
     fn leaving(&self) -> EventKind {
         EventKind::Sent {
+            operation: self.operation.clone(),
+            host: self.host(),
             method: self.method.clone(),
             path: self.url.path().to_owned(),
             body_bytes: self.body.len(),

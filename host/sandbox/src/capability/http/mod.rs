@@ -3,6 +3,7 @@
 
 mod carry;
 mod digest;
+mod event;
 mod headers;
 mod holding;
 mod opened;
@@ -26,6 +27,8 @@ use super::redact::Redactor;
 use crate::egress::{Grants, RequestHead};
 use crate::limits::HttpLimits;
 use digest::{Digests, Hasher};
+use event::Teller;
+pub use event::{Event, EventKind, Observer};
 use holding::{Exceeded, Held, Holding};
 pub use opened::Opened;
 pub(crate) use reason::Way;
@@ -96,45 +99,6 @@ impl TransportError {
         self
     }
 }
-
-/// What an observer is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
-    /// Position among all events of the session, from 0.
-    pub sequence: u64,
-    /// The request's number in the session, from 0 in the order of `send`.
-    pub request: u64,
-    /// What happened.
-    pub kind: EventKind,
-}
-
-/// What happened to a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum EventKind {
-    /// It leaves (any delay is over).
-    Sent {
-        /// Its method.
-        method: http::Method,
-        /// Its path, without the query.
-        path: String,
-        /// Bytes of its body.
-        body_bytes: usize,
-    },
-    /// Its response is complete.
-    Responded {
-        /// The status code.
-        status: u16,
-    },
-    /// There is no response.
-    Failed {
-        /// Why.
-        error: TransportError,
-    },
-}
-
-/// Receives events on the runtime's threads; it should be quick.
-pub type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
 
 /// What a session has sent so far. Shared: readable while the session runs.
 #[derive(Debug)]
@@ -304,6 +268,13 @@ impl Http {
         })
     }
 
+    pub(crate) fn with_observer(self, observer: Observer) -> Self {
+        Http {
+            observer: Some(observer),
+            ..self
+        }
+    }
+
     pub(crate) fn traffic(&self) -> Arc<Traffic> {
         Arc::clone(&self.traffic)
     }
@@ -387,7 +358,7 @@ impl Http {
             )));
         }
         let headers = headers::parse(&request.headers, limits).map_err(TransportError::Forbidden)?;
-        let url = self
+        let (url, operation) = self
             .grants
             .check(&RequestHead {
                 method: &request.method,
@@ -404,6 +375,7 @@ impl Http {
         Ok(carry::Task {
             client: self.client.clone(),
             redactor: self.redactor.for_request(&headers),
+            operation: operation.to_owned(),
             method: request.method,
             url,
             headers,
@@ -415,11 +387,7 @@ impl Http {
             holding: Holding::none(&self.traffic.responses, &self.memory),
             labels: self.labels.clone(),
             server_date: self.server_date(),
-            teller: Teller {
-                number,
-                traffic: self.traffic(),
-                observer: self.observer.clone(),
-            },
+            teller: Teller::new(number, self.traffic(), self.observer.clone()),
             _slot: slot,
         })
     }
@@ -443,30 +411,6 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// Counts what leaves and tells the observer.
-struct Teller {
-    number: u64,
-    traffic: Arc<Traffic>,
-    observer: Option<Observer>,
-}
-
-impl Teller {
-    fn tell(&self, kind: EventKind) {
-        if let EventKind::Sent { body_bytes, .. } = &kind {
-            let bytes = u64::try_from(*body_bytes).unwrap_or(u64::MAX);
-            self.traffic.body_bytes_sent.fetch_add(bytes, Ordering::Relaxed);
-        }
-        let sequence = self.traffic.events.fetch_add(1, Ordering::AcqRel);
-        if let Some(observer) = &self.observer {
-            observer(&Event {
-                sequence,
-                request: self.number,
-                kind,
-            });
-        }
     }
 }
 

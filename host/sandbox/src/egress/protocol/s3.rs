@@ -174,8 +174,8 @@ pub(super) fn for_keys(
 
 /// Returns what the host itself needs to read a run's keys back from this place.
 pub(super) fn reading(place: &Place, scope: &SigningScope) -> Option<Reading> {
-    let grant = |method: &str, path: &String| Grant {
-        operation: format!("{method} by verify"),
+    let grant = |operation: &str, method: &str, path: &String| Grant {
+        operation: operation.to_owned(),
         method: method.to_owned(),
         origin: place.origin.clone(),
         path_prefix: path.clone(),
@@ -189,7 +189,7 @@ pub(super) fn reading(place: &Place, scope: &SigningScope) -> Option<Reading> {
         grants: place
             .path_prefixes
             .iter()
-            .flat_map(|path| [grant("GET", path), grant("HEAD", path)])
+            .flat_map(|path| [grant("GetObject", "GET", path), grant("HeadObject", "HEAD", path)])
             .collect(),
         scope: scope.clone(),
     })

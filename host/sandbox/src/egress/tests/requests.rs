@@ -30,6 +30,7 @@ fn request(method: Method, rest: &str, headers: &[&str]) -> Result<Url, String> 
             url: &url,
             headers: &headers,
         })
+        .map(|(url, _)| url)
         .map_err(|e| e.to_string())
 }
 
