@@ -5,13 +5,16 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use arrow::array::RecordBatch;
+use batch_export_runner::config::Config;
+use batch_export_runner::exporter::Exporter;
+use batch_export_runner::loading::Loaded;
 use batch_export_sandbox::Capabilities;
 use batch_export_sandbox::Grants;
-use batch_export_sandbox::Level;
 use batch_export_sandbox::contract::{Interval, Recovery, Report, Run};
 use batch_export_sandbox::{CompileCache, Limits, LoadError, Plugin, Sandbox, SandboxOptions, Session};
 use batch_export_sandbox::{CredentialSource, Credentials, Secret};
 use batch_export_sandbox::{Journal, MemoryJournal};
+use batch_export_sandbox::{Level, MEMORY_BYTES};
 use batch_export_sandbox::{Network, NetworkOptions};
 use batch_export_sandbox::{OperatorLists, Policy, Protocol};
 use batch_export_source::Stream;
@@ -82,12 +85,18 @@ impl Scene {
 
     /// A new store with these settings.
     pub async fn with(options: Options) -> Self {
+        Self::with_memory(options, MEMORY_BYTES).await
+    }
+
+    /// A new store, and so many bytes of memory for all runs together.
+    pub async fn with_memory(options: Options, memory_bytes: usize) -> Self {
         let store = options.start().await.expect("the store starts");
         let network = Network::new(&NetworkOptions::default()).expect("a network");
         // Tests are processes of their own: without a cache each would compile the component anew.
         let folder = program::cache().join("batch-export");
         let mut options = SandboxOptions::default();
         options.compile_cache = CompileCache::Folder(folder);
+        options.memory_bytes = memory_bytes;
         let sandbox = Sandbox::new(&options, Handle::current(), network.clone()).expect("a sandbox");
         Scene {
             allow_private: vec![store.address().to_string()],
@@ -111,6 +120,23 @@ impl Scene {
     /// The shipped component.
     pub fn destination(&self) -> Plugin {
         self.load(&components::destination()).expect("the component loads")
+    }
+
+    /// The destination that `configuration` (a file's text) has, with the shipped component.
+    pub async fn exporter(&self, configuration: &str) -> Exporter {
+        let config = Config::parse(Path::new("exports.toml"), configuration, &|_| None).expect("a configuration");
+        let plugin = self.destination();
+        let description = plugin.describe().await.expect("a description");
+        let schema = serde_json::from_str(&description.configuration_schema).expect("a schema");
+        let loaded = Loaded {
+            plugin,
+            description,
+            schema,
+        };
+        let destination = config.destination(None).expect("one destination");
+        Exporter::new(destination, &loaded)
+            .expect("a destination")
+            .among(&config)
     }
 
     /// The guest that does what `attack` says.

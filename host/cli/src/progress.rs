@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::requests::Requests;
 use super::{output, words};
-use batch_export_runner::{EventReceiver, RunEvent, RunEventKind, RunProgress};
+use batch_export_runner::{EventReceiver, RunEvent, RunEventKind, RunProgress, RunStage};
 use batch_export_sandbox::Level;
 use batch_export_system::terminal::one_line;
 
@@ -56,6 +56,7 @@ impl Progress {
     }
 
     /// Does the work and shows what it says meanwhile; what goes wrong is a part of the bar, or a line now and then.
+    /// Shows nothing more when the work is done.
     pub async fn during<T>(&self, work: impl Future<Output = T>, events: &mut EventReceiver) -> T {
         let mut work = std::pin::pin!(work);
         let mut looks = tokio::time::interval(LOOK);
@@ -69,11 +70,13 @@ impl Progress {
         while let Some(event) = events.try_next() {
             self.take(event);
         }
+        self.end();
         done
     }
 
     fn take(&self, event: RunEvent) {
         match event.what {
+            RunEventKind::Stage(stage) => self.message(in_words(stage).to_owned()),
             RunEventKind::Progress(at) => self.show(at),
             RunEventKind::Request(event) => self.requests.event(&event, Instant::now()),
             RunEventKind::Log { level, line } if level >= Level::Warn && !self.quiet => {
@@ -128,5 +131,17 @@ impl Progress {
 
     pub fn end(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+fn in_words(stage: RunStage) -> &'static str {
+    match stage {
+        RunStage::Waiting => "waiting for other runs",
+        RunStage::Recovering => "cleaning up after an earlier attempt",
+        RunStage::Checking => "checking the destination",
+        RunStage::Exporting => "exporting",
+        RunStage::CleaningUp => "cleaning up",
+        RunStage::Succeeded | RunStage::Failed => "done",
+        _ => "starting",
     }
 }

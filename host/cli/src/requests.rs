@@ -24,11 +24,20 @@ pub struct Requests(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// When each request without a response was sent, and what it is.
-    waiting: BTreeMap<u64, (Instant, String)>,
+    /// Requests without a response.
+    waiting: BTreeMap<u64, Waiting>,
     trouble: Option<Trouble>,
     last_answer: Option<Instant>,
     last_line: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    since: Instant,
+    /// Method and path.
+    what: String,
+    operation: String,
+    host: String,
 }
 
 #[derive(Debug)]
@@ -42,12 +51,23 @@ impl Requests {
     pub fn event(&self, event: &Event, now: Instant) {
         let mut state = self.state();
         match &event.kind {
-            EventKind::Sent { method, path, .. } => {
+            EventKind::Sent {
+                operation,
+                host,
+                method,
+                path,
+                ..
+            } => {
                 if state.waiting.len() == MAX_WAITING {
                     state.waiting.pop_first();
                 }
-                let what = format!("{method} {}", end_of(path));
-                state.waiting.insert(event.request, (now, what));
+                let request = Waiting {
+                    since: now,
+                    what: format!("{method} {}", end_of(path)),
+                    operation: operation.clone(),
+                    host: host.clone(),
+                };
+                state.waiting.insert(event.request, request);
             }
             EventKind::Responded { status } => {
                 let what = state.answered(event.request, now);
@@ -62,6 +82,9 @@ impl Requests {
                 if !matches!(error, TransportError::Forbidden(_)) {
                     state.failed(format!("{what}: {error}"), now);
                 }
+            }
+            EventKind::Cancelled => {
+                state.waiting.remove(&event.request);
             }
             _ => {}
         }
@@ -78,11 +101,17 @@ impl Requests {
             };
             return Some(format!("retrying: {}; {failures} in {seconds} s", trouble.last));
         }
-        let (sent, what) = state.waiting.values().min_by_key(|(sent, _)| *sent)?;
+        let oldest = state.waiting.values().min_by_key(|request| request.since)?;
         // Others may be answered meanwhile: then it is the network that is slow, and counters move.
-        let quiet_since = state.last_answer.map_or(*sent, |last| last.max(*sent));
+        let quiet_since = state.last_answer.map_or(oldest.since, |last| last.max(oldest.since));
         let waited = now.duration_since(quiet_since);
-        (waited >= SLOW).then(|| format!("waiting for {what}; no response for {} s", waited.as_secs()))
+        let Waiting { operation, host, .. } = oldest;
+        (waited >= SLOW).then(|| {
+            format!(
+                "waiting for {host}: no response to {operation} for {} s",
+                waited.as_secs()
+            )
+        })
     }
 
     /// Returns the same for a log, where every line stays: now and then.
@@ -116,7 +145,7 @@ impl State {
     fn answered(&mut self, request: u64, now: Instant) -> String {
         self.last_answer = Some(now);
         match self.waiting.remove(&request) {
-            Some((_, what)) => what,
+            Some(request) => request.what,
             None => "a request".to_owned(),
         }
     }
@@ -151,6 +180,8 @@ mod tests {
 
     fn sent() -> EventKind {
         EventKind::Sent {
+            operation: "PutObject".to_owned(),
+            host: "store:9000".to_owned(),
             method: http::Method::PUT,
             path: "/bucket/a.jsonl".to_owned(),
             body_bytes: 1,
@@ -259,10 +290,12 @@ mod tests {
         scene.seconds = 18;
         assert_eq!(scene.requests.status(scene.now()), None);
         scene.seconds = 19;
-        let said = "waiting for PUT /bucket/a.jsonl; no response for 10 s";
+        let said = "waiting for store:9000: no response to PutObject for 10 s";
         assert_eq!(scene.requests.status(scene.now()).as_deref(), Some(said));
         assert_eq!(scene.requests.line(scene.now()).as_deref(), Some(said));
         assert_eq!(scene.requests.line(scene.now()), None);
+        scene.event(1, EventKind::Cancelled);
+        assert_eq!(scene.requests.status(scene.now()), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! nothing itself but a process that did not listen twice.
 
 use batch_export_runner::{Failure, RunTokens};
+use batch_export_system::Token;
 
 use super::error::exit_code;
 
@@ -33,11 +34,14 @@ pub fn cancelled_by_signals(tell: impl Fn(&str) + Send + 'static) -> RunTokens {
     tokens
 }
 
-/// Does work that leaves nothing open: the first signal ends it at once.
-pub async fn until_first<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+/// Does work that leaves nothing open: the first signal ends it at once, and what it does on other threads with its
+/// token.
+pub async fn until_first<T>(work: impl AsyncFnOnce(&Token) -> Result<T, Failure>) -> Result<T, Failure> {
+    let token = Token::new();
+    let _left = token.cancel_on_drop();
     let mut signals = Signals::new();
     tokio::select! {
-        done = work => done,
+        done = work(&token) => done,
         signal = signals.next() => Err(signal.failure()),
     }
 }

@@ -1,45 +1,51 @@
 //! The contents of the source: its columns, rows and times, for `plan`, `validate` and runs without rows.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::progress::Progress;
 use super::words;
 use batch_export_runner::Failure;
-use batch_export_sandbox::Limits;
+use batch_export_runner::exporter::Exporter;
 use batch_export_source::Interval;
 use batch_export_source::SourceSettings;
 use batch_export_source::{Survey, survey};
-use batch_export_system::{Budget, Token};
+use batch_export_system::Token;
 
 /// Rows looked at after a run without rows to say which times there are: enough to see a wrong year or a wrong column,
 /// and quickly read, because quiet hours are frequent.
 const GLANCE_ROWS: u64 = 100_000;
 
-/// Reads the whole source on a thread for what blocks.
+/// Reads the whole source on a thread for what blocks. The thread ends when nobody waits for it any more.
 pub async fn whole(
-    settings: &SourceSettings,
-    limits: &Limits,
+    exporter: &Exporter,
     interval: Option<Interval>,
+    token: &Token,
     progress: &Arc<Progress>,
 ) -> Result<Survey, Failure> {
     let progress = Arc::clone(progress);
     let watch = move |rows| {
         progress.message(format!("reading the source: {}", words::counted(rows, "row")));
     };
-    on_thread(settings.clone(), limits, interval, u64::MAX, watch).await
+    on_thread(exporter, interval, u64::MAX, token, watch).await
 }
 
+/// Reads a source as a run does: with its memory and its time.
 async fn on_thread(
-    settings: SourceSettings,
-    limits: &Limits,
+    exporter: &Exporter,
     interval: Option<Interval>,
     rows_limit: u64,
+    token: &Token,
     watch: impl Fn(u64) + Send + 'static,
 ) -> Result<Survey, Failure> {
-    let factory = settings.factory(limits.source_memory_bytes);
-    let (token, budget) = (Token::new(), Budget::unlimited());
+    let limits = &exporter.limits;
+    let factory = exporter.source.factory(limits.source_memory_bytes);
+    let budget = Arc::clone(exporter.plugin.sandbox().budget());
+    let token = token.child().with_deadline(Instant::now() + limits.run_time);
+    let _left = token.cancel_on_drop();
+    let reading = token.clone();
     let work = move || {
-        let factory = factory.as_ref();
+        let (factory, token) = (factory.as_ref(), reading);
         survey(factory, interval, rows_limit, &token, &budget, watch)
     };
     let survey = tokio::task::spawn_blocking(work)
@@ -49,11 +55,11 @@ async fn on_thread(
 }
 
 /// Returns what a run without rows says about the times that the source does hold.
-pub async fn glance(settings: &SourceSettings, limits: &Limits) -> Option<String> {
-    let SourceSettings::Files(_) = settings else {
+pub async fn glance(exporter: &Exporter, token: &Token) -> Option<String> {
+    let SourceSettings::Files(_) = exporter.source else {
         return None;
     };
-    match on_thread(settings.clone(), limits, None, GLANCE_ROWS, |_| {}).await {
+    match on_thread(exporter, None, GLANCE_ROWS, token, |_| {}).await {
         Ok(survey) => times(&survey),
         // The run itself read the source without an error: what is wrong now is not its outcome.
         Err(failure) => Some(format!(

@@ -1,24 +1,21 @@
-//! One attempt at a run: plan, grants, leftovers of earlier attempts, then every batch through a fresh instance, and
-//! the proof that what was reported is what was supplied. Knows no command line and no schedule.
+//! One attempt at a run: leftovers of earlier attempts, then every batch through a fresh instance, and the proof that
+//! what was reported is what was supplied. Knows no command line and no schedule.
 
-use std::sync::OnceLock;
-use std::time::Instant;
-
-use crate::check::{Check, Occasion};
+use crate::check::{self, Occasion};
 use crate::destination::CheckMode;
-use crate::events::{RunEventKind, RunEvents, RunProgress, RunStage};
-use crate::exporter::{self, Access, Exporter};
+use crate::events::{RunEventKind, RunProgress, RunStage};
+use crate::exporter::Exporter;
 use crate::failure::Failure;
+use crate::prepared::Prepared;
 use crate::proof::{self, Carried};
 use crate::recovery::{Cleaned, Cleaner};
 use crate::report::{Done, RunReport};
 use crate::runner::Runner;
-use crate::state::{Header, Lease};
+use crate::state::Lease;
 use crate::tokens::{RunTokens, ended};
 use batch_export_sandbox::Session;
-use batch_export_sandbox::contract::{Plan, Report, Run};
+use batch_export_sandbox::contract::Report;
 use batch_export_source::{Feed, Interval, Selection, Summary};
-use batch_export_system::Token;
 
 /// Exports one interval. When its tokens say so, it ends within a second and cleans up what is open, as far as that
 /// goes quickly; what is not cleaned up stays noted.
@@ -28,52 +25,27 @@ pub(crate) async fn run(
     interval: Interval,
     tokens: &RunTokens,
 ) -> Result<RunReport, Failure> {
-    let header = exporter.header(interval);
-    let run = header.run(exporter::attempt_id()?);
-    let events = runner.events().of(&run);
-    events.stage(RunStage::Waiting);
-    let _admitted = runner.runtime().admit(exporter, &tokens.work).await?;
-    let begun = Instant::now();
-    let limit = exporter.limits.run_time;
-    let work = tokens.work.child().with_deadline(begun + limit);
-
-    events.stage(RunStage::Planning);
-    let plan = work.run(exporter.plan(&run)).await;
-    let plan = plan.map_err(|reason| ended(reason, limit))??;
-    exporter.grants(&run, &plan)?;
-    let access = runner.runtime().access(exporter)?;
-    let lease = runner.state().lease(&run.id)?;
-    let cleaner = Cleaner {
-        exporter,
-        access: &access,
-        events: runner.events(),
-        tokens,
-        interrupted: OnceLock::new(),
-    };
-    events.stage(RunStage::Recovering);
+    let prepared = Prepared::new(runner, exporter, interval, tokens).await?;
     let mut cleaned = Cleaned::default();
-    cleaner.run(&*lease, &mut cleaned).await?;
-
-    let attempt = Attempt {
-        runner,
-        exporter,
-        header: &header,
-        run: &run,
-        plan: &plan,
-        access: &access,
-        lease: &*lease,
-        cleaner: &cleaner,
-        events: &events,
-        work: &work,
-    };
-    match attempt.export(interval).await {
+    let cleaning = prepared.cleaner.run(&*prepared.lease, &mut cleaned);
+    let outcome = prepared.work.run(cleaning).await;
+    outcome.map_err(|reason| ended(reason, exporter.limits.run_time))??;
+    let outcome = export(&prepared, interval).await;
+    let Prepared {
+        run,
+        lease,
+        cleaner,
+        events,
+        begun,
+        ..
+    } = prepared;
+    match outcome {
         Ok(mut done) => {
             // Neither makes a run that succeeded a failure: what stays is looked at by the next start.
             let forgotten = lease.forget(&run.attempt).and_then(|()| lease.finish());
             let forgotten = forgotten.err().map(|failure| failure.in_one_text());
             done.warnings.extend(forgotten);
-            let elapsed = begun.elapsed();
-            let report = done.into_report(exporter, run, elapsed, cleaned.recovery);
+            let report = done.into_report(exporter, run, begun.elapsed(), cleaned.recovery);
             events.warn(&report.warnings);
             events.stage(RunStage::Succeeded);
             Ok(report)
@@ -87,122 +59,114 @@ pub(crate) async fn run(
     }
 }
 
-/// One attempt and all that it works with.
-struct Attempt<'a> {
-    runner: &'a Runner,
-    exporter: &'a Exporter,
-    header: &'a Header,
-    run: &'a Run,
-    plan: &'a Plan,
-    access: &'a Access,
-    lease: &'a dyn Lease,
-    cleaner: &'a Cleaner<'a>,
-    events: &'a RunEvents,
-    work: &'a Token,
+async fn export(prepared: &Prepared<'_>, interval: Interval) -> Result<Done, Failure> {
+    let Prepared { exporter, events, .. } = prepared;
+    let state = prepared.runner.state();
+    let automatic = exporter.check == CheckMode::Automatic;
+    let unchecked = automatic
+        && match state.last_check(&exporter.name)? {
+            Some(seal) => !exporter.is_sealed_by(&seal)?,
+            None => true,
+        };
+    let mut warnings = Vec::new();
+    if unchecked {
+        events.stage(RunStage::Checking);
+        warnings = check::automatic(prepared, Occasion::FirstUse).await?;
+        state.remember_check(&exporter.name, &exporter.seal()?)?;
+    }
+    events.stage(RunStage::Exporting);
+    let mut open = Open::default();
+    let outcome = prepared.work.run(open.carry(prepared, interval)).await;
+    // However it ended, nothing is read, noted or sent any more when cleaning up begins.
+    open.close().await;
+    let carried = outcome.map_err(|reason| ended(reason, exporter.limits.run_time))??;
+    let Through {
+        progress,
+        source,
+        report,
+        sent,
+        peak_guest_memory_bytes,
+    } = carried;
+    let policy = exporter.policy(&prepared.run)?;
+    let supplied = progress.rows_supplied;
+    let bytes_exported = proof::of_report(&report, &prepared.plan, &policy, &source.tally, supplied, sent)?;
+    warnings.extend(source.warnings);
+    if automatic && !unchecked && supplied == 0 {
+        events.stage(RunStage::Checking);
+        warnings.extend(check::automatic(prepared, Occasion::NoRows).await?);
+    }
+    Ok(Done {
+        progress,
+        source: source.tally,
+        report,
+        bytes_exported,
+        peak_guest_memory_bytes,
+        warnings,
+    })
 }
 
-impl Attempt<'_> {
-    async fn export(&self, interval: Interval) -> Result<Done, Failure> {
-        let state = self.runner.state();
-        let automatic = self.exporter.check == CheckMode::Automatic;
-        let name = &self.exporter.name;
-        let unchecked = automatic
-            && match state.last_check(name)? {
-                Some(seal) => !self.exporter.is_sealed_by(&seal)?,
-                None => true,
-            };
-        let mut warnings = Vec::new();
-        if unchecked {
-            self.events.stage(RunStage::Checking);
-            warnings = self.check().automatic(Occasion::FirstUse).await?;
-            state.remember_check(name, &self.exporter.seal()?)?;
-        }
-        self.events.stage(RunStage::Exporting);
-        let origin = self.exporter.origin(self.header, &self.run.attempt);
-        let journal = self.lease.begin(&origin)?;
-        let session = self
-            .exporter
-            .session(self.run, self.plan, self.access, journal, self.events)?;
-        let mut feed = None;
-        let outcome = self.work.run(self.through(&session, &mut feed, interval));
-        let outcome = outcome.await;
-        let peak_guest_memory_bytes = session.peak_memory_bytes();
-        let carried = Carried::by(&session);
-        // However it ended, nothing is read, noted or sent any more when cleaning up begins.
-        session.close().await;
-        if let Some(feed) = feed {
-            feed.close().await;
-        }
-        let limit = self.exporter.limits.run_time;
-        let (progress, source, report) = outcome.map_err(|reason| ended(reason, limit))??;
-        let policy = self.exporter.policy(self.run)?;
-        let bytes_exported = proof::of_report(
-            &report,
-            self.plan,
-            &policy,
-            &source.tally,
-            progress.rows_supplied,
-            carried,
-        )?;
-        warnings.extend(source.warnings);
-        if automatic && !unchecked && progress.rows_supplied == 0 {
-            self.events.stage(RunStage::Checking);
-            warnings.extend(self.check().automatic(Occasion::NoRows).await?);
-        }
-        Ok(Done {
+/// What came of sending all rows through one instance.
+struct Through {
+    progress: RunProgress,
+    source: Summary,
+    report: Report,
+    sent: Carried,
+    peak_guest_memory_bytes: usize,
+}
+
+/// What is open while rows go through, and outlives an interruption of that.
+#[derive(Default)]
+struct Open {
+    feed: Option<Feed>,
+    session: Option<Session>,
+}
+
+impl Open {
+    /// Sends all rows through one instance.
+    async fn carry(&mut self, prepared: &Prepared<'_>, interval: Interval) -> Result<Through, Failure> {
+        let exporter = prepared.exporter;
+        let selection = Selection {
+            interval,
+            events: exporter.events()?,
+        };
+        let factory = exporter.source.factory(exporter.limits.source_memory_bytes);
+        let feed = Feed::start(factory, selection, &prepared.work, &prepared.memory.source).await?;
+        let feed = self.feed.insert(feed);
+        let limits = exporter.limits_of(&prepared.plan, feed.columns());
+        let session = self.session.insert(prepared.session(&prepared.run, limits)?);
+        session.configure(feed.schema().to_vec()).await?;
+        let progress = supply(prepared, session, feed).await?;
+        let report = session.finish(progress.rows_supplied).await?;
+        Ok(Through {
             progress,
-            source: source.tally,
+            source: feed.summary().cloned().unwrap_or_default(),
             report,
-            bytes_exported,
-            peak_guest_memory_bytes,
-            warnings,
+            sent: Carried::by(session),
+            peak_guest_memory_bytes: session.peak_memory_bytes(),
         })
     }
 
-    /// Sends all rows through one instance. The feed is the caller's, who outlives an interruption.
-    async fn through(
-        &self,
-        session: &Session,
-        feed: &mut Option<Feed>,
-        interval: Interval,
-    ) -> Result<(RunProgress, Summary, Report), Failure> {
-        let selection = Selection {
-            interval,
-            events: self.exporter.events()?,
-        };
-        let memory_bytes = self.exporter.limits.source_memory_bytes;
-        let factory = self.exporter.source.factory(memory_bytes);
-        let budget = self.exporter.plugin.sandbox().budget();
-        let feed = feed.insert(Feed::start(factory, selection, self.work, budget).await?);
-        session.configure(feed.schema().to_vec()).await?;
-        let progress = self.supply(session, feed).await?;
-        let report = session.finish(progress.rows_supplied).await?;
-        let summary = feed.summary().cloned().unwrap_or_default();
-        Ok((progress, summary, report))
-    }
-
-    async fn supply(&self, session: &Session, feed: &mut Feed) -> Result<RunProgress, Failure> {
-        let mut progress = RunProgress::default();
-        while let Some(message) = feed.next().await? {
-            let bytes = message.bytes.len() as u64;
-            progress.destination = session.encode_batch(message.bytes).await?;
-            progress.rows_supplied += message.rows;
-            progress.bytes_supplied += bytes;
-            progress.batches += 1;
-            self.events.send(RunEventKind::Progress(progress));
+    async fn close(self) {
+        if let Some(session) = self.session {
+            session.close().await;
         }
-        Ok(progress)
-    }
-
-    fn check(&self) -> Check<'_> {
-        Check {
-            cleaner: self.cleaner,
-            plan: self.plan,
-            header: self.header,
-            lease: self.lease,
-            work: self.work,
+        if let Some(feed) = self.feed {
+            feed.close().await;
         }
     }
+}
+
+async fn supply(prepared: &Prepared<'_>, session: &Session, feed: &mut Feed) -> Result<RunProgress, Failure> {
+    let mut progress = RunProgress::default();
+    while let Some(message) = feed.next().await? {
+        let bytes = message.bytes.len() as u64;
+        progress.destination = session.encode_batch(message.bytes).await?;
+        progress.rows_supplied += message.rows;
+        progress.bytes_supplied += bytes;
+        progress.batches += 1;
+        prepared.events.send(RunEventKind::Progress(progress));
+    }
+    Ok(progress)
 }
 
 /// Aborts what a failed attempt left open; what cannot be aborted stays noted for the next start.

@@ -1,19 +1,19 @@
 //! Trying a destination: when somebody asks, before its first run, and for an interval without rows, so that a broken
 //! configuration never hides behind quiet hours. Exports nothing.
 
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use super::events::RunStage;
 use super::exporter::{self, Exporter};
 use super::failure::{Failure, FailureClass, FailureCode};
-use super::recovery::{Cleaned, Cleaner};
+use super::prepared::Prepared;
+use super::recovery::Cleaned;
 use super::runner::Runner;
-use super::state::{Header, Lease};
 use super::tokens::{RunTokens, ended};
-use batch_export_sandbox::contract::{CheckDepth, CheckStep, Plan, StepOutcome};
+use batch_export_sandbox::contract::{CheckDepth, CheckStep, StepOutcome};
 use batch_export_source::Interval;
+use batch_export_system::Interrupted;
 use batch_export_system::explain::divided;
-use batch_export_system::{Interrupted, Token};
 
 /// Longest try that nobody asked for. It makes about ten small requests: a store that takes longer for them is not
 /// available for a run either.
@@ -49,30 +49,11 @@ pub(crate) async fn check(
     interval: Interval,
     tokens: &RunTokens,
 ) -> Result<Vec<CheckStep>, Failure> {
-    let header = exporter.header(interval);
-    let run = header.run(exporter::attempt_id()?);
-    let plan = tokens.work.run(exporter.plan(&run)).await;
-    let plan = plan.map_err(|_| Failure::cancelled())??;
-    exporter.grants(&run, &plan)?;
-    let access = runner.runtime().access(exporter)?;
-    let lease = runner.state().lease(&run.id)?;
-    let cleaner = Cleaner {
-        exporter,
-        access: &access,
-        events: runner.events(),
-        tokens,
-        interrupted: OnceLock::new(),
-    };
-    let check = Check {
-        cleaner: &cleaner,
-        plan: &plan,
-        header: &header,
-        lease: &*lease,
-        work: &tokens.work,
-    };
-    let mut steps = check.steps(CheckDepth::Full, None).await?;
+    let prepared = Prepared::new(runner, exporter, interval, tokens).await?;
+    prepared.events.stage(RunStage::Checking);
+    let mut steps = steps(&prepared, CheckDepth::Full, None).await?;
     let works = failing(&steps).next().is_none();
-    let mut kept_in_mind = lease.finish();
+    let mut kept_in_mind = prepared.lease.finish();
     if works {
         let state = runner.state();
         let seal = exporter.seal();
@@ -88,70 +69,58 @@ pub(crate) async fn check(
     Ok(steps)
 }
 
-/// A check of a destination, and what it works with.
-pub(super) struct Check<'a> {
-    pub cleaner: &'a Cleaner<'a>,
-    pub plan: &'a Plan,
-    pub header: &'a Header,
-    pub lease: &'a dyn Lease,
-    pub work: &'a Token,
+/// Makes a check that nobody asked for, and returns the warnings that come of it. What does not work is an error.
+pub(super) async fn automatic(prepared: &Prepared<'_>, occasion: Occasion) -> Result<Vec<String>, Failure> {
+    let steps = steps(prepared, occasion.depth(), Some(AUTOMATIC_TIME)).await?;
+    let failing: Vec<CheckStep> = failing(&steps).cloned().collect();
+    if !failing.is_empty() {
+        return Err(unready(occasion, &failing));
+    }
+    let skipped = steps.iter().filter(|step| step.outcome == StepOutcome::Skipped);
+    Ok(match occasion {
+        Occasion::FirstUse => skipped
+            .map(|step| format!("{}: {}: {}", occasion.in_words(), step.name, step.detail))
+            .collect(),
+        Occasion::NoRows => Vec::new(),
+    })
 }
 
-impl Check<'_> {
-    /// A try that nobody asked for, and the warnings that come of it. What does not work is an error.
-    pub(super) async fn automatic(&self, occasion: Occasion) -> Result<Vec<String>, Failure> {
-        let steps = self.steps(occasion.depth(), Some(AUTOMATIC_TIME)).await?;
-        let failing: Vec<CheckStep> = failing(&steps).cloned().collect();
-        if !failing.is_empty() {
-            return Err(unready(occasion, &failing));
-        }
-        let skipped = steps.iter().filter(|step| step.outcome == StepOutcome::Skipped);
-        Ok(match occasion {
-            Occasion::FirstUse => skipped
-                .map(|step| format!("{}: {}: {}", occasion.in_words(), step.name, step.detail))
-                .collect(),
-            Occasion::NoRows => Vec::new(),
-        })
+/// Makes every step, and one more where something could not be cleaned up.
+async fn steps(prepared: &Prepared<'_>, depth: CheckDepth, limit: Option<Duration>) -> Result<Vec<CheckStep>, Failure> {
+    let Prepared {
+        exporter, plan, work, ..
+    } = prepared;
+    let run = prepared.header.run(exporter::attempt_id()?);
+    let session = prepared.session(&run, exporter.limits.of_plan(plan))?;
+    let token = match limit {
+        Some(limit) => work.child().with_deadline(Instant::now() + limit),
+        None => work.child(),
+    };
+    let outcome = match token.run(session.check(depth)).await {
+        Ok(steps) => steps.map_err(Failure::from),
+        Err(Interrupted::DeadlinePassed) if work.check().is_ok() => Ok(vec![out_of_time()]),
+        Err(reason) => Err(ended(reason, exporter.limits.run_time)),
+    };
+    session.close().await;
+    let left_open = clean_up(prepared).await;
+    let mut steps = outcome?;
+    if !left_open.is_empty() {
+        steps.push(CheckStep {
+            name: "clean up".to_owned(),
+            outcome: StepOutcome::Unavailable,
+            detail: format!("left open, and cleaned up by the next run: {}", left_open.join(", ")),
+        });
     }
+    Ok(steps)
+}
 
-    /// Every step, and one more where something could not be cleaned up.
-    async fn steps(&self, depth: CheckDepth, limit: Option<Duration>) -> Result<Vec<CheckStep>, Failure> {
-        let exporter = self.cleaner.exporter;
-        let run = self.header.run(exporter::attempt_id()?);
-        let origin = exporter.origin(self.header, &run.attempt);
-        let journal = self.lease.begin(&origin)?;
-        let events = self.cleaner.events.of(&run);
-        let session = exporter.session(&run, self.plan, self.cleaner.access, journal, &events)?;
-        let token = match limit {
-            Some(limit) => self.work.child().with_deadline(Instant::now() + limit),
-            None => self.work.child(),
-        };
-        let outcome = match token.run(session.check(depth)).await {
-            Ok(steps) => steps.map_err(Failure::from),
-            Err(Interrupted::DeadlinePassed) if self.work.check().is_ok() => Ok(vec![out_of_time()]),
-            Err(reason) => Err(ended(reason, exporter.limits.run_time)),
-        };
-        session.close().await;
-        let left_open = self.clean_up().await;
-        let mut steps = outcome?;
-        if !left_open.is_empty() {
-            steps.push(CheckStep {
-                name: "clean up".to_owned(),
-                outcome: StepOutcome::Unavailable,
-                detail: format!("left open, and cleaned up by the next run: {}", left_open.join(", ")),
-            });
-        }
-        Ok(steps)
-    }
-
-    /// What could not be cleaned up, of this try and of earlier ones.
-    async fn clean_up(&self) -> Vec<String> {
-        let mut cleaned = Cleaned::default();
-        let noted = self.cleaner.run(self.lease, &mut cleaned).await;
-        let mut left_open = cleaned.recovery.left_open;
-        left_open.extend(noted.err().map(|error| error.in_one_text()));
-        left_open
-    }
+/// Cleans up, and returns what could not be: of this check and of earlier ones.
+async fn clean_up(prepared: &Prepared<'_>) -> Vec<String> {
+    let mut cleaned = Cleaned::default();
+    let noted = prepared.cleaner.run(&*prepared.lease, &mut cleaned).await;
+    let mut left_open = cleaned.recovery.left_open;
+    left_open.extend(noted.err().map(|error| error.in_one_text()));
+    left_open
 }
 
 /// Those that did not work.

@@ -2,13 +2,14 @@
 //! what can be made up for is dropped and counted (progress, requests); a warning, a log line and a stage never are.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use serde::Serialize;
 use tokio::sync::Notify;
 
 use batch_export_sandbox::contract::{Progress, Run};
-use batch_export_sandbox::{Event as RequestEvent, Level, LogSink, Observer};
+use batch_export_sandbox::{Event as RequestEvent, EventKind as RequestEventKind, Level, LogSink, Observer};
 
 /// Events that wait before progress and requests are dropped: more than a second's worth of a fast run.
 pub const EVENTS_WAITING: usize = 1_024;
@@ -55,7 +56,7 @@ pub enum RunStage {
     Waiting,
     /// Its plan is made and compared with the operator's policy.
     Planning,
-    /// What earlier attempts left open is cleaned up.
+    /// What the attempt, which is over, left open is cleaned up by a fresh instance.
     Recovering,
     /// The destination is checked.
     Checking,
@@ -126,6 +127,7 @@ impl Events {
             events: self.clone(),
             run_id: run.id.as_str().into(),
             attempt_id: run.attempt.as_str().into(),
+            answers: Arc::default(),
         }
     }
 
@@ -173,6 +175,7 @@ pub(crate) struct RunEvents {
     events: Events,
     run_id: Arc<str>,
     attempt_id: Arc<str>,
+    answers: Arc<AtomicU64>,
 }
 
 impl RunEvents {
@@ -206,7 +209,17 @@ impl RunEvents {
     /// Is told of the requests of a session.
     pub(crate) fn observer(&self) -> Observer {
         let events = self.clone();
-        Arc::new(move |event| events.send(RunEventKind::Request(event.clone())))
+        Arc::new(move |event| {
+            if matches!(event.kind, RequestEventKind::Responded { status } if status < 500) {
+                events.answers.fetch_add(1, Ordering::Relaxed);
+            }
+            events.send(RunEventKind::Request(event.clone()));
+        })
+    }
+
+    /// Returns how often a destination responded, without saying that it cannot serve the request.
+    pub(crate) fn answers(&self) -> u64 {
+        self.answers.load(Ordering::Relaxed)
     }
 }
 

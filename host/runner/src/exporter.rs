@@ -30,10 +30,11 @@ use batch_export_sandbox::CredentialSource;
 use batch_export_sandbox::Journal;
 use batch_export_sandbox::Network;
 use batch_export_sandbox::contract::{self, Failure as PluginFailure, Plan, Run};
-use batch_export_sandbox::{CallError, Limits, Plugin, Session};
+use batch_export_sandbox::{CallError, Limits, Plugin, Session, USUAL_COLUMNS};
 use batch_export_sandbox::{GrantRefused, Grants};
 use batch_export_sandbox::{Policy, PolicyError};
 use batch_export_source::{EventFilter, Interval, SourceSettings};
+use batch_export_system::Budget;
 use fields::{PROTOCOL, not_texts, operator_fields, placed, properties, secret_fields};
 
 pub use fields::SAMPLE_HOUR;
@@ -62,6 +63,8 @@ pub struct Exporter {
     /// The fields that the host itself goes by, as the operator wrote them.
     operator: Arc<Value>,
     destination: Arc<Destination>,
+    /// What the plugin says that its largest settings and widest tables need.
+    memory_limit_bytes: u64,
     properties: Arc<BTreeSet<String>>,
     siblings: Option<Arc<Siblings>>,
 }
@@ -90,6 +93,17 @@ pub struct Access {
     pub(crate) credentials: CredentialSource,
 }
 
+/// What a session is made from.
+pub(crate) struct SessionParts<'a> {
+    pub run: &'a Run,
+    pub plan: &'a Plan,
+    pub access: &'a Access,
+    pub memory: &'a Arc<Budget>,
+    pub limits: Limits,
+    pub journal: Box<dyn Journal>,
+    pub events: &'a RunEvents,
+}
+
 impl Exporter {
     /// Joins a destination with its plugin.
     pub fn new(destination: &Arc<Destination>, loaded: &Loaded) -> Result<Self, Failure> {
@@ -115,6 +129,7 @@ impl Exporter {
             public: Arc::new(public),
             operator: Arc::new(operator_fields(&configuration.open(&BTreeSet::new()).0)),
             destination: Arc::clone(destination),
+            memory_limit_bytes: loaded.description.memory_limit_bytes,
             properties: Arc::new(properties),
             siblings: None,
         })
@@ -268,23 +283,38 @@ impl Exporter {
         Failure::policy(&self.name, error)
     }
 
+    /// Returns the limits of a session that exports a table of so many columns: what its plan says, or what the plugin
+    /// says of all where the plan does not speak of tables that wide.
+    pub(crate) fn limits_of(&self, plan: &Plan, columns: usize) -> Limits {
+        let mut limits = self.limits.of_plan(plan);
+        if columns > USUAL_COLUMNS {
+            let wide = usize::try_from(self.memory_limit_bytes).unwrap_or(usize::MAX);
+            let wide = wide.min(self.limits.guest_memory_bytes);
+            limits.guest_memory_bytes = limits.guest_memory_bytes.max(wide);
+        }
+        limits
+    }
+
     /// Starts a fresh instance, granted what the plan asks for as far as the policy allows this very run.
-    pub(crate) fn session(
-        &self,
-        run: &Run,
-        plan: &Plan,
-        access: &Access,
-        journal: Box<dyn Journal>,
-        events: &RunEvents,
-    ) -> Result<Session, Failure> {
+    pub(crate) fn session(&self, parts: SessionParts<'_>) -> Result<Session, Failure> {
+        let SessionParts {
+            run,
+            plan,
+            access,
+            memory,
+            limits,
+            journal,
+            events,
+        } = parts;
         let grants = self.decided(plan, &self.policy(run)?)?;
         let credentials = access.credentials.clone();
         let capabilities = Capabilities::new(grants, &access.network, credentials, journal)
+            .with_memory(Arc::clone(memory))
             .with_log(events.log_sink())
             .with_observer(events.observer());
         Ok(self
             .plugin
-            .start(run.clone(), &self.configuration, capabilities, self.limits.clone())?)
+            .start(run.clone(), &self.configuration, capabilities, limits)?)
     }
 
     /// Returns a seal of the settings and of what signs: a hash under a key of its own, which is the first part. Of a

@@ -45,7 +45,7 @@
 //! ```
 //!
 //! [`Events`] tell how runs go, [`RunTokens`] end them, [`Runner::recover`] cleans up after processes that are gone,
-//! and [`verify`](verify()) reads a finished run back.
+//! and [`Runner::verify`] reads a finished run back.
 
 mod attempt;
 pub mod check;
@@ -58,6 +58,7 @@ pub mod exporter;
 mod failure;
 pub mod loading;
 mod pointer;
+mod prepared;
 mod problem;
 mod proof;
 mod recovery;
@@ -81,4 +82,4 @@ pub use state::{
     FoundNotes, Header, Lease, LeftRun, Leftover, Leftovers, Origin, RunOwner, State, StateFolder, StateMemory,
 };
 pub use tokens::RunTokens;
-pub use verify::{Compare, FaultKind, FileOutcome, StoreError, VerifyProgress, VerifyReport, Watch, verify};
+pub use verify::{Compare, FaultKind, FileOutcome, StoreError, VerifyProgress, VerifyReport, Watch};

@@ -4,19 +4,19 @@
 mod startup;
 
 use std::fmt::Display;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::events::Events;
-use crate::exporter::{Access, Exporter};
+use crate::events::{Events, RunEvents, RunStage};
+use crate::exporter::{Access, Exporter, SessionParts};
 use crate::failure::Failure;
 use crate::state::{FoundNotes, Lease, Leftover};
 use crate::tokens::RunTokens;
 use batch_export_sandbox::MemoryJournal;
 use batch_export_sandbox::contract::Recovery;
-use batch_export_system::{Interrupted, Token};
+use batch_export_system::{Budget, Interrupted, Token};
 
 pub use startup::StartupRecovery;
 pub(crate) use startup::recover_leftovers;
@@ -24,6 +24,9 @@ pub(crate) use startup::recover_leftovers;
 /// The longest time to clean up after one attempt: far less than the plugin would go on trying. A store that is down is
 /// tried again at the next start.
 const RECOVERY_TIME: Duration = Duration::from_secs(60);
+/// The longest time to clean up while the store does not respond, or says only that it cannot: it is down, and whoever
+/// starts a run waits.
+const UNANSWERED_TIME: Duration = Duration::from_secs(10);
 /// The longest time to clean up once somebody interrupted the run: a request or two, not a wait for a store.
 const INTERRUPTED_RECOVERY_TIME: Duration = Duration::from_secs(5);
 /// Notes of an attempt that a message repeats.
@@ -32,7 +35,8 @@ const NOTES_SHOWN: usize = 5;
 /// Cleans up after attempts at runs of one destination, with what a run of it has anyway.
 pub(crate) struct Cleaner<'a> {
     pub exporter: &'a Exporter,
-    pub access: &'a Access,
+    pub access: Access,
+    pub memory: Arc<Budget>,
     pub events: &'a Events,
     pub tokens: &'a RunTokens,
     /// When the interruption was noticed.
@@ -56,7 +60,8 @@ pub(crate) struct Cleaned {
 }
 
 impl Cleaner<'_> {
-    /// Cleans up after every attempt of a run that left notes, and forgets those that are done with.
+    /// Cleans up after every attempt of a run that left notes, and forgets those that are done with. Once the time for
+    /// one is not enough, it is not enough for the others either.
     pub async fn run(&self, lease: &dyn Lease, cleaned: &mut Cleaned) -> Result<(), Failure> {
         for attempt in lease.attempts()? {
             match lease.read(&attempt) {
@@ -91,7 +96,13 @@ impl Cleaner<'_> {
             "" => String::new(),
             differing => format!(" (with its earlier configuration: {differing})"),
         };
-        let reason = match self.recover(&leftover).await {
+        let recovered = match cleaned.is_late {
+            false => self.recover(&leftover).await,
+            true => Err(Uncleaned::Late(
+                "not tried, because the one before took too long".to_owned(),
+            )),
+        };
+        let reason = match recovered {
             Ok(done) => {
                 let is_clean = done.left_open.is_empty() && !damaged;
                 let with_place = |text: String| format!("{text}{under}");
@@ -122,22 +133,37 @@ impl Cleaner<'_> {
         let run = origin.header.run(origin.attempt.clone());
         let failed = |failure: Failure| Uncleaned::Failed(failure.in_one_text());
         let then = self.exporter.configured(origin.configuration.clone());
-        let access = self.exporter.access_earlier(&then, self.access).map_err(failed)?;
+        let access = self.exporter.access_earlier(&then, &self.access).map_err(failed)?;
         let deadline = Instant::now() + RECOVERY_TIME;
         let token = self.tokens.clean_up.child().with_deadline(deadline);
-        let plan = self.in_time(&token, then.plan(&run)).await?;
-        let plan = plan.map_err(failed)?;
-        // Recovery opens nothing, so its own notes need not outlive it.
-        let journal = Box::new(MemoryJournal::default());
         let events = self.events.of(&run);
-        let session = then.session(&run, &plan, &access, journal, &events).map_err(failed)?;
-        let outcome = self.in_time(&token, session.recover(leftover.notes.clone())).await;
+        events.stage(RunStage::Recovering);
+        let plan = self.in_time(&token, &events, then.plan(&run)).await?;
+        let plan = plan.map_err(failed)?;
+        let session = then.session(SessionParts {
+            run: &run,
+            plan: &plan,
+            access: &access,
+            memory: &self.memory,
+            limits: then.limits.of_plan(&plan),
+            // Recovery opens nothing, so its own notes need not outlive it.
+            journal: Box::new(MemoryJournal::default()),
+            events: &events,
+        });
+        let session = session.map_err(failed)?;
+        let recovered = session.recover(leftover.notes.clone());
+        let outcome = self.in_time(&token, &events, recovered).await;
         session.close().await;
         outcome?.map_err(|error| failed(error.into()))
     }
 
     /// Waits for some of the cleaning up, but not for ever, and not for long once somebody waits for its end.
-    async fn in_time<T>(&self, token: &Token, work: impl Future<Output = T>) -> Result<T, Uncleaned> {
+    async fn in_time<T>(
+        &self,
+        token: &Token,
+        events: &RunEvents,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Uncleaned> {
         let hurried = async {
             if self.tokens.work.interrupted().await == Interrupted::Cancelled {
                 let since = *self.interrupted.get_or_init(Instant::now);
@@ -145,6 +171,13 @@ impl Cleaner<'_> {
             } else {
                 // The run's own deadline does not apply here: the token has another.
                 std::future::pending().await
+            }
+        };
+        let unanswered = async {
+            let mut known = None;
+            while known != Some(events.answers()) {
+                known = Some(events.answers());
+                tokio::time::sleep(UNANSWERED_TIME).await;
             }
         };
         let late = |time: Duration, what| Uncleaned::Late(format!("not cleaned up within {} s{what}", time.as_secs()));
@@ -157,6 +190,7 @@ impl Cleaner<'_> {
                 Interrupted::DeadlinePassed => late(RECOVERY_TIME, ""),
             }),
             () = hurried => Err(late(INTERRUPTED_RECOVERY_TIME, " of the interruption")),
+            () = unanswered => Err(late(UNANSWERED_TIME, ", because the store does not respond")),
         }
     }
 }

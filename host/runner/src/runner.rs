@@ -1,6 +1,7 @@
 //! The host's side of all runs of a process: one runtime, one state, one queue of events, and what is done with them.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use crate::attempt;
 use crate::check;
@@ -11,11 +12,13 @@ use crate::recovery::{self, Cleaner, StartupRecovery};
 use crate::report::RunReport;
 use crate::runtime::Runtime;
 use crate::state::State;
-use crate::tokens::RunTokens;
+use crate::tokens::{RunTokens, ended};
+use crate::verify::{Compare, VerifyReport, Watch, read_back};
 use batch_export_sandbox::contract::CheckStep;
 use batch_export_source::Interval;
+use batch_export_system::Token;
 
-/// Runs, checks and cleans up destinations. Cheap to clone.
+/// Runs, checks, reads back and cleans up destinations. Cheap to clone.
 #[derive(Clone)]
 pub struct Runner {
     runtime: Runtime,
@@ -71,16 +74,36 @@ impl Runner {
         if left.is_empty() {
             return Ok(StartupRecovery::default());
         }
-        let access = self.runtime.access(exporter)?;
         let cleaner = Cleaner {
             exporter,
-            access: &access,
+            access: self.runtime.access(exporter)?,
+            // One after the other, and before any run: they need nothing set aside.
+            memory: Arc::clone(exporter.plugin.sandbox().budget()),
             events: &self.events,
             tokens,
             interrupted: OnceLock::new(),
         };
         let done = recovery::recover_leftovers(&cleaner, &*self.state, left).await;
         done.map_err(|failure| tokens.told(failure))
+    }
+
+    /// Reads a run back and compares it, until `token` says that it must end or the time of a run is up. Faults are in
+    /// the report; an error means that reading itself failed.
+    pub async fn verify(
+        &self,
+        exporter: &Exporter,
+        interval: Interval,
+        compare: Compare,
+        token: &Token,
+        watch: Watch,
+    ) -> Result<VerifyReport, Failure> {
+        let limit = exporter.limits.run_time;
+        let token = token.child().with_deadline(Instant::now() + limit);
+        // Nor does a thread go on that nobody waits for any more.
+        let _left = token.cancel_on_drop();
+        let reading = read_back(self, exporter, interval, compare, &token, watch);
+        let read = token.run(reading).await;
+        read.unwrap_or_else(|reason| Err(ended(reason, limit)))
     }
 
     pub(crate) fn runtime(&self) -> &Runtime {

@@ -13,8 +13,10 @@ use crate::destination::Destination;
 use crate::exporter::{Access, Exporter, hexadecimal};
 use crate::failure::{Failure, FailureClass, FailureCode};
 use crate::loading::{Loaded, Loader, LoadingNote};
-use batch_export_sandbox::MEMORY_BYTES;
-use batch_export_system::{AdmissionError, Interrupted, Share, Token};
+use batch_export_sandbox::contract::Plan;
+use batch_export_sandbox::{MEMORY_BYTES, NotAdmitted};
+use batch_export_source::FEED_BYTES;
+use batch_export_system::{AdmissionError, Budget, Interrupted, Share, Token};
 
 /// Limits of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,11 +47,22 @@ pub struct Runtime(Arc<Shared>);
 struct Shared {
     limits: RuntimeLimits,
     runs: Arc<Semaphore>,
+    /// Held by the run that waits for memory: it is not passed by for ever by runs that need less.
+    turn: tokio::sync::Mutex<()>,
     loader: Loader,
     /// By the SHA-256 of the component's bytes.
     plugins: tokio::sync::Mutex<HashMap<String, Loaded>>,
     /// By the destination as it was configured: one that is configured again gets new ones.
     accesses: Mutex<Vec<(Weak<Destination>, Access)>>,
+}
+
+/// The memory that is set aside for a run. What its sessions and its source hold is given back by the last of them.
+#[derive(Debug)]
+pub(crate) struct RunMemory {
+    /// For its sessions, one after the other: guest memory, payloads, responses.
+    pub session: Arc<Budget>,
+    /// For batches on their way from the source to the plugin.
+    pub source: Arc<Budget>,
 }
 
 /// The right of a run to be in progress. Dropping it lets the next one begin.
@@ -69,6 +82,7 @@ impl Runtime {
     pub fn new(limits: RuntimeLimits) -> Self {
         Runtime(Arc::new(Shared {
             runs: Arc::new(Semaphore::new(limits.runs_at_once.max(1))),
+            turn: tokio::sync::Mutex::default(),
             loader: Loader::new(limits.memory_bytes),
             limits,
             plugins: tokio::sync::Mutex::default(),
@@ -107,45 +121,73 @@ impl Runtime {
         Ok(access)
     }
 
-    /// Waits, in order, until fewer runs are in progress than may be, and then until the memory that a run of this
-    /// destination may need is free.
-    pub(crate) async fn admit(&self, exporter: &Exporter, token: &Token) -> Result<Admission, Failure> {
-        let admission = self.admit_one(token).await?;
-        // Only looked for: the run counts what it takes by itself.
-        let mut share = Share::none(exporter.plugin.sandbox().budget());
-        share
-            .admit(exporter.limits.guest_memory_bytes, token)
-            .await
-            .map_err(|error| match error {
-                AdmissionError::Interrupted(_) => Failure::cancelled(),
-                other => {
-                    let (class, code) = (FailureClass::Retryable, FailureCode::MEMORY_EXHAUSTED);
-                    Failure::of(class, code, other)
-                }
-            })?;
-        Ok(admission)
-    }
-
-    async fn admit_one(&self, token: &Token) -> Result<Admission, Failure> {
+    /// Waits, in order, until fewer runs are in progress than may be.
+    pub(crate) async fn admit(&self, token: &Token) -> Result<Admission, Failure> {
         let limits = &self.0.limits;
-        let deadline = Instant::now() + limits.admission_time;
-        let waiting = token.child().with_deadline(deadline);
         let permit = Arc::clone(&self.0.runs).acquire_owned();
-        match waiting.run(permit).await {
+        match self.patience(token).run(permit).await {
             Ok(Ok(permit)) => Ok(Admission { _permit: permit }),
             // The semaphore is never closed.
             Ok(Err(_)) => Err(Failure::shut_down()),
-            Err(Interrupted::Cancelled) => Err(Failure::cancelled()),
-            Err(Interrupted::DeadlinePassed) => Err(Failure::new(
+            Err(reason) => Err(self.waited(reason, &format!("{} other runs were in progress", limits.runs_at_once))),
+        }
+    }
+
+    /// Waits, in order, until the memory that a run with this plan needs is free, and sets it aside for the run. More
+    /// than there is at all is an error at once.
+    pub(crate) async fn set_aside(
+        &self,
+        exporter: &Exporter,
+        plan: &Plan,
+        token: &Token,
+    ) -> Result<RunMemory, Failure> {
+        let session_bytes = exporter.limits.of_plan(plan).held_bytes();
+        let bytes = session_bytes.saturating_add(FEED_BYTES);
+        let whole = exporter.plugin.sandbox().budget();
+        let crowded = |reason| self.waited(reason, "the memory of all runs was held by others");
+        let patience = self.patience(token);
+        let mut share = Share::none(whole);
+        let waiting = async {
+            whole.fits(bytes)?;
+            let _turn = patience.run(self.0.turn.lock()).await?;
+            share.admit(bytes, self.0.limits.admission_time, &patience).await
+        };
+        waiting.await.map_err(|error| match error {
+            AdmissionError::TooLarge { .. } => {
+                let mib = |bytes: usize| (bytes as u64).div_ceil(1 << 20);
+                let refused = NotAdmitted {
+                    limit: "memory_bytes",
+                    needed: mib(bytes),
+                    allowed: whole.limit_bytes() as u64 >> 20,
+                    unit: "MiB of memory, request bodies and batches",
+                };
+                Failure::not_admitted(&exporter.name, refused)
+            }
+            AdmissionError::Interrupted(reason) => crowded(reason),
+            _ => crowded(Interrupted::DeadlinePassed),
+        })?;
+        Ok(RunMemory {
+            session: Budget::reserved(share.split(session_bytes)),
+            source: Budget::reserved(share),
+        })
+    }
+
+    fn patience(&self, token: &Token) -> Token {
+        token
+            .child()
+            .with_deadline(Instant::now() + self.0.limits.admission_time)
+    }
+
+    /// Makes the failure of a run that waited for others in vain.
+    fn waited(&self, reason: Interrupted, what: &str) -> Failure {
+        match reason {
+            Interrupted::Cancelled => Failure::cancelled(),
+            Interrupted::DeadlinePassed => Failure::new(
                 FailureClass::Retryable,
                 FailureCode::HOST_BUSY,
-                format!(
-                    "{} other runs of this process were in progress for {} s",
-                    limits.runs_at_once,
-                    limits.admission_time.as_secs()
-                ),
+                format!("{what} for {} s", self.0.limits.admission_time.as_secs()),
             )
-            .with_hint("run it again later, or allow more runs at once")),
+            .with_hint("run it again later, or allow more runs at once"),
         }
     }
 }
@@ -166,22 +208,22 @@ mod tests {
     async fn runs_wait_in_order_and_not_for_ever() {
         let runtime = runtime(1, Duration::from_millis(50));
         let token = Token::new();
-        let first = runtime.admit_one(&token).await.expect("there is room");
-        let failure = runtime.admit_one(&token).await.expect_err("it is taken");
+        let first = runtime.admit(&token).await.expect("there is room");
+        let failure = runtime.admit(&token).await.expect_err("it is taken");
         assert_eq!(failure.code(), FailureCode::HOST_BUSY);
         assert_eq!(failure.class(), FailureClass::Retryable);
         drop(first);
-        runtime.admit_one(&token).await.expect("there is room again");
+        runtime.admit(&token).await.expect("there is room again");
     }
 
     #[tokio::test]
     async fn waiting_ends_with_the_token() {
         let runtime = runtime(1, Duration::from_secs(3_600));
         let token = Token::new();
-        let _first = runtime.admit_one(&token).await.expect("there is room");
+        let _first = runtime.admit(&token).await.expect("there is room");
         let waiting = {
             let (runtime, token) = (runtime.clone(), token.clone());
-            tokio::spawn(async move { runtime.admit_one(&token).await.err() })
+            tokio::spawn(async move { runtime.admit(&token).await.err() })
         };
         tokio::task::yield_now().await;
         let begun = Instant::now();

@@ -11,8 +11,10 @@ use batch_export_tests::program::{Program, Running, configuration};
 use batch_export_tests::scene::{BUCKET, Scene};
 use devstore::{Fault, Operation, What};
 
-/// A second, and what a machine adds that does six things at once.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// The promise is a second. What is measured here is a process from its signal to its exit, on two processors that
+/// other tests use too: a shell that sends the signal and a runtime that shuts down (0.2 s) are counted in. From the
+/// cancellation to the return, `tokens.rs` measures.
+const PATIENCE: Duration = Duration::from_secs(2);
 const LIMIT: &str = "limits.run_time_s = 2\n";
 
 /// Who does not answer.

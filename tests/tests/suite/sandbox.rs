@@ -106,6 +106,12 @@ async fn the_guest_is_honest_when_told_to_be() {
     );
 }
 
+/// Of no bytes, of some, asked for twice and not in time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_digest_is_right_however_it_is_asked_for() {
+    check(tight(), &[("wrong-digest", "encode-batch", &["32 [e3, 6, 92, 83]"])]).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endless_loop_ends_with_its_computing_time() {
     let words: &[&str] = &["computed for longer than"];

@@ -1,6 +1,7 @@
 //! `check`: tries a destination step by step with the settings of a run.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
@@ -9,10 +10,11 @@ use super::{Chosen, Clock, told};
 use crate::about::About;
 use crate::error;
 use crate::output::{self, Answer, Form};
+use crate::progress::Progress;
 use crate::signals::cancelled_by_signals;
 use crate::words;
 use batch_export_runner::check;
-use batch_export_runner::{Failure, Runner, Runtime, StateFolder};
+use batch_export_runner::{Events, Failure, Runner, Runtime, StateFolder};
 use batch_export_sandbox::contract::{CheckStep, StepOutcome};
 use batch_export_source::{Interval, Moment};
 
@@ -49,9 +51,13 @@ impl CheckArgs {
         let runtime = Runtime::default();
         let (config, exporter) = self.chosen.exporter(&runtime, about, told(false)).await?;
         let state = StateFolder::new(&config.state_dir);
-        let tokens = cancelled_by_signals(output::note);
-        let runner = Runner::new(runtime, state);
-        let steps = runner.check(&exporter, hour_of(now)?, &tokens).await;
+        let progress = Arc::new(Progress::new(false));
+        let signals = Arc::clone(&progress);
+        let tokens = cancelled_by_signals(move |text| signals.line(text));
+        let (events, mut received) = Events::queue();
+        let runner = Runner::new(runtime, state).with_events(events);
+        let checking = runner.check(&exporter, hour_of(now)?, &tokens);
+        let steps = progress.during(checking, &mut received).await;
         let steps = steps.map_err(|failure| config.located(&exporter.name, failure))?;
         let failure = match check::failing(&steps).count() {
             0 => None,

@@ -82,7 +82,6 @@ impl DemoArgs {
             },
         };
         let outcome = progress.during(demo::demo(&options, &audience), &mut received).await;
-        progress.end();
         let report = outcome?;
         let failed = || report.verified.iter().filter(|run| !run.passed);
         let failure = match failed().map(|run| run.faults_found()).sum() {

@@ -55,7 +55,7 @@ struct Described {
 
 impl InspectArgs {
     pub async fn execute(self, clock: Clock) -> ExitCode {
-        let outcome = until_first(self.inspect()).await;
+        let outcome = until_first(async |_| self.inspect().await).await;
         output::show(Form::new(self.json, false), clock(), &About::default(), outcome)
     }
 

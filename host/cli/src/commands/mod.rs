@@ -20,6 +20,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
 
 use batch_export_runner::Runtime;
 use batch_export_runner::component;
@@ -27,11 +28,12 @@ use batch_export_runner::config::{Config, ConfigError};
 use batch_export_runner::exporter::Exporter;
 use batch_export_runner::loading::{Loaded, LoadingNote};
 use batch_export_runner::{Destination, Failure};
-use batch_export_source::Moment;
+use batch_export_source::{Interval, Moment};
 
 use crate::about::About;
 use crate::error;
 use crate::output::{Answer, Form};
+use crate::span::SpanError;
 
 /// Exports rows of an interval to S3, through destinations that run as sandboxed WebAssembly plugins.
 #[derive(Debug, Parser)]
@@ -123,6 +125,24 @@ fn on_runtime(command: impl Future<Output = ExitCode>, clock: Clock) -> ExitCode
             crate::output::show(Form::Text, clock(), &About::default(), outcome)
         }
     }
+}
+
+/// Does what a command does with an interval, and shows what came of it.
+async fn for_interval<T: Serialize>(
+    form: Form,
+    clock: Clock,
+    interval: Result<Interval, SpanError>,
+    command: impl AsyncFnOnce(Interval, &mut About) -> Result<Answer<T>, Failure>,
+) -> ExitCode {
+    let mut about = About::default();
+    let outcome = match interval {
+        Ok(interval) => {
+            about = About::new(Some(interval));
+            command(interval, &mut about).await
+        }
+        Err(error) => Err(error.into()),
+    };
+    crate::output::show(form, clock(), &about, outcome)
 }
 
 fn system_clock() -> Moment {

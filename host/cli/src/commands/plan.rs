@@ -7,9 +7,9 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
-use super::{Chosen, Clock, told};
+use super::{Chosen, Clock, for_interval, told};
 use crate::about::About;
-use crate::output::{self, Answer, Form};
+use crate::output::{Answer, Form};
 use crate::progress::Progress;
 use crate::signals::until_first;
 use crate::span::Span;
@@ -20,6 +20,7 @@ use batch_export_runner::{Failure, Runtime};
 use batch_export_sandbox::contract::{Grant, Plan, SigningScope};
 use batch_export_source::Survey;
 use batch_export_source::{Interval, Moment};
+use batch_export_system::Token;
 
 /// Show what a run will write and which requests it needs; sends nothing.
 #[derive(Debug, Args)]
@@ -68,20 +69,21 @@ struct Required {
 
 impl PlanArgs {
     pub async fn execute(self, clock: Clock) -> ExitCode {
-        let form = Form::new(self.json, false);
         let now = clock();
-        let mut about = About::default();
-        let outcome = match self.span.interval(now) {
-            Ok(interval) => {
-                about = About::new(Some(interval));
-                until_first(self.plan(interval, now, &mut about)).await
-            }
-            Err(error) => Err(error.into()),
+        let interval = self.span.interval(now);
+        let command = async |interval, about: &mut About| {
+            until_first(async |token| self.plan(interval, now, about, token).await).await
         };
-        output::show(form, clock(), &about, outcome)
+        for_interval(Form::new(self.json, false), clock, interval, command).await
     }
 
-    async fn plan(self, interval: Interval, now: Moment, about: &mut About) -> Result<Answer<Planned>, Failure> {
+    async fn plan(
+        &self,
+        interval: Interval,
+        now: Moment,
+        about: &mut About,
+        token: &Token,
+    ) -> Result<Answer<Planned>, Failure> {
         let runtime = Runtime::default();
         let (config, exporter) = self.chosen.exporter(&runtime, about, told(false)).await?;
         let run = exporter.header(interval).run(exporter::attempt_id()?);
@@ -92,7 +94,7 @@ impl PlanArgs {
         let source = match self.source {
             true => {
                 let progress = Arc::new(Progress::new(self.json));
-                let found = survey::whole(&exporter.source, &exporter.limits, Some(interval), &progress).await;
+                let found = survey::whole(&exporter, Some(interval), token, &progress).await;
                 progress.end();
                 Some(found?)
             }

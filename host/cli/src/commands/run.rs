@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::{Chosen, Clock, told};
+use super::{Chosen, Clock, for_interval, told};
 use crate::about::About;
-use crate::output::{self, Answer, Form};
+use crate::output::{Answer, Form};
 use crate::progress::Progress;
 use crate::signals::cancelled_by_signals;
 use crate::span::Span;
@@ -38,18 +38,12 @@ pub struct RunArgs {
 impl RunArgs {
     pub async fn execute(self, clock: Clock) -> ExitCode {
         let form = Form::new(self.json, self.quiet);
-        let mut about = About::default();
-        let outcome = match self.span.ended(clock()) {
-            Ok(interval) => {
-                about = About::new(Some(interval));
-                self.run(interval, &mut about, clock).await
-            }
-            Err(error) => Err(error.into()),
-        };
-        output::show(form, clock(), &about, outcome)
+        let interval = self.span.ended(clock());
+        let command = async |interval, about: &mut About| self.run(interval, about, clock).await;
+        for_interval(form, clock, interval, command).await
     }
 
-    async fn run(self, interval: Interval, about: &mut About, clock: Clock) -> Result<Answer<RunReport>, Failure> {
+    async fn run(&self, interval: Interval, about: &mut About, clock: Clock) -> Result<Answer<RunReport>, Failure> {
         let runtime = Runtime::default();
         let (config, exporter) = self.chosen.exporter(&runtime, about, told(self.quiet)).await?;
         let progress = Arc::new(Progress::new(self.quiet));
@@ -77,13 +71,10 @@ impl RunArgs {
             }
         };
         let outcome = progress.during(work, &mut received).await;
-        progress.end();
         let located = |failure| config.located(&exporter.name, failure);
         let mut report: RunReport = outcome.map_err(located)?;
         if has_no_rows(&report) {
-            report
-                .warnings
-                .extend(survey::glance(&exporter.source, &exporter.limits).await);
+            report.warnings.extend(survey::glance(&exporter, &tokens.work).await);
         }
         Ok(Answer {
             warnings: report.warnings.clone(),

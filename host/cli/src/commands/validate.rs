@@ -18,6 +18,7 @@ use batch_export_runner::loading::Loaded;
 use batch_export_runner::{Destination, Failure, Problem, Runtime};
 use batch_export_source::Interval;
 use batch_export_source::Survey;
+use batch_export_system::Token;
 
 /// Check a configuration file, the destination's own fields included; sends nothing.
 #[derive(Debug, Args)]
@@ -71,11 +72,11 @@ struct Outcome {
 
 impl ValidateArgs {
     pub async fn execute(self, clock: Clock) -> ExitCode {
-        let outcome = until_first(async { Ok(answer(self.valid().await)) }).await;
+        let outcome = until_first(async |token| Ok(answer(self.valid(token).await))).await;
         output::show(Form::new(self.json, false), clock(), &About::default(), outcome)
     }
 
-    async fn valid(&self) -> Result<Vec<Described>, Invalid> {
+    async fn valid(&self, token: &Token) -> Result<Vec<Described>, Invalid> {
         let config = match self.chosen.read() {
             Ok(config) => config,
             Err(ConfigError::Invalid(problems)) => return Err(self.all_of(problems).await.into()),
@@ -87,7 +88,7 @@ impl ValidateArgs {
         let (mut failures, mut problems) = (Vec::new(), Vec::new());
         let mut valid = Vec::new();
         for destination in chosen {
-            match self.described(destination, &loaded).await {
+            match self.described(destination, &loaded, token).await {
                 Ok(described) => valid.push(described),
                 Err(failure) => {
                     problems.extend(config.located_problems(&destination.name, &failure));
@@ -116,15 +117,20 @@ impl ValidateArgs {
     }
 
     /// Everything that can be told of a destination without sending a request.
-    async fn described(&self, destination: &Arc<Destination>, loaded: &Loaded) -> Result<Described, Failure> {
-        planned(destination, loaded).await?;
+    async fn described(
+        &self,
+        destination: &Arc<Destination>,
+        loaded: &Loaded,
+        token: &Token,
+    ) -> Result<Described, Failure> {
+        let exporter = planned(destination, loaded).await?;
         let mut described = Described {
             name: destination.name.clone(),
             source: None,
         };
         if self.source {
             let progress = Arc::new(Progress::new(self.json));
-            let found = survey::whole(&destination.source, &destination.limits, None, &progress).await;
+            let found = survey::whole(&exporter, None, token, &progress).await;
             progress.end();
             described.source = Some(found?);
         }
@@ -132,12 +138,13 @@ impl ValidateArgs {
     }
 }
 
-async fn planned(destination: &Arc<Destination>, loaded: &Loaded) -> Result<(), Failure> {
+async fn planned(destination: &Arc<Destination>, loaded: &Loaded) -> Result<Exporter, Failure> {
     let exporter = Exporter::new(destination, loaded)?;
     let interval = Interval::new(Some(SAMPLE_HOUR.0), SAMPLE_HOUR.1)?;
     let run = exporter.header(interval).run(exporter::attempt_id()?);
     let plan = exporter.plan(&run).await?;
-    exporter.grants(&run, &plan)
+    exporter.grants(&run, &plan)?;
+    Ok(exporter)
 }
 
 fn answer(verdict: Result<Vec<Described>, Invalid>) -> Answer<Outcome> {

@@ -5,16 +5,19 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::{Chosen, Clock, told};
+use super::{Chosen, Clock, for_interval, told};
 use crate::about::About;
 use crate::error;
-use crate::output::{self, Answer, Form};
+use crate::output::{Answer, Form};
 use crate::progress::Progress;
 use crate::signals::until_first;
 use crate::span::Span;
 use crate::words::{self, Object};
-use batch_export_runner::{Compare, Failure, Runtime, VerifyProgress, VerifyReport, Watch};
+use batch_export_runner::{
+    Compare, Events, Failure, Runner, Runtime, StateFolder, VerifyProgress, VerifyReport, Watch,
+};
 use batch_export_source::{Interval, Moment};
+use batch_export_system::Token;
 use batch_export_system::terminal::one_line;
 
 /// Read a finished run back and compare it with its source.
@@ -41,22 +44,19 @@ pub struct VerifyArgs {
 impl VerifyArgs {
     pub async fn execute(self, clock: Clock) -> ExitCode {
         let form = Form::new(self.json, self.quiet);
-        let mut about = About::default();
-        let outcome = match self.span.ended(clock()) {
-            Ok(interval) => {
-                about = About::new(Some(interval));
-                until_first(self.verify(interval, &mut about, clock)).await
-            }
-            Err(error) => Err(error.into()),
+        let interval = self.span.ended(clock());
+        let command = async |interval, about: &mut About| {
+            until_first(async |token| self.verify(interval, about, clock, token).await).await
         };
-        output::show(form, clock(), &about, outcome)
+        for_interval(form, clock, interval, command).await
     }
 
     async fn verify(
-        self,
+        &self,
         interval: Interval,
         about: &mut About,
         clock: Clock,
+        token: &Token,
     ) -> Result<Answer<VerifyReport>, Failure> {
         let runtime = Runtime::default();
         let (config, exporter) = self.chosen.exporter(&runtime, about, told(self.quiet)).await?;
@@ -65,8 +65,10 @@ impl VerifyArgs {
             false => Compare::WithSource,
         };
         let progress = Arc::new(Progress::new(self.quiet));
-        let outcome = batch_export_runner::verify(&exporter, interval, compare, watch(&progress)).await;
-        progress.end();
+        let (events, mut received) = Events::queue();
+        let runner = Runner::new(runtime, StateFolder::new(&config.state_dir)).with_events(events);
+        let verifying = runner.verify(&exporter, interval, compare, token, watch(&progress));
+        let outcome = progress.during(verifying, &mut received).await;
         let report = outcome.map_err(|failure| config.located(&exporter.name, failure))?;
         let errors = errors(&report);
         let failure = match report.passed {

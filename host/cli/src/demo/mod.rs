@@ -239,10 +239,9 @@ async fn export(
     for interval in hours(options.hours)? {
         (audience.step)(format!("reading {interval} back from {name}"));
         let watch = Watch::clone(&audience.watch);
-        let verified = batch_export_runner::verify(&exporter, interval, Compare::WithSource, watch);
-        let verified = audience.tokens.work.run(verified).await;
-        let verified = verified.map_err(|_| audience.tokens.ended())??;
-        report.verified.push(verified);
+        let token = &audience.tokens.work;
+        let verified = runner.verify(&exporter, interval, Compare::WithSource, token, watch);
+        report.verified.push(verified.await?);
     }
     Ok(())
 }

@@ -90,7 +90,14 @@ async fn clean(
     cleaned: &mut Cleaned,
     staying: &mut Staying,
 ) -> Result<(), Failure> {
-    cleaner.run(&*lease, cleaned).await?;
+    // Whoever ends the work waits for nothing that can be done at the next start.
+    match cleaner.tokens.work.run(cleaner.run(&*lease, cleaned)).await {
+        Ok(done) => done?,
+        Err(_) => {
+            staying.waiting += 1;
+            return Ok(());
+        }
+    }
     let open = &mut cleaned.recovery.left_open;
     staying.further_uploads += open.len().saturating_sub(NAMED);
     open.truncate(NAMED);

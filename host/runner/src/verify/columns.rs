@@ -8,11 +8,11 @@ use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::Schema;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use super::Listener;
 use super::expected::Rows;
 use super::report::{FaultKind, FileOutcome, quoted, shown};
 use super::stored::as_stored;
 use super::times::Times;
-use super::{VerifyProgress, Watch};
 use batch_export_source::SourceError;
 use batch_export_system::explain::{count, counted};
 
@@ -25,8 +25,7 @@ pub fn check(
     schema: &mut Option<Schema>,
     mut rows: Option<&mut Rows>,
     outcome: &mut FileOutcome,
-    watch: &Watch,
-    before: VerifyProgress,
+    listener: &Listener,
 ) -> Result<bool, SourceError> {
     let builder = match ParquetRecordBatchReaderBuilder::try_new(file) {
         Ok(builder) => builder,
@@ -63,7 +62,7 @@ pub fn check(
             compare(&batch, rows, comparable, outcome)?;
         }
         outcome.rows += batch.num_rows() as u64;
-        watch(before.with_rows(outcome.rows));
+        listener.reached(outcome.rows)?;
     }
     if i64::try_from(outcome.rows) != Ok(promised) {
         let (promised, found) = (promised.unsigned_abs(), outcome.rows);

@@ -9,12 +9,12 @@ use arrow::array::RecordBatch;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::Listener;
 use super::decode;
 use super::expected::Rows;
 use super::json::same_value;
 use super::report::{FaultKind, FileOutcome, quoted};
 use super::times::Times;
-use super::{VerifyProgress, Watch};
 use batch_export_source::SourceError;
 use batch_export_system::explain::{counted, plain_json};
 
@@ -82,8 +82,7 @@ pub fn check(
     keys: &mut Option<Vec<String>>,
     rows: Option<&mut Rows>,
     outcome: &mut FileOutcome,
-    watch: &Watch,
-    before: VerifyProgress,
+    listener: &Listener,
 ) -> Result<bool, SourceError> {
     let mut text = match decode::open(file, codec) {
         Ok(text) => text,
@@ -117,7 +116,7 @@ pub fn check(
         }
         outcome.rows = row;
         if row.is_multiple_of(REPORT_ROWS) {
-            watch(before.with_rows(row));
+            listener.reached(row)?;
         }
         let parsed = std::str::from_utf8(&line)
             .map_err(|error| error.to_string())

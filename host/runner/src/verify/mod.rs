@@ -29,9 +29,10 @@ use std::time::Instant;
 
 use crate::exporter::{self, Exporter};
 use crate::failure::Failure;
+use crate::runner::Runner;
 use batch_export_sandbox::contract::Plan;
 use batch_export_source::Interval;
-use batch_export_source::Selection;
+use batch_export_source::{Selection, SourceError};
 use batch_export_system::Token;
 use expected::Rows;
 use layout::Layout;
@@ -61,6 +62,22 @@ impl VerifyProgress {
 /// Receives the progress, on whatever thread does the work.
 pub type Watch = Arc<dyn Fn(VerifyProgress) + Send + Sync>;
 
+/// Somebody who waits while a file is read: is told how far that is, and says whether it may continue.
+struct Listener {
+    token: Token,
+    watch: Watch,
+    /// The progress when the file was begun.
+    before: VerifyProgress,
+}
+
+impl Listener {
+    fn reached(&self, rows: u64) -> Result<(), SourceError> {
+        self.token.check()?;
+        (self.watch)(self.before.with_rows(rows));
+        Ok(())
+    }
+}
+
 /// Whether files are compared with the source, which is read again for that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compare {
@@ -74,11 +91,13 @@ fn setting<'a>(plan: &'a Plan, name: &str) -> Option<&'a str> {
     found.map(|(_, value)| value.as_str())
 }
 
-/// Reads a run back. Faults are in the report; an error means that reading itself failed.
-pub async fn verify(
+/// Reads a run back. What it does on other threads ends with the token.
+pub(crate) async fn read_back(
+    runner: &Runner,
     exporter: &Exporter,
     interval: Interval,
     compare: Compare,
+    token: &Token,
     watch: Watch,
 ) -> Result<VerifyReport, Failure> {
     let begun = Instant::now();
@@ -86,7 +105,8 @@ pub async fn verify(
     let plan = exporter.plan(&run).await?;
     exporter.grants(&run, &plan)?;
     let policy = exporter.policy(&run)?;
-    let store = Store::new(&plan, &policy, exporter.access()?)?;
+    let access = runner.runtime().access(exporter)?;
+    let store = Store::new(&plan, &policy, access, runner.events().of(&run).observer())?;
     let layout = Layout::new(&plan.keys);
     let mut other_keys = layout.other_keys(plan.manifest_key.as_deref());
     other_keys.retain(|key| policy.check_key(key).is_ok());
@@ -101,7 +121,7 @@ pub async fn verify(
             };
             let model = exporter.model.clone();
             let budget = Arc::clone(exporter.plugin.sandbox().budget());
-            let token = Token::new();
+            let token = token.clone();
             let open = move || Rows::open(factory.as_ref(), selection, &model, &token, &budget);
             Some(blocking(open).await??)
         }
@@ -127,6 +147,7 @@ pub async fn verify(
         compared: true,
         replaced: false,
         first: First::default(),
+        token: token.clone(),
         watch,
         at: VerifyProgress::default(),
         report: VerifyReport {

@@ -15,9 +15,10 @@ use super::recount::recount;
 use super::report::{FaultKind, quoted};
 use super::store::{Answer, Store};
 use super::{
-    Failure, FileOutcome, StoreError, VerifyProgress, VerifyReport, Watch, blocking, checksum, columns, lines,
+    Failure, FileOutcome, Listener, StoreError, VerifyProgress, VerifyReport, Watch, blocking, checksum, columns, lines,
 };
 use batch_export_source::{Interval, SourceSettings};
+use batch_export_system::Token;
 use batch_export_system::explain::{count as thousands, counted};
 
 /// Numbers beyond the last file that are looked at for what an earlier, longer run left: gaps are possible where
@@ -79,6 +80,7 @@ pub struct Reading {
     /// Whether a file does not carry this run's mark: somebody else wrote it.
     pub replaced: bool,
     pub first: First,
+    pub token: Token,
     pub watch: Watch,
     pub at: VerifyProgress,
     pub report: VerifyReport,
@@ -235,20 +237,23 @@ impl Reading {
         let file = self.download(answer, limit, &mut outcome).await?;
         let mut rows = self.rows.take();
         let mut first = std::mem::take(&mut self.first);
-        let (watch, at) = (Arc::clone(&self.watch), self.at);
-        let at = VerifyProgress {
-            bytes: at.bytes + outcome.bytes,
-            ..at
+        let listener = Listener {
+            token: self.token.clone(),
+            watch: Arc::clone(&self.watch),
+            before: VerifyProgress {
+                bytes: self.at.bytes + outcome.bytes,
+                ..self.at
+            },
         };
         let parquet = self.report.file_format == "Parquet";
         let codec = self.report.compression.clone();
         let (mut outcome, rows, first, whole) = blocking(move || {
             let source = rows.as_mut();
             let whole = if parquet {
-                columns::check(file, &mut first.schema, source, &mut outcome, &watch, at)
+                columns::check(file, &mut first.schema, source, &mut outcome, &listener)
             } else {
                 let keys = &mut first.keys;
-                lines::check(file, &codec, keys, source, &mut outcome, &watch, at)
+                lines::check(file, &codec, keys, source, &mut outcome, &listener)
             };
             if outcome.rows == 0 && outcome.passed() {
                 let fault = "holds no rows, which no export writes".to_owned();
@@ -409,7 +414,8 @@ impl Reading {
         let SourceSettings::Files(settings) = self.source.clone() else {
             return Ok(());
         };
-        let found = blocking(move || recount(&settings)).await??;
+        let token = self.token.clone();
+        let found = blocking(move || recount(&settings, &token)).await??;
         if let Some(reason) = &found.reason {
             self.report.note(format!(
                 "the rows of {} of the source's files were not counted a second time: {}",

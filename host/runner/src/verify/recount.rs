@@ -47,10 +47,12 @@ impl Recount {
 }
 
 /// Counts the rows of every file that the source reads. Blocking.
-pub fn recount(settings: &FilesSettings) -> Result<Recount, SourceError> {
+pub fn recount(settings: &FilesSettings, token: &Token) -> Result<Recount, SourceError> {
     let mut found = Recount::default();
-    for path in batch_export_source::paths(settings, &Token::new())? {
-        match rows_of(&path, settings) {
+    for path in batch_export_source::paths(settings, token)? {
+        let rows = rows_of(&path, settings, token);
+        token.check()?;
+        match rows {
             Ok(rows) => found.rows = found.rows.saturating_add(rows),
             Err(error) => {
                 found.uncounted += 1;
@@ -62,7 +64,7 @@ pub fn recount(settings: &FilesSettings) -> Result<Recount, SourceError> {
     Ok(found)
 }
 
-fn rows_of(path: &Path, settings: &FilesSettings) -> io::Result<u64> {
+fn rows_of(path: &Path, settings: &FilesSettings, token: &Token) -> io::Result<u64> {
     let mut file = open_regular(path)?;
     let name = path.file_name().unwrap_or_default();
     let name = name.to_string_lossy().to_ascii_lowercase();
@@ -78,10 +80,24 @@ fn rows_of(path: &Path, settings: &FilesSettings) -> io::Result<u64> {
         return Err(io::Error::other("only text and Parquet are counted twice"));
     }
     let inner = inner.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&inner).to_vec();
-    let text = BufReader::with_capacity(BUFFER_BYTES, io::Cursor::new(inner).chain(text));
+    let text = io::Cursor::new(inner).chain(WhileWanted { text, token });
+    let text = BufReader::with_capacity(BUFFER_BYTES, text);
     match holds_csv(&name, settings.format) {
         true => csv_rows(text, settings.dialect.quotes),
         false => json_rows(text),
+    }
+}
+
+/// Text that ends with an error once nobody wants it any more.
+struct WhileWanted<'a, R> {
+    text: R,
+    token: &'a Token,
+}
+
+impl<R: Read> Read for WhileWanted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.token.check().map_err(io::Error::other)?;
+        self.text.read(buffer)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::exporter::Access;
 use crate::failure::Failure;
 use batch_export_sandbox::Grants;
 use batch_export_sandbox::contract::Plan;
-use batch_export_sandbox::{HostRequests, Opened, Redactor, Request, TransportError};
+use batch_export_sandbox::{HostRequests, Observer, Opened, Redactor, Request, TransportError};
 use batch_export_sandbox::{Policy, Reading, Refresh};
 use batch_export_system::explain::{Explain, count, plain};
 
@@ -138,7 +138,7 @@ const CHECKSUM_HEADER: &str = "x-amz-checksum-";
 
 impl Store {
     /// The configured bucket at the address that the plan writes to, which the operator's policy must have.
-    pub fn new(plan: &Plan, policy: &Policy, access: Access) -> Result<Self, Failure> {
+    pub fn new(plan: &Plan, policy: &Policy, access: Access, observer: Observer) -> Result<Self, Failure> {
         let grant = plan.grants.iter().find(|grant| grant.method == "HEAD");
         let reading = grant
             .and_then(|grant| policy.reading(&grant.origin))
@@ -147,6 +147,7 @@ impl Store {
         let grants = Grants::decide(&reading.grants, scopes, policy)?;
         let origin = Url::parse(&reading.origin).map_err(|_| StoreError::NoAddress)?;
         let requests = HostRequests::new(&access.network, grants, access.credentials, Handle::current())?;
+        let requests = requests.with_observer(observer);
         Ok(Store {
             requests,
             host: origin.authority().to_owned(),

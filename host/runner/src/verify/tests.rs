@@ -45,6 +45,14 @@ fn nobody_watches() -> Watch {
     Arc::new(|_| {})
 }
 
+fn nobody_listens() -> Listener {
+    Listener {
+        token: Token::new(),
+        watch: nobody_watches(),
+        before: VerifyProgress::default(),
+    }
+}
+
 fn file_of(bytes: &[u8]) -> File {
     let mut file = tempfile::tempfile().expect("a file");
     file.write_all(bytes).expect("written");

@@ -55,7 +55,7 @@ fn every_form_of_file_is_counted_apart_from_the_reader() {
     for (name, bytes, expect) in cases {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join(name), bytes).expect("a file");
-        let found = recount(&settings(folder.path(), name)).expect("found");
+        let found = recount(&settings(folder.path(), name), &Token::new()).expect("found");
         assert_eq!((found.rows, found.reason), (expect, None), "{name}");
     }
 }
@@ -70,7 +70,7 @@ fn what_cannot_be_counted_is_said_and_compared_as_far_as_it_goes() {
     let middle = damaged.len() / 2;
     damaged[middle] ^= 0xff;
     std::fs::write(at("c.csv.gz"), damaged).expect("a file");
-    let found = recount(&settings(folder.path(), ".")).expect("found");
+    let found = recount(&settings(folder.path(), "."), &Token::new()).expect("found");
     assert_eq!((found.rows, found.uncounted), (3, 2));
     let reason = found.reason.clone().expect("a reason");
     assert!(

@@ -18,8 +18,7 @@ fn in_lines(bytes: &[u8], codec: &str) -> FileOutcome {
         &mut None,
         Some(&mut rows),
         &mut outcome,
-        &nobody_watches(),
-        VerifyProgress::default(),
+        &nobody_listens(),
     )
     .expect("the source can be read");
     outcome
@@ -106,8 +105,7 @@ fn in_columns(bytes: &[u8], first: Option<Schema>) -> FileOutcome {
         &mut first.clone(),
         Some(&mut rows),
         &mut outcome,
-        &nobody_watches(),
-        VerifyProgress::default(),
+        &nobody_listens(),
     )
     .expect("the source can be read");
     outcome

@@ -40,6 +40,7 @@ fn reading(endpoint: &str, rows: Option<Rows>) -> Reading {
         compared: true,
         replaced: false,
         first: First::default(),
+        token: Token::new(),
         watch: nobody_watches(),
         at: VerifyProgress::default(),
         report: reading_report(),

@@ -58,7 +58,7 @@ pub fn client(plan: &Plan, endpoint: &str) -> Result<Store, Failure> {
         }),
     };
     let policy = Policy::with_head(Protocol::S3, &configuration, &lists, "x/a").expect("a policy");
-    Store::new(plan, &policy, access)
+    Store::new(plan, &policy, access, Arc::new(|_| {}))
 }
 
 pub async fn store() -> DevStore {
