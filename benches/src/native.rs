@@ -192,7 +192,7 @@ impl Imports for Native {
 
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
 fn derive(timestamp: i64, service: &str, region: &str) -> Result<Vec<u8>, SignerError> {
-    let unusable = |what: String| SignerError::Unavailable(what);
+    let unusable = |what: String| SignerError::Unavailable(what.into());
     let date = chrono::DateTime::from_timestamp(timestamp, 0)
         .ok_or_else(|| unusable(format!("the clock shows {timestamp}")))?
         .format("%Y%m%d")
@@ -210,8 +210,8 @@ async fn carry(builder: reqwest::RequestBuilder) -> Answer {
     let classify = |error: reqwest::Error| {
         let text = error.to_string();
         match error.is_connect() {
-            true => TransportError::Connect(text),
-            false => TransportError::Interrupted(text),
+            true => TransportError::Connect(text.into()),
+            false => TransportError::Interrupted(text.into()),
         }
     };
     let response = builder.send().await.map_err(classify)?;

@@ -10,7 +10,7 @@ use s3_destination::s3::request::Operation;
 use s3_destination::s3::retry;
 use s3_destination::settings::ChecksumAlgorithm;
 
-/// What an operation's words, a remedy and everything taken over from an answer can come to.
+/// What an operation's words, a hint and everything taken over from an answer can come to.
 const MAX_ERROR_BYTES: usize = 8192;
 /// More than a run ever waits before it sends a request again.
 const MAX_DELAY_MS: u32 = 10 * 60 * 1000;
@@ -140,13 +140,16 @@ fn fits_in_a_line(operation: &Operation, cause: Cause) {
         cause: Box::new(cause),
         attempts: 1,
         signed_region: "eu-central-1".into(),
+        names_owner: false,
     };
     let said = error.to_string();
     assert!(said.len() <= MAX_ERROR_BYTES, "{} bytes", said.len());
     assert!(!said.contains(char::is_control), "{said:?}");
     match error.into_failure() {
-        Failure::Refused(message) | Failure::Unavailable { message, .. } => {
-            assert!(message.len() <= MAX_ERROR_BYTES && !message.contains(char::is_control));
+        Failure::Refused(reason) | Failure::Unavailable { reason, .. } => {
+            for text in [Some(reason.message), reason.hint].into_iter().flatten() {
+                assert!(text.len() <= MAX_ERROR_BYTES && !text.contains(char::is_control));
+            }
         }
         other => panic!("a store's answer failed as {other:?}"),
     }

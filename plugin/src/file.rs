@@ -10,7 +10,7 @@ use arrow_array::types::{
 use arrow_schema::{DataType, TimeUnit};
 
 use crate::encode::{self, Block, FileEncoder, Finished, Layout, OUTPUT_CHUNK_BYTES, Repairs};
-use crate::failure::Failure;
+use crate::failure::{Explanation, Failure};
 use crate::imports::Imports;
 use crate::key::KeyNames;
 use crate::settings::Format;
@@ -134,11 +134,9 @@ impl Files {
             .ok()
             .filter(|index| *index < self.max_files)
             .ok_or_else(|| {
-                Failure::Refused(format!(
-                    "the run needs more than {} files (limit MAX_FILES): raise max_file_size_mb, or export shorter \
-                     intervals",
-                    self.max_files
-                ))
+                let message = format!("the run needs more than {} files (limit MAX_FILES)", self.max_files);
+                let hint = "raise max_file_size_mb, or export shorter intervals".to_owned();
+                Failure::Refused(Explanation::new(message).with_hint(hint))
             })?;
         let key = self.keys.data(index)?;
         Ok(BegunFile {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Once;
 
 use crate::check::{Depth, Outcome, Step};
-use crate::failure::{Failure, Problem};
+use crate::failure::{Explanation, Failure, Problem};
 use crate::imports::{
     DigestAlgorithm, Imports, Level, Method, NoteError, Refresh, Request, Response, ScopedKey, SignerError,
     TransportError,
@@ -96,8 +96,7 @@ impl wit::Guest for Plugin {
 
 fn not_configured(export: &str) -> Failure {
     Failure::Defect(format!(
-        "`{export}` was called without a configured run: the host must call `configure` first, once for each run, \
-         and begin a fresh instance after a failure"
+        "`{export}` was called without a configured run: `configure` was not called, or the run has ended"
     ))
 }
 
@@ -130,13 +129,7 @@ impl Imports for Host {
 
     fn send(&self, request: Request<'_, Self::Payload>) -> Self::Exchange {
         import::http::send(&import::http::Request {
-            method: match request.method {
-                Method::Get => import::http::Method::Get,
-                Method::Head => import::http::Method::Head,
-                Method::Put => import::http::Method::Put,
-                Method::Post => import::http::Method::Post,
-                Method::Delete => import::http::Method::Delete,
-            },
+            method: request.method.into(),
             url: request.url,
             headers: request.headers,
             body: request.body,
@@ -154,12 +147,12 @@ impl Imports for Host {
                 body: answer.body,
             }),
             Err(error) => Err(match error {
-                E::Forbidden(why) => TransportError::Forbidden(why),
-                E::Connect(why) => TransportError::Connect(why),
-                E::Tls(why) => TransportError::Tls(why),
-                E::Timeout(why) => TransportError::Timeout(why),
-                E::Interrupted(why) => TransportError::Interrupted(why),
-                E::TooLarge(why) => TransportError::TooLarge(why),
+                E::Forbidden(why) => TransportError::Forbidden(why.into()),
+                E::Connect(why) => TransportError::Connect(why.into()),
+                E::Tls(why) => TransportError::Tls(why.into()),
+                E::Timeout(why) => TransportError::Timeout(why.into()),
+                E::Interrupted(why) => TransportError::Interrupted(why.into()),
+                E::TooLarge(why) => TransportError::TooLarge(why.into()),
             }),
         }
     }
@@ -183,9 +176,9 @@ impl Imports for Host {
                 key: key.key,
             }),
             Err(error) => Err(match error {
-                E::Forbidden(why) => SignerError::Forbidden(why),
-                E::Missing(why) => SignerError::Missing(why),
-                E::Unavailable(why) => SignerError::Unavailable(why),
+                E::Forbidden(why) => SignerError::Forbidden(why.into()),
+                E::Missing(why) => SignerError::Missing(why.into()),
+                E::Unavailable(why) => SignerError::Unavailable(why.into()),
             }),
         }
     }
@@ -193,9 +186,9 @@ impl Imports for Host {
     fn note(&self, note: &[u8], durable: bool) -> Result<(), NoteError> {
         use import::journal::NoteError as E;
         import::journal::note(note, durable).map_err(|error| match error {
-            E::TooLong(why) => NoteError::TooLong(why),
-            E::UsedUp(why) => NoteError::UsedUp(why),
-            E::Unavailable(why) => NoteError::Unavailable(why),
+            E::TooLong(why) => NoteError::TooLong(why.into()),
+            E::UsedUp(why) => NoteError::UsedUp(why.into()),
+            E::Unavailable(why) => NoteError::Unavailable(why.into()),
         })
     }
 
@@ -207,6 +200,18 @@ impl Imports for Host {
             Level::Error => import::log::Level::Error,
         };
         import::log::write(level, message);
+    }
+}
+
+impl From<Method> for import::http::Method {
+    fn from(method: Method) -> Self {
+        match method {
+            Method::Get => import::http::Method::Get,
+            Method::Head => import::http::Method::Head,
+            Method::Put => import::http::Method::Put,
+            Method::Post => import::http::Method::Post,
+            Method::Delete => import::http::Method::Delete,
+        }
     }
 }
 
@@ -237,11 +242,30 @@ impl From<wit_types::Run> for Run {
     }
 }
 
+impl From<wit_types::Explanation> for Explanation {
+    fn from(said: wit_types::Explanation) -> Self {
+        Explanation {
+            message: said.message,
+            hint: said.hint,
+        }
+    }
+}
+
+impl From<Explanation> for wit_types::Explanation {
+    fn from(said: Explanation) -> Self {
+        wit_types::Explanation {
+            message: said.message,
+            hint: said.hint,
+        }
+    }
+}
+
 impl From<Problem> for wit_types::Problem {
     fn from(problem: Problem) -> Self {
         wit_types::Problem {
             field: problem.field,
             message: problem.message,
+            hint: problem.hint,
             allowed: problem.allowed,
         }
     }
@@ -251,15 +275,14 @@ impl From<Failure> for wit_types::Failure {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Config(problems) => wit_types::Failure::Config(problems.into_iter().map(Into::into).collect()),
-            Failure::Refused(message) => wit_types::Failure::Refused(message),
-            Failure::Unavailable {
-                message,
-                retry_after_ms,
-            } => wit_types::Failure::Unavailable(wit_types::Unavailable {
-                message,
-                retry_after_ms,
-            }),
-            Failure::Data(message) => wit_types::Failure::Data(message),
+            Failure::Refused(reason) => wit_types::Failure::Refused(reason.into()),
+            Failure::Unavailable { reason, retry_after_ms } => {
+                wit_types::Failure::Unavailable(wit_types::Unavailable {
+                    reason: reason.into(),
+                    retry_after_ms,
+                })
+            }
+            Failure::Data(reason) => wit_types::Failure::Data(reason.into()),
             Failure::Defect(message) => wit_types::Failure::Defect(message),
         }
     }
@@ -302,7 +325,7 @@ impl From<Plan> for wit::RunPlan {
                 .into_iter()
                 .map(|grant| wit::Grant {
                     operation: grant.operation,
-                    method: grant.method,
+                    method: grant.method.into(),
                     origin: grant.origin,
                     path_prefix: grant.path_prefix,
                     query: grant.query,
@@ -353,7 +376,7 @@ impl From<Report> for wit::Report {
             repairs: report.repairs,
             requests: report.requests,
             retries: report.retries,
-            warnings: report.warnings,
+            warnings: report.warnings.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -369,6 +392,7 @@ impl From<Step> for wit::CheckStep {
                 Outcome::Skipped => wit::StepOutcome::Skipped,
             },
             detail: step.detail,
+            hint: step.hint,
         }
     }
 }
@@ -384,9 +408,26 @@ impl From<wit::CheckDepth> for Depth {
 
 impl From<Recovery> for wit::Recovery {
     fn from(recovery: Recovery) -> Self {
+        let hidden = recovery.hidden().map(|reason| wit::LeftOpen {
+            key: None,
+            upload_id: None,
+            reason: reason.into(),
+        });
+        let left_open = recovery.left_open.into_iter().map(|left| wit::LeftOpen {
+            key: Some(left.key),
+            upload_id: left.upload_id,
+            reason: left.why.into(),
+        });
         wit::Recovery {
-            aborted: recovery.aborted,
-            left_open: recovery.left_open,
+            left_open: hidden.into_iter().chain(left_open).collect(),
+            aborted: recovery
+                .aborted
+                .into_iter()
+                .map(|upload| wit::AbortedUpload {
+                    key: upload.key,
+                    upload_id: upload.upload_id,
+                })
+                .collect(),
         }
     }
 }

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::failure::Explanation;
+
 /// The `http.method` of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Method {
@@ -63,12 +65,12 @@ impl Response {
 /// The reasons why there is no response; the cases and their meaning are the contract's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TransportError {
-    Forbidden(String),
-    Connect(String),
-    Tls(String),
-    Timeout(String),
-    Interrupted(String),
-    TooLarge(String),
+    Forbidden(Explanation),
+    Connect(Explanation),
+    Tls(Explanation),
+    Timeout(Explanation),
+    Interrupted(Explanation),
+    TooLarge(Explanation),
 }
 
 /// What the host can compute of a payload.
@@ -110,20 +112,26 @@ impl fmt::Debug for ScopedKey {
 /// The reasons why there is no key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SignerError {
-    Forbidden(String),
-    Missing(String),
-    Unavailable(String),
+    Forbidden(Explanation),
+    Missing(Explanation),
+    Unavailable(Explanation),
 }
 
 /// Why a note was not kept; the cases and their meaning are the contract's.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoteError {
-    #[error("{0}")]
-    TooLong(String),
-    #[error("{0}")]
-    UsedUp(String),
-    #[error("{0}")]
-    Unavailable(String),
+    TooLong(Explanation),
+    UsedUp(Explanation),
+    Unavailable(Explanation),
+}
+
+impl NoteError {
+    /// The host's words.
+    pub fn explanation(&self) -> &Explanation {
+        match self {
+            NoteError::TooLong(said) | NoteError::UsedUp(said) | NoteError::Unavailable(said) => said,
+        }
+    }
 }
 
 /// How much a log line matters.

@@ -29,9 +29,8 @@ impl Decoder {
     /// `Failure::Data` when it is none.
     pub fn new(message: Vec<u8>) -> Result<Self, Failure> {
         let schema = try_schema_from_ipc_buffer(&message).map_err(|error| {
-            Failure::Data(format!(
-                "the schema that the host supplied is not an Arrow IPC schema message: {error}"
-            ))
+            let message = format!("the schema that the host supplied is not an Arrow IPC schema message: {error}");
+            Failure::Data(message.into())
         })?;
         bounds::check(&message, &schema).map_err(|what| malformed(&what))?;
         let mut decoder = Decoder {
@@ -75,9 +74,8 @@ impl Decoder {
 }
 
 fn malformed(what: &str) -> Failure {
-    Failure::Data(format!(
-        "the rows that the host supplied are not an Arrow IPC stream: {what}"
-    ))
+    let message = format!("the rows that the host supplied are not an Arrow IPC stream: {what}");
+    Failure::Data(message.into())
 }
 
 #[cfg(test)]
@@ -89,6 +87,7 @@ mod tests {
     use arrow::ipc::writer::StreamWriter;
 
     use super::*;
+    use crate::failure::Explanation;
 
     /// The schema message, then one chunk per batch.
     fn stream(batches: &[RecordBatch]) -> (Vec<u8>, Vec<Vec<u8>>) {
@@ -158,13 +157,13 @@ mod tests {
         ];
         for (bytes, expected) in cases {
             let mut decoder = Decoder::new(schema.clone()).unwrap();
-            let Err(Failure::Data(message)) = decoder.batch(bytes) else {
+            let Err(Failure::Data(Explanation { message, hint: None })) = decoder.batch(bytes) else {
                 panic!("{expected}");
             };
             assert!(message.starts_with(&format!("{rows}{expected}")), "{message}");
         }
         for bytes in [Vec::new(), vec![7; 64]] {
-            let Err(Failure::Data(message)) = Decoder::new(bytes) else {
+            let Err(Failure::Data(Explanation { message, hint: None })) = Decoder::new(bytes) else {
                 panic!("no schema");
             };
             let expected = "the schema that the host supplied is not an Arrow IPC schema message: ";

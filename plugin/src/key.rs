@@ -3,7 +3,7 @@
 use chrono::format::SecondsFormat;
 use chrono::{DateTime, Datelike, Timelike, Utc};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Problem};
 use crate::settings::{
     Format, Interval, JsonLinesCodec, KeyStyle, ManifestName, ManifestWhen, ParquetCodec, ParquetExtension, Run,
     Settings,
@@ -54,13 +54,8 @@ impl KeyNames {
         };
         let name = format!("{start_written}-{end_written}");
         let stem = format!("{folder}{name}");
-        check_path(&stem).map_err(|message| {
-            Failure::of_field(
-                "prefix",
-                format!("gives the key {}, which {message}", shown(&stem)),
-                None,
-            )
-        })?;
+        check_path(&stem)
+            .map_err(|message| Problem::new("prefix", format!("gives the key {}, which {message}", shown(&stem))))?;
         let splitting = settings.max_file_size_bytes.is_some();
         let hidden = match settings.manifest_name {
             ManifestName::Visible => "",
@@ -163,31 +158,30 @@ fn fitting(key: String) -> Result<String, Failure> {
         return Ok(key);
     }
     let beginning: String = key.chars().take(60).collect();
-    Err(Failure::of_field(
-        "prefix",
-        format!(
-            "gives keys that begin with `{beginning}…` and have up to {} bytes",
-            key.len()
-        ),
-        Some(format!(
-            "keys of at most {MAX_KEY_BYTES} bytes of UTF-8, the file's number included; use a shorter prefix"
-        )),
-    ))
+    let message = format!(
+        "gives keys that begin with `{beginning}…` and are up to {} bytes long",
+        key.len()
+    );
+    Err(Problem::new("prefix", message)
+        .with_hint("use a shorter prefix".to_owned())
+        .allowing(format!(
+            "keys of at most {MAX_KEY_BYTES} bytes of UTF-8, the file's number included"
+        ))
+        .into())
 }
 
 fn times(interval: &Interval) -> Result<(Option<DateTime<Utc>>, DateTime<Utc>), Failure> {
     let start = interval.start_micros.map(|micros| time("start", micros)).transpose()?;
     let end = time("end", interval.end_micros)?;
     match start {
-        Some(start) if start >= end => Err(Failure::of_field(
-            "",
-            format!(
+        Some(start) if start >= end => {
+            let message = format!(
                 "the interval is inverted or empty: it starts at {} and ends at {}",
                 written(start, KeyStyle::Iso),
                 written(end, KeyStyle::Iso)
-            ),
-            Some("a start before the end".to_owned()),
-        )),
+            );
+            Err(Problem::new("", message).allowing("a start before the end").into())
+        }
         start => Ok((start, end)),
     }
 }
@@ -196,11 +190,10 @@ fn time(which: &str, micros: i64) -> Result<DateTime<Utc>, Failure> {
     DateTime::from_timestamp_micros(micros)
         .filter(|time| YEARS.contains(&time.year()))
         .ok_or_else(|| {
-            Failure::of_field(
-                "",
-                format!("the {which} of the interval ({micros} µs since 1970) is outside the years that keys can say"),
-                Some(format!("years {} to {}", YEARS.start(), YEARS.end())),
-            )
+            let message =
+                format!("the {which} of the interval ({micros} µs since 1970) is outside the years that keys can say");
+            let years = format!("years {} to {}", YEARS.start(), YEARS.end());
+            Problem::new("", message).allowing(years).into()
         })
 }
 

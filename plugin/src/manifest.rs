@@ -64,7 +64,7 @@ pub fn detailed(run: &Run, schema: &Schema, files: &[ManifestFile]) -> Result<Ve
         file_details: files.iter().map(details).collect(),
     };
     serde_json::to_vec_pretty(&manifest)
-        .map_err(|error| Failure::Data(format!("the manifest cannot be written as JSON: {error}")))
+        .map_err(|error| Failure::Data(format!("the manifest cannot be written as JSON: {error}").into()))
 }
 
 fn details(file: &ManifestFile) -> Details<'_> {

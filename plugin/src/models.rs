@@ -3,7 +3,7 @@
 use arrow_schema::{DataType, Field, Schema};
 
 use crate::encode::{Meaning, is_text, is_uuid};
-use crate::failure::Failure;
+use crate::failure::{Explanation, Failure};
 
 /// Where models without a table of their own keep the time of arrival.
 const ARRIVAL_COLUMN: &str = "_inserted_at";
@@ -192,10 +192,17 @@ pub fn check_schema(model: &str, schema: &Schema) -> Result<(), Failure> {
     }
     match wrong.is_empty() {
         true => Ok(()),
-        false => Err(Failure::Data(format!(
-            "the source's columns do not fit the model `{model}`: {}",
-            wrong.join("; ")
-        ))),
+        false => {
+            let message = format!(
+                "the source's columns do not fit the model `{model}`: {}",
+                wrong.join("; ")
+            );
+            let hint = match required(model) {
+                Some(_) => "name and convert the columns in the source as the model has them, or choose another model",
+                None => "rename columns in the source, so that each name is there once",
+            };
+            Err(Failure::Data(Explanation::new(message).with_hint(hint.to_owned())))
+        }
     }
 }
 

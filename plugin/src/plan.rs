@@ -4,6 +4,7 @@
 use crate::config;
 use crate::config::fields::{COMPRESSION, Choice, FILE_FORMAT, FieldKind, JSON_LINES_COMPRESSIONS};
 use crate::failure::Failure;
+use crate::imports::Method;
 use crate::key::KeyNames;
 use crate::manifest;
 use crate::models;
@@ -51,7 +52,7 @@ pub struct FormatDescription {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
     pub operation: String,
-    pub method: String,
+    pub method: Method,
     pub origin: String,
     /// Percent-encoded.
     pub path_prefix: String,
@@ -165,7 +166,7 @@ fn grants(settings: &Settings, run: &Run, names: &KeyNames) -> Vec<Grant> {
             let query = request.query.split('&').filter(|pair| !pair.is_empty());
             Grant {
                 operation: operation.kind().to_string(),
-                method: request.method.to_string(),
+                method: request.method,
                 origin: settings.endpoint.origin(),
                 path_prefix: request.path,
                 query: query

@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use crate::failure::Explanation;
 use crate::imports::{Imports, Level};
 use crate::s3::client::Client;
 use crate::s3::request::Target;
@@ -14,10 +15,19 @@ use crate::upload::{LeftOpen, sweep};
 /// What was cleaned up: the contract's `recovery`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recovery {
-    /// Uploads that are gone, each with its key and id.
-    pub aborted: Vec<String>,
-    /// What is or may be left open, each with its key, its upload id where that is known, and why.
-    pub left_open: Vec<String>,
+    /// Uploads that are gone.
+    pub aborted: Vec<Aborted>,
+    /// What is or may be left open.
+    pub left_open: Vec<LeftOpen>,
+    /// Notes that could not be read: what they name may be left open.
+    pub unreadable: usize,
+}
+
+/// An upload that is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aborted {
+    pub key: String,
+    pub upload_id: String,
 }
 
 /// Abort every upload that the notes tell of. Where the earlier instance ended before it learnt an upload's id, the
@@ -26,18 +36,12 @@ pub fn recover<I: Imports>(imports: Rc<I>, settings: &Settings, run: &Run, notes
     let mut client = Client::new(imports, Target::new(settings, run));
     let open = Open::after(notes.iter().map(Vec::as_slice));
     let mut recovery = Recovery::default();
-    if open.unreadable > 0 {
-        let note = format!(
-            "notes that could not be read: {}; an upload that one of them names may be left open",
-            open.unreadable
-        );
-        recovery.left_open.push(note);
-    }
+    recovery.unreadable = open.unreadable;
     for (upload_id, key) in open.uploads {
         match sweep::abort(&mut client, &key, &upload_id) {
             Ok(Gone::Aborted) => recovery.gone(&client, key, upload_id),
             Ok(Gone::Before) => note(&client, &Note::Closed { upload_id }),
-            Err(left) => recovery.left_open.push(left.to_string()),
+            Err(left) => recovery.left_open.push(left),
         }
     }
     for key in open.in_doubt {
@@ -48,14 +52,27 @@ pub fn recover<I: Imports>(imports: Rc<I>, settings: &Settings, run: &Run, notes
         for upload_id in gone {
             recovery.gone(&client, key.clone(), upload_id);
         }
-        recovery.left_open.extend(left_open.iter().map(LeftOpen::to_string));
+        recovery.left_open.extend(left_open);
     }
     recovery
 }
 
 impl Recovery {
+    /// What the notes that could not be read may hide.
+    pub fn hidden(&self) -> Option<Explanation> {
+        let message = match self.unreadable {
+            0 => return None,
+            1 => "a note could not be read, and an upload that it names may be left open".to_owned(),
+            many => format!("{many} notes could not be read, and an upload that one of them names may be left open"),
+        };
+        Some(Explanation::new(message).with_hint("look for open uploads at the store, and abort them".to_owned()))
+    }
+
     fn gone<I: Imports>(&mut self, client: &Client<I>, key: String, upload_id: String) {
-        self.aborted.push(format!("upload `{upload_id}` of `{key}`"));
+        self.aborted.push(Aborted {
+            key,
+            upload_id: upload_id.clone(),
+        });
         note(client, &Note::Closed { upload_id });
     }
 }
@@ -65,7 +82,10 @@ fn note<I: Imports>(client: &Client<I>, note: &Note) {
     if let Err(error) = client.imports().note(&with_closed(Some(note), &mut Vec::new()), false) {
         client.imports().log(
             Level::Warn,
-            &format!("a note about a finished upload could not be kept: {error}"),
+            &format!(
+                "a note about a finished upload could not be kept: {}",
+                error.explanation().message
+            ),
         );
     }
 }

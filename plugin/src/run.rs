@@ -3,7 +3,7 @@
 
 use crate::config;
 use crate::encode::{Block, BlockLimits, EventFilter, Layout, Rechunker};
-use crate::failure::Failure;
+use crate::failure::{Explanation, Failure};
 use crate::file::Files;
 use crate::imports::{Imports, Level};
 use crate::ipc::Decoder;
@@ -13,7 +13,7 @@ use crate::models;
 use crate::s3::client::Client;
 use crate::s3::request::Target;
 use crate::settings::{ManifestStyle, ManifestWhen, Run, Settings};
-use crate::upload::{Limits, StoredFile, Uploads};
+use crate::upload::{LeftOpen, Limits, StoredFile, Uploads};
 
 use std::rc::Rc;
 
@@ -50,7 +50,7 @@ pub struct Report {
     pub repairs: Vec<(String, u64)>,
     pub requests: u64,
     pub retries: u64,
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Explanation>,
 }
 
 /// One run between `configure` and `finish`.
@@ -118,7 +118,7 @@ impl<I: Imports> Export<I> {
     /// Take in the next batch.
     ///
     /// # Errors
-    /// Any failure; uploads that were open are aborted, and those that could not be are named.
+    /// Any failure; uploads that were open are aborted, and those that could not be are logged.
     pub fn encode_batch(&mut self, messages: Vec<u8>) -> Result<Progress, Failure> {
         let encoded = self.try_encode(messages);
         // The host may be a while getting the next batch.
@@ -191,7 +191,7 @@ impl<I: Imports> Export<I> {
     }
 
     /// Files with higher numbers than this run's can only be a longer attempt's; what it wrote under other names stays.
-    fn clear_leftovers(&mut self, warnings: &mut Vec<String>) {
+    fn clear_leftovers(&mut self, warnings: &mut Vec<Explanation>) {
         let next_keys = (self.files.begun()..).map_while(|index| self.keys.data(index).ok());
         let leftovers = self
             .uploads
@@ -210,7 +210,7 @@ impl<I: Imports> Export<I> {
     }
 
     /// A run without rows writes nothing; what an earlier attempt with rows wrote stays, and is worth a word.
-    fn report_objects_without_rows(&mut self, warnings: &mut Vec<String>) {
+    fn report_objects_without_rows(&mut self, warnings: &mut Vec<Explanation>) {
         let Ok(key) = self.keys.data(0) else { return };
         let leftovers = self.uploads.store().objects_without_rows(&key);
         warnings.extend(leftovers.warnings);
@@ -282,7 +282,12 @@ impl<I: Imports> Export<I> {
         self.filter.as_ref().map_or(0, EventFilter::filtered_rows)
     }
 
-    fn report(&mut self, stored: Vec<StoredFile>, manifest_key: Option<String>, mut warnings: Vec<String>) -> Report {
+    fn report(
+        &mut self,
+        stored: Vec<StoredFile>,
+        manifest_key: Option<String>,
+        mut warnings: Vec<Explanation>,
+    ) -> Report {
         let totals = self.files.totals();
         let files: Vec<ExportedFile> = self
             .files
@@ -297,13 +302,14 @@ impl<I: Imports> Export<I> {
             })
             .collect();
         if self.settings.max_file_size_bytes.is_none() && files.len() > 1 {
-            warnings.push(format!(
-                "the export outgrew the largest file that this format and the store allow and went on in {} files; \
-                 set max_file_size_mb to choose their size",
+            let message = format!(
+                "the export outgrew the largest file that this format and the store allow, and went on in {} files",
                 files.len()
-            ));
+            );
+            let hint = "set max_file_size_mb to choose their size".to_owned();
+            warnings.push(Explanation::new(message).with_hint(hint));
         }
-        warnings.extend(self.uploads.take_warnings());
+        warnings.extend(self.uploads.take_left_open().iter().map(LeftOpen::explanation));
         let counts = self.uploads.counts();
         Report {
             rows_received: self.rows_received,
@@ -324,18 +330,21 @@ impl<I: Imports> Export<I> {
         }
     }
 
-    /// On a failure, abort what is open, and say what could not be aborted.
+    /// On a failure, abort what is open. What could not be aborted is logged, and `recover` tells of it; what became of
+    /// damaged objects is a part of the failure.
     fn give_up_unless<T>(&mut self, result: Result<T, Failure>) -> Result<T, Failure> {
         result.map_err(|failure| {
             self.rechunker = None;
-            let remarks = self.uploads.abort_all();
-            remarks
-                .iter()
-                .fold(failure, |failure, remark| failure.with_remark(remark))
+            let remains = self.uploads.abort_all();
+            for left_open in &remains.left_open {
+                let message = left_open.explanation().message;
+                self.uploads.imports().log(Level::Debug, &message);
+            }
+            remains.condemned.iter().fold(failure, Failure::with_remark)
         })
     }
 }
 
 fn after_the_end() -> Failure {
-    Failure::Defect("the run has failed or ended already: the host must begin a fresh instance".to_owned())
+    Failure::Defect("the run has failed or ended already, and its instance was called again".to_owned())
 }

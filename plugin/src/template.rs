@@ -84,9 +84,10 @@ impl Template {
         }
         if let Some((notation, variable)) = strftime::found(text) {
             return Err(problem(
-                format!("has `{notation}`, which is strftime's notation; write `{variable}`"),
+                format!("contains `{notation}`, which is strftime's notation"),
                 known_variables(),
-            ));
+            )
+            .with_hint(format!("write `{variable}`")));
         }
         let mut pieces = Vec::new();
         let mut literal = String::new();
@@ -136,12 +137,12 @@ fn variable(name: &str) -> Result<Variable, Problem> {
     if let Some((_, variable)) = VARIABLES.iter().find(|(known, _)| *known == name) {
         return Ok(*variable);
     }
-    let hint = nearest(name, VARIABLES.iter().map(|(known, _)| *known))
-        .map_or_else(String::new, |known| format!("; did you mean `{{{known}}}`?"));
+    let guess = nearest(name, VARIABLES.iter().map(|(known, _)| *known));
     Err(problem(
-        format!("has the unknown variable {}{hint}", shown(&format!("{{{name}}}"))),
+        format!("contains the unknown variable {}", shown(&format!("{{{name}}}"))),
         known_variables(),
-    ))
+    )
+    .with_hint(guess.map(|known| format!("did you mean `{{{known}}}`?"))))
 }
 
 fn known_variables() -> String {
@@ -153,7 +154,7 @@ fn unbalanced(text: &str, at: usize) -> Problem {
     let brace = &text[at..=at];
     problem(
         format!(
-            "has a `{brace}` without its counterpart at character {}",
+            "contains a `{brace}` without its counterpart at character {}",
             text[..at].chars().count() + 1
         ),
         known_variables(),
@@ -161,23 +162,19 @@ fn unbalanced(text: &str, at: usize) -> Problem {
 }
 
 pub(crate) fn problem(message: String, allowed: String) -> Problem {
-    Problem {
-        field: "prefix".to_owned(),
-        message,
-        allowed: Some(allowed),
-    }
+    Problem::new("prefix", message).allowing(allowed)
 }
 
 /// Stores and URL libraries disagree on dot segments; listings (XML 1.0) cannot carry control characters.
 pub(crate) fn check_path(path: &str) -> Result<(), String> {
     if let Some(dots) = path.split('/').find(|segment| matches!(*segment, "." | "..")) {
         return Err(format!(
-            "has a folder named `{dots}`, which stores read in different ways"
+            "contains a folder named `{dots}`, which stores read in different ways"
         ));
     }
     match path.chars().find(|c| c.is_control()) {
         Some(control) => Err(format!(
-            "has the control character U+{:04X}, which listings cannot carry",
+            "contains the control character U+{:04X}, which listings cannot carry",
             u32::from(control)
         )),
         None => Ok(()),

@@ -115,6 +115,21 @@ def landed(host, given, word, fields, path, count):
         return {key: client.get_object(Bucket=store.bucket, Key=key)["Body"].read() for key in keys}
 
 
+def refused(host, given, path, count):
+    """Exports into a bucket that is not there: the host tells what happened and what to do."""
+    folder = fresh(given.folder / "refused" / host.name)
+    with Devstore(given.devstore, folder / "store") as store:
+        fields = {"prefix": "x/", "bucket_name": "no-such-bucket"}
+        try:
+            host.export(store, folder, fields, path, count)
+        except AssertionError as error:
+            told = str(error)
+            if "refused: " in told and "404 NoSuchBucket" in told and "(hint: create the bucket, or check" in told:
+                return f"{host.name}: a refusal is told with its hint"
+            raise
+        raise AssertionError(f"{host.name} exported into a bucket that is not there")
+
+
 def compare(given, hosts, exports, path, count):
     """Every export by our host and by these; yields a line for each."""
     for at, (name, fields) in enumerate(exports.items()):
@@ -142,6 +157,8 @@ def main():
     try:
         for line in compare(given, [python, node], EXPORTS, few, write_rows(few, ROWS)):
             print(line, flush=True)
+        for host in [python, node]:
+            print(refused(host, given, few, ROWS), flush=True)
         for line in compare(given, [node], MULTIPART, many, write_rows(many, MULTIPART_ROWS)):
             print(line, flush=True)
     except AssertionError as error:

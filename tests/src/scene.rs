@@ -8,6 +8,7 @@ use arrow::array::RecordBatch;
 use batch_export_runner::config::Config;
 use batch_export_runner::exporter::Exporter;
 use batch_export_runner::loading::Loaded;
+use batch_export_sandbox::CallError;
 use batch_export_sandbox::Capabilities;
 use batch_export_sandbox::Grants;
 use batch_export_sandbox::contract::{Interval, Recovery, Report, Run};
@@ -18,6 +19,7 @@ use batch_export_sandbox::{Level, MEMORY_BYTES};
 use batch_export_sandbox::{Network, NetworkOptions};
 use batch_export_sandbox::{OperatorLists, Policy, Protocol};
 use batch_export_source::Stream;
+use batch_export_system::explain::Explain;
 use bytes::Bytes;
 use devstore::{DevStore, Options};
 use serde_json::{Value, json};
@@ -286,17 +288,22 @@ impl Scene {
 async fn drive(session: &Session, messages: &Messages, step: &mut &'static str) -> Result<Report, String> {
     *step = "configure";
     let schema = messages.schema.clone();
-    session.configure(schema).await.map_err(|error| error.to_string())?;
+    session.configure(schema).await.map_err(told)?;
     *step = "encode-batch";
     for batch in &messages.batches {
-        session
-            .encode_batch(batch.clone())
-            .await
-            .map_err(|error| error.to_string())?;
+        session.encode_batch(batch.clone()).await.map_err(told)?;
     }
     *step = "finish";
     let report = session.finish(messages.rows).await;
-    report.map_err(|error| error.to_string())
+    report.map_err(told)
+}
+
+/// What happened and what to do about it, as one text to look into.
+fn told(error: CallError) -> String {
+    match error.hint() {
+        Some(hint) => format!("{}; {hint}", error.message()),
+        None => error.message(),
+    }
 }
 
 /// Arrow IPC as the host hands it over.

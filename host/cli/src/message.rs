@@ -30,21 +30,14 @@ pub fn of_failure(failure: &Failure) -> String {
         }
     }
     lines.extend(failure.hint().map(|hint| format!("hint: {}", one_line(hint))));
-    // A plugin that could not clean up itself has said so already, if for another request.
-    let is_unsaid = |upload: &&String| !is_said(failure.message(), upload);
-    let unsaid: Vec<&String> = failure.left_open().iter().filter(is_unsaid).collect();
-    if unsaid.is_empty() && !failure.left_open().is_empty() {
-        lines.push("the next run aborts what is left open".to_owned());
+    for left in failure.left_open() {
+        lines.push(format!("left open until the next run: {}", one_line(&left.to_string())));
+        // One permission may be missing for both.
+        let is_said = |hint: &&String| failure.hint().is_some_and(|said| said.contains(hint.as_str()));
+        let unsaid = left.hint.iter().filter(|hint| !is_said(hint));
+        lines.extend(unsaid.map(|hint| format!("    hint: {}", one_line(hint))));
     }
-    let told = |upload: &&String| format!("left open until the next run: {}", one_line(upload));
-    lines.extend(unsaid.iter().map(told));
     lines.join("\n")
-}
-
-/// Returns whether a message names what is left open, whatever it says of the reason behind the colon.
-fn is_said(message: &str, left_open: &str) -> bool {
-    let what = left_open.split(": ").next().unwrap_or(left_open);
-    !what.is_empty() && message.contains(what)
 }
 
 /// Breaks lines between words where they would be longer than [`COLUMNS`]; a word that is longer stays whole.
@@ -77,7 +70,7 @@ fn wrapped_line(line: &str, hanging: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use batch_export_runner::{FailureClass, FailureCode, Place, Problem};
+    use batch_export_runner::{FailureClass, FailureCode, LeftOpen, Place, Problem};
     use std::path::Path;
 
     #[test]
@@ -107,33 +100,24 @@ mod tests {
   x.toml:7:1: b"
         );
         assert!(Failure::of_problems(file, FailureClass::Configuration, Vec::new()).is_none());
+        let left = |key: &str, hint: &str| LeftOpen {
+            key: Some(key.to_owned()),
+            upload_id: Some("id".to_owned()),
+            reason: "403".to_owned(),
+            hint: Some(hint.to_owned()),
+            earlier_configuration: None,
+        };
         let failure = Failure::new(FailureClass::Failed, FailureCode::STORE_REFUSED, "no\nroom")
             .with_hint("free some")
-            .leaving_open(vec!["`x/a` (id)".to_owned(), "`x/b` (id)".to_owned()]);
+            .leaving_open(vec![left("x/a", "free some"), left("x/b", "grant it")]);
         assert_eq!(
             of_failure(&failure),
             "no\\nroom
 hint: free some
-left open until the next run: `x/a` (id)
-left open until the next run: `x/b` (id)"
+left open until the next run: upload `id` of `x/a`: 403
+left open until the next run: upload `id` of `x/b`: 403
+    hint: grant it"
         );
-    }
-
-    #[test]
-    fn what_is_left_open_is_said_once() {
-        let message = "no response; a is left open: request 7";
-        let told = |left_open: &str| {
-            let failure = Failure::new(FailureClass::Failed, FailureCode::STORE_REFUSED, message);
-            of_failure(&failure.leaving_open(vec![left_open.to_owned()]))
-        };
-        for said in ["a is left open: request 7", "a is left open: request 8"] {
-            let expect = format!("{message}\nthe next run aborts what is left open");
-            assert_eq!(told(said), expect);
-        }
-        for other in ["b is left open: request 7", ": request 7"] {
-            let expect = format!("{message}\nleft open until the next run: {other}");
-            assert_eq!(told(other), expect);
-        }
     }
 
     #[test]

@@ -261,6 +261,7 @@ pub fn panicked(json: bool, finished: Moment) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use batch_export_runner::LeftOpen;
     use batch_export_source::Interval;
 
     fn about() -> About {
@@ -295,7 +296,14 @@ mod tests {
             shown(Some(&body), None),
             with(serde_json::json!({"status": "succeeded", "rows": 7}))
         );
-        let cancelled = Failure::cancelled().leaving_open(vec!["`x/a` (id)".to_owned()]);
+        let left_open = LeftOpen {
+            key: Some("x/a".to_owned()),
+            upload_id: Some("id".to_owned()),
+            reason: "403".to_owned(),
+            hint: None,
+            earlier_configuration: None,
+        };
+        let cancelled = Failure::cancelled().leaving_open(vec![left_open]);
         assert_eq!(
             shown(None, Some(&cancelled)),
             with(serde_json::json!({
@@ -308,7 +316,13 @@ mod tests {
                     "hint": null,
                     "retry_after_ms": null,
                     "problems": [],
-                    "left_open": ["`x/a` (id)"],
+                    "left_open": [{
+                        "key": "x/a",
+                        "upload_id": "id",
+                        "reason": "403",
+                        "hint": null,
+                        "earlier_configuration": null,
+                    }],
                 },
             }))
         );

@@ -8,7 +8,7 @@ use crate::exporter::Exporter;
 use crate::failure::Failure;
 use crate::prepared::Prepared;
 use crate::proof::{self, Carried};
-use crate::recovery::{Cleaned, Cleaner};
+use crate::recovery::{Cleaned, Cleaner, LeftOpen};
 use crate::report::{Done, RunReport};
 use crate::runner::Runner;
 use crate::state::Lease;
@@ -174,7 +174,7 @@ async fn clean_up(cleaner: &Cleaner<'_>, lease: Box<dyn Lease>, failure: Failure
     let mut cleaned = Cleaned::default();
     let noted = cleaner.run(&*lease, &mut cleaned).await;
     let mut left_open = cleaned.recovery.left_open;
-    left_open.extend(noted.err().map(|error| format!("what the attempt noted ({error})")));
-    left_open.extend(lease.finish().err().map(|error| format!("the run's folder ({error})")));
+    left_open.extend(noted.err().map(|error| LeftOpen::unknown(&error)));
+    left_open.extend(lease.finish().err().map(|error| LeftOpen::unknown(&error)));
     failure.leaving_open(left_open)
 }

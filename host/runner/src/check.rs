@@ -1,19 +1,19 @@
 //! Trying a destination: when somebody asks, before its first run, and for an interval without rows, so that a broken
 //! configuration never hides behind quiet hours. Exports nothing.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::events::RunStage;
 use super::exporter::{self, Exporter};
 use super::failure::{Failure, FailureClass, FailureCode};
 use super::prepared::Prepared;
-use super::recovery::Cleaned;
+use super::recovery::{Cleaned, LeftOpen};
 use super::runner::Runner;
 use super::tokens::{RunTokens, ended};
 use batch_export_sandbox::contract::{CheckDepth, CheckStep, StepOutcome};
 use batch_export_source::Interval;
 use batch_export_system::Interrupted;
-use batch_export_system::explain::divided;
 
 /// Longest try that nobody asked for. It makes about ten small requests: a store that takes longer for them is not
 /// available for a run either.
@@ -64,7 +64,8 @@ pub(crate) async fn check(
     steps.extend(kept_in_mind.err().map(|error| CheckStep {
         name: "remember the outcome".to_owned(),
         outcome: StepOutcome::Skipped,
-        detail: error.in_one_text(),
+        detail: error.message().to_owned(),
+        hint: error.hint().map(str::to_owned),
     }));
     Ok(steps)
 }
@@ -79,7 +80,10 @@ pub(super) async fn automatic(prepared: &Prepared<'_>, occasion: Occasion) -> Re
     let skipped = steps.iter().filter(|step| step.outcome == StepOutcome::Skipped);
     Ok(match occasion {
         Occasion::FirstUse => skipped
-            .map(|step| format!("{}: {}: {}", occasion.in_words(), step.name, step.detail))
+            .map(|step| {
+                let hint = step.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+                format!("{}: {}: {}{hint}", occasion.in_words(), step.name, step.detail)
+            })
             .collect(),
         Occasion::NoRows => Vec::new(),
     })
@@ -105,21 +109,24 @@ async fn steps(prepared: &Prepared<'_>, depth: CheckDepth, limit: Option<Duratio
     let left_open = clean_up(prepared).await;
     let mut steps = outcome?;
     if !left_open.is_empty() {
+        let told: Vec<String> = left_open.iter().map(LeftOpen::to_string).collect();
+        let hints: BTreeSet<&str> = left_open.iter().filter_map(|left| left.hint.as_deref()).collect();
         steps.push(CheckStep {
             name: "clean up".to_owned(),
             outcome: StepOutcome::Unavailable,
-            detail: format!("left open, and cleaned up by the next run: {}", left_open.join(", ")),
+            detail: format!("left open, and cleaned up by the next run: {}", told.join(", ")),
+            hint: (!hints.is_empty()).then(|| hints.into_iter().collect::<Vec<_>>().join("; ")),
         });
     }
     Ok(steps)
 }
 
 /// Cleans up, and returns what could not be: of this check and of earlier ones.
-async fn clean_up(prepared: &Prepared<'_>) -> Vec<String> {
+async fn clean_up(prepared: &Prepared<'_>) -> Vec<LeftOpen> {
     let mut cleaned = Cleaned::default();
     let noted = prepared.cleaner.run(&*prepared.lease, &mut cleaned).await;
     let mut left_open = cleaned.recovery.left_open;
-    left_open.extend(noted.err().map(|error| error.in_one_text()));
+    left_open.extend(noted.err().map(|error| LeftOpen::unknown(&error)));
     left_open
 }
 
@@ -144,12 +151,11 @@ fn unready(occasion: Occasion, failing: &[CheckStep]) -> Failure {
     let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
     let mut hints: Vec<&str> = Vec::new();
     for step in failing {
-        let (message, hint) = divided(&step.detail);
-        match reasons.iter_mut().find(|(known, _)| *known == message) {
+        match reasons.iter_mut().find(|(known, _)| *known == step.detail) {
             Some((_, names)) => names.push(&step.name),
-            None => reasons.push((message, vec![&step.name])),
+            None => reasons.push((&step.detail, vec![&step.name])),
         }
-        hints.extend(hint.filter(|hint| !hints.contains(hint)));
+        hints.extend(step.hint.as_deref().filter(|hint| !hints.contains(hint)));
     }
     let messages: Vec<String> = reasons
         .iter()
@@ -172,12 +178,38 @@ fn out_of_time() -> CheckStep {
             "took longer than {} s: the store, or a proxy before it, answers too slowly",
             AUTOMATIC_TIME.as_secs()
         ),
+        hint: None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn steps_that_fail_alike_are_named_together_and_each_hint_is_said_once() {
+        let step = |name: &str, detail: &str, hint: Option<&str>| CheckStep {
+            name: name.to_owned(),
+            outcome: StepOutcome::Failed,
+            detail: detail.to_owned(),
+            hint: hint.map(str::to_owned),
+        };
+        let failing = [
+            step("write", "403; no colon: needed", Some("grant it")),
+            step("begin upload", "403; no colon: needed", Some("grant it")),
+            step("abort", "404", None),
+        ];
+        let failure = unready(Occasion::NoRows, &failing);
+        assert_eq!(
+            failure.message(),
+            "there are no rows to export, so the destination itself was checked, and the check failed: write, begin \
+             upload: 403; no colon: needed; abort: 404"
+        );
+        assert_eq!(
+            failure.hint(),
+            Some("grant it; run `batch-export check` to repeat the check")
+        );
+    }
 
     #[test]
     fn a_try_that_nobody_waited_for_is_a_step_worth_retrying() {

@@ -14,6 +14,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::problem::Problem;
+use crate::recovery::LeftOpen;
 use batch_export_system::explain::{Explain, count};
 
 pub(crate) use causes::state_at;
@@ -57,7 +58,7 @@ struct Parts {
     #[serde(skip)]
     file: Option<PathBuf>,
     problems: Vec<Problem>,
-    left_open: Vec<String>,
+    left_open: Vec<LeftOpen>,
     #[serde(skip)]
     source: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -188,8 +189,8 @@ impl Failure {
 
     /// Adds what a failed attempt could not clean up.
     #[must_use]
-    pub fn leaving_open(mut self, uploads: Vec<String>) -> Self {
-        self.0.left_open = uploads;
+    pub fn leaving_open(mut self, left_open: Vec<LeftOpen>) -> Self {
+        self.0.left_open = left_open;
         self
     }
 
@@ -244,8 +245,8 @@ impl Failure {
         &self.0.problems
     }
 
-    /// Returns the uploads that could not be aborted.
-    pub fn left_open(&self) -> &[String] {
+    /// Returns what could not be cleaned up, or is not known to be.
+    pub fn left_open(&self) -> &[LeftOpen] {
         &self.0.left_open
     }
 

@@ -74,7 +74,7 @@ pub use destination::{CheckMode, Configuration, Destination, DestinationParts, S
 pub use events::{EVENTS_WAITING, EventReceiver, Events, RunEvent, RunEventKind, RunProgress, RunStage};
 pub use failure::{Failure, FailureClass, FailureCode};
 pub use problem::{Place, Problem};
-pub use recovery::StartupRecovery;
+pub use recovery::{AbortedUpload, LeftOpen, Recovery, StartupRecovery};
 pub use report::RunReport;
 pub use runner::Runner;
 pub use runtime::{Runtime, RuntimeLimits};

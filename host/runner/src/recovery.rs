@@ -1,6 +1,7 @@
 //! Cleans up what earlier attempts left open: their notes go to a fresh instance's `recover`, under the configuration
 //! that they were written under. Forgets no note until the plugin says that nothing it tells of is open any more.
 
+mod outcome;
 mod startup;
 
 use std::fmt::Display;
@@ -15,9 +16,10 @@ use crate::failure::Failure;
 use crate::state::{FoundNotes, Lease, Leftover};
 use crate::tokens::RunTokens;
 use batch_export_sandbox::MemoryJournal;
-use batch_export_sandbox::contract::Recovery;
+use batch_export_sandbox::contract;
 use batch_export_system::{Budget, Interrupted, Token};
 
+pub use outcome::{AbortedUpload, LeftOpen, Recovery};
 pub use startup::StartupRecovery;
 pub(crate) use startup::recover_leftovers;
 
@@ -48,7 +50,7 @@ enum Uncleaned {
     /// No time was left; notes stay.
     Late(String),
     /// It cannot be done now; notes stay.
-    Failed(String),
+    Failed(Failure),
 }
 
 /// The outcome of cleaning up after some attempts.
@@ -92,22 +94,17 @@ impl Cleaner<'_> {
             };
         }
         let under = self.exporter.differing(&leftover.origin.configuration);
-        let under = match under.as_str() {
-            "" => String::new(),
-            differing => format!(" (with its earlier configuration: {differing})"),
-        };
+        let under = (!under.is_empty()).then_some(under);
         let recovered = match cleaned.is_late {
             false => self.recover(&leftover).await,
             true => Err(Uncleaned::Late(
                 "not tried, because the one before took too long".to_owned(),
             )),
         };
-        let reason = match recovered {
+        let (reason, hint) = match recovered {
             Ok(done) => {
                 let is_clean = done.left_open.is_empty() && !damaged;
-                let with_place = |text: String| format!("{text}{under}");
-                recovery.aborted.extend(done.aborted.into_iter().map(with_place));
-                recovery.left_open.extend(done.left_open.into_iter().map(with_place));
+                recovery.add(done, under.as_ref());
                 return match is_clean {
                     true => lease.forget(attempt),
                     false => Ok(()),
@@ -115,23 +112,29 @@ impl Cleaner<'_> {
             }
             Err(Uncleaned::Late(reason)) => {
                 cleaned.is_late = true;
-                reason
+                (reason, None)
             }
-            Err(Uncleaned::Failed(reason)) => reason,
+            Err(Uncleaned::Failed(failure)) => (failure.message().to_owned(), failure.hint().map(str::to_owned)),
         };
-        recovery.left_open.push(format!(
-            "uploads of attempt {attempt} of run {}{under}: {reason}; its notes are kept in {place}: {}",
-            leftover.origin.header.id,
-            in_words(&leftover.notes)
-        ));
+        recovery.left_open.push(LeftOpen {
+            key: None,
+            upload_id: None,
+            reason: format!(
+                "uploads of attempt {attempt} of run {} may be open: {reason}; its notes are kept in {place}: {}",
+                leftover.origin.header.id,
+                in_words(&leftover.notes)
+            ),
+            hint,
+            earlier_configuration: under,
+        });
         Ok(())
     }
 
     /// Has a fresh instance abort what an attempt noted, where that attempt wrote and with today's credentials.
-    async fn recover(&self, leftover: &Leftover) -> Result<Recovery, Uncleaned> {
+    async fn recover(&self, leftover: &Leftover) -> Result<contract::Recovery, Uncleaned> {
         let origin = &leftover.origin;
         let run = origin.header.run(origin.attempt.clone());
-        let failed = |failure: Failure| Uncleaned::Failed(failure.in_one_text());
+        let failed = Uncleaned::Failed;
         let then = self.exporter.configured(origin.configuration.clone());
         let access = self.exporter.access_earlier(&then, &self.access).map_err(failed)?;
         let deadline = Instant::now() + RECOVERY_TIME;
@@ -195,11 +198,14 @@ impl Cleaner<'_> {
     }
 }
 
-fn unreadable(place: &str, problem: impl Display) -> String {
-    format!(
-        "uploads noted in {place}, which cannot be read: {problem}; look for open uploads at the store, abort them, \
-         and delete the file"
-    )
+fn unreadable(place: &str, problem: impl Display) -> LeftOpen {
+    LeftOpen {
+        key: None,
+        upload_id: None,
+        reason: format!("uploads noted in {place}, which cannot be read: {problem}"),
+        hint: Some("look for open uploads at the store, abort them, and delete the file".to_owned()),
+        earlier_configuration: None,
+    }
 }
 
 /// Returns what the last notes say, as far as they are text: with the usual plugin, keys and upload ids.

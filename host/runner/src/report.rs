@@ -6,9 +6,10 @@ use serde::{Serialize, Serializer};
 
 use crate::events::RunProgress;
 use crate::exporter::Exporter;
-use batch_export_sandbox::contract::{Recovery, Report, Run};
+use crate::recovery::Recovery;
+use batch_export_sandbox::contract::{Report, Run};
 use batch_export_source::{Ends, Tally};
-use batch_export_system::explain::counted;
+use batch_export_system::explain::{Cause, counted};
 
 /// The report of a run that succeeded.
 #[derive(Debug, Clone, Serialize)]
@@ -92,7 +93,7 @@ pub(crate) struct Done {
 impl Done {
     pub fn into_report(self, exporter: &Exporter, run: Run, elapsed: Duration, recovery: Recovery) -> RunReport {
         let mut warnings = self.warnings;
-        warnings.extend(self.report.warnings.iter().cloned());
+        warnings.extend(self.report.warnings.iter().map(Cause::in_one_text));
         warnings.extend(further_warnings(&self.report, &self.source, &recovery));
         RunReport {
             rows_supplied: self.progress.rows_supplied,
@@ -141,13 +142,14 @@ fn further_warnings(report: &Report, source: &Tally, recovery: &Recovery) -> Vec
         warnings.push(format!("nothing was written: {}", source.why_empty()));
     }
     let open = recovery.left_open.iter();
-    warnings.extend(open.map(|upload| format!("an upload of an earlier attempt is still open: {upload}")));
+    warnings.extend(open.map(|left| left.still_open("attempt")));
     warnings
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recovery::LeftOpen;
 
     #[test]
     fn what_a_good_run_omitted_or_left_open_is_a_warning() {
@@ -157,7 +159,13 @@ mod tests {
         source.surrogates_replaced = 2;
         source.numbers_rounded = 5;
         let recovery = Recovery {
-            left_open: vec!["`x/a.jsonl`".to_owned()],
+            left_open: vec![LeftOpen {
+                key: Some("x/a.jsonl".to_owned()),
+                upload_id: Some("1".to_owned()),
+                reason: "403".to_owned(),
+                hint: Some("grant it".to_owned()),
+                earlier_configuration: None,
+            }],
             ..Recovery::default()
         };
         assert_eq!(
@@ -167,7 +175,7 @@ mod tests {
                 "in the texts of the source, 2 lone surrogates were replaced by U+FFFD: no text can hold half of a surrogate pair",
                 "in the source, 5 numbers were rounded to the nearest 64-bit float, the type of the column",
                 "nothing was written: the source read 3 rows: 3 without a time",
-                "an upload of an earlier attempt is still open: `x/a.jsonl`",
+                "an upload of an earlier attempt is still open: upload `1` of `x/a.jsonl`: 403; grant it",
             ]
         );
     }

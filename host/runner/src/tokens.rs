@@ -62,6 +62,7 @@ pub(crate) fn ended(reason: Interrupted, limit: Duration) -> Failure {
 mod tests {
     use super::*;
     use crate::failure::FailureCode;
+    use crate::recovery::LeftOpen;
 
     #[test]
     fn a_host_that_shuts_down_is_told_from_somebody_who_cancels() {
@@ -71,7 +72,8 @@ mod tests {
         let tokens = RunTokens::new();
         tokens.clone().shut_down();
         assert!(tokens.is_over());
-        let left = Failure::cancelled().leaving_open(vec!["`a` (id)".to_owned()]);
+        let open = vec![LeftOpen::unknown(&Failure::cancelled())];
+        let left = Failure::cancelled().leaving_open(open.clone());
         let told = tokens.told(left);
         assert_eq!(
             (told.class(), told.code()),
@@ -79,7 +81,7 @@ mod tests {
         );
         assert_eq!(told.message(), Failure::shut_down().message());
         assert_eq!(told.hint(), Some("run it again"));
-        assert_eq!(told.left_open(), ["`a` (id)"]);
+        assert_eq!(told.left_open(), open);
         let late = tokens.told(Failure::timed_out(Duration::from_secs(1)));
         assert_eq!(late.class(), FailureClass::TimedOut);
     }

@@ -1,6 +1,7 @@
 //! The contract's nouns as plain host types. Decides nothing; `convert` makes them from what a guest says, short and
 //! harmless.
 
+use batch_export_system::explain::{Cause, Explain};
 use serde::{Serialize, Serializer};
 
 /// The package that exporter components implement.
@@ -160,7 +161,7 @@ pub struct Report {
     pub retries: u64,
     /// Warnings for the operator; the host prints them with its own.
     #[serde(skip)]
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Cause>,
 }
 
 /// Pairs as one JSON object.
@@ -183,7 +184,7 @@ pub enum CheckDepth {
 pub enum StepOutcome {
     /// It works.
     Passed,
-    /// It does not; the detail says the likely cause and the remedy.
+    /// It does not; the detail says the likely cause, and the hint what to do.
     Failed,
     /// It does not for now: the same step may pass later.
     Unavailable,
@@ -198,17 +199,39 @@ pub struct CheckStep {
     pub name: String,
     /// How it went.
     pub outcome: StepOutcome,
-    /// What was seen, the likely cause, the remedy.
+    /// What was observed and the likely cause.
     pub detail: String,
+    /// What to do about it, where there is anything to do.
+    pub hint: Option<String>,
+}
+
+/// An upload that `recover` ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AbortedUpload {
+    /// The key of the object that it would have become.
+    pub key: String,
+    /// Its id at the destination.
+    pub upload_id: String,
+}
+
+/// Something that is or may be left open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOpen {
+    /// The key of the object that it would have become; `None` where a note could not be read.
+    pub key: Option<String>,
+    /// Its id at the destination, where that is known.
+    pub upload_id: Option<String>,
+    /// Why it is not proven to be gone.
+    pub reason: Cause,
 }
 
 /// What `recover` did.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recovery {
     /// Uploads found open in the notes and now gone.
-    pub aborted: Vec<String>,
-    /// What could not be cleaned up, each with its key and upload id.
-    pub left_open: Vec<String>,
+    pub aborted: Vec<AbortedUpload>,
+    /// What could not be cleaned up.
+    pub left_open: Vec<LeftOpen>,
 }
 
 /// One thing wrong with the configuration.
@@ -218,7 +241,9 @@ pub struct Problem {
     pub field: String,
     /// What is wrong; never a secret's value.
     pub message: String,
-    /// What is allowed instead.
+    /// What to do about it, where `allowed` does not say it.
+    pub hint: Option<String>,
+    /// Which values the field takes.
     pub allowed: Option<String>,
 }
 
@@ -243,22 +268,40 @@ pub enum Failure {
     Config(Vec<Problem>),
     /// The destination refused for good: action required.
     #[error("{0}")]
-    Refused(String),
+    Refused(Cause),
     /// Worth retrying later with a fresh instance.
-    #[error("{message}")]
+    #[error("{reason}")]
     Unavailable {
         /// Operation, object, status, code, attempts.
-        message: String,
+        reason: Cause,
         /// How long the destination asked to be left alone, in milliseconds.
         retry_after_ms: Option<u64>,
     },
     /// The supplied data cannot be exported: retrying changes nothing.
     #[error("{0}")]
-    Data(String),
+    Data(Cause),
     /// The plugin or the host broke the contract: never retried, to be reported.
-    #[error("{0} (a defect of the plugin or of this host; please report it)")]
+    #[error("{0}")]
     Defect(String),
 }
+
+impl Explain for Failure {
+    fn message(&self) -> String {
+        self.to_string()
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            // Each problem has its own, and so does what it allows.
+            Failure::Config(_) => None,
+            Failure::Refused(reason) | Failure::Unavailable { reason, .. } | Failure::Data(reason) => reason.hint(),
+            Failure::Defect(_) => Some(REPORT.to_owned()),
+        }
+    }
+}
+
+/// What to do about a defect.
+pub(crate) const REPORT: &str = "report it: this is a defect of the plugin or of this host";
 
 fn join(problems: &[Problem]) -> String {
     let lines: Vec<String> = problems.iter().map(Problem::to_string).collect();

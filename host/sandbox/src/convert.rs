@@ -7,16 +7,17 @@ use std::time::Duration;
 use super::bindings::batch_export::destination::types as wit;
 use super::bindings::exports::batch_export::destination::exporter as export;
 use super::contract::{
-    CheckDepth, CheckStep, Description, ExportedFile, Failure, Format, Grant, Plan, Problem, Progress, Recovery,
-    Report, Run, SigningScope, StepOutcome,
+    AbortedUpload, CheckDepth, CheckStep, Description, ExportedFile, Failure, Format, Grant, LeftOpen, Plan, Problem,
+    Progress, Recovery, Report, Run, SigningScope, StepOutcome,
 };
 use crate::capability::log::tidy;
+use batch_export_system::explain::Cause;
 
 /// Bytes of a name: a field, a setting, a column, a step, a version.
 const NAME_BYTES: usize = 256;
 /// Bytes of a key: twice what S3 takes, so that none is cut that a store could hold.
 const KEY_BYTES: usize = 2 << 10;
-/// Bytes of a message, warning or detail. A page of text; who needs more writes log lines.
+/// Bytes of a message, a hint or a detail. A page of text; who needs more writes log lines.
 const MESSAGE_BYTES: usize = 2 << 10;
 /// Problems of a configuration. The S3 destination has fewer fields than that.
 const PROBLEMS: usize = 64;
@@ -37,14 +38,19 @@ fn message(text: &str) -> String {
     tidy(text, MESSAGE_BYTES)
 }
 
-/// At most so many lines, and one more that says how many are missing.
-fn lines(texts: Vec<String>, limit: usize) -> Vec<String> {
-    let further = texts.len().saturating_sub(limit);
-    let mut kept: Vec<String> = texts.iter().take(limit).map(|text| message(text)).collect();
-    if further > 0 {
-        kept.push(format!("{further} further lines are omitted"));
+/// What the guest says happened and what to do, each short and harmless.
+fn explained(said: &wit::Explanation) -> Cause {
+    let cause = Cause::new(message(&said.message));
+    match said.hint.as_deref().map(message).filter(|hint| !hint.is_empty()) {
+        Some(hint) => cause.with_hint(hint),
+        None => cause,
     }
-    kept
+}
+
+/// At most so many entries, and how many there are besides.
+fn bounded<T, U>(entries: Vec<T>, limit: usize, into: impl Fn(T) -> U) -> (Vec<U>, usize) {
+    let further = entries.len().saturating_sub(limit);
+    (entries.into_iter().take(limit).map(into).collect(), further)
 }
 
 /// Returns a run as the component of this digest is told of it, with the time that it may take where that is limited.
@@ -66,12 +72,12 @@ impl From<wit::Failure> for Failure {
     fn from(failure: wit::Failure) -> Self {
         match failure {
             wit::Failure::Config(found) => Failure::Config(problems(&found)),
-            wit::Failure::Refused(text) => Failure::Refused(message(&text)),
+            wit::Failure::Refused(reason) => Failure::Refused(explained(&reason)),
             wit::Failure::Unavailable(u) => Failure::Unavailable {
-                message: message(&u.message),
+                reason: explained(&u.reason),
                 retry_after_ms: u.retry_after_ms,
             },
-            wit::Failure::Data(text) => Failure::Data(message(&text)),
+            wit::Failure::Data(reason) => Failure::Data(explained(&reason)),
             wit::Failure::Defect(text) => Failure::Defect(message(&text)),
         }
     }
@@ -84,6 +90,7 @@ fn problems(found: &[wit::Problem]) -> Vec<Problem> {
         .map(|problem| Problem {
             field: name(&problem.field),
             message: message(&problem.message),
+            hint: problem.hint.as_deref().map(message),
             allowed: problem.allowed.as_deref().map(message),
         })
         .collect();
@@ -91,6 +98,7 @@ fn problems(found: &[wit::Problem]) -> Vec<Problem> {
         problems.push(Problem {
             field: String::new(),
             message: format!("{} further problems", found.len() - PROBLEMS),
+            hint: None,
             allowed: None,
         });
     }
@@ -144,7 +152,7 @@ impl From<export::RunPlan> for Plan {
                 .into_iter()
                 .map(|g| Grant {
                     operation: g.operation,
-                    method: g.method,
+                    method: http::Method::from(g.method).to_string(),
                     origin: g.origin,
                     path_prefix: g.path_prefix,
                     query: g.query,
@@ -180,6 +188,10 @@ impl From<export::Progress> for Progress {
 
 impl From<export::Report> for Report {
     fn from(r: export::Report) -> Self {
+        let (mut warnings, further) = bounded(r.warnings, LINES, |said| explained(&said));
+        if further > 0 {
+            warnings.push(format!("{further} further warnings are omitted").into());
+        }
         Report {
             rows_received: r.rows_received,
             rows_exported: r.rows_exported,
@@ -204,7 +216,7 @@ impl From<export::Report> for Report {
                 .collect(),
             requests: r.requests,
             retries: r.retries,
-            warnings: lines(r.warnings, LINES),
+            warnings,
         }
     }
 }
@@ -229,15 +241,41 @@ impl From<export::CheckStep> for CheckStep {
                 export::StepOutcome::Skipped => StepOutcome::Skipped,
             },
             detail: message(&s.detail),
+            hint: s.hint.as_deref().map(message),
         }
     }
 }
 
 impl From<export::Recovery> for Recovery {
     fn from(r: export::Recovery) -> Self {
-        Recovery {
-            aborted: lines(r.aborted, UPLOADS),
-            left_open: lines(r.left_open, UPLOADS),
+        let (aborted, _) = bounded(r.aborted, UPLOADS, AbortedUpload::from);
+        let (mut left_open, further) = bounded(r.left_open, UPLOADS, LeftOpen::from);
+        if further > 0 {
+            left_open.push(LeftOpen {
+                key: None,
+                upload_id: None,
+                reason: format!("{further} further uploads are left open").into(),
+            });
+        }
+        Recovery { aborted, left_open }
+    }
+}
+
+impl From<export::AbortedUpload> for AbortedUpload {
+    fn from(upload: export::AbortedUpload) -> Self {
+        AbortedUpload {
+            key: key(&upload.key),
+            upload_id: key(&upload.upload_id),
+        }
+    }
+}
+
+impl From<export::LeftOpen> for LeftOpen {
+    fn from(left: export::LeftOpen) -> Self {
+        LeftOpen {
+            key: left.key.as_deref().map(key),
+            upload_id: left.upload_id.as_deref().map(key),
+            reason: explained(&left.reason),
         }
     }
 }
@@ -245,6 +283,7 @@ impl From<export::Recovery> for Recovery {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use batch_export_system::explain::Explain;
 
     const EVIL: &str = "\u{1b}[2Jcleared\r\nforged: line\u{0}\u{9b}";
 
@@ -257,20 +296,31 @@ mod tests {
     #[test]
     fn failures_are_short_and_on_one_line() {
         let huge = EVIL.repeat(100_000);
-        let unavailable = wit::Unavailable {
+        let reason = || wit::Explanation {
             message: huge.clone(),
+            hint: Some(huge.clone()),
+        };
+        let unavailable = wit::Unavailable {
+            reason: reason(),
             retry_after_ms: Some(7),
         };
         for failure in [
-            wit::Failure::Refused(huge.clone()),
-            wit::Failure::Data(huge.clone()),
+            wit::Failure::Refused(reason()),
+            wit::Failure::Data(reason()),
             wit::Failure::Unavailable(unavailable),
         ] {
-            harmless(&Failure::from(failure).to_string(), MESSAGE_BYTES);
+            let failure = Failure::from(failure);
+            harmless(&failure.to_string(), MESSAGE_BYTES);
+            harmless(&failure.hint().expect("kept"), MESSAGE_BYTES);
         }
+        harmless(
+            &Failure::from(wit::Failure::Defect(huge.clone())).to_string(),
+            MESSAGE_BYTES,
+        );
         let problem = wit::Problem {
             field: huge.clone(),
             message: huge.clone(),
+            hint: Some(huge.clone()),
             allowed: Some(huge),
         };
         let Failure::Config(problems) = Failure::from(wit::Failure::Config(vec![problem; PROBLEMS + 5])) else {
@@ -280,15 +330,22 @@ mod tests {
         assert_eq!(problems[PROBLEMS].message, "5 further problems");
         harmless(&problems[0].field, NAME_BYTES);
         harmless(&problems[0].message, MESSAGE_BYTES);
+        harmless(problems[0].hint.as_deref().expect("kept"), MESSAGE_BYTES);
         harmless(problems[0].allowed.as_deref().expect("kept"), MESSAGE_BYTES);
     }
 
     #[test]
     fn what_is_short_and_harmless_stays_as_it_is() {
         let text = "PUT exports/ä.jsonl: 403 AccessDenied (\u{1f600})";
+        let said = |hint: Option<&str>| wit::Explanation {
+            message: text.to_owned(),
+            hint: hint.map(str::to_owned),
+        };
+        assert_eq!(explained(&said(None)), Cause::new(text));
+        assert_eq!(explained(&said(Some(""))), Cause::new(text));
         assert_eq!(
-            Failure::from(wit::Failure::Refused(text.to_owned())),
-            Failure::Refused(text.to_owned())
+            explained(&said(Some("grant it"))),
+            Cause::new(text).with_hint("grant it")
         );
         let key_of_a_store = "k".repeat(1_024);
         assert_eq!(key(&key_of_a_store), key_of_a_store);
@@ -296,10 +353,34 @@ mod tests {
 
     #[test]
     fn lists_end_with_what_is_missing() {
-        let shown = lines(vec![EVIL.to_owned(); LINES + 3], LINES);
-        assert_eq!(shown.len(), LINES + 1);
-        assert_eq!(shown[LINES], "3 further lines are omitted");
-        harmless(&shown[0], MESSAGE_BYTES);
-        assert_eq!(lines(vec!["a".to_owned()], LINES), ["a"]);
+        let reason = || wit::Explanation {
+            message: EVIL.to_owned(),
+            hint: None,
+        };
+        let left = |_| export::LeftOpen {
+            key: Some(EVIL.to_owned()),
+            upload_id: Some(EVIL.to_owned()),
+            reason: reason(),
+        };
+        let upload = |_| export::AbortedUpload {
+            key: EVIL.to_owned(),
+            upload_id: EVIL.to_owned(),
+        };
+        let recovery = Recovery::from(export::Recovery {
+            aborted: (0..UPLOADS + 3).map(upload).collect(),
+            left_open: (0..UPLOADS + 3).map(left).collect(),
+        });
+        assert_eq!(
+            (recovery.aborted.len(), recovery.left_open.len()),
+            (UPLOADS, UPLOADS + 1)
+        );
+        let last = &recovery.left_open[UPLOADS];
+        assert_eq!(last.reason.to_string(), "3 further uploads are left open");
+        let first = &recovery.left_open[0];
+        for text in [&first.key, &first.upload_id] {
+            harmless(text.as_deref().expect("kept"), KEY_BYTES);
+        }
+        harmless(&recovery.aborted[0].key, KEY_BYTES);
+        harmless(&recovery.aborted[0].upload_id, KEY_BYTES);
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::contract::{Failure, PACKAGE, VERSION};
-use batch_export_system::explain::{Explain, count, divided};
+use super::contract::{Failure, PACKAGE, REPORT, VERSION};
+use batch_export_system::explain::{Explain, count};
 
 /// Why bytes are not a plugin that this host can run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,7 +73,6 @@ pub enum LoadError {
 }
 
 /// What to do about a defect.
-const REPORT: &str = "report it: this is a defect of the plugin or of this host";
 
 fn list(names: &[String]) -> String {
     match names {
@@ -222,18 +221,14 @@ impl Explain for CallError {
     fn message(&self) -> String {
         match self {
             CallError::Crashed { .. } => self.to_string(),
-            CallError::Failed(Failure::Defect(text)) => divided(text).0.to_owned(),
-            other => divided(&other.to_string()).0.to_owned(),
+            CallError::Failed(failure) => failure.message(),
         }
     }
 
     fn hint(&self) -> Option<String> {
         match self {
             CallError::Crashed { cause, .. } => cause.hint(),
-            CallError::Failed(Failure::Defect(_)) => Some(REPORT.to_owned()),
-            // Each problem has its own, and so does what it allows.
-            CallError::Failed(Failure::Config(_)) => None,
-            other => divided(&other.to_string()).1.map(str::to_owned),
+            CallError::Failed(failure) => failure.hint(),
         }
     }
 }

@@ -50,6 +50,10 @@ impl State {
 
 impl types::Host for State {}
 
+fn said(message: String) -> types::Explanation {
+    types::Explanation { message, hint: None }
+}
+
 impl http::Host for State {
     fn send(&mut self, request: http::Request) -> Result<Resource<Exchange>> {
         let body = match &request.body {
@@ -57,13 +61,7 @@ impl http::Host for State {
             None => Bytes::new(),
         };
         let exchange = self.http.send(Request {
-            method: match request.method {
-                http::Method::Get => ::http::Method::GET,
-                http::Method::Head => ::http::Method::HEAD,
-                http::Method::Put => ::http::Method::PUT,
-                http::Method::Post => ::http::Method::POST,
-                http::Method::Delete => ::http::Method::DELETE,
-            },
+            method: request.method.into(),
             url: request.url,
             headers: request.headers,
             body,
@@ -125,6 +123,18 @@ impl http::HostPayload for State {
     }
 }
 
+impl From<http::Method> for ::http::Method {
+    fn from(method: http::Method) -> Self {
+        match method {
+            http::Method::Get => ::http::Method::GET,
+            http::Method::Head => ::http::Method::HEAD,
+            http::Method::Put => ::http::Method::PUT,
+            http::Method::Post => ::http::Method::POST,
+            http::Method::Delete => ::http::Method::DELETE,
+        }
+    }
+}
+
 impl From<http::DigestAlgorithm> for DigestAlgorithm {
     fn from(algorithm: http::DigestAlgorithm) -> Self {
         match algorithm {
@@ -153,12 +163,12 @@ impl http::HostExchange for State {
                 body: response.body.into(),
             })
             .map_err(|error| match error {
-                TransportError::Forbidden(text) => http::TransportError::Forbidden(text),
-                TransportError::Connect(text) => http::TransportError::Connect(text),
-                TransportError::Tls(text) => http::TransportError::Tls(text),
-                TransportError::Timeout(text) => http::TransportError::Timeout(text),
-                TransportError::Interrupted(text) => http::TransportError::Interrupted(text),
-                TransportError::TooLarge(text) => http::TransportError::TooLarge(text),
+                TransportError::Forbidden(text) => http::TransportError::Forbidden(said(text)),
+                TransportError::Connect(text) => http::TransportError::Connect(said(text)),
+                TransportError::Tls(text) => http::TransportError::Tls(said(text)),
+                TransportError::Timeout(text) => http::TransportError::Timeout(said(text)),
+                TransportError::Interrupted(text) => http::TransportError::Interrupted(said(text)),
+                TransportError::TooLarge(text) => http::TransportError::TooLarge(said(text)),
             }))
     }
 
@@ -192,9 +202,9 @@ impl signer::Host for State {
                 key: scoped.key.to_vec(),
             })
             .map_err(|error| match error {
-                SignerError::Forbidden(text) => signer::SignerError::Forbidden(text),
-                SignerError::Missing(text) => signer::SignerError::Missing(text),
-                SignerError::Unavailable(text) => signer::SignerError::Unavailable(text),
+                SignerError::Forbidden(text) => signer::SignerError::Forbidden(said(text)),
+                SignerError::Missing(text) => signer::SignerError::Missing(said(text)),
+                SignerError::Unavailable(text) => signer::SignerError::Unavailable(said(text)),
             }))
     }
 }
@@ -202,21 +212,21 @@ impl signer::Host for State {
 impl journal::Host for State {
     fn note(&mut self, note: Vec<u8>, durable: bool) -> Result<std::result::Result<(), journal::NoteError>> {
         if note.len() > self.note_limit_bytes {
-            return Ok(Err(journal::NoteError::TooLong(format!(
+            return Ok(Err(journal::NoteError::TooLong(said(format!(
                 "a note of {} bytes, the limit is {} (`note_bytes`)",
                 note.len(),
                 self.note_limit_bytes
-            ))));
+            )))));
         }
         let Some(left) = self.notes_left.checked_sub(1) else {
-            return Ok(Err(journal::NoteError::UsedUp(
-                "the run has used up its notes (limit `notes`): it may not begin further uploads".to_owned(),
-            )));
+            return Ok(Err(journal::NoteError::UsedUp(said(
+                "the run has used up its notes (limit `notes`), and may not begin further uploads".to_owned(),
+            ))));
         };
         self.notes_left = left;
         self.note_gate
             .pass(|| self.journal.note(&note, durable))
-            .map(|kept| kept.map_err(journal::NoteError::Unavailable))
+            .map(|kept| kept.map_err(|text| journal::NoteError::Unavailable(said(text))))
             .map_err(Error::new)
     }
 }

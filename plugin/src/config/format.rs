@@ -84,7 +84,7 @@ pub fn format(values: &mut Values) -> Format {
                 values.problem(
                     &fields::COMPRESSION_LEVEL,
                     &format!("compression `{without_levels}` has no levels"),
-                    Some("omit it, or compress with zstd, gzip or brotli"),
+                    Some("no level, or the compression zstd, gzip or brotli"),
                 );
             }
             match (parquet, without_levels) {

@@ -6,6 +6,7 @@ use super::fields::{self, Field};
 use super::format::{format, max_file_size_mb};
 use super::limits;
 use super::values::Values;
+use crate::failure::Problem;
 use crate::models;
 use crate::s3::endpoint::{Endpoint, Location};
 use crate::s3::reply::MAX_KMS_KEY_ID_BYTES;
@@ -315,13 +316,16 @@ fn metadata(values: &mut Values) -> Vec<(String, String)> {
         } else if !value_is_plain {
             Some((
                 format!("{} = {} cannot be the value of a header", shown(name), shown(value)),
-                "printable ASCII without spaces at the ends or doubled; encode other text first",
+                "printable ASCII without spaces at the ends or doubled",
             ))
         } else {
             None
         };
         if let Some((message, allowed)) = wrong {
-            values.problem(&fields::METADATA, &message, Some(allowed));
+            let hint =
+                (name_is_header && !value_is_plain).then(|| "encode other text first, as base64 does".to_owned());
+            let problem = Problem::new(fields::METADATA.name, message).with_hint(hint);
+            values.extend([problem.allowing(allowed)]);
         }
     }
     let bytes: usize = metadata.iter().map(|(name, value)| name.len() + value.len()).sum();

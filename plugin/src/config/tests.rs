@@ -1,5 +1,6 @@
 //! What a configuration decides, and that table, schema and parser agree. Reads no file.
 
+mod hints;
 mod refused;
 
 use std::collections::BTreeSet;
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::fields::{FIELDS, FieldKind, Literal};
 use super::*;
+use crate::failure::Problem;
 use crate::settings::{
     ChecksumAlgorithm, Encryption, Format, JsonLinesCodec, KeyStyle, MIB, ManifestStyle, ParquetCodec,
     ParquetExtension, PayloadSigning,
@@ -288,11 +290,9 @@ fn parquet_files_end_before_4_gib() {
     let error = parse(&document(json!({"file_format": "Parquet", "max_file_size_mb": 4_000})));
     assert_eq!(
         error.unwrap_err(),
-        Failure::of_field(
-            "max_file_size_mb",
-            "`4000` is larger than a Parquet file can get".to_owned(),
-            Some("0 to 3840 for Parquet (0 writes files as large as they can get)".to_owned()),
-        )
+        Problem::new("max_file_size_mb", "`4000` is larger than a Parquet file can get")
+            .allowing("0 to 3840 for Parquet (0 writes files as large as they can get)")
+            .into()
     );
     assert_eq!(
         json_schema()["allOf"][1]["then"]["properties"]["max_file_size_mb"]["maximum"],

@@ -59,8 +59,8 @@ impl Values {
         if value.is_null() {
             return;
         }
-        let given = checked(&field.kind, value).unwrap_or_else(|(message, allowed)| {
-            self.problem(field, &message, Some(&allowed));
+        let given = checked(&field.kind, value).unwrap_or_else(|wrong| {
+            self.problems.push(wrong.of(field));
             Given::Wrong
         });
         if self.given.insert(field.name, given).is_some() {
@@ -70,10 +70,10 @@ impl Values {
 
     /// Report a problem with a field.
     pub fn problem(&mut self, field: &Field, message: &str, allowed: Option<&str>) {
-        self.problems.push(Problem {
-            field: field.name.to_owned(),
-            message: message.to_owned(),
-            allowed: allowed.map(str::to_owned),
+        let problem = Problem::new(field.name, message);
+        self.problems.push(match allowed {
+            Some(allowed) => problem.allowing(allowed),
+            None => problem,
         });
     }
 
@@ -158,55 +158,71 @@ fn unknown_field(name: &str) -> Problem {
         _ => None,
     };
     let known: Vec<&str> = FIELDS.iter().map(|field| field.name).collect();
-    let (message, allowed) = match guess {
-        Some(guess) => (
-            format!(
-                "{} is not a field of this destination; did you mean `{guess}`?",
-                shown(name)
-            ),
-            format!("`{guess}`"),
-        ),
-        None => (
-            format!("{} is not a field of this destination", shown(name)),
-            known.join(", "),
-        ),
-    };
-    Problem {
-        field: printable(name),
-        message,
-        allowed: Some(allowed),
+    let message = format!("{} is not a field of this destination", shown(name));
+    let problem = Problem::new(&printable(name), message);
+    match guess {
+        Some(guess) => problem.with_hint(meant(guess)).allowing(format!("`{guess}`")),
+        None => problem.allowing(known.join(", ")),
+    }
+}
+
+/// The hint for what is nearly a known name.
+pub(crate) fn meant(guess: &str) -> String {
+    format!("did you mean `{guess}`?")
+}
+
+/// What is wrong with a value of some field.
+struct Wrong {
+    message: String,
+    hint: Option<String>,
+    allowed: String,
+}
+
+impl Wrong {
+    fn new(message: String, allowed: impl Into<String>) -> Self {
+        Wrong {
+            message,
+            hint: None,
+            allowed: allowed.into(),
+        }
+    }
+
+    fn of(self, field: &Field) -> Problem {
+        Problem::new(field.name, self.message)
+            .with_hint(self.hint)
+            .allowing(self.allowed)
     }
 }
 
 /// The value as its kind, or what is wrong and what is allowed.
-fn checked(kind: &FieldKind, value: Value) -> Result<Given, (String, String)> {
+fn checked(kind: &FieldKind, value: Value) -> Result<Given, Wrong> {
     match (kind, value) {
         (FieldKind::Secret, _) => Ok(Given::Secret),
         (FieldKind::Text, Value::String(text)) => Ok(Given::Text(text)),
-        (FieldKind::Text, other) => Err((wrong_type(&other, "text"), "text".to_owned())),
+        (FieldKind::Text, other) => Err(Wrong::new(wrong_type(&other, "text"), "text")),
         (FieldKind::Choice(choices), Value::String(text)) => chosen(choices, text),
-        (FieldKind::Choice(choices), other) => Err((wrong_type(&other, "text"), listed(choices))),
+        (FieldKind::Choice(choices), other) => Err(Wrong::new(wrong_type(&other, "text"), listed(choices))),
         (FieldKind::Flag, Value::Bool(flag)) => Ok(Given::Flag(flag)),
-        (FieldKind::Flag, other) => Err((wrong_type(&other, "true or false"), "true or false".to_owned())),
+        (FieldKind::Flag, other) => Err(Wrong::new(wrong_type(&other, "true or false"), "true or false")),
         (FieldKind::Whole { min, max }, value) => {
             let allowed = format!("a whole number from {min} to {max}");
             match whole(&value) {
                 Some(number) if (*min..=*max).contains(&number) => Ok(Given::Whole(number)),
-                Some(number) => Err((format!("`{number}` is out of range"), allowed)),
-                None => Err((wrong_type(&value, "a whole number"), allowed)),
+                Some(number) => Err(Wrong::new(format!("`{number}` is out of range"), allowed)),
+                None => Err(Wrong::new(wrong_type(&value, "a whole number"), allowed)),
             }
         }
         (FieldKind::TextList, Value::Array(items)) => texts(items),
-        (FieldKind::TextList, other) => Err((wrong_type(&other, "a list of texts"), "a list of texts".to_owned())),
+        (FieldKind::TextList, other) => Err(Wrong::new(wrong_type(&other, "a list of texts"), "a list of texts")),
         (FieldKind::TextMap { max_entries }, Value::Object(map)) => named_texts(*max_entries, map),
-        (FieldKind::TextMap { .. }, other) => Err((
+        (FieldKind::TextMap { .. }, other) => Err(Wrong::new(
             wrong_type(&other, "an object of texts"),
-            "an object of texts".to_owned(),
+            "an object of texts",
         )),
     }
 }
 
-fn chosen(choices: &[Choice], text: String) -> Result<Given, (String, String)> {
+fn chosen(choices: &[Choice], text: String) -> Result<Given, Wrong> {
     if choices.iter().any(|choice| choice.value == text) {
         return Ok(Given::Text(text));
     }
@@ -214,11 +230,11 @@ fn chosen(choices: &[Choice], text: String) -> Result<Given, (String, String)> {
         0..=MAX_SHOWN_CHARS => nearest(&text, choices.iter().map(|choice| choice.value)),
         _ => None,
     };
-    let hint = guess.map_or_else(String::new, |guess| format!("; did you mean `{guess}`?"));
-    Err((
-        format!("{} is not one of the choices{hint}", shown(&text)),
-        listed(choices),
-    ))
+    Err(Wrong {
+        message: format!("{} is not one of the choices", shown(&text)),
+        hint: guess.map(meant),
+        allowed: listed(choices),
+    })
 }
 
 fn listed(choices: &[Choice]) -> String {
@@ -238,15 +254,15 @@ fn whole(value: &Value) -> Option<i64> {
     })
 }
 
-fn texts(items: Vec<Value>) -> Result<Given, (String, String)> {
+fn texts(items: Vec<Value>) -> Result<Given, Wrong> {
     let mut list = Vec::with_capacity(items.len());
     for (index, item) in items.into_iter().enumerate() {
         match item {
             Value::String(text) => list.push(text),
             other => {
-                return Err((
+                return Err(Wrong::new(
                     format!("entry {}: {}", index + 1, wrong_type(&other, "text")),
-                    "a list of texts".to_owned(),
+                    "a list of texts",
                 ));
             }
         }
@@ -254,9 +270,9 @@ fn texts(items: Vec<Value>) -> Result<Given, (String, String)> {
     Ok(Given::List(list))
 }
 
-fn named_texts(max_entries: usize, map: serde_json::Map<String, Value>) -> Result<Given, (String, String)> {
+fn named_texts(max_entries: usize, map: serde_json::Map<String, Value>) -> Result<Given, Wrong> {
     if map.len() > max_entries {
-        return Err((
+        return Err(Wrong::new(
             format!("has {} entries", map.len()),
             format!("at most {max_entries} entries"),
         ));
@@ -266,9 +282,9 @@ fn named_texts(max_entries: usize, map: serde_json::Map<String, Value>) -> Resul
         match value {
             Value::String(text) => named.insert(name, text),
             other => {
-                return Err((
+                return Err(Wrong::new(
                     format!("entry {}: {}", shown(&name), wrong_type(&other, "text")),
-                    "an object of texts".to_owned(),
+                    "an object of texts",
                 ));
             }
         };
@@ -318,11 +334,8 @@ impl<'de> Deserialize<'de> for Entries {
 }
 
 fn entries(configuration_json: &str) -> Result<Vec<(String, Value)>, Problem> {
-    let whole = |message: String| Problem {
-        field: String::new(),
-        message,
-        allowed: Some("one JSON object with the fields of the destination".to_owned()),
-    };
+    let whole =
+        |message: String| Problem::new("", message).allowing("one JSON object with the fields of the destination");
     if configuration_json.len() > MAX_CONFIGURATION_BYTES {
         return Err(whole(format!(
             "the configuration is {} bytes long, over the limit of {MAX_CONFIGURATION_BYTES}",

@@ -185,13 +185,13 @@ mod tests {
         let missing = EventFilter::new(&Schema::empty(), Some(&names), &[]).unwrap_err();
         assert_eq!(
             missing.to_string(),
-            "there is no column `event`; filtering by event name needs a string column `event`"
+            "there is no column `event`, and filtering by event name needs a string column `event`"
         );
         let schema = Schema::new(vec![Field::new("event", DataType::Int64, true)]);
         let mistyped = EventFilter::new(&schema, None, &names).unwrap_err();
         assert_eq!(
             mistyped.to_string(),
-            "column `event` has the type Int64; filtering by event name needs a string column `event`"
+            "column `event` has the type Int64, and filtering by event name needs a string column `event`"
         );
     }
 }

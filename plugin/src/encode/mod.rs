@@ -37,17 +37,18 @@ pub use parquet::{
 pub use types::{Meaning, is_text, is_uuid};
 
 use self::convert::Target;
-use crate::failure::Failure;
+use crate::failure::{Explanation, Failure};
 use crate::settings::Format;
 
 /// Output that an encoder gathers before it should be taken: enough that calls do not matter, little next to a part.
 pub const OUTPUT_CHUNK_BYTES: usize = 64 << 10;
 
-/// Why rows cannot become a file. All but the last three are the supplied data's fault.
+/// Why rows cannot become a file. All but the last three are the supplied data's fault. The text says what happened,
+/// and [`EncodeError::hint`] what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
     /// Found when a run is configured, before the first row.
-    #[error("column `{column}` has the type {data_type}: {reason}; convert it in the source or omit it")]
+    #[error("column `{column}` is of type {data_type}: {reason}")]
     UnsupportedColumn {
         column: String,
         data_type: String,
@@ -57,9 +58,7 @@ pub enum EncodeError {
     NoColumns,
     /// Found when a run is configured. JSON readers keep one of two values with the same key, and Parquet readers find
     /// a column by its path.
-    #[error(
-        "{within} has two fields with the name {name:?}, and a reader would see one of them; rename one in the source"
-    )]
+    #[error("{within} has two fields with the name {name:?}, and a reader would see one of them")]
     DuplicateName {
         /// What holds both: the schema, or a column with a nested type.
         within: String,
@@ -68,22 +67,21 @@ pub enum EncodeError {
     /// Found when a run is configured, as [`EncodeError::UnsupportedColumn`].
     #[error(
         "the schema has {columns} columns (fields of nested columns counted), and a Parquet file with this compression \
-         takes at most {most}: the writer keeps buffers for each of them, and so does zstd; {remedy}"
+         takes at most {most}: the writer keeps buffers for each of them, and so does zstd"
     )]
     TooManyColumns {
         columns: usize,
         most: usize,
-        remedy: &'static str,
+        hint: &'static str,
     },
     #[error(
         "row {row} (counted from 0 in this run, without filtered rows) holds {bytes} bytes, more than the limit of \
-         {limit_bytes}; raise `max_row_mb` or shorten the row in the source"
+         {limit_bytes}"
     )]
     RowTooLarge { row: u64, bytes: u64, limit_bytes: u64 },
     #[error(
         "row {row} (counted from 0 in this run, without filtered rows) would be about {bytes} bytes of JSON, more than \
-         {} (control characters take six bytes, and keys stand in every element of a list); shorten the row in the \
-         source, or export to Parquet",
+         {} (control characters take six bytes, and keys stand in every element of a list)",
         jsonl::MAX_ROW_TEXT_BYTES
     )]
     TextTooLarge {
@@ -93,10 +91,10 @@ pub enum EncodeError {
     },
     #[error(
         "column `{column}`, row {row} (counted from 0 in this run, without filtered rows): the value does not fit \
-         {target}; correct it in the source"
+         {target}"
     )]
     OutOfRange { column: String, row: u64, target: String },
-    #[error("{0}; filtering by event name needs a string column `event`")]
+    #[error("{0}, and filtering by event name needs a string column `event`")]
     EventColumn(String),
     #[error("the rows cannot be read: {0}")]
     Arrow(#[from] ArrowError),
@@ -107,6 +105,21 @@ pub enum EncodeError {
 }
 
 impl EncodeError {
+    /// What to do about it, where that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            EncodeError::UnsupportedColumn { .. } => Some("convert it in the source, or omit it"),
+            EncodeError::NoColumns => Some("choose a source with columns"),
+            EncodeError::DuplicateName { .. } => Some("rename one in the source"),
+            EncodeError::TooManyColumns { hint, .. } => Some(hint),
+            EncodeError::RowTooLarge { .. } => Some("raise max_row_mb, or shorten the row in the source"),
+            EncodeError::TextTooLarge { .. } => Some("shorten the row in the source, or export to Parquet"),
+            EncodeError::OutOfRange { .. } => Some("correct it in the source"),
+            EncodeError::EventColumn(_) => Some("supply the column, or remove include_events and exclude_events"),
+            EncodeError::Arrow(_) | EncodeError::Parquet(_) | EncodeError::Codec(_) => None,
+        }
+    }
+
     /// The same error with the row counted in the run, for a block whose first row is `first_row`.
     pub fn counted_from(self, first_row: u64) -> Self {
         match self {
@@ -121,7 +134,8 @@ impl EncodeError {
 
 impl From<EncodeError> for Failure {
     fn from(error: EncodeError) -> Self {
-        Failure::Data(error.to_string())
+        let hint = error.hint().map(str::to_owned);
+        Failure::Data(Explanation::new(error.to_string()).with_hint(hint))
     }
 }
 

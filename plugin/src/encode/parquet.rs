@@ -163,7 +163,7 @@ fn check_width(columns: usize, codec: ParquetCodec) -> Result<(), EncodeError> {
     Err(EncodeError::TooManyColumns {
         columns,
         most,
-        remedy: match codec {
+        hint: match codec {
             ParquetCodec::Zstd(_) => "select fewer columns, use the compression `snappy`, or export to JSONLines",
             _ => "select fewer columns, or export to JSONLines",
         },

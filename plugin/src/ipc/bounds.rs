@@ -98,7 +98,7 @@ fn check_sizes(columns: &RecordBatch<'_>, body_bytes: usize) -> Result<(), Strin
     }
     if !usize::try_from(columns.length()).is_ok_and(|rows| rows <= MAX_BATCH_ROWS) {
         return Err(format!(
-            "it has {} rows in a batch, and {MAX_BATCH_ROWS} are the most",
+            "a batch contains {} rows, more than {MAX_BATCH_ROWS}",
             columns.length()
         ));
     }
@@ -122,7 +122,7 @@ fn check_sizes(columns: &RecordBatch<'_>, body_bytes: usize) -> Result<(), Strin
                 .is_some_and(|end| end <= body_bytes);
         if !is_inside {
             return Err(format!(
-                "a column has {} bytes at {} of {body_bytes} bytes",
+                "a column claims {} bytes at {} of {body_bytes} bytes",
                 buffer.length(),
                 buffer.offset()
             ));
@@ -208,14 +208,14 @@ impl Layout {
                 Ok(())
             }
             // Refused when the run is configured; no rows of such a column ever count.
-            other => Err(format!("a column has the type {other}, which is not read")),
+            other => Err(format!("a column is of type {other}, which is not read")),
         }
     }
 
     /// The reader multiplies in `usize`, which has 32 bits here, before it compares with what is there.
     fn fixed(&self, of: &DataType, values: i64, width: i32) -> Result<(), String> {
         // The reader takes it for granted, and a dictionary can come before the schema is checked for the format.
-        let width = u64::try_from(width).map_err(|_| format!("a column has the type {of}, of negative width"))?;
+        let width = u64::try_from(width).map_err(|_| format!("a column is of type {of}, of negative width"))?;
         let values = values.unsigned_abs();
         // A list's values may be booleans, or nothing at all.
         let most = (MAX_BATCH_ROWS as u64).saturating_add(self.body_bytes * VALUES_PER_BYTE as u64);
@@ -259,7 +259,7 @@ mod tests {
     use arrow::ipc::CompressionType;
     use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 
-    use crate::failure::Failure;
+    use crate::failure::{Explanation, Failure};
     use crate::ipc::Decoder;
 
     const ROWS: i64 = 3;
@@ -321,15 +321,15 @@ mod tests {
                 text(),
                 (64, 16),
                 (1 << 40, 16),
-                "a column has 16 bytes at 1099511627776 of ",
+                "a column claims 16 bytes at 1099511627776 of ",
             ),
             (
                 text(),
                 (64, 16),
                 (i64::MAX, 16),
-                "a column has 16 bytes at 9223372036854775807 of ",
+                "a column claims 16 bytes at 9223372036854775807 of ",
             ),
-            (text(), (64, 16), (64, -16), "a column has -16 bytes at 64 of "),
+            (text(), (64, 16), (64, -16), "a column claims -16 bytes at 64 of "),
             (text(), (64, 16), (64, 17), "Utf8 has 17 bytes where each entry takes 4"),
             (
                 views(),
@@ -348,7 +348,7 @@ mod tests {
             let (schema, messages) = messages(column);
             decoded(&schema, messages.clone()).unwrap();
             match decoded(&schema, with(&messages, from, to)) {
-                Err(Failure::Data(message)) => {
+                Err(Failure::Data(Explanation { message, .. })) => {
                     assert!(message.contains(expected), "{message}: not {expected}");
                 }
                 other => panic!("{expected}: {other:?}"),
@@ -363,7 +363,7 @@ mod tests {
         ));
         let wide = DataType::FixedSizeBinary(1_431_655_766);
         let (schema, _) = messages(arrow::array::new_empty_array(&wide));
-        let Err(Failure::Data(message)) = decoded(&schema, bytes) else {
+        let Err(Failure::Data(Explanation { message, .. })) = decoded(&schema, bytes) else {
             panic!("three values of that width come to two bytes in 32 bits");
         };
         let expected = "a column of type FixedSizeBinary(1431655766) claims 3 values in ";
@@ -383,12 +383,12 @@ mod tests {
             (
                 Arc::new(NullArray::new(rows)),
                 None,
-                "it has 8388609 rows in a batch, and 8388608 are the most",
+                "a batch contains 8388609 rows, more than 8388608",
             ),
             (
                 Arc::new(runs),
                 None,
-                "a column has the type RunEndEncoded(non-null Int32, Utf8), which is not read",
+                "a column is of type RunEndEncoded(non-null Int32, Utf8), which is not read",
             ),
         ];
         for (column, compression, expected) in cases {
@@ -398,7 +398,7 @@ mod tests {
             let schema = std::mem::take(writer.get_mut());
             writer.write(&batch).unwrap();
             match decoded(&schema, std::mem::take(writer.get_mut())) {
-                Err(Failure::Data(message)) => assert!(message.ends_with(expected), "{message}"),
+                Err(Failure::Data(Explanation { message, .. })) => assert!(message.ends_with(expected), "{message}"),
                 other => panic!("{expected}: {other:?}"),
             }
         }
@@ -408,11 +408,11 @@ mod tests {
     fn widths_are_not_negative() {
         let item = Arc::new(Field::new_list_field(DataType::Int32, true));
         for odd in [DataType::FixedSizeBinary(-1), DataType::FixedSizeList(item, -1)] {
-            let expected = format!("a column has the type {odd}, of negative width");
+            let expected = format!("a column is of type {odd}, of negative width");
             let schema = Schema::new(vec![Field::new("c", odd, true)]);
             let mut schema = StreamWriter::try_new(Vec::new(), &schema).unwrap();
             let (_, messages) = messages(text());
-            let Err(Failure::Data(message)) = decoded(schema.get_mut(), messages) else {
+            let Err(Failure::Data(Explanation { message, .. })) = decoded(schema.get_mut(), messages) else {
                 panic!("not refused: {expected}");
             };
             assert!(message.ends_with(&expected), "{message}: not {expected}");
@@ -423,7 +423,7 @@ mod tests {
     fn rows_with_the_schema_are_refused() {
         let (schema, messages) = messages(text());
         let both = [schema, messages].concat();
-        let Err(Failure::Data(message)) = Decoder::new(both) else {
+        let Err(Failure::Data(Explanation { message, .. })) = Decoder::new(both) else {
             panic!("rows were lost");
         };
         assert!(message.ends_with("there are rows with the schema"), "{message}");

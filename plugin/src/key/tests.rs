@@ -137,50 +137,53 @@ fn refused_prefixes() {
                  `{start_day}`, `{start_hour}`, `{start_minute}`, `{start_second}`, `{table}`, `{data_interval_start}`, `{data_interval_end}`; `{{` and `}}` for literal braces";
     let folders = "printable text, folders with names";
     let cases = [
+        ("{yaer}/x", "contains the unknown variable `{yaer}`", known),
+        ("{Table}", "contains the unknown variable `{Table}`", known),
+        ("{}", "contains the unknown variable `{}`", known),
+        ("{table}/%Y/%m/", "contains `%Y`, which is strftime's notation", known),
+        ("{team_id}", "contains the unknown variable `{team_id}`", known),
+        ("{\u{1b}[m}", "contains the unknown variable `{\\u{1b}[m}`", known),
         (
-            "{yaer}/x",
-            "has the unknown variable `{yaer}`; did you mean `{year}`?",
+            "é/{year",
+            "contains a `{` without its counterpart at character 3",
             known,
         ),
+        ("year}", "contains a `}` without its counterpart at character 5", known),
         (
-            "{Table}",
-            "has the unknown variable `{Table}`; did you mean `{table}`?",
+            "{year}}",
+            "contains a `}` without its counterpart at character 7",
             known,
         ),
-        ("{}", "has the unknown variable `{}`", known),
-        (
-            "{table}/%Y/%m/",
-            "has `%Y`, which is strftime's notation; write `{year}`",
-            known,
-        ),
-        ("{team_id}", "has the unknown variable `{team_id}`", known),
-        ("{\u{1b}[m}", "has the unknown variable `{\\u{1b}[m}`", known),
-        ("é/{year", "has a `{` without its counterpart at character 3", known),
-        ("year}", "has a `}` without its counterpart at character 5", known),
-        ("{year}}", "has a `}` without its counterpart at character 7", known),
-        ("{a{b}", "has a `{` without its counterpart at character 1", known),
+        ("{a{b}", "contains a `{` without its counterpart at character 1", known),
         (
             "a/../b",
-            "has a folder named `..`, which stores read in different ways",
+            "contains a folder named `..`, which stores read in different ways",
             folders,
         ),
         (
             "./{table}",
-            "has a folder named `.`, which stores read in different ways",
+            "contains a folder named `.`, which stores read in different ways",
             folders,
         ),
         (
             "a\r\nb",
-            "has the control character U+000D, which listings cannot carry",
+            "contains the control character U+000D, which listings cannot carry",
             folders,
         ),
     ];
     for (prefix, message, allowed) in cases {
-        assert_eq!(
-            Template::parse(prefix).unwrap_err(),
-            problem(message.to_owned(), allowed.to_owned()),
-            "{prefix}"
-        );
+        let refused = Template::parse(prefix).unwrap_err();
+        let expected = problem(message.to_owned(), allowed.to_owned());
+        assert_eq!(refused.clone().with_hint(None), expected, "{prefix}");
+    }
+    for (prefix, hint) in [
+        ("{table}/%Y/%m/", Some("write `{year}`")),
+        ("{yaer}", Some("did you mean `{year}`?")),
+        ("{team_id}", None),
+        ("year}", None),
+    ] {
+        let refused = Template::parse(prefix).unwrap_err();
+        assert_eq!(refused.hint.as_deref(), hint, "{prefix}");
     }
     assert_eq!(
         Template::parse(&"x".repeat(1025)).unwrap_err(),
@@ -270,13 +273,13 @@ fn keys_end_at_1024_bytes_of_utf8() {
         let cut: String = over.chars().take(60).collect();
         assert_eq!(
             KeyNames::new(&settings(&over, more), &run()).unwrap_err(),
-            Failure::of_field(
+            Problem::new(
                 "prefix",
-                format!("gives keys that begin with `{cut}…` and have up to 1025 bytes"),
-                Some(
-                    "keys of at most 1024 bytes of UTF-8, the file's number included; use a shorter prefix".to_owned()
-                ),
-            ),
+                format!("gives keys that begin with `{cut}…` and are up to 1025 bytes long"),
+            )
+            .with_hint("use a shorter prefix".to_owned())
+            .allowing("keys of at most 1024 bytes of UTF-8, the file's number included")
+            .into(),
             "{more}"
         );
     }
@@ -326,7 +329,7 @@ fn refused_runs() {
                 ..run()
             },
             "prefix",
-            "gives the key `../2023-07-28T00:00:00+00:00-2023-07-28T01:00:00+00:00`, which has a folder named `..`, \
+            "gives the key `../2023-07-28T00:00:00+00:00-2023-07-28T01:00:00+00:00`, which contains a folder named `..`, \
              which stores read in different ways",
             None,
         ),
@@ -334,7 +337,10 @@ fn refused_runs() {
     for (run, field, message, allowed) in cases {
         assert_eq!(
             KeyNames::new(&settings("{table}", ""), &run).unwrap_err(),
-            Failure::of_field(field, message.to_owned(), allowed)
+            Failure::from(Problem {
+                allowed,
+                ..Problem::new(field, message)
+            })
         );
     }
 }

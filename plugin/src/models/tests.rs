@@ -28,7 +28,7 @@ fn schema(model: &Model) -> Vec<Field> {
 fn check(model: &str, fields: Vec<Field>) -> Result<(), String> {
     match check_schema(model, &Schema::new(fields)) {
         Ok(()) => Ok(()),
-        Err(Failure::Data(message)) => Err(message),
+        Err(Failure::Data(Explanation { message, hint: Some(_) })) => Err(message),
         Err(other) => panic!("{other:?}"),
     }
 }

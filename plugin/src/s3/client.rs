@@ -380,7 +380,7 @@ impl<I: Imports> Client<I> {
         let unsigned = Unsigned::new(&self.target, &job.operation, job.fingerprint.checksum());
         let signed = self.key(&job, refresh).map_err(Cause::Signer).and_then(|key| {
             let headers = sign::sign(&unsigned, &job.payload_hash, &self.target.region, &key)
-                .map_err(|error| Cause::Defect(format!("{error} (a defect of the host)")))?;
+                .map_err(|error| Cause::Defect(format!("the host's key cannot be used: {error}")))?;
             Ok((headers, (key.access_key_id, key.session_token)))
         });
         let (headers, signed_as) = match signed {
@@ -446,6 +446,7 @@ impl<I: Imports> Client<I> {
             class,
             doubtful,
             signed_region: self.target.region.clone(),
+            names_owner: self.target.object.expected_bucket_owner.is_some(),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::failure::Problem;
+use crate::failure::{Explanation, Problem};
 
 /// Longest host name that DNS can carry (RFC 1035, section 2.3.4).
 const MAX_HOST_BYTES: usize = 253;
@@ -181,30 +181,19 @@ fn on_aws(location: &Location<'_>) -> Result<Endpoint, Vec<Problem>> {
     } = *location;
     let mut problems = Vec::new();
     if region == "auto" {
-        problems.push(Problem {
-            field: "region".to_owned(),
-            message: "`auto` is not an AWS region".to_owned(),
-            allowed: Some(
-                "the bucket's region, such as `eu-central-1`; `auto` goes with an `endpoint_url` (Cloudflare R2)"
-                    .to_owned(),
-            ),
-        });
+        let problem = Problem::new("region", "`auto` is not an AWS region")
+            .with_hint("set `endpoint_url` as well where the store is Cloudflare R2".to_owned());
+        problems.push(problem.allowing("the bucket's region, such as `eu-central-1`"));
     }
     if virtual_style && bucket.contains('.') {
-        problems.push(Problem {
-            field: "use_virtual_style_addressing".to_owned(),
-            message: format!(
-                "AWS's certificate does not cover `{bucket}` as a host name, because the bucket has a dot"
-            ),
-            allowed: Some("false, which addresses this bucket in path style".to_owned()),
-        });
+        let message =
+            format!("AWS's certificate does not cover `{bucket}` as a host name, because the name contains a dot");
+        let problem = Problem::new("use_virtual_style_addressing", message);
+        problems.push(problem.allowing("false, which addresses this bucket in path style"));
     }
     if fips && region.starts_with("cn-") {
-        problems.push(Problem {
-            field: "use_fips".to_owned(),
-            message: format!("AWS has no FIPS endpoints in China (`{region}`)"),
-            allowed: Some("false".to_owned()),
-        });
+        let message = format!("AWS has no FIPS endpoints in China (`{region}`)");
+        problems.push(Problem::new("use_fips", message).allowing("false"));
     }
     if !problems.is_empty() {
         return Err(problems);
@@ -237,19 +226,16 @@ fn at_url(location: &Location<'_>, url: &str) -> Result<Endpoint, Vec<Problem>> 
     let mut problems = Vec::new();
     for (field, set) in [("use_dual_stack", location.dual_stack), ("use_fips", location.fips)] {
         if set {
-            problems.push(Problem {
-                field: field.to_owned(),
-                message: "chooses among AWS's own endpoints, and `endpoint_url` names another one".to_owned(),
-                allowed: Some("one of the two; an `endpoint_url` says the whole host name".to_owned()),
-            });
+            let message = "chooses among AWS's own endpoints, and `endpoint_url` names another one";
+            let problem = Problem::new(field, message)
+                .with_hint("remove it, and write the whole host name in `endpoint_url`".to_owned());
+            problems.push(problem.allowing("one of the two"));
         }
     }
-    let authority = Authority::parse(url).map_err(|reason| Problem {
-        field: "endpoint_url".to_owned(),
-        message: reason,
-        allowed: Some(
-            "`http://` or `https://`, a host and perhaps a port, such as `https://minio.internal:9000`".to_owned(),
-        ),
+    let authority = Authority::parse(url).map_err(|Explanation { message, hint }| {
+        Problem::new("endpoint_url", message)
+            .with_hint(hint)
+            .allowing("`http://` or `https://`, a host and perhaps a port, such as `https://minio.internal:9000`")
     });
     let authority = match authority {
         Ok(authority) => authority,
@@ -261,11 +247,8 @@ fn at_url(location: &Location<'_>, url: &str) -> Result<Endpoint, Vec<Problem>> 
     if location.virtual_style
         && let Some(obstacle) = authority.virtual_style_obstacle(bucket)
     {
-        problems.push(Problem {
-            field: "use_virtual_style_addressing".to_owned(),
-            message: obstacle,
-            allowed: Some("false, which addresses the bucket in path style".to_owned()),
-        });
+        let problem = Problem::new("use_virtual_style_addressing", obstacle);
+        problems.push(problem.allowing("false, which addresses the bucket in path style"));
     }
     if !problems.is_empty() {
         return Err(problems);
@@ -308,28 +291,25 @@ struct Authority {
 
 impl Authority {
     /// Messages repeat nothing of a user-info, path, query or fragment: people put secrets there.
-    fn parse(url: &str) -> Result<Authority, String> {
-        let (scheme, rest) = url
-            .split_once("://")
-            .ok_or("begins with neither `http://` nor `https://`")?;
+    fn parse(url: &str) -> Result<Authority, Explanation> {
+        let other_scheme = || Explanation::new("begins with neither `http://` nor `https://`");
+        let (scheme, rest) = url.split_once("://").ok_or_else(other_scheme)?;
         let scheme = match scheme.to_ascii_lowercase().as_str() {
             "http" => Scheme::Http,
             "https" => Scheme::Https,
-            _ => return Err("begins with neither `http://` nor `https://`".to_owned()),
+            _ => return Err(other_scheme()),
         };
         let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
         let (authority, tail) = rest.split_at(end);
         if authority.contains('@') {
-            return Err(
-                "has a user name or password in front of the host; credentials have fields of their own".to_owned(),
-            );
+            return Err(Explanation::new("contains a user name or password before the host")
+                .with_hint("write the keys in `aws_access_key_id` and `aws_secret_access_key`".to_owned()));
         }
         if !matches!(tail, "" | "/") {
             return Err(match tail.contains(['?', '#']) {
-                true => "has a query or fragment after the host".to_owned(),
-                false => {
-                    "has a path after the host; the bucket belongs into `bucket_name`, folders into `prefix`".to_owned()
-                }
+                true => Explanation::new("contains a query or fragment after the host"),
+                false => Explanation::new("contains a path after the host")
+                    .with_hint("write the bucket in `bucket_name`, and folders in `prefix`".to_owned()),
             });
         }
         let (host, port) = split_port(authority)?;
@@ -346,7 +326,7 @@ impl Authority {
         if self.is_address {
             Some(format!("a bucket cannot stand in front of the address `{}`", self.host))
         } else if bucket.contains('_') {
-            Some(format!("`{bucket}` has a `_`, which host names do not take"))
+            Some(format!("`{bucket}` contains a `_`, which host names cannot"))
         } else if bucket.len() + 1 + self.host.len() > MAX_HOST_BYTES {
             Some(format!("bucket and host together are over {MAX_HOST_BYTES} bytes"))
         } else {
@@ -355,7 +335,7 @@ impl Authority {
     }
 }
 
-fn split_port(authority: &str) -> Result<(&str, Option<u16>), String> {
+fn split_port(authority: &str) -> Result<(&str, Option<u16>), Explanation> {
     let host_end = match authority.rfind(']') {
         Some(bracket) => bracket + 1,
         None => authority.find(':').unwrap_or(authority.len()),
@@ -363,30 +343,38 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), String> {
     let (host, port) = authority.split_at(host_end);
     match port.strip_prefix(':') {
         None if port.is_empty() => Ok((host, None)),
-        None => Err("has something after the `]` of its address that is not a port".to_owned()),
+        None => Err(Explanation::new(
+            "contains something after the `]` of its address that is not a port",
+        )),
         // Digits only: `u16::from_str` would take a `+`.
         Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => match digits.parse() {
             Ok(number @ 1..) => Ok((host, Some(number))),
-            _ => Err(format!("has `{digits}` for a port; ports are 1 to 65535")),
+            _ => Err(Explanation::new(format!(
+                "contains the port `{digits}`, and ports are 1 to 65535"
+            ))),
         },
-        Some(_) => Err("has a port that is not a number; write an IPv6 address in `[ ]`".to_owned()),
+        Some(_) => Err(Explanation::new("contains a port that is not a number")
+            .with_hint("write an IPv6 address in `[ ]`".to_owned())),
     }
 }
 
 /// The host as URL libraries write it, so that what is signed is what they send; forms they would rewrite in ways
 /// of their own are refused.
-fn checked_host(host: &str) -> Result<(String, bool), String> {
+fn checked_host(host: &str) -> Result<(String, bool), Explanation> {
     if let Some(address) = host.strip_prefix('[') {
         let address = address.strip_suffix(']').unwrap_or(address);
         return match address.parse::<Ipv6Addr>() {
             Ok(address) if address.to_ipv4_mapped().is_none() => Ok((format!("[{address}]"), true)),
-            Ok(_) => Err("has an IPv4 address dressed as IPv6; write the IPv4 address".to_owned()),
-            Err(_) => Err("has something in `[ ]` that is not an IPv6 address (zones cannot be given)".to_owned()),
+            Ok(_) => Err(Explanation::new("contains an IPv4 address written as an IPv6 address")
+                .with_hint("write the IPv4 address itself".to_owned())),
+            Err(_) => Err(Explanation::new(
+                "contains something in `[ ]` that is not an IPv6 address (zones are not supported)",
+            )),
         };
     }
     let host = host.to_ascii_lowercase();
     if host.is_empty() {
-        return Err("has no host".to_owned());
+        return Err(Explanation::new("names no host"));
     }
     let well_formed = host.len() <= MAX_HOST_BYTES
         && host.split('.').all(|label| {
@@ -397,18 +385,18 @@ fn checked_host(host: &str) -> Result<(String, bool), String> {
                     .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
         });
     if !well_formed {
-        return Err(
-            "has a host that is not a host name (letters, digits, `-`, `.`; other alphabets as `xn--…`)".to_owned(),
-        );
+        return Err(Explanation::new(
+            "names a host that is not a host name (letters, digits, `-`, `.`; other alphabets as `xn--…`)",
+        ));
     }
     // URL libraries read a last label that is a number as an IPv4 address in one of many spellings.
     let last = host.rsplit('.').next().unwrap_or_default();
     if last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x") {
         return match host.parse::<Ipv4Addr>() {
             Ok(_) => Ok((host, true)),
-            Err(_) => Err(format!(
-                "has `{host}` for a host, which is not an IPv4 address of four numbers"
-            )),
+            Err(_) => Err(Explanation::new(format!(
+                "names the host `{host}`, which is not an IPv4 address of four numbers"
+            ))),
         };
     }
     Ok((host, false))

@@ -1,11 +1,14 @@
-//! What went wrong with a request, told so that the reader can act: the typed error of every S3 operation. Decides
-//! nothing about repeating (that is `retry`) and never quotes an answer at length.
+//! What went wrong with a request: the typed error of every S3 operation. Decides nothing about repeating (that is
+//! `retry`) or about what to do (that is `hint`), and never quotes an answer at length.
 
 use std::fmt;
 
-use crate::failure::Failure;
+use crate::failure::{Explanation, Failure};
 use crate::imports::{SignerError, TransportError};
+use crate::s3::hint;
 use crate::s3::request::OperationKind;
+#[cfg(test)]
+use crate::s3::{request::Operation, retry};
 
 /// Longest text taken over from an answer: enough for S3's sentences, too short for an HTML page.
 pub const MESSAGE_LIMIT_CHARS: usize = 300;
@@ -88,11 +91,30 @@ pub struct S3Error {
     pub doubtful: bool,
     /// The region that the request was signed for.
     pub signed_region: String,
+    /// The request named the account that must own the bucket.
+    pub names_owner: bool,
 }
 
 impl std::error::Error for S3Error {}
 
 impl S3Error {
+    /// The error as the client would build it, of an operation signed for `us-east-1`.
+    #[cfg(test)]
+    pub(crate) fn sample(operation: &Operation, cause: Cause) -> Self {
+        S3Error {
+            origin: "https://store.test".into(),
+            operation: operation.kind(),
+            bucket: "bucket".into(),
+            key: operation.key().into(),
+            class: retry::class(retry::decide(&cause), &cause),
+            cause: Box::new(cause),
+            attempts: 1,
+            doubtful: false,
+            signed_region: "us-east-1".into(),
+            names_owner: false,
+        }
+    }
+
     /// The status, where there was an answer.
     pub fn status(&self) -> Option<u16> {
         match self.cause.as_ref() {
@@ -141,82 +163,43 @@ impl S3Error {
         self.code() == Some("PreconditionFailed") || self.status() == Some(412)
     }
 
-    /// What to change, where that is known.
-    pub fn remedy(&self) -> Option<String> {
-        match self.cause.as_ref() {
-            Cause::Error(answer) => self.remedy_for(answer),
-            Cause::Malformed { .. } => Some(NOT_S3.into()),
-            Cause::Damaged { .. } => Some(DAMAGED.into()),
-            Cause::Transport(TransportError::TooLarge(_)) => Some(NOT_S3.into()),
-            // The host says by itself when the other end speaks no TLS at all.
-            Cause::Transport(TransportError::Tls(text)) if text.contains("plain HTTP") => None,
-            Cause::Transport(TransportError::Tls(_)) => Some(
-                "check that the certificate is valid for this host name (a bucket name with dots needs path-style \
-                 addressing) and that its CA is trusted"
-                    .into(),
-            ),
-            Cause::Transport(TransportError::Connect(_)) => {
-                Some("check endpoint_url, region and bucket_name, and that the store can be reached".into())
-            }
-            Cause::Transport(_) | Cause::Signer(_) | Cause::Defect(_) => None,
+    /// The region that the store says is right, where that is why it refused.
+    pub fn other_region(&self) -> Option<&str> {
+        let Cause::Error(answer) = self.cause.as_ref() else {
+            return None;
+        };
+        let is_about_regions = answer.status / 100 == 3
+            || match answer.code.as_deref() {
+                Some(code) => matches!(
+                    code,
+                    "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" | "PermanentRedirect"
+                ),
+                None => matches!(answer.status, 400 | 403),
+            };
+        let region = answer.region.as_deref()?;
+        (is_about_regions && region != self.signed_region).then_some(region)
+    }
+
+    /// What happened, and what to do about it where the store accepted the same keys for another request: then they are
+    /// not to blame for a refusal without a reason.
+    pub fn explanation_with_good_keys(&self) -> Explanation {
+        match self.is_forbidden() && self.code().is_none() {
+            true => Explanation::new(self.to_string()).with_hint(hint::permission(self)),
+            false => self.explanation(),
         }
     }
 
-    fn remedy_for(&self, answer: &ErrorReply) -> Option<String> {
-        if let Some(region) = &answer.region
-            && *region != self.signed_region
-            && (answer.status / 100 == 3
-                || matches!(
-                    answer.code.as_deref(),
-                    Some("AuthorizationHeaderMalformed" | "IllegalLocationConstraintException")
-                )
-                || (answer.code.is_none() && matches!(answer.status, 400 | 403)))
-        {
-            return Some(format!(
-                "the bucket is in region `{region}`, the configuration says `{}`: set region to `{region}`",
-                self.signed_region
-            ));
-        }
-        let code = answer.code.as_deref();
-        if let Some(code) = code
-            && let Some((_, text)) = REMEDIES.iter().find(|(name, _)| *name == code)
-        {
-            return Some((*text).into());
-        }
-        if code.is_some_and(|code| code.starts_with("KMS.")) {
-            return Some(KMS.into());
-        }
-        let is_page = code.is_none() && !answer.message.is_empty();
-        if is_page && (400..500).contains(&answer.status) && answer.status != 407 {
-            return Some(NOT_S3.into());
-        }
-        if code == Some("AccessDenied") || (code.is_none() && answer.status == 403) {
-            let action = self.operation.permission();
-            let text = if answer.message.to_ascii_lowercase().contains("kms") {
-                KMS.into()
-            } else {
-                format!("the credentials need {action} on this key (and the bucket policy must not deny it)")
-            };
-            return Some(text);
-        }
-        match answer.status {
-            307 => Some(REDIRECTED_FOR_NOW.into()),
-            300..=399 => Some(
-                "the store redirects, and redirects are not followed: set region and endpoint_url to where the \
-                 bucket is"
-                    .into(),
-            ),
-            407 => Some("the HTTP proxy asks for credentials".into()),
-            _ => None,
-        }
+    /// What happened, and what to do about it.
+    pub fn explanation(&self) -> Explanation {
+        Explanation::new(self.to_string()).with_hint(hint::of(self))
     }
 
     /// The contract's failure for it.
     pub fn into_failure(self) -> Failure {
         match self.class {
-            Class::Refused => Failure::Refused(self.to_string()),
+            Class::Refused => Failure::Refused(self.explanation()),
             Class::Unavailable { retry_after_ms } => Failure::Unavailable {
-                message: self.to_string(),
+                reason: self.explanation(),
                 retry_after_ms,
             },
             Class::Defect => Failure::Defect(self.to_string()),
@@ -230,7 +213,8 @@ impl From<S3Error> for Failure {
     }
 }
 
-/// `PutObject of "key" in bucket "name" failed: 403 AccessDenied: Access Denied (request id …, 1 attempt); remedy`
+/// `PutObject of "key" in bucket "name" failed: 403 AccessDenied: Access Denied (request id …, 1 attempt)`; what to do
+/// about it is in [`S3Error::explanation`].
 impl fmt::Display for S3Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -248,6 +232,13 @@ impl fmt::Display for S3Error {
                 if !answer.message.is_empty() {
                     write!(f, ": {}", answer.message)?;
                 }
+                if let Some(region) = self.other_region() {
+                    write!(
+                        f,
+                        ", because the bucket is in region `{region}`, and region is `{}`",
+                        self.signed_region
+                    )?;
+                }
                 request_id = answer.request_id.as_deref();
             }
             Cause::Malformed { status, what } => {
@@ -259,7 +250,7 @@ impl fmt::Display for S3Error {
             }
             Cause::Damaged { status } => write!(
                 f,
-                "{status}, but the store's checksum differs from that of the bytes sent"
+                "the store answered with status {status}, but its checksum differs from that of the bytes sent"
             )?,
             Cause::Transport(error) => fmt_transport(error, f)?,
             Cause::Signer(error) => fmt_signer(error, f)?,
@@ -267,130 +258,29 @@ impl fmt::Display for S3Error {
         }
         let plural = if self.attempts == 1 { "" } else { "s" };
         match request_id {
-            Some(id) => write!(f, " (request id {id}, {} attempt{plural})", self.attempts)?,
-            None => write!(f, " ({} attempt{plural})", self.attempts)?,
-        }
-        match self.remedy() {
-            Some(remedy) => write!(f, "; {remedy}"),
-            None => Ok(()),
+            Some(id) => write!(f, " (request id {id}, {} attempt{plural})", self.attempts),
+            None => write!(f, " ({} attempt{plural})", self.attempts),
         }
     }
 }
 
 fn fmt_transport(error: &TransportError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match error {
-        TransportError::Forbidden(text) => write!(f, "the host does not allow the request: {text}"),
-        TransportError::Connect(text) => write!(f, "no connection: {text}"),
-        TransportError::Tls(text) => write!(f, "TLS failed: {text}"),
-        TransportError::Timeout(text) => write!(f, "no response in time: {text}"),
-        TransportError::Interrupted(text) => write!(f, "the connection closed early: {text}"),
-        TransportError::TooLarge(text) => write!(f, "the response is too large: {text}"),
-    }
+    let (what, said) = match error {
+        TransportError::Forbidden(said) => ("the host does not allow the request", said),
+        TransportError::Connect(said) => ("no connection", said),
+        TransportError::Tls(said) => ("TLS failed", said),
+        TransportError::Timeout(said) => ("no response in time", said),
+        TransportError::Interrupted(said) => ("the connection closed early", said),
+        TransportError::TooLarge(said) => ("the response is too large", said),
+    };
+    write!(f, "{what}: {}", said.message)
 }
 
 fn fmt_signer(error: &SignerError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match error {
-        SignerError::Forbidden(text) => write!(f, "the host does not sign for this: {text}"),
-        SignerError::Missing(text) => write!(f, "no credentials: {text}"),
-        SignerError::Unavailable(text) => {
-            write!(f, "credentials are not available at present: {text}")
-        }
-    }
+    let (what, said) = match error {
+        SignerError::Forbidden(said) => ("the host does not sign for this", said),
+        SignerError::Missing(said) => ("no credentials", said),
+        SignerError::Unavailable(said) => ("credentials are not available at present", said),
+    };
+    write!(f, "{what}: {}", said.message)
 }
-
-const NOT_S3: &str = "something other than an S3 store (a proxy, a web page) seems to respond: check endpoint_url";
-const DAMAGED: &str =
-    "something between here and the store changes what passes, or the store keeps other bytes than it gets";
-const KMS: &str = "the credentials need kms:GenerateDataKey and kms:Decrypt on the key, and it must be enabled and in \
-                   the bucket's region: check kms_key_id";
-
-const REDIRECTED_FOR_NOW: &str = "the bucket is reached at another endpoint at present, as in the first hours of a new one, and \
-                                  redirects are not followed: run again later, or set region and endpoint_url to where it is";
-
-/// Codes whose remedy is always the same.
-const REMEDIES: &[(&str, &str)] = &[
-    ("NoSuchBucket", "check bucket_name, region and endpoint_url"),
-    (
-        "InvalidBucketName",
-        "check bucket_name; a store with its own endpoint may need path-style addressing",
-    ),
-    (
-        "SignatureDoesNotMatch",
-        "check aws_secret_access_key; behind a proxy, check that it passes path and headers on unchanged",
-    ),
-    (
-        "InvalidAccessKeyId",
-        "check aws_access_key_id: this store does not know it; temporary credentials also need aws_session_token",
-    ),
-    (
-        "InvalidToken",
-        "check aws_session_token: it does not belong to this access key",
-    ),
-    (
-        "InvalidClientTokenId",
-        "check aws_access_key_id: this store does not know it",
-    ),
-    (
-        "ExpiredToken",
-        "the temporary credentials ran out and the new ones did too: renew them at their source",
-    ),
-    (
-        "TokenRefreshRequired",
-        "the temporary credentials must be renewed at their source",
-    ),
-    (
-        "RequestTimeTooSkewed",
-        "the clocks of this machine and of the store differ by more than 15 minutes: set this machine's clock",
-    ),
-    (
-        "PermanentRedirect",
-        "the bucket is reached at another endpoint: check region and endpoint_url",
-    ),
-    ("TemporaryRedirect", REDIRECTED_FOR_NOW),
-    (
-        "AuthorizationHeaderMalformed",
-        "check region: the store expects signatures for another one",
-    ),
-    ("AccountProblem", "the account cannot be used: see its billing state"),
-    (
-        "AllAccessDisabled",
-        "all access to this bucket is switched off by the store's operator",
-    ),
-    (
-        "EntityTooLarge",
-        "the store takes no object or part of this size: lower max_file_size_mb",
-    ),
-    ("EntityTooSmall", "the store wants larger parts than this one"),
-    ("KeyTooLongError", "shorten prefix"),
-    (
-        "InvalidStorageClass",
-        "this store does not have that class: check storage_class",
-    ),
-    (
-        "AccessControlListNotSupported",
-        "the bucket has ACLs switched off: remove acl",
-    ),
-    (
-        "InvalidTag",
-        "check tags: at most 10, keys up to 128 and values up to 256 characters",
-    ),
-    ("MetadataTooLarge", "shorten metadata: 2 KB in all"),
-    (
-        "NotImplemented",
-        "this store lacks a feature that the configuration asks for: try checksum = none, or drop encryption, acl, tags, storage_class or if_none_match",
-    ),
-    (
-        "MethodNotAllowed",
-        "the address is not that of a bucket: check endpoint_url and use_virtual_style_addressing",
-    ),
-    (
-        "PreconditionFailed",
-        "an object is there already and if_none_match forbids overwriting it",
-    ),
-    ("QuotaExceeded", "the store's quota is used up"),
-    ("XMinioStorageFull", "the store's disks are full"),
-    (
-        "ServerSideEncryptionConfigurationNotFoundError",
-        "the store has no encryption set up: check encryption",
-    ),
-];

@@ -7,6 +7,7 @@ pub mod client;
 pub mod endpoint;
 pub mod error;
 pub mod fingerprint;
+pub(crate) mod hint;
 pub mod reply;
 pub mod request;
 pub mod retry;

@@ -172,7 +172,7 @@ pub fn read(operation: &Operation, sent: Option<&Checksum>, response: &Response)
             let etag = response
                 .header("etag")
                 .and_then(name)
-                .ok_or_else(|| malformed("it has no ETag".into()))?;
+                .ok_or_else(|| malformed("its response contains no ETag".into()))?;
             let checksum = sent
                 .and_then(|sent| response.header(sent.algorithm().header()))
                 .and_then(name);
@@ -196,7 +196,7 @@ pub fn read(operation: &Operation, sent: Option<&Checksum>, response: &Response)
                     upload_id: id.to_owned(),
                     encryption,
                 })),
-                _ => Err(malformed("it has no usable UploadId".into())),
+                _ => Err(malformed("its response contains no usable UploadId".into())),
             }
         }
         Operation::CompleteMultipartUpload { checksum, .. } => {
@@ -204,7 +204,7 @@ pub fn read(operation: &Operation, sent: Option<&Checksum>, response: &Response)
             let etag = root
                 .child_text("ETag")
                 .and_then(name)
-                .ok_or_else(|| malformed("it has no ETag".into()))?;
+                .ok_or_else(|| malformed("its response contains no ETag".into()))?;
             let checksum = checksum
                 .as_ref()
                 .and_then(|ours| root.child_text(ours.algorithm().element()))
@@ -221,7 +221,7 @@ pub fn read(operation: &Operation, sent: Option<&Checksum>, response: &Response)
         )?))),
         Operation::HeadObject { .. } => head(response)
             .map(Reply::Head)
-            .ok_or_else(|| malformed("it has no Content-Length or ETag".into())),
+            .ok_or_else(|| malformed("its response contains no Content-Length or ETag".into())),
         Operation::GetObject { .. } => Ok(Reply::Body(response.body.clone())),
         Operation::AbortMultipartUpload { .. } | Operation::DeleteObject { .. } => Ok(Reply::Done),
     }

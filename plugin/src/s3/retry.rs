@@ -37,7 +37,7 @@ use Decision::{Confirm, CorrectClock, GiveUp, RefreshCredentials, Refuse, Retry}
 
 /// The code in the body beats the status: RequestTimeout and ExpiredToken come as 400, a skewed clock as 403, and
 /// InternalError may come as 200.
-const CODES: &[(&str, Decision)] = &[
+pub(crate) const CODES: &[(&str, Decision)] = &[
     // Busy, or out of order for a moment.
     ("SlowDown", Retry),
     ("SlowDownRead", Retry),
@@ -121,7 +121,7 @@ fn decide_answer(answer: &ErrorReply) -> Decision {
 }
 
 /// Codes that no repetition changes, whatever status they come with.
-const PERMANENT: &[&str] = &[
+pub(crate) const PERMANENT: &[&str] = &[
     "AccessDenied",
     "AccountProblem",
     "AllAccessDisabled",
@@ -262,15 +262,15 @@ mod tests {
     fn transport_and_signer() {
         let text = || "why".to_owned();
         let table = [
-            (Cause::Transport(TransportError::Connect(text())), Retry),
-            (Cause::Transport(TransportError::Timeout(text())), Retry),
-            (Cause::Transport(TransportError::Interrupted(text())), Retry),
-            (Cause::Transport(TransportError::Tls(text())), Refuse),
-            (Cause::Transport(TransportError::Forbidden(text())), Refuse),
-            (Cause::Transport(TransportError::TooLarge(text())), GiveUp),
-            (Cause::Signer(SignerError::Forbidden(text())), Refuse),
-            (Cause::Signer(SignerError::Missing(text())), Refuse),
-            (Cause::Signer(SignerError::Unavailable(text())), GiveUp),
+            (Cause::Transport(TransportError::Connect("why".into())), Retry),
+            (Cause::Transport(TransportError::Timeout("why".into())), Retry),
+            (Cause::Transport(TransportError::Interrupted("why".into())), Retry),
+            (Cause::Transport(TransportError::Tls("why".into())), Refuse),
+            (Cause::Transport(TransportError::Forbidden("why".into())), Refuse),
+            (Cause::Transport(TransportError::TooLarge("why".into())), GiveUp),
+            (Cause::Signer(SignerError::Forbidden("why".into())), Refuse),
+            (Cause::Signer(SignerError::Missing("why".into())), Refuse),
+            (Cause::Signer(SignerError::Unavailable("why".into())), GiveUp),
             (
                 Cause::Malformed {
                     status: 200,

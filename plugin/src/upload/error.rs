@@ -1,10 +1,11 @@
 //! Why a file could not be stored, as its caller branches on it. Decides nothing.
 
-use crate::failure::Failure;
+use crate::failure::{Explanation, Failure, joined};
 use crate::imports::NoteError;
 use crate::s3::error::{Class, S3Error};
+use crate::s3::hint;
 
-/// A file is not (or not provably) in the store.
+/// A file is not (or not provably) in the store. The text says what happened, and [`UploadError::hint`] what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UploadError {
     /// The store refused or is not available.
@@ -12,12 +13,12 @@ pub enum UploadError {
     Store(#[from] S3Error),
     /// The host could not keep a note about an upload, and an upload without one could be left open by a crash.
     #[error(
-        "the host could not keep a note about an upload, so nothing was begun that it could not clean up: {0}{remedy}",
-        remedy = remedy(.0)
+        "the host could not keep a note about an upload, so nothing was begun that it could not clean up: {}",
+        .0.explanation().message
     )]
-    Journal(#[from] NoteError),
+    Journal(NoteError),
     /// More bytes than an object of that many parts holds; nothing was cut off.
-    #[error("`{key}` does not fit into {max_parts} parts; set max_file_size_mb, so that the export is split")]
+    #[error("`{key}` does not fit into {max_parts} parts")]
     TooManyParts { key: String, max_parts: u32 },
     /// The completeness proof failed: parts or bytes are missing. Nothing was completed.
     #[error("`{key}` was not completed: {what}")]
@@ -26,12 +27,11 @@ pub enum UploadError {
     #[error("`{key}` arrived damaged: {why}")]
     Corrupt { key: String, why: String },
     /// The store answered a checksum that says nothing of the bytes sent.
-    #[error("whether `{key}` arrived undamaged cannot be told: {why}; set checksum to another algorithm, or to none")]
+    #[error("whether `{key}` arrived undamaged is not known: {why}")]
     Incomparable { key: String, why: String },
     /// The store took the settings of encryption and did not follow them.
     #[error(
-        "`{key}` is not encrypted: encryption = \"{asked}\" was asked for, and the store's response {}; set up \
-         server-side encryption in the store, or remove encryption from the destination",
+        "`{key}` is not encrypted: encryption = \"{asked}\" was asked for, and the store's response {}",
         answered.as_ref().map_or("does not mention it".to_owned(), |said| format!("says `{said}`"))
     )]
     Unencrypted {
@@ -40,40 +40,51 @@ pub enum UploadError {
         answered: Option<String>,
     },
     /// The store encrypted with another key than it was asked to.
-    #[error(
-        "`{key}` is encrypted with the key `{answered}`, and kms_key_id asks for `{asked}`: check kms_key_id and the \
-         store's settings"
-    )]
+    #[error("`{key}` is encrypted with the key `{answered}`, and kms_key_id asks for `{asked}`")]
     OtherEncryptionKey {
         key: String,
         asked: String,
         answered: String,
     },
     /// `if_none_match` forbids overwriting, and the object that is there is not this run's.
-    #[error(
-        "`{key}` exists already and if_none_match forbids overwriting it: {why}; delete the object, change the \
-         prefix, or unset if_none_match"
-    )]
+    #[error("`{key}` exists already and if_none_match forbids overwriting it: {why}")]
     Occupied { key: String, why: String },
     /// An answer was lost, and what the store holds does not prove that the object is complete.
-    #[error("whether `{key}` is complete cannot be proven ({why}), after: {error}")]
+    #[error("whether `{key}` is complete cannot be proven ({}), after: {error}", why.message)]
     Unproven {
         key: String,
-        why: String,
+        why: Explanation,
         error: Box<S3Error>,
         class: Class,
     },
 }
 
-/// What to change when the host takes no more notes: fewer uploads need fewer of them.
-fn remedy(error: &NoteError) -> &'static str {
-    match error {
-        NoteError::UsedUp(_) => "; raise max_file_size_mb, or export shorter intervals",
-        NoteError::TooLong(_) | NoteError::Unavailable(_) => "",
-    }
-}
-
 impl UploadError {
+    /// What happened, and what to do about it.
+    pub fn explanation(&self) -> Explanation {
+        Explanation::new(self.to_string()).with_hint(self.hint())
+    }
+
+    /// What to do about it, where that is known.
+    fn hint(&self) -> Option<String> {
+        let text = match self {
+            UploadError::Store(error) => return error.explanation().hint,
+            UploadError::Journal(error) => return note_hint(error),
+            UploadError::Unproven { why, error, .. } => return joined([why.hint.clone(), error.explanation().hint]),
+            // A defect.
+            UploadError::Incomplete { .. } => return None,
+            UploadError::TooManyParts { .. } => "set max_file_size_mb, so that the export is split",
+            UploadError::Corrupt { .. } => hint::DAMAGED,
+            UploadError::Incomparable { .. } => "set checksum to another algorithm, or to none",
+            UploadError::Unencrypted { .. } => hint::UNENCRYPTED,
+            UploadError::OtherEncryptionKey { .. } => {
+                "check kms_key_id, and which key the store is set up to encrypt with"
+            }
+            UploadError::Occupied { .. } => hint::OCCUPIED,
+        };
+        Some(text.to_owned())
+    }
+
     /// The key under which this attempt may have left an object that nobody should read: damaged, or not encrypted as
     /// asked.
     pub fn condemned_key(&self) -> Option<&str> {
@@ -93,9 +104,24 @@ impl UploadError {
     }
 }
 
+/// What to change when the host takes no more notes: fewer uploads need fewer of them.
+fn note_hint(error: &NoteError) -> Option<String> {
+    let ours = match error {
+        NoteError::UsedUp(_) => Some("raise max_file_size_mb, or export shorter intervals".to_owned()),
+        NoteError::TooLong(_) | NoteError::Unavailable(_) => None,
+    };
+    error.explanation().hint.clone().or(ours)
+}
+
+impl From<NoteError> for UploadError {
+    fn from(error: NoteError) -> Self {
+        UploadError::Journal(error)
+    }
+}
+
 impl From<UploadError> for Failure {
     fn from(error: UploadError) -> Self {
-        let message = error.to_string();
+        let reason = error.explanation();
         let retry_after_ms = match &error {
             UploadError::Store(inner) => return inner.clone().into_failure(),
             UploadError::TooManyParts { .. }
@@ -103,26 +129,23 @@ impl From<UploadError> for Failure {
             | UploadError::Unencrypted { .. }
             | UploadError::OtherEncryptionKey { .. }
             | UploadError::Occupied { .. } => {
-                return Failure::Refused(message);
+                return Failure::Refused(reason);
             }
             UploadError::Unproven { class, .. } => match *class {
                 Class::Unavailable { retry_after_ms } => retry_after_ms,
-                Class::Refused => return Failure::Refused(message),
-                Class::Defect => return Failure::Defect(message),
+                Class::Refused => return Failure::Refused(reason),
+                Class::Defect => return Failure::Defect(reason.message),
             },
             UploadError::Journal(error) => match error {
                 NoteError::Unavailable(_) => None,
-                NoteError::UsedUp(_) => return Failure::Refused(message),
-                NoteError::TooLong(_) => return Failure::Defect(message),
+                NoteError::UsedUp(_) => return Failure::Refused(reason),
+                NoteError::TooLong(_) => return Failure::Defect(reason.message),
             },
             UploadError::Incomplete { .. } => {
-                return Failure::Defect(message);
+                return Failure::Defect(reason.message);
             }
             UploadError::Corrupt { .. } => None,
         };
-        Failure::Unavailable {
-            message,
-            retry_after_ms,
-        }
+        Failure::Unavailable { reason, retry_after_ms }
     }
 }

@@ -2,6 +2,7 @@
 //! run cannot replace is reported. Deletes nothing that does not carry this run's mark or may belong to an export
 //! with other settings, and with `if_none_match` nothing.
 
+use crate::failure::Explanation;
 use crate::file::MAX_FILES;
 use crate::imports::Imports;
 use crate::s3::error::S3Error;
@@ -17,8 +18,8 @@ const MAX_NAMED: usize = 5;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Leftovers {
     pub deleted: Vec<String>,
-    /// What stays and why, in sentences for the report.
-    pub warnings: Vec<String>,
+    /// What stays and why, for the report.
+    pub warnings: Vec<Explanation>,
     /// The store did not say what is there: further questions would be answered alike.
     pub is_blind: bool,
 }
@@ -36,10 +37,11 @@ impl<I: Imports> Store<I> {
         let (mut ours, mut foreign) = (Vec::new(), Vec::new());
         for key in next_keys {
             if ours.len() + foreign.len() == MAX_LEFTOVERS {
-                leftovers.warnings.push(format!(
-                    "whether there are objects of earlier attempts from `{key}` on was not looked at: {MAX_LEFTOVERS} \
-                     were found before it"
-                ));
+                let message = format!(
+                    "objects of earlier attempts were not looked for from `{key}` on: {MAX_LEFTOVERS} were found \
+                     before it"
+                );
+                leftovers.warnings.push(message.into());
                 break;
             }
             match self.look(&key) {
@@ -54,17 +56,22 @@ impl<I: Imports> Store<I> {
             }
         }
         if !foreign.is_empty() {
-            leftovers.warnings.push(format!(
-                "{}: numbered like this run's next files, but not written by this run, so not deleted; whoever reads the \
-                 whole folder reads that too",
+            let message = format!(
+                "{}: numbered like this run's next files, but not written by this run, so not deleted",
                 named(&foreign)
-            ));
+            );
+            leftovers.warnings.push(
+                Explanation::new(message)
+                    .with_hint("move it elsewhere, or whoever reads the whole folder reads it, too".to_owned()),
+            );
         }
         if self.client.target().object.if_none_match && !ours.is_empty() {
-            leftovers.warnings.push(format!(
+            let message = format!(
                 "{}: left by an earlier attempt with more files, and not deleted because if_none_match is set",
                 named(&ours)
-            ));
+            );
+            let hint = "delete it, or whoever reads the whole folder reads rows twice".to_owned();
+            leftovers.warnings.push(Explanation::new(message).with_hint(hint));
             return leftovers;
         }
         if !ours.is_empty() && !self.may_delete(&ours, other_exports, &mut leftovers) {
@@ -73,9 +80,9 @@ impl<I: Imports> Store<I> {
         // From the last on: what an interruption leaves stays without a gap, where the next run finds it.
         while let Some(key) = ours.pop() {
             if let Err(error) = self.delete(&key) {
-                leftovers.warnings.push(format!(
-                    "an earlier attempt's file `{key}` stays next to this run's: {error}"
-                ));
+                let message = format!("an earlier attempt's file `{key}` stays next to this run's: {error}");
+                let hint = error.explanation().hint;
+                leftovers.warnings.push(Explanation::new(message).with_hint(hint));
                 break;
             }
             leftovers.deleted.push(key);
@@ -90,27 +97,30 @@ impl<I: Imports> Store<I> {
             Ok(seen) => seen,
             Err(error) => {
                 leftovers.is_blind = true;
-                leftovers.warnings.push(format!(
-                    "{}: numbered like this run's next files, and not deleted: {}",
-                    named(numbered),
-                    unknown(&first, &error)
-                ));
+                let Explanation { message, hint } = unknown(&first, &error);
+                let message = format!(
+                    "{}: numbered like this run's next files, and not deleted: {message}",
+                    named(numbered)
+                );
+                leftovers.warnings.push(Explanation { message, hint });
                 return false;
             }
         };
         let Some((other, _)) = seen.iter().find(|(_, seen)| matches!(seen, Seen::Ours(_))) else {
             return true;
         };
-        leftovers.warnings.push(format!(
+        let message = format!(
             "{}: not deleted, because they may belong to the export that `{other}` is part of, which an earlier \
-             attempt of this run wrote with other settings; delete all of that export if it is not needed any more",
+             attempt of this run wrote with other settings",
             named(numbered)
-        ));
+        );
+        let hint = "delete all of that export if it is no longer needed".to_owned();
+        leftovers.warnings.push(Explanation::new(message).with_hint(hint));
         false
     }
 
     /// Report what earlier attempts of this run wrote under keys that this one does not write.
-    pub fn older_objects(&mut self, keys: Vec<String>) -> Vec<String> {
+    pub fn older_objects(&mut self, keys: Vec<String>) -> Vec<Explanation> {
         let first = keys.first().cloned().unwrap_or_default();
         match self.look_at_all(keys) {
             Ok(seen) => {
@@ -121,11 +131,16 @@ impl<I: Imports> Store<I> {
                     .collect();
                 match ours.is_empty() {
                     true => Vec::new(),
-                    false => vec![format!(
-                        "{}: left by an earlier attempt of this run with another format, compression, splitting or \
-                         manifest; delete what is not needed any more, or whoever reads the whole folder reads rows twice",
-                        named(&ours)
-                    )],
+                    false => {
+                        let message = format!(
+                            "{}: left by an earlier attempt of this run with another format, compression, splitting or \
+                             manifest",
+                            named(&ours)
+                        );
+                        let hint =
+                            "delete what is no longer needed, or whoever reads the whole folder reads rows twice";
+                        vec![Explanation::new(message).with_hint(hint.to_owned())]
+                    }
                 }
             }
             Err(error) => vec![unknown(&first, &error)],
@@ -137,12 +152,17 @@ impl<I: Imports> Store<I> {
         let mut leftovers = Leftovers::default();
         match self.look(key) {
             Ok(Seen::Nothing) => {}
-            Ok(Seen::Ours(_)) => leftovers.warnings.push(format!(
-                "this run had no rows, but `{key}` exists: an earlier attempt had some, and its objects stay"
-            )),
-            Ok(Seen::Foreign) => leftovers.warnings.push(format!(
-                "this run had no rows, but `{key}` exists, which this run did not write"
-            )),
+            Ok(Seen::Ours(_)) => {
+                let message = format!(
+                    "this run had no rows, but `{key}` exists: an earlier attempt had some, and its objects stay"
+                );
+                let hint = "delete them if the interval should have no rows".to_owned();
+                leftovers.warnings.push(Explanation::new(message).with_hint(hint));
+            }
+            Ok(Seen::Foreign) => {
+                let message = format!("this run had no rows, but `{key}` exists, which this run did not write");
+                leftovers.warnings.push(message.into());
+            }
             Err(error) => {
                 leftovers.is_blind = true;
                 leftovers.warnings.push(unknown(key, &error));
@@ -152,8 +172,9 @@ impl<I: Imports> Store<I> {
     }
 }
 
-fn unknown(key: &str, error: &S3Error) -> String {
-    format!("whether an earlier attempt left `{key}` or further objects could not be found out: {error}")
+fn unknown(key: &str, error: &S3Error) -> Explanation {
+    let message = format!("whether an earlier attempt left `{key}` or further objects could not be found out: {error}");
+    Explanation::new(message).with_hint(error.explanation_with_good_keys().hint)
 }
 
 fn named(keys: &[String]) -> String {

@@ -13,6 +13,7 @@ pub mod sweep;
 
 use std::collections::BTreeMap;
 
+use crate::failure::Explanation;
 use crate::file::MAX_FILES;
 use crate::imports::Imports;
 use crate::s3::checksum::ObjectChecksum;
@@ -76,6 +77,15 @@ pub struct StoredFile {
     pub etag: String,
     /// Of the object's bytes, as S3 shows it; absent where no checksum is configured.
     pub checksum: Option<ObjectChecksum>,
+}
+
+/// What is left of the files that were given up.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Remains {
+    /// Uploads that could not be aborted.
+    pub left_open: Vec<LeftOpen>,
+    /// What became of objects that nobody should read.
+    pub condemned: Vec<Explanation>,
 }
 
 /// All files of one instance. After an error nothing but [`Uploads::abort_all`] makes sense.
@@ -143,9 +153,9 @@ impl<I: Imports> Uploads<I> {
         self.store.client.counts()
     }
 
-    /// Takes the warnings for the operator, since they were last taken.
-    pub fn take_warnings(&mut self) -> Vec<String> {
-        self.store.take_warnings()
+    /// Takes what could not be aborted although it was not needed, since it was last taken.
+    pub fn take_left_open(&mut self) -> Vec<LeftOpen> {
+        self.store.take_left_open()
     }
 
     /// Sends what still waits for digests: before the caller goes away for a while.
@@ -211,9 +221,8 @@ impl<I: Imports> Uploads<I> {
         Ok(std::mem::take(&mut self.stored).into_values().collect())
     }
 
-    /// Gives up every file that is not stored, and deletes what is stored and should not be read; returns what could
-    /// not be cleaned up, and which objects were deleted.
-    pub fn abort_all(&mut self) -> Vec<String> {
+    /// Gives up every file that is not stored, and deletes what is stored and should not be read.
+    pub fn abort_all(&mut self) -> Remains {
         self.store.client.drain();
         for file in std::mem::take(&mut self.closing) {
             let (key, is_one_put) = (file.key().to_owned(), file.is_one_put());
@@ -223,11 +232,12 @@ impl<I: Imports> Uploads<I> {
             self.condemn_if_damaged(&key, is_one_put);
         }
         self.store.client.cancel_all();
-        let left_open = self.store.abort_open();
-        let mut remarks = self.take_warnings();
-        remarks.extend(left_open.iter().map(LeftOpen::to_string));
-        remarks.extend(self.store.delete_condemned());
-        remarks
+        let mut left_open = self.take_left_open();
+        left_open.extend(self.store.abort_open());
+        Remains {
+            left_open,
+            condemned: self.store.delete_condemned(),
+        }
     }
 
     /// A store that damaged one object may have damaged the others that it has not responded for.

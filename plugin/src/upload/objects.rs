@@ -1,6 +1,7 @@
 //! Single objects besides the data files: the manifest, and objects that should not be there. Never deletes a key that
 //! it was not given, nor an object without this run's mark.
 
+use crate::failure::{Explanation, joined};
 use crate::imports::Imports;
 use crate::s3::client::Ticket;
 use crate::s3::error::S3Error;
@@ -152,25 +153,27 @@ impl<I: Imports> Store<I> {
 
     /// Delete what this attempt wrote and nobody should read. Each remark names an object that is gone, or that stays
     /// and why. What another attempt or program wrote in the meantime is left alone.
-    pub(super) fn delete_condemned(&mut self) -> Vec<String> {
+    pub(super) fn delete_condemned(&mut self) -> Vec<Explanation> {
         let mut remarks = Vec::new();
         for key in std::mem::take(&mut self.condemned) {
             let attempt = self.client.target().attempt.clone();
-            let stays =
-                |why: &dyn std::fmt::Display| format!("`{key}` may still be in the store, do not use it: {why}");
+            let stays = |why: Explanation| {
+                let message = format!("`{key}` may still be in the store: {}", why.message);
+                Explanation::new(message).with_hint(joined([Some(format!("do not use `{key}`")), why.hint]))
+            };
             match self.look(&key) {
                 Ok(Seen::Ours(head)) if head.attempt.as_deref() == Some(attempt.as_str()) => {
                     remarks.push(match self.delete(&key) {
-                        Ok(()) => format!("`{key}` was deleted again"),
-                        Err(error) => stays(&error),
+                        Ok(()) => Explanation::new(format!("`{key}` was deleted again")),
+                        Err(error) => stays(error.explanation()),
                     });
                 }
                 // Nothing of this attempt's is there.
                 Ok(Seen::Nothing | Seen::Ours(_)) => {}
                 Ok(Seen::Foreign) => {
-                    remarks.push(stays(&"the object there does not carry this run's mark"));
+                    remarks.push(stays("the object there does not carry this run's mark".into()));
                 }
-                Err(error) => remarks.push(stays(&error)),
+                Err(error) => remarks.push(stays(error.explanation_with_good_keys())),
             }
         }
         remarks

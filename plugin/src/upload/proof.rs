@@ -1,6 +1,7 @@
 //! Whether an object that is there is ours and as it should be: after a lost answer, and where `if_none_match` found
 //! one. Asks nothing itself and takes nothing for proven that the store did not say.
 
+use crate::failure::Explanation;
 use crate::s3::checksum::Comparison;
 use crate::s3::error::{Class, S3Error};
 use crate::s3::fingerprint::ObjectFingerprint;
@@ -103,7 +104,7 @@ pub fn judge(
     head: Result<ObjectHead, S3Error>,
     expected: &Expected<'_>,
 ) -> Result<Proven, UploadError> {
-    let unproven = |why: String, class| UploadError::Unproven {
+    let unproven = |why: Explanation, class| UploadError::Unproven {
         class,
         key: error.key.clone(),
         why,
@@ -115,8 +116,11 @@ pub fn judge(
         Err(missing) if missing.is_not_found() => return Err(error.clone().into()),
         // The action that the write requires does not change by this, and what may pass may still pass.
         Err(forbidden) if forbidden.is_forbidden() => {
-            let why = "the credentials may not read it (s3:GetObject)".into();
-            return Err(unproven(why, error.class));
+            let why = Explanation::new("the credentials may not read it");
+            return Err(unproven(
+                why.with_hint(forbidden.explanation_with_good_keys().hint),
+                error.class,
+            ));
         }
         Err(other) => {
             // Whose object is in the way may be seen later; whether the write took effect, too, but the write's own
@@ -125,7 +129,7 @@ pub fn judge(
                 (Question::Ours, Class::Unavailable { .. }) => other.class,
                 _ => error.class,
             };
-            return Err(unproven(other.to_string(), class));
+            return Err(unproven(other.explanation(), class));
         }
     };
     match (recognise(&error.key, head, expected), question) {
@@ -176,7 +180,7 @@ fn difference(head: &ObjectHead, expected: &Expected<'_>, is_own: bool) -> Optio
     }
     if head.bytes != expected.bytes {
         return Some(format!(
-            "it has {} bytes where this run has {}",
+            "it is {} bytes long where this run has {}",
             head.bytes, expected.bytes
         ));
     }

@@ -23,7 +23,8 @@ pub struct Store<I: Imports> {
     closed: Vec<String>,
     /// Keys under which this attempt may have left an object that nobody should read.
     pub(super) condemned: BTreeSet<String>,
-    warnings: Vec<String>,
+    /// What could not be aborted although it was not needed.
+    left_open: Vec<LeftOpen>,
 }
 
 /// An upload was not begun as it was asked for; what exists of it is aborted with all that is open.
@@ -43,13 +44,13 @@ impl<I: Imports> Store<I> {
             in_doubt: BTreeSet::new(),
             closed: Vec::new(),
             condemned: BTreeSet::new(),
-            warnings: Vec::new(),
+            left_open: Vec::new(),
         }
     }
 
-    /// Takes the warnings for the operator, since they were last taken.
-    pub(super) fn take_warnings(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.warnings)
+    /// Takes what could not be aborted although it was not needed, since it was last taken.
+    pub(super) fn take_left_open(&mut self) -> Vec<LeftOpen> {
+        std::mem::take(&mut self.left_open)
     }
 
     /// Begins an upload. Notes first, then creates, then notes the id: at no moment can a crash leave an upload that no
@@ -109,7 +110,7 @@ impl<I: Imports> Store<I> {
         self.open.remove(upload_id);
         match sweep::abort(&mut self.client, key, upload_id) {
             Ok(_) => self.closed.push(upload_id.to_owned()),
-            Err(left) => self.warnings.push(left.to_string()),
+            Err(left) => self.left_open.push(left),
         }
     }
 
@@ -130,7 +131,7 @@ impl<I: Imports> Store<I> {
     /// The files are stored: cleans up what repeated requests may have left, which is worth a warning if it stays.
     pub(super) fn settle(&mut self) {
         let left_open = self.sweep_in_doubt();
-        self.warnings.extend(left_open.iter().map(LeftOpen::to_string));
+        self.left_open.extend(left_open);
         self.tell_closed();
     }
 
@@ -173,7 +174,10 @@ impl<I: Imports> Store<I> {
         if let Err(error) = imports.note(note, false) {
             imports.log(
                 Level::Warn,
-                &format!("a note about a finished upload could not be kept: {error}"),
+                &format!(
+                    "a note about a finished upload could not be kept: {}",
+                    error.explanation().message
+                ),
             );
         }
     }

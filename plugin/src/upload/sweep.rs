@@ -1,8 +1,7 @@
 //! Uploads that must go: aborted by id, or found by key where the id is unknown. Touches only uploads of exactly
 //! the keys that this run writes.
 
-use std::fmt;
-
+use crate::failure::Explanation;
 use crate::imports::Imports;
 use crate::s3::client::Client;
 use crate::s3::error::S3Error;
@@ -15,19 +14,20 @@ pub struct LeftOpen {
     pub key: String,
     /// Absent when the response that told it was lost.
     pub upload_id: Option<String>,
-    pub why: String,
+    pub why: Explanation,
 }
 
-impl fmt::Display for LeftOpen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.upload_id {
-            Some(id) => write!(f, "upload `{id}` of `{}` is left open: {}", self.key, self.why),
-            None => write!(
-                f,
+impl LeftOpen {
+    /// The same as one sentence, and what to do about it.
+    pub fn explanation(&self) -> Explanation {
+        let message = match &self.upload_id {
+            Some(id) => format!("upload `{id}` of `{}` is left open: {}", self.key, self.why.message),
+            None => format!(
                 "an upload of `{}` whose id is unknown may be left open: {}",
-                self.key, self.why
+                self.key, self.why.message
             ),
-        }
+        };
+        Explanation::new(message).with_hint(self.why.hint.clone())
     }
 }
 
@@ -62,7 +62,7 @@ fn abort_once<I: Imports>(client: &mut Client<I>, key: &str, upload_id: &str) ->
         Err(error) => Err(LeftOpen {
             key: key.to_owned(),
             upload_id: Some(upload_id.to_owned()),
-            why: error.to_string(),
+            why: error.explanation(),
         }),
     }
 }
@@ -86,9 +86,10 @@ pub fn sweep<I: Imports>(client: &mut Client<I>, key: &str, keep: &[&str]) -> (V
         Ok(found) => found,
         Err(error) => {
             let why = if error.is_not_found() {
-                String::from("this store does not list uploads")
+                Explanation::new("this store does not list uploads")
+                    .with_hint("let a rule of the store abort incomplete uploads".to_owned())
             } else {
-                error.to_string()
+                error.explanation()
             };
             return (
                 Vec::new(),

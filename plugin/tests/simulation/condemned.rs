@@ -32,10 +32,15 @@ fn what_cannot_be_deleted_is_named() {
         scene.world.store.borrow_mut().ignores_encryption = true;
         scene.world.denied.borrow_mut().insert(denied);
         scene.export(&[b"in the clear"]).unwrap_err();
-        let remarks = scene.abort_all();
+        let remarks = scene.uploads.abort_all().condemned;
         assert_eq!(remarks.len(), 1, "{remarks:?}");
-        let told = format!("`{}` may still be in the store, do not use it: ", scene.key(0));
-        assert!(remarks[0].starts_with(&told), "{remarks:?}");
+        let told = format!("`{}` may still be in the store: ", scene.key(0));
+        assert!(remarks[0].message.starts_with(&told), "{remarks:?}");
+        let hint = format!("do not use `{}`; ", scene.key(0));
+        assert!(
+            remarks[0].hint.as_ref().is_some_and(|told| told.starts_with(&hint)),
+            "{remarks:?}"
+        );
     }
 }
 

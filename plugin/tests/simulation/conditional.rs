@@ -1,6 +1,6 @@
 //! `if_none_match`: never overwrites, takes an identical rerun for done, and knows its own object again.
 
-use s3_destination::failure::Failure;
+use s3_destination::failure::{Explanation, Failure};
 
 use s3_destination::upload::UploadError;
 
@@ -46,12 +46,16 @@ fn if_none_match_takes_an_identical_rerun_and_refuses_another() {
             ] {
                 scene.uploads = uploads(&scene.world, &scene.settings, &run("attempt-3"));
                 let failure = Failure::from(scene.export(&other).unwrap_err());
-                let Failure::Refused(message) = failure else {
+                let Failure::Refused(Explanation { message, hint }) = failure else {
                     panic!("{failure:?}")
                 };
                 assert!(
                     message.contains("exists already and if_none_match forbids overwriting it"),
                     "{message}"
+                );
+                assert_eq!(
+                    hint.as_deref(),
+                    Some("delete the object, change prefix, or unset if_none_match")
                 );
                 assert_eq!(scene.abort_all(), Vec::<String>::new());
             }
@@ -133,7 +137,8 @@ fn without_the_right_to_look_the_condition_of_complete_has_to_do() {
     scene.export(&[&four_parts()]).unwrap();
     scene.uploads = uploads(&scene.world, &scene.settings, &run("attempt-2"));
     let error = scene.export(&[&four_parts()[1..]]).unwrap_err();
-    assert!(error.to_string().contains("s3:GetObject"), "{error}");
+    let hint = error.explanation().hint.expect("says what to grant");
+    assert!(hint.starts_with("grant s3:GetObject on `"), "{hint}");
     assert_eq!(scene.stored(0), Some(four_parts()));
     assert_eq!(scene.abort_all(), Vec::<String>::new());
 }

@@ -2,14 +2,15 @@
 
 use std::rc::Rc;
 
-use s3_destination::failure::Failure;
+use s3_destination::failure::{Explanation, Failure};
 use s3_destination::imports::NoteError;
 use s3_destination::key::KeyNames;
-use s3_destination::recover::recover;
+use s3_destination::recover::{Aborted, recover};
 use s3_destination::settings::Settings;
 use s3_destination::upload::{UploadError, Uploads};
 
 use crate::simulated::{Fault, Faults, Host, LIMITS, World, no_faults, run, settings, uploads};
+use crate::told::remarks_of;
 
 const TYPE: &str = "application/x-ndjson";
 
@@ -66,7 +67,7 @@ impl Scene {
     }
 
     pub fn abort_all(&mut self) -> Vec<String> {
-        self.uploads.abort_all()
+        remarks_of(self.uploads.abort_all())
     }
 }
 
@@ -132,12 +133,17 @@ fn a_store_that_does_not_encrypt_as_asked_is_refused() {
                 error.to_string(),
                 format!(
                     "`{}` is not encrypted: encryption = \"{asked}\" was asked for, and the store's response does \
-                     not mention it; set up server-side encryption in the store, or remove encryption from the \
-                     destination",
+                     not mention it",
                     scene.key(0)
                 )
             );
-            assert!(matches!(Failure::from(error), Failure::Refused(_)));
+            let Failure::Refused(Explanation { hint: Some(hint), .. }) = Failure::from(error) else {
+                panic!("another case");
+            };
+            assert_eq!(
+                hint,
+                "set up server-side encryption in the store, or remove encryption from the destination"
+            );
             assert_eq!(*scene.world.arrived.borrow(), expected);
             let deleted = format!("`{}` was deleted again", scene.key(0));
             assert_eq!(scene.abort_all(), [deleted]);
@@ -224,7 +230,7 @@ fn no_such_upload_without_success_is_failure() {
     ));
     let failure = Failure::from(scene.export(&[&four_parts()]).unwrap_err());
     assert!(
-        matches!(&failure, Failure::Unavailable { message, .. } if message.contains("404 NoSuchUpload")),
+        matches!(&failure, Failure::Unavailable { reason, .. } if reason.message.contains("404 NoSuchUpload")),
         "{failure:?}"
     );
     assert_eq!(scene.abort_all(), Vec::<String>::new());
@@ -236,13 +242,15 @@ fn a_lost_answer_that_cannot_be_proven_is_unavailable() {
     let mut scene = scene("", faults("CompleteMultipartUpload", 1, 1, Fault::AnswerLost));
     scene.world.denied.borrow_mut().insert("HeadObject");
     let failure = Failure::from(scene.export(&[&four_parts()]).unwrap_err());
-    let Failure::Unavailable { message, .. } = failure else {
+    let Failure::Unavailable { reason, .. } = failure else {
         panic!("{failure:?}")
     };
+    let Explanation { message, hint } = reason;
     assert!(
-        message.contains("cannot be proven (the credentials may not read it (s3:GetObject))"),
+        message.contains("cannot be proven (the credentials may not read it)"),
         "{message}"
     );
+    assert!(hint.is_some_and(|hint| hint.starts_with("grant s3:GetObject on `")));
 }
 
 #[test]
@@ -254,10 +262,11 @@ fn the_part_after_the_last_is_refused_and_nothing_is_cut_off() {
     assert_eq!((file.remaining_bytes(), file.parts_exhausted()), (19, true));
     scene.uploads.write(&mut file, &[2; 19]).unwrap();
     let error = scene.uploads.write(&mut file, &[3]).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .ends_with("does not fit into 8 parts; set max_file_size_mb, so that the export is split")
+    let told = error.explanation();
+    assert!(told.message.ends_with("does not fit into 8 parts"), "{told:?}");
+    assert_eq!(
+        told.hint.as_deref(),
+        Some("set max_file_size_mb, so that the export is split")
     );
     assert!(matches!(Failure::from(error), Failure::Refused(_)));
     // A caller that heeds the signal loses nothing.
@@ -284,13 +293,14 @@ fn credentials_that_stay_expired_are_refused() {
     let mut scene = scene("", no_faults());
     scene.world.credentials_valid_from.set(9);
     let failure = Failure::from(scene.export(&[b"x"]).unwrap_err());
-    let Failure::Refused(message) = failure else {
+    let Failure::Refused(Explanation { message, hint }) = failure else {
         panic!("{failure:?}")
     };
     assert!(
-        message.contains("400 ExpiredToken") && message.contains("2 attempts") && message.contains("renew"),
+        message.contains("400 ExpiredToken") && message.contains("2 attempts"),
         "{message}"
     );
+    assert_eq!(hint.as_deref(), Some("renew the temporary credentials at their source"));
 }
 
 #[test]
@@ -307,15 +317,21 @@ fn an_abort_that_fails_names_the_upload_and_recover_aborts_it() {
     let mut scene = scene("", faults("UploadPart", 1, 1, Fault::Error(403, "AccessDenied")));
     scene.world.denied.borrow_mut().insert("AbortMultipartUpload");
     scene.export(&[&four_parts()]).unwrap_err();
-    let left_open = scene.abort_all();
+    let left_open = scene.uploads.abort_all().left_open;
     assert_eq!(left_open.len(), 1);
+    assert_eq!(
+        (left_open[0].key.as_str(), left_open[0].upload_id.as_deref()),
+        (scene.key(0).as_str(), Some("upload&1"))
+    );
+    let told = left_open[0].explanation();
     let expected = format!(
         "upload `upload&1` of `{}` is left open: AbortMultipartUpload of",
         scene.key(0)
     );
-    assert!(left_open[0].starts_with(&expected), "{left_open:?}");
+    assert!(told.message.starts_with(&expected), "{told:?}");
     assert!(
-        left_open[0].contains("the credentials need s3:AbortMultipartUpload"),
+        told.hint
+            .is_some_and(|hint| hint.starts_with("grant s3:AbortMultipartUpload on `")),
         "{left_open:?}"
     );
 
@@ -327,8 +343,11 @@ fn an_abort_that_fails_names_the_upload_and_recover_aborts_it() {
         &run("attempt-2"),
         &notes,
     );
-    assert_eq!(recovery.aborted, [format!("upload `upload&1` of `{}`", scene.key(0))]);
-    assert_eq!(recovery.left_open, Vec::<String>::new());
+    let aborted = Aborted {
+        key: scene.key(0),
+        upload_id: "upload&1".to_owned(),
+    };
+    assert_eq!((recovery.aborted, recovery.left_open), (vec![aborted], Vec::new()));
     assert_eq!(scene.world.open_uploads(), []);
 }
 
@@ -338,7 +357,7 @@ fn an_upload_created_twice_is_swept_up() {
     scene.export(&[&four_parts()]).unwrap();
     assert_eq!(scene.world.store.borrow().uploads_created, 3);
     assert_eq!(scene.world.open_uploads(), []);
-    assert_eq!(scene.uploads.take_warnings(), Vec::<String>::new());
+    assert_eq!(scene.uploads.take_left_open(), []);
 }
 
 #[test]
@@ -346,12 +365,11 @@ fn an_upload_created_twice_that_cannot_be_found_is_reported() {
     let mut scene = scene("", faults("CreateMultipartUpload", 1, 1, Fault::AnswerLost));
     scene.world.denied.borrow_mut().insert("ListMultipartUploads");
     scene.export(&[&four_parts()]).unwrap();
-    let warnings = scene.uploads.take_warnings();
-    assert_eq!(warnings.len(), 1);
-    assert!(
-        warnings[0].contains("whose id is unknown may be left open"),
-        "{warnings:?}"
-    );
+    let left_open = scene.uploads.take_left_open();
+    assert_eq!(left_open.len(), 1);
+    assert_eq!((&left_open[0].key, &left_open[0].upload_id), (&scene.key(0), &None));
+    let told = left_open[0].explanation().message;
+    assert!(told.contains("whose id is unknown may be left open"), "{told}");
 }
 
 #[test]
@@ -382,18 +400,19 @@ fn a_crash_between_create_and_its_note_is_cleaned_up() {
 #[test]
 fn without_a_note_nothing_is_begun() {
     let text = "the host could not keep a note about an upload, so nothing was begun that it could not clean up: why";
-    let why = || "why".to_owned();
-    let unavailable = Failure::Unavailable {
-        message: text.to_owned(),
+    let told = |hint: Option<&str>| Explanation::new(text).with_hint(hint.map(str::to_owned));
+    let unavailable = |hint| Failure::Unavailable {
+        reason: told(hint),
         retry_after_ms: None,
     };
+    let of_host = Explanation::new("why").with_hint("do so".to_owned());
+    let shorter = "raise max_file_size_mb, or export shorter intervals";
     for (refusal, expected) in [
-        (NoteError::Unavailable(why()), unavailable),
-        (
-            NoteError::UsedUp(why()),
-            Failure::Refused(format!("{text}; raise max_file_size_mb, or export shorter intervals")),
-        ),
-        (NoteError::TooLong(why()), Failure::Defect(text.to_owned())),
+        (NoteError::Unavailable("why".into()), unavailable(None)),
+        (NoteError::Unavailable(of_host.clone()), unavailable(Some("do so"))),
+        (NoteError::UsedUp("why".into()), Failure::Refused(told(Some(shorter)))),
+        (NoteError::UsedUp(of_host), Failure::Refused(told(Some("do so")))),
+        (NoteError::TooLong("why".into()), Failure::Defect(text.to_owned())),
     ] {
         let mut scene = scene("", no_faults());
         scene.world.notes_fail.replace(Some(refusal));
@@ -408,7 +427,7 @@ fn another_etag_than_the_parts_is_found_out() {
     let mut scene = scene("", faults("UploadPart", 2, 2, Fault::WrongEtag));
     let failure = Failure::from(scene.export(&[&four_parts()]).unwrap_err());
     assert!(
-        matches!(&failure, Failure::Unavailable { message, .. } if message.contains("InvalidPart")),
+        matches!(&failure, Failure::Unavailable { reason, .. } if reason.message.contains("InvalidPart")),
         "{failure:?}"
     );
     assert_eq!(scene.abort_all(), Vec::<String>::new());

@@ -6,7 +6,7 @@ pub enum Fault {
     /// Never arrives.
     Unconnected,
     /// Never leaves: a rule or limit of the host, in its words.
-    Forbidden(&'static str),
+    Forbidden(&'static str, &'static str),
     /// Arrives, and its answer does not.
     AnswerLost,
     AnswerLate,

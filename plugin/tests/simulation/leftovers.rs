@@ -1,11 +1,13 @@
 //! What earlier attempts and other programs left: only what carries this run's mark is deleted, and the rest is told.
 
+use s3_destination::failure::Explanation;
 use s3_destination::s3::client::REQUESTS_IN_FLIGHT;
 use s3_destination::settings::{ManifestWhen, Settings};
 
 use crate::disasters::{Scene, scene};
 use crate::runs::{LIMITS, after, exported};
 use crate::simulated::{no_faults, run, settings, uploads};
+use crate::told::messages_of;
 
 fn keys(scene: &Scene) -> Vec<String> {
     scene.world.store.borrow().objects.keys().cloned().collect()
@@ -19,7 +21,7 @@ fn a_rerun_with_fewer_files_deletes_the_rest_from_the_last_on() {
     let next = || (2..).map(|index| scene.keys.data(index).unwrap());
     let leftovers = second.store().remove_leftovers(next(), scene.keys.other_exports());
     assert_eq!(leftovers.deleted, [scene.key(3), scene.key(2)]);
-    assert_eq!(leftovers.warnings, Vec::<String>::new());
+    assert_eq!(leftovers.warnings, []);
     assert_eq!(keys(&scene), [scene.key(0), scene.key(1)]);
 }
 
@@ -62,7 +64,7 @@ fn somebody_elses_object_under_a_next_key_stays_and_is_named() {
             .remove_leftovers([foreign.clone(), third.clone()], scene.keys.other_exports());
         assert_eq!(leftovers.deleted, Vec::<String>::new());
         assert_eq!(leftovers.warnings.len(), 1, "{:?}", leftovers.warnings);
-        let warning = &leftovers.warnings[0];
+        let warning = &leftovers.warnings[0].message;
         let told = format!("`{foreign}`: numbered like this run's next files, but not written by this run");
         assert!(warning.starts_with(&told), "{warning}");
         assert_eq!(scene.stored(1), Some(b"theirs".to_vec()));
@@ -90,13 +92,12 @@ fn with_if_none_match_leftovers_stay_and_are_named() {
     let next = [scene.key(1), scene.key(2)];
     let leftovers = scene.uploads.store().remove_leftovers(next, scene.keys.other_exports());
     assert_eq!(leftovers.deleted, Vec::<String>::new());
-    assert_eq!(
-        leftovers.warnings,
-        [format!(
-            "`{}`: left by an earlier attempt with more files, and not deleted because if_none_match is set",
-            scene.key(1)
-        )]
+    let told = format!(
+        "`{}`: left by an earlier attempt with more files, and not deleted because if_none_match is set",
+        scene.key(1)
     );
+    let hint = "delete it, or whoever reads the whole folder reads rows twice".to_owned();
+    assert_eq!(leftovers.warnings, [Explanation::new(told).with_hint(hint)]);
     assert_eq!(scene.world.count("DeleteObject"), 0);
 }
 
@@ -111,7 +112,7 @@ fn leftovers_that_may_not_be_looked_at_or_deleted_are_reported() {
             scene.keys.other_exports(),
         );
         assert_eq!(leftovers.deleted, Vec::<String>::new());
-        let warning = leftovers.warnings.join("\n");
+        let warning = messages_of(&leftovers.warnings).join("\n");
         assert!(warning.contains(&scene.key(1)) && warning.contains(said), "{warning}");
     }
 }
@@ -169,7 +170,7 @@ fn an_export_with_other_settings_is_deleted_by_no_half() {
             keys.data(shown).unwrap()
         );
         assert!(
-            report.warnings.iter().any(|line| line.starts_with(&told)),
+            report.warnings.iter().any(|warning| warning.message.starts_with(&told)),
             "{:?}, expected {told}",
             report.warnings
         );
@@ -184,11 +185,11 @@ fn an_export_with_other_settings_is_deleted_by_no_half() {
     mark(&world, &listed, &manifest);
     let report = exported(&world, &unsplit(), 5, LIMITS);
     let told = format!("the export that `{manifest}` is part of");
-    assert!(report.warnings[0].contains(&told), "{:?}", report.warnings);
+    assert!(report.warnings[0].message.contains(&told), "{:?}", report.warnings);
     assert_eq!(world.count("DeleteObject"), 0);
     // The same run again rewrites that manifest, so nothing lists what it deletes.
     let report = exported(&world, &listed, 5, LIMITS);
-    assert_eq!(report.warnings, Vec::<String>::new());
+    assert_eq!(report.warnings, []);
     assert_eq!(world.count("DeleteObject"), 1);
 }
 
@@ -207,7 +208,7 @@ fn where_another_export_cannot_be_looked_for_nothing_is_deleted() {
         "`{}`: numbered like this run's next files, and not deleted: whether an earlier attempt left ",
         keys.data(1).unwrap()
     );
-    assert!(report.warnings[0].starts_with(&told), "{:?}", report.warnings);
+    assert!(report.warnings[0].message.starts_with(&told), "{:?}", report.warnings);
     assert_eq!(world.count("DeleteObject"), 0);
 }
 
@@ -225,7 +226,7 @@ fn what_an_earlier_attempt_wrote_with_other_settings_is_named() {
         let report = exported(&world, &settings(""), rows, LIMITS);
         assert_eq!(report.warnings.len(), 1, "{:?}", report.warnings);
         let told = format!("`{key}`: left by an earlier attempt of this run with another format");
-        assert!(report.warnings[0].starts_with(&told), "{:?}", report.warnings);
+        assert!(report.warnings[0].message.starts_with(&told), "{:?}", report.warnings);
         assert!(world.store.borrow().objects.contains_key(&key));
         assert_eq!(world.count("DeleteObject"), 0);
     }
@@ -250,7 +251,7 @@ fn keys_of_other_settings_are_looked_at_side_by_side_and_named_in_order() {
     assert_eq!(scene.world.count("HeadObject"), siblings.len());
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     let told = format!("`{first}`, `{middle}`, `{last}`: left by an earlier attempt of this run");
-    assert!(warnings[0].starts_with(&told), "{warnings:?}");
+    assert!(warnings[0].message.starts_with(&told), "{warnings:?}");
 }
 
 /// Two destinations may write one folder in two formats: the other's files are no leftovers.
@@ -260,5 +261,5 @@ fn files_of_another_run_in_another_format_are_nobodys_business() {
     let stem = keys.stem();
     world.store.borrow_mut().place(&format!("{stem}-0.parquet"), b"theirs");
     let report = exported(&world, &settings(""), 5, LIMITS);
-    assert_eq!(report.warnings, Vec::<String>::new());
+    assert_eq!(report.warnings, []);
 }

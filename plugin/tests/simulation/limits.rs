@@ -4,7 +4,7 @@
 use std::num::NonZeroU64;
 use std::rc::Rc;
 
-use s3_destination::failure::Failure;
+use s3_destination::failure::{Explanation, Failure};
 use s3_destination::recover::recover;
 use s3_destination::upload::Limits;
 
@@ -29,8 +29,8 @@ fn a_run_that_needs_too_many_files_ends_for_good_and_says_what_to_change() {
     assert_eq!(
         ended.unwrap_err(),
         Failure::Refused(
-            "the run needs more than 3 files (limit MAX_FILES): raise max_file_size_mb, or export shorter intervals"
-                .to_owned()
+            Explanation::new("the run needs more than 3 files (limit MAX_FILES)")
+                .with_hint("raise max_file_size_mb, or export shorter intervals".to_owned())
         )
     );
     let store = world.store.borrow();
@@ -45,31 +45,36 @@ fn a_run_that_used_up_its_notes_ends_for_good_and_leaves_nothing_open() {
         let mut scene = scene("", no_faults());
         scene.world.notes_limit.set(limit);
         let failure = Failure::from(scene.export(&[&four_parts()]).unwrap_err());
-        let Failure::Refused(message) = failure else {
+        let Failure::Refused(Explanation { message, hint }) = failure else {
             panic!("after {limit} notes: {failure:?}");
         };
-        let said = ": limit `notes`; raise max_file_size_mb, or export shorter intervals";
-        assert!(message.ends_with(said), "{message}");
+        assert!(message.ends_with(": limit `notes`"), "{message}");
+        assert_eq!(
+            hint.as_deref(),
+            Some("raise max_file_size_mb, or export shorter intervals")
+        );
         assert_eq!(scene.abort_all(), Vec::<String>::new());
         assert_eq!(scene.world.count("CreateMultipartUpload"), limit);
         assert_eq!(scene.world.open_uploads(), []);
     }
 }
 
-/// The host's words say what to change. It takes no request to abort either: what stays open is named, and the next
+/// The host's hint says what to change. It takes no request to abort either: what stays open is named, and the next
 /// attempt finds it in the notes.
 #[test]
 fn a_run_that_used_up_its_requests_ends_for_good_and_names_what_stays_open() {
-    const SAID: &str = "3 requests, its limit (`requests`); export shorter intervals";
+    const SAID: &str = "3 requests, its limit (`requests`)";
+    const HINT: &str = "export shorter intervals";
     let mut requests = 0;
     let used_up: Faults = Box::new(move |_, _| {
         requests += 1;
-        (requests > 3).then_some(Fault::Forbidden(SAID))
+        (requests > 3).then_some(Fault::Forbidden(SAID, HINT))
     });
     let mut scene = scene("", used_up);
     let failure = Failure::from(scene.export(&[&four_parts()]).unwrap_err());
     assert!(
-        matches!(&failure, Failure::Refused(message) if message.contains(SAID) && message.contains("(1 attempt)")),
+        matches!(&failure, Failure::Refused(Explanation { message, hint })
+            if message.contains(SAID) && message.contains("(1 attempt)") && hint.as_deref() == Some(HINT)),
         "{failure:?}"
     );
     let remarks = scene.abort_all();

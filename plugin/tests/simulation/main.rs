@@ -23,4 +23,5 @@ mod runs;
 mod seeds;
 mod simulated;
 mod store;
+mod told;
 mod verify;

@@ -74,18 +74,43 @@ fn outcomes_by_permission() {
 #[test]
 fn failures_say_what_to_change() {
     let (_, steps) = probe(&["PutObject"], no_faults());
-    let expected = "403 AccessDenied: said by the simulator (request id REQ1, 1 attempt); the credentials need \
-                    s3:PutObject on this key (and the bucket policy must not deny it)";
+    let expected = "403 AccessDenied: said by the simulator (request id REQ1, 1 attempt)";
     assert!(steps[1].detail.ends_with(expected), "{}", steps[1].detail);
+    let hint = steps[1].hint.as_deref().unwrap_or_default();
+    assert!(hint.starts_with("grant s3:PutObject on `"), "{hint}");
     let (_, steps) = probe(&["AbortMultipartUpload"], no_faults());
     assert!(steps[5].detail.contains("upload `upload&1` of"), "{}", steps[5].detail);
+    let hint = steps[5].hint.as_deref().unwrap_or_default();
+    assert!(hint.starts_with("grant s3:AbortMultipartUpload on `"), "{hint}");
+    assert!(
+        hint.ends_with("; or let a lifecycle rule of the bucket abort incomplete uploads"),
+        "{hint}"
+    );
+}
+
+/// What a step without a permission misses is named, whether a run needs it or not.
+#[test]
+fn every_permission_that_is_missing_is_named() {
+    for (denied, step, action) in [
+        ("PutObject", 1, "s3:PutObject"),
+        ("GetObject", 2, "s3:GetObject"),
+        ("CreateMultipartUpload", 3, "s3:PutObject"),
+        ("UploadPart", 4, "s3:PutObject"),
+        ("AbortMultipartUpload", 5, "s3:AbortMultipartUpload"),
+        ("DeleteObject", 6, "s3:DeleteObject"),
+    ] {
+        let (_, steps) = probe(&[denied], no_faults());
+        let hint = steps[step].hint.as_deref().unwrap_or_default();
+        assert!(hint.contains(&format!("grant {action} on `")), "{denied}: {steps:#?}");
+        assert!(!steps[step].detail.contains("grant "), "{denied}: {steps:#?}");
+    }
 }
 
 /// A run writes to an archive as to any other storage class, and never reads from it.
 #[test]
 fn an_archived_probe_is_not_read_and_is_deleted() {
     const SAID: &str =
-        "objects of this storage class must be restored before they can be read; a run does not read them";
+        "objects of this storage class must be restored before they can be read, and a run does not read them";
     for (class, read) in [("GLACIER", Skipped), ("DEEP_ARCHIVE", Skipped), ("GLACIER_IR", Passed)] {
         let settings = settings(&format!(r#""storage_class": "{class}""#));
         let world = World::new(1, &settings, &run("attempt-1"), no_faults());
@@ -118,13 +143,9 @@ fn what_a_host_tries_unasked_leaves_nothing_even_without_permission_to_delete() 
 fn an_unreachable_store_is_said_once() {
     let (world, steps) = probe(&[], Box::new(|_, _| Some(Fault::Unconnected)));
     assert_eq!(steps[0].outcome, Unavailable);
-    assert!(
-        steps[0]
-            .detail
-            .contains("no connection: refused (3 attempts); check endpoint_url"),
-        "{}",
-        steps[0].detail
-    );
+    let (detail, hint) = (&steps[0].detail, steps[0].hint.as_deref().unwrap_or_default());
+    assert!(detail.ends_with("no connection: refused (3 attempts)"), "{detail}");
+    assert!(hint.starts_with("check endpoint_url, region and bucket_name"), "{hint}");
     assert!(steps[1..].iter().all(|step| step.outcome == Skipped));
     assert_eq!(world.arrived.borrow().len(), 0);
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Int64Array, RecordBatch};
 use arrow::ipc::writer::StreamWriter;
-use s3_destination::failure::Failure;
+use s3_destination::failure::{Explanation, Failure};
 use s3_destination::imports::NoteError;
 use s3_destination::key::KeyNames;
 use s3_destination::recover::recover;
@@ -89,17 +89,21 @@ fn a_run_without_rows_tells_of_an_earlier_one_with_some() {
     let settings = settings("");
     let (world, keys) = after(&settings, 1);
     let key = keys.data(0).unwrap();
+    let told = format!("this run had no rows, but `{key}` exists: an earlier attempt had some, and its objects stay");
+    let hint = "delete them if the interval should have no rows".to_owned();
     assert_eq!(
         exported(&world, &settings, 0, LIMITS).warnings,
-        [format!(
-            "this run had no rows, but `{key}` exists: an earlier attempt had some, and its objects stay"
-        )]
+        [Explanation::new(told).with_hint(hint)]
     );
     world.denied.borrow_mut().insert("HeadObject");
     let report = exported(&world, &settings, 0, LIMITS);
     let unknown = format!("whether an earlier attempt left `{key}` or further objects could not be found out: ");
     assert_eq!(report.warnings.len(), 1, "asked once: {:?}", report.warnings);
-    assert!(report.warnings[0].starts_with(&unknown), "{:?}", report.warnings);
+    assert!(
+        report.warnings[0].message.starts_with(&unknown),
+        "{:?}",
+        report.warnings
+    );
 }
 
 /// With `always`, a manifest that names no file says that the interval was exported and had no rows.
@@ -137,9 +141,10 @@ fn an_unsplit_export_that_outgrows_a_file_says_so() {
     let (world, _) = after(&settings, 0);
     assert_eq!(
         exported(&world, &settings, 12_000, LIMITS).warnings,
-        [
-            "the export outgrew the largest file that this format and the store allow and went on in 3 files; set max_file_size_mb to choose their size"
-        ]
+        [Explanation::new(
+            "the export outgrew the largest file that this format and the store allow, and went on in 3 files"
+        )
+        .with_hint("set max_file_size_mb to choose their size".to_owned())]
     );
 }
 
@@ -149,8 +154,7 @@ fn a_run_that_failed_goes_on_no_more() {
     let (world, _) = after(&settings, 0);
     let mut export = configured(&world, &settings, LIMITS);
     export.encode_batch(b"no rows".to_vec()).unwrap_err();
-    let ended =
-        || Failure::Defect("the run has failed or ended already: the host must begin a fresh instance".to_owned());
+    let ended = || Failure::Defect("the run has failed or ended already, and its instance was called again".to_owned());
     assert_eq!(export.encode_batch(messages(1).1).unwrap_err(), ended());
     assert_eq!(export.finish(1).unwrap_err(), ended());
 }
@@ -188,10 +192,10 @@ fn notes_that_cannot_be_read_or_kept_are_told() {
     scene.world.notes_fail.replace(Some(disk_full));
     let host = Rc::new(Host(scene.world.clone()));
     let recovery = recover(host, &scene.settings, &run("attempt-2"), &notes);
-    assert_eq!(
-        recovery.left_open,
-        ["notes that could not be read: 1; an upload that one of them names may be left open"]
-    );
+    assert_eq!(recovery.left_open, []);
+    let hidden = Explanation::new("a note could not be read, and an upload that it names may be left open")
+        .with_hint("look for open uploads at the store, and abort them".to_owned());
+    assert_eq!(recovery.hidden(), Some(hidden));
     assert_eq!(recovery.aborted.len(), 1);
     assert_eq!(
         *scene.world.log.borrow(),

@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
-use s3_destination::failure::Failure;
+use s3_destination::failure::{Explanation, Failure};
 use s3_destination::imports::Imports;
 use s3_destination::key::KeyNames;
 use s3_destination::manifest;
@@ -15,6 +15,7 @@ use s3_destination::upload::{StoredFile, Uploads};
 use crate::draw::{random_faults, random_files, random_settings};
 use crate::simulated::{Host, Random, World, no_faults, run, uploads};
 use crate::store::{Checksums, Ignored};
+use crate::told::{messages_of, remarks_of};
 
 /// Runs as many seeds as the issue asks for; `SIMULATION_SEEDS` gives another number (`10000`) or one seed (`=77`).
 #[test]
@@ -94,15 +95,15 @@ fn simulate(seed: u64) -> Outcome {
             let next = (supplied.len() as u32..).map_while(|index| keys.data(index).ok());
             let leftovers = instance.store().remove_leftovers(next, keys.other_exports());
             check_listed(&world, &keys, &before, &leftovers.deleted);
-            let mut warnings = instance.take_warnings();
-            warnings.extend(leftovers.warnings);
+            let mut warnings = messages_of(&leftovers.warnings);
+            warnings.extend(instance.take_left_open().iter().map(|left| left.explanation().message));
             drop(instance);
             check_stored(&world, &supplied, &stored, &before, &warnings);
             check_open(&world, &warnings);
             Outcome::Stored
         }
         Err(failure) => {
-            let remarks = instance.abort_all();
+            let remarks = remarks_of(instance.abort_all());
             drop(instance);
             check_class(&failure, &before);
             check_open(&world, &remarks);
@@ -369,14 +370,15 @@ fn check_open(world: &World, messages: &[String]) {
 /// A person is called for what only a person can change, and for nothing else.
 fn check_class(failure: &Failure, before: &Before) {
     match failure {
-        Failure::Refused(message) => assert!(
+        Failure::Refused(Explanation { message, .. }) => assert!(
             message.contains("AccessDenied")
                 || message.contains("the credentials may not read it")
                 || message.contains("does not respond like S3")
                 || (before.is_occupied && message.contains("exists already")),
             "refused: {message}"
         ),
-        Failure::Unavailable { message, .. } => {
+        Failure::Unavailable { reason, .. } => {
+            let message = &reason.message;
             assert!(
                 !message.contains("403 AccessDenied: said by the simulator (request id"),
                 "unavailable: {message}"
@@ -393,10 +395,10 @@ fn recovered(world: &Rc<World>, settings: &Settings) {
     world.denied.borrow_mut().clear();
     let notes = world.notes.borrow().clone();
     let recovery = recover(Rc::new(Host(world.clone())), settings, &run("attempt-2"), &notes);
-    assert_eq!(recovery.left_open, Vec::<String>::new());
+    assert_eq!(recovery.left_open, []);
     assert_eq!(world.open_uploads(), []);
     // Twice does no harm: the notes say by now that nothing is left.
     let notes = world.notes.borrow().clone();
     let again = recover(Rc::new(Host(world.clone())), settings, &run("attempt-3"), &notes);
-    assert_eq!(again.aborted, Vec::<String>::new());
+    assert_eq!(again.aborted, []);
 }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use chrono::DateTime;
 use s3_destination::config;
+use s3_destination::failure::Explanation;
 use s3_destination::imports::{
     DigestAlgorithm, Imports, Level, NoteError, Refresh, Request, Response, ScopedKey, SignerError, TransportError,
 };
@@ -133,7 +134,7 @@ impl World {
         let covers = |grant: &Grant| {
             let mut granted: Vec<&str> = grant.query.iter().map(String::as_str).collect();
             granted.sort_unstable();
-            grant.method == request.method
+            grant.method.as_str() == request.method
                 && grant.origin == origin
                 && path.starts_with(&grant.path_prefix)
                 && granted == keys
@@ -204,7 +205,9 @@ impl World {
             )
         };
         match fault {
-            Fault::Forbidden(why) => Err(TransportError::Forbidden(why.into())),
+            Fault::Forbidden(why, hint) => Err(TransportError::Forbidden(
+                Explanation::new(why).with_hint(hint.to_owned()),
+            )),
             Fault::Unconnected => Err(TransportError::Connect("refused".into())),
             Fault::AnswerLost | Fault::AnswerLate => {
                 self.handle(request);

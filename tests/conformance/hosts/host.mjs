@@ -24,12 +24,22 @@ let scopes = [];
 
 const POLYNOMIALS = { crc64nvme: [0x9a6c9329ac4bc9b5n, 8], crc32c: [0x82f63b78n, 4], crc32: [0xedb88320n, 4] };
 
+/** An error of the contract as jco expects it: what happened, and what to do about it where the host knows. */
+const failed = (tag, message, hint) => ({ tag, val: { message, hint } });
+
+/** A failure in words: each case but `defect` holds what happened apart from what to do about it. */
+function told({ tag, val }) {
+    if (tag === 'defect') return `defect: ${val}`;
+    const reasons = tag === 'config' ? val : [val.reason ?? val];
+    return `${tag}: ${reasons.map(({ message, hint }) => message + (hint ? ` (hint: ${hint})` : '')).join('; ')}`;
+}
+
 /** Whether a grant covers the request: method, origin, start of the path, exact query keys, headers. */
 function isGranted({ method, headers }, url) {
     const query = [...url.searchParams.keys()].sort().join();
     const hasHeader = (grant, name) =>
         grant.headers.some((each) => (each.endsWith('*') ? name.startsWith(each.slice(0, -1)) : name === each));
-    return grants.some((grant) => grant.method === method.toUpperCase()
+    return grants.some((grant) => grant.method === method
         && grant.origin === url.origin
         && url.pathname.startsWith(grant.pathPrefix)
         && [...grant.query].sort().join() === query
@@ -39,7 +49,7 @@ function isGranted({ method, headers }, url) {
 /** Carries one request; returns the response, or throws the transport error as jco expects it. */
 async function carry(request, body) {
     const url = new URL(request.url);
-    if (!isGranted(request, url)) throw { tag: 'forbidden', val: `no grant covers ${request.method} ${url.pathname}` };
+    if (!isGranted(request, url)) throw failed('forbidden', `no grant covers ${request.method} ${url.pathname}`);
     await delay(request.delayMs);
     const method = request.method.toUpperCase();
     try {
@@ -49,7 +59,7 @@ async function carry(request, body) {
         const content = new Uint8Array(await response.arrayBuffer());
         return { status: response.status, headers: [...response.headers], body: content };
     } catch (error) {
-        throw { tag: error.name === 'TimeoutError' ? 'timeout' : 'interrupted', val: String(error.cause ?? error) };
+        throw failed(error.name === 'TimeoutError' ? 'timeout' : 'interrupted', String(error.cause ?? error));
     }
 }
 
@@ -91,7 +101,7 @@ const http = {
 /** The signing key of one date, region and service; the secret itself stays here. */
 function scopedKey(service, region, refresh) {
     if (!scopes.some((scope) => scope.service === service && scope.region === region)) {
-        throw { tag: 'forbidden', val: `the plan does not sign for ${service} in ${region}` };
+        throw failed('forbidden', `the plan does not sign for ${service} in ${region}`);
     }
     const now = new Date();
     const parts = [now.toISOString().slice(0, 10).replaceAll('-', ''), region, service, 'aws4_request'];
@@ -127,15 +137,26 @@ const { exporter } = await instantiate(compile, {
     'batch-export:destination/journal': { note },
     'batch-export:destination/log': { write: (level, line) => console.error(`${level}: ${JSON.stringify(line)}`) },
 });
+/** Calls an export; a failure ends the run. */
+async function call(name, ...args) {
+    try {
+        return await exporter[name](...args);
+    } catch (error) {
+        if (error.payload === undefined) throw error; // a trap
+        console.error(`${name}: ${told(error.payload)}`);
+        process.exit(1);
+    }
+}
+
 const pluginDigest = createHash('sha256').update(readFileSync(job.component)).digest('hex');
 const interval = { start: BigInt(job.start), end: BigInt(job.end) };
 const run = { ...job.run, interval, pluginDigest, timeLimitSeconds: undefined };
 const configuration = JSON.stringify(job.configuration);
 // A host for plugins that it does not trust intersects these with its operator's policy.
-({ grants, signing: scopes } = await exporter.plan(configuration, run));
+({ grants, signing: scopes } = await call('plan', configuration, run));
 
 const [schema, ...batches] = messages(readFileSync(job.rows));
-await exporter.configure(configuration, run, schema);
-for (const batch of batches) await exporter.encodeBatch(batch);
-const report = await exporter.finish(BigInt(job.row_count));
+await call('configure', configuration, run, schema);
+for (const batch of batches) await call('encodeBatch', batch);
+const report = await call('finish', BigInt(job.row_count));
 console.log(JSON.stringify({ rows: Number(report.rowsExported), keys: report.files.map((file) => file.key) }));

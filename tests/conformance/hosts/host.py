@@ -59,9 +59,14 @@ def digest(content, algorithm):
     return (crc ^ ones).to_bytes(size, "big")
 
 
+def failed(case, message, hint=None):
+    """An error of the contract: what happened, and what to do about it where the host knows."""
+    return Variant(case, record(message=message, hint=hint))
+
+
 def is_granted(request, url):
     """Whether a grant covers the request: method, origin, start of the path, exact query keys, headers."""
-    asked = (request.method.upper(), f"{url.scheme}://{url.netloc}", sorted(n for n, _ in parse_qsl(url.query, True)))
+    asked = (request.method, f"{url.scheme}://{url.netloc}", sorted(n for n, _ in parse_qsl(url.query, True)))
     headers = [name for name, _ in request.headers]
     return any(
         asked == (grant.method, grant.origin, sorted(grant.query))
@@ -75,7 +80,7 @@ def carry(request, body):
     """Carries a request; returns the response or the transport error."""
     url = urlsplit(request.url)
     if not is_granted(request, url):
-        return Variant("forbidden", f"no grant covers {request.method} {url.path}?{url.query}")
+        return failed("forbidden", f"no grant covers {request.method} {url.path}?{url.query}")
     time.sleep(getattr(request, "delay-ms") / 1000)
     connect = HTTPSConnection if url.scheme == "https" else HTTPConnection
     try:
@@ -85,7 +90,7 @@ def carry(request, body):
             headers = [(name.lower(), value) for name, value in response.getheaders()]
             return record(status=response.status, headers=headers, body=response.read())
     except (OSError, HTTPException) as error:
-        return Variant("timeout" if isinstance(error, TimeoutError) else "interrupted", str(error))
+        return failed("timeout" if isinstance(error, TimeoutError) else "interrupted", str(error))
 
 
 def send(store, request):
@@ -102,7 +107,7 @@ def wait_any(store, exchanges):
 def scoped_key(store, service, region, refresh):
     """Returns the signing key of one date, region and service; the secret itself stays here."""
     if (service, region) not in scopes:
-        return Variant("forbidden", f"the plan does not sign for {service} in {region}")
+        return failed("forbidden", f"the plan does not sign for {service} in {region}")
     now, key = int(time.time()), ("AWS4" + job["secret_key"]).encode()
     for part in [time.strftime("%Y%m%d", time.gmtime(now)), region, service, "aws4_request"]:
         key = hmac.digest(key, part.encode(), hashlib.sha256)
@@ -147,7 +152,17 @@ def call(name, *arguments):
     function = plugin.get_func(store, plugin.get_export_index(store, name, exporter))
     outcome = function(store, *arguments)
     function.post_return(store)
-    return sys.exit(f"{name}: {outcome.tag}: {outcome.payload}") if isinstance(outcome, Variant) else outcome
+    return sys.exit(f"{name}: {told(outcome)}") if isinstance(outcome, Variant) else outcome
+
+
+def told(failure):
+    """A failure in words: each case but `defect` holds what happened apart from what to do about it."""
+    held = failure.payload
+    if failure.tag == "defect":
+        return f"defect: {held}"
+    reasons = held if failure.tag == "config" else [getattr(held, "reason", held)]
+    lines = [f"{each.message}{f' (hint: {each.hint})' if each.hint else ''}" for each in reasons]
+    return f"{failure.tag}: {'; '.join(lines)}"
 
 
 interval, digest_of_plugin = record(start=job["start"], end=job["end"]), hashlib.sha256(binary).hexdigest()

@@ -12,12 +12,15 @@ fn check(program: &Program) -> Printed {
     program.run(&["check", "--config", "exports.toml", "--component", component, "--json"])
 }
 
-/// `name: outcome` of every step, and the details by name.
+/// `name: outcome` of every step, and what each says, with its hint, by name.
 fn steps(printed: &Printed) -> (Vec<String>, Value) {
     let steps: Value = serde_json::from_str(&printed.stdout).unwrap_or_else(|error| panic!("{error}: {printed:?}"));
     let list = steps["steps"].as_array().expect("steps").iter();
     let words = |step: &Value, field: &str| step[field].as_str().expect("text").to_owned();
-    let details = list.clone().map(|step| (words(step, "name"), step["detail"].clone()));
+    let details = list.clone().map(|step| {
+        let told = Value::from_iter([step["detail"].clone(), step["hint"].clone()]);
+        (words(step, "name"), told)
+    });
     (
         list.clone()
             .map(|step| format!("{}: {}", words(step, "name"), words(step, "outcome")))
@@ -65,8 +68,8 @@ async fn credentials_that_may_only_write_are_enough() {
     ] {
         assert!(outcomes.iter().any(|o| o == expected), "{outcomes:?}");
     }
-    assert!(details["read"].to_string().contains("s3:GetObject"));
-    assert!(details["delete"].to_string().contains("s3:DeleteObject"));
+    assert!(details["read"].to_string().contains("grant s3:GetObject on "));
+    assert!(details["delete"].to_string().contains("grant s3:DeleteObject on "));
     assert_eq!(scene.store.open_uploads(), []);
 }
 

@@ -179,7 +179,7 @@ async fn notes_that_cannot_be_read_are_named_and_kept() {
     fs::write(&notes, [b'x'; 200]).expect("damaged");
     let printed = later(&program);
     assert_eq!(printed.code, Some(0), "{printed:?}");
-    assert!(printed.stderr.contains("which cannot be read"), "{printed:?}");
+    assert!(printed.stderr.contains(", which cannot be read: "), "{printed:?}");
     assert!(notes.exists());
 }
 
@@ -270,8 +270,14 @@ async fn what_is_left_open_is_said_once() {
     ]);
     let printed = program.export(&[]);
     assert_eq!(printed.code, Some(1), "{printed:?}");
-    let told = printed.stderr.matches("is left open: ").count();
-    assert_eq!(told, 1, "{printed:?}");
-    let end = "\nthe next run aborts what is left open\n";
-    assert!(printed.stderr.contains(end), "{printed:?}");
+    let open = &scene.store.open_uploads()[0].upload_id;
+    assert_eq!(printed.stderr.matches(open.as_str()).count(), 1, "{printed:?}");
+    let told = format!("\nleft open until the next run: upload `{open}` of `");
+    assert!(printed.stderr.contains(&told), "{printed:?}");
+    assert!(
+        printed
+            .stderr
+            .contains("\n    hint: grant s3:AbortMultipartUpload on `"),
+        "{printed:?}"
+    );
 }

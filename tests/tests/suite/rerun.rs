@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
+use batch_export_system::explain::Cause;
 use batch_export_tests::program::{self, Program};
 use batch_export_tests::read;
 use batch_export_tests::rows::{events_batch, plain_events, rebatched};
@@ -51,6 +52,11 @@ fn assert_consistent(scene: &Scene, rows: usize) -> usize {
         .sum();
     assert_eq!(found, rows);
     listed.len()
+}
+
+fn in_text(warnings: &[Cause]) -> String {
+    let texts: Vec<String> = warnings.iter().map(Cause::in_one_text).collect();
+    texts.join("\n")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,7 +115,7 @@ async fn credentials_that_may_only_write_say_what_they_could_not_look_for() {
     let manifest = scene.bytes(&format!("{STEM}_manifest.json"));
     let manifest: Value = serde_json::from_slice(&manifest).expect("JSON");
     assert_eq!(manifest, json!({"files": [format!("{STEM}-0.jsonl")]}));
-    let warnings = report.warnings.join("\n");
+    let warnings = in_text(&report.warnings);
     assert!(warnings.contains(&format!("{STEM}-1.jsonl")), "{warnings}");
 }
 
@@ -123,7 +129,7 @@ async fn a_rerun_without_rows_says_that_older_objects_are_still_there() {
     let report = outcome.report();
     assert_eq!(report.files, []);
     assert_eq!(scene.store.keys(BUCKET), before);
-    let warnings = report.warnings.join("\n");
+    let warnings = in_text(&report.warnings);
     assert!(warnings.contains(STEM), "{warnings}");
 }
 

@@ -145,7 +145,10 @@ async fn cleaning_up_that_gets_no_answer_keeps_no_run_from_beginning() {
         .expect("it completes");
     let left_open = &report.recovery.left_open;
     let said = "not cleaned up within 10 s, because the store does not respond; its notes are kept";
-    assert!(left_open.len() == 1 && left_open[0].contains(said), "{left_open:?}");
+    assert!(
+        left_open.len() == 1 && left_open[0].reason.contains(said),
+        "{left_open:?}"
+    );
     assert!(begun.elapsed() >= Duration::from_secs(10), "{:?}", begun.elapsed());
     scene.store.set_faults(Vec::new());
     let report = runner

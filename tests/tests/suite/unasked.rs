@@ -116,7 +116,7 @@ async fn an_interval_without_rows_is_no_hiding_place() {
     for words in [
         "there are no rows to export, so the destination itself was checked, and the check failed: write part: UploadPart",
         "403 AccessDenied",
-        "the credentials need s3:PutObject",
+        "grant s3:PutObject on `",
         "run `batch-export check` to repeat the check\n",
     ] {
         assert!(printed.stderr.contains(words), "{words}: {}", printed.stderr);

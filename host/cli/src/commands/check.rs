@@ -93,7 +93,7 @@ fn in_words(about: &About, steps: &Steps) -> String {
     let rows: Vec<_> = steps
         .steps
         .iter()
-        .map(|step| {
+        .flat_map(|step| {
             let outcome = match step.outcome {
                 StepOutcome::Passed => "passed",
                 StepOutcome::Failed => "FAILED",
@@ -104,7 +104,8 @@ fn in_words(about: &About, steps: &Steps) -> String {
                 "" => outcome.to_owned(),
                 detail => format!("{outcome}: {detail}"),
             };
-            (step.name.clone(), told)
+            let hint = step.hint.iter().map(|hint| (String::new(), format!("hint: {hint}")));
+            std::iter::once((step.name.clone(), told)).chain(hint)
         })
         .collect();
     let name = about.destination.as_deref().unwrap_or_default();
@@ -131,14 +132,20 @@ mod tests {
             name: name.to_owned(),
             outcome,
             detail: detail.to_owned(),
+            hint: None,
         };
         let steps = vec![
             step("write an object", StepOutcome::Passed, ""),
-            step(
-                "read it back",
-                StepOutcome::Failed,
-                "the store refused GetObject with 403 AccessDenied; grant s3:GetObject to the keys",
-            ),
+            CheckStep {
+                hint: Some(
+                    "grant s3:GetObject to the keys, and check that no policy of the bucket denies it".to_owned(),
+                ),
+                ..step(
+                    "read it back",
+                    StepOutcome::Failed,
+                    "the store answered GetObject with 403 AccessDenied, and said no more than that",
+                )
+            },
             step("upload", StepOutcome::Unavailable, "the store is busy"),
             step("delete", StepOutcome::Skipped, "nothing was written"),
         ];
@@ -151,8 +158,10 @@ mod tests {
             in_words(&about, &Steps::new(steps)),
             "archive: bucket exports at AWS
   write an object  passed
-  read it back     FAILED: the store refused GetObject with 403 AccessDenied;
-                   grant s3:GetObject to the keys
+  read it back     FAILED: the store answered GetObject with 403 AccessDenied,
+                   and said no more than that
+                   hint: grant s3:GetObject to the keys, and check that no
+                   policy of the bucket denies it
   upload           UNAVAILABLE: the store is busy
   delete           skipped: nothing was written
 1 of 4 passed, 1 skipped

@@ -89,7 +89,7 @@ impl RunArgs {
 /// Adds what was cleaned up at the start.
 fn with_left(mut report: RunReport, left: StartupRecovery) -> RunReport {
     let open = left.recovery.left_open.iter();
-    let open = open.map(|upload| format!("an upload of an earlier run is still open: {upload}"));
+    let open = open.map(|left| left.still_open("run"));
     report.warnings.extend(left.warnings);
     report.warnings.extend(open);
     report.recovery.aborted.splice(0..0, left.recovery.aborted);
@@ -168,7 +168,7 @@ fn summary(about: &About, report: &RunReport, finished: Moment) -> String {
             words::counted(aborted.len() as u64, "unfinished upload")
         ));
         for upload in aborted {
-            text.push_str(&format!("  {}\n", one_line(upload)));
+            text.push_str(&format!("  {}\n", one_line(&upload.to_string())));
         }
     }
     text
@@ -177,6 +177,7 @@ fn summary(about: &About, report: &RunReport, finished: Moment) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use batch_export_runner::AbortedUpload;
     use batch_export_sandbox::contract::{self, ExportedFile, Report};
 
     fn report(report: Report) -> RunReport {
@@ -224,7 +225,11 @@ mod tests {
         });
         report.source.rows_read = 3_000;
         report.source.rows_of_other_events = 1_499;
-        report.recovery.aborted = vec!["`x/a.jsonl` (id)".to_owned()];
+        report.recovery.aborted = vec![AbortedUpload {
+            key: "x/a.jsonl".to_owned(),
+            upload_id: "id".to_owned(),
+            earlier_configuration: None,
+        }];
         assert_eq!(
             summary(&about(), &report, Moment(1_800_000_000_000_000)),
             "archive: 1,501 rows in 2 files, 4.00 KiB (8.00 KiB before compression)
@@ -238,7 +243,7 @@ mod tests {
 1,499 of 3,000 rows read were omitted by include_events and exclude_events
 repaired JSON, lone surrogates replaced: 1,234
 cleaned up 1 unfinished upload from an earlier run
-  `x/a.jsonl` (id)
+  upload `id` of `x/a.jsonl`
 "
         );
     }

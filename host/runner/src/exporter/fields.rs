@@ -15,7 +15,7 @@ use crate::problem::Problem;
 use batch_export_sandbox::contract::{self, Failure as PluginFailure, Plan, Run};
 use batch_export_sandbox::{CallError, Protocol};
 use batch_export_source::{EVENT_LISTS, Interval, Model, Moment};
-use batch_export_system::explain::{Cause, divided};
+use batch_export_system::explain::Cause;
 
 /// The protocol that every destination is checked by: the host's choice, whatever its plugin calls itself.
 pub(super) const PROTOCOL: Protocol = Protocol::S3;
@@ -94,14 +94,12 @@ pub(super) fn placed(
         .map(|problem| {
             let field = problem.field.as_str();
             let message = configuration.redacted(field, &problem.message);
-            let allowed = problem.allowed.as_deref();
-            let (message, hint) = divided(&message);
-            let cause = match hint {
+            let redacted = |text: &Option<String>| text.as_deref().map(|text| configuration.redacted(field, text));
+            let cause = match redacted(&problem.hint) {
                 Some(hint) => Cause::new(message).with_hint(hint),
                 None => Cause::new(message),
             };
-            let placed = Problem::new(pointer::of_field(field), cause)
-                .allowing(allowed.map(|text| configuration.redacted(field, text)));
+            let placed = Problem::new(pointer::of_field(field), cause).allowing(redacted(&problem.allowed));
             match near_miss(field, HOST_KEYS).filter(|_| !properties.contains(field)) {
                 Some(near) => placed.with_hint(format!("did you mean the host's `{near}`?")),
                 None => placed,

@@ -10,6 +10,7 @@ use crate::config::ConfigError;
 use batch_export_sandbox::contract::Failure as PluginFailure;
 use batch_export_sandbox::{CallError, Crash, LoadError};
 use batch_export_source::SourceError;
+use batch_export_system::explain::Cause;
 use batch_export_system::private::PrivateError;
 
 #[test]
@@ -112,7 +113,13 @@ fn a_failure_is_one_object_and_keeps_its_cause() {
     let failure = Failure::from(ConfigError::NotText {
         path: PathBuf::from("x.toml"),
     })
-    .leaving_open(vec!["`x/a` (id)".to_owned()]);
+    .leaving_open(vec![LeftOpen {
+        key: Some("x/a".to_owned()),
+        upload_id: Some("id".to_owned()),
+        reason: "403".to_owned(),
+        hint: Some("grant it".to_owned()),
+        earlier_configuration: None,
+    }]);
     assert_eq!(
         serde_json::to_value(&failure).expect("JSON"),
         json!({
@@ -122,7 +129,13 @@ fn a_failure_is_one_object_and_keeps_its_cause() {
             "hint": "save it as UTF-8",
             "retry_after_ms": null,
             "problems": [],
-            "left_open": ["`x/a` (id)"],
+            "left_open": [{
+                "key": "x/a",
+                "upload_id": "id",
+                "reason": "403",
+                "hint": "grant it",
+                "earlier_configuration": null,
+            }],
         })
     );
     let source = failure.source().expect("a cause");
@@ -132,7 +145,7 @@ fn a_failure_is_one_object_and_keeps_its_cause() {
 #[test]
 fn how_long_the_store_asked_to_be_left_alone_is_kept() {
     let failure = Failure::from(CallError::Failed(PluginFailure::Unavailable {
-        message: "the store is busy; retry later".to_owned(),
+        reason: Cause::new("the store is busy").with_hint("retry later"),
         retry_after_ms: Some(1_500),
     }));
     assert_eq!(failure.class(), FailureClass::Retryable);

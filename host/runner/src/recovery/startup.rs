@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::{Cleaned, Cleaner};
+use super::{Cleaned, Cleaner, Recovery};
 use crate::failure::{Failure, FailureCode};
 use crate::state::{Lease, Leftovers, RunOwner, State};
-use batch_export_sandbox::contract::Recovery;
 
 /// The longest time for all runs that were left behind. What is not reached stays for the next start.
 const STARTUP_TIME: Duration = Duration::from_secs(120);

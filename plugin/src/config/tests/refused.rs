@@ -16,7 +16,7 @@ fn refused_values() {
     const SIZE: &str = "a whole number from 0 to 319488";
     const KEYS: &str = "such as `1234abcd-12ab-34cd-56ef-1234567890ab`, `alias/exports` or `arn:aws:kms:…`";
     const CLASS: &str = "capitals, digits and `_`, such as `STANDARD_IA`";
-    const HEADER: &str = "printable ASCII without spaces at the ends or doubled; encode other text first";
+    const HEADER: &str = "printable ASCII without spaces at the ends or doubled";
     let long = "x".repeat(100);
     let cases: Vec<(&str, Value, String, &str)> = vec![
         ("bucket_name", json!("ab"), "`ab` has 2 bytes".into(), BUCKET),
@@ -75,12 +75,12 @@ fn refused_values() {
             "region",
             json!("auto"),
             "`auto` is not an AWS region".into(),
-            "the bucket's region, such as `eu-central-1`; `auto` goes with an `endpoint_url` (Cloudflare R2)",
+            "the bucket's region, such as `eu-central-1`",
         ),
         (
             "file_format",
             json!("parquet"),
-            "`parquet` is not one of the choices; did you mean `Parquet`?".into(),
+            "`parquet` is not one of the choices".into(),
             FORMATS,
         ),
         (
@@ -257,7 +257,7 @@ fn refused_values() {
         (
             "prefix",
             json!("{x}"),
-            "has the unknown variable `{x}`".into(),
+            "contains the unknown variable `{x}`".into(),
             "`{year}`, `{month}`, `{day}`, `{hour}`, `{minute}`, `{second}`, `{start_year}`, `{start_month}`, `{start_day}`, `{start_hour}`, `{start_minute}`, `{start_second}`, `{table}`, `{data_interval_start}`, `{data_interval_end}`; `{{` and `}}` for literal braces",
         ),
         (
@@ -292,7 +292,7 @@ fn refused_values() {
 fn refused_combinations() {
     const PAIR: &str =
         "`aws_access_key_id` and `aws_secret_access_key` together, or neither for the host's credential chain";
-    const LEVELS: &str = "omit it, or compress with zstd, gzip or brotli";
+    const LEVELS: &str = "no level, or the compression zstd, gzip or brotli";
     let cases = [
         (
             json!({"compression": "lz4"}),
@@ -439,10 +439,7 @@ fn all_problems_at_once() {
             "include_events",
         ]
     );
-    assert_eq!(
-        found[0].1,
-        "`buckt_name` is not a field of this destination; did you mean `bucket_name`?"
-    );
+    assert_eq!(found[0].1, "`buckt_name` is not a field of this destination");
     assert_eq!(found[0].2, "`bucket_name`");
     assert_eq!(found[1].1, "`something_else` is not a field of this destination");
     assert!(found[1].2.starts_with("bucket_name, region, aws_access_key_id, "));

@@ -166,7 +166,7 @@ fn a_moment_out_of_range_is_named_with_column_and_row() {
             error.to_string(),
             format!(
                 "column `at`, row 5 (counted from 0 in this run, without filtered rows): the value does not fit \
-                 {target}; correct it in the source"
+                 {target}"
             )
         );
     }

@@ -181,9 +181,9 @@ fn the_bucket_itself() {
 fn refused_endpoint_urls() {
     const ALLOWED: &str = "`http://` or `https://`, a host and perhaps a port, such as `https://minio.internal:9000`";
     let scheme = "begins with neither `http://` nor `https://`";
-    let path = "has a path after the host; the bucket belongs into `bucket_name`, folders into `prefix`";
-    let user_info = "has a user name or password in front of the host; credentials have fields of their own";
-    let no_host_name = "has a host that is not a host name (letters, digits, `-`, `.`; other alphabets as `xn--…`)";
+    let path = "contains a path after the host";
+    let user_info = "contains a user name or password before the host";
+    let no_host_name = "names a host that is not a host name (letters, digits, `-`, `.`; other alphabets as `xn--…`)";
     let cases = [
         ("", scheme),
         ("minio:9000", scheme),
@@ -192,13 +192,13 @@ fn refused_endpoint_urls() {
         ("https://h/bucket", path),
         ("https://h//", path),
         ("https://h\\bucket", path),
-        ("https://h?x=CANARY", "has a query or fragment after the host"),
-        ("https://h/#CANARY", "has a query or fragment after the host"),
+        ("https://h?x=CANARY", "contains a query or fragment after the host"),
+        ("https://h/#CANARY", "contains a query or fragment after the host"),
         ("https://user:CANARY@h", user_info),
         ("https://CANARY@h/path", user_info),
-        ("https://", "has no host"),
-        ("https:///", "has no host"),
-        ("https://:9000", "has no host"),
+        ("https://", "names no host"),
+        ("https:///", "names no host"),
+        ("https://:9000", "names no host"),
         ("https://a b", no_host_name),
         ("https://a..b", no_host_name),
         ("https://host.", no_host_name),
@@ -206,59 +206,66 @@ fn refused_endpoint_urls() {
         ("https://a%2eb", no_host_name),
         (
             "https://1.2.3",
-            "has `1.2.3` for a host, which is not an IPv4 address of four numbers",
+            "names the host `1.2.3`, which is not an IPv4 address of four numbers",
         ),
         (
             "https://0x7f",
-            "has `0x7f` for a host, which is not an IPv4 address of four numbers",
+            "names the host `0x7f`, which is not an IPv4 address of four numbers",
         ),
         (
             "https://1.2.3.04",
-            "has `1.2.3.04` for a host, which is not an IPv4 address of four numbers",
+            "names the host `1.2.3.04`, which is not an IPv4 address of four numbers",
         ),
-        ("https://h:0", "has `0` for a port; ports are 1 to 65535"),
-        ("https://h:65536", "has `65536` for a port; ports are 1 to 65535"),
-        ("https://h:", "has `` for a port; ports are 1 to 65535"),
-        (
-            "https://h:+1",
-            "has a port that is not a number; write an IPv6 address in `[ ]`",
-        ),
-        (
-            "https://::1",
-            "has a port that is not a number; write an IPv6 address in `[ ]`",
-        ),
-        (
-            "https://[::1",
-            "has a port that is not a number; write an IPv6 address in `[ ]`",
-        ),
+        ("https://h:0", "contains the port `0`, and ports are 1 to 65535"),
+        ("https://h:65536", "contains the port `65536`, and ports are 1 to 65535"),
+        ("https://h:", "contains the port ``, and ports are 1 to 65535"),
+        ("https://h:+1", "contains a port that is not a number"),
+        ("https://::1", "contains a port that is not a number"),
+        ("https://[::1", "contains a port that is not a number"),
         (
             "https://[::g]",
-            "has something in `[ ]` that is not an IPv6 address (zones cannot be given)",
+            "contains something in `[ ]` that is not an IPv6 address (zones are not supported)",
         ),
         (
             "https://[fe80::1%eth0]",
-            "has something in `[ ]` that is not an IPv6 address (zones cannot be given)",
+            "contains something in `[ ]` that is not an IPv6 address (zones are not supported)",
         ),
         (
             "https://[::ffff:1.2.3.4]",
-            "has an IPv4 address dressed as IPv6; write the IPv4 address",
+            "contains an IPv4 address written as an IPv6 address",
         ),
         (
             "https://[::1]9000",
-            "has something after the `]` of its address that is not a port",
+            "contains something after the `]` of its address that is not a port",
         ),
     ];
     for (url, message) in cases {
         let problems = Endpoint::decide(&at(url)).unwrap_err();
+        let expected = Problem::new("endpoint_url", message).allowing(ALLOWED);
         assert_eq!(
-            problems,
-            [Problem {
-                field: "endpoint_url".to_owned(),
-                message: message.to_owned(),
-                allowed: Some(ALLOWED.to_owned()),
-            }],
+            problems
+                .into_iter()
+                .map(|problem| problem.with_hint(None))
+                .collect::<Vec<_>>(),
+            [expected],
             "{url}"
         );
+    }
+    for (url, hint) in [
+        (
+            "https://h/bucket",
+            Some("write the bucket in `bucket_name`, and folders in `prefix`"),
+        ),
+        (
+            "https://user:CANARY@h",
+            Some("write the keys in `aws_access_key_id` and `aws_secret_access_key`"),
+        ),
+        ("https://::1", Some("write an IPv6 address in `[ ]`")),
+        ("https://[::ffff:1.2.3.4]", Some("write the IPv4 address itself")),
+        ("https://h:0", None),
+    ] {
+        let problems = Endpoint::decide(&at(url)).unwrap_err();
+        assert_eq!(problems[0].hint.as_deref(), hint, "{url}");
     }
 }
 
@@ -277,7 +284,7 @@ fn refused_combinations() {
             },
             vec![(
                 "use_virtual_style_addressing",
-                "AWS's certificate does not cover `a.b` as a host name, because the bucket has a dot",
+                "AWS's certificate does not cover `a.b` as a host name, because the name contains a dot",
             )],
         ),
         (
@@ -324,7 +331,7 @@ fn refused_combinations() {
             },
             vec![(
                 "use_virtual_style_addressing",
-                "`my_exports` has a `_`, which host names do not take",
+                "`my_exports` contains a `_`, which host names cannot",
             )],
         ),
     ];

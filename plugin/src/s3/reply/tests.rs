@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::imports::TransportError;
 use crate::s3::checksum::Checksum;
 use crate::s3::error::{Class, S3Error};
 use crate::s3::retry;
@@ -54,19 +53,8 @@ fn response(status: u16, headers: &[(&str, &str)], body: &str) -> Response {
     }
 }
 
-/// The error as the client would build it, of an operation signed for `us-east-1`.
 fn error(operation: &Operation, cause: Cause) -> S3Error {
-    S3Error {
-        origin: "https://store.test".into(),
-        operation: operation.kind(),
-        bucket: "bucket".into(),
-        key: operation.key().into(),
-        class: retry::class(retry::decide(&cause), &cause),
-        cause: Box::new(cause),
-        attempts: 1,
-        doubtful: false,
-        signed_region: "us-east-1".into(),
-    }
+    S3Error::sample(operation, cause)
 }
 
 #[test]
@@ -139,8 +127,12 @@ fn a_success_without_what_it_promises_is_none() {
         "i".repeat(5_000)
     );
     let table = [
-        (put(), response(200, &[], ""), "it has no ETag"),
-        (put(), response(200, &[("etag", " ")], ""), "it has no ETag"),
+        (put(), response(200, &[], ""), "its response contains no ETag"),
+        (
+            put(),
+            response(200, &[("etag", " ")], ""),
+            "its response contains no ETag",
+        ),
         (
             create(),
             response(200, &[], "<html>hello</html>"),
@@ -155,18 +147,22 @@ fn a_success_without_what_it_promises_is_none() {
         (
             create(),
             response(200, &[], "<InitiateMultipartUploadResult/>"),
-            "it has no usable UploadId",
+            "its response contains no usable UploadId",
         ),
-        (create(), response(200, &[], &long_id), "it has no usable UploadId"),
+        (
+            create(),
+            response(200, &[], &long_id),
+            "its response contains no usable UploadId",
+        ),
         (
             complete(),
             response(200, &[], "<CompleteMultipartUploadResult/>"),
-            "it has no ETag",
+            "its response contains no ETag",
         ),
         (
             head(),
             response(200, &[("etag", "e")], ""),
-            "it has no Content-Length or ETag",
+            "its response contains no Content-Length or ETag",
         ),
     ];
     for (operation, response, expected) in table {
@@ -194,120 +190,6 @@ fn a_200_with_an_error_is_an_error() {
     assert_eq!(retry::decide(&cause), retry::Decision::Retry);
 }
 
-/// Real responses and what people read.
-#[test]
-fn errors_say_everything_and_the_way_out() {
-    let prefix = "PutObject of `folder/file` in bucket `bucket` failed: ";
-    let table: [(Response, &str); 15] = [
-        (
-            response(
-                403,
-                &[("x-amz-request-id", "R1")],
-                "<Error><Code>SignatureDoesNotMatch</Code><Message>It does not match.</Message></Error>",
-            ),
-            "403 SignatureDoesNotMatch: It does not match. (request id R1, 1 attempt); check aws_secret_access_key; behind a proxy, check that it passes path and headers on unchanged",
-        ),
-        (
-            response(
-                403,
-                &[],
-                "<Error><Code>InvalidAccessKeyId</Code><RequestId>R2</RequestId></Error>",
-            ),
-            "403 InvalidAccessKeyId (request id R2, 1 attempt); check aws_access_key_id: this store does not know it; temporary credentials also need aws_session_token",
-        ),
-        (
-            response(
-                403,
-                &[],
-                "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>",
-            ),
-            "403 AccessDenied: Access Denied (1 attempt); the credentials need s3:PutObject on this key (and the bucket policy must not deny it)",
-        ),
-        (
-            response(
-                403,
-                &[],
-                "<Error><Code>AccessDenied</Code><Message>not authorized to perform: kms:GenerateDataKey</Message></Error>",
-            ),
-            "403 AccessDenied: not authorized to perform: kms:GenerateDataKey (1 attempt); the credentials need kms:GenerateDataKey and kms:Decrypt on the key, and it must be enabled and in the bucket's region: check kms_key_id",
-        ),
-        (
-            response(400, &[], "<Error><Code>KMS.NotFoundException</Code></Error>"),
-            "400 KMS.NotFoundException (1 attempt); the credentials need kms:GenerateDataKey and kms:Decrypt on the key, and it must be enabled and in the bucket's region: check kms_key_id",
-        ),
-        (
-            response(404, &[], "<Error><Code>NoSuchBucket</Code></Error>"),
-            "404 NoSuchBucket (1 attempt); check bucket_name, region and endpoint_url",
-        ),
-        (
-            response(
-                400,
-                &[],
-                "<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-3</Region></Error>",
-            ),
-            "400 AuthorizationHeaderMalformed (1 attempt); the bucket is in region `eu-west-3`, the configuration says `us-east-1`: set region to `eu-west-3`",
-        ),
-        (
-            response(301, &[("x-amz-bucket-region", "eu-west-3")], ""),
-            "301 (1 attempt); the bucket is in region `eu-west-3`, the configuration says `us-east-1`: set region to `eu-west-3`",
-        ),
-        (
-            response(302, &[("location", "https://elsewhere.test/")], ""),
-            "302 (1 attempt); the store redirects, and redirects are not followed: set region and endpoint_url to where the bucket is",
-        ),
-        (
-            response(303, &[("location", "https://elsewhere.test/")], ""),
-            "303 (1 attempt); the store redirects, and redirects are not followed: set region and endpoint_url to where the bucket is",
-        ),
-        (
-            response(400, &[], "<Error><Code>EntityTooLarge</Code></Error>"),
-            "400 EntityTooLarge (1 attempt); the store takes no object or part of this size: lower max_file_size_mb",
-        ),
-        (
-            response(400, &[], "<html>\u{1b}[31m\r\n<b>Bad   Request</b></html>"),
-            "400: <html> [31m <b>Bad Request</b></html> (1 attempt); something other than an S3 store (a proxy, a web page) seems to respond: check endpoint_url",
-        ),
-        (
-            response(404, &[], "<html>nothing here</html>"),
-            "404: <html>nothing here</html> (1 attempt); something other than an S3 store (a proxy, a web page) seems to respond: check endpoint_url",
-        ),
-        (
-            response(403, &[], "Forbidden by the gateway"),
-            "403: Forbidden by the gateway (1 attempt); something other than an S3 store (a proxy, a web page) seems to respond: check endpoint_url",
-        ),
-        (
-            response(403, &[], ""),
-            "403 (1 attempt); the credentials need s3:PutObject on this key (and the bucket policy must not deny it)",
-        ),
-    ];
-    for (response, expected) in table {
-        let error = error(&put(), read(&put(), None, &response).unwrap_err());
-        assert_eq!(error.to_string(), format!("{prefix}{expected}"));
-        assert_eq!(error.class, Class::Refused);
-        assert!(!error.cause.may_have_taken_effect());
-    }
-}
-
-/// Not worth repeating now, but a later run may find the bucket in its place.
-#[test]
-fn a_redirect_for_now_may_be_over_at_the_next_run() {
-    let way_out = "the bucket is reached at another endpoint at present, as in the first hours of a new one, and redirects are not followed: run again later, or set region and endpoint_url to where it is";
-    for (body, said) in [
-        ("", "307"),
-        (
-            "<Error><Code>TemporaryRedirect</Code><Message>Please re-send.</Message></Error>",
-            "307 TemporaryRedirect: Please re-send.",
-        ),
-    ] {
-        let error = error(&put(), read(&put(), None, &response(307, &[], body)).unwrap_err());
-        assert_eq!(
-            error.to_string(),
-            format!("PutObject of `folder/file` in bucket `bucket` failed: {said} (1 attempt); {way_out}")
-        );
-        assert_eq!(error.class, Class::Unavailable { retry_after_ms: None });
-    }
-}
-
 #[test]
 fn what_is_quoted_of_a_malformed_answer_is_one_short_line() {
     let body = format!("<A></\u{1b}[2J\r\n{}>", "b".repeat(3_000));
@@ -318,20 +200,6 @@ fn what_is_quoted_of_a_malformed_answer_is_one_short_line() {
         text.chars().count() < 1_000 && !text.contains(char::is_control),
         "{text:?}"
     );
-}
-
-#[test]
-fn transport_errors_say_the_way_out() {
-    let error = error(&put(), Cause::Transport(TransportError::Tls("name mismatch".into())));
-    assert!(
-        error
-            .to_string()
-            .contains("TLS failed: name mismatch (1 attempt); check that the certificate is valid")
-    );
-    assert_eq!(error.class, Class::Refused);
-    let plain = "h: the server speaks plain HTTP; use http://".to_owned();
-    let error = self::error(&put(), Cause::Transport(TransportError::Tls(plain)));
-    assert!(error.to_string().ends_with("use http:// (1 attempt)"), "{error}");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::bindings::batch_export::destination::signer::{Refresh, scoped_key};
 use crate::bindings::batch_export::destination::types::Failure;
 use crate::bindings::exports::batch_export::destination::exporter::{Grant, Report, RunPlan};
 use crate::configuration::Configuration;
+use crate::exports::said;
 use crate::store::{self, Draft};
 
 const MIB: usize = 1 << 20;
@@ -69,28 +70,28 @@ pub fn in_plan(configuration: &Configuration, mut plan: RunPlan) -> Result<RunPl
             for grant in &mut plan.grants {
                 grant.path_prefix = format!("/{}/", configuration.bucket_name);
             }
-            plan.grants.extend(further(&plan, &["GET", "DELETE"]));
+            plan.grants.extend(further(&plan, &[Method::Get, Method::Delete]));
         }
         // Every interval's files, its own among them.
         "whole-folder" => {
-            let mut grants = further(&plan, &["DELETE"]);
+            let mut grants = further(&plan, &[Method::Delete]);
             for grant in &mut grants {
                 grant.path_prefix = format!("/{}/{}", configuration.bucket_name, configuration.prefix);
             }
             plan.grants.extend(grants);
         }
         "sibling-delete" | "sibling-read" | "sibling-write" => {
-            plan.grants.extend(further(&plan, &["GET", "DELETE"]));
+            plan.grants.extend(further(&plan, &[Method::Get, Method::Delete]));
         }
         // Where `verify` would go if it believed this.
         "verify-deputy" => {
             plan.keys = vec![configuration.other_origin.clone()];
             plan.manifest_key = Some(configuration.other_origin.clone());
-            plan.grants.extend(further(&plan, &["GET", "HEAD"]));
+            plan.grants.extend(further(&plan, &[Method::Get, Method::Head]));
         }
         "verify-deputy-by-manifest" => {
             plan.manifest_key = Some(configuration.other_origin.clone());
-            plan.grants.extend(further(&plan, &["GET", "HEAD"]));
+            plan.grants.extend(further(&plan, &[Method::Get, Method::Head]));
         }
         "parts-of-nothing" => plan.part_size_bytes = 0,
         "greedy-metadata" => plan.grants[0].origin = "http://169.254.169.254".into(),
@@ -98,7 +99,6 @@ pub fn in_plan(configuration: &Configuration, mut plan: RunPlan) -> Result<RunPl
         "greedy-service" => plan.signing[0].service = "iam".into(),
         "garbage-plan" => {
             plan.grants[0].origin = "\u{0}ht!tp:/\\[::".into();
-            plan.grants[0].method = "STEAL\r\nX: y".into();
             plan.grants[0].path_prefix = "..\n\u{1b}[2J".into();
         }
         "evil-plan" => plan.grants[0].operation = EVIL.into(),
@@ -106,7 +106,7 @@ pub fn in_plan(configuration: &Configuration, mut plan: RunPlan) -> Result<RunPl
         "hoard-answers" => {
             let mut grant = plan.grants[0].clone();
             grant.operation = "GetObject".into();
-            grant.method = "GET".into();
+            grant.method = Method::Get;
             plan.grants.push(grant);
         }
         "long-plan" => plan.grants = vec![plan.grants[0].clone(); 1_000],
@@ -122,11 +122,11 @@ pub fn in_plan(configuration: &Configuration, mut plan: RunPlan) -> Result<RunPl
 }
 
 /// Like the first grant, for other methods.
-fn further(plan: &RunPlan, methods: &[&str]) -> Vec<Grant> {
+fn further(plan: &RunPlan, methods: &[Method]) -> Vec<Grant> {
     methods
         .iter()
         .map(|method| Grant {
-            method: (*method).into(),
+            method: *method,
             ..plan.grants[0].clone()
         })
         .collect()
@@ -157,14 +157,17 @@ pub fn in_batch(configuration: &Configuration) -> Result<(), Failure> {
             return Err(verdict(send(&request).wait().map(|answer| answer.status)));
         }
         "open-upload-then-trap" => {
-            let id = store::create_upload(configuration).map_err(Failure::Refused)?;
-            note(id.as_bytes(), true).map_err(|why| Failure::Refused(format!("{why:?}")))?;
+            let id = store::create_upload(configuration).map_err(|why| Failure::Refused(said(why)))?;
+            note(id.as_bytes(), true).map_err(|why| Failure::Refused(said(format!("{why:?}"))))?;
             core::arch::wasm32::unreachable();
         }
         "flood-requests" => {
             let draft = Draft::new(Method::Put, configuration.url());
             let exchanges: Vec<_> = (0..FLOOD).map(|_| send(&plain(&draft))).collect();
-            return Err(Failure::Data(format!("ESCAPED: {} requests open", exchanges.len())));
+            return Err(Failure::Data(said(format!(
+                "ESCAPED: {} requests open",
+                exchanges.len()
+            ))));
         }
         "flood-dropped-requests" => {
             let draft = Draft::new(Method::Put, configuration.url());
@@ -176,12 +179,12 @@ pub fn in_batch(configuration: &Configuration) -> Result<(), Failure> {
         "flood-payloads" => {
             let bytes = vec![0; 8 * MIB];
             let payloads: Vec<_> = (0..FLOOD).map(|_| Payload::new(&bytes, &[])).collect();
-            return Err(Failure::Data(format!("ESCAPED: {} payloads", payloads.len())));
+            return Err(Failure::Data(said(format!("ESCAPED: {} payloads", payloads.len()))));
         }
         "hoard-answers" => return Err(hoard_answers(configuration)),
         "huge-payload" => {
             drop(Payload::new(&vec![0; 100 * MIB], &[]));
-            return Err(Failure::Data("ESCAPED: 100 MiB in one payload".into()));
+            return Err(Failure::Data(said("ESCAPED: 100 MiB in one payload")));
         }
         "flood-digests" => {
             let bytes = vec![0; 8 * MIB];
@@ -194,23 +197,23 @@ pub fn in_batch(configuration: &Configuration) -> Result<(), Failure> {
             let empty = Payload::new(&[], &[]).digest(DigestAlgorithm::Sha256);
             let twice = [DigestAlgorithm::Crc32c; 2];
             let check = Payload::new(b"123456789", &twice).digest(DigestAlgorithm::Crc32c);
-            return Err(Failure::Data(format!("{} {check:x?}", empty.len())));
+            return Err(Failure::Data(said(format!("{} {check:x?}", empty.len()))));
         }
         "flood-log" => (0..FLOOD).for_each(|n| write(Level::Info, &format!("line {n}"))),
         "huge-log-line" => write(Level::Warn, &"long ".repeat(MIB / 8)),
         "evil-log-line" => write(Level::Warn, "\u{1b}[2Jscreen cleared\r\n{\"level\":\"forged\"}\u{0}"),
         "flood-notes" => {
             for _ in 0..FLOOD {
-                note(b"kept", false).map_err(|why| Failure::Refused(format!("contained: {why:?}")))?;
+                note(b"kept", false).map_err(|why| Failure::Refused(said(format!("contained: {why:?}"))))?;
             }
-            return Err(Failure::Data("ESCAPED: every note was kept".into()));
+            return Err(Failure::Data(said("ESCAPED: every note was kept")));
         }
         "huge-note" => {
             return Err(note_verdict(&vec![b'n'; MIB]));
         }
         "other-region-key" => return Err(key_verdict("s3", "other-region-1")),
         "other-service-key" => return Err(key_verdict("iam", &configuration.region)),
-        "huge-error" => return Err(Failure::Refused("\u{1b}[31mhuge ".repeat(2 * MIB))),
+        "huge-error" => return Err(Failure::Refused(said("\u{1b}[31mhuge ".repeat(2 * MIB)))),
         attack => {
             if let Some(draft) = forbidden_request(configuration, attack) {
                 return Err(verdict(store::call(configuration, draft).map(|answer| answer.status)));
@@ -225,7 +228,7 @@ fn hoard_answers(configuration: &Configuration) -> Failure {
     let mut draft = Draft::new(Method::Put, configuration.url());
     draft.body = vec![b'a'; 8 * MIB - (64 << 10)];
     if let Err(why) = store::call(configuration, draft) {
-        return Failure::Refused(format!("no object to hoard: {why:?}"));
+        return Failure::Refused(said(format!("no object to hoard: {why:?}")));
     }
     let mut hoard = Vec::new();
     for _ in 0..HOARDED {
@@ -235,12 +238,12 @@ fn hoard_answers(configuration: &Configuration) -> Failure {
                 wait_any(&[&exchange]);
                 hoard.push(exchange);
             }
-            Err(why) => return Failure::Refused(format!("contained: {why:?}")),
+            Err(why) => return Failure::Refused(said(format!("contained: {why:?}"))),
         }
     }
     match hoard.iter().find_map(|exchange| exchange.wait().err()) {
-        Some(why) => Failure::Refused(format!("contained: {why:?}")),
-        None => Failure::Data(format!("ESCAPED: {HOARDED} answers of 8 MiB held at once")),
+        Some(why) => Failure::Refused(said(format!("contained: {why:?}"))),
+        None => Failure::Data(said(format!("ESCAPED: {HOARDED} answers of 8 MiB held at once"))),
     }
 }
 
@@ -335,7 +338,7 @@ pub fn in_report(configuration: &Configuration, mut report: Report) -> Result<Re
         "invented-requests" => report.requests += 1,
         "foreign-file" => report.files[0].key = "elsewhere/x".into(),
         "foreign-manifest" => report.manifest_key = Some("elsewhere/x".into()),
-        "huge-report" => report.warnings = vec!["w".repeat(MIB); 16],
+        "huge-report" => report.warnings = vec![said("w".repeat(MIB)); 16],
         _ => {}
     }
     Ok(report)
@@ -355,21 +358,21 @@ fn plain(draft: &Draft) -> Request<'static> {
 
 fn key_verdict(service: &str, region: &str) -> Failure {
     match scoped_key(service, region, Refresh::None) {
-        Ok(_) => Failure::Data(format!("ESCAPED: a key for {service} in {region}")),
-        Err(why) => Failure::Refused(format!("contained: {why:?}")),
+        Ok(_) => Failure::Data(said(format!("ESCAPED: a key for {service} in {region}"))),
+        Err(why) => Failure::Refused(said(format!("contained: {why:?}"))),
     }
 }
 
 fn note_verdict(text: &[u8]) -> Failure {
     match note(text, true) {
-        Ok(()) => Failure::Data("ESCAPED: a note was kept".into()),
-        Err(why) => Failure::Refused(format!("contained: {why:?}")),
+        Ok(()) => Failure::Data(said("ESCAPED: a note was kept")),
+        Err(why) => Failure::Refused(said(format!("contained: {why:?}"))),
     }
 }
 
 fn verdict<T: std::fmt::Debug>(result: Result<T, TransportError>) -> Failure {
     match result {
-        Ok(answer) => Failure::Data(format!("ESCAPED: {answer:?}")),
-        Err(why) => Failure::Refused(format!("contained: {why:?}")),
+        Ok(answer) => Failure::Data(said(format!("ESCAPED: {answer:?}"))),
+        Err(why) => Failure::Refused(said(format!("contained: {why:?}"))),
     }
 }

@@ -5,10 +5,10 @@ use std::cell::RefCell;
 
 use crate::attack;
 use crate::bindings::batch_export::destination::http::Method;
-use crate::bindings::batch_export::destination::types::{Failure, Run};
+use crate::bindings::batch_export::destination::types::{Explanation, Failure, Run};
 use crate::bindings::exports::batch_export::destination::exporter::{
-    CheckDepth, CheckStep, Description, ExportedFile, Format, Grant, Guest, Progress, Recovery, Report, RunPlan,
-    SigningScope,
+    AbortedUpload, CheckDepth, CheckStep, Description, ExportedFile, Format, Grant, Guest, LeftOpen, Progress,
+    Recovery, Report, RunPlan, SigningScope,
 };
 use crate::configuration::Configuration;
 use crate::store::{self, Draft};
@@ -97,20 +97,41 @@ impl Guest for Hostile {
         for note in notes {
             let id = String::from_utf8_lossy(&note).into_owned();
             match store::abort_upload(&configuration, &id) {
-                Ok(204 | 404) => recovery.aborted.push(id),
-                Ok(status) => recovery.left_open.push(format!("{id}: status {status}")),
-                Err(why) => recovery.left_open.push(format!("{id}: {why}")),
+                Ok(204 | 404) => recovery.aborted.push(AbortedUpload {
+                    key: configuration.key(),
+                    upload_id: id,
+                }),
+                Ok(status) => recovery
+                    .left_open
+                    .push(left_open(&configuration, id, format!("status {status}"))),
+                Err(why) => recovery.left_open.push(left_open(&configuration, id, why)),
             }
         }
         Ok(recovery)
     }
 }
 
+fn left_open(configuration: &Configuration, id: String, why: String) -> LeftOpen {
+    LeftOpen {
+        key: Some(configuration.key()),
+        upload_id: Some(id),
+        reason: said(why),
+    }
+}
+
+/// Says what happened; a hostile plugin has no advice.
+pub fn said(message: impl Into<String>) -> Explanation {
+    Explanation {
+        message: message.into(),
+        hint: None,
+    }
+}
+
 /// What an honest plugin asks for: its own run's keys in its own bucket, and multipart uploads there.
 fn honest_plan(configuration: &Configuration) -> RunPlan {
-    let grant = |operation: &str, method: &str, query: &[&str]| Grant {
+    let grant = |operation: &str, method: Method, query: &[&str]| Grant {
         operation: operation.into(),
-        method: method.into(),
+        method,
         origin: configuration.endpoint_url.clone(),
         path_prefix: format!(
             "/{}/{}{}",
@@ -130,9 +151,9 @@ fn honest_plan(configuration: &Configuration) -> RunPlan {
         memory_bytes: 64 << 20,
         payload_bytes: 64 << 20,
         grants: vec![
-            grant("PutObject", "PUT", &[]),
-            grant("CreateMultipartUpload", "POST", &["uploads"]),
-            grant("AbortMultipartUpload", "DELETE", &["uploadId"]),
+            grant("PutObject", Method::Put, &[]),
+            grant("CreateMultipartUpload", Method::Post, &["uploads"]),
+            grant("AbortMultipartUpload", Method::Delete, &["uploadId"]),
         ],
         signing: vec![SigningScope {
             service: "s3".into(),
@@ -148,10 +169,10 @@ fn honest_report(configuration: &Configuration) -> Result<Report, Failure> {
     draft.body = b"harmless".to_vec();
     let bytes = draft.body.len() as u64;
     let answer = store::call(configuration, draft)
-        .map_err(|error| Failure::Refused(format!("PUT {}: {error:?}", configuration.key())))?;
+        .map_err(|error| Failure::Refused(said(format!("PUT {}: {error:?}", configuration.key()))))?;
     if answer.status != 200 {
         let body = String::from_utf8_lossy(&answer.body);
-        return Err(Failure::Refused(format!("PUT: status {}: {body}", answer.status)));
+        return Err(Failure::Refused(said(format!("PUT: status {}: {body}", answer.status))));
     }
     let etag = answer.headers.iter().find(|(name, _)| name == "etag");
     Ok(Report {

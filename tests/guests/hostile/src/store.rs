@@ -9,6 +9,7 @@ use crate::bindings::batch_export::destination::http::{
 };
 use crate::bindings::batch_export::destination::signer::{Refresh, scoped_key};
 use crate::configuration::Configuration;
+use crate::exports::said;
 
 /// Longest that an honest request may take.
 const TIMEOUT_MS: u32 = 10_000;
@@ -45,7 +46,7 @@ pub fn call(configuration: &Configuration, draft: Draft) -> Result<Response, Tra
 
 /// Sign and send.
 pub fn start(configuration: &Configuration, draft: Draft) -> Result<Exchange, TransportError> {
-    let headers = sign(configuration, &draft).map_err(TransportError::Forbidden)?;
+    let headers = sign(configuration, &draft).map_err(|why| TransportError::Forbidden(said(why)))?;
     let payload = Payload::new(&draft.body, &[]);
     let request = Request {
         method: draft.method,
