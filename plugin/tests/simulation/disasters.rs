@@ -443,12 +443,17 @@ fn a_server_that_is_not_s3_is_found_out_after_one_confirmation() {
     assert_eq!(scene.world.count("CreateMultipartUpload"), 0);
     let said = format!(
         "CreateMultipartUpload of `{}` in bucket `bucket` failed: the server at https://store.test:9000 does not \
-         respond like S3: status 200, a web page rather than XML (2 attempts); something other than an S3 store (a \
-         proxy, a web page) seems to respond: check endpoint_url",
+         respond like S3: status 200, a web page rather than XML (2 attempts)",
         scene.key(0)
     );
     assert_eq!(error.to_string(), said);
-    assert!(matches!(Failure::from(error), Failure::Refused(_)));
+    let Failure::Refused(told) = Failure::from(error) else {
+        panic!("what is not S3 is refused");
+    };
+    assert!(
+        told.hint.is_some_and(|hint| hint.contains("endpoint_url")),
+        "no way out"
+    );
 
     // A store that was there may come back.
     scene.world.set_faults(page(4));

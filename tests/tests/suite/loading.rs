@@ -2,6 +2,7 @@
 //! already is not loaded again.
 
 use batch_export_sandbox::NetworkOptions;
+use batch_export_system::explain::Cause;
 use batch_export_tests::components;
 use batch_export_tests::scene::Scene;
 
@@ -36,7 +37,7 @@ async fn what_is_no_destination_component_is_refused_in_a_sentence() {
         ("damaged", bad_middle, &["corrupt"]),
     ];
     for (name, bytes, words) in cases {
-        let error = scene.sandbox.load(&bytes).expect_err(name).to_string();
+        let error = Cause::of(&scene.sandbox.load(&bytes).expect_err(name)).in_one_text();
         for word in words {
             assert!(error.contains(word), "{name}: `{word}` is not in: {error}");
         }
@@ -93,11 +94,11 @@ async fn bombs_in_the_shape_of_a_plugin_are_refused_before_they_are_compiled() {
             .collect::<String>()
     );
     let cases = [
-        ("variables", variables, "4000 variables in one function"),
+        ("variables", variables, "4,000 variables in one function"),
         (
             "functions",
             "(func (drop (i32.const 1)))".repeat(40_001),
-            "functions, and the limit is 40000",
+            "functions, and the limit is 40,000",
         ),
         ("modules", String::new(), "nested modules and components"),
     ];

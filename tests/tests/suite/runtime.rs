@@ -99,7 +99,7 @@ async fn a_wide_table_may_take_more_than_the_plan_says() {
         writeln!(text, "2023-07-28T00:00:01Z,{}", values.join(",")).expect("text");
     }
     std::fs::write(&path, text).expect("written");
-    let fields = "file_format = \"Parquet\"\ncompression = \"zstd\"\ncompression_level = 19\nmax_row_mb = 1";
+    let fields = "file_format = \"Parquet\"\ncompression = \"zstd\"\nmax_row_mb = 1";
     let sample = "source = { type = \"sample\", rows_per_hour = 1 }";
     let files = format!(
         "source = {{ type = \"files\", path = \"{}\", time_column = \"at\" }}",

@@ -86,7 +86,7 @@ async fn check_and_verify_end_within_a_second_when_the_store_never_answers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn verify_ends_within_a_second_when_the_source_never_ends() {
     let scene = Scene::new().await;
-    let exporter = archive(&scene, 4_000_000_000, "").await;
+    let exporter = archive(&scene, 3_600_000_000, "").await;
     let tokens = RunTokens::new();
     let given = tokens.clone();
     let work = tokio::spawn(async move {
