@@ -131,7 +131,7 @@ fn fits_in_a_line(operation: &Operation, cause: Cause) {
     assert!(retry::delay_ms(1, &cause) <= MAX_DELAY_MS);
     assert!(retry::delay_ms(retry::MAX_ATTEMPTS, &cause) <= MAX_DELAY_MS);
     let error = S3Error {
-        origin: "https://store.test".to_owned(),
+        origin: "https://store.test".into(),
         operation: operation.kind(),
         bucket: "bucket".into(),
         key: operation.key().into(),

@@ -35,8 +35,10 @@ pub struct Aborted {
 pub fn recover<I: Imports>(imports: Rc<I>, settings: &Settings, run: &Run, notes: &[Vec<u8>]) -> Recovery {
     let mut client = Client::new(imports, Target::new(settings, run));
     let open = Open::after(notes.iter().map(Vec::as_slice));
-    let mut recovery = Recovery::default();
-    recovery.unreadable = open.unreadable;
+    let mut recovery = Recovery {
+        unreadable: open.unreadable,
+        ..Recovery::default()
+    };
     for (upload_id, key) in open.uploads {
         match sweep::abort(&mut client, &key, &upload_id) {
             Ok(Gone::Aborted) => recovery.gone(&client, key, upload_id),

@@ -39,7 +39,7 @@ impl RunTokens {
     /// Returns a failure as it is, unless it is about a cancellation that was the host's shutting down.
     pub(crate) fn told(&self, failure: Failure) -> Failure {
         match failure.class() {
-            FailureClass::Cancelled if self.shuts_down.load(Ordering::Relaxed) => failure.as_shut_down(),
+            FailureClass::Cancelled if self.shuts_down.load(Ordering::Relaxed) => failure.into_shut_down(),
             _ => failure,
         }
     }

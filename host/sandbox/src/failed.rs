@@ -72,8 +72,6 @@ pub enum LoadError {
     Mismatch(String),
 }
 
-/// What to do about a defect.
-
 fn list(names: &[String]) -> String {
     match names {
         [] => "nothing".to_owned(),

@@ -278,7 +278,7 @@ impl<I: Imports> Client<I> {
     }
 
     /// Gives up every request but the writes of whole objects, and waits for the responses to those, at most
-    /// [`DRAIN_MS`]: they tell what the store keeps. None is repeated; their outcomes can be taken.
+    /// `DRAIN_MS`: they tell what the store keeps. None is repeated; their outcomes can be taken.
     pub fn drain(&mut self) {
         self.prepared = None;
         self.in_flight.retain(|flight| flight.job.operation.makes_object());
@@ -438,14 +438,14 @@ impl<I: Imports> Client<I> {
         let class: Class = retry::class(decision, &cause);
         S3Error {
             operation: operation.kind(),
-            origin: self.target.endpoint.origin(),
-            bucket: self.target.bucket.clone(),
+            origin: self.target.endpoint.origin().into(),
+            bucket: self.target.bucket.as_str().into(),
             key: operation.key().to_owned(),
             cause: Box::new(cause),
             attempts,
             class,
             doubtful,
-            signed_region: self.target.region.clone(),
+            signed_region: self.target.region.as_str().into(),
             names_owner: self.target.object.expected_bucket_owner.is_some(),
         }
     }

@@ -78,8 +78,8 @@ pub enum Class {
 pub struct S3Error {
     pub operation: OperationKind,
     /// Where it was sent: scheme, host and port.
-    pub origin: String,
-    pub bucket: String,
+    pub origin: Box<str>,
+    pub bucket: Box<str>,
     /// The object's key, or the prefix for a listing.
     pub key: String,
     /// Boxed, because errors travel in every result.
@@ -90,7 +90,7 @@ pub struct S3Error {
     /// At least one attempt may have been carried out.
     pub doubtful: bool,
     /// The region that the request was signed for.
-    pub signed_region: String,
+    pub signed_region: Box<str>,
     /// The request named the account that must own the bucket.
     pub names_owner: bool,
 }
@@ -177,7 +177,7 @@ impl S3Error {
                 None => matches!(answer.status, 400 | 403),
             };
         let region = answer.region.as_deref()?;
-        (is_about_regions && region != self.signed_region).then_some(region)
+        (is_about_regions && *region != *self.signed_region).then_some(region)
     }
 
     /// What happened, and what to do about it where the store accepted the same keys for another request: then they are

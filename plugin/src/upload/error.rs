@@ -5,7 +5,7 @@ use crate::imports::NoteError;
 use crate::s3::error::{Class, S3Error};
 use crate::s3::hint;
 
-/// A file is not (or not provably) in the store. The text says what happened, and [`UploadError::hint`] what to do.
+/// A file is not (or not provably) in the store. The text says what happened, and its hint what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UploadError {
     /// The store refused or is not available.

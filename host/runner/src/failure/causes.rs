@@ -263,7 +263,7 @@ impl Failure {
     }
 
     /// Returns the failure of work that was cancelled as that of work which the host ended by shutting down.
-    pub(crate) fn as_shut_down(mut self) -> Self {
+    pub(crate) fn into_shut_down(mut self) -> Self {
         let told = Failure::shut_down();
         self.0.class = told.0.class;
         self.0.code = told.0.code;

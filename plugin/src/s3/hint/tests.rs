@@ -51,6 +51,11 @@ fn put() -> Operation {
     put
 }
 
+/// Status, headers, body, message and hint.
+type Refusal<'a> = (u16, &'a [(&'a str, &'a str)], &'a str, String, &'a str);
+/// An error of the host's, its text and the hint that the plugin has for it.
+type HostsError<'a> = (fn(Explanation) -> Cause, &'a str, Option<&'a str>);
+
 fn refused(operation: &Operation, status: u16, headers: &[(&str, &str)], body: &str) -> S3Error {
     let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into()));
     let response = Response {
@@ -70,7 +75,7 @@ fn coded(code: &str) -> String {
 fn errors_say_what_happened_and_the_way_out() {
     let of_region = "set region to `eu-west-3`";
     let there = ", because the bucket is in region `eu-west-3`, and region is `us-east-1`";
-    let table: [(u16, &[(&str, &str)], &str, String, &str); 16] = [
+    let table: [Refusal; 16] = [
         (
             403,
             &[("x-amz-request-id", "R1")],
@@ -266,7 +271,7 @@ fn the_hosts_hint_comes_before_the_plugins() {
     let told = |said: &str, hint: Option<&str>| Explanation::new(said).with_hint(hint.map(str::to_owned));
     let without = told("why", None);
     let with = told("why", Some("set ca_file"));
-    let cases: [(fn(Explanation) -> Cause, &str, Option<&str>); 9] = [
+    let cases: [HostsError; 9] = [
         (
             |said| Cause::Transport(TransportError::Connect(said)),
             "no connection: why",
