@@ -5,7 +5,11 @@
 use std::path::Path;
 
 fn main() {
-    let component = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dist/s3_destination.wasm");
+    // Cargo's present word, not that of the time when this was compiled: a checkout may have moved since.
+    let Some(package) = std::env::var_os("CARGO_MANIFEST_DIR") else {
+        return;
+    };
+    let component = Path::new(&package).join("../../dist/s3_destination.wasm");
     println!("cargo:rustc-check-cfg=cfg(bundled_component)");
     println!("cargo:rerun-if-changed={}", component.display());
     if component.is_file() {
