@@ -3,8 +3,8 @@
 
 use crate::config::limits::MAX_PART_SIZE_BYTES;
 use crate::encode::{MAX_ROW_TEXT_BYTES, parquet_memory_bytes};
-use crate::s3::client::REQUESTS_IN_FLIGHT;
 use crate::settings::{Format, JsonLinesCodec, MIB, Settings};
+use crate::upload::PARTS_IN_FLIGHT;
 
 /// Most linear memory that any accepted configuration needs: the largest part, row and row group, and the tables of
 /// the highest codec levels.
@@ -48,5 +48,5 @@ pub fn memory_bytes(settings: &Settings) -> u64 {
 /// Most bytes in payloads of a run with parts of this size: the parts in flight, one that is compared with an object
 /// that is there, and the document that completes an upload.
 pub const fn payload_bytes(part_size_bytes: usize) -> u64 {
-    ((REQUESTS_IN_FLIGHT + 1) * part_size_bytes + COMPLETE_BODY_BYTES) as u64
+    ((PARTS_IN_FLIGHT + 1) * part_size_bytes + COMPLETE_BODY_BYTES) as u64
 }

@@ -246,7 +246,7 @@ fn description() {
         ]
     );
     // The largest parts in flight fit.
-    let parts = u64::from(description.requests_in_flight) * crate::config::limits::MAX_PART_SIZE_BYTES as u64;
+    let parts = crate::upload::PARTS_IN_FLIGHT as u64 * crate::config::limits::MAX_PART_SIZE_BYTES as u64;
     assert!(description.payload_limit_bytes > parts);
 }
 

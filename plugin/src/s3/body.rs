@@ -92,6 +92,11 @@ impl<P> Body<P> {
         digests
     }
 
+    /// Returns how many bytes it has.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Whether the request can be signed without waiting for the host.
     pub fn is_ready(&self) -> bool {
         self.payload.is_none() || self.digests().is_empty()

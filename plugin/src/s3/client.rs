@@ -13,8 +13,11 @@ use crate::s3::request::{Operation, Target, Unsigned};
 use crate::s3::retry::{self, Decision};
 use crate::s3::sign::{self, PayloadHash};
 
-/// Requests in flight at once: enough to keep a link busy while a part is encoded, and four payloads of host memory.
-pub const REQUESTS_IN_FLIGHT: usize = 4;
+/// Requests that are started before the first of them has a response: enough that small files and looks at many keys
+/// do not wait for each other's round trips. How many bytes they carry is bounded by [`Client::with_window_bytes`].
+pub const WINDOW_REQUESTS: usize = 16;
+/// Requests in flight at once: the window, and one that limits the time of [`Client::drain`].
+pub const REQUESTS_IN_FLIGHT: usize = WINDOW_REQUESTS + 1;
 /// Longest time for one request: four parts of 32 MiB that share a line of 2 Mbit/s, or the minutes that S3 may take
 /// to complete an upload of many parts.
 const REQUEST_TIMEOUT_MS: u32 = 600_000;
@@ -64,6 +67,7 @@ pub struct Client<I: Imports> {
     /// Whether any response was one that only an S3 store gives.
     saw_s3: bool,
     max_attempts: u32,
+    window_bytes: u64,
 }
 
 struct Prepared<I: Imports> {
@@ -109,7 +113,15 @@ impl<I: Imports> Client<I> {
             saw_damage: false,
             saw_s3: false,
             max_attempts: retry::MAX_ATTEMPTS,
+            window_bytes: u64::MAX,
         }
+    }
+
+    /// Starts a request that carries data only while those in flight carry no more than this with it: the host holds
+    /// what they carry. A request that is larger by itself is sent alone.
+    pub fn with_window_bytes(mut self, window_bytes: u64) -> Self {
+        self.window_bytes = window_bytes;
+        self
     }
 
     /// Send each request at most that often, rather than [`retry::MAX_ATTEMPTS`] times.
@@ -133,13 +145,13 @@ impl<I: Imports> Client<I> {
         self.counts
     }
 
-    /// Starts a request. Returns at once unless [`REQUESTS_IN_FLIGHT`] are in progress: then it waits for the first
-    /// answer that needs no repetition. An empty body means no body. Where the signature needs digests of the body, the
+    /// Starts a request. Returns at once unless the window is full, in requests or in bytes: then it waits for
+    /// responses that need no repetition. An empty body means no body. Where the signature needs digests of the body, the
     /// host computes them while the caller goes on, and the request is sent when the next one is started, when one is
     /// waited for, or by [`Client::send_prepared`].
     pub fn start(&mut self, operation: Operation, body: Vec<u8>) -> Ticket {
         self.send_prepared();
-        while self.in_flight.len() >= REQUESTS_IN_FLIGHT {
+        while self.is_full(body.len() as u64) {
             self.progress();
         }
         let ticket = self.new_ticket();
@@ -154,6 +166,13 @@ impl<I: Imports> Client<I> {
             self.send_prepared();
         }
         ticket
+    }
+
+    /// Whether a request with a body of this size has to wait.
+    fn is_full(&self, bytes: u64) -> bool {
+        let carried: u64 = self.in_flight.iter().map(|flight| flight.job.body.bytes()).sum();
+        let too_much = bytes > 0 && carried > 0 && carried.saturating_add(bytes) > self.window_bytes;
+        too_much || self.in_flight.len() >= WINDOW_REQUESTS
     }
 
     /// Sends the request that was started last, if it waits for digests: for a caller that will not come back soon.

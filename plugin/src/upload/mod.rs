@@ -17,7 +17,7 @@ use crate::failure::Explanation;
 use crate::file::MAX_FILES;
 use crate::imports::Imports;
 use crate::s3::checksum::ObjectChecksum;
-use crate::s3::client::{Client, Counts};
+use crate::s3::client::{Client, Counts, WINDOW_REQUESTS};
 use crate::s3::request::Operation;
 
 pub use error::UploadError;
@@ -35,6 +35,11 @@ use multipart::Multipart;
 pub const MAX_PARTS: u32 = 10_000;
 /// Uploads open at once: one being written while the one before is being finished.
 pub const UPLOADS_OPEN: usize = 2;
+/// Files open at once, most of which are one PUT each: as many as the client sends at once, and the one being written.
+pub const FILES_OPEN: usize = WINDOW_REQUESTS + 1;
+/// Parts in flight at once, in bytes: enough to keep a link busy while one is encoded, and as many payloads of the
+/// host's memory. Smaller bodies share the same bytes.
+pub const PARTS_IN_FLIGHT: usize = 4;
 /// What is kept free at the end of an object for what an encoder still has inside when it is told to stop: a codec's
 /// buffers, a row group, a footer, a row of the largest size.
 pub const RESERVE_BYTES: u64 = 512 * 1024 * 1024;
@@ -129,8 +134,9 @@ impl OpenFile {
 impl<I: Imports> Uploads<I> {
     /// No files yet.
     pub fn new(client: Client<I>, limits: Limits) -> Self {
+        let window_bytes = PARTS_IN_FLIGHT as u64 * limits.part_size_bytes as u64;
         Uploads {
-            store: Store::new(client),
+            store: Store::new(client.with_window_bytes(window_bytes)),
             limits,
             closing: Vec::new(),
             stored: BTreeMap::new(),
@@ -163,9 +169,12 @@ impl<I: Imports> Uploads<I> {
         self.store.client.send_prepared();
     }
 
-    /// Begins a file. Waits while [`UPLOADS_OPEN`] files are being finished.
+    /// Begins a file. Waits until with it no more than [`FILES_OPEN`] files and [`UPLOADS_OPEN`] uploads are open.
     pub fn open(&mut self, key: String, content_type: &'static str) -> Result<OpenFile, UploadError> {
-        self.finish_down_to(UPLOADS_OPEN - 1)?;
+        self.finish_until(|closing| {
+            let uploads = closing.iter().filter(|file| !file.is_one_put()).count();
+            closing.len() < FILES_OPEN && uploads < UPLOADS_OPEN
+        })?;
         let index = self.files_opened;
         self.files_opened += 1;
         Ok(OpenFile {
@@ -216,7 +225,7 @@ impl<I: Imports> Uploads<I> {
 
     /// Waits until every closed file is proven to be stored, and returns them in the order in which they were opened.
     pub fn settle(&mut self) -> Result<Vec<StoredFile>, UploadError> {
-        self.finish_down_to(0)?;
+        self.finish_until(<[_]>::is_empty)?;
         self.store.settle();
         Ok(std::mem::take(&mut self.stored).into_values().collect())
     }
@@ -279,17 +288,17 @@ impl<I: Imports> Uploads<I> {
         }
     }
 
-    /// Waits until at most `count` closed files are unfinished.
-    fn finish_down_to(&mut self, count: usize) -> Result<(), UploadError> {
+    /// Waits until so much of what is closed is finished.
+    fn finish_until(&mut self, enough: impl Fn(&[ClosingFile]) -> bool) -> Result<(), UploadError> {
         self.advance()?;
-        while self.closing.len() > count {
+        while !enough(&self.closing) {
             let waited = self.store.client.progress();
             // Outcomes may have come in while another request was waited for.
             let taken = self.store.client.taken();
             self.advance()?;
             if !waited
                 && self.store.client.taken() == taken
-                && let Some(file) = self.closing.get(count)
+                && let Some(file) = self.closing.first()
             {
                 return Err(UploadError::Incomplete {
                     key: file.key().to_owned(),

@@ -6,8 +6,9 @@ use s3_destination::failure::{Explanation, Failure};
 use s3_destination::imports::NoteError;
 use s3_destination::key::KeyNames;
 use s3_destination::recover::{Aborted, recover};
+use s3_destination::s3::client::WINDOW_REQUESTS;
 use s3_destination::settings::Settings;
-use s3_destination::upload::{UploadError, Uploads};
+use s3_destination::upload::{PARTS_IN_FLIGHT, UploadError, Uploads};
 
 use crate::simulated::{Fault, Faults, Host, LIMITS, World, no_faults, run, settings, uploads};
 use crate::told::remarks_of;
@@ -68,6 +69,25 @@ impl Scene {
 
     pub fn abort_all(&mut self) -> Vec<String> {
         remarks_of(self.uploads.abort_all())
+    }
+}
+
+/// Files of one PUT each do not wait for each other: as many as the window takes are in flight, and no more bytes than
+/// those of a few parts.
+#[test]
+fn small_files_are_sent_side_by_side() {
+    for (bytes, most) in [
+        (1, WINDOW_REQUESTS),
+        (LIMITS.part_size_bytes / 2, 2 * PARTS_IN_FLIGHT),
+        (LIMITS.part_size_bytes, PARTS_IN_FLIGHT),
+    ] {
+        let mut scene = scene("", no_faults());
+        let file = vec![7_u8; bytes];
+        let stored = scene.export(&vec![file.as_slice(); 3 * WINDOW_REQUESTS]).unwrap();
+        assert_eq!(scene.world.most_in_flight.get(), most, "{bytes}");
+        let keys: Vec<String> = stored.into_iter().map(|file| file.key).collect();
+        let expect: Vec<String> = (0..3 * WINDOW_REQUESTS as u32).map(|index| scene.key(index)).collect();
+        assert_eq!(keys, expect, "{bytes}");
     }
 }
 

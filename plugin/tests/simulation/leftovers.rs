@@ -1,7 +1,7 @@
 //! What earlier attempts and other programs left: only what carries this run's mark is deleted, and the rest is told.
 
 use s3_destination::failure::Explanation;
-use s3_destination::s3::client::REQUESTS_IN_FLIGHT;
+use s3_destination::s3::client::WINDOW_REQUESTS;
 use s3_destination::settings::{ManifestWhen, Settings};
 
 use crate::disasters::{Scene, scene};
@@ -247,7 +247,7 @@ fn keys_of_other_settings_are_looked_at_side_by_side_and_named_in_order() {
     }
     scene.world.most_in_flight.set(0);
     let warnings = scene.uploads.store().older_objects(siblings.clone());
-    assert_eq!(scene.world.most_in_flight.get(), REQUESTS_IN_FLIGHT);
+    assert_eq!(scene.world.most_in_flight.get(), WINDOW_REQUESTS);
     assert_eq!(scene.world.count("HeadObject"), siblings.len());
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     let told = format!("`{first}`, `{middle}`, `{last}`: left by an earlier attempt of this run");

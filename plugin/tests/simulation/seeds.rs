@@ -10,10 +10,10 @@ use s3_destination::key::KeyNames;
 use s3_destination::manifest;
 use s3_destination::recover::recover;
 use s3_destination::settings::Settings;
-use s3_destination::upload::{StoredFile, Uploads};
+use s3_destination::upload::{PARTS_IN_FLIGHT, StoredFile, Uploads};
 
 use crate::draw::{random_faults, random_files, random_settings};
-use crate::simulated::{Host, Random, World, no_faults, run, uploads};
+use crate::simulated::{Host, LIMITS, Random, World, no_faults, run, uploads};
 use crate::store::{Checksums, Ignored};
 use crate::told::{messages_of, remarks_of};
 
@@ -77,11 +77,11 @@ fn simulate(seed: u64) -> Outcome {
 
     let mut instance = uploads(&world, &settings, &run);
     let result = export(&mut instance, &supplied, &mut random, killed_at);
-    // Those in flight, and one that is only compared with an object that is there.
+    // The parts in flight, and one that is only compared with an object that is there.
+    let bytes = world.most_payload_bytes.get();
     assert!(
-        world.most_payloads.get() <= 5,
-        "{} payloads at once",
-        world.most_payloads.get()
+        bytes <= (PARTS_IN_FLIGHT + 1) * LIMITS.part_size_bytes,
+        "{bytes} bytes in payloads at once"
     );
     let outcome = match result {
         Ok(None) => {

@@ -38,8 +38,9 @@ pub struct World {
     now_ms: Cell<u64>,
     in_flight: RefCell<BTreeMap<u64, Flight>>,
     next_id: Cell<u64>,
-    payloads: Cell<usize>,
-    pub most_payloads: Cell<usize>,
+    /// Of payloads that are no larger than a part: documents are bounded by what they hold.
+    payload_bytes: Cell<usize>,
+    pub most_payload_bytes: Cell<usize>,
     /// What the host was asked to compute, in order.
     pub digests: RefCell<Vec<DigestAlgorithm>>,
     /// How many of them were waited for.
@@ -82,8 +83,8 @@ impl World {
             now_ms: Cell::new(0),
             in_flight: RefCell::default(),
             next_id: Cell::new(0),
-            payloads: Cell::new(0),
-            most_payloads: Cell::new(0),
+            payload_bytes: Cell::new(0),
+            most_payload_bytes: Cell::new(0),
             digests: RefCell::default(),
             computed: Cell::new(0),
             most_in_flight: Cell::new(0),
@@ -279,9 +280,18 @@ pub struct Payload {
     world: Rc<World>,
 }
 
+/// How much of a payload counts: documents, which no part of these tests is as large as, do not.
+fn counted(bytes: &[u8]) -> usize {
+    match bytes.len() {
+        bytes if bytes <= LIMITS.part_size_bytes => bytes,
+        _ => 0,
+    }
+}
+
 impl Drop for Payload {
     fn drop(&mut self) {
-        self.world.payloads.set(self.world.payloads.get() - 1);
+        let held = &self.world.payload_bytes;
+        held.set(held.get() - counted(&self.bytes));
     }
 }
 
@@ -313,10 +323,9 @@ impl Imports for Host {
 
     fn payload(&self, bytes: Vec<u8>, digests: &[DigestAlgorithm]) -> Payload {
         self.0.digests.borrow_mut().extend(digests);
-        self.0.payloads.set(self.0.payloads.get() + 1);
-        self.0
-            .most_payloads
-            .set(self.0.most_payloads.get().max(self.0.payloads.get()));
+        let (held, most) = (&self.0.payload_bytes, &self.0.most_payload_bytes);
+        held.set(held.get() + counted(&bytes));
+        most.set(most.get().max(held.get()));
         Payload {
             bytes,
             digests: digests.to_vec(),
