@@ -146,9 +146,9 @@ impl<I: Imports> Client<I> {
     }
 
     /// Starts a request. Returns at once unless the window is full, in requests or in bytes: then it waits for
-    /// responses that need no repetition. An empty body means no body. Where the signature needs digests of the body, the
-    /// host computes them while the caller goes on, and the request is sent when the next one is started, when one is
-    /// waited for, or by [`Client::send_prepared`].
+    /// responses that need no repetition. An empty body means no body. Where the signature needs digests of the body,
+    /// the host computes them while the caller goes on, and the request is sent when the next one is started, when one
+    /// is waited for, or by [`Client::send_prepared`].
     pub fn start(&mut self, operation: Operation, body: Vec<u8>) -> Ticket {
         self.send_prepared();
         while self.is_full(body.len() as u64) {

@@ -78,7 +78,7 @@ async fn a_plan_that_needs_more_than_all_memory_fails_at_once() {
     );
     assert_eq!(
         failure.message(),
-        "destination archive: a run with these settings needs 134 MiB of memory, request bodies and batches, and the \
+        "destination archive: a run with these settings needs 135 MiB of memory, request bodies and batches, and the \
          limit `memory_bytes` is 100"
     );
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
