@@ -1,4 +1,4 @@
-//! Error answers in S3's form; never decides that there is an error.
+//! Error responses in S3's form; never decides whether there is an error.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
 
 use std::borrow::Cow;

@@ -76,7 +76,7 @@ impl Algorithm {
 pub(crate) enum Kind {
     /// Over all bytes of the object.
     FullObject,
-    /// Over the checksums of so many parts.
+    /// Computed over the checksums of this many parts.
     Composite(usize),
 }
 

@@ -52,7 +52,7 @@ pub struct Identity {
     pub permission: Permission,
     /// Answer `ExpiredToken` from now on.
     pub expired: bool,
-    /// When set, so many requests more are let in; then the credentials are expired.
+    /// If set, this many more requests are admitted before the credentials expire.
     pub requests_left: Option<u64>,
 }
 
@@ -75,7 +75,7 @@ impl Identity {
         self
     }
 
-    /// The same, expired once so many requests were let in.
+    /// The same, but expired after this many requests.
     pub fn expiring_after(mut self, requests: u64) -> Self {
         self.requests_left = Some(requests);
         self

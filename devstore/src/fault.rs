@@ -32,7 +32,7 @@ enum Strike {
 pub enum What {
     /// This status with an S3 error body of this code; no effect. The request body is read first.
     Status(u16, String),
-    /// Wait so many milliseconds, then go on as usual.
+    /// Wait this many milliseconds, then continue as usual.
     Delay(u64),
     /// Close the connection; no effect.
     CutBeforeEffect,

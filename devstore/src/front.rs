@@ -23,10 +23,10 @@ use crate::record::Log;
 /// Largest body that is not data: a Complete of 10,000 parts with checksums takes about 3 MiB.
 const DOCUMENT_LIMIT_BYTES: usize = 8 << 20;
 
-/// Largest answer that a fault rewrites as a whole; beyond it the rest is dropped, which is a fault as well.
+/// Largest response that a fault rewrites completely; anything beyond is dropped, which is a fault as well.
 const REWRITE_LIMIT_BYTES: usize = 64 << 20;
 
-/// A truncated answer announces at least so many bytes, so that an empty one is truncated too.
+/// A truncated response announces at least this many bytes, so that an empty one is truncated too.
 const TRUNCATED_AT_LEAST_BYTES: usize = 64;
 
 const GARBAGE: &[u8] = b"\x00\xff<<garbage>>\xfe & no answer that anybody asked for";

@@ -4,8 +4,7 @@
 //! It refuses what real stores refuse: wrong signatures, payload hashes, checksums, clocks, regions and tokens,
 //! unsigned headers, parts that are too small, unequal (if asked), out of order or not the ones uploaded. It can be
 //! told to fail (see [`Fault`]) and remembers every request in order (see [`RecordedRequest`]).
-//!
-//! It runs on threads of its own, so it answers whatever the caller's threads do, and stops when dropped.
+//! It runs on its own threads, so it responds whatever the caller's threads do, and stops when dropped.
 
 #![allow(clippy::print_stderr, reason = "a server for tests has no log")]
 

@@ -10,7 +10,7 @@ use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use crate::shared::{Shared, bucket, signed, strong};
 
-/// Most entries of one answer.
+/// Maximum number of entries in one response.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>
 const LIST_LIMIT: i32 = 1000;
 

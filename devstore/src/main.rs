@@ -1,4 +1,4 @@
-//! `devstore`: the store as a process of its own, for benches and by hand; prints its endpoint and runs until
+//! `devstore`: the store as a separate process, for benches and manual use; prints its endpoint and runs until
 //! interrupted.
 
 #![allow(clippy::print_stdout, reason = "the endpoint is what it prints")]

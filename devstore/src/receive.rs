@@ -267,7 +267,8 @@ where
     Ok((sink.finish().await.map_err(S3Error::internal_error)?, digests))
 }
 
-/// s3s keeps the type of its chunk errors to itself; their text tells a wrong chunk signature from a broken stream.
+/// s3s does not export the type of its chunk errors; their text distinguishes a wrong chunk signature from a broken
+/// stream.
 fn broken_body(error: StdError) -> S3Error {
     if error.to_string().contains("SignatureMismatch") {
         return s3_error!(SignatureDoesNotMatch, "The signature of a chunk does not match.");

@@ -13,7 +13,7 @@ const REQUESTS_KEPT: usize = 100_000;
 const REDACTED: &[&str] = &["authorization", "x-amz-security-token"];
 
 /// A request as it came, and how it was answered. Sequence numbers come from one counter over arrivals and answers,
-/// so comparing them tells what was in flight at the same time.
+/// so comparing them shows what was in flight at the same time.
 #[derive(Debug, Clone)]
 pub struct RecordedRequest {
     /// Stamp taken when the head of the request had arrived; identifies the request.
@@ -73,7 +73,7 @@ impl Entries {
 }
 
 impl Log {
-    /// Note the arrival; gives the request's sequence number.
+    /// Notes the arrival; gives the request's sequence number.
     pub fn arrived(&self, request: &http::request::Parts, target: &Target, fault: Option<What>) -> u64 {
         let headers = request.headers.iter().map(|(name, value)| {
             let value = if REDACTED.contains(&name.as_str()) {
@@ -107,7 +107,7 @@ impl Log {
         sequence
     }
 
-    /// Note that the answer is ready.
+    /// Notes that the answer is ready.
     pub fn answered(&self, sequence: u64, status: u16) {
         let mut entries = self.entries();
         let stamp = entries.stamp();
@@ -126,7 +126,7 @@ impl Log {
         self.entries().requests.iter().cloned().collect()
     }
 
-    /// Forgets the requests so far; numbering goes on.
+    /// Forgets the requests so far; numbering continues.
     pub fn clear(&self) {
         self.entries().requests.clear();
     }

@@ -46,7 +46,7 @@ impl Options {
     }
 }
 
-/// Starts a store on threads of its own.
+/// Starts a store on its own threads.
 fn start(options: Options) -> Result<DevStore, StartError> {
     if !options.listen.ip().is_loopback() {
         return Err(StartError::NotLoopback(options.listen));
@@ -162,7 +162,7 @@ fn front(options: &Options, shared: Arc<Shared>) -> Front {
     }
 }
 
-/// AWS's rules, and `_` besides, which some stores allow.
+/// AWS's rules, plus `_`, which some stores allow.
 struct BucketNames;
 
 impl NameValidation for BucketNames {

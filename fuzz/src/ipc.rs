@@ -112,7 +112,7 @@ impl Export {
         Ok(())
     }
 
-    /// Write all files and read them back as far as it takes to count their rows.
+    /// Writes all files and read them back as far as it takes to count their rows.
     fn files(&self, layout: &Layout, blocks: &[Block]) -> Result<usize, EncodeError> {
         let mut written = 0;
         let mut open = None;

@@ -19,7 +19,7 @@ pub const TARGETS: [Target; 5] = [
     ("xml", xml::check),
 ];
 
-/// Run one target's check.
+/// Runs one target's check.
 pub fn check(target: &str, input: &[u8]) {
     let (_, check) = TARGETS
         .iter()

@@ -18,7 +18,7 @@ pub type Target = (&'static str, fn(&[u8]));
 /// Every target there is.
 pub const TARGETS: [Target; 3] = [("csv", csv), ("frames", frames), ("json_lines", json_lines)];
 
-/// Run one target's check.
+/// Runs one target's check.
 pub fn check(target: &str, input: &[u8]) {
     let (_, check) = TARGETS
         .iter()

@@ -1,5 +1,5 @@
-//! The probe: tries the destination with the very settings of a run, step by step, and says what to change. Leaves
-//! neither its object nor its upload behind where the credentials allow to remove them.
+//! The check: tests the destination step by step with exactly the settings of a run, and says what to change. Leaves
+//! neither its object nor its upload behind if the credentials allow removing them.
 
 use std::rc::Rc;
 
@@ -13,26 +13,26 @@ use crate::s3::request::{Operation, Target};
 use crate::settings::{Run, Settings};
 use crate::upload::{LeftOpen, NotBegun, Seen, Store, UploadError};
 
-/// A check tells soon that something is wrong rather than wait for it to pass.
+/// Attempts per request: a check reports a problem quickly instead of waiting for it to pass.
 const MAX_ATTEMPTS: u32 = 3;
-/// What the probe object holds: the same every time, so that a probe left behind does no harm to the next.
-const PROBE: &[u8] = b"batch-export wrote this to try the destination; it can be deleted\n";
+/// Contents of the probe object: always the same, so that a probe left behind does not disturb the next check.
+const PROBE: &[u8] = b"batch-export wrote this to check the destination; it can be deleted\n";
 const CONTENT_TYPE: &str = "text/plain";
 
-/// How far to go: the contract's `check-depth`.
+/// The extent of a check: the contract's `check-depth`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
     Full,
-    /// Nothing that credentials without s3:DeleteObject would leave behind.
+    /// Only steps that leave nothing behind, even for credentials without s3:DeleteObject.
     Traceless,
 }
 
-/// How one step went.
+/// The outcome of one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     Passed,
     Failed,
-    /// Failed, but the store may be back later.
+    /// Failed, but the store may be available again later.
     Unavailable,
     Skipped,
 }
@@ -42,7 +42,7 @@ pub enum Outcome {
 pub struct Step {
     pub name: &'static str,
     pub outcome: Outcome,
-    /// What was observed and the likely cause.
+    /// The observation and its likely cause.
     pub detail: String,
     /// What to do about it.
     pub hint: Option<String>,
@@ -59,7 +59,7 @@ pub const STEPS: [&str; 7] = [
     "delete",
 ];
 
-/// Try the destination; one entry for each of [`STEPS`]. Fails only as [`KeyNames::new`] does.
+/// Checks the destination and returns one entry for each of [`STEPS`]. Fails only as [`KeyNames::new`] does.
 pub fn check<I: Imports>(imports: Rc<I>, settings: &Settings, run: &Run, depth: Depth) -> Result<Vec<Step>, Failure> {
     let probe = Probe {
         depth,
@@ -75,18 +75,18 @@ struct Probe<I: Imports> {
     store: Store<I>,
 }
 
-/// How a step went, and why.
+/// The outcome of a step, and the reason.
 struct Verdict {
     outcome: Outcome,
     reason: Explanation,
 }
 
-/// Whether the probe object is there.
+/// The state of the probe object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Written {
     Not,
     Now,
-    /// Under this key something is there already, and `if_none_match` keeps it.
+    /// An object already exists under this key, and `if_none_match` protects it.
     Before,
 }
 
@@ -94,11 +94,11 @@ impl<I: Imports> Probe<I> {
     fn run(mut self) -> Vec<Step> {
         let reach = self.reach();
         let verdicts = if reach.outcome != Outcome::Passed {
-            let skipped = || skipped("the store was not reached".into());
+            let skipped = || skipped("the store could not be reached".into());
             let [write, read, begin, part, abort, delete] = std::array::from_fn(|_| skipped());
             [reach, write, read, begin, part, abort, delete]
         } else if self.depth == Depth::Traceless {
-            let skipped = || skipped("only what leaves nothing behind was tried".into());
+            let skipped = || skipped("only steps that leave nothing behind were run".into());
             let [begin, part, abort] = self.upload();
             [reach, skipped(), skipped(), begin, part, abort, skipped()]
         } else {
@@ -122,31 +122,32 @@ impl<I: Imports> Probe<I> {
             .collect()
     }
 
-    /// Any response of S3's is accepted: 404, and 403 and 400 too, for which HEAD gives no reason (the next step has
-    /// it).
+    /// Checks that the store responds. Any response from S3 is accepted: 404, and also 403 and 400, for which HEAD
+    /// gives no reason (the next step does).
     fn reach(&mut self) -> Verdict {
         let origin = self.store.client.target().endpoint.origin();
         match self.store.look(&self.key) {
-            Ok(_) => passed(format!("{origin} answers")),
+            Ok(_) => passed(format!("{origin} responds")),
             Err(error) => match error.cause.as_ref() {
                 Cause::Error(answer) if answer.status == 403 => passed(format!(
-                    "{origin} answers (403 to HEAD: the credentials may not read, or are wrong, which the next step tells)"
+                    "{origin} responds (403 to HEAD: the credentials cannot read or are wrong; the next step shows \
+                     which)"
                 )),
                 Cause::Error(answer) if answer.status == 400 && answer.region.is_none() => passed(format!(
-                    "{origin} answers (400 to HEAD, which has no room for the reason: the next step tells it)"
+                    "{origin} responds (400 to HEAD, which carries no reason; the next step shows it)"
                 )),
                 _ => failed(error),
             },
         }
     }
 
-    /// Also what may be there to read and to delete.
+    /// Writes the probe object; also returns what may now exist to be read and deleted.
     fn write(&mut self) -> (Verdict, Written) {
         match self.store.put(&self.key, CONTENT_TYPE, PROBE.to_vec()) {
             Ok(stored) => (passed(format!("wrote `{}`", stored.key)), Written::Now),
-            // Only an earlier check's probe has this key: the store keeps it, as `if_none_match` asks.
+            // Only an earlier check's probe has this key: the store keeps it, as `if_none_match` requires.
             Err(error) if is_kept(&error) => (
-                passed(format!("`{}` is there from an earlier check", self.key)),
+                passed(format!("`{}` already exists from an earlier check", self.key)),
                 Written::Before,
             ),
             Err(error) => {
@@ -168,23 +169,24 @@ impl<I: Imports> Probe<I> {
             Ok(body) => Verdict {
                 outcome: Outcome::Failed,
                 reason: Explanation::new(format!(
-                    "read {} bytes that are not the {} written",
+                    "read {} bytes, which are not the {} bytes written",
                     body.len(),
                     PROBE.len()
                 ))
                 .with_hint(
-                    "check that no proxy or cache answers for the store, and that no other program writes this key"
+                    "check that no proxy or cache responds in place of the store, and that no other program writes \
+                     this key"
                         .to_owned(),
                 ),
             },
             Err(error) if error.is_archived() => skipped(
-                "objects of this storage class must be restored before they can be read, and a run does not read them"
+                "objects in this storage class must be restored before they can be read; a run does not read them"
                     .into(),
             ),
             Err(error) if error.is_forbidden() => skipped(
                 Explanation::new(
-                    "the credentials may not read, which a run does not need, but then it cannot tell whether an upload \
-                     whose response was lost is complete, and starts over",
+                    "the credentials do not allow reading; a run does not need it, but cannot tell whether an upload \
+                     whose response was lost is complete, and has to start over",
                 )
                 .with_hint(error.explanation().hint),
             ),
@@ -192,13 +194,14 @@ impl<I: Imports> Probe<I> {
         }
     }
 
-    /// Begin an upload, send a part and abort it, noted like a run's, so that `recover` finds it after a crash.
+    /// Starts an upload, sends a part and aborts it, with notes like those of a run, so that `recover` finds it after a
+    /// crash.
     fn upload(&mut self) -> [Verdict; 3] {
-        let nothing = || skipped("no upload was begun".into());
+        let nothing = || skipped("no upload was started".into());
         let (upload_id, begin) = match self.store.create(&self.key, CONTENT_TYPE) {
             Ok(upload) => {
                 let id = upload.upload_id().to_owned();
-                let begun = passed(format!("began upload `{id}`"));
+                let begun = passed(format!("started upload `{id}`"));
                 (Some(id), begun)
             }
             Err(NotBegun { upload_id, error }) => (upload_id, failed(*error)),
@@ -209,7 +212,7 @@ impl<I: Imports> Probe<I> {
         let abort = match (&upload_id, left.as_slice()) {
             (_, [first, rest @ ..]) => {
                 let all = rest.iter().fold(first.clone(), |all, next| all.with_remark(next));
-                let lifecycle = "or let a lifecycle rule of the bucket abort incomplete uploads".to_owned();
+                let lifecycle = "or add a lifecycle rule to the bucket that aborts incomplete uploads".to_owned();
                 Verdict {
                     outcome: Outcome::Failed,
                     reason: Explanation {
@@ -240,18 +243,18 @@ impl<I: Imports> Probe<I> {
         match written {
             Written::Now => {}
             Written::Not => return skipped("nothing was written".into()),
-            // Nothing is deleted that does not carry the mark of a run of this destination and interval.
+            // Nothing is deleted unless it carries the mark of a run of this destination and interval.
             Written::Before => match self.store.look(&self.key) {
                 Ok(Seen::Ours(_)) => {}
-                _ => return skipped("it is not known that this check's own probe is there".into()),
+                _ => return skipped("it is not certain that the object is this check's own".into()),
             },
         }
         match self.store.delete(&self.key) {
             Ok(()) => passed("deleted it"),
             Err(error) if error.is_forbidden() => skipped(
                 Explanation::new(format!(
-                    "the credentials may not delete, so `{}` stays; a run does not need it, but cannot remove what a \
-                     longer earlier attempt left",
+                    "the credentials do not allow deleting, so `{}` remains; a run does not need it, but cannot \
+                     remove what an earlier attempt with more files left",
                     self.key
                 ))
                 .with_hint(error.explanation().hint),

@@ -1,19 +1,19 @@
-//! Why an export returned no result: the contract's `failure`, built from the typed errors of each module.
+//! The reasons why an export returned no result: the contract's `failure`, built from the typed errors of each module.
 
 #[cfg(test)]
 mod tests;
 
-/// What happened and what to do about it, told apart: the contract's `explanation`.
+/// An account of what happened, and separately what to do about it: the contract's `explanation`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
     /// What happened, to what and why.
     pub message: String,
-    /// What to do about it, as an instruction; absent where there is nothing to do, or nobody can know.
+    /// What to do about it, as an instruction; absent if there is nothing to do or it is not known.
     pub hint: Option<String>,
 }
 
 impl Explanation {
-    /// Says what happened; there is nothing to do about it.
+    /// Makes an explanation of what happened, without a hint.
     pub fn new(message: impl Into<String>) -> Self {
         Explanation {
             message: message.into(),
@@ -21,7 +21,7 @@ impl Explanation {
         }
     }
 
-    /// Says what to do about it, too.
+    /// Adds what to do about it.
     #[must_use]
     pub fn with_hint(self, hint: impl Into<Option<String>>) -> Self {
         Explanation {
@@ -30,7 +30,7 @@ impl Explanation {
         }
     }
 
-    /// The same with more said about it.
+    /// Returns the same with a further remark.
     #[must_use]
     pub fn with_remark(self, remark: &Explanation) -> Self {
         Explanation {
@@ -52,7 +52,7 @@ impl From<String> for Explanation {
     }
 }
 
-/// Several hints as one, each said once.
+/// Joins several hints into one, without repetitions.
 pub fn joined(hints: impl IntoIterator<Item = Option<String>>) -> Option<String> {
     let mut distinct: Vec<String> = Vec::new();
     for hint in hints.into_iter().flatten() {
@@ -66,18 +66,18 @@ pub fn joined(hints: impl IntoIterator<Item = Option<String>>) -> Option<String>
 /// One thing wrong with the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The field's name, or empty for the configuration as a whole.
+    /// The field's name, or empty for the whole configuration.
     pub field: String,
     /// What is wrong; never a secret's value.
     pub message: String,
-    /// What to do about it, where `allowed` does not say it.
+    /// What to do about it, unless `allowed` already says it.
     pub hint: Option<String>,
-    /// Which values the field takes.
+    /// The values that the field accepts.
     pub allowed: Option<String>,
 }
 
 impl Problem {
-    /// Says what is wrong with a field, or with the configuration as a whole where the name is empty.
+    /// Makes a problem with a field, or with the whole configuration if the name is empty.
     pub fn new(field: &str, message: impl Into<String>) -> Self {
         Problem {
             field: field.to_owned(),
@@ -87,7 +87,7 @@ impl Problem {
         }
     }
 
-    /// Says what to do about it, too.
+    /// Adds what to do about it.
     #[must_use]
     pub fn with_hint(self, hint: impl Into<Option<String>>) -> Self {
         Problem {
@@ -96,7 +96,7 @@ impl Problem {
         }
     }
 
-    /// Says which values the field takes, too.
+    /// Adds which values the field accepts.
     #[must_use]
     pub fn allowing(self, allowed: impl Into<String>) -> Self {
         Problem {
@@ -111,16 +111,16 @@ impl Problem {
 pub enum Failure {
     /// The configuration is wrong, every problem at once; nothing was sent.
     Config(Vec<Problem>),
-    /// The destination refused for good: action required.
+    /// The destination refused permanently: action required.
     Refused(Explanation),
     /// Worth retrying later with a fresh instance.
     Unavailable {
         reason: Explanation,
         retry_after_ms: Option<u64>,
     },
-    /// The supplied data cannot be exported: retrying changes nothing.
+    /// The supplied data cannot be exported: retrying does not help.
     Data(Explanation),
-    /// The plugin or the host broke the contract: never retried, to be reported.
+    /// The plugin or the host broke the contract: not to be retried but reported.
     Defect(String),
 }
 
@@ -131,7 +131,8 @@ impl From<Problem> for Failure {
 }
 
 impl Failure {
-    /// What happened and what to do about it; nothing for problems of a configuration, each of which has its own.
+    /// Returns what happened and what to do about it; `None` for configuration problems, each of which has its own
+    /// explanation.
     pub fn explanation(&self) -> Option<Explanation> {
         match self {
             Failure::Config(_) => None,
@@ -142,7 +143,7 @@ impl Failure {
         }
     }
 
-    /// The same failure with more said about it, such as which object is damaged.
+    /// Returns the same failure with a further remark, such as which object is damaged.
     pub fn with_remark(self, remark: &Explanation) -> Self {
         match self {
             Failure::Config(problems) => Failure::Config(problems),

@@ -16,8 +16,8 @@ use crate::key::KeyNames;
 use crate::settings::Format;
 use crate::upload::{OpenFile, Uploads};
 
-/// Most files of one run. The report of that many, with keys of 1,024 bytes, and the detailed manifest stay below what
-/// a host takes at once (64 MiB), and the notes of their uploads below what it keeps.
+/// Maximum number of files of one run. The report of that many, with keys of 1,024 bytes, and the detailed manifest
+/// stay below what a host takes at once (64 MiB), and the notes of their uploads below what it keeps.
 pub const MAX_FILES: u32 = 20_000;
 
 /// What a file holds, known once its last byte was handed to the upload.
@@ -62,7 +62,7 @@ struct BegunFile {
 }
 
 impl Files {
-    /// No files yet.
+    /// Starts without files.
     pub fn new(layout: Layout, keys: KeyNames, format: Format, time_column: Option<usize>, max_files: u32) -> Self {
         Files {
             layout,
@@ -76,7 +76,7 @@ impl Files {
         }
     }
 
-    /// Encode the rows of a block into as many files as they take.
+    /// Encodes the rows of a block into as many files as they take.
     pub fn write<I: Imports>(&mut self, block: &Block, uploads: &mut Uploads<I>) -> Result<(), Failure> {
         let mut row = 0;
         while row < block.rows.num_rows() {

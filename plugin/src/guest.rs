@@ -1,4 +1,4 @@
-//! The component's bindings: WIT types in and out, and nothing decided. The only file that knows it runs as wasm.
+//! The component's bindings: converts WIT types and decides nothing. The only file that knows it runs as wasm.
 
 use std::cell::RefCell;
 use std::panic::PanicHookInfo;
@@ -100,7 +100,7 @@ fn not_configured(export: &str) -> Failure {
     ))
 }
 
-/// A panic becomes a trap, whose message does not leave the sandbox; the log keeps it.
+/// Logs panics: a panic becomes a trap, whose message does not leave the sandbox.
 fn report_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -1,5 +1,5 @@
-//! What the host provides, one method per WIT import. The bindings implement it for the component, the simulator
-//! for tests; nothing in here decides anything.
+//! What the host provides, with one method per WIT import. The bindings implement it for the component, the simulator
+//! for tests; nothing here decides anything.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// As it stands in a request line and in a canonical request.
+    /// Returns its name in a request line and in a canonical request.
     pub fn as_str(self) -> &'static str {
         match self {
             Method::Get => "GET",
@@ -34,7 +34,7 @@ impl fmt::Display for Method {
     }
 }
 
-/// A request for the host to carry.
+/// A request for the host to send.
 #[derive(Debug)]
 pub struct Request<'a, P> {
     pub method: Method,
@@ -46,7 +46,7 @@ pub struct Request<'a, P> {
     pub timeout_ms: u32,
 }
 
-/// An answer, whatever its status.
+/// A response, whatever its status.
 #[derive(Debug, Clone)]
 pub struct Response {
     pub status: u16,
@@ -56,7 +56,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// The first header of that (lower-case) name.
+    /// Returns the first header with that (lower-case) name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
@@ -73,7 +73,7 @@ pub enum TransportError {
     TooLarge(Explanation),
 }
 
-/// What the host can compute of a payload.
+/// A digest that the host can compute of a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DigestAlgorithm {
     Sha256,
@@ -82,7 +82,7 @@ pub enum DigestAlgorithm {
     Crc32,
 }
 
-/// What the plugin learnt about its last key.
+/// What the plugin learned about its last key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refresh {
     None,
@@ -126,7 +126,7 @@ pub enum NoteError {
 }
 
 impl NoteError {
-    /// The host's words.
+    /// Returns the host's explanation.
     pub fn explanation(&self) -> &Explanation {
         match self {
             NoteError::TooLong(said) | NoteError::UsedUp(said) | NoteError::Unavailable(said) => said,
@@ -134,7 +134,7 @@ impl NoteError {
     }
 }
 
-/// How much a log line matters.
+/// The importance of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
     Debug,
@@ -155,11 +155,11 @@ pub trait Imports {
     fn payload(&self, bytes: Vec<u8>, digests: &[DigestAlgorithm]) -> Self::Payload;
     /// `payload.digest`: waits until it is computed. CRCs are big-endian.
     fn digest(&self, payload: &Self::Payload, algorithm: DigestAlgorithm) -> Vec<u8>;
-    /// `http.send`: start a request and return at once.
+    /// `http.send`: starts a request and returns at once.
     fn send(&self, request: Request<'_, Self::Payload>) -> Self::Exchange;
-    /// `exchange.wait`: block until the answer is there.
+    /// `exchange.wait`: blocks until the response is there.
     fn wait(&self, exchange: Self::Exchange) -> Result<Response, TransportError>;
-    /// `http.wait-any`: block until one is ready and return its index. Never called with an empty slice.
+    /// `http.wait-any`: blocks until one is ready and return its index. Never called with an empty slice.
     fn wait_any(&self, exchanges: &[&Self::Exchange]) -> usize;
     /// `signer.scoped-key`.
     fn scoped_key(&self, service: &str, region: &str, refresh: Refresh) -> Result<ScopedKey, SignerError>;

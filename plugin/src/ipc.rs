@@ -1,5 +1,5 @@
-//! Arrow IPC messages from the host into record batches. The bytes are not trusted: whatever is wrong with them is a
-//! data failure, never a crash. Copies nothing that is aligned.
+//! Decodes Arrow IPC messages from the host into record batches. The bytes are not trusted: anything wrong with them is
+//! a data failure, never a crash. Does not copy aligned data.
 
 mod bounds;
 
@@ -11,8 +11,8 @@ use arrow_schema::SchemaRef;
 
 use crate::failure::Failure;
 
-/// The first bytes of the message that would follow. Arrow's decoder looks at a message without a body only when it
-/// has bytes of the next one; a batch of nothing but null columns is such a message.
+/// The first bytes of a following message. Arrow's decoder processes a message without a body only once it has bytes of
+/// the next one; a batch of only null columns is such a message.
 const NEXT_MESSAGE: [u8; 4] = [0xff; 4];
 
 /// The stream of one run: its schema, then one batch at a time.
@@ -23,10 +23,10 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder for batches of the schema in `message`: the schema message of an IPC stream.
+    /// Makes a decoder for batches of the schema in `message`, the schema message of an IPC stream.
     ///
     /// # Errors
-    /// `Failure::Data` when it is none.
+    /// `Failure::Data` if it is not one.
     pub fn new(message: Vec<u8>) -> Result<Self, Failure> {
         let schema = try_schema_from_ipc_buffer(&message).map_err(|error| {
             let message = format!("the schema that the host supplied is not an Arrow IPC schema message: {error}");
@@ -39,19 +39,19 @@ impl Decoder {
         };
         match decoder.decode(&mut Buffer::from_vec(message))? {
             None => Ok(decoder),
-            Some(_) => Err(malformed("there are rows with the schema")),
+            Some(_) => Err(malformed("the schema message is followed by rows")),
         }
     }
 
-    /// The stream's schema.
+    /// Returns the stream's schema.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
-    /// The record batch in `messages`, which may begin with dictionary batches.
+    /// Decodes the record batch in `messages`, which may begin with dictionary batches.
     ///
     /// # Errors
-    /// `Failure::Data` when there is none, more than one, a part of one, or one that does not fit its own bytes.
+    /// `Failure::Data` if there is no batch, more than one, an incomplete one, or one that does not fit its own bytes.
     pub fn batch(&mut self, messages: Vec<u8>) -> Result<RecordBatch, Failure> {
         bounds::check(&messages, &self.schema).map_err(|what| malformed(&what))?;
         let mut buffer = Buffer::from_vec(messages);
@@ -61,8 +61,8 @@ impl Decoder {
         };
         match batch {
             Some(batch) if buffer.is_empty() => Ok(batch),
-            Some(_) => Err(malformed("there is more than one record batch in a call")),
-            None => Err(malformed("there is no complete record batch in a call")),
+            Some(_) => Err(malformed("a call contains more than one record batch")),
+            None => Err(malformed("a call contains no complete record batch")),
         }
     }
 
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
     use crate::failure::Explanation;
 
-    /// The schema message, then one chunk per batch.
+    /// Returns the schema message, then one chunk per batch.
     fn stream(batches: &[RecordBatch]) -> (Vec<u8>, Vec<Vec<u8>>) {
         let mut writer = StreamWriter::try_new(Vec::new(), &batches[0].schema()).unwrap();
         let schema = std::mem::take(writer.get_mut());
@@ -149,10 +149,10 @@ mod tests {
         }
         let rows = "the rows that the host supplied are not an Arrow IPC stream: ";
         let cases: [(Vec<u8>, &str); 5] = [
-            (Vec::new(), "there is no complete record batch in a call"),
-            (whole[..whole.len() - 9].to_vec(), "a message is cut off"),
-            (twice, "there is more than one record batch in a call"),
-            (vec![0x5a; 4096], "a message is cut off"),
+            (Vec::new(), "a call contains no complete record batch"),
+            (whole[..whole.len() - 9].to_vec(), "a message is truncated"),
+            (twice, "a call contains more than one record batch"),
+            (vec![0x5a; 4096], "a message is truncated"),
             (flipped, "a message has no readable header ("),
         ];
         for (bytes, expected) in cases {

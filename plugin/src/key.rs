@@ -1,4 +1,4 @@
-//! Names of objects: the keys of a run. Reads no clock; the interval decides every time.
+//! The names of objects: the keys of a run. Reads no clock; all times come from the interval.
 
 use chrono::format::SecondsFormat;
 use chrono::{DateTime, Datelike, Timelike, Utc};
@@ -11,14 +11,14 @@ use crate::settings::{
 use crate::template::{MAX_KEY_BYTES, Variable, check_path};
 use crate::words::shown;
 
-/// Years that four digits can say, and Python's `datetime` (which readers of keys use) too.
+/// Years that four digits can represent, and Python's `datetime` (which readers of keys use) too.
 const YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
-/// Stands for the start of an interval that has none, and for each part of it.
+/// Placeholder for the start of an interval that has none, and for each component of it.
 const NO_START: &str = "START";
-/// In front of a file's name, it hides the file from programs that read whole folders (Spark, pyarrow, Hive, Trino).
+/// Prefix of a file name that hides the file from programs that read whole folders (Spark, pyarrow, Hive, Trino).
 const HIDDEN: &str = "_";
-/// The largest number of a data file: what [`KeyNames::data`] takes. Every key is checked with it, so that no run finds
-/// out in its middle that a number has one digit too many.
+/// The largest number of a data file that [`KeyNames::data`] accepts. Every key is checked with it, so that no run
+/// discovers halfway through that a number has one digit too many.
 const MAX_FILE_INDEX: u32 = u32::MAX;
 
 /// The keys of one run.
@@ -33,8 +33,8 @@ pub struct KeyNames {
 }
 
 impl KeyNames {
-    /// Decide the keys of a run. An interval that is inverted or outside the years 1 to 9999, a key that is too long
-    /// or has dot segments or control characters is a [`Failure::Config`].
+    /// Decides the keys of a run. An interval that is inverted or outside the years 1 to 9999, and a key that is too
+    /// long or has dot segments or control characters, is a [`Failure::Config`].
     pub fn new(settings: &Settings, run: &Run) -> Result<KeyNames, Failure> {
         let (start, end) = times(&run.interval)?;
         let style = settings.key_style;
@@ -47,7 +47,7 @@ impl KeyNames {
             Variable::DataIntervalStart => start_written.clone(),
             Variable::DataIntervalEnd => end_written.clone(),
         });
-        // Exactly one `/` between prefix and name, none in front; those inside the prefix stay.
+        // Exactly one `/` between prefix and name, none in front; those inside the prefix are kept.
         let folder = match rendered.trim_matches('/') {
             "" => String::new(),
             folder => format!("{folder}/"),
@@ -77,7 +77,7 @@ impl KeyNames {
         Ok(names)
     }
 
-    /// Every key that the run, its check or its recovery can come to use.
+    /// Returns every key that the run, its check or its recovery may use.
     fn check_lengths(&self) -> Result<(), Failure> {
         let longest = [self.probe(), self.unchecked_data(MAX_FILE_INDEX)];
         let keys = longest.into_iter().chain(self.manifest());
@@ -87,8 +87,8 @@ impl KeyNames {
         }
     }
 
-    /// Key of the data file `index`, counted from 0. With splitting on every name has its number; without, only those
-    /// after the first (an unlimited file that reached the last part of its upload goes on in a next one).
+    /// Returns the key of data file `index`, counted from 0. With splitting, every name is numbered; without, only
+    /// those after the first (an unlimited file that reached the last part of its upload continues in another file).
     pub fn data(&self, index: u32) -> Result<String, Failure> {
         fitting(self.unchecked_data(index))
     }
@@ -101,18 +101,18 @@ impl KeyNames {
         }
     }
 
-    /// With splitting on, all data files at once, their number as `{n}`.
+    /// Returns the keys of all data files in one pattern with `{n}` for the number, if splitting is on.
     pub fn data_pattern(&self) -> Option<String> {
         self.splitting.then(|| format!("{}-{{n}}{}", self.stem, self.extension))
     }
 
-    /// Key of the manifest, if the settings ask for one.
+    /// Returns the key of the manifest, if the settings ask for one.
     pub fn manifest(&self) -> Option<String> {
         self.manifest.clone()
     }
 
-    /// Keys that runs of this interval have under other settings: another format, codec, splitting or manifest. Those
-    /// too long for a store are omitted.
+    /// Returns the keys that runs of this interval have under other settings: another format, codec, splitting or
+    /// manifest. Keys that are too long for a store are omitted.
     pub fn siblings(&self) -> Vec<String> {
         let KeyNames { stem, .. } = self;
         let mine = self.data(0).unwrap_or_default();
@@ -125,8 +125,8 @@ impl KeyNames {
             .collect()
     }
 
-    /// Keys that show an export of this interval to which files numbered like this run's may belong: the first file of
-    /// the other form (split or not), and the manifest where this run does not replace it.
+    /// Returns the keys that indicate an export of this interval to which files numbered like this run's may belong:
+    /// the first file of the other form (split or not), and the manifest if this run does not replace it.
     pub fn other_exports(&self) -> Vec<String> {
         let KeyNames { stem, extension, .. } = self;
         let first = match self.splitting {
@@ -136,18 +136,18 @@ impl KeyNames {
         [first].into_iter().chain(self.other_manifest()).collect()
     }
 
-    /// The manifest's key under other settings, where this run does not write it.
+    /// Returns the manifest's key under other settings, if this run does not write it.
     fn other_manifest(&self) -> Option<String> {
         let key = format!("{}_manifest.json", self.stem);
         (self.manifest.as_ref() != Some(&key)).then_some(key)
     }
 
-    /// What every key of the run begins with, that of a hidden manifest aside.
+    /// Returns what every key of the run begins with, except that of a hidden manifest.
     pub fn stem(&self) -> &str {
         &self.stem
     }
 
-    /// Key of the object that `check` writes, reads and deletes.
+    /// Returns the key of the object that `check` writes, reads and deletes.
     pub fn probe(&self) -> String {
         format!("{}_check", self.stem)
     }
@@ -165,7 +165,7 @@ fn fitting(key: String) -> Result<String, Failure> {
     Err(Problem::new("prefix", message)
         .with_hint("use a shorter prefix".to_owned())
         .allowing(format!(
-            "keys of at most {MAX_KEY_BYTES} bytes of UTF-8, the file's number included"
+            "keys of at most {MAX_KEY_BYTES} bytes of UTF-8 including the file number"
         ))
         .into())
 }
@@ -190,15 +190,17 @@ fn time(which: &str, micros: i64) -> Result<DateTime<Utc>, Failure> {
     DateTime::from_timestamp_micros(micros)
         .filter(|time| YEARS.contains(&time.year()))
         .ok_or_else(|| {
-            let message =
-                format!("the {which} of the interval ({micros} µs since 1970) is outside the years that keys can say");
+            let message = format!(
+                "the {which} of the interval ({micros} µs since 1970) is outside the years that keys can \
+                         represent"
+            );
             let years = format!("years {} to {}", YEARS.start(), YEARS.end());
             Problem::new("", message).allowing(years).into()
         })
 }
 
-/// As keys and manifests write a time in the ISO style: `2023-04-25T13:30:00+00:00`, with six digits of fraction when
-/// it is not zero. `None` outside the years that four digits can say.
+/// Formats a time in the ISO style of keys and manifests: `2023-04-25T13:30:00+00:00`, with six digits of fraction when
+/// it is not zero. `None` outside the years that four digits can represent.
 pub fn iso(micros: i64) -> Option<String> {
     DateTime::from_timestamp_micros(micros)
         .filter(|time| YEARS.contains(&time.year()))
@@ -233,7 +235,7 @@ fn written(time: DateTime<Utc>, style: KeyStyle) -> String {
     }
 }
 
-/// Every end that [`extension`] gives a data file.
+/// Every extension that [`extension`] can return.
 const EXTENSIONS: [&str; 10] = [
     ".jsonl",
     ".jsonl.gz",

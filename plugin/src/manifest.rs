@@ -1,4 +1,5 @@
-//! The manifest: which files a run wrote, in order. The same run gives the same bytes (ETags aside); writes nothing.
+//! The manifest: the files that a run wrote, in order. The same run gives the same bytes (except for ETags); writes
+//! nothing.
 
 use arrow_schema::Schema;
 use serde::Serialize;
@@ -10,7 +11,7 @@ use crate::s3::checksum::ObjectChecksum;
 use crate::settings::Run;
 use crate::settings::{PLUGIN_NAME, PLUGIN_VERSION};
 
-/// Version of the detailed form: readers may rely on its fields while it stays.
+/// Version of the detailed form: readers may rely on its fields as long as it does not change.
 const DETAILED_VERSION: u32 = 1;
 /// `Content-Type` of either form.
 pub const CONTENT_TYPE: &str = "application/json";
@@ -21,22 +22,22 @@ pub struct ManifestFile {
     pub key: String,
     pub rows: u64,
     pub bytes: u64,
-    /// As it stands in the header.
+    /// Exactly as in the header.
     pub etag: String,
     /// Of the whole object.
     pub checksum: Option<ObjectChecksum>,
-    /// First and last moment of the model's time column, in microseconds since 1970; absent without such a column or
-    /// when it has only nulls.
+    /// First and last time in the model's time column, in microseconds since 1970; absent without such a column or if
+    /// it has only nulls.
     pub times_micros: Option<(i128, i128)>,
 }
 
-/// `{"files": ["<full key>", …]}` and nothing else.
+/// Returns `{"files": ["<full key>", …]}` and nothing else.
 pub fn simple<'a>(keys: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
     let keys: Vec<String> = keys.into_iter().map(|key| Value::from(key).to_string()).collect();
     format!("{{\"files\": [{}]}}", keys.join(", ")).into_bytes()
 }
 
-/// `files` as in [`simple`], and all that is known about the run and each file.
+/// Returns `files` as in [`simple`], along with all that is known about the run and each file.
 pub fn detailed(run: &Run, schema: &Schema, files: &[ManifestFile]) -> Result<Vec<u8>, Failure> {
     let manifest = Detailed {
         files: files.iter().map(|file| file.key.as_str()).collect(),
@@ -82,7 +83,7 @@ fn details(file: &ManifestFile) -> Details<'_> {
     }
 }
 
-/// Times outside the years that ISO texts can say stand as microseconds since 1970.
+/// Formats a time; those outside the years that ISO texts can represent are written as microseconds since 1970.
 fn moment(micros: i128) -> String {
     let iso = i64::try_from(micros).ok().and_then(key::iso);
     iso.unwrap_or_else(|| format!("{micros} µs since 1970-01-01T00:00:00+00:00"))
@@ -136,7 +137,7 @@ struct Details<'a> {
 #[derive(Serialize)]
 struct Checksum<'a> {
     algorithm: &'static str,
-    /// As S3 shows it: base64, for a composite one with `-` and the number of parts.
+    /// As S3 shows it: base64, followed by `-` and the number of parts if it is composite.
     value: &'a str,
 }
 

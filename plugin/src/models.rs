@@ -1,16 +1,16 @@
-//! The models that exports know: their columns, and whether a supplied schema has them. Looks at no rows.
+//! The known models: their columns, and whether a supplied schema has them. Does not look at rows.
 
 use arrow_schema::{DataType, Field, Schema};
 
 use crate::encode::{Meaning, is_text, is_uuid};
 use crate::failure::{Explanation, Failure};
 
-/// Where models without a table of their own keep the time of arrival.
+/// The column with the time of arrival in models without their own table.
 const ARRIVAL_COLUMN: &str = "_inserted_at";
-/// Names of UTC that sources write.
+/// Names that sources use for UTC.
 const UTC: &[&str] = &["UTC", "utc", "Etc/UTC", "Z", "+00:00", "+00", "+0000"];
 
-/// What a model's column holds.
+/// The kind of values in a model's column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColumnKind {
     Text,
@@ -24,7 +24,7 @@ pub enum ColumnKind {
 }
 
 impl ColumnKind {
-    /// What a column of this kind may be, in words.
+    /// Describes the columns that are accepted for this kind.
     pub fn in_words(self) -> &'static str {
         match self {
             ColumnKind::Text => "string (Utf8)",
@@ -58,12 +58,12 @@ impl ColumnKind {
     }
 }
 
-/// A model: the columns that a source must supply. Others pass through after them.
+/// A model: the columns that a source must supply. Additional columns follow them.
 #[derive(Debug)]
 pub struct Model {
     pub name: &'static str,
     pub columns: &'static [(&'static str, ColumnKind)],
-    /// Whose first and last value a detailed manifest tells.
+    /// The column whose first and last value a detailed manifest lists.
     pub time_column: &'static str,
 }
 
@@ -158,14 +158,14 @@ pub const SESSIONS: Model = Model {
     time_column: "_inserted_at",
 };
 
-/// What a run of this model requires; `None` for names that have no table, whose rows pass as they are.
+/// Returns what a run of this model requires; `None` for names without a table, whose rows pass unchanged.
 pub fn required(model: &str) -> Option<&'static Model> {
     static MODELS: [Model; 3] = [EVENTS, PERSONS, SESSIONS];
     MODELS.iter().find(|known| known.name == model)
 }
 
-/// Check a supplied schema before the first row: every missing, mistyped or repeated column in one
-/// [`Failure::Data`]. Columns beyond the model's pass.
+/// Checks a supplied schema before the first row: all missing, mistyped or repeated columns are reported in one
+/// [`Failure::Data`]. Additional columns are accepted.
 pub fn check_schema(model: &str, schema: &Schema) -> Result<(), Failure> {
     let mut wrong = Vec::new();
     for (name, kind) in required(model).map_or(&[][..], |model| model.columns) {
@@ -186,9 +186,9 @@ pub fn check_schema(model: &str, schema: &Schema) -> Result<(), Failure> {
         .map(|pair| pair[0])
         .collect();
     repeated.dedup();
-    wrong.extend(repeated.iter().map(|name| format!("`{name}` is there more than once")));
+    wrong.extend(repeated.iter().map(|name| format!("`{name}` occurs more than once")));
     if names.is_empty() && wrong.is_empty() {
-        wrong.push("there is no column at all".to_owned());
+        wrong.push("there are no columns".to_owned());
     }
     match wrong.is_empty() {
         true => Ok(()),
@@ -198,15 +198,15 @@ pub fn check_schema(model: &str, schema: &Schema) -> Result<(), Failure> {
                 wrong.join("; ")
             );
             let hint = match required(model) {
-                Some(_) => "name and convert the columns in the source as the model has them, or choose another model",
-                None => "rename columns in the source, so that each name is there once",
+                Some(_) => "rename and convert the columns in the source to match the model, or choose another model",
+                None => "rename columns in the source so that every name is unique",
             };
             Err(Failure::Data(Explanation::new(message).with_hint(hint.to_owned())))
         }
     }
 }
 
-/// What the model makes of each of the schema's columns.
+/// Returns the meaning that the model gives to each of the schema's columns.
 pub fn meanings(model: &str, schema: &Schema) -> Vec<Meaning> {
     let columns = required(model).map_or(&[][..], |model| model.columns);
     let meaning = |field: &Field| {
@@ -220,7 +220,7 @@ pub fn meanings(model: &str, schema: &Schema) -> Vec<Meaning> {
     schema.fields().iter().map(|field| meaning(field)).collect()
 }
 
-/// Index of the column whose first and last value a detailed manifest tells; `None` where there is none.
+/// Returns the index of the column whose first and last value a detailed manifest lists, if there is one.
 pub fn time_column(model: &str, schema: &Schema) -> Option<usize> {
     let name = required(model).map_or(ARRIVAL_COLUMN, |model| model.time_column);
     schema

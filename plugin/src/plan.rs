@@ -1,5 +1,5 @@
-//! What a run will do and which requests it needs, decided from configuration and run alone. Sends nothing: the host
-//! grants from this, and people read it before the first run.
+//! The plan: what a run will do and which requests it needs, derived from the configuration and the run alone. Sends
+//! nothing: the host grants requests according to it, and people read it before the first run.
 
 use crate::config;
 use crate::config::fields::{COMPRESSION, Choice, FILE_FORMAT, FieldKind, JSON_LINES_COMPRESSIONS};
@@ -16,9 +16,9 @@ use crate::settings::{
     Encryption, KeyStyle, ManifestStyle, ManifestWhen, PLUGIN_NAME, PLUGIN_VERSION, PayloadSigning, Run, Settings,
 };
 
-/// The service that signatures name.
+/// The service that requests are signed for.
 const SERVICE: &str = "s3";
-/// What signing adds to every request.
+/// The headers that signing adds to every request.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>
 const SIGNING_HEADERS: [&str; 4] = [
     "authorization",
@@ -27,7 +27,7 @@ const SIGNING_HEADERS: [&str; 4] = [
     "x-amz-security-token",
 ];
 
-/// What this plugin is: the contract's `description`.
+/// A description of this plugin: the contract's `description`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
     pub name: String,
@@ -41,7 +41,7 @@ pub struct Description {
     pub payload_limit_bytes: u64,
 }
 
-/// A file format and the compressions it takes, as the configuration writes them.
+/// A file format and the compressions it supports, by their names in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FormatDescription {
     pub name: String,
@@ -62,14 +62,14 @@ pub struct Grant {
     pub headers: Vec<String>,
 }
 
-/// A scope in which the run signs: the contract's `signing-scope`.
+/// A scope that the run signs for: the contract's `signing-scope`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SigningScope {
     pub service: String,
     pub region: String,
 }
 
-/// What a run will do: the contract's `plan`.
+/// The plan of a run: the contract's `plan`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     pub keys: Vec<String>,
@@ -78,7 +78,7 @@ pub struct Plan {
     pub settings: Vec<(String, String)>,
     pub part_size_bytes: u64,
     pub requests_in_flight: u32,
-    /// Of the guest, for tables of usual width.
+    /// Memory of the guest, for tables of usual width.
     pub memory_bytes: u64,
     pub payload_bytes: u64,
     pub grants: Vec<Grant>,
@@ -87,7 +87,7 @@ pub struct Plan {
     pub required_columns: Vec<(String, String)>,
 }
 
-/// Describe the plugin.
+/// Describes the plugin.
 pub fn describe() -> Description {
     Description {
         name: PLUGIN_NAME.to_owned(),
@@ -119,12 +119,12 @@ fn choices(kind: &FieldKind) -> impl Iterator<Item = &'static str> {
     choices.iter().map(|choice| choice.value)
 }
 
-/// Plan a run from the configuration document.
+/// Plans a run from the configuration document.
 pub fn plan_from_json(configuration_json: &str, run: &Run) -> Result<Plan, Failure> {
     plan(&config::parse_for_model(configuration_json, &run.model)?, run)
 }
 
-/// Plan a run. Fails as [`KeyNames::new`] does.
+/// Plans a run. Fails as [`KeyNames::new`] does.
 pub fn plan(settings: &Settings, run: &Run) -> Result<Plan, Failure> {
     let names = KeyNames::new(settings, run)?;
     let mut keys = vec![names.data(0)?];
@@ -150,8 +150,8 @@ pub fn plan(settings: &Settings, run: &Run) -> Result<Plan, Failure> {
     })
 }
 
-/// One grant for each operation, made from the very requests that the run sends: method, query and headers are those
-/// that the operation has with these settings, the path is that of the run's keys.
+/// Returns one grant for each operation, derived from the requests that the run actually sends: method, query and
+/// headers are those of the operation with these settings, the path is that of the run's keys.
 fn grants(settings: &Settings, run: &Run, names: &KeyNames) -> Vec<Grant> {
     let target = Target::new(settings, run);
     let checksum = settings.object.checksum.map(|algorithm| Checksum::of(algorithm, &[]));
@@ -178,10 +178,10 @@ fn grants(settings: &Settings, run: &Run, names: &KeyNames) -> Vec<Grant> {
         .collect()
 }
 
-/// Every operation of a run, its check and its recovery, each about the beginning of the keys it may touch.
+/// Returns every operation of a run, its check and its recovery, each with the beginning of the keys it may touch.
 fn operations(settings: &Settings, names: &KeyNames) -> Vec<Operation> {
     let key = || names.stem().to_owned();
-    // What stands in for values that only a run knows; grants keep names alone.
+    // Placeholders for values that only a run knows; grants contain only names.
     let upload_id = String::new;
     let content_type = settings.format.content_type();
     let mut operations = vec![
@@ -214,10 +214,10 @@ fn operations(settings: &Settings, names: &KeyNames) -> Vec<Operation> {
         Operation::ListMultipartUploads { prefix: key() },
         Operation::HeadObject { key: key() },
         Operation::DeleteObject { key: key() },
-        // Reading is for `check` alone: exported rows cannot be read back by a plugin.
+        // Only `check` may read: a plugin cannot read exported rows back.
         Operation::GetObject { key: names.probe() },
     ];
-    // A hidden manifest is the one object whose key does not begin as the others do.
+    // A hidden manifest is the only object whose key begins differently.
     let is_apart = |key: &String| !key.starts_with(names.stem());
     if let Some(key) = names.manifest().filter(is_apart) {
         operations.extend([
@@ -232,7 +232,7 @@ fn operations(settings: &Settings, names: &KeyNames) -> Vec<Operation> {
     operations
 }
 
-/// The decided configuration, for people.
+/// Returns the settings in effect, for people to read.
 fn decided(settings: &Settings) -> Vec<(String, String)> {
     let object = &settings.object;
     let count = |entries: &[(String, String)]| match entries {
@@ -317,7 +317,7 @@ fn key_style(style: KeyStyle) -> &'static str {
 
 fn encryption(encryption: &Encryption) -> String {
     match encryption {
-        Encryption::BucketDefault => "as the bucket is set up".to_owned(),
+        Encryption::BucketDefault => "the bucket's default".to_owned(),
         Encryption::Aes256 => "AES256".to_owned(),
         Encryption::Kms { key_id } => format!("aws:kms with {key_id}"),
     }

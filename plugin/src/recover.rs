@@ -1,5 +1,5 @@
-//! Cleans up what an earlier instance of the run left open, from its notes. Writes no objects and touches no upload
-//! but those of the noted keys.
+//! Cleans up what an earlier instance of the run left open, according to its notes. Writes no objects and touches only
+//! uploads of the noted keys.
 
 use std::rc::Rc;
 
@@ -12,14 +12,14 @@ use crate::upload::notes::{Note, Open, with_closed};
 use crate::upload::sweep::Gone;
 use crate::upload::{LeftOpen, sweep};
 
-/// What was cleaned up: the contract's `recovery`.
+/// The result of cleaning up: the contract's `recovery`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recovery {
     /// Uploads that are gone.
     pub aborted: Vec<Aborted>,
-    /// What is or may be left open.
+    /// Uploads that are or may be left open.
     pub left_open: Vec<LeftOpen>,
-    /// Notes that could not be read: what they name may be left open.
+    /// Number of notes that could not be read: what they name may be left open.
     pub unreadable: usize,
 }
 
@@ -30,8 +30,8 @@ pub struct Aborted {
     pub upload_id: String,
 }
 
-/// Abort every upload that the notes tell of. Where the earlier instance ended before it learnt an upload's id, the
-/// store is asked for the uploads of that key. What the store refuses is reported, and nothing stops the rest.
+/// Aborts every upload that the notes mention. If the earlier instance ended before it learned an upload's id, the
+/// store is asked for the uploads of that key. What the store refuses is reported, and does not stop the rest.
 pub fn recover<I: Imports>(imports: Rc<I>, settings: &Settings, run: &Run, notes: &[Vec<u8>]) -> Recovery {
     let mut client = Client::new(imports, Target::new(settings, run));
     let open = Open::after(notes.iter().map(Vec::as_slice));
@@ -60,14 +60,14 @@ pub fn recover<I: Imports>(imports: Rc<I>, settings: &Settings, run: &Run, notes
 }
 
 impl Recovery {
-    /// What the notes that could not be read may hide.
+    /// Describes what the unreadable notes may hide.
     pub fn hidden(&self) -> Option<Explanation> {
         let message = match self.unreadable {
             0 => return None,
             1 => "a note could not be read, and an upload that it names may be left open".to_owned(),
             many => format!("{many} notes could not be read, and an upload that one of them names may be left open"),
         };
-        Some(Explanation::new(message).with_hint("look for open uploads at the store, and abort them".to_owned()))
+        Some(Explanation::new(message).with_hint("look for open uploads in the store, and abort them".to_owned()))
     }
 
     fn gone<I: Imports>(&mut self, client: &Client<I>, key: String, upload_id: String) {
@@ -79,13 +79,13 @@ impl Recovery {
     }
 }
 
-/// Spares a further recovery some work, so a failure is only logged.
+/// Keeps a note that saves a later recovery some work, so a failure is only logged.
 fn note<I: Imports>(client: &Client<I>, note: &Note) {
     if let Err(error) = client.imports().note(&with_closed(Some(note), &mut Vec::new()), false) {
         client.imports().log(
             Level::Warn,
             &format!(
-                "a note about a finished upload could not be kept: {}",
+                "could not save a note about a finished upload: {}",
                 error.explanation().message
             ),
         );

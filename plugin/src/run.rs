@@ -1,5 +1,5 @@
-//! The run as the host drives it: configure, encode batches, finish. Where it fails, what it began is given up at
-//! once. Decides no bytes and no requests itself.
+//! The run as the host drives it: configure, encode batches, finish. If it fails, everything it started is given up at
+//! once. Produces no bytes or requests itself.
 
 use crate::config;
 use crate::encode::{Block, BlockLimits, EventFilter, Layout, Rechunker};
@@ -17,14 +17,14 @@ use crate::upload::{LeftOpen, Limits, StoredFile, Uploads};
 
 use std::rc::Rc;
 
-/// Where the run stands.
+/// The progress of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Taken in.
+    /// Received.
     pub rows: u64,
     /// Handed to uploads, after compression.
     pub bytes: u64,
-    /// Begun.
+    /// Started.
     pub files: u32,
 }
 
@@ -37,7 +37,7 @@ pub struct ExportedFile {
     pub etag: String,
 }
 
-/// What a finished run did: `rows_received = rows_exported + rows_filtered`.
+/// The result of a finished run: `rows_received = rows_exported + rows_filtered`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     pub rows_received: u64,
@@ -67,17 +67,17 @@ pub struct Export<I: Imports> {
 }
 
 impl<I: Imports> Export<I> {
-    /// Begin a run. Sends nothing.
+    /// Begins a run. Sends nothing.
     ///
     /// # Errors
-    /// `Failure::Config` with every problem; `Failure::Data` for a schema that cannot be exported.
+    /// `Failure::Config` with all problems; `Failure::Data` for a schema that cannot be exported.
     pub fn configure(imports: I, configuration: &str, run: Run, schema: Vec<u8>) -> Result<Self, Failure> {
         let settings = config::parse_for_model(configuration, &run.model)?;
         let limits = Limits::with_part_size(settings.part_size_bytes);
         Self::with_limits(imports, settings, run, schema, limits)
     }
 
-    /// [`Export::configure`] with decided settings and other sizes than S3's, for tests.
+    /// Does the same as [`Export::configure`] with the given settings and with sizes other than S3's, for tests.
     pub fn with_limits(
         imports: I,
         settings: Settings,
@@ -115,13 +115,13 @@ impl<I: Imports> Export<I> {
         })
     }
 
-    /// Take in the next batch.
+    /// Takes in the next batch.
     ///
     /// # Errors
-    /// Any failure; uploads that were open are aborted, and those that could not be are logged.
+    /// Any failure; open uploads are aborted, and those that cannot be aborted are logged.
     pub fn encode_batch(&mut self, messages: Vec<u8>) -> Result<Progress, Failure> {
         let encoded = self.try_encode(messages);
-        // The host may be a while getting the next batch.
+        // The host may take a while to get the next batch.
         self.uploads.send_prepared();
         self.give_up_unless(encoded)?;
         Ok(Progress {
@@ -131,11 +131,11 @@ impl<I: Imports> Export<I> {
         })
     }
 
-    /// No more rows, of which the host supplied so many: finish the last file, remove what an earlier attempt left,
-    /// write the manifest.
+    /// Ends the run after the given number of rows: finishes the last file, removes what an earlier attempt left, and
+    /// writes the manifest.
     ///
     /// # Errors
-    /// As for [`Export::encode_batch`]; there is no manifest then.
+    /// As for [`Export::encode_batch`]; no manifest is written then.
     pub fn finish(mut self, rows_supplied: u64) -> Result<Report, Failure> {
         let finished = self.try_finish(rows_supplied);
         self.give_up_unless(finished)
@@ -166,7 +166,7 @@ impl<I: Imports> Export<I> {
         let rechunker = self.rechunker.take().ok_or_else(after_the_end)?;
         if rows_supplied != self.rows_received {
             return Err(Failure::Defect(format!(
-                "the host supplied {rows_supplied} rows, but {} came in",
+                "the host supplied {rows_supplied} rows, but {} were received",
                 self.rows_received
             )));
         }
@@ -190,7 +190,8 @@ impl<I: Imports> Export<I> {
         Ok(self.report(stored, manifest_key, warnings))
     }
 
-    /// Files with higher numbers than this run's can only be a longer attempt's; what it wrote under other names stays.
+    /// Cleans up after earlier attempts. Files with higher numbers than this run's can only come from an attempt with
+    /// more files; what it wrote under other names is kept.
     fn clear_leftovers(&mut self, warnings: &mut Vec<Explanation>) {
         let next_keys = (self.files.begun()..).map_while(|index| self.keys.data(index).ok());
         let leftovers = self
@@ -200,7 +201,7 @@ impl<I: Imports> Export<I> {
         for key in leftovers.deleted {
             self.uploads.imports().log(
                 Level::Info,
-                &format!("deleted `{key}`, which an earlier attempt with more files had left"),
+                &format!("deleted `{key}`, left by an earlier attempt with more files"),
             );
         }
         warnings.extend(leftovers.warnings);
@@ -209,7 +210,8 @@ impl<I: Imports> Export<I> {
         }
     }
 
-    /// A run without rows writes nothing; what an earlier attempt with rows wrote stays, and is worth a word.
+    /// Handles a run without rows, which writes nothing; what an earlier attempt with rows wrote is kept and reported
+    /// as a warning.
     fn report_objects_without_rows(&mut self, warnings: &mut Vec<Explanation>) {
         let Ok(key) = self.keys.data(0) else { return };
         let leftovers = self.uploads.store().objects_without_rows(&key);
@@ -247,7 +249,7 @@ impl<I: Imports> Export<I> {
         Ok(Some(key))
     }
 
-    /// Compared before anything is deleted and before a manifest says that the files are complete.
+    /// Compares the counts of rows, before anything is deleted and before a manifest declares the files complete.
     fn prove_rows(&self) -> Result<(), Failure> {
         let rows_written = self.files.totals().rows;
         let rows_filtered = self.rows_filtered();
@@ -255,12 +257,12 @@ impl<I: Imports> Export<I> {
             return Ok(());
         }
         Err(Failure::Defect(format!(
-            "{} rows came in, but {rows_written} were written to files and {rows_filtered} filtered",
+            "{} rows were received, but {rows_written} were written to files and {rows_filtered} filtered out",
             self.rows_received
         )))
     }
 
-    /// Every file that was written is stored, under its key and in order.
+    /// Checks that every file written is stored under its key and in order.
     fn prove_files(&self, stored: &[StoredFile]) -> Result<(), Failure> {
         let written = self.files.written();
         if written.len() == stored.len()
@@ -272,7 +274,7 @@ impl<I: Imports> Export<I> {
             return Ok(());
         }
         Err(Failure::Defect(format!(
-            "{} files were written, but {} are stored, or in another order",
+            "{} files were written, but {} are stored, or their order differs",
             written.len(),
             stored.len()
         )))
@@ -303,7 +305,8 @@ impl<I: Imports> Export<I> {
             .collect();
         if self.settings.max_file_size_bytes.is_none() && files.len() > 1 {
             let message = format!(
-                "the export outgrew the largest file that this format and the store allow, and went on in {} files",
+                "the export was split into {} files, because it exceeds the largest file that the format and the \
+                 store allow",
                 files.len()
             );
             let hint = "set max_file_size_mb to choose their size".to_owned();
@@ -330,8 +333,8 @@ impl<I: Imports> Export<I> {
         }
     }
 
-    /// On a failure, abort what is open. What could not be aborted is logged, and `recover` tells of it; what became of
-    /// damaged objects is a part of the failure.
+    /// Aborts what is open after a failure. What could not be aborted is logged and reported by `recover`; what became
+    /// of damaged objects is part of the failure.
     fn give_up_unless<T>(&mut self, result: Result<T, Failure>) -> Result<T, Failure> {
         result.map_err(|failure| {
             self.rechunker = None;
@@ -346,5 +349,5 @@ impl<I: Imports> Export<I> {
 }
 
 fn after_the_end() -> Failure {
-    Failure::Defect("the run has failed or ended already, and its instance was called again".to_owned())
+    Failure::Defect("an instance was called again after its run had failed or ended".to_owned())
 }

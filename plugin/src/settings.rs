@@ -1,4 +1,4 @@
-//! The decided settings of a destination: types that cannot be wrong. `config` is the only place that makes them.
+//! The settings of a destination, in types that cannot hold invalid values. Only `config` creates them.
 
 use std::num::NonZeroU64;
 
@@ -10,14 +10,14 @@ pub const PLUGIN_NAME: &str = "s3";
 /// The plugin's own version.
 pub const PLUGIN_VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Bytes of a mebibyte: the unit of every size in a configuration.
+/// Bytes in a mebibyte, the unit of all sizes in a configuration.
 pub const MIB: usize = 1024 * 1024;
 
-/// A destination's configuration after every check: what all other modules work on. Holds no secrets.
+/// A destination's configuration after all checks, on which all other modules work. Contains no secrets.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub bucket: String,
-    /// The region that signatures name.
+    /// The region that requests are signed for.
     pub region: String,
     /// Where requests go (origin, addressing style), decided from bucket, region and `endpoint_url`.
     pub endpoint: Endpoint,
@@ -41,7 +41,7 @@ pub struct Settings {
     pub max_row_bytes: usize,
 }
 
-/// What is written, with its codec: only combinations that exist.
+/// The file format with its codec; only valid combinations can be expressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     JsonLines(JsonLinesCodec),
@@ -49,7 +49,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// As the configuration writes it.
+    /// Returns its name in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             Format::JsonLines(_) => "JSONLines",
@@ -57,7 +57,7 @@ impl Format {
         }
     }
 
-    /// The codec as the configuration writes it.
+    /// Returns the codec's name in the configuration.
     pub fn compression(self) -> &'static str {
         match self {
             Format::JsonLines(JsonLinesCodec::None) | Format::Parquet(ParquetCodec::None) => "none",
@@ -69,7 +69,7 @@ impl Format {
         }
     }
 
-    /// The codec's level, where it has levels.
+    /// Returns the codec's level, if it has levels.
     pub fn level(self) -> Option<i64> {
         match self {
             Format::JsonLines(JsonLinesCodec::Gzip(level) | JsonLinesCodec::Brotli(level))
@@ -82,8 +82,8 @@ impl Format {
         }
     }
 
-    /// `Content-Type` of a file. A compressed JSON Lines file is named after its codec, as `Content-Encoding` is never
-    /// set; brotli has no registered type.
+    /// Returns the `Content-Type` of a file. A compressed JSON Lines file is named after its codec, as
+    /// `Content-Encoding` is never set; brotli has no registered type.
     pub fn content_type(self) -> &'static str {
         match self {
             Format::Parquet(_) => "application/vnd.apache.parquet",
@@ -122,7 +122,7 @@ pub enum ParquetCodec {
     Snappy,
 }
 
-/// How a Parquet file's name ends.
+/// The extension of a Parquet file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ParquetExtension {
     /// `.parquet.zst`
@@ -131,7 +131,7 @@ pub enum ParquetExtension {
     Plain,
 }
 
-/// How the interval stands in file names.
+/// The style in which file names show the interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyStyle {
     /// `2023-07-28T00:00:00+00:00-2023-07-28T01:00:00+00:00`
@@ -140,45 +140,45 @@ pub enum KeyStyle {
     Compact,
 }
 
-/// What the manifest holds.
+/// The contents of the manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ManifestStyle {
     /// `{"files": […]}`
     Simple,
-    /// Everything known.
+    /// Everything that is known.
     Detailed,
 }
 
-/// How the manifest's name begins.
+/// The beginning of the manifest's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ManifestName {
-    /// As the data files' names.
+    /// Like the names of the data files.
     Visible,
-    /// With `_`: programs that read a folder as one table skip it.
+    /// With `_`, so that programs that read a folder as one table skip it.
     Hidden,
 }
 
-/// Which runs write a manifest.
+/// The runs that write a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ManifestWhen {
-    /// Those with rows, where splitting is on.
+    /// Those with rows, if splitting is on.
     Split,
     /// Those with rows.
     Rows,
-    /// All, so that "no rows" can be told from "not run".
+    /// All runs, so that "no rows" can be distinguished from "not run".
     Always,
 }
 
-/// Whether requests carry the hash of their body.
+/// The choice whether requests carry the hash of their body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PayloadSigning {
     /// `x-amz-content-sha256` is the body's SHA-256.
     Signed,
-    /// `UNSIGNED-PAYLOAD`: TLS and a checksum guard the body.
+    /// `UNSIGNED-PAYLOAD`: TLS and a checksum protect the body.
     Unsigned,
 }
 
-/// Sent with every object, the manifest too.
+/// What is sent with every object, including the manifest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ObjectSettings {
     pub encryption: Encryption,
@@ -200,7 +200,7 @@ pub struct ObjectSettings {
 /// Server-side encryption.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Encryption {
-    /// As the bucket is set up.
+    /// The bucket's default.
     #[default]
     BucketDefault,
     Aes256,
@@ -211,7 +211,7 @@ pub enum Encryption {
 }
 
 impl Encryption {
-    /// As it stands in `x-amz-server-side-encryption`, of requests and answers alike.
+    /// Returns the value of `x-amz-server-side-encryption`, in requests and responses alike.
     pub fn header_value(&self) -> Option<&'static str> {
         match self {
             Encryption::BucketDefault => None,
@@ -237,9 +237,9 @@ pub struct Run {
     pub attempt: String,
     pub model: String,
     pub interval: Interval,
-    /// SHA-256 of the component, in hexadecimal: the host's word.
+    /// SHA-256 of the component in hexadecimal, as stated by the host.
     pub plugin_digest: String,
-    /// The host ends the run after this time; absent where it does not.
+    /// The time after which the host ends the run, if it does.
     pub time_limit_seconds: Option<u32>,
 }
 

@@ -1,4 +1,4 @@
-//! The prefix of keys: a text with variables. Knows no run and no time.
+//! The key prefix: a text with variables. Knows neither runs nor times.
 
 mod strftime;
 
@@ -31,7 +31,7 @@ pub(crate) enum Variable {
     DataIntervalEnd,
 }
 
-/// A part of a moment, in UTC.
+/// A component of a time in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TimePart {
     Year,
@@ -74,17 +74,17 @@ const VARIABLES: &[(&str, Variable)] = &[
 ];
 
 impl Template {
-    /// Parse a prefix; the problem names field `prefix`.
+    /// Parses a prefix; the problem names the field `prefix`.
     pub fn parse(text: &str) -> Result<Template, Problem> {
         if text.len() > MAX_KEY_BYTES {
             return Err(problem(
                 format!("is {} bytes long", text.len()),
-                format!("at most {MAX_KEY_BYTES} bytes, the file's name included"),
+                format!("at most {MAX_KEY_BYTES} bytes including the file name"),
             ));
         }
         if let Some((notation, variable)) = strftime::found(text) {
             return Err(problem(
-                format!("contains `{notation}`, which is strftime's notation"),
+                format!("contains `{notation}`, which is strftime notation"),
                 known_variables(),
             )
             .with_hint(format!("write `{variable}`")));
@@ -117,11 +117,11 @@ impl Template {
         let template = Template { pieces };
         // The values of variables are never a dot, a slash or a control character.
         check_path(&template.render(|_| "x".to_owned()))
-            .map_err(|message| problem(message, "printable text, folders with names".to_owned()))?;
+            .map_err(|message| problem(message, "printable text in which every folder has a name".to_owned()))?;
         Ok(template)
     }
 
-    /// The prefix with a value for each variable.
+    /// Returns the prefix with a value in place of each variable.
     pub(crate) fn render(&self, value: impl Fn(Variable) -> String) -> String {
         self.pieces
             .iter()
@@ -154,7 +154,7 @@ fn unbalanced(text: &str, at: usize) -> Problem {
     let brace = &text[at..=at];
     problem(
         format!(
-            "contains a `{brace}` without its counterpart at character {}",
+            "contains an unmatched `{brace}` at character {}",
             text[..at].chars().count() + 1
         ),
         known_variables(),
@@ -165,16 +165,17 @@ pub(crate) fn problem(message: String, allowed: String) -> Problem {
     Problem::new("prefix", message).allowing(allowed)
 }
 
-/// Stores and URL libraries disagree on dot segments; listings (XML 1.0) cannot carry control characters.
+/// Checks a path: stores and URL libraries disagree on dot segments, and listings (XML 1.0) cannot represent control
+/// characters.
 pub(crate) fn check_path(path: &str) -> Result<(), String> {
     if let Some(dots) = path.split('/').find(|segment| matches!(*segment, "." | "..")) {
         return Err(format!(
-            "contains a folder named `{dots}`, which stores read in different ways"
+            "contains a folder named `{dots}`, which stores interpret in different ways"
         ));
     }
     match path.chars().find(|c| c.is_control()) {
         Some(control) => Err(format!(
-            "contains the control character U+{:04X}, which listings cannot carry",
+            "contains the control character U+{:04X}, which bucket listings cannot represent",
             u32::from(control)
         )),
         None => Ok(()),

@@ -1,9 +1,9 @@
-//! How messages repeat what somebody wrote, and guess what was meant. Decides nothing.
+//! How messages quote input, and guess what was meant. Decides nothing.
 
-/// Most characters of a value that a message repeats.
+/// Maximum number of characters of a value that a message quotes.
 pub const MAX_SHOWN_CHARS: usize = 80;
 
-/// A value as messages repeat it: cut to [`MAX_SHOWN_CHARS`], control characters escaped.
+/// Returns a value as messages quote it: cut to [`MAX_SHOWN_CHARS`], with control characters escaped.
 pub fn shown(text: &str) -> String {
     let printable = printable(text);
     match text.chars().nth(MAX_SHOWN_CHARS) {
@@ -12,7 +12,7 @@ pub fn shown(text: &str) -> String {
     }
 }
 
-/// The first [`MAX_SHOWN_CHARS`] of a text, control characters escaped.
+/// Returns the first [`MAX_SHOWN_CHARS`] of a text, with control characters escaped.
 pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .take(MAX_SHOWN_CHARS)
@@ -25,7 +25,7 @@ pub(crate) fn printable(text: &str) -> String {
         .collect()
 }
 
-/// The candidate that somebody who wrote this probably meant: the nearest by edit distance, letters' case aside.
+/// Returns the candidate that was probably meant: the nearest by edit distance, ignoring case.
 pub fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let written = written.to_lowercase();
     candidates
@@ -34,7 +34,7 @@ pub fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>)
             let distance = strsim::damerau_levenshtein(&written, &candidate.to_lowercase());
             (distance, candidate)
         })
-        // A third of the letters wrong is another word.
+        // With more than a third of the letters wrong it is a different word.
         .filter(|(distance, candidate)| distance * 3 <= candidate.chars().count())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)

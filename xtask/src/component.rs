@@ -78,7 +78,7 @@ fn registry_folders() -> Result<Vec<PathBuf>> {
     let cargo_home = match (std::env::var_os("CARGO_HOME"), std::env::var_os("HOME")) {
         (Some(cargo_home), _) => PathBuf::from(cargo_home),
         (None, Some(home)) => Path::new(&home).join(".cargo"),
-        (None, None) => bail!("neither CARGO_HOME nor HOME is set: where are cargo's sources?"),
+        (None, None) => bail!("cannot find cargo's sources: neither CARGO_HOME nor HOME is set"),
     };
     let sources = cargo_home.join("registry/src");
     if !sources.is_dir() {
@@ -98,13 +98,13 @@ pub fn encode(core: &[u8]) -> Result<Vec<u8>> {
         .validate(true)
         .module(core)?
         .encode()
-        .context("the core module cannot be made into a component")
+        .context("cannot turn the core module into a component")
 }
 
 /// Insist that the component imports what the world imports, no more and no less.
 pub fn check_imports(component: &[u8], wit: &Path) -> Result<()> {
     let DecodedWasm::Component(resolve, world) = wit_component::decode(component)? else {
-        bail!("what was built is a WIT package, not a component");
+        bail!("the result of the build is a WIT package, not a component");
     };
     let actual = imports(&resolve, world);
     let (resolve, world) = parse_world(&read_contract(wit)?)?;
@@ -113,7 +113,7 @@ pub fn check_imports(component: &[u8], wit: &Path) -> Result<()> {
     let missing: Vec<_> = expected.difference(&actual).collect();
     ensure!(
         extra.is_empty() && missing.is_empty(),
-        "the component's imports are not the world's: {extra:?} too many, {missing:?} unused"
+        "the component's imports differ from the world's: unexpected {extra:?}, unused {missing:?}"
     );
     Ok(())
 }

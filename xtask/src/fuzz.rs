@@ -74,7 +74,7 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         }
     }
     if !broken.is_empty() {
-        bail!("found inputs that break a promise: {}", broken.join(", "));
+        bail!("found inputs that violate an invariant: {}", broken.join(", "));
     }
     Ok(())
 }
@@ -99,11 +99,11 @@ fn chosen(arguments: &[String]) -> Result<Chosen> {
                 .next()
                 .and_then(|number| number.parse().ok())
                 .filter(|number| *number > 0)
-                .with_context(|| format!("`{argument}` takes a whole number above 0: {meaning}"))
+                .with_context(|| format!("`{argument}` requires a positive whole number: {meaning}"))
         };
         match argument.as_str() {
             "--seconds" => chosen.seconds = number("how long each target runs")?,
-            "--seed" => chosen.seed = number("which inputs are drawn")?,
+            "--seed" => chosen.seed = number("the seed for generating inputs")?,
             "source" => chosen.targets.retain(|(name, _)| SOURCE_TARGETS.contains(name)),
             "plugin" => chosen.targets.retain(|(name, _)| !SOURCE_TARGETS.contains(name)),
             name if names.contains(&name) => chosen.targets.retain(|(target, _)| *target == name),
@@ -126,7 +126,7 @@ fn nightly_triple() -> Result<String> {
         )
     })?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
-    Ok(host.context("`rustc -vV` names no host")?.to_owned())
+    Ok(host.context("`rustc -vV` does not name a host")?.to_owned())
 }
 
 /// A program of the nightly toolchain. What cargo told us of its own toolchain must not reach it.
@@ -179,7 +179,7 @@ impl Fuzzer {
             .with_context(|| format!("cannot start the target {target}"))?;
         if !status.success() {
             say(format!(
-                "{target} ended with {status}. The input is in {artifacts}; to make a test of it, copy it to \
+                "{target} ended with {status}. The input is in {artifacts}; to turn it into a test, copy it to \
                  {committed} under a name that says what is wrong with it, and run\n\n    \
                  cargo test --package {package} --test fuzz_corpus {target}",
                 package = package_of(target),

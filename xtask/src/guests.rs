@@ -22,7 +22,7 @@ pub fn run(workspace: &Workspace, _arguments: &[String]) -> Result<()> {
 
 /// Builds them all into the folder that tests are told of.
 pub fn build(workspace: &Workspace, toolchain: &Toolchain) -> Result<()> {
-    say("building the guests that tests load");
+    say("building the guests for tests");
     let folder = workspace.test_guests();
     fs::create_dir_all(&folder)?;
     let save = |name: &str, bytes: &[u8]| {
@@ -89,5 +89,5 @@ fn dummy_component(contract: &str) -> Result<Vec<u8>> {
         .validate(true)
         .module(&dummy_core(contract)?)?
         .encode()
-        .context("a contract changed for tests cannot be made into a component")
+        .context("cannot turn a contract changed for tests into a component")
 }

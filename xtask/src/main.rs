@@ -38,13 +38,13 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "demo",
         arguments: "[ARGUMENTS…]",
-        summary: "build the component and show an export end to end (nothing leaves this machine)",
+        summary: "build the component and run an export end to end (nothing leaves this machine)",
         run: demo::run,
     },
     Command {
         name: "test",
         arguments: "[FILTER]",
-        summary: "run every test of the workspace, through the real component",
+        summary: "run all tests of the workspace, through the real component",
         run: test::run,
     },
     Command {
@@ -56,7 +56,7 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "guests",
         arguments: "",
-        summary: "build the hostile guests that tests load, for running `cargo test` by hand",
+        summary: "build the hostile guests used by tests, for running `cargo test` directly",
         run: guests::run,
     },
     Command {
@@ -68,25 +68,25 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "lint",
         arguments: "",
-        summary: "formatting, spelling, dependencies, clippy and documentation, warnings denied",
+        summary: "check formatting, spelling, dependencies, clippy and documentation; warnings are errors",
         run: lint::run,
     },
     Command {
         name: "public-api",
         arguments: "[--write]",
-        summary: "compare what the libraries offer with their public-api.txt",
+        summary: "compare the libraries' public API with their public-api.txt",
         run: public_api::run,
     },
     Command {
         name: "conformance",
         arguments: "[NAMES…] [--only TEXT] [--json]",
-        summary: "readers, hosts and servers of others: readers, hosts, devstore, seaweedfs, ceph, garage, servers, all",
+        summary: "test against other projects: readers, hosts, devstore, seaweedfs, ceph, garage, servers, all",
         run: conformance::run,
     },
     Command {
         name: "fuzz",
         arguments: "[TARGET] [--seconds N]",
-        summary: "run the fuzz targets, `plugin` or `source` for one kind (needs a nightly compiler)",
+        summary: "run the fuzz targets; `plugin` or `source` selects one kind (needs a nightly compiler)",
         run: fuzz::run,
     },
     Command {
@@ -98,7 +98,7 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "setup",
         arguments: "",
-        summary: "install what building needs (every other command does so by itself)",
+        summary: "install the build requirements (all other commands do this automatically)",
         run: setup::run,
     },
 ];

@@ -87,7 +87,7 @@ fn linked_crates(workspace: &Workspace) -> Result<Vec<Crate>> {
     let metadata: Value = serde_json::from_str(&metadata)?;
     let packages = metadata["packages"]
         .as_array()
-        .context("`cargo metadata` lists no packages")?;
+        .context("`cargo metadata` does not list any packages")?;
     let field = |package: &Value, name: &str| package[name].as_str().unwrap_or_default().to_owned();
     let mut crates: Vec<Crate> = packages
         .iter()

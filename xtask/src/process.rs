@@ -46,7 +46,7 @@ pub fn read(command: &mut Command) -> Result<String> {
         let complaint = String::from_utf8_lossy(&stderr);
         bail!("`{}` failed ({status}): {}", line(command), complaint.trim());
     }
-    String::from_utf8(stdout).with_context(|| format!("`{}` printed no UTF-8", line(command)))
+    String::from_utf8(stdout).with_context(|| format!("the output of `{}` is not valid UTF-8", line(command)))
 }
 
 /// The command as somebody would type it.

@@ -23,7 +23,7 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let is_writing = match arguments {
         [] => false,
         [option] if option == "--write" => true,
-        _ => bail!("`cargo xtask public-api` takes `--write` and nothing else"),
+        _ => bail!("`cargo xtask public-api` only accepts `--write`"),
     };
     say("documenting the libraries as JSON");
     let documented = document(workspace)?;
@@ -44,7 +44,7 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     }
     if !changed.is_empty() {
         bail!(
-            "the public API of a library is not what its public-api.txt lists:\n{}\nIf that is intended, run \
+            "the public API of a library differs from its public-api.txt:\n{}\nIf that is intended, run \
              `cargo xtask public-api --write` and commit the result",
             changed.join("\n")
         );

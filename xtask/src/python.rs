@@ -21,7 +21,7 @@ pub fn ensure() -> Result<()> {
         return Ok(());
     }
     if setup::can_apt() {
-        say("installing python3-venv by apt-get");
+        say("installing python3-venv with apt-get");
         setup::apt_install(&["python3", "python3-venv"])?;
     }
     is_ready().context(

@@ -53,7 +53,7 @@ pub fn ensure(workspace: &Workspace) -> Result<Toolchain> {
     let rustc_commit = version
         .lines()
         .find_map(|line| line.strip_prefix("commit-hash: "))
-        .context("`rustc -vV` names no commit")?
+        .context("`rustc -vV` does not name a commit")?
         .to_owned();
     ensure_wasm_target(workspace, &sysroot)?;
     Ok(Toolchain {
@@ -68,7 +68,9 @@ fn ensure_wasm_target(workspace: &Workspace, sysroot: &Path) -> Result<()> {
     if installed.is_dir() {
         return Ok(());
     }
-    say(format!("adding the Rust target {WASM_TARGET} by rustup (about 20 MB)"));
+    say(format!(
+        "adding the Rust target {WASM_TARGET} with rustup (about 20 MB)"
+    ));
     let mut command = Command::new("rustup");
     command
         .args(["target", "add", WASM_TARGET])
@@ -86,10 +88,10 @@ fn ensure_clang() -> Result<PathBuf> {
         return Ok(clang);
     }
     if can_apt() {
-        say("installing clang by apt-get (zstd is C code; about 350 MB on disk, a minute or two)");
+        say("installing clang with apt-get (zstd is C code; about 350 MB on disk, a minute or two)");
         apt_install(&["clang"])?;
         return find_clang().context(
-            "clang is installed but does not compile for wasm32; try a newer one and name it: \
+            "clang is installed but cannot compile for wasm32; try a newer version and specify it: \
              `CC_wasm32_unknown_unknown=clang-19 cargo xtask …`",
         );
     }
@@ -148,7 +150,7 @@ pub fn apt_install(packages: &[&str]) -> Result<()> {
 /// The command for this system, by the files that tell distributions apart.
 fn remedy() -> &'static str {
     if cfg!(target_os = "macos") {
-        return "brew install llvm        (Apple's own clang has no WebAssembly back end)";
+        return "brew install llvm        (Apple's own clang does not support WebAssembly)";
     }
     let families = [
         (

@@ -19,7 +19,7 @@ impl Workspace {
     /// The checkout whose `cargo xtask` runs us.
     pub fn discover() -> Result<Self> {
         let xtask = std::env::var_os("CARGO_MANIFEST_DIR")
-            .context("run it as `cargo xtask`: cargo tells where the workspace is")?;
+            .context("run it as `cargo xtask`, because cargo provides the path of the workspace")?;
         let root = Path::new(&xtask)
             .parent()
             .context("the xtask package has no parent folder")?
@@ -32,7 +32,7 @@ impl Workspace {
         let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
         let target = metadata["target_directory"]
             .as_str()
-            .context("`cargo metadata` names no target directory")?;
+            .context("`cargo metadata` does not name a target directory")?;
         Ok(Workspace {
             target: target.into(),
             root,

@@ -52,7 +52,7 @@ impl Answer {
     }
 }
 
-/// Make the process's TLS library usable; the second call finds it done.
+/// Makes the process's TLS library usable; the second call finds it done.
 pub fn install_crypto() {
     drop(rustls::crypto::ring::default_provider().install_default());
 }

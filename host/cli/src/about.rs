@@ -1,5 +1,5 @@
 //! The subject of a command: where it exports to, which run and which interval. Named in every report and every
-//! failure, as far as it is known by then.
+//! failure, as far as it is known.
 
 use serde::{Serialize, Serializer};
 
@@ -7,7 +7,7 @@ use batch_export_runner::Destination;
 use batch_export_runner::exporter;
 use batch_export_source::{Ends, Interval};
 
-/// Known step by step: the configuration tells the destination, the command line the interval.
+/// Filled step by step: the configuration determines the destination, the command line the interval.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct About {
     #[serde(skip_serializing_if = "Option::is_none")]

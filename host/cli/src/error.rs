@@ -66,9 +66,9 @@ pub fn check(failed: usize, steps: usize, class: FailureClass) -> Failure {
     let message = format!("{failed} of {} failed", counted(steps as u64, "check"));
     let hint = match class {
         FailureClass::Retryable => {
-            "start the store if it is yours, or correct `endpoint_url` if it is another; otherwise check again later"
+            "start the store if you run it yourself, or correct `endpoint_url`; otherwise check again later"
         }
-        _ => "follow the hints of the failed steps, and check again",
+        _ => "follow the hints for the failed steps, then check again",
     };
     Failure::new(class, FailureCode::CHECK_FAILED, message).with_hint(hint)
 }
@@ -93,7 +93,7 @@ pub fn not_started(error: io::Error) -> Failure {
 
 /// Makes the failure of a panic of this program.
 pub fn panicked(what: &str) -> Failure {
-    let message = format!("a defect of this program ended it: {what}");
+    let message = format!("this program ended because of a bug in it: {what}");
     Failure::new(FailureClass::Defect, PANICKED, message).with_hint("report it")
 }
 
@@ -125,14 +125,12 @@ mod tests {
             (
                 check(1, 7, FailureClass::Retryable),
                 "1 of 7 checks failed",
-                Some(
-                    "start the store if it is yours, or correct `endpoint_url` if it is another; otherwise check again later",
-                ),
+                Some("start the store if you run it yourself, or correct `endpoint_url`; otherwise check again later"),
             ),
             (
                 check(2, 7, FailureClass::Failed),
                 "2 of 7 checks failed",
-                Some("follow the hints of the failed steps, and check again"),
+                Some("follow the hints for the failed steps, then check again"),
             ),
             (
                 usage("no such option".to_owned()),
@@ -143,7 +141,7 @@ mod tests {
             (not_started(full()), "cannot start: the disk is full", None),
             (
                 panicked("index out of bounds"),
-                "a defect of this program ended it: index out of bounds",
+                "this program ended because of a bug in it: index out of bounds",
                 Some("report it"),
             ),
         ];

@@ -30,7 +30,7 @@ pub enum Form {
 }
 
 impl Form {
-    /// JSON was asked for in so many words, so silence concerns the rest only.
+    /// JSON was requested explicitly, so silence concerns only the rest.
     pub fn new(json: bool, quiet: bool) -> Self {
         match (json, quiet) {
             (true, _) => Form::Json,
@@ -237,7 +237,7 @@ pub fn tame_panics() {
         let thread = std::thread::current();
         let text = panic.to_string();
         note(&format!(
-            "error: a defect of this program ended the thread `{}`: {}\nhint: report it",
+            "error: a bug in this program ended the thread `{}`: {}\nhint: report it",
             thread.name().unwrap_or("?"),
             one_line(&text)
         ));

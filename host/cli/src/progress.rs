@@ -16,7 +16,7 @@ use batch_export_system::terminal::one_line;
 /// Often enough to look alive.
 const REDRAW: Duration = Duration::from_millis(200);
 
-/// How often what goes wrong is looked at.
+/// How often problems are checked.
 const LOOK: Duration = Duration::from_secs(1);
 
 pub struct Progress {
@@ -24,7 +24,7 @@ pub struct Progress {
     begun: Instant,
     quiet: bool,
     requests: Requests,
-    /// Where things stand, apart from what goes wrong.
+    /// The current status, apart from problems.
     standing: Mutex<String>,
 }
 
@@ -55,7 +55,7 @@ impl Progress {
         }
     }
 
-    /// Does the work and shows what it says meanwhile; what goes wrong is a part of the bar, or a line now and then.
+    /// Does the work and shows its events meanwhile; problems are part of the bar, or an occasional line.
     /// Shows nothing more when the work is done.
     pub async fn during<T>(&self, work: impl Future<Output = T>, events: &mut EventReceiver) -> T {
         let mut work = std::pin::pin!(work);
@@ -109,7 +109,7 @@ impl Progress {
         ));
     }
 
-    /// Says in other words where things stand.
+    /// Updates the status.
     pub fn message(&self, text: String) {
         *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = text;
         self.redraw();

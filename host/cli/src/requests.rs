@@ -9,7 +9,7 @@ use batch_export_sandbox::{Event, EventKind, TransportError};
 
 /// Requests without a response that are remembered; a session has fewer in progress.
 const MAX_WAITING: usize = 256;
-/// A request that takes this long is worth a word where somebody watches.
+/// A request that takes this long is mentioned to somebody who watches.
 const SLOW: Duration = Duration::from_secs(10);
 /// Failures that pass within this time are not worth a line in a log.
 const FIRST_LINE: Duration = Duration::from_secs(5);
@@ -18,7 +18,7 @@ const NEXT_LINE: Duration = Duration::from_secs(30);
 /// Characters of a path that are shown: its end, where the file's name is.
 const PATH_CHARS: usize = 60;
 
-/// Is told of every request and its response.
+/// Observes every request and its response.
 #[derive(Debug, Default)]
 pub struct Requests(Mutex<State>);
 
@@ -90,7 +90,7 @@ impl Requests {
         }
     }
 
-    /// Returns what is wrong right now, for a display that is rewritten.
+    /// Returns the current problem, for a display that is rewritten.
     pub fn status(&self, now: Instant) -> Option<String> {
         let state = self.state();
         if let Some(trouble) = &state.trouble {

@@ -11,7 +11,7 @@ const PATIENCE: u32 = 3;
 /// A request to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// Ctrl-C: somebody does not want the work any more.
+    /// Ctrl-C: the work is no longer wanted.
     Interrupt,
     /// What service managers and container runtimes send first: the host is shutting down.
     Terminate,
@@ -27,7 +27,7 @@ impl Signal {
     }
 }
 
-/// Returns tokens that the signals cancel from now on; `tell` is called with a line for whoever sent one.
+/// Returns tokens that the signals cancel from now on; `tell` receives a line for the sender of a signal.
 pub fn cancelled_by_signals(tell: impl Fn(&str) + Send + 'static) -> RunTokens {
     let tokens = RunTokens::new();
     tokio::spawn(cancel_on_signals(tokens.clone(), tell));
@@ -52,14 +52,14 @@ async fn cancel_on_signals(tokens: RunTokens, tell: impl Fn(&str)) {
         let signal = signals.next().await;
         match count {
             1 => {
-                tell("stopping: cleaning up what is open; interrupt again to quit at once");
+                tell("stopping and cleaning up; interrupt again to quit immediately");
                 match signal {
                     Signal::Interrupt => tokens.work.cancel(),
                     Signal::Terminate => tokens.shut_down(),
                 }
             }
             2 => {
-                tell("quitting at once");
+                tell("quitting immediately");
                 tokens.clean_up.cancel();
             }
             PATIENCE => std::process::exit(exit_code(signal.failure().class()).into()),

@@ -19,16 +19,16 @@ const FIRST_MONDAY_MICROS: i64 = 4 * DAY_MICROS;
 /// The interval, half-open.
 #[derive(Debug, Args)]
 pub struct Span {
-    /// First moment of the interval, ISO 8601; `START` or `beginning` leaves it open.
+    /// Start of the interval (inclusive), in ISO 8601; `START` or `beginning` leaves it open.
     #[arg(long, value_name = "TIME", required_unless_present = "last", requires = "end")]
     start: Option<String>,
-    /// First moment after the interval, ISO 8601.
+    /// End of the interval (exclusive), in ISO 8601.
     #[arg(long, value_name = "TIME", required_unless_present = "last", requires = "start")]
     end: Option<String>,
-    /// Instead of two times, the last interval that has ended (UTC): hour, day, week, or such as "15 minutes".
+    /// Use the last complete interval (UTC) of this length instead: hour, day, week, or for example "15 minutes".
     #[arg(long, value_name = "LENGTH", conflicts_with_all = ["start", "end"])]
     last: Option<Length>,
-    /// Accept an interval that has not ended yet: rows that arrive later are missing in it.
+    /// Accept an interval that has not ended yet; rows that arrive later will be missing from it.
     #[arg(long)]
     allow_unfinished: bool,
 }
@@ -40,10 +40,11 @@ pub enum SpanError {
     Interval(IntervalError),
     #[error("--end is before --start: {end} is earlier than {start}")]
     Inverted { start: Moment, end: Moment },
-    #[error("--start and --end are the same moment, {0}, so no row can be between them")]
+    #[error("--start and --end are the same moment, {0}, so there can be no rows between them")]
     Empty(Moment),
     #[error(
-        "the interval has not ended: it ends at {end}, and it is {now} now, so rows that arrive until then would be missing"
+        "the interval has not ended yet: it ends at {end}, and it is now {now}, so rows that arrive until then would \
+         be missing"
     )]
     Unfinished { end: Moment, now: Moment },
 }
@@ -52,8 +53,8 @@ impl Explain for SpanError {
     fn hint(&self) -> Option<String> {
         match self {
             SpanError::Interval(error) => error.hint(),
-            SpanError::Inverted { .. } => Some("swap the two".to_owned()),
-            SpanError::Empty(_) => Some("set --end to a later moment: the end itself is not included".to_owned()),
+            SpanError::Inverted { .. } => Some("swap them".to_owned()),
+            SpanError::Empty(_) => Some("set --end to a later moment: the end is exclusive".to_owned()),
             SpanError::Unfinished { .. } => Some("wait until it has ended, or add --allow-unfinished".to_owned()),
         }
     }
@@ -116,13 +117,13 @@ pub struct Length {
 
 /// A text that is not a length.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("it is not the length of an interval")]
+#[error("it is not a valid interval length")]
 pub struct LengthError;
 
 impl Explain for LengthError {
     fn hint(&self) -> Option<String> {
-        let hint = "write hour, day, week, or a number of minutes or hours that divides a day, such as \"15 minutes\" \
-                    or \"6 hours\"";
+        let hint = "use hour, day, week, or a number of minutes or hours that divides a day evenly, such as \"15 \
+                    minutes\" or \"6 hours\"";
         Some(hint.to_owned())
     }
 }
@@ -300,17 +301,21 @@ mod tests {
             (
                 "2026-01-02",
                 "2026-01-01",
-                "--end is before --start: 2026-01-01T00:00:00+00:00 is earlier than 2026-01-02T00:00:00+00:00; swap the two",
+                "--end is before --start: 2026-01-01T00:00:00+00:00 is earlier than 2026-01-02T00:00:00+00:00; swap \
+                 them",
             ),
             (
                 "2026-01-01",
                 "2026-01-01T01:00+01:00",
-                "--start and --end are the same moment, 2026-01-01T00:00:00+00:00, so no row can be between them; set --end to a later moment: the end itself is not included",
+                "--start and --end are the same moment, 2026-01-01T00:00:00+00:00, so there can be no rows between \
+                 them; set --end to a later moment: the end is exclusive",
             ),
             (
                 "2026-07-15T10:00Z",
                 "2026-07-15T11:00Z",
-                "the interval has not ended: it ends at 2026-07-15T11:00:00+00:00, and it is 2026-07-15T10:07:30+00:00 now, so rows that arrive until then would be missing; wait until it has ended, or add --allow-unfinished",
+                "the interval has not ended yet: it ends at 2026-07-15T11:00:00+00:00, and it is now \
+                 2026-07-15T10:07:30+00:00, so rows that arrive until then would be missing; wait until it has ended, \
+                 or add --allow-unfinished",
             ),
             (
                 "noon",

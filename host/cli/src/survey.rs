@@ -16,7 +16,7 @@ use batch_export_system::Token;
 /// and quickly read, because quiet hours are frequent.
 const GLANCE_ROWS: u64 = 100_000;
 
-/// Reads the whole source on a thread for what blocks. The thread ends when nobody waits for it any more.
+/// Reads the whole source on a thread for blocking work. The thread ends when nobody waits for it any more.
 pub async fn whole(
     exporter: &Exporter,
     interval: Option<Interval>,
@@ -63,7 +63,7 @@ pub async fn glance(exporter: &Exporter, token: &Token) -> Option<String> {
         Ok(survey) => times(&survey),
         // The run itself read the source without an error: what is wrong now is not its outcome.
         Err(failure) => Some(format!(
-            "the source's times could not be read: {}",
+            "cannot read the times in the source: {}",
             failure.in_one_text()
         )),
     }
@@ -82,10 +82,10 @@ fn times(survey: &Survey) -> Option<String> {
             survey.time_column
         )),
         _ if survey.rows_without_time > 0 => Some(format!(
-            "no row of the source has a time in `{}`; set the source's `time_column` to the column that has",
+            "no row of the source has a time in `{}`; set the source's `time_column` to the column that does",
             survey.time_column
         )),
-        _ => Some("the source's files hold no rows at all".to_owned()),
+        _ => Some("the source's files contain no rows".to_owned()),
     }
 }
 
@@ -167,9 +167,9 @@ mod tests {
             ),
             (
                 untimed,
-                "no row of the source has a time in `at`; set the source's `time_column` to the column that has",
+                "no row of the source has a time in `at`; set the source's `time_column` to the column that does",
             ),
-            (empty, "the source's files hold no rows at all"),
+            (empty, "the source's files contain no rows"),
         ] {
             assert_eq!(times(&survey).as_deref(), Some(expect));
         }

@@ -17,8 +17,8 @@ pub fn bytes(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
 }
 
-/// Two columns, the first padded. A value that does not fit behind its name goes on below itself; no line break in it
-/// makes a row.
+/// Two columns, the first padded. A value that does not fit next to its name continues below; line breaks in it do not
+/// start a new row.
 pub fn table(rows: &[(String, String)]) -> String {
     let rows: Vec<_> = rows
         .iter()
@@ -56,16 +56,16 @@ fn column(text: &str, at: usize) -> String {
     written
 }
 
-/// One object: what there is to say of it, and its key.
+/// One object: its properties and its key.
 #[derive(Debug, Clone)]
 pub struct Object {
-    /// Numbers and words, each in a column of its own, right-aligned.
+    /// Numbers and words, each in its own column, right-aligned.
     pub cells: Vec<String>,
     pub key: String,
 }
 
 impl Object {
-    /// A key or a word of others must not look like a line of its own.
+    /// A key or a word from outside must not look like a separate line.
     fn harmless(&self) -> Object {
         let cells = self.cells.iter();
         Object {
@@ -162,7 +162,7 @@ fn common_beginning<'a>(keys: &[&'a str]) -> &'a str {
     &first[..end]
 }
 
-/// An address or a key on lines of its own, broken at slashes where it has to be.
+/// An address or a key on its own lines, broken at slashes where necessary.
 pub fn in_pieces(text: &str, indent: usize) -> String {
     let mut written = " ".repeat(indent);
     let mut used = indent;

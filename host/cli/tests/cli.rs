@@ -61,7 +61,8 @@ const COMMANDS: [(&str, &str); 9] = [
 fn every_command_has_help_with_an_example_of_itself() {
     let folder = tempfile::tempdir().expect("a folder");
     let overview = text(&run(folder.path(), &["--help"]).stdout);
-    let codes = "Exit codes: 0 done, 1 failed for good, 2 usage or configuration, 3 worth retrying, 4 a defect of the plugin or of this program, 130 interrupted, 143 shut down.";
+    let codes = "Exit codes: 0 success, 1 permanent failure, 2 usage or configuration error, 3 temporary failure \
+                 (retry later), 4 bug in the plugin or in this program, 130 interrupted, 143 terminated.";
     let words: Vec<&str> = overview.split_whitespace().collect();
     assert!(words.join(" ").ends_with(codes), "{overview}");
     for (command, example) in COMMANDS {
@@ -114,7 +115,8 @@ fn failures_are_one_message_with_the_right_exit_code() {
         (
             &["validate", "--config", "none.toml"],
             2,
-            "error: cannot read the configuration none.toml: no such file or directory\nhint: name an existing file with --config\n",
+            "error: cannot read the configuration none.toml: no such file or directory\nhint: specify an existing \
+             file with --config\n",
         ),
         (
             &["validate", "--config", "half.toml", "--component", "none.wasm"],
@@ -140,7 +142,8 @@ fn failures_are_one_message_with_the_right_exit_code() {
                 "2024-01-02",
             ],
             2,
-            "error: no destination is named `nowhere` in valid.toml\nhint: write `archive`, the only destination in it\n",
+            "error: there is no destination `nowhere` in valid.toml\nhint: write `archive`, the only destination in \
+             it\n",
         ),
         (
             &[
@@ -153,7 +156,8 @@ fn failures_are_one_message_with_the_right_exit_code() {
                 "2024-01-01",
             ],
             2,
-            "error: --end is before --start: 2024-01-01T00:00:00+00:00 is earlier than 2024-01-02T00:00:00+00:00\nhint: swap the two\n",
+            "error: --end is before --start: 2024-01-01T00:00:00+00:00 is earlier than \
+             2024-01-02T00:00:00+00:00\nhint: swap them\n",
         ),
         (
             &[
@@ -171,12 +175,14 @@ fn failures_are_one_message_with_the_right_exit_code() {
         (
             &["inspect", "none.wasm"],
             2,
-            "error: cannot read the component none.wasm: no such file or directory\nhint: name a component file with --component or `[component] path`\n",
+            "error: cannot read the component none.wasm: no such file or directory\nhint: specify a component file \
+             with --component or `[component] path`\n",
         ),
         (
             &["inspect", "text.wasm"],
             2,
-            "error: cannot load text.wasm: not a WebAssembly file: it does not begin with `\\0asm`\nhint: give the path of a destination component such as s3_destination.wasm\n",
+            "error: cannot load text.wasm: not a WebAssembly file: it does not begin with `\\0asm`\nhint: specify a \
+             destination component such as s3_destination.wasm\n",
         ),
         (
             &["inspect", "module.wasm"],
@@ -186,7 +192,8 @@ fn failures_are_one_message_with_the_right_exit_code() {
         (
             &["validate", "--config", "valid.toml", "--component", "component.wasm"],
             2,
-            "error: cannot load component.wasm: the component exports no `batch-export:destination/exporter@0.1.0`, so it is not a destination plugin; it exports nothing\nhint: give the path of a destination plugin\n",
+            "error: cannot load component.wasm: the component exports no `batch-export:destination/exporter@0.1.0`, \
+             so it is not a destination plugin; it exports nothing\nhint: specify a destination plugin\n",
         ),
     ];
     for (arguments, code, expect) in cases {
@@ -206,7 +213,7 @@ fn failures_are_one_message_with_the_right_exit_code() {
 fn usage_errors_exit_with_2_and_name_the_argument() {
     let folder = tempfile::tempdir().expect("a folder");
     let interval =
-        "error: no interval is named\nhint: name it with --last, such as `--last hour`, or with --start and --end\n";
+        "error: no interval is given\nhint: specify it with --last, such as `--last hour`, or with --start and --end\n";
     let cases: [(&[&str], &str); 5] = [
         (&["run"], interval),
         (
@@ -219,11 +226,12 @@ fn usage_errors_exit_with_2_and_name_the_argument() {
         ),
         (
             &["schema", "event"],
-            "error: `event` is not a valid value of `MODEL`\nhint: write one of events, persons, sessions\n",
+            "error: `event` is not a valid value for `MODEL`\nhint: use one of events, persons, sessions\n",
         ),
         (
             &["completions", "command.com"],
-            "error: `command.com` is not a valid value of `SHELL`\nhint: write one of bash, elvish, fish, powershell, zsh\n",
+            "error: `command.com` is not a valid value for `SHELL`\nhint: use one of bash, elvish, fish, powershell, \
+             zsh\n",
         ),
     ];
     for (arguments, expect) in cases {

@@ -1,4 +1,4 @@
-//! Trying a destination: when somebody asks, before its first run, and for an interval without rows, so that a broken
+//! Checks of a destination: on request, before its first run, and for an interval without rows, so that a broken
 //! configuration never hides behind quiet hours. Exports nothing.
 
 use std::collections::BTreeSet;
@@ -15,11 +15,11 @@ use batch_export_sandbox::contract::{CheckDepth, CheckStep, StepOutcome};
 use batch_export_source::Interval;
 use batch_export_system::Interrupted;
 
-/// Longest try that nobody asked for. It makes about ten small requests: a store that takes longer for them is not
+/// Maximum duration of an automatic check. It makes about ten small requests: a store that takes longer for them is not
 /// available for a run either.
 const AUTOMATIC_TIME: Duration = Duration::from_secs(120);
 
-/// Why a destination is tried unasked.
+/// The occasion of an automatic check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Occasion {
     FirstUse,
@@ -70,7 +70,7 @@ pub(crate) async fn check(
     Ok(steps)
 }
 
-/// Makes a check that nobody asked for, and returns the warnings that come of it. What does not work is an error.
+/// Makes an automatic check and returns the resulting warnings. What does not work is an error.
 pub(super) async fn automatic(prepared: &Prepared<'_>, occasion: Occasion) -> Result<Vec<String>, Failure> {
     let steps = steps(prepared, occasion.depth(), Some(AUTOMATIC_TIME)).await?;
     let failing: Vec<CheckStep> = failing(&steps).cloned().collect();
@@ -175,7 +175,7 @@ fn out_of_time() -> CheckStep {
         name: "check".to_owned(),
         outcome: StepOutcome::Unavailable,
         detail: format!(
-            "took longer than {} s: the store, or a proxy before it, answers too slowly",
+            "took longer than {} s: the store, or a proxy in front of it, responds too slowly",
             AUTOMATIC_TIME.as_secs()
         ),
         hint: None,
@@ -216,7 +216,7 @@ mod tests {
         let step = out_of_time();
         assert_eq!(
             step.detail,
-            "took longer than 120 s: the store, or a proxy before it, answers too slowly"
+            "took longer than 120 s: the store, or a proxy in front of it, responds too slowly"
         );
         assert_eq!(class(&[step]), FailureClass::Retryable);
     }

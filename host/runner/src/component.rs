@@ -44,10 +44,10 @@ impl Explain for ComponentError {
     fn hint(&self) -> Option<String> {
         Some(
             match self {
-                ComponentError::Unreadable { .. } => "name a component file with --component or `[component] path`",
-                ComponentError::TooLarge { .. } => "name the right file: a destination component has a few MiB",
+                ComponentError::Unreadable { .. } => "specify a component file with --component or `[component] path`",
+                ComponentError::TooLarge { .. } => "specify the right file: a destination component has a few MiB",
                 ComponentError::NoneBundled => {
-                    "run `cargo xtask build` and rebuild this program, or name a component file with --component"
+                    "run `cargo xtask build` and rebuild this program, or specify a component file with --component"
                 }
             }
             .to_owned(),
@@ -113,22 +113,22 @@ mod tests {
             (
                 PathBuf::from("/dev/zero"),
                 "cannot read the component /dev/zero: it is a device, not a file",
-                "name a component file with --component or `[component] path`",
+                "specify a component file with --component or `[component] path`",
             ),
             (
                 inside,
                 "cannot read the component component: it is a folder, not a file",
-                "name a component file with --component or `[component] path`",
+                "specify a component file with --component or `[component] path`",
             ),
             (
                 none,
                 "cannot read the component none.wasm: no such file or directory",
-                "name a component file with --component or `[component] path`",
+                "specify a component file with --component or `[component] path`",
             ),
             (
                 huge,
                 "the component huge.wasm is larger than 33,554,432 bytes",
-                "name the right file: a destination component has a few MiB",
+                "specify the right file: a destination component has a few MiB",
             ),
         ];
         for (path, message, hint) in cases {

@@ -1,5 +1,5 @@
-//! What happens in runs, as it happens: events through a queue that never makes a run wait. When nobody takes them,
-//! what can be made up for is dropped and counted (progress, requests); a warning, a log line and a stage never are.
+//! Events of runs as they happen, through a queue that never makes a run wait. If nobody takes them, replaceable events
+//! (progress, requests) are dropped and counted; warnings, log lines and stages never are.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -116,7 +116,7 @@ impl Events {
         (Events(Arc::downgrade(&queue)), EventReceiver(queue))
     }
 
-    /// Returns events that nobody receives.
+    /// Returns events without a receiver.
     pub fn none() -> Self {
         Events::default()
     }
@@ -147,7 +147,7 @@ impl Events {
 }
 
 impl EventReceiver {
-    /// Waits for the next event. Never ends by itself: whoever waits knows when the runs are over.
+    /// Waits for the next event. Never ends by itself: the caller knows when the runs are over.
     pub async fn next(&mut self) -> RunEvent {
         loop {
             let arrived = self.0.arrived.notified();
@@ -206,7 +206,7 @@ impl RunEvents {
         })
     }
 
-    /// Is told of the requests of a session.
+    /// Observes the requests of a session.
     pub(crate) fn observer(&self) -> Observer {
         let events = self.clone();
         Arc::new(move |event| {

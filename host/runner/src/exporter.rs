@@ -135,7 +135,7 @@ impl Exporter {
         })
     }
 
-    /// Tells it which other destinations there are: what a run of any other left open belongs to nobody any more.
+    /// Sets which other destinations exist: what a run of any other destination left open no longer belongs to anyone.
     #[must_use]
     pub fn among(mut self, config: &Config) -> Self {
         let destinations = config.destinations.iter();
@@ -162,7 +162,7 @@ impl Exporter {
         recovery::differing(earlier, &self.public)
     }
 
-    /// Whether there is a destination of that name, as far as this one was told.
+    /// Returns whether a destination of that name exists, as far as is known here.
     pub(super) fn knows(&self, destination: &str) -> bool {
         let siblings = self.siblings.as_ref();
         siblings.is_none_or(|siblings| siblings.names.contains(destination))
@@ -238,7 +238,9 @@ impl Exporter {
         if is_elsewhere && matches!(now.credentials, CredentialSource::Renewable(_)) {
             return Err(self.policy_problem(PolicyError::Field {
                 field,
-                message: "it was another one then, and the host's own credentials are for today's only".into(),
+                message: "the endpoint was a different one then, and the host's own credentials are only used with \
+                          the current one"
+                    .into(),
             }));
         }
         Ok(Access {
@@ -317,8 +319,8 @@ impl Exporter {
             .start(run.clone(), &self.configuration, capabilities, limits)?)
     }
 
-    /// Returns a seal of the settings and of what signs: a hash under a key of its own, which is the first part. Of a
-    /// secret it tells nothing to whoever cannot guess it.
+    /// Returns a seal of the settings and of what signs: a hash with its own key, which is the first part. It reveals
+    /// nothing about a secret that cannot be guessed.
     pub fn seal(&self) -> Result<String, Failure> {
         let key = attempt_id()?;
         Ok(format!("{key} {}", self.hashed(key.as_bytes())?))
@@ -334,8 +336,8 @@ impl Exporter {
 
     fn hashed(&self, key: &[u8]) -> Result<String, Failure> {
         let destination = &self.destination;
-        let mut hash = Hmac::<Sha256>::new_from_slice(key)
-            .map_err(|_| Failure::plan("the key of a seal has no length".to_owned()))?;
+        let mut hash =
+            Hmac::<Sha256>::new_from_slice(key).map_err(|_| Failure::plan("the key of a seal is empty".to_owned()))?;
         let all = Zeroizing::new(destination.configuration.open(&BTreeSet::new()).0.to_string());
         hash.update(format!("{}\n", self.name).as_bytes());
         hash.update(all.as_bytes());

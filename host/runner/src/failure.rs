@@ -20,7 +20,7 @@ use batch_export_system::explain::{Explain, count};
 pub(crate) use causes::state_at;
 pub use code::FailureCode;
 
-/// What whoever started the work should do about its failure.
+/// The class of a failure: what the caller should do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureClass {
@@ -209,7 +209,7 @@ impl Failure {
         &self.0.message
     }
 
-    /// Returns what to do about it, where there is anything to do.
+    /// Returns what to do about it, if there is anything to do.
     pub fn hint(&self) -> Option<&str> {
         self.0.hint.as_deref()
     }
@@ -224,7 +224,7 @@ impl Failure {
         self.0.pointer.as_deref()
     }
 
-    /// Returns what it says is wrong, as problems with a destination; never nothing.
+    /// Returns its content as problems with a destination; never empty.
     pub fn as_problems(&self) -> Vec<Problem> {
         if !self.0.problems.is_empty() {
             return self.0.problems.clone();

@@ -1,9 +1,9 @@
-//! Runs of an export, from a configuration to the proof that what the source held is stored: plan, grants and
+//! Runs of an export, from a configuration to the proof that the rows of the source are stored: plan, grants and
 //! credentials, every batch through a fresh instance of a plugin, recovery of what was left open, and reading back.
 //! Knows no command line and no schedule.
 //!
 //! A program that exports has one [`Runtime`], which its runs share, and a [`Runner`] on top of it with the [`State`]
-//! that outlives it. This one starts a store of its own, and exports an hour of sample rows to it:
+//! that outlives it. This one starts its own store, and exports an hour of sample rows to it:
 //!
 //! ```no_run
 //! use std::path::Path;
@@ -44,8 +44,8 @@
 //! # }
 //! ```
 //!
-//! [`Events`] tell how runs go, [`RunTokens`] end them, [`Runner::recover`] cleans up after processes that are gone,
-//! and [`Runner::verify`] reads a finished run back.
+//! [`Events`] report how runs proceed, [`RunTokens`] end them, [`Runner::recover`] cleans up after processes that are
+//! gone, and [`Runner::verify`] reads a finished run back.
 
 mod attempt;
 pub mod check;

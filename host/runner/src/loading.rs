@@ -1,5 +1,5 @@
 //! Loads a plugin: looked at first, compiled by a child process with little memory and time, kept for the next command.
-//! Asks it what it is and nothing else.
+//! Only asks it to describe itself.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub struct Loaded {
 /// Something to say while a plugin is loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LoadingNote {
-    /// What somebody who waits wants to know.
+    /// A message for somebody who waits.
     Progress(String),
     /// What the operator should know.
     Warning(String),
@@ -85,7 +85,7 @@ struct Ready {
 }
 
 impl Loader {
-    /// Returns a loader whose plugins may hold so many bytes together.
+    /// Returns a loader whose plugins may together use this many bytes.
     pub(crate) fn new(memory_bytes: usize) -> Self {
         Loader {
             memory_bytes,
@@ -111,8 +111,8 @@ impl Loader {
         })
     }
 
-    /// Compiles a component, unless that was done earlier, and asks it what it is. `tell` is given lines for a person
-    /// who waits.
+    /// Compiles a component, unless that was done earlier, and asks it for its description. `tell` receives lines for
+    /// somebody who waits.
     pub(crate) async fn load(
         &self,
         component: &Component,

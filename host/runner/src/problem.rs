@@ -52,7 +52,7 @@ impl Problem {
         self
     }
 
-    /// Adds what to do about it, after what is said already.
+    /// Adds what to do about it to any existing hint.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         let hint = hint.into();

@@ -20,11 +20,11 @@ const NUMBER: &str = "{n}";
 pub fn of_plan(plan: &Plan, policy: &Policy) -> Result<(), Failure> {
     let doubt = |what: String| Err(Failure::plan(what));
     if plan.keys.is_empty() {
-        return doubt("the plugin's plan names no file".to_owned());
+        return doubt("the plugin's plan does not name any files".to_owned());
     }
     if !PART_BYTES.contains(&plan.part_size_bytes) {
         return doubt(format!(
-            "the plugin's plan has parts of {} bytes, but parts of uploads have {} to {}",
+            "the plugin's plan has parts of {} bytes, but upload parts must have {} to {}",
             count(plan.part_size_bytes),
             count(*PART_BYTES.start()),
             count(*PART_BYTES.end())
@@ -77,7 +77,8 @@ pub fn of_report(
 fn counts(report: &Report, tally: &Tally, rows_supplied: u64) -> Result<(), String> {
     if tally.rows_kept() != Some(rows_supplied) {
         return Err(format!(
-            "the source read {} and omitted {} of other times, {} without a time and {} of other events, but supplied {}",
+            "the source read {} and omitted {} with other times, {} without a time and {} with other events, but \
+             supplied {}",
             counted(tally.rows_read, "row"),
             count(tally.rows_outside_interval),
             count(tally.rows_without_time),
@@ -95,7 +96,7 @@ fn counts(report: &Report, tally: &Tally, rows_supplied: u64) -> Result<(), Stri
     let accounted = report.rows_exported.checked_add(report.rows_filtered);
     if accounted != Some(report.rows_received) {
         return Err(format!(
-            "of {}, the plugin reported {} exported and {} filtered, which is {}",
+            "of {}, the plugin reported {} as exported and {} as filtered, which adds up to {}",
             counted(rows_supplied, "row"),
             count(report.rows_exported),
             count(report.rows_filtered),
@@ -104,7 +105,8 @@ fn counts(report: &Report, tally: &Tally, rows_supplied: u64) -> Result<(), Stri
     }
     if report.rows_filtered > 0 {
         return Err(format!(
-            "the plugin omitted {} of {} as filtered, but the host had applied include_events and exclude_events already",
+            "the plugin omitted {} of {} as filtered, but the host had already applied include_events and \
+             exclude_events",
             count(report.rows_filtered),
             counted(rows_supplied, "row")
         ));
@@ -124,14 +126,14 @@ fn counts(report: &Report, tally: &Tally, rows_supplied: u64) -> Result<(), Stri
 fn sent(report: &Report, bytes: u64, policy: &Policy, carried: Carried) -> Result<u64, String> {
     if bytes > carried.bytes && !policy.never_overwrites() {
         return Err(format!(
-            "the plugin reported files of {}, but sent {} in all",
+            "the plugin reported files of {}, but sent {} in total",
             counted(bytes, "byte"),
             count(carried.bytes)
         ));
     }
     if report.requests > carried.requests || report.retries > report.requests {
         return Err(format!(
-            "the plugin reported {}, {} of them repeated, but made {}",
+            "the plugin reported {}, {} of them retries, but made {}",
             counted(report.requests, "request"),
             count(report.retries),
             count(carried.requests)

@@ -1,5 +1,5 @@
 //! Cleans up what earlier attempts left open: their notes go to a fresh instance's `recover`, under the configuration
-//! that they were written under. Forgets no note until the plugin says that nothing it tells of is open any more.
+//! that they were written under. Does not delete a note until the plugin says that nothing it mentions is still open.
 
 mod outcome;
 mod startup;
@@ -29,7 +29,7 @@ const RECOVERY_TIME: Duration = Duration::from_secs(60);
 /// The longest time to clean up while the store does not respond, or says only that it cannot: it is down, and whoever
 /// starts a run waits.
 const UNANSWERED_TIME: Duration = Duration::from_secs(10);
-/// The longest time to clean up once somebody interrupted the run: a request or two, not a wait for a store.
+/// The longest time to clean up once the run has been interrupted: a request or two, not a wait for a store.
 const INTERRUPTED_RECOVERY_TIME: Duration = Duration::from_secs(5);
 /// Notes of an attempt that a message repeats.
 const NOTES_SHOWN: usize = 5;
@@ -98,7 +98,7 @@ impl Cleaner<'_> {
         let recovered = match cleaned.is_late {
             false => self.recover(&leftover).await,
             true => Err(Uncleaned::Late(
-                "not tried, because the one before took too long".to_owned(),
+                "not attempted, because the previous one took too long".to_owned(),
             )),
         };
         let (reason, hint) = match recovered {
@@ -160,7 +160,7 @@ impl Cleaner<'_> {
         outcome?.map_err(|error| failed(error.into()))
     }
 
-    /// Waits for some of the cleaning up, but not for ever, and not for long once somebody waits for its end.
+    /// Waits for the clean-up, but not forever, and not for long once the run has been interrupted.
     async fn in_time<T>(
         &self,
         token: &Token,
@@ -203,7 +203,7 @@ fn unreadable(place: &str, problem: impl Display) -> LeftOpen {
         key: None,
         upload_id: None,
         reason: format!("uploads noted in {place}, which cannot be read: {problem}"),
-        hint: Some("look for open uploads at the store, abort them, and delete the file".to_owned()),
+        hint: Some("look for open uploads in the store, abort them, and delete the file".to_owned()),
         earlier_configuration: None,
     }
 }

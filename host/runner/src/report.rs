@@ -111,7 +111,7 @@ impl Done {
     }
 }
 
-/// Returns what happened to so many things, up to the verb.
+/// Returns the beginning of a sentence about this many things, including the verb.
 fn were(number: u64, thing: &str) -> String {
     let verb = if number == 1 { "was" } else { "were" };
     format!("{} {verb}", counted(number, thing))
@@ -128,7 +128,7 @@ fn further_warnings(report: &Report, source: &Tally, recovery: &Recovery) -> Vec
     }
     if source.surrogates_replaced > 0 {
         warnings.push(format!(
-            "in the texts of the source, {} replaced by U+FFFD: no text can hold half of a surrogate pair",
+            "in the texts of the source, {} replaced by U+FFFD: text cannot contain half of a surrogate pair",
             were(source.surrogates_replaced, "lone surrogate")
         ));
     }
@@ -172,7 +172,8 @@ mod tests {
             further_warnings(&Report::default(), &source, &recovery),
             [
                 "3 rows were omitted, because there is no time in the source's time column",
-                "in the texts of the source, 2 lone surrogates were replaced by U+FFFD: no text can hold half of a surrogate pair",
+                "in the texts of the source, 2 lone surrogates were replaced by U+FFFD: text cannot contain half of a \
+                 surrogate pair",
                 "in the source, 5 numbers were rounded to the nearest 64-bit float, the type of the column",
                 "nothing was written: the source read 3 rows: 3 without a time",
                 "an upload of an earlier attempt is still open: upload `1` of `x/a.jsonl`: 403; grant it",

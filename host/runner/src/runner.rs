@@ -27,7 +27,7 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Returns a runner whose events nobody receives.
+    /// Returns a runner without a receiver of its events.
     pub fn new(runtime: Runtime, state: impl State + 'static) -> Self {
         Self {
             runtime,

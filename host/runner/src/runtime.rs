@@ -90,8 +90,8 @@ impl Runtime {
         }))
     }
 
-    /// Compiles a component, unless that was done before, and asks it what it is. Each component is loaded once. `tell`
-    /// is given lines for a person who waits.
+    /// Compiles a component, unless that was done before, and asks it for its description. Each component is loaded
+    /// once. `tell` receives lines for somebody who waits.
     pub async fn load(&self, component: &Component, tell: &(dyn Fn(LoadingNote) + Sync)) -> Result<Loaded, Failure> {
         let digest = hexadecimal(&Sha256::digest(&component.bytes));
         // Held while it compiles: two compilers at once would take twice the memory for nothing.
@@ -144,7 +144,7 @@ impl Runtime {
         let session_bytes = exporter.limits.of_plan(plan).held_bytes();
         let bytes = session_bytes.saturating_add(FEED_BYTES);
         let whole = exporter.plugin.sandbox().budget();
-        let crowded = |reason| self.waited(reason, "the memory of all runs was held by others");
+        let crowded = |reason| self.waited(reason, "other runs used all of the memory");
         let patience = self.patience(token);
         let mut share = Share::none(whole);
         let waiting = async {

@@ -186,16 +186,19 @@ impl Origin {
 
     /// Reads an attempt's first note. What it says of its run and attempt is compared with where it was found.
     fn read(first: &[u8], run_id: &str, attempt: &str) -> Result<Self, String> {
-        let origin: Origin =
-            serde_json::from_slice(first).map_err(|_| "it does not begin with what its notes belong to".to_owned())?;
+        let origin: Origin = serde_json::from_slice(first).map_err(|_| {
+            "it does not begin with the run that its notes belong \
+                                                       to"
+            .to_owned()
+        })?;
         if origin.form != FORM {
             return Err(format!(
-                "it has the form {}, and this program knows {FORM}",
+                "it has format {}, but this program supports {FORM}",
                 origin.form
             ));
         }
         if origin.header.id != run_id || origin.attempt != attempt {
-            return Err("it belongs to another run or attempt than its name says".to_owned());
+            return Err("it belongs to a different run or attempt than its name says".to_owned());
         }
         Ok(origin)
     }

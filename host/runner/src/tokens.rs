@@ -19,12 +19,12 @@ pub struct RunTokens {
 }
 
 impl RunTokens {
-    /// Returns tokens that nobody has cancelled.
+    /// Returns tokens that are not cancelled.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Ends the work because the host shuts down. Its failure says so: nobody cancelled the run, and it may be started
+    /// Ends the work because the host shuts down. Its failure says so: the run was not cancelled, and it may be started
     /// again.
     pub fn shut_down(&self) {
         self.shuts_down.store(true, Ordering::Relaxed);

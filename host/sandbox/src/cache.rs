@@ -21,7 +21,7 @@ impl CacheFolder {
     /// Returns the user's folder. The error is a sentence with the way out.
     pub fn of_user() -> Result<Self, String> {
         let path = user_folder().ok_or_else(|| {
-            "compiled plugins are not kept, because neither XDG_CACHE_HOME nor HOME names a folder; set one of them"
+            "compiled plugins are not kept, because neither XDG_CACHE_HOME nor HOME is set to a folder; set one of them"
                 .to_owned()
         })?;
         Self::at(&path)

@@ -125,7 +125,8 @@ pub enum Crash {
     },
     /// All runs of this host together hold as much memory as they may.
     #[error(
-        "found no room in memory: all runs of this host together hold the {} bytes that they may (`memory_bytes`)",
+        "found no free memory: all runs of this host together already use the {} bytes that are allowed \
+         (`memory_bytes`)",
         count(*limit_bytes as u64)
     )]
     Crowded {
@@ -145,7 +146,7 @@ pub enum Crash {
         limit: Duration,
     },
     /// It went over another limit of the contract, such as bytes in payloads.
-    #[error("went over a limit of its sandbox: {0}")]
+    #[error("exceeded a limit of its sandbox: {0}")]
     OverLimit(String),
     /// The plugin panicked; the text is what its panic hook logged.
     #[error("panicked: {0}")]
@@ -160,25 +161,25 @@ pub enum Crash {
     #[error("could not start: {0}")]
     Start(String),
     /// The session's thread ended without a result: a fault of this host.
-    #[error("returned nothing because its thread ended, which is a fault of this host")]
+    #[error("returned nothing because its thread ended, which is a bug in this host")]
     Lost,
 }
 
 impl Explain for LoadError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
-            LoadError::NotWasm => "give the path of a destination component such as s3_destination.wasm",
+            LoadError::NotWasm => "specify a destination component such as s3_destination.wasm",
             LoadError::CoreModule => "turn it into a component with `cargo xtask build` or `wasm-tools component new`",
             LoadError::Invalid(_) => "rebuild it; the file may be corrupt or truncated",
             LoadError::OverLimit { .. } => "build it with optimisation for size, or split it up",
             LoadError::TookTooMuch { .. } => "build it with optimisation for size",
-            LoadError::Compiler(_) => "try again, and report it if it happens again",
+            LoadError::Compiler(_) => "try again, and report the problem if it persists",
             LoadError::ContractVersion { found } => {
                 return Some(format!(
                     "use a plugin built for {VERSION}, or a host that supports {found}"
                 ));
             }
-            LoadError::NoExporter { .. } => "give the path of a destination plugin",
+            LoadError::NoExporter { .. } => "specify a destination plugin",
             LoadError::ExtraImports { .. } => {
                 "build it without WASI (target wasm32-unknown-unknown) and with the contract's imports only"
             }
@@ -202,8 +203,8 @@ impl Explain for Crash {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Crash::OutOfMemory { .. } => "raise `guest_memory_mb`, or lower the plugin's part or row size",
-            Crash::Crowded { .. } => "run it again when fewer run",
-            Crash::ComputeTime { .. } => "raise `compute_time_s` if the plugin is honest and the machine slow",
+            Crash::Crowded { .. } => "run it again when fewer runs are in progress",
+            Crash::ComputeTime { .. } => "raise `compute_time_s` if you trust the plugin and the machine is slow",
             Crash::WaitingTime { .. } => "raise `waiting_time_s` if the destination is that slow",
             Crash::OverLimit(_) => "choose settings that need less, or report it to the plugin's author",
             Crash::Panic(_) | Crash::Trap(_) => REPORT,

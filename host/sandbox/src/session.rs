@@ -150,7 +150,7 @@ impl Session {
                     job(&mut instance);
                 }
             })
-            .map_err(|e| could_not_start(format!("no thread for it: {e}")))?;
+            .map_err(|e| could_not_start(format!("cannot start a thread for it: {e}")))?;
         Ok(Session {
             jobs,
             canceller,
@@ -390,7 +390,7 @@ fn explain(error: &wasmtime::Error, hostcall_limit_bytes: usize, state: &mut Sta
     let root = error.root_cause().to_string();
     if root.contains(HOSTCALL_LIMIT_MARK) {
         return Crash::OverLimit(format!(
-            "it handed the host too much data in one call, the limit is {hostcall_limit_bytes} bytes"
+            "it passed too much data to the host in one call; the limit is {hostcall_limit_bytes} bytes"
         ));
     }
     match (error.downcast_ref::<Trap>(), state.log.take_last_error()) {

@@ -26,7 +26,7 @@ pub enum SourceError {
         target: PathBuf,
     },
     /// A glob matches no file.
-    #[error("`{pattern}` matches no file below {}{skipped}", place.display())]
+    #[error("`{pattern}` does not match any file below {}{skipped}", place.display())]
     NothingMatches {
         /// The glob.
         pattern: String,
@@ -36,7 +36,7 @@ pub enum SourceError {
         skipped: String,
     },
     /// A folder holds no file whose name says that it holds rows.
-    #[error("the folder {} holds no file that can be read{skipped}", folder.display())]
+    #[error("the folder {} does not contain any files that can be read{skipped}", folder.display())]
     EmptyFolder {
         /// The folder.
         folder: PathBuf,
@@ -62,7 +62,7 @@ pub enum SourceError {
         cause: Cause,
     },
     /// There are more files or folders than are read at once.
-    #[error("{} holds more than {} {what}", place.display(), count(*limit as u64))]
+    #[error("{} contains more than {} {what}", place.display(), count(*limit as u64))]
     TooMany {
         /// The folder that was searched.
         place: PathBuf,
@@ -80,7 +80,7 @@ pub enum SourceError {
         what: &'static str,
     },
     /// One file is in two folders whose names hold different columns: its rows would be there twice.
-    #[error("{} and {} are the same file, and their folders' names hold different columns", path.display(), other.display())]
+    #[error("{} and {} are the same file, but the names of their folders give different columns", path.display(), other.display())]
     OneFile {
         /// The file.
         path: PathBuf,
@@ -88,7 +88,7 @@ pub enum SourceError {
         other: PathBuf,
     },
     /// A folder's name holds a column and is not UTF-8.
-    #[error("the name of the folder {} holds a column and is not UTF-8", .0.display())]
+    #[error("the name of the folder {} contains a column but is not valid UTF-8", .0.display())]
     FolderName(PathBuf),
     /// The operating system refuses to read a file or folder.
     #[error("cannot read {}: {}", path.display(), plain(source))]
@@ -99,7 +99,7 @@ pub enum SourceError {
         source: io::Error,
     },
     /// A file breaks the rules of its own format.
-    #[error("{} is damaged or cut short: {cause}", path.display())]
+    #[error("{} is corrupt or truncated: {cause}", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -123,7 +123,7 @@ pub enum SourceError {
         cause: Cause,
     },
     /// A reader panicked on a file.
-    #[error("{} cannot be read: the reader failed unexpectedly ({cause}), most likely because the file is damaged", path.display())]
+    #[error("{} cannot be read: the reader failed unexpectedly ({cause}), most likely because the file is corrupt", path.display())]
     Panicked {
         /// The file.
         path: PathBuf,
@@ -131,12 +131,12 @@ pub enum SourceError {
         cause: String,
     },
     /// Neither the name nor the first bytes of a file say what it holds.
-    #[error("cannot tell what {} holds", path.display())]
+    #[error("cannot determine the format of {}", path.display())]
     UnknownFormat {
         /// The file.
         path: PathBuf,
     },
-    /// A Parquet or Arrow file is compressed once more as a whole.
+    /// A Parquet or Arrow file is additionally compressed.
     #[error("{} is {content} inside {packing} compression, which cannot be read in place", path.display())]
     PackedBinary {
         /// The file.
@@ -157,7 +157,8 @@ pub enum SourceError {
         remedy: &'static str,
     },
     /// Two counts of the records of a file differ: a defect of this program.
-    #[error("{}: {} {what} were read, but a count of its bytes finds {}; rows may be missing, so nothing of this run can be relied on", path.display(), count(*read), count(*counted))]
+    #[error("{}: {} {what} were read, but a count of its bytes finds {}; rows may be missing, so do not rely on \
+             anything from this run", path.display(), count(*read), count(*counted))]
     Miscounted {
         /// The file.
         path: PathBuf,
@@ -191,7 +192,7 @@ pub enum SourceError {
         problems: Vec<String>,
     },
     /// Two files have different columns.
-    #[error("{} has other columns than {}: {}", path.display(), first.display(), problems.join("; "))]
+    #[error("{} has different columns than {}: {}", path.display(), first.display(), problems.join("; "))]
     DifferentColumns {
         /// The file.
         path: PathBuf,
@@ -234,7 +235,7 @@ pub enum SourceError {
     },
     /// A row is larger than the largest message.
     #[error(
-        "row {row} of the interval takes {} bytes, more than the {} that one batch may have", count(*bytes as u64), count(*limit_bytes as u64)
+        "row {row} of the interval takes {} bytes, more than the {} that are allowed for one batch", count(*bytes as u64), count(*limit_bytes as u64)
     )]
     RowTooLarge {
         /// The row of the interval, from 0.
@@ -246,7 +247,8 @@ pub enum SourceError {
     },
     /// The files read and omitted are not all that were met: a defect of this program.
     #[error(
-        "{} names of files were met, but {} are counted as read or omitted; rows may be missing, so nothing of this run can be relied on", count(*seen), count(*counted)
+        "{} file names were found, but {} are counted as read or omitted; rows may be missing, so do not rely on \
+         anything from this run", count(*seen), count(*counted)
     )]
     FilesMiscounted {
         /// Names that were met.
@@ -258,7 +260,7 @@ pub enum SourceError {
     #[error("reading the source ended early: {0}")]
     Interrupted(#[from] Interrupted),
     /// There is no room for rows in the memory of all runs.
-    #[error("there is no memory for the source's rows: {0}")]
+    #[error("there is not enough memory for the source's rows: {0}")]
     NoMemory(AdmissionError),
     /// Arrow refuses to write rows as messages, or to read them back.
     #[error("rows cannot be written as Arrow IPC: {0}")]
@@ -267,13 +269,14 @@ pub enum SourceError {
     #[error("the thread that reads the source ended unexpectedly")]
     Died,
     /// No thread can be started.
-    #[error("no thread for reading the source can be started: {}", plain(.0))]
+    #[error("cannot start a thread for reading the source: {}", plain(.0))]
     Thread(io::Error),
     /// No child process can be started.
-    #[error("the process that reads the source's files cannot be started: {}", plain(.0))]
+    #[error("cannot start the process that reads the source's files: {}", plain(.0))]
     Child(io::Error),
     /// The child process that reads the files died.
-    #[error("the process that reads the source's files ended unexpectedly ({how}){}, most likely because it needs more than the {} MiB of memory that it may take", at(path.as_deref()), count(*limit_mib))]
+    #[error("the process that reads the source's files ended unexpectedly ({how}){}, most likely because it needs \
+             more than the {} MiB of memory that it may use", at(path.as_deref()), count(*limit_mib))]
     ChildEnded {
         /// The file that was being read, if any.
         path: Option<PathBuf>,
@@ -284,25 +287,25 @@ pub enum SourceError {
         /// The memory that it was given, in MiB.
         limit_mib: u64,
     },
-    /// What the child process that reads the files told of its end.
+    /// What the child process that reads the files reported when it ended.
     #[error("{message}")]
     Told {
         /// What happened.
         message: String,
         /// What to do about it.
         hint: Option<String>,
-        /// What it means for whoever wants the rows.
+        /// What it means for the reader of the rows.
         kind: SourceErrorKind,
     },
 }
 
-/// What an error of a source means for whoever wants its rows.
+/// The meaning of a source's error for the reader of its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SourceErrorKind {
-    /// The same read fails until somebody changes something.
+    /// The same read fails until something is changed.
     Permanent,
-    /// The same read may succeed later without anybody changing anything.
+    /// The same read may succeed later without any change.
     Transient,
     /// This program is at fault: nothing that was read can be relied on.
     Defect,
@@ -351,21 +354,21 @@ impl Explain for SourceError {
         let hint = match self {
             SourceError::DanglingLink { .. } => "correct or remove the link, or correct the source's `path`",
             SourceError::NotFound(_) => {
-                "correct the source's `path`; a relative path starts at the configuration's folder"
+                "correct the source's `path`; a relative path is relative to the configuration's folder"
             }
             SourceError::NothingMatches { .. } => "correct the source's `path`",
             SourceError::EmptyFolder { expected, .. } => {
                 return Some(format!(
-                    "give the files names that end in {expected}, or write a glob in the source's `path`"
+                    "rename the files so that they end in {expected}, or use a glob in the source's `path`"
                 ));
             }
-            SourceError::BadGlob { .. } => "put a literal `[` or `*` into brackets",
+            SourceError::BadGlob { .. } => "put a literal `[` or `*` in brackets",
             SourceError::TooMany { .. } => "narrow the source's `path`",
-            SourceError::NotAFile { .. } => "remove it, or write a `path` that does not take it",
-            SourceError::OneFile { .. } => "remove one of them, or write a `path` that takes only one",
-            SourceError::FolderName(_) => "rename it, with other bytes written like `%FF`",
+            SourceError::NotAFile { .. } => "remove it, or set a `path` that does not match it",
+            SourceError::OneFile { .. } => "remove one of them, or set a `path` that matches only one",
+            SourceError::FolderName(_) => "rename it, encoding other bytes as in `%FF`",
             SourceError::Unreadable { source, .. } => match source.kind() {
-                io::ErrorKind::PermissionDenied => "let the user that this program runs as read it",
+                io::ErrorKind::PermissionDenied => "allow the user that runs this program to read it",
                 _ if self.kind() == SourceErrorKind::Transient => "run it again when the file can be read",
                 _ => "correct the source's `path`",
             },
@@ -382,7 +385,7 @@ impl Explain for SourceError {
             SourceError::Columns { model, .. } => {
                 return Some(format!("rename, add or convert the columns{}", listed(model)));
             }
-            SourceError::DifferentColumns { .. } => "give both the same columns, or export them separately",
+            SourceError::DifferentColumns { .. } => "give both files the same columns, or export them separately",
             SourceError::BadPath { cause, .. }
             | SourceError::Foreign { cause, .. }
             | SourceError::TooLarge { cause, .. }
@@ -410,8 +413,8 @@ impl Explain for IntervalError {
         let hint = match self {
             IntervalError::NotATime(_) => "write it like 2023-07-28T01:00:00Z (without a zone it is UTC)",
             IntervalError::OutOfRange(_) => "give a time in these years",
-            IntervalError::Empty(_) => "give an end that is later than the start; the end itself is not included",
-            IntervalError::Inverted { .. } => "swap the two",
+            IntervalError::Empty(_) => "give an end that is later than the start; the end is exclusive",
+            IntervalError::Inverted { .. } => "swap them",
             IntervalError::OpenEnd(_) => "give the time at which the interval ends",
         };
         Some(hint.to_owned())
@@ -419,7 +422,7 @@ impl Explain for IntervalError {
 }
 
 impl SourceError {
-    /// Returns what it means for whoever wants the rows.
+    /// Returns what it means for the reader of the rows.
     pub fn kind(&self) -> SourceErrorKind {
         match self {
             SourceError::Unreadable { source, .. } => match source.kind() {
@@ -444,7 +447,7 @@ impl SourceError {
         }
     }
 
-    /// Returns whether the same read may succeed later without anybody changing anything.
+    /// Returns whether the same read may succeed later without any change.
     pub fn is_transient(&self) -> bool {
         self.kind() == SourceErrorKind::Transient
     }

@@ -95,7 +95,7 @@ impl SourceSettings {
 
 /// The column by which sample rows belong to an interval.
 const SAMPLE_TIME_COLUMN: &str = "_inserted_at";
-/// The hour that shows what sample rows are when no interval is named.
+/// The hour that shows what sample rows are when no interval is given.
 const SAMPLE_HOUR_MICROS: (i64, i64) = (1_690_502_400_000_000, 1_690_506_000_000_000);
 
 /// Opens synthetic rows.

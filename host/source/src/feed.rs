@@ -1,4 +1,4 @@
-//! A source on a thread of its own: its messages through a bounded channel. Never changes a message.
+//! A source on its own thread, with its messages in a bounded channel. Never changes a message.
 
 use std::sync::Arc;
 use std::thread;
@@ -135,7 +135,7 @@ impl Drop for Feed {
     }
 }
 
-/// Reads a source to its end, or until nobody listens.
+/// Reads a source to its end, or until the receiver is gone.
 fn read(
     factory: &dyn SourceFactory,
     selection: Selection,

@@ -1,5 +1,5 @@
 //! Moments and half-open intervals as people write them and as the contract counts them. Never reads a clock and
-//! never guesses a time zone: what names none is UTC.
+//! never guesses a time zone: a time without one is UTC.
 
 use std::fmt;
 
@@ -145,7 +145,7 @@ impl Interval {
         }
     }
 
-    /// Returns the interval of every moment that there is.
+    /// Returns the interval that contains every possible time.
     pub fn always() -> Self {
         Interval {
             start: None,
@@ -266,12 +266,14 @@ mod tests {
             (
                 "2023-07-28",
                 "2023-07-28T00:00Z",
-                "the interval is empty: it starts and ends at 2023-07-28T00:00:00+00:00; give an end that is later than the start; the end itself is not included",
+                "the interval is empty: it starts and ends at 2023-07-28T00:00:00+00:00; give an end that is later \
+                 than the start; the end is exclusive",
             ),
             (
                 "2023-07-28T02:00Z",
                 "2023-07-28T01:00Z",
-                "the interval ends before it starts: it starts at 2023-07-28T02:00:00+00:00 and ends at 2023-07-28T01:00:00+00:00; swap the two",
+                "the interval ends before it starts: it starts at 2023-07-28T02:00:00+00:00 and ends at \
+                 2023-07-28T01:00:00+00:00; swap them",
             ),
             (
                 "2023-07-28",

@@ -2,7 +2,7 @@
 //! hands on every row of the interval exactly as it is, duplicates included.
 //!
 //! A [`SourceFactory`] is made from the configuration once and opens the source for each run; [`Feed`] reads it on a
-//! thread of its own, as the Arrow IPC messages that a plugin is given. What was read and omitted is counted
+//! own thread, as the Arrow IPC messages that a plugin is given. What was read and omitted is counted
 //! ([`Tally`]), and the counts must add up.
 //!
 //! ```

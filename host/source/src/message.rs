@@ -127,7 +127,7 @@ impl Message {
     }
 }
 
-/// Returns the columns that a schema message tells of.
+/// Returns the columns in a schema message.
 pub(crate) fn read_schema(message: &[u8]) -> Result<SchemaRef, ArrowError> {
     StreamReader::try_new(message, None).map(|reader| reader.schema())
 }

@@ -41,7 +41,7 @@ impl Model {
         }
     }
 
-    /// Returns what one row is, in a sentence.
+    /// Describes a row in one sentence.
     pub fn summary(self) -> &'static str {
         match self {
             Model::Events => "One row per event, with its properties and those of its person.",

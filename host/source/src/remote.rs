@@ -31,7 +31,7 @@ pub const TASK: Task = Task {
 };
 /// A schema message: ten thousand columns with long names and marks.
 const MAX_SCHEMA_BYTES: usize = 16 << 20;
-/// Names of files, tallies and errors: texts for a person.
+/// File names, tallies and errors: texts for people.
 const MAX_TEXT_BYTES: usize = 1 << 20;
 /// Kind, rows and length in front of every frame.
 const HEADER_BYTES: usize = 1 + 8 + 4;
@@ -85,7 +85,7 @@ fn serve(job: &[u8], output: &mut (dyn Write + Send)) -> io::Result<()> {
     }
 }
 
-/// Reads the source to its end, or until nobody listens because the run ended before its source.
+/// Reads the source to its end, or until the receiver is gone because the run ended before its source.
 fn read(job: &Job, output: &Output<'_>) -> Result<(), SourceError> {
     // The parent kills this process when the work must end, and counts the memory of what it takes.
     let (token, budget) = (Token::new(), Budget::unlimited());
@@ -199,7 +199,7 @@ impl Remote {
             let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
             if limit_bytes(kind).is_none_or(|limit| length > limit) {
                 self.running.kill();
-                return Err(self.ended("it sent something that it may not send".to_owned(), false));
+                return Err(self.ended("it sent something unexpected".to_owned(), false));
             }
             let mut held = Share::none(&self.budget);
             held.blocking_admit(length, &self.token)?;

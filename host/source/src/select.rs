@@ -60,7 +60,7 @@ impl EventFilter {
                 return Err(EventListError {
                     field,
                     message: Cause::new(format!(
-                        "it applies to the model events only, and this destination exports {model}"
+                        "it applies only to the model events, but this destination exports {model}"
                     ))
                     .with_hint("remove it"),
                 });

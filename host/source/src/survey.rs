@@ -22,19 +22,19 @@ pub struct Survey {
     pub time_column: String,
     /// Files that were read; none where the source has no files.
     pub files: u64,
-    /// Rows with a time that were looked at.
+    /// Rows with a time that were examined.
     pub rows: u64,
     /// Rows whose time is null: no run exports them.
     pub rows_without_time: u64,
-    /// The earliest time of the rows that were looked at.
+    /// The earliest time of the rows that were examined.
     #[serde(serialize_with = "text")]
     pub earliest: Option<Moment>,
-    /// The latest time of the rows that were looked at.
+    /// The latest time of the rows that were examined.
     #[serde(serialize_with = "text")]
     pub latest: Option<Moment>,
     /// Rows in the interval that was asked about, whatever their event; null without an interval.
     pub rows_in_interval: Option<u64>,
-    /// Whether all rows were looked at.
+    /// Whether all rows were examined.
     pub is_complete: bool,
 }
 
@@ -52,7 +52,7 @@ fn text<S: serde::Serializer>(moment: &Option<Moment>, serializer: S) -> Result<
     moment.map(|moment| moment.to_string()).serialize(serializer)
 }
 
-/// Reads a source, as a run would, until its end or until `rows_limit` rows were looked at, and tells `watch` how many
+/// Reads a source, as a run would, until its end or until `rows_limit` rows were examined, and tells `watch` how many
 /// they are so far. Blocking.
 pub fn survey(
     factory: &dyn SourceFactory,

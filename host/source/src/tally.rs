@@ -21,7 +21,7 @@ pub struct Tally {
     pub files_hidden: u64,
     /// Further names of files and folders that were read under another.
     pub files_repeated: u64,
-    /// Rows that were looked at one by one; those of pruned row groups are not.
+    /// Rows that were examined one by one; those of pruned row groups are not.
     pub rows_read: u64,
     /// Rows whose time is outside the interval.
     pub rows_outside_interval: u64,
@@ -49,7 +49,7 @@ impl Tally {
             (self.rows_without_time, "without a time"),
             (
                 self.rows_of_other_events,
-                "omitted by include_events and exclude_events",
+                "excluded by include_events and exclude_events",
             ),
         ];
         let omitted: Vec<String> = omitted
@@ -121,7 +121,8 @@ mod tests {
         let bad = Tally { files_read: 3, ..good };
         assert_eq!(
             bad.check_files().unwrap_err().to_string(),
-            "10 names of files were met, but 9 are counted as read or omitted; rows may be missing, so nothing of this run can be relied on"
+            "10 file names were found, but 9 are counted as read or omitted; rows may be missing, so do not rely on \
+             anything from this run"
         );
     }
 }

@@ -14,7 +14,7 @@ pub trait Explain: fmt::Display {
         self.to_string()
     }
 
-    /// Returns what to do about it, where there is anything to do.
+    /// Returns what to do about it, if there is anything to do.
     fn hint(&self) -> Option<String>;
 }
 

@@ -1,37 +1,37 @@
-//! What a field of the configuration is: its name, what it takes, and where a form shows it. Decides nothing.
+//! The definition of a configuration field: its name, the values it accepts, and its place in a form. Decides nothing.
 
 /// One field of the configuration.
 #[derive(Debug)]
 pub struct Field {
     pub name: &'static str,
-    /// The part of a form that it belongs to.
+    /// The section of a form that it belongs to.
     pub group: FieldGroup,
     pub kind: FieldKind,
     pub required: bool,
-    /// What leaving the field out (or `null`) means; `None` where no value says it.
+    /// The value that an omitted field (or `null`) stands for; `None` if there is no such value.
     pub default: Option<Literal>,
     pub title: &'static str,
     pub description: &'static str,
     pub examples: &'static [Literal],
 }
 
-/// The parts of a form, in order.
+/// The sections of a form, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FieldGroup {
-    /// Which bucket, where, and whose keys.
+    /// The bucket, its location and the credentials.
     Connection,
     /// The objects: names, sizes, and what the store keeps with them.
     Files,
-    /// What is in the files.
+    /// The contents of the files.
     Format,
     /// Encryption, checksums and signatures.
     Integrity,
-    /// Which rows are exported, and what happens to what is there.
+    /// Which rows are exported, and what happens to existing objects.
     Behaviour,
 }
 
 impl FieldGroup {
-    /// As the schema names it.
+    /// Returns its name in the schema.
     pub fn name(self) -> &'static str {
         match self {
             FieldGroup::Connection => "connection",
@@ -43,22 +43,22 @@ impl FieldGroup {
     }
 }
 
-/// What a field takes.
+/// The values that a field accepts.
 #[derive(Debug)]
 pub enum FieldKind {
-    /// Any text; rules of its own are checked where the settings are decided.
+    /// Any text; further rules are checked where the settings are decided.
     Text,
-    /// One of these, exactly as written.
+    /// One of these values, exactly as written.
     Choice(&'static [Choice]),
-    /// A whole number within the bounds.
+    /// A whole number within bounds.
     Whole { min: i64, max: i64 },
     /// `true` or `false`.
     Flag,
     /// A list of texts.
     TextList,
-    /// Texts by name, at most so many.
+    /// Named texts, up to a maximum number.
     TextMap { max_entries: usize },
-    /// Text that the host keeps; its value is never read here.
+    /// A text that the host keeps; its value is never read here.
     Secret,
 }
 
@@ -79,7 +79,7 @@ pub enum Literal {
     Map(&'static [(&'static str, &'static str)]),
 }
 
-/// An optional field of this group, for the table of fields to complete.
+/// Returns an optional field of this group, to be completed by the table of fields.
 pub(super) const fn optional(group: FieldGroup) -> Field {
     Field {
         name: "",
@@ -93,7 +93,7 @@ pub(super) const fn optional(group: FieldGroup) -> Field {
     }
 }
 
-/// A value of a choice and its meaning.
+/// Returns a value of a choice with its meaning.
 pub(super) const fn choice(value: &'static str, meaning: &'static str) -> Choice {
     Choice { value, meaning }
 }

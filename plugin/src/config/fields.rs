@@ -1,4 +1,4 @@
-//! The one table of configuration fields: the parser and the JSON Schema are both made from it. Decides nothing.
+//! The single table of configuration fields, which both the parser and the JSON Schema are made from. Decides nothing.
 
 pub use super::field::{Choice, Field, FieldGroup, FieldKind, Literal};
 use super::field::{choice, optional};
@@ -15,7 +15,8 @@ pub const BUCKET_NAME: Field = Field {
     name: "bucket_name",
     required: true,
     title: "Bucket",
-    description: "The bucket to write to: 3 to 63 of `a-z`, `0-9`, `.` and `-`. With an `endpoint_url` also `_`.",
+    description: "The bucket to write to: 3 to 63 characters from `a-z`, `0-9`, `.` and `-`; also `_` with an \
+                  `endpoint_url`.",
     examples: &[Literal::Text("my-exports")],
     ..CONNECTION
 };
@@ -23,7 +24,8 @@ pub const REGION: Field = Field {
     name: "region",
     required: true,
     title: "Region",
-    description: "The bucket's region; requests are signed for it. `auto` for Cloudflare R2, with an `endpoint_url`.",
+    description: "The bucket's region, which requests are signed for. Use `auto` with an `endpoint_url` for \
+                  Cloudflare R2.",
     examples: USUAL_REGIONS,
     ..CONNECTION
 };
@@ -31,15 +33,15 @@ pub const AWS_ACCESS_KEY_ID: Field = Field {
     name: "aws_access_key_id",
     kind: FieldKind::Secret,
     title: "Access key id",
-    description: "Access key id. The host keeps it and the secret access key; the plugin gets keys scoped to a day \
-                  and a region. Left out when the host has credentials of its own to sign with.",
+    description: "Access key id. The host keeps it and the secret access key; the plugin only gets keys scoped to one \
+                  day and region. Omit both to sign with the host's own credentials.",
     ..CONNECTION
 };
 pub const AWS_SECRET_ACCESS_KEY: Field = Field {
     name: "aws_secret_access_key",
     kind: FieldKind::Secret,
     title: "Secret access key",
-    description: "Secret access key that belongs to the access key id. The host keeps it.",
+    description: "Secret access key for the access key id. The host keeps it.",
     ..CONNECTION
 };
 pub const AWS_SESSION_TOKEN: Field = Field {
@@ -52,7 +54,7 @@ pub const AWS_SESSION_TOKEN: Field = Field {
 pub const ENDPOINT_URL: Field = Field {
     name: "endpoint_url",
     title: "Endpoint",
-    description: "Scheme, host and port of an S3-compatible store; absent is AWS.",
+    description: "Scheme, host and port of an S3-compatible store. Omit it for AWS.",
     examples: &[
         Literal::Text("https://minio.internal:9000"),
         Literal::Text("https://storage.googleapis.com"),
@@ -64,7 +66,7 @@ pub const USE_VIRTUAL_STYLE_ADDRESSING: Field = Field {
     kind: FieldKind::Flag,
     default: Some(Literal::Flag(false)),
     title: "Virtual-hosted addressing",
-    description: "Put the bucket in front of the `endpoint_url`'s host rather than into the path. \
+    description: "Put the bucket in front of the host of `endpoint_url` instead of in the path. \
                   AWS itself is addressed this way by default.",
     ..CONNECTION
 };
@@ -73,7 +75,7 @@ pub const USE_DUAL_STACK: Field = Field {
     kind: FieldKind::Flag,
     default: Some(Literal::Flag(false)),
     title: "Dual-stack endpoint",
-    description: "Use AWS's endpoint that answers over IPv6 as well as IPv4.",
+    description: "Use AWS's endpoint that can be reached over both IPv6 and IPv4.",
     ..CONNECTION
 };
 pub const USE_FIPS: Field = Field {
@@ -81,7 +83,7 @@ pub const USE_FIPS: Field = Field {
     kind: FieldKind::Flag,
     default: Some(Literal::Flag(false)),
     title: "FIPS endpoint",
-    description: "Use AWS's endpoint with FIPS 140 validated cryptography (regions of the USA and Canada).",
+    description: "Use AWS's endpoint with FIPS 140 validated cryptography (available in the USA and Canada).",
     ..CONNECTION
 };
 pub const EXPECTED_BUCKET_OWNER: Field = Field {
@@ -112,12 +114,12 @@ pub const KEY_STYLE: Field = Field {
         choice("iso", "`2023-07-28T00:00:00+00:00-2023-07-28T01:00:00+00:00`"),
         choice(
             "compact",
-            "`20230728T000000Z-20230728T010000Z`: no colons or `+` (Hadoop, some stores).",
+            "`20230728T000000Z-20230728T010000Z`: no colons or `+`, as Hadoop and some stores require.",
         ),
     ]),
     default: Some(Literal::Text("iso")),
     title: "Key style",
-    description: "How times are written in keys: the file name's, and `{data_interval_start}` and \
+    description: "How times are written in keys: in the file name, and for `{data_interval_start}` and \
                   `{data_interval_end}` in the prefix.",
     ..FILES
 };
@@ -129,8 +131,8 @@ pub const MAX_FILE_SIZE_MB: Field = Field {
     },
     default: Some(Literal::Whole(0)),
     title: "Maximum file size (MiB)",
-    description: "Begin a new file once one holds this many MiB, after compression. 0 writes one file. \
-                  At most 3,840 for Parquet.",
+    description: "Start a new file once the current one reaches this many MiB after compression. 0 writes a single \
+                  file. At most 3,840 for Parquet.",
     examples: &[Literal::Whole(256)],
     ..FILES
 };
@@ -142,7 +144,7 @@ pub const MANIFEST: Field = Field {
     ]),
     default: Some(Literal::Text("simple")),
     title: "Manifest",
-    description: "What the manifest holds, which is written last. `manifest_when` says whether there is one.",
+    description: "Contents of the manifest, which is written last. `manifest_when` decides whether there is one.",
     ..FILES
 };
 pub const MANIFEST_WHEN: Field = Field {
@@ -155,12 +157,13 @@ pub const MANIFEST_WHEN: Field = Field {
         choice("rows", "Whenever there are rows."),
         choice(
             "always",
-            "After every run that succeeds; it names no files when there were no rows.",
+            "After every successful run; it lists no files if there were no rows.",
         ),
     ]),
     default: Some(Literal::Text("auto")),
     title: "When to write a manifest",
-    description: "Which runs write a manifest. With `always`, no manifest means that the interval was not exported.",
+    description: "Which runs write a manifest. With `always`, a missing manifest means that the interval was not \
+                  exported.",
     ..FILES
 };
 pub const MANIFEST_NAME: Field = Field {
@@ -174,13 +177,13 @@ pub const MANIFEST_NAME: Field = Field {
     ]),
     default: Some(Literal::Text("visible")),
     title: "Manifest name",
-    description: "How the manifest's name begins. It lies next to the data files either way.",
+    description: "How the manifest's name begins. Either way it is next to the data files.",
     ..FILES
 };
 pub const STORAGE_CLASS: Field = Field {
     name: "storage_class",
     title: "Storage class",
-    description: "Storage class of the objects; absent is the bucket's default.",
+    description: "Storage class of the objects. Omit it for the bucket's default.",
     examples: &[
         Literal::Text("STANDARD_IA"),
         Literal::Text("INTELLIGENT_TIERING"),
@@ -195,15 +198,15 @@ pub const ACL: Field = Field {
     name: "acl",
     kind: FieldKind::Choice(&[
         choice("private", "The bucket's owner only."),
-        choice("public-read", "Everybody may read."),
-        choice("public-read-write", "Everybody may read and write."),
+        choice("public-read", "Everyone may read."),
+        choice("public-read-write", "Everyone may read and write."),
         choice("aws-exec-read", "The owner, and EC2 to read AMI bundles."),
         choice("authenticated-read", "Every AWS account may read."),
         choice("bucket-owner-read", "The bucket's owner may read."),
         choice("bucket-owner-full-control", "The bucket's owner may do everything."),
     ]),
     title: "Canned ACL",
-    description: "Access control list of the objects. Buckets with ACLs disabled (the default) refuse most of them.",
+    description: "Access control list of the objects. Buckets with ACLs disabled, the default, refuse most of them.",
     ..FILES
 };
 pub const TAGS: Field = Field {
@@ -213,8 +216,8 @@ pub const TAGS: Field = Field {
     },
     default: Some(Literal::Map(&[])),
     title: "Tags",
-    description: "Object tags, at most 10: keys of up to 128 characters, values of up to 256, of letters, digits, \
-                  spaces and `+ - = . _ : / @`.",
+    description: "Object tags, at most 10. Keys have up to 128 characters, values up to 256: letters, digits, spaces \
+                  and `+ - = . _ : / @`.",
     examples: &[Literal::Map(&[("team", "data")])],
     ..FILES
 };
@@ -225,8 +228,8 @@ pub const METADATA: Field = Field {
     },
     default: Some(Literal::Map(&[])),
     title: "Metadata",
-    description: "User metadata (`x-amz-meta-…`), 2 KiB in all: names of `a-z`, `0-9`, `-`, `_` and `.`, values of \
-                  printable ASCII.",
+    description: "User metadata (`x-amz-meta-…`), at most 2 KiB in total. Names consist of `a-z`, `0-9`, `-`, `_` and \
+                  `.`, values of printable ASCII.",
     examples: &[Literal::Map(&[("source", "batch-export")])],
     ..FILES
 };
@@ -234,18 +237,18 @@ pub const FILE_FORMAT: Field = Field {
     name: "file_format",
     kind: FieldKind::Choice(&[
         choice("JSONLines", "One JSON object per row."),
-        choice("Parquet", "Columnar, typed, the smallest and quickest to read."),
+        choice("Parquet", "Columnar and typed; the smallest and fastest to read."),
     ]),
     default: Some(Literal::Text("JSONLines")),
     title: "File format",
-    description: "What the files hold.",
+    description: "Format of the files.",
     ..FORMAT
 };
 pub const COMPRESSION: Field = Field {
     name: "compression",
     kind: FieldKind::Choice(&[
-        choice("none", "As it is."),
-        choice("gzip", "Read by everything."),
+        choice("none", "Not compressed."),
+        choice("gzip", "Can be read by every tool."),
         choice("brotli", "Small and slow."),
         choice("zstd", "Small and fast; recommended."),
         choice("lz4", "Fast and larger; Parquet only (LZ4_RAW)."),
@@ -253,7 +256,8 @@ pub const COMPRESSION: Field = Field {
     ]),
     default: Some(Literal::Text("none")),
     title: "Compression",
-    description: "How the files are compressed. JSONLines takes none, gzip, brotli and zstd; Parquet all.",
+    description: "How the files are compressed. JSONLines supports none, gzip, brotli and zstd; Parquet supports all \
+                  of them.",
     ..FORMAT
 };
 pub const COMPRESSION_LEVEL: Field = Field {
@@ -263,8 +267,9 @@ pub const COMPRESSION_LEVEL: Field = Field {
         max: limits::HIGHEST_LEVEL,
     },
     title: "Compression level",
-    description: "zstd 1 to 22 (default 1; at most 19 in Parquet), gzip 0 to 9 (default 6), brotli 0 to 11 (default 5). \
-                  Not for lz4, snappy and none.",
+    description: "zstd 1 to 22 (default 1; at most 19 in Parquet), gzip 0 to 9 (default 6), brotli 0 to 11 (default \
+                  5). \
+                  Not used with lz4, snappy or none.",
     examples: &[Literal::Whole(3)],
     ..FORMAT
 };
@@ -272,11 +277,11 @@ pub const PARQUET_EXTENSION: Field = Field {
     name: "parquet_extension",
     kind: FieldKind::Choice(&[
         choice("with_codec", "`.parquet.zst`, `.parquet.gz`, …"),
-        choice("plain", "`.parquet`, which every reader takes."),
+        choice("plain", "`.parquet`, which every reader accepts."),
     ]),
     default: Some(Literal::Text("with_codec")),
     title: "Parquet extension",
-    description: "How the names of compressed Parquet files end. Some readers refuse names with the codec.",
+    description: "How the names of compressed Parquet files end. Some readers reject names that include the codec.",
     ..FORMAT
 };
 pub const MAX_ROW_MB: Field = Field {
@@ -287,25 +292,25 @@ pub const MAX_ROW_MB: Field = Field {
     },
     default: Some(Literal::Whole(32)),
     title: "Maximum row size (MiB)",
-    description: "A larger row fails the run with an error that names it.",
+    description: "A larger row makes the run fail with an error that names the row.",
     ..FORMAT
 };
 pub const ENCRYPTION: Field = Field {
     name: "encryption",
     kind: FieldKind::Choice(&[
-        choice("none", "As the bucket is set up."),
-        choice("AES256", "Server-side encryption with S3's own keys."),
+        choice("none", "The bucket's default."),
+        choice("AES256", "Server-side encryption with keys managed by S3."),
         choice("aws:kms", "Server-side encryption with the key in `kms_key_id`."),
     ]),
     default: Some(Literal::Text("none")),
     title: "Encryption",
-    description: "Server-side encryption, asked for with every object.",
+    description: "Server-side encryption to request for every object.",
     ..INTEGRITY
 };
 pub const KMS_KEY_ID: Field = Field {
     name: "kms_key_id",
     title: "KMS key",
-    description: "Id or ARN of the KMS key; required for `aws:kms` and refused otherwise.",
+    description: "Id or ARN of the KMS key. Required with `aws:kms`, not allowed otherwise.",
     examples: &[
         Literal::Text("1234abcd-12ab-34cd-56ef-1234567890ab"),
         Literal::Text("arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"),
@@ -330,13 +335,16 @@ pub const CHECKSUM: Field = Field {
 pub const PAYLOAD_SIGNING: Field = Field {
     name: "payload_signing",
     kind: FieldKind::Choice(&[
-        choice("auto", "`unsigned` over https when a checksum is sent, else `signed`."),
+        choice(
+            "auto",
+            "`unsigned` over https when a checksum is sent, otherwise `signed`.",
+        ),
         choice("signed", "Every request is signed with the SHA-256 of its body."),
         choice("unsigned", "Bodies are not part of the signature."),
     ]),
     default: Some(Literal::Text("auto")),
     title: "Payload signing",
-    description: "Whether signatures cover the bodies of requests.",
+    description: "Whether signatures cover request bodies.",
     ..INTEGRITY
 };
 pub const INCLUDE_EVENTS: Field = Field {
@@ -344,8 +352,8 @@ pub const INCLUDE_EVENTS: Field = Field {
     kind: FieldKind::TextList,
     default: Some(Literal::List(&[])),
     title: "Events to include",
-    description: "Export only events of these exact names; an empty list is all. Model `events` only. \
-                  With `exclude_events` both must hold.",
+    description: "Export only events with these exact names; an empty list means all. Applies to the model `events` \
+                  only. Combined with `exclude_events`, an event must satisfy both.",
     examples: &[Literal::List(&["$pageview", "signed up"])],
     ..BEHAVIOUR
 };
@@ -354,7 +362,7 @@ pub const EXCLUDE_EVENTS: Field = Field {
     kind: FieldKind::TextList,
     default: Some(Literal::List(&[])),
     title: "Events to exclude",
-    description: "Leave out events of these exact names. Model `events` only.",
+    description: "Do not export events with these exact names. Applies to the model `events` only.",
     examples: &[Literal::List(&["$feature_flag_called"])],
     ..BEHAVIOUR
 };
@@ -363,7 +371,7 @@ pub const IF_NONE_MATCH: Field = Field {
     kind: FieldKind::Flag,
     default: Some(Literal::Flag(false)),
     title: "Never overwrite",
-    description: "Write an object only if its key is free (`If-None-Match: *`). The store must support it.",
+    description: "Write an object only if none exists under its key (`If-None-Match: *`). The store must support this.",
     ..BEHAVIOUR
 };
 

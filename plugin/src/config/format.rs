@@ -5,29 +5,29 @@ use super::limits;
 use super::values::Values;
 use crate::settings::{Format, JsonLinesCodec, ParquetCodec};
 
-/// Levels of gzip (<https://www.zlib.net/manual.html>).
+/// Compression levels of gzip (<https://www.zlib.net/manual.html>).
 const GZIP_LEVELS: Levels = Levels {
     min: 0,
     max: 9,
     default: 6,
     place: "",
 };
-/// Levels of brotli (RFC 7932's reference encoder).
+/// Compression levels of brotli (RFC 7932's reference encoder).
 const BROTLI_LEVELS: Levels = Levels {
     min: 0,
     max: 11,
     default: 5,
     place: "",
 };
-/// Levels of zstd; the default is the fastest, as compression is where the time goes.
+/// Compression levels of zstd; the default is the fastest, because compression takes most of the time.
 const ZSTD_LEVELS: Levels = Levels {
     min: 1,
     max: 22,
     default: 1,
     place: "",
 };
-/// In Parquet, zstd sizes its tables by the page, which a large value can fill alone: 81 MiB at level 19 and up to
-/// 700 MiB beyond it, more than the guest has.
+/// Compression levels of zstd in Parquet. There zstd sizes its tables by the page, which a single large value can fill:
+/// 81 MiB at level 19 and up to 700 MiB beyond it, more than the guest has.
 const PARQUET_ZSTD_LEVELS: Levels = Levels {
     max: 19,
     place: " in Parquet",
@@ -38,18 +38,18 @@ struct Levels {
     min: i64,
     max: i64,
     default: u32,
-    /// Where these are the levels, if not everywhere.
+    /// Where these levels apply, if not everywhere.
     place: &'static str,
 }
 
-/// The format, with its codec and level.
+/// Decides the format with its codec and level.
 pub fn format(values: &mut Values) -> Format {
     let compression = values.choice(&fields::COMPRESSION).to_owned();
     let parquet = values.choice(&fields::FILE_FORMAT) == "Parquet";
     if !parquet && !fields::JSON_LINES_COMPRESSIONS.contains(&compression.as_str()) {
         values.problem(
             &fields::COMPRESSION,
-            &format!("`{compression}` does not go with JSONLines"),
+            &format!("`{compression}` cannot be used with JSONLines"),
             Some("`none`, `gzip`, `brotli` or `zstd`; or `file_format` `Parquet`"),
         );
     }
@@ -84,7 +84,7 @@ pub fn format(values: &mut Values) -> Format {
                 values.problem(
                     &fields::COMPRESSION_LEVEL,
                     &format!("compression `{without_levels}` has no levels"),
-                    Some("no level, or the compression zstd, gzip or brotli"),
+                    Some("remove the level, or use the compression zstd, gzip or brotli"),
                 );
             }
             match (parquet, without_levels) {
@@ -97,15 +97,16 @@ pub fn format(values: &mut Values) -> Format {
     }
 }
 
-/// A Parquet file ends before 4 GiB whatever is asked, and a limit that cannot be kept is better refused than ignored.
+/// Returns the size limit. A Parquet file always ends before 4 GiB, and a limit that cannot be kept is better refused
+/// than ignored.
 pub fn max_file_size_mb(values: &mut Values, format: Format) -> u64 {
     let asked = values.whole(&fields::MAX_FILE_SIZE_MB).map_or(0, i64::unsigned_abs);
     if matches!(format, Format::Parquet(_)) && asked > limits::MAX_PARQUET_FILE_SIZE_MB {
         values.problem(
             &fields::MAX_FILE_SIZE_MB,
-            &format!("`{asked}` is larger than a Parquet file can get"),
+            &format!("`{asked}` is more than a Parquet file can hold"),
             Some(&format!(
-                "0 to {} for Parquet (0 writes files as large as they can get)",
+                "0 to {} for Parquet (0 writes files of the largest possible size)",
                 limits::MAX_PARQUET_FILE_SIZE_MB
             )),
         );

@@ -1,5 +1,5 @@
-//! From a configuration document to decided settings: the only maker of [`Settings`]. Reports every problem at once,
-//! never repeats a secret, and sends nothing.
+//! Turns a configuration document into settings, and is the only place that creates [`Settings`]. Reports all problems
+//! at once, never repeats a secret, and sends nothing.
 
 mod field;
 pub mod fields;
@@ -15,12 +15,12 @@ pub use schema::json_schema;
 use crate::failure::Failure;
 use crate::settings::Settings;
 
-/// Decide the settings from a JSON object. The error is [`Failure::Config`] with every problem.
+/// Decides the settings from a JSON object. The error is [`Failure::Config`] with all problems.
 pub fn parse(configuration_json: &str) -> Result<Settings, Failure> {
     settings(configuration_json, None)
 }
 
-/// Decide the settings for runs of one model: [`parse`] and the rules that depend on the model.
+/// Decides the settings for runs of one model: [`parse`] plus the rules that depend on the model.
 pub fn parse_for_model(configuration_json: &str, model: &str) -> Result<Settings, Failure> {
     settings(configuration_json, Some(model))
 }

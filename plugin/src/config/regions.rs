@@ -1,8 +1,8 @@
-//! The regions that forms offer. Any other is taken as well.
+//! The regions that forms offer. Any other region is accepted too.
 
 use super::fields::Literal;
 
-/// Regions to choose from, `auto` for Cloudflare R2; others are taken too.
+/// Suggested regions, with `auto` for Cloudflare R2; others are accepted too.
 /// <https://docs.aws.amazon.com/general/latest/gr/s3.html>
 pub const USUAL_REGIONS: &[Literal] = &[
     Literal::Text("us-east-1"),

@@ -1,4 +1,4 @@
-//! Rules of single fields and of their combinations, and the settings they decide. Reads no document.
+//! Rules for single fields and their combinations, and the resulting settings. Reads no document.
 
 use std::num::NonZeroU64;
 
@@ -17,7 +17,7 @@ use crate::settings::{
 use crate::template::Template;
 use crate::words::shown;
 
-/// Decide the settings; problems go to `values`. `None` only together with a problem.
+/// Decides the settings and adds problems to `values`. Returns `None` only if there is a problem.
 pub fn decide(values: &mut Values, model: Option<&str>) -> Option<Settings> {
     let endpoint = endpoint(values);
     let prefix = prefix(values);
@@ -79,7 +79,7 @@ fn endpoint(values: &mut Values) -> Option<Endpoint> {
     let bucket = checked(values, &fields::BUCKET_NAME, |bucket| bucket_name(bucket, on_aws));
     let region = checked(values, &fields::REGION, |region| region_name(region, on_aws));
     let addressed = Endpoint::decide(&Location {
-        // A problem of its own must not hide the endpoint's.
+        // A problem with the bucket or region must not hide one with the endpoint.
         bucket: bucket.as_deref().unwrap_or("bucket"),
         region: region.as_deref().unwrap_or("region"),
         endpoint_url: endpoint_url.as_deref(),
@@ -98,10 +98,10 @@ fn endpoint(values: &mut Values) -> Option<Endpoint> {
     }
 }
 
-/// What is wrong with a text, and what is allowed.
+/// A description of what is wrong with a text, and of what is allowed.
 type Wrong = (String, &'static str);
 
-/// The field's text if the check finds nothing wrong with it.
+/// Returns the field's text if the check finds nothing wrong with it.
 fn checked(values: &mut Values, field: &Field, check: impl FnOnce(&str) -> Result<(), Wrong>) -> Option<String> {
     let text = values.text(field)?.to_owned();
     match check(&text) {
@@ -115,8 +115,8 @@ fn checked(values: &mut Values, field: &Field, check: impl FnOnce(&str) -> Resul
 
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
 fn bucket_name(bucket: &str, on_aws: bool) -> Result<(), Wrong> {
-    const ALLOWED: &str = "3 to 63 of `a-z`, `0-9`, `.` and `-`, beginning and ending with a letter or digit, \
-                           without `..`, and no IP address";
+    const ALLOWED: &str = "3 to 63 characters from `a-z`, `0-9`, `.` and `-`, beginning and ending with a letter or \
+                           digit, without `..`, and not an IP address";
     let wrong = |what: &str| Err((format!("{} {what}", shown(bucket)), ALLOWED));
     let alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let bytes = bucket.as_bytes();
@@ -130,7 +130,7 @@ fn bucket_name(bucket: &str, on_aws: bool) -> Result<(), Wrong> {
         return wrong(&format!("has a {}", shown(&other.to_string())));
     }
     if !bytes.first().is_some_and(alphanumeric) || !bytes.last().is_some_and(alphanumeric) {
-        return wrong("begins or ends with another sign than a letter or digit");
+        return wrong("does not begin and end with a letter or digit");
     }
     if bucket.contains("..") {
         return wrong("has `..`");
@@ -141,7 +141,8 @@ fn bucket_name(bucket: &str, on_aws: bool) -> Result<(), Wrong> {
     if on_aws && bucket.ends_with("--x-s3") {
         return Err((
             format!(
-                "{} is a directory bucket (S3 Express One Zone), which signs by sessions that this destination does not open",
+                "{} is a directory bucket (S3 Express One Zone), which needs session-based signing that this \
+                 destination does not support",
                 shown(bucket)
             ),
             "a general purpose bucket",
@@ -160,7 +161,8 @@ fn region_name(region: &str, on_aws: bool) -> Result<(), Wrong> {
     } else {
         Err((
             format!("{} is not a region", shown(region)),
-            "such as `eu-central-1`, or with an `endpoint_url` what the store calls it (`auto` for Cloudflare R2)",
+            "a region such as `eu-central-1`, or with an `endpoint_url` the store's own name for it (`auto` for \
+             Cloudflare R2)",
         ))
     }
 }
@@ -198,8 +200,8 @@ fn encryption(values: &mut Values) -> Encryption {
         ("aws:kms", Some(key_id)) => return Encryption::Kms { key_id },
         ("aws:kms", None) if !key_given => values.problem(
             &fields::KMS_KEY_ID,
-            "is missing, and encryption `aws:kms` needs it",
-            Some("id or ARN of a KMS key"),
+            "is required with encryption `aws:kms`",
+            Some("the id or ARN of a KMS key"),
         ),
         ("aws:kms", None) => {}
         (other, _) if key_given => values.problem(
@@ -219,8 +221,8 @@ fn kms_key_id(key_id: &str) -> Result<(), Wrong> {
         Ok(())
     } else {
         Err((
-            format!("{} is neither id nor ARN of a KMS key", shown(key_id)),
-            "such as `1234abcd-12ab-34cd-56ef-1234567890ab`, `alias/exports` or `arn:aws:kms:…`",
+            format!("{} is neither the id nor the ARN of a KMS key", shown(key_id)),
+            "a value such as `1234abcd-12ab-34cd-56ef-1234567890ab`, `alias/exports` or `arn:aws:kms:…`",
         ))
     }
 }
@@ -232,7 +234,7 @@ fn storage_class(class: &str) -> Result<(), Wrong> {
     } else {
         Err((
             format!("{} is not a storage class", shown(class)),
-            "capitals, digits and `_`, such as `STANDARD_IA`",
+            "capital letters, digits and `_`, such as `STANDARD_IA`",
         ))
     }
 }
@@ -243,7 +245,7 @@ fn account_id(owner: &str) -> Result<(), Wrong> {
     } else {
         Err((
             format!("{} is not an AWS account id", shown(owner)),
-            "12 digits, as text",
+            "12 digits, written as text",
         ))
     }
 }
@@ -269,12 +271,15 @@ fn tags(values: &mut Values) -> Vec<(String, String)> {
             ))
         } else if !well_formed(key) || !well_formed(value) {
             Some((
-                format!("{name} = {} has a character that tags do not take", shown(value)),
+                format!(
+                    "{name} = {} contains a character that is not allowed in tags",
+                    shown(value)
+                ),
                 "letters, digits, spaces and `+ - = . _ : / @`",
             ))
         } else if key.starts_with("aws:") {
             Some((
-                format!("key {name} begins with `aws:`, which AWS keeps for itself"),
+                format!("key {name} begins with `aws:`, which is reserved for AWS"),
                 "another key",
             ))
         } else {
@@ -297,17 +302,17 @@ fn metadata(values: &mut Values) -> Vec<(String, String)> {
                 .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.'));
         let value_is_plain = value.bytes().all(|byte| matches!(byte, b' '..=b'~'))
             && value.trim() == value
-            // Signatures see runs of spaces as one.
+            // Signatures treat repeated spaces as one.
             && !value.contains("  ");
         let wrong = if !name_is_header {
             Some((
-                format!("{} cannot be the name of a header", shown(name)),
+                format!("{} is not a valid header name", shown(name)),
                 "names of `a-z`, `0-9`, `-`, `_` and `.`",
             ))
         } else if name.starts_with(limits::RESERVED_METADATA) {
             Some((
                 format!(
-                    "{} begins with `{}`, which this destination keeps for itself",
+                    "{} begins with `{}`, which is reserved for this destination",
                     shown(name),
                     limits::RESERVED_METADATA
                 ),
@@ -315,15 +320,18 @@ fn metadata(values: &mut Values) -> Vec<(String, String)> {
             ))
         } else if !value_is_plain {
             Some((
-                format!("{} = {} cannot be the value of a header", shown(name), shown(value)),
-                "printable ASCII without spaces at the ends or doubled",
+                format!("{} = {} is not a valid header value", shown(name), shown(value)),
+                "printable ASCII without leading, trailing or repeated spaces",
             ))
         } else {
             None
         };
         if let Some((message, allowed)) = wrong {
-            let hint =
-                (name_is_header && !value_is_plain).then(|| "encode other text first, as base64 does".to_owned());
+            let hint = (name_is_header && !value_is_plain).then(|| {
+                "encode other text first, for example as \
+                                                             base64"
+                    .to_owned()
+            });
             let problem = Problem::new(fields::METADATA.name, message).with_hint(hint);
             values.extend([problem.allowing(allowed)]);
         }
@@ -332,38 +340,39 @@ fn metadata(values: &mut Values) -> Vec<(String, String)> {
     if bytes > limits::MAX_METADATA_BYTES {
         values.problem(
             &fields::METADATA,
-            &format!("has {bytes} bytes of names and values"),
-            Some("at most 2048 bytes in all"),
+            &format!("has {bytes} bytes in names and values"),
+            Some("at most 2048 bytes in total"),
         );
     }
     metadata
 }
 
-/// The host strips secrets before the plugin sees a configuration; what is left of them is their presence.
+/// Checks that credentials are complete. The host removes secrets before the plugin sees a configuration, so only their
+/// presence is known.
 fn credentials(values: &mut Values) {
     let id = values.is_given(&fields::AWS_ACCESS_KEY_ID);
     let secret = values.is_given(&fields::AWS_SECRET_ACCESS_KEY);
     let token = values.is_given(&fields::AWS_SESSION_TOKEN);
     const ALLOWED: Option<&str> =
-        Some("`aws_access_key_id` and `aws_secret_access_key` together, or neither for the host's credential chain");
+        Some("both `aws_access_key_id` and `aws_secret_access_key`, or neither to use the host's credential chain");
     if secret && !id {
         values.problem(
             &fields::AWS_ACCESS_KEY_ID,
-            "is missing, and `aws_secret_access_key` is set",
+            "is missing although `aws_secret_access_key` is set",
             ALLOWED,
         );
     }
     if id && !secret {
         values.problem(
             &fields::AWS_SECRET_ACCESS_KEY,
-            "is missing, and `aws_access_key_id` is set",
+            "is missing although `aws_access_key_id` is set",
             ALLOWED,
         );
     }
     if token && !id && !secret {
         values.problem(
             &fields::AWS_SESSION_TOKEN,
-            "is set without the keys that it belongs to",
+            "is set without the access key that it belongs to",
             ALLOWED,
         );
     }
@@ -377,8 +386,8 @@ fn event_lists(values: &mut Values, model: Option<&str>) {
         if !values.list(field).is_empty() {
             values.problem(
                 field,
-                &format!("chooses events, and the model is {}", shown(model)),
-                Some("an empty list, or the model `events`"),
+                &format!("selects events, but the model is {}", shown(model)),
+                Some("use an empty list, or the model `events`"),
             );
         }
     }

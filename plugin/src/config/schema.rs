@@ -1,12 +1,13 @@
-//! The configuration as JSON Schema (draft 2020-12), for editors and forms, made from the table of fields. Agrees with
-//! the parser on fields, types, choices, bounds and defaults; rules that only prose can say are in the descriptions.
+//! The configuration as JSON Schema (draft 2020-12), for editors and forms, made from the table of fields. It agrees
+//! with the parser on fields, types, choices, bounds and defaults; rules that a schema cannot express are in the
+//! descriptions.
 
 use serde_json::{Map, Value, json};
 
 use super::fields::{self, FIELDS, Field, FieldKind, JSON_LINES_COMPRESSIONS, Literal};
 use super::limits;
 
-/// The schema of the configuration object.
+/// Returns the schema of the configuration object.
 pub fn json_schema() -> Value {
     let properties: Map<String, Value> = FIELDS
         .iter()
@@ -21,7 +22,8 @@ pub fn json_schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "S3 destination",
-        "description": "Where and how batch exports are written to an S3 bucket. `null` is the same as omitting an optional field.",
+        "description": "Where and how batch exports are written to an S3 bucket. For an optional field, `null` is the \
+         same as omitting it.",
         "type": "object",
         "properties": properties,
         "required": required,
@@ -49,7 +51,7 @@ pub fn json_schema() -> Value {
     })
 }
 
-/// A condition: the field is given and has this value.
+/// Returns the condition that the field is set to this value.
 fn has(field: &Field, value: &str) -> Value {
     json!({ "properties": { field.name: { "const": value } }, "required": [field.name] })
 }
@@ -60,7 +62,7 @@ fn one_of(values: &[&str]) -> Value {
     json!({ "enum": values })
 }
 
-/// `order` is the field's position in a form.
+/// Returns the schema of a field; `order` is its position in a form.
 fn property(field: &Field, order: u32) -> Value {
     let mut schema = Map::new();
     let mut set = |name: &str, value: Value| {
@@ -114,7 +116,7 @@ fn property(field: &Field, order: u32) -> Value {
     Value::Object(schema)
 }
 
-/// The description, with what each choice means.
+/// Returns the description, including the meaning of each choice.
 fn description(field: &Field) -> String {
     let mut text = field.description.to_owned();
     if let FieldKind::Choice(choices) = &field.kind {

@@ -16,7 +16,7 @@ use crate::settings::{
     ParquetExtension, PayloadSigning,
 };
 
-/// The required fields and these.
+/// Returns the required fields and these.
 fn document(more: Value) -> String {
     let mut document = json!({"bucket_name": "my-exports", "region": "eu-central-1", "prefix": ""});
     for (name, value) in more.as_object().unwrap() {
@@ -261,7 +261,8 @@ fn schema_and_parser_agree() {
         properties["max_file_size_mb"],
         json!({
             "title": "Maximum file size (MiB)", "x-group": "files", "x-order": 13,
-            "description": "Begin a new file once one holds this many MiB, after compression. 0 writes one file. At most 3,840 for Parquet.",
+            "description": "Start a new file once the current one reaches this many MiB after compression. 0 writes a \
+             single file. At most 3,840 for Parquet.",
             "type": ["integer", "null"], "minimum": 0, "maximum": 319_488, "default": 0, "examples": [256],
         })
     );
@@ -269,7 +270,7 @@ fn schema_and_parser_agree() {
         properties["aws_secret_access_key"],
         json!({
             "title": "Secret access key",
-            "description": "Secret access key that belongs to the access key id. The host keeps it.",
+            "description": "Secret access key for the access key id. The host keeps it.",
             "x-group": "connection", "x-order": 4, "type": ["string", "null"], "writeOnly": true,
         })
     );
@@ -290,8 +291,8 @@ fn parquet_files_end_before_4_gib() {
     let error = parse(&document(json!({"file_format": "Parquet", "max_file_size_mb": 4_000})));
     assert_eq!(
         error.unwrap_err(),
-        Problem::new("max_file_size_mb", "`4000` is larger than a Parquet file can get")
-            .allowing("0 to 3840 for Parquet (0 writes files as large as they can get)")
+        Problem::new("max_file_size_mb", "`4000` is more than a Parquet file can hold")
+            .allowing("0 to 3840 for Parquet (0 writes files of the largest possible size)")
             .into()
     );
     assert_eq!(

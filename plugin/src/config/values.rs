@@ -1,5 +1,5 @@
-//! A configuration document against the table of fields: every value of its kind, or a problem. Knows no rule that
-//! concerns more than one field, and never reads or repeats a secret.
+//! Checks a configuration document against the table of fields: every value has the right kind or causes a problem.
+//! Knows no rules that concern more than one field, and never reads or repeats a secret.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,10 +12,10 @@ use super::limits::MAX_CONFIGURATION_BYTES;
 use crate::failure::Problem;
 use crate::words::{MAX_SHOWN_CHARS, nearest, printable, shown};
 
-/// What a document gives for each field, and what is wrong with it so far.
+/// The value of each field in a document, and the problems found so far.
 #[derive(Debug, Default)]
 pub struct Values {
-    /// By name; fields that are absent or `null` are not in it.
+    /// Values by field name; fields that are absent or `null` are not included.
     given: BTreeMap<&'static str, Given>,
     problems: Vec<Problem>,
 }
@@ -28,12 +28,12 @@ enum Given {
     List(Vec<String>),
     Map(BTreeMap<String, String>),
     Secret,
-    /// Given, and a problem already.
+    /// Present, but already reported as a problem.
     Wrong,
 }
 
 impl Values {
-    /// Read a document. What cannot be read as an object has one problem, of the document as a whole.
+    /// Reads a document. One that cannot be read as an object has a single problem, which concerns the whole document.
     pub fn read(configuration_json: &str) -> Values {
         let mut values = Values::default();
         match entries(configuration_json) {
@@ -64,11 +64,11 @@ impl Values {
             Given::Wrong
         });
         if self.given.insert(field.name, given).is_some() {
-            self.problem(field, "is given more than once", Some("one value"));
+            self.problem(field, "is set more than once", Some("one value"));
         }
     }
 
-    /// Report a problem with a field.
+    /// Reports a problem with a field.
     pub fn problem(&mut self, field: &Field, message: &str, allowed: Option<&str>) {
         let problem = Problem::new(field.name, message);
         self.problems.push(match allowed {
@@ -77,12 +77,12 @@ impl Values {
         });
     }
 
-    /// Report problems that another module found.
+    /// Reports problems that another module found.
     pub fn extend(&mut self, problems: impl IntoIterator<Item = Problem>) {
         self.problems.extend(problems);
     }
 
-    /// All problems, in the order of the table; those of no known field first.
+    /// Returns all problems in the order of the table; those that do not concern a known field come first.
     pub fn into_problems(self) -> Vec<Problem> {
         let mut problems = self.problems;
         problems.sort_by_key(|problem| {
@@ -94,12 +94,12 @@ impl Values {
         problems
     }
 
-    /// Whether the document has the field, with whatever value.
+    /// Returns whether the document has the field, whatever its value.
     pub fn is_given(&self, field: &Field) -> bool {
         self.given.contains_key(field.name)
     }
 
-    /// The text given, if it is one.
+    /// Returns the text, if the field is set to one.
     pub fn text(&self, field: &Field) -> Option<&str> {
         match self.given.get(field.name) {
             Some(Given::Text(text)) => Some(text),
@@ -107,7 +107,7 @@ impl Values {
         }
     }
 
-    /// The choice given, else the default, else empty.
+    /// Returns the chosen value, or the default, or an empty text.
     pub fn choice(&self, field: &Field) -> &str {
         match (self.given.get(field.name), field.default) {
             (Some(Given::Text(text)), _) => text,
@@ -116,7 +116,7 @@ impl Values {
         }
     }
 
-    /// The number given, else the default.
+    /// Returns the number that is set, or the default.
     pub fn whole(&self, field: &Field) -> Option<i64> {
         match (self.given.get(field.name), field.default) {
             (Some(Given::Whole(number)), _) => Some(*number),
@@ -125,7 +125,7 @@ impl Values {
         }
     }
 
-    /// The flag given, else the default.
+    /// Returns the flag that is set, or the default.
     pub fn flag(&self, field: &Field) -> bool {
         match (self.given.get(field.name), field.default) {
             (Some(Given::Flag(flag)), _) => *flag,
@@ -134,7 +134,7 @@ impl Values {
         }
     }
 
-    /// The list given, else an empty one.
+    /// Returns the list that is set, or an empty one.
     pub fn list(&self, field: &Field) -> &[String] {
         match self.given.get(field.name) {
             Some(Given::List(list)) => list,
@@ -142,7 +142,7 @@ impl Values {
         }
     }
 
-    /// The entries given, sorted by name.
+    /// Returns the entries that are set, sorted by name.
     pub fn entries(&self, field: &Field) -> Vec<(String, String)> {
         match self.given.get(field.name) {
             Some(Given::Map(map)) => map.clone().into_iter().collect(),
@@ -152,7 +152,7 @@ impl Values {
 }
 
 fn unknown_field(name: &str) -> Problem {
-    // Bounded, as edit distance costs the product of both lengths.
+    // Bounded, because computing an edit distance takes time proportional to the product of both lengths.
     let guess = match name.len() {
         0..=MAX_SHOWN_CHARS => nearest(name, FIELDS.iter().map(|field| field.name)),
         _ => None,
@@ -166,12 +166,12 @@ fn unknown_field(name: &str) -> Problem {
     }
 }
 
-/// The hint for what is nearly a known name.
+/// Returns the hint for a name that is close to a known one.
 pub(crate) fn meant(guess: &str) -> String {
     format!("did you mean `{guess}`?")
 }
 
-/// What is wrong with a value of some field.
+/// A description of what is wrong with a value, for any field.
 struct Wrong {
     message: String,
     hint: Option<String>,
@@ -194,7 +194,7 @@ impl Wrong {
     }
 }
 
-/// The value as its kind, or what is wrong and what is allowed.
+/// Returns the value as its kind, or what is wrong with it and what is allowed.
 fn checked(kind: &FieldKind, value: Value) -> Result<Given, Wrong> {
     match (kind, value) {
         (FieldKind::Secret, _) => Ok(Given::Secret),
@@ -213,11 +213,11 @@ fn checked(kind: &FieldKind, value: Value) -> Result<Given, Wrong> {
             }
         }
         (FieldKind::TextList, Value::Array(items)) => texts(items),
-        (FieldKind::TextList, other) => Err(Wrong::new(wrong_type(&other, "a list of texts"), "a list of texts")),
+        (FieldKind::TextList, other) => Err(Wrong::new(wrong_type(&other, "a list of strings"), "a list of strings")),
         (FieldKind::TextMap { max_entries }, Value::Object(map)) => named_texts(*max_entries, map),
         (FieldKind::TextMap { .. }, other) => Err(Wrong::new(
-            wrong_type(&other, "an object of texts"),
-            "an object of texts",
+            wrong_type(&other, "an object whose values are strings"),
+            "an object whose values are strings",
         )),
     }
 }
@@ -231,7 +231,7 @@ fn chosen(choices: &[Choice], text: String) -> Result<Given, Wrong> {
         _ => None,
     };
     Err(Wrong {
-        message: format!("{} is not one of the choices", shown(&text)),
+        message: format!("{} is not a valid value", shown(&text)),
         hint: guess.map(meant),
         allowed: listed(choices),
     })
@@ -242,9 +242,9 @@ fn listed(choices: &[Choice]) -> String {
     values.join(", ")
 }
 
-/// Whole numbers, also those written `100.0`, as JSON Schema's `integer` has it.
+/// Returns a whole number, which may be written `100.0`, as JSON Schema's `integer` allows.
 fn whole(value: &Value) -> Option<i64> {
-    /// Above, a float no longer tells every whole number from the next.
+    /// Above this, floats cannot represent every whole number.
     const EXACT: f64 = (1_u64 << 53) as f64;
     value.as_i64().or_else(|| {
         value
@@ -262,7 +262,7 @@ fn texts(items: Vec<Value>) -> Result<Given, Wrong> {
             other => {
                 return Err(Wrong::new(
                     format!("entry {}: {}", index + 1, wrong_type(&other, "text")),
-                    "a list of texts",
+                    "a list of strings",
                 ));
             }
         }
@@ -284,7 +284,7 @@ fn named_texts(max_entries: usize, map: serde_json::Map<String, Value>) -> Resul
             other => {
                 return Err(Wrong::new(
                     format!("entry {}: {}", shown(&name), wrong_type(&other, "text")),
-                    "an object of texts",
+                    "an object whose values are strings",
                 ));
             }
         };
@@ -301,14 +301,14 @@ fn wrong_type(value: &Value, wanted: &str) -> String {
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     };
-    // Numbers beyond 64 bits and fractions alike: the value says which.
+    // Covers both fractions and numbers beyond 64 bits; the value shows which it is.
     match is == "a number" && wanted == "a whole number" {
         true => format!("{} is not {wanted}", shown(&value.to_string())),
         false => format!("{} is {is}, not {wanted}", shown(&value.to_string())),
     }
 }
 
-/// The document's entries in order, repeated names included.
+/// The document's entries in order, including repeated names.
 struct Entries(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Entries {
@@ -335,14 +335,15 @@ impl<'de> Deserialize<'de> for Entries {
 
 fn entries(configuration_json: &str) -> Result<Vec<(String, Value)>, Problem> {
     let whole =
-        |message: String| Problem::new("", message).allowing("one JSON object with the fields of the destination");
+        |message: String| Problem::new("", message).allowing("a single JSON object with the destination's fields");
     if configuration_json.len() > MAX_CONFIGURATION_BYTES {
         return Err(whole(format!(
-            "the configuration is {} bytes long, over the limit of {MAX_CONFIGURATION_BYTES}",
+            "the configuration is {} bytes long, more than the limit of {MAX_CONFIGURATION_BYTES}",
             configuration_json.len()
         )));
     }
-    // The library's message for another type repeats the value, which may be a secret; its others name the position.
+    // For a wrong type, the library's message repeats the value, which may be a secret; its other messages name the
+    // position.
     serde_json::from_str(configuration_json)
         .map(|Entries(entries)| entries)
         .map_err(|error| {

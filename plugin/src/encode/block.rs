@@ -7,7 +7,7 @@ use arrow_select::concat::concat_batches;
 use super::convert::{self, Target};
 use super::{EncodeError, Layout, row_size};
 
-/// How large a block and a row may be.
+/// The maximum sizes of a block and a row.
 #[derive(Debug, Clone, Copy)]
 pub struct BlockLimits {
     /// A block has at most this many rows.
@@ -24,7 +24,7 @@ const MAX_ROWS: usize = 4096;
 const MAX_BYTES: u64 = 1 << 20;
 
 impl BlockLimits {
-    /// The limits of an export; `max_row_bytes` is the configuration's.
+    /// Returns the limits of an export; `max_row_bytes` is the configuration's.
     pub fn of_export(max_row_bytes: usize) -> Self {
         BlockLimits {
             max_rows: MAX_ROWS,
@@ -57,7 +57,7 @@ pub struct Rechunker {
 }
 
 impl Rechunker {
-    /// A re-chunker for the rows of one run.
+    /// Returns a re-chunker for the rows of one run.
     pub fn new(layout: &Layout, limits: BlockLimits) -> Self {
         Rechunker {
             limits,
@@ -69,7 +69,7 @@ impl Rechunker {
         }
     }
 
-    /// Take a batch in; gives the blocks that are complete with it, in order.
+    /// Takes a batch in; gives the blocks that are complete with it, in order.
     ///
     /// # Errors
     /// A row over the limit, or a value that the target type cannot hold; both name the row.
@@ -92,7 +92,7 @@ impl Rechunker {
         Ok(blocks)
     }
 
-    /// The last block, if rows are left.
+    /// Returns the last block, if rows are left.
     ///
     /// # Errors
     /// As for [`Rechunker::push`].
@@ -114,7 +114,7 @@ impl Rechunker {
         })
     }
 
-    /// Note rows as pending, without copying them; their bytes are counted already.
+    /// Notes rows as pending, without copying them; their bytes are counted already.
     fn append(&mut self, batch: &RecordBatch, start: usize, end: usize) {
         if end > start {
             self.pending.push(batch.slice(start, end - start));
@@ -122,7 +122,7 @@ impl Rechunker {
         }
     }
 
-    /// Make a block of what is pending: the slice itself where one batch covers it, else one copy.
+    /// Makes a block of what is pending: the slice itself where one batch covers it, else one copy.
     fn close(&mut self) -> Result<Block, EncodeError> {
         let mut converted = Vec::with_capacity(self.pending.len());
         let mut row = self.first_row;

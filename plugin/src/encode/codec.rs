@@ -1,4 +1,4 @@
-//! The codecs of JSON Lines files: one stream per file, and no byte of it says when or where it was written. Never
+//! The codecs of JSON Lines files: one stream per file, which does not reveal when or where it was written. Never
 //! decodes.
 
 use std::io::{self, Write};
@@ -28,7 +28,7 @@ const ZSTD_WINDOW_LOG: u32 = 22;
 /// Hash and chain tables of 2^22 entries of 4 bytes.
 const ZSTD_TABLE_LOG: u32 = 22;
 
-/// Where a file's text goes: a codec, and the output that has not been taken yet.
+/// The sink of a file's text: a codec, and the output that has not been taken yet.
 pub struct Stream {
     encoder: Encoder,
     /// Bytes of output taken so far.
@@ -43,7 +43,7 @@ enum Encoder {
 }
 
 impl Stream {
-    /// Open a stream.
+    /// Opens a stream.
     ///
     /// # Errors
     /// The codec cannot be set up.
@@ -88,7 +88,7 @@ impl Stream {
         })
     }
 
-    /// The output that has not been taken. Text appended to it is text written where there is no codec.
+    /// Returns the output that has not been taken. Text appended to it is text written where there is no codec.
     pub fn output(&mut self) -> &mut Vec<u8> {
         match &mut self.encoder {
             Encoder::None(output) => output,
@@ -98,7 +98,7 @@ impl Stream {
         }
     }
 
-    /// How much output has not been taken.
+    /// Returns how much output has not been taken.
     pub fn output_len(&self) -> usize {
         match &self.encoder {
             Encoder::None(output) => output.len(),
@@ -108,19 +108,19 @@ impl Stream {
         }
     }
 
-    /// Take the output.
+    /// Takes the output.
     pub fn take_output(&mut self) -> Vec<u8> {
         let output = std::mem::take(self.output());
         self.taken_bytes += output.len() as u64;
         output
     }
 
-    /// Bytes produced so far, taken or not.
+    /// Returns the number of bytes produced so far, taken or not.
     pub fn produced_bytes(&self) -> u64 {
         self.taken_bytes + self.output_len() as u64
     }
 
-    /// Compress text. The codec may hold some of it back.
+    /// Compresses text. The codec may hold some of it back.
     ///
     /// # Errors
     /// The codec failed.
@@ -136,7 +136,7 @@ impl Stream {
         }
     }
 
-    /// Produce everything that the codec holds back; the stream goes on, with its window.
+    /// Produces everything that the codec holds back; the stream goes on, with its window.
     ///
     /// # Errors
     /// The codec failed.
@@ -149,7 +149,7 @@ impl Stream {
         }
     }
 
-    /// End the stream; gives the output that has not been taken.
+    /// Ends the stream; gives the output that has not been taken.
     ///
     /// # Errors
     /// The codec failed.
@@ -163,9 +163,9 @@ impl Stream {
     }
 }
 
-/// The most that `text_bytes` of text can become between two flushes of any codec, the flush included. Data that does
-/// not compress is stored: with 5 bytes per stored block of at most 64 KiB in deflate (zlib's are as small as 4 KiB),
-/// with 3 per 128 KiB in Zstandard, with 4 per 64 KiB in brotli. A 32nd and 64 bytes cover each.
+/// Returns the most that `text_bytes` of text can become between two flushes of any codec, the flush included. Data
+/// that does not compress is stored: with 5 bytes per stored block of at most 64 KiB in deflate (zlib's are as small as
+/// 4 KiB), with 3 per 128 KiB in Zstandard, with 4 per 64 KiB in brotli. A 32nd and 64 bytes cover each.
 pub fn bound_bytes(text_bytes: u64) -> u64 {
     text_bytes.saturating_add(text_bytes / 32).saturating_add(FLUSH_BYTES)
 }

@@ -1,5 +1,5 @@
 //! Converts the columns of blocks to the types that files hold. Never changes a value but to floor it to a coarser
-//! unit, and never wraps one: what does not fit is an error that names its row.
+//! unit, and never wraps one: a value that does not fit is an error that names its row.
 //!
 //! Recursion follows the schema's nesting, which the IPC reader bounds (64 levels), not the data's.
 
@@ -25,12 +25,12 @@ use super::types::UUID_BYTES;
 
 /// Milliseconds of a day, the unit of `date64`.
 pub const MILLIS_PER_DAY: i64 = 86_400_000;
-/// Before which bytes of a UUID a hyphen stands.
+/// The bytes of a UUID that are preceded by a hyphen.
 const HYPHENS_BEFORE: [usize; 4] = [4, 6, 8, 10];
 /// Characters of a UUID with its hyphens.
 const UUID_CHARS: usize = UUID_BYTES as usize * 2 + HYPHENS_BEFORE.len();
 
-/// What blocks are converted to.
+/// The target of the conversion of blocks.
 #[derive(Debug, Clone)]
 pub struct Target {
     pub schema: SchemaRef,
@@ -39,8 +39,8 @@ pub struct Target {
     pub bounds_decimals: bool,
 }
 
-/// The batch with the columns of `target`; columns that have their type already are not copied. `first_row` is the
-/// number of the batch's first row, for errors.
+/// Returns the batch with the columns of `target`; columns that have their type already are not copied. `first_row` is
+/// the number of the batch's first row, for errors.
 pub fn to_target(batch: &RecordBatch, target: &Target, first_row: u64) -> Result<RecordBatch, EncodeError> {
     let slots = Slots {
         live: None,
@@ -83,8 +83,8 @@ fn in_words(data_type: &DataType) -> String {
     }
 }
 
-/// A microsecond count of a timestamp in another unit. Nanoseconds are floored, also before 1970: the same digits that
-/// JSON Lines shows. It has room for every moment of every unit.
+/// Returns a microsecond count of a timestamp in another unit. Nanoseconds are floored, also before 1970: the same
+/// digits that JSON Lines shows. It has room for every moment of every unit.
 pub fn micros(value: i64, unit: TimeUnit) -> i128 {
     match unit {
         TimeUnit::Second => i128::from(value) * 1_000_000,
@@ -94,7 +94,7 @@ pub fn micros(value: i64, unit: TimeUnit) -> i128 {
     }
 }
 
-/// Why an array has no equal of the target type.
+/// The reason why an array cannot be converted to the target type.
 enum Unfit {
     /// The value at this index does not fit.
     Value(usize),
@@ -108,7 +108,7 @@ impl From<ArrowError> for Unfit {
 }
 
 impl Unfit {
-    /// The same in terms of the array that holds the nested one.
+    /// Returns the same in terms of the array that holds the nested one.
     fn in_parent(self, parent_of: impl Fn(usize) -> usize) -> Self {
         match self {
             Unfit::Value(index) => Unfit::Value(parent_of(index)),
@@ -117,7 +117,7 @@ impl Unfit {
     }
 }
 
-/// What is asked of an array's values.
+/// What is required of an array's values.
 #[derive(Clone, Copy)]
 struct Slots<'a> {
     /// Which of them a row shows, as far as the arrays around them say; all where it is `None`. What lies behind a null
@@ -171,12 +171,12 @@ fn to_type(array: &ArrayRef, target: &DataType, slots: Slots<'_>) -> Result<Arra
             map_values::<Float16Type, Float32Type>(array, slots, |value| Some(value.to_f32()))
         }
         (found, target) => Err(Unfit::Arrow(ArrowError::CastError(format!(
-            "a column of {found} has no place in a file as {target}"
+            "a column of type {found} cannot be written as {target}"
         )))),
     }
 }
 
-/// Whether values of this type are decimals or nest some.
+/// Returns whether values of this type are decimals or nest some.
 fn has_decimals(data_type: &DataType) -> bool {
     match data_type {
         DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => true,
@@ -189,7 +189,7 @@ fn has_decimals(data_type: &DataType) -> bool {
     }
 }
 
-/// The array itself, if each of its values has no more digits than the column says.
+/// Returns the array itself, if each of its values has no more digits than the column says.
 fn within_precision<T: DecimalType>(array: &ArrayRef, precision: u8, slots: Slots<'_>) -> Result<ArrayRef, Unfit> {
     let live = slots.live_in(array);
     let values = array.as_primitive::<T>().values();

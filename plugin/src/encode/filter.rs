@@ -12,7 +12,7 @@ use arrow_select::take::take;
 
 use super::EncodeError;
 
-/// The column that event names stand in.
+/// The column that contains event names.
 const EVENT_COLUMN: &str = "event";
 
 /// Decides row by row on the name in column `event`. A row is exported when its name is among the included ones (or
@@ -26,8 +26,8 @@ pub struct EventFilter {
 }
 
 impl EventFilter {
-    /// The filter for batches of `schema`, or `None` where nothing is to be filtered. An empty list of included names
-    /// means all, like none.
+    /// Returns the filter for batches of `schema`, or `None` where nothing is to be filtered. An empty list of included
+    /// names means all, like none.
     ///
     /// # Errors
     /// There is no column `event`, or it is not a string column (plain, large, view, or a dictionary of these).
@@ -58,7 +58,7 @@ impl EventFilter {
         }
     }
 
-    /// The rows to export, in order; the batch itself when all are.
+    /// Returns the rows to export, in order; the batch itself when all are.
     ///
     /// # Errors
     /// The batch has another schema than the filter was made for.
@@ -72,12 +72,12 @@ impl EventFilter {
         Ok(filter_record_batch(&batch, &mask)?)
     }
 
-    /// Rows dropped so far.
+    /// Returns the number of rows dropped so far.
     pub fn filtered_rows(&self) -> u64 {
         self.filtered_rows
     }
 
-    /// Which rows to keep: no nulls in it.
+    /// Returns which rows to keep, without nulls.
     fn mask(&self, names: &ArrayRef) -> Result<BooleanArray, EncodeError> {
         match names.data_type() {
             DataType::Utf8 => Ok(self.mask_of(names.as_string::<i32>())),

@@ -7,7 +7,7 @@ use std::ops::AddAssign;
 /// Repairs made to JSON columns, by kind: how often each was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Repairs {
-    /// Texts that are no JSON at all (the empty text too), written as JSON strings.
+    /// Texts that are not JSON at all (including the empty text), written as JSON strings.
     pub invalid_json_as_string: u64,
     /// Raw control characters inside strings, now escaped.
     pub control_characters_escaped: u64,
@@ -46,7 +46,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Append `text` as one line of JSON, repaired where it must be.
+    /// Appends `text` as one line of JSON, repaired where it must be.
     pub fn write(&mut self, text: &str, out: &mut Vec<u8>, repairs: &mut Repairs) {
         let bytes = text.as_bytes();
         self.nesting.clear();
@@ -107,8 +107,8 @@ enum Scan {
     NeedsRepair,
 }
 
-/// Judge a text: `None` is no JSON. Raw control characters in strings and half surrogate pairs are no reason to
-/// refuse, they can be repaired.
+/// Judges a text: `None` if it is not JSON. Raw control characters in strings and half surrogate pairs are accepted,
+/// because they can be repaired.
 fn scan(text: &[u8], nesting: &mut Nesting) -> Option<Scan> {
     let mut repair = false;
     let mut at = skip_blank(text, 0, &mut repair);
@@ -274,7 +274,7 @@ fn escape(text: &[u8], at: usize) -> Option<(usize, Escape)> {
     }
 }
 
-/// The value of the `\uXXXX` at `at`, if there is one.
+/// Returns the value of the `\uXXXX` at `at`, if there is one.
 fn code_unit(text: &[u8], at: usize) -> Option<u32> {
     let digits = text.get(at..at + 6)?.strip_prefix(b"\\u")?;
     digits.iter().try_fold(0, |unit, digit| {
@@ -283,7 +283,7 @@ fn code_unit(text: &[u8], at: usize) -> Option<u32> {
     })
 }
 
-/// Copy a valid text without what needs repair.
+/// Copies a valid text without what needs repair.
 fn repair(text: &[u8], out: &mut Vec<u8>, repairs: &mut Repairs) {
     let mut in_string = false;
     let mut at = 0;
@@ -318,7 +318,7 @@ fn repair(text: &[u8], out: &mut Vec<u8>, repairs: &mut Repairs) {
     }
 }
 
-/// Append `text` as a JSON string, quotes included. Only what must be escaped is.
+/// Appends `text` as a JSON string, quotes included. Only what must be escaped is.
 pub fn write_string(text: &[u8], out: &mut Vec<u8>) {
     out.reserve(text.len() + 2);
     out.push(b'"');
@@ -340,7 +340,7 @@ pub fn escaped_bytes(text: &[u8]) -> u64 {
     }
 }
 
-/// Append what stands between the quotes of a JSON string.
+/// Appends the content between the quotes of a JSON string.
 pub fn write_string_content(text: &[u8], out: &mut Vec<u8>) {
     let mut from = 0;
     loop {
@@ -354,7 +354,7 @@ pub fn write_string_content(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Append the escape of a quote, a backslash or a control character.
+/// Appends the escape of a quote, a backslash or a control character.
 fn write_escape(byte: u8, out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let short = match byte {
@@ -384,8 +384,8 @@ fn escape_bytes(byte: u8) -> u64 {
 const ONES: u64 = u64::MAX / 255;
 const HIGH_BITS: u64 = ONES * 0x80;
 
-/// The first position from `at` on that holds a quote, a backslash or a control character; the end if none does.
-/// Eight bytes at a time: strings are most of an event.
+/// Returns the first position from `at` on that holds a quote, a backslash or a control character; the end if none
+/// does. Eight bytes at a time: strings are most of an event.
 #[inline]
 fn plain_until(text: &[u8], mut at: usize) -> usize {
     while let Some(chunk) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
@@ -409,7 +409,7 @@ fn plain_until(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// The high bit of each byte that is zero, as far as the lowest of them.
+/// Returns the high bit of each byte that is zero, as far as the lowest of them.
 #[inline]
 fn zero_bytes(word: u64) -> u64 {
     word.wrapping_sub(ONES) & !word

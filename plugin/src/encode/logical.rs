@@ -14,7 +14,7 @@ use arrow_schema::{DataType, Field, Schema};
 
 use super::types;
 
-/// The Parquet schema for blocks of `schema`.
+/// Returns the Parquet schema for blocks of `schema`.
 ///
 /// # Errors
 /// The library has no Parquet type for a column.
@@ -55,7 +55,7 @@ fn only_child(group: &Type) -> Result<&TypePtr, ParquetError> {
     group
         .get_fields()
         .first()
-        .ok_or_else(|| ParquetError::General(format!("the column {} nests nothing", group.name())))
+        .ok_or_else(|| ParquetError::General(format!("the column {} has no nested column", group.name())))
 }
 
 fn leaf(column: &Type, logical_type: LogicalType) -> Result<TypePtr, ParquetError> {

@@ -43,8 +43,8 @@ use crate::settings::Format;
 /// Output that an encoder gathers before it should be taken: enough that calls do not matter, little next to a part.
 pub const OUTPUT_CHUNK_BYTES: usize = 64 << 10;
 
-/// Why rows cannot become a file. All but the last three are the supplied data's fault. The text says what happened,
-/// and [`EncodeError::hint`] what to do.
+/// The reason why rows cannot become a file. All but the last three are the fault of the supplied data. The text says
+/// what happened, and [`EncodeError::hint`] what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
     /// Found when a run is configured, before the first row.
@@ -54,11 +54,11 @@ pub enum EncodeError {
         data_type: String,
         reason: &'static str,
     },
-    #[error("the schema has no columns: there is nothing to export")]
+    #[error("the schema has no columns, so there is nothing to export")]
     NoColumns,
     /// Found when a run is configured. JSON readers keep one of two values with the same key, and Parquet readers find
     /// a column by its path.
-    #[error("{within} has two fields with the name {name:?}, and a reader would see one of them")]
+    #[error("{within} has two fields named {name:?}, of which readers would see only one")]
     DuplicateName {
         /// What holds both: the schema, or a column with a nested type.
         within: String,
@@ -75,13 +75,14 @@ pub enum EncodeError {
         hint: &'static str,
     },
     #[error(
-        "row {row} (counted from 0 in this run, without filtered rows) holds {bytes} bytes, more than the limit of \
+        "row {row} (counted from 0 in this run, excluding filtered rows) holds {bytes} bytes, more than the limit of \
          {limit_bytes}"
     )]
     RowTooLarge { row: u64, bytes: u64, limit_bytes: u64 },
     #[error(
-        "row {row} (counted from 0 in this run, without filtered rows) would be about {bytes} bytes of JSON, more than \
-         {} (control characters take six bytes, and keys stand in every element of a list)",
+        "row {row} (counted from 0 in this run, excluding filtered rows) would be about {bytes} bytes of JSON, more \
+         than \
+         {} (control characters take six bytes, and keys are repeated in every element of a list)",
         jsonl::MAX_ROW_TEXT_BYTES
     )]
     TextTooLarge {
@@ -90,7 +91,7 @@ pub enum EncodeError {
         bytes: u64,
     },
     #[error(
-        "column `{column}`, row {row} (counted from 0 in this run, without filtered rows): the value does not fit \
+        "column `{column}`, row {row} (counted from 0 in this run, excluding filtered rows): the value does not fit \
          {target}"
     )]
     OutOfRange { column: String, row: u64, target: String },
@@ -108,19 +109,19 @@ impl EncodeError {
     /// What to do about it, where that is known.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            EncodeError::UnsupportedColumn { .. } => Some("convert it in the source, or omit it"),
+            EncodeError::UnsupportedColumn { .. } => Some("convert the column in the source, or omit it"),
             EncodeError::NoColumns => Some("choose a source with columns"),
-            EncodeError::DuplicateName { .. } => Some("rename one in the source"),
+            EncodeError::DuplicateName { .. } => Some("rename one of them in the source"),
             EncodeError::TooManyColumns { hint, .. } => Some(hint),
             EncodeError::RowTooLarge { .. } => Some("raise max_row_mb, or shorten the row in the source"),
             EncodeError::TextTooLarge { .. } => Some("shorten the row in the source, or export to Parquet"),
-            EncodeError::OutOfRange { .. } => Some("correct it in the source"),
+            EncodeError::OutOfRange { .. } => Some("correct the value in the source"),
             EncodeError::EventColumn(_) => Some("supply the column, or remove include_events and exclude_events"),
             EncodeError::Arrow(_) | EncodeError::Parquet(_) | EncodeError::Codec(_) => None,
         }
     }
 
-    /// The same error with the row counted in the run, for a block whose first row is `first_row`.
+    /// Returns the same error with the row counted in the run, for a block whose first row is `first_row`.
     pub fn counted_from(self, first_row: u64) -> Self {
         match self {
             EncodeError::TextTooLarge { row, bytes } => EncodeError::TextTooLarge {
@@ -154,8 +155,8 @@ enum Kind {
 }
 
 impl Layout {
-    /// Decide how rows of `schema` become files. `meanings` says what the model makes of each column (the rest are
-    /// their own). `limit_bytes` closes a file once it holds that many bytes.
+    /// Decides how rows of `schema` become files. `meanings` says what each column means in the model (further columns
+    /// have their own meaning). `limit_bytes` closes a file once it holds that many bytes.
     ///
     /// # Errors
     /// A column of a type that the format cannot hold, named with its type; or more columns than it can.
@@ -190,18 +191,18 @@ impl Layout {
         })
     }
 
-    /// What [`Rechunker`] converts rows to, for the encoders to take.
+    /// Returns what [`Rechunker`] converts rows to for the encoders.
     fn target(&self) -> &Target {
         &self.target
     }
 
-    /// The schema of the blocks that the encoders take.
+    /// Returns the schema of the blocks that the encoders take.
     fn block_schema(&self) -> &SchemaRef {
         &self.target.schema
     }
 }
 
-/// Refuse what the format cannot hold, before the first row.
+/// Refuses what the format cannot hold, before the first row.
 ///
 /// # Errors
 /// The first column that cannot be exported, with its type and the reason; or that there are no columns.
@@ -234,7 +235,7 @@ pub struct Finished {
 }
 
 impl FileEncoder {
-    /// Open a file.
+    /// Opens a file.
     ///
     /// # Errors
     /// The codec or the Parquet writer cannot be set up.
@@ -250,7 +251,7 @@ impl FileEncoder {
         Ok(FileEncoder { rows: 0, inner })
     }
 
-    /// Take rows of `block` from `from_row` on, until the block is used up, the file is full or
+    /// Takes rows of `block` from `from_row` on, until the block is used up, the file is full or
     /// [`OUTPUT_CHUNK_BYTES`] of output should be taken; returns how many were taken. Where the file is full the rest
     /// belongs to the next file. `block` has the schema that [`Rechunker`] gives it.
     ///
@@ -265,8 +266,8 @@ impl FileEncoder {
         Ok(taken)
     }
 
-    /// Whether the file holds at least its limit of written bytes: finish it and open the next. A Parquet file is full
-    /// at [`PARQUET_MAX_FILE_BYTES`] even where no limit is set.
+    /// Returns whether the file holds at least its limit of written bytes: finish it and open the next. A Parquet file
+    /// is full at [`PARQUET_MAX_FILE_BYTES`] even where no limit is set.
     pub fn is_full(&self) -> bool {
         match &self.inner {
             Inner::JsonLines(encoder) => encoder.is_full(),
@@ -274,7 +275,7 @@ impl FileEncoder {
         }
     }
 
-    /// Bytes that [`FileEncoder::take_output`] would return.
+    /// Returns the number of bytes that [`FileEncoder::take_output`] would return.
     pub fn output_len(&self) -> usize {
         match &self.inner {
             Inner::JsonLines(encoder) => encoder.output_len(),
@@ -282,7 +283,7 @@ impl FileEncoder {
         }
     }
 
-    /// Take the bytes produced so far, without copying them.
+    /// Takes the bytes produced so far, without copying them.
     pub fn take_output(&mut self) -> Vec<u8> {
         match &mut self.inner {
             Inner::JsonLines(encoder) => encoder.take_output(),
@@ -290,12 +291,12 @@ impl FileEncoder {
         }
     }
 
-    /// Rows taken so far.
+    /// Returns the number of rows taken so far.
     pub fn rows(&self) -> u64 {
         self.rows
     }
 
-    /// Close the file.
+    /// Closes the file.
     ///
     /// # Errors
     /// The Parquet writer or the codec failed.

@@ -16,7 +16,8 @@ use arrow_schema::{ArrowError, DataType, FieldRef};
 
 use super::convert::trimmed;
 
-/// The same rows: no buffer of nulls without a null, no list that begins or ends within its values, at any depth.
+/// Returns the same rows: no buffer of nulls without a null, no list that begins or ends within its values, at any
+/// depth.
 ///
 /// # Errors
 /// The rows are not what their schema says.

@@ -21,15 +21,15 @@ const MIN_ROW_GROUP_BYTES: u64 = 1 << 20;
 /// usual compression it is some 50,000 rows, what readers like to spread over threads. Measured: with 16 MiB the
 /// guest took 140 to 160 MiB in all.
 const MAX_ROW_GROUP_BYTES: u64 = 8 << 20;
-/// Most memory for a row group in progress, dictionaries under construction included, whatever it will encode to.
+/// Maximum memory for a row group in progress, dictionaries under construction included, whatever it will encode to.
 const MAX_ROW_GROUP_MEMORY_BYTES: usize = 24 << 20;
-/// Most rows of a row group: bounds the page index where rows are tiny.
+/// Maximum number of rows of a row group: bounds the page index where rows are tiny.
 const MAX_ROW_GROUP_ROWS: usize = 1 << 20;
 /// A data page ends at this size before compression, what a reader decodes at once, ...
 const DATA_PAGE_BYTES: usize = 1 << 20;
 /// ... or at this many rows, so that the page index can skip to few of them.
 const DATA_PAGE_ROWS: usize = 20_000;
-/// A dictionary larger than this no longer pays: the column goes on in plain encoding.
+/// A dictionary larger than this is no longer worthwhile: the column continues in plain encoding.
 const DICTIONARY_PAGE_BYTES: usize = 1 << 20;
 /// Minimum and maximum of long strings are cut to this, in footer and page index.
 const STATISTICS_BYTES: usize = 64;
@@ -73,7 +73,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Writer options for blocks of `schema`; `meanings` says what the model makes of each column.
+    /// Writer options for blocks of `schema`; `meanings` says what each column means in the model.
     ///
     /// # Errors
     /// The codec has no such level, or needs more memory for so many columns than there is.
@@ -153,7 +153,7 @@ fn is_seldom_repeated(column: &ColumnDescriptor) -> bool {
     }
 }
 
-/// Refuse more columns than the memory takes that the plugin asks for.
+/// Refuses more columns than the memory takes that the plugin asks for.
 fn check_width(columns: usize, codec: ParquetCodec) -> Result<(), EncodeError> {
     let column_bytes = column_bytes(codec);
     let most = (COLUMNS_MEMORY_BYTES / column_bytes) as usize;
@@ -170,8 +170,8 @@ fn check_width(columns: usize, codec: ParquetCodec) -> Result<(), EncodeError> {
     })
 }
 
-/// The size at which pages end. It depends on settings and schema alone: with more columns pages get smaller where
-/// zstd's tables grow with them, so that those of all columns fit into [`COLUMNS_MEMORY_BYTES`].
+/// Returns the size at which pages end. It depends on settings and schema alone: with more columns pages get smaller
+/// where zstd's tables grow with them, so that those of all columns fit into [`COLUMNS_MEMORY_BYTES`].
 fn data_page_bytes(columns: usize, codec: ParquetCodec) -> usize {
     match codec {
         ParquetCodec::Zstd(level) if level >= ZSTD_SMALLER_PAGES_FROM_LEVEL => {
@@ -206,8 +206,8 @@ fn column_bytes(codec: ParquetCodec) -> u64 {
     }
 }
 
-/// The most memory that writing a table of so many columns takes, rows aside: the row group in progress, its encoded
-/// bytes twice while they are written out, and the writers of the columns.
+/// Returns the most memory that writing a table of so many columns takes, rows aside: the row group in progress, its
+/// encoded bytes twice while they are written out, and the writers of the columns.
 pub fn memory_bytes(codec: ParquetCodec, columns: usize) -> u64 {
     let columns_bytes = match codec {
         ParquetCodec::Zstd(level) if level >= ZSTD_SMALLER_PAGES_FROM_LEVEL => COLUMNS_MEMORY_BYTES,
@@ -216,7 +216,7 @@ pub fn memory_bytes(codec: ParquetCodec, columns: usize) -> u64 {
     MAX_ROW_GROUP_MEMORY_BYTES as u64 + 2 * MAX_ROW_GROUP_BYTES + columns_bytes
 }
 
-/// The most by which a file can exceed its limit: the smallest row group, the block that completed it, and the
+/// Returns the most by which a file can exceed its limit: the smallest row group, the block that completed it, and the
 /// metadata (page headers, page index, footer) of all `row_groups` of the file. `largest_block_bytes` is the block
 /// limit, or the largest row where that is larger.
 pub fn overshoot_bytes(columns: usize, row_groups: usize, largest_block_bytes: u64) -> u64 {
@@ -236,7 +236,7 @@ pub struct ParquetEncoder {
 }
 
 impl ParquetEncoder {
-    /// Open a file of blocks of `schema`.
+    /// Opens a file of blocks of `schema`.
     ///
     /// # Errors
     /// The writer refuses the schema.
@@ -248,7 +248,7 @@ impl ParquetEncoder {
         })
     }
 
-    /// Take all rows from `from_row` on: a block is never split between files, it is small enough.
+    /// Takes all rows from `from_row` on: a block is never split between files, it is small enough.
     ///
     /// # Errors
     /// The writer failed.
@@ -264,30 +264,30 @@ impl ParquetEncoder {
         Ok(rows)
     }
 
-    /// The size at which to close the row group in progress: what the file lacks to its limit. The estimate counts
-    /// open pages before compression, so a file nears its limit in a few ever smaller row groups.
+    /// Returns the size at which to close the row group in progress: what the file lacks to its limit. The estimate
+    /// counts open pages before compression, so a file nears its limit in a few ever smaller row groups.
     fn row_group_bytes(&self) -> u64 {
         self.limit_bytes
             .saturating_sub(self.writer.bytes_written() as u64)
             .clamp(MIN_ROW_GROUP_BYTES, MAX_ROW_GROUP_BYTES)
     }
 
-    /// Whether completed row groups fill the file.
+    /// Returns whether completed row groups fill the file.
     pub fn is_full(&self) -> bool {
         self.writer.bytes_written() as u64 >= self.limit_bytes
     }
 
-    /// How much output has not been taken.
+    /// Returns how much output has not been taken.
     pub fn output_len(&self) -> usize {
         self.writer.inner().len()
     }
 
-    /// Take the output. The writer counts positions itself and never looks back.
+    /// Takes the output. The writer counts positions itself and never looks back.
     pub fn take_output(&mut self) -> Vec<u8> {
         std::mem::take(self.writer.inner_mut())
     }
 
-    /// Write what is left and the footer.
+    /// Writes what is left and the footer.
     ///
     /// # Errors
     /// The writer failed.

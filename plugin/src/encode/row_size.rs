@@ -6,10 +6,10 @@ use arrow_array::types::ByteArrayType;
 use arrow_array::{Array, GenericByteArray, OffsetSizeTrait, RecordBatch};
 use arrow_schema::{ArrowError, DataType};
 
-/// What a value of variable length counts besides its content: so that rows of nothing but empty strings or lists
-/// still fill a block.
+/// Bytes counted for a value of variable length in addition to its content, so that rows of nothing but empty strings
+/// or lists still fill a block.
 const LENGTH_BYTES: u64 = 4;
-/// What a value counts that has no content of its own: booleans, the null type, null structs.
+/// Bytes counted for a value without content of its own: booleans, the null type, null structs.
 const PRESENCE_BYTES: u64 = 1;
 
 /// Values whose sizes are counted at the same time, those of rows and of what they nest together: 192 MiB of counts.
@@ -17,10 +17,10 @@ const PRESENCE_BYTES: u64 = 1;
 /// take none.
 const MAX_COUNTS: usize = 24 << 20;
 
-/// The size of every row of the batch, in bytes.
+/// Returns the size of every row of the batch, in bytes.
 ///
 /// # Errors
-/// A column's type is none that [`super::check_schema`] accepts, or it nests too many values.
+/// A column's type is not one that [`super::check_schema`] accepts, or it nests too many values.
 pub fn row_bytes(batch: &RecordBatch) -> Result<Vec<u64>, ArrowError> {
     let mut sizes = counts(batch.num_rows(), 0)?;
     let held = sizes.len();
@@ -35,13 +35,13 @@ fn counts(values: usize, held: usize) -> Result<Vec<u64>, ArrowError> {
     let together = values.saturating_add(held);
     if together > MAX_COUNTS {
         return Err(ArrowError::MemoryError(format!(
-            "a batch nests {together} values in each other, and {MAX_COUNTS} are the most; supply smaller batches"
+            "a batch contains {together} nested values, more than the limit of {MAX_COUNTS}; supply smaller batches"
         )));
     }
     Ok(vec![0; values])
 }
 
-/// What every value of this type counts, if all count the same.
+/// Returns what every value of this type counts, if all count the same.
 fn constant_bytes(data_type: &DataType) -> Option<u64> {
     match data_type {
         DataType::Null | DataType::Boolean => Some(PRESENCE_BYTES),
@@ -130,7 +130,7 @@ fn add_dictionary(array: &dyn Array, sizes: &mut [u64], held: usize) -> Result<(
     Ok(())
 }
 
-/// What the values that lists hold count. Values that all count the same need no memory for it: a byte holds eight
+/// Returns what the values in lists count. Values that all count the same need no memory for it: a byte holds eight
 /// truth values, and nulls take no bytes at all.
 enum Values {
     Constant(u64),
@@ -155,7 +155,7 @@ impl Values {
     }
 }
 
-/// What a null counts in an array of this type, so that a dictionary's null counts as its values' type would.
+/// Returns what a null counts in an array of this type, so that a dictionary's null counts as its values' type would.
 fn null_bytes(data_type: &DataType) -> u64 {
     match data_type {
         DataType::Null | DataType::Boolean | DataType::Struct(_) => PRESENCE_BYTES,

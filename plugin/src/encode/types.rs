@@ -1,4 +1,5 @@
-//! Which column types files can hold, and the schemas of the blocks that files are made from. Looks at no value.
+//! The column types that files can hold, and the schemas of the blocks that files are made from. Does not look at
+//! values.
 //!
 //! Recursion follows the schema's nesting, which the IPC reader bounds (64 levels), not the data's.
 
@@ -21,7 +22,7 @@ const UUID_EXTENSION: &str = "arrow.uuid";
 /// Bytes of a UUID.
 pub const UUID_BYTES: i32 = 16;
 
-/// What a model makes of a column, beyond what the column's own field says.
+/// The meaning that a model gives to a column, beyond what the column's own field says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Meaning {
     /// The model does not know the column: its own type and extension decide.
@@ -37,7 +38,7 @@ fn has_extension(field: &Field, name: &str) -> bool {
     field.metadata().get(EXTENSION_NAME).is_some_and(|found| found == name)
 }
 
-/// The type of a column's values, which a dictionary holds once for each key.
+/// Returns the type of a column's values, which a dictionary holds once for each key.
 fn value_type(data_type: &DataType) -> &DataType {
     match data_type {
         DataType::Dictionary(_, values) => value_type(values),
@@ -45,17 +46,17 @@ fn value_type(data_type: &DataType) -> &DataType {
     }
 }
 
-/// Whether a field says of itself that its text is JSON.
+/// Returns whether a field says of itself that its text is JSON.
 pub fn is_json(field: &Field) -> bool {
     has_extension(field, JSON_EXTENSION) && is_text(field.data_type())
 }
 
-/// Whether a field says of itself that its 16 bytes are a UUID.
+/// Returns whether a field says of itself that its 16 bytes are a UUID.
 pub fn is_uuid(field: &Field) -> bool {
     has_extension(field, UUID_EXTENSION) && *value_type(field.data_type()) == DataType::FixedSizeBinary(UUID_BYTES)
 }
 
-/// Strings of any make, or a dictionary of them.
+/// Returns whether this is a string type, or a dictionary of strings.
 pub fn is_text(data_type: &DataType) -> bool {
     matches!(
         value_type(data_type),
@@ -63,14 +64,14 @@ pub fn is_text(data_type: &DataType) -> bool {
     )
 }
 
-/// For every column what the model makes of it; columns that `meanings` does not reach are their own.
+/// Returns the meaning of every column; columns beyond `meanings` have their own.
 pub fn meanings(schema: &Schema, meanings: &[Meaning]) -> Vec<Meaning> {
     let known = meanings.iter().copied();
     let rest = std::iter::repeat(Meaning::Own);
     known.chain(rest).take(schema.fields().len()).collect()
 }
 
-/// See [`super::check_schema`].
+/// Implements [`super::check_schema`].
 pub fn check_schema(schema: &Schema, format: Format) -> Result<(), EncodeError> {
     if schema.fields().is_empty() {
         return Err(EncodeError::NoColumns);
@@ -88,7 +89,7 @@ pub fn check_schema(schema: &Schema, format: Format) -> Result<(), EncodeError> 
     Ok(())
 }
 
-/// Refuse fields of one name next to each other, at any depth.
+/// Refuses fields of one name next to each other, at any depth.
 fn check_names(fields: &Fields, within: impl Fn() -> String) -> Result<(), EncodeError> {
     let mut names = HashSet::with_capacity(fields.len());
     for field in fields {
@@ -115,7 +116,7 @@ fn check_nested_names(data_type: &DataType, column: &str) -> Result<(), EncodeEr
     }
 }
 
-/// Why values of this type cannot be exported, if they cannot.
+/// Returns why values of this type cannot be exported, if they cannot.
 fn refusal(data_type: &DataType, format: Format) -> Option<&'static str> {
     let parquet = matches!(format, Format::Parquet(_));
     match data_type {
@@ -123,11 +124,11 @@ fn refusal(data_type: &DataType, format: Format) -> Option<&'static str> {
         DataType::Duration(_) => Some("durations cannot be exported"),
         DataType::Union(_, _) => Some("unions cannot be exported"),
         DataType::RunEndEncoded(_, _) => Some("run-end encoded columns cannot be exported"),
-        DataType::ListView(_) | DataType::LargeListView(_) => Some("list views cannot be exported, lists can"),
+        DataType::ListView(_) | DataType::LargeListView(_) => Some("list views cannot be exported, but lists can"),
         DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..)
             if !is_decimal(data_type) =>
         {
-            Some("no decimal of this width has such a precision and scale")
+            Some("its precision and scale are not valid for a decimal of this width")
         }
         DataType::Decimal32(_, scale)
         | DataType::Decimal64(_, scale)
@@ -135,13 +136,16 @@ fn refusal(data_type: &DataType, format: Format) -> Option<&'static str> {
         | DataType::Decimal256(_, scale)
             if parquet && *scale < 0 =>
         {
-            Some("Parquet has no decimals of negative scale")
+            Some("Parquet does not support decimals with a negative scale")
         }
         DataType::FixedSizeBinary(width) | DataType::FixedSizeList(_, width) if *width < 0 => {
             Some("a width cannot be negative")
         }
-        DataType::FixedSizeBinary(0) if parquet => Some("Parquet has no binary of width 0"),
-        DataType::Struct(fields) if parquet && fields.is_empty() => Some("Parquet has no structs without fields"),
+        DataType::FixedSizeBinary(0) if parquet => Some("Parquet does not support binary of width 0"),
+        DataType::Struct(fields) if parquet && fields.is_empty() => Some(
+            "Parquet does not support structs without \
+                                                                          fields",
+        ),
         DataType::Struct(fields) => fields.iter().find_map(|field| refusal(field.data_type(), format)),
         DataType::List(field)
         | DataType::LargeList(field)
@@ -152,8 +156,8 @@ fn refusal(data_type: &DataType, format: Format) -> Option<&'static str> {
     }
 }
 
-/// Whether a decimal's precision fits its width and its scale its precision: nothing else checks a supplied schema, and
-/// the Parquet writer takes it for granted.
+/// Returns whether a decimal's precision fits its width and its scale its precision: nothing else checks a supplied
+/// schema, and the Parquet writer takes it for granted.
 fn is_decimal(data_type: &DataType) -> bool {
     let checked = match data_type {
         DataType::Decimal32(precision, scale) => fits::<Decimal32Type>(*precision, *scale),
@@ -165,13 +169,13 @@ fn is_decimal(data_type: &DataType) -> bool {
     checked.is_ok()
 }
 
-/// The schema of blocks for JSON Lines: the source's, with dictionaries as their values and UUIDs as text.
+/// Returns the schema of blocks for JSON Lines: the source's, with dictionaries as their values and UUIDs as text.
 pub fn json_lines_schema(schema: &Schema) -> SchemaRef {
     let fields: Vec<FieldRef> = schema.fields().iter().map(json_lines_field).collect();
     Arc::new(Schema::new(fields))
 }
 
-/// The schema of blocks for Parquet: dictionaries as their values, one unit for each kind of time, nullable
+/// Returns the schema of blocks for Parquet: dictionaries as their values, one unit for each kind of time, nullable
 /// throughout, no metadata but the extensions that Parquet has logical types for.
 pub fn parquet_schema(schema: &Schema, meanings: &[Meaning]) -> SchemaRef {
     let columns = schema.fields().iter().zip(meanings);
@@ -209,7 +213,7 @@ fn parquet_field(field: &FieldRef) -> FieldRef {
     Arc::new(marked(field, true))
 }
 
-/// A field of Parquet's own type, with the extension that says more about it.
+/// Returns a field of Parquet's own type, with the extension that says more about it.
 fn marked(field: &Field, nullable: bool) -> Field {
     let made = Field::new(field.name(), parquet_type(field.data_type()), nullable);
     let extension = match (is_json(field), is_uuid(field)) {
@@ -238,7 +242,7 @@ fn parquet_type(data_type: &DataType) -> DataType {
     }
 }
 
-/// A map's entries and keys are never null; its values may be.
+/// Returns the fields of a map's entries: entries and keys are never null; values may be.
 fn parquet_entries(entries: &FieldRef) -> FieldRef {
     let fields = match entries.data_type() {
         DataType::Struct(fields) => fields.iter().enumerate(),

@@ -30,13 +30,13 @@ fn a_remark_adds_to_the_message_and_its_hint_to_the_hint() {
 }
 
 /// Words with which an instruction begins.
-const INSTRUCTIONS: [&str; 27] = [
-    "allow", "ask", "check", "choose", "convert", "correct", "create", "delete", "export", "free", "grant", "let",
-    "lower", "move", "name", "omit", "raise", "remove", "rename", "renew", "restore", "retry", "select", "set",
-    "shorten", "supply", "write",
+const INSTRUCTIONS: [&str; 29] = [
+    "add", "allow", "ask", "check", "choose", "convert", "correct", "create", "delete", "export", "free", "grant",
+    "let", "lower", "move", "name", "omit", "put", "raise", "remove", "rename", "renew", "restore", "retry", "select",
+    "set", "shorten", "supply", "write",
 ];
 
-/// The first clause of a text that tells somebody to do something.
+/// Returns the first clause of a text that tells somebody to do something.
 fn instruction(text: &str) -> Option<&str> {
     let clauses = text.split(['.', ';', ':', ',', '(']).map(str::trim_start);
     clauses

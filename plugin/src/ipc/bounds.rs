@@ -1,24 +1,24 @@
-//! Holds what Arrow IPC messages say of themselves against the bytes that came. Arrow's reader checks what arrays
-//! hold, but takes the place and size of their buffers, and the number of their values, as stated. Reads no value.
+//! Compares what Arrow IPC messages declare with the bytes received. Arrow's reader checks the contents of arrays, but
+//! trusts the stated position and size of their buffers and the number of their values. Reads no values.
 //!
 //! Recursion follows the schema's nesting, which the IPC reader bounds (64 levels), not the data's.
 
 use arrow_ipc::{Message, MessageHeader, RecordBatch, root_as_message};
 use arrow_schema::{DataType, Schema};
 
-/// Stands before the length of a message since version 0.15 of the format.
+/// Marker before the length of a message since version 0.15 of the format.
 /// <https://arrow.apache.org/docs/format/Columnar.html#encapsulated-message-format>
 const CONTINUATION: u32 = u32::MAX;
-/// Most rows of a batch: 8 MiB, the usual size of a batch, of rows of one byte each. Rows of nulls take no bytes, so
-/// that nothing else would bound them.
+/// Maximum number of rows of a batch: 8 MiB, the usual size of a batch, of rows of one byte each. Nothing else would
+/// bound rows of nulls, which take no bytes.
 pub const MAX_BATCH_ROWS: usize = 8 << 20;
-/// Values that a byte can hold: booleans.
+/// Maximum number of values in a byte: booleans.
 const VALUES_PER_BYTE: usize = 8;
 
-/// Check the messages of one call, of a stream of this schema.
+/// Checks the messages of one call, in a stream of this schema.
 ///
 /// # Errors
-/// What is wrong with the first message that cannot be read safely.
+/// Describes what is wrong with the first message that cannot be read safely.
 pub fn check(messages: &[u8], schema: &Schema) -> Result<(), String> {
     let mut rest = messages;
     while !rest.is_empty() {
@@ -27,7 +27,7 @@ pub fn check(messages: &[u8], schema: &Schema) -> Result<(), String> {
             length = take_length(&mut rest)?;
         }
         if length == 0 {
-            // The end of the stream, which is the decoder's to judge.
+            // The end of the stream, which the decoder judges.
             return Ok(());
         }
         let message = take(&mut rest, i64::from(length))?;
@@ -56,10 +56,10 @@ fn take<'a>(rest: &mut &'a [u8], length: i64) -> Result<&'a [u8], String> {
 }
 
 fn cut_off() -> String {
-    "a message is cut off".to_owned()
+    "a message is truncated".to_owned()
 }
 
-/// The columns that a message carries, with their types, if it is of a kind that carries some.
+/// Returns the columns that a message carries, with their types, if it is of a kind that has columns.
 fn columns<'a, 's>(
     message: &Message<'a>,
     schema: &'s Schema,
@@ -83,7 +83,7 @@ fn columns<'a, 's>(
         .ok_or_else(|| "a message has no columns".to_owned())
 }
 
-/// The type of a dictionary's values: found as Arrow's reader finds it, by the field that it takes first.
+/// Returns the type of a dictionary's values, looked up as Arrow's reader does, by the first matching field.
 #[expect(deprecated, reason = "the reader itself still goes by these ids")]
 fn dictionary_values(schema: &Schema, id: i64) -> Option<&DataType> {
     match schema.fields_with_dict_id(id).first()?.data_type() {
@@ -94,7 +94,7 @@ fn dictionary_values(schema: &Schema, id: i64) -> Option<&DataType> {
 
 fn check_sizes(columns: &RecordBatch<'_>, body_bytes: usize) -> Result<(), String> {
     if columns.compression().is_some() {
-        return Err("its buffers are compressed, which is not supported".to_owned());
+        return Err("compressed buffers are not supported".to_owned());
     }
     if !usize::try_from(columns.length()).is_ok_and(|rows| rows <= MAX_BATCH_ROWS) {
         return Err(format!(
@@ -131,7 +131,7 @@ fn check_sizes(columns: &RecordBatch<'_>, body_bytes: usize) -> Result<(), Strin
     Ok(())
 }
 
-/// The lengths of a message's columns and buffers, to be gone through in the order in which types own them.
+/// The lengths of a message's columns and buffers, consumed in the order in which types own them.
 struct Layout {
     body_bytes: u64,
     /// Values of each column, those of nested ones after the column that holds them.
@@ -161,10 +161,10 @@ impl Layout {
         types.iter().try_for_each(|data_type| self.check(data_type))
     }
 
-    /// The reader looks at offsets, views and dictionary keys as wholes of their width, and fails where there is half
-    /// a one. That there are enough of them it checks itself.
+    /// Checks that the lengths of offsets, views and dictionary keys are multiples of their width, because the reader
+    /// panics otherwise. It checks itself that there are enough of them.
     fn check(&mut self, data_type: &DataType) -> Result<(), String> {
-        // Where there are too few columns, the reader says so.
+        // If there are too few columns, the reader says so.
         let values = self.values.next().unwrap_or_default();
         match data_type {
             DataType::Null => Ok(()),
@@ -207,15 +207,16 @@ impl Layout {
                 self.skip(2);
                 Ok(())
             }
-            // Refused when the run is configured; no rows of such a column ever count.
-            other => Err(format!("a column is of type {other}, which is not read")),
+            // Refused when the run is configured, so rows of such a column are never counted.
+            other => Err(format!("a column is of type {other}, which is not supported")),
         }
     }
 
-    /// The reader multiplies in `usize`, which has 32 bits here, before it compares with what is there.
+    /// Checks a product that the reader computes in `usize`, which has 32 bits here, before it compares it with the
+    /// actual length.
     fn fixed(&self, of: &DataType, values: i64, width: i32) -> Result<(), String> {
-        // The reader takes it for granted, and a dictionary can come before the schema is checked for the format.
-        let width = u64::try_from(width).map_err(|_| format!("a column is of type {of}, of negative width"))?;
+        // The reader assumes it, and a dictionary can arrive before the schema is checked for the format.
+        let width = u64::try_from(width).map_err(|_| format!("a column of type {of} has a negative width"))?;
         let values = values.unsigned_abs();
         // A list's values may be booleans, or nothing at all.
         let most = (MAX_BATCH_ROWS as u64).saturating_add(self.body_bytes * VALUES_PER_BYTE as u64);
@@ -228,16 +229,16 @@ impl Layout {
         }
     }
 
-    /// Over the null bits, then a buffer of wholes of `width_bytes`, then `more` of bytes.
+    /// Skips the null bits, then a buffer of values of `width_bytes`, then `more` buffers of bytes.
     fn wholes(&mut self, of: &DataType, width_bytes: usize, more: usize) -> Result<(), String> {
         self.skip(1);
-        // Where there are too few buffers, the reader says so.
+        // If there are too few buffers, the reader says so.
         let length = self.lengths.next().unwrap_or_default();
         self.skip(more);
         match length % width_bytes as i64 {
             0 => Ok(()),
             _ => Err(format!(
-                "a column of type {of} has {length} bytes where each entry takes {width_bytes}"
+                "a column of type {of} has {length} bytes, which is not a multiple of {width_bytes}"
             )),
         }
     }
@@ -264,7 +265,7 @@ mod tests {
 
     const ROWS: i64 = 3;
 
-    /// Two numbers that stand side by side in a message's header.
+    /// Two adjacent numbers in a message's header.
     type Pair = (i64, i64);
 
     fn text() -> ArrayRef {
@@ -290,7 +291,7 @@ mod tests {
         (schema, std::mem::take(writer.get_mut()))
     }
 
-    /// The messages with one pair of numbers, as they stand in a message's header, replaced by another.
+    /// Returns the messages with one pair of numbers, as encoded in a message's header, replaced by another.
     fn with(messages: &[u8], from: Pair, to: Pair) -> Vec<u8> {
         let pair = |(a, b): Pair| [a.to_le_bytes(), b.to_le_bytes()].concat();
         let found = messages.windows(16).position(|at| at == pair(from));
@@ -330,18 +331,23 @@ mod tests {
                 "a column claims 16 bytes at 9223372036854775807 of ",
             ),
             (text(), (64, 16), (64, -16), "a column claims -16 bytes at 64 of "),
-            (text(), (64, 16), (64, 17), "Utf8 has 17 bytes where each entry takes 4"),
+            (
+                text(),
+                (64, 16),
+                (64, 17),
+                "Utf8 has 17 bytes, which is not a multiple of 4",
+            ),
             (
                 views(),
                 (64, 48),
                 (64, 49),
-                "Utf8View has 49 bytes where each entry takes 16",
+                "Utf8View has 49 bytes, which is not a multiple of 16",
             ),
             (
                 words(),
                 (64, 12),
                 (64, 11),
-                "Dictionary(Int32, Utf8) has 11 bytes where each entry takes 4",
+                "Dictionary(Int32, Utf8) has 11 bytes, which is not a multiple of 4",
             ),
         ];
         for (column, from, to, expected) in cases {
@@ -378,7 +384,7 @@ mod tests {
             (
                 text(),
                 Some(CompressionType::ZSTD),
-                "its buffers are compressed, which is not supported",
+                "compressed buffers are not supported",
             ),
             (
                 Arc::new(NullArray::new(rows)),
@@ -388,7 +394,7 @@ mod tests {
             (
                 Arc::new(runs),
                 None,
-                "a column is of type RunEndEncoded(non-null Int32, Utf8), which is not read",
+                "a column is of type RunEndEncoded(non-null Int32, Utf8), which is not supported",
             ),
         ];
         for (column, compression, expected) in cases {
@@ -408,7 +414,7 @@ mod tests {
     fn widths_are_not_negative() {
         let item = Arc::new(Field::new_list_field(DataType::Int32, true));
         for odd in [DataType::FixedSizeBinary(-1), DataType::FixedSizeList(item, -1)] {
-            let expected = format!("a column is of type {odd}, of negative width");
+            let expected = format!("a column of type {odd} has a negative width");
             let schema = Schema::new(vec![Field::new("c", odd, true)]);
             let mut schema = StreamWriter::try_new(Vec::new(), &schema).unwrap();
             let (_, messages) = messages(text());
@@ -426,6 +432,6 @@ mod tests {
         let Err(Failure::Data(Explanation { message, .. })) = Decoder::new(both) else {
             panic!("rows were lost");
         };
-        assert!(message.ends_with("there are rows with the schema"), "{message}");
+        assert!(message.ends_with("the schema message is followed by rows"), "{message}");
     }
 }

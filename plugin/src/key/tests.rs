@@ -134,40 +134,33 @@ fn times_in_names() {
 #[test]
 fn refused_prefixes() {
     let known = "`{year}`, `{month}`, `{day}`, `{hour}`, `{minute}`, `{second}`, `{start_year}`, `{start_month}`, \
-                 `{start_day}`, `{start_hour}`, `{start_minute}`, `{start_second}`, `{table}`, `{data_interval_start}`, `{data_interval_end}`; `{{` and `}}` for literal braces";
-    let folders = "printable text, folders with names";
+                 `{start_day}`, `{start_hour}`, `{start_minute}`, `{start_second}`, `{table}`, \
+                 `{data_interval_start}`, `{data_interval_end}`; `{{` and `}}` for literal braces";
+    let folders = "printable text in which every folder has a name";
     let cases = [
         ("{yaer}/x", "contains the unknown variable `{yaer}`", known),
         ("{Table}", "contains the unknown variable `{Table}`", known),
         ("{}", "contains the unknown variable `{}`", known),
-        ("{table}/%Y/%m/", "contains `%Y`, which is strftime's notation", known),
+        ("{table}/%Y/%m/", "contains `%Y`, which is strftime notation", known),
         ("{team_id}", "contains the unknown variable `{team_id}`", known),
         ("{\u{1b}[m}", "contains the unknown variable `{\\u{1b}[m}`", known),
-        (
-            "é/{year",
-            "contains a `{` without its counterpart at character 3",
-            known,
-        ),
-        ("year}", "contains a `}` without its counterpart at character 5", known),
-        (
-            "{year}}",
-            "contains a `}` without its counterpart at character 7",
-            known,
-        ),
-        ("{a{b}", "contains a `{` without its counterpart at character 1", known),
+        ("é/{year", "contains an unmatched `{` at character 3", known),
+        ("year}", "contains an unmatched `}` at character 5", known),
+        ("{year}}", "contains an unmatched `}` at character 7", known),
+        ("{a{b}", "contains an unmatched `{` at character 1", known),
         (
             "a/../b",
-            "contains a folder named `..`, which stores read in different ways",
+            "contains a folder named `..`, which stores interpret in different ways",
             folders,
         ),
         (
             "./{table}",
-            "contains a folder named `.`, which stores read in different ways",
+            "contains a folder named `.`, which stores interpret in different ways",
             folders,
         ),
         (
             "a\r\nb",
-            "contains the control character U+000D, which listings cannot carry",
+            "contains the control character U+000D, which bucket listings cannot represent",
             folders,
         ),
     ];
@@ -189,7 +182,7 @@ fn refused_prefixes() {
         Template::parse(&"x".repeat(1025)).unwrap_err(),
         problem(
             "is 1025 bytes long".to_owned(),
-            "at most 1024 bytes, the file's name included".to_owned()
+            "at most 1024 bytes including the file name".to_owned()
         )
     );
 }
@@ -278,7 +271,7 @@ fn keys_end_at_1024_bytes_of_utf8() {
                 format!("gives keys that begin with `{cut}…` and are up to 1025 bytes long"),
             )
             .with_hint("use a shorter prefix".to_owned())
-            .allowing("keys of at most 1024 bytes of UTF-8, the file's number included")
+            .allowing("keys of at most 1024 bytes of UTF-8 including the file number")
             .into(),
             "{more}"
         );
@@ -314,13 +307,14 @@ fn refused_runs() {
         (
             interval(Some(i64::MIN), END),
             "",
-            "the start of the interval (-9223372036854775808 µs since 1970) is outside the years that keys can say",
+            "the start of the interval (-9223372036854775808 µs since 1970) is outside the years that keys can \
+             represent",
             years.clone(),
         ),
         (
             interval(None, 253_402_300_800_000_000),
             "",
-            "the end of the interval (253402300800000000 µs since 1970) is outside the years that keys can say",
+            "the end of the interval (253402300800000000 µs since 1970) is outside the years that keys can represent",
             years,
         ),
         (
@@ -329,8 +323,9 @@ fn refused_runs() {
                 ..run()
             },
             "prefix",
-            "gives the key `../2023-07-28T00:00:00+00:00-2023-07-28T01:00:00+00:00`, which contains a folder named `..`, \
-             which stores read in different ways",
+            "gives the key `../2023-07-28T00:00:00+00:00-2023-07-28T01:00:00+00:00`, which contains a folder named \
+             `..`, \
+             which stores interpret in different ways",
             None,
         ),
     ];

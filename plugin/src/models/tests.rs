@@ -102,7 +102,7 @@ fn everything_wrong_is_in_one_message() {
     assert_eq!(
         check("persons", fields).unwrap_err(),
         "the source's columns do not fit the model `persons`: `team_id` is Utf8, not integer (Int64); `person_id` is \
-         missing (string (Utf8)); `distinct_id` is there more than once"
+         missing (string (Utf8)); `distinct_id` occurs more than once"
     );
     let mut fields = schema(&EVENTS);
     fields[7] = Field::new(
@@ -112,12 +112,13 @@ fn everything_wrong_is_in_one_message() {
     );
     assert_eq!(
         check("events", fields).unwrap_err(),
-        "the source's columns do not fit the model `events`: `timestamp` is Timestamp(s, \"Asia/Tokyo\"), not timestamp \
+        "the source's columns do not fit the model `events`: `timestamp` is Timestamp(s, \"Asia/Tokyo\"), not \
+         timestamp \
          in UTC (Timestamp, µs)"
     );
     assert_eq!(
         check("invoices", vec![]).unwrap_err(),
-        "the source's columns do not fit the model `invoices`: there is no column at all"
+        "the source's columns do not fit the model `invoices`: there are no columns"
     );
 }
 

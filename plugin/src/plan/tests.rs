@@ -180,7 +180,7 @@ fn decided_settings_for_a_person() {
             "compression=none",
             "manifest=none (one file)",
             "key_style=iso",
-            "encryption=as the bucket is set up",
+            "encryption=the bucket's default",
             "checksum=CRC64NVME",
             "payload_signing=unsigned",
             "max_row_bytes=33554432",

@@ -50,7 +50,7 @@ impl<P> Body<P> {
         Self::with(imports, &target.object, is_data, is_signed, bytes)
     }
 
-    /// The fingerprint of bytes that are not sent.
+    /// Returns the fingerprint of bytes that are not sent.
     pub fn fingerprint_of<I>(imports: &I, settings: &ObjectSettings, bytes: Vec<u8>) -> Fingerprint
     where
         I: Imports<Payload = P>,
@@ -97,7 +97,7 @@ impl<P> Body<P> {
         self.bytes
     }
 
-    /// Whether the request can be signed without waiting for the host.
+    /// Returns whether the request can be signed without waiting for the host.
     pub fn is_ready(&self) -> bool {
         self.payload.is_none() || self.digests().is_empty()
     }

@@ -20,7 +20,7 @@ impl ChecksumAlgorithm {
         ChecksumAlgorithm::Sha256,
     ];
 
-    /// The header that carries the value.
+    /// Returns the header that carries the value.
     pub fn header(self) -> &'static str {
         match self {
             ChecksumAlgorithm::Crc64Nvme => "x-amz-checksum-crc64nvme",
@@ -40,7 +40,7 @@ impl ChecksumAlgorithm {
         }
     }
 
-    /// The element that carries it in a document.
+    /// Returns the element that carries it in a document.
     pub fn element(self) -> &'static str {
         match self {
             ChecksumAlgorithm::Crc64Nvme => "ChecksumCRC64NVME",
@@ -132,12 +132,12 @@ impl Checksum {
         self.algorithm
     }
 
-    /// As it stands in headers and documents.
+    /// Returns its form in headers and documents.
     pub fn base64(&self) -> String {
         STANDARD.encode(self.raw())
     }
 
-    /// The big-endian value.
+    /// Returns the big-endian value.
     fn raw(&self) -> Vec<u8> {
         match (&self.value, self.algorithm) {
             (Value::Crc(value), ChecksumAlgorithm::Crc64Nvme) => value.to_be_bytes().to_vec(),
@@ -226,7 +226,7 @@ pub enum Comparison {
     Unknown(String),
 }
 
-/// The checksum of the parts' checksums.
+/// Returns the checksum of the parts' checksums.
 fn composite(algorithm: ChecksumAlgorithm, parts: &[&Checksum]) -> String {
     let raw: Vec<u8> = parts.iter().flat_map(|part| part.raw()).collect();
     format!("{}-{}", Checksum::of(algorithm, &raw).base64(), parts.len())

@@ -1,5 +1,5 @@
-//! Requests in flight: starts them without waiting, repeats those worth it from the payload that the host holds, and
-//! hands each answer to whoever asked for it. Knows nothing of parts, files or their order.
+//! Requests in flight: starts them without waiting, retries those worth retrying from the payload that the host holds,
+//! and delivers each response to its caller. Knows nothing about parts, files or their order.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -13,41 +13,43 @@ use crate::s3::request::{Operation, Target, Unsigned};
 use crate::s3::retry::{self, Decision};
 use crate::s3::sign::{self, PayloadHash};
 
-/// Requests that are started before the first of them has a response: enough that small files and looks at many keys
-/// do not wait for each other's round trips. How many bytes they carry is bounded by [`Client::with_window_bytes`].
+/// Maximum number of requests started before the first of them has a response: enough that small files and looks at
+/// many keys do not wait for each other's round trips. How many bytes they carry is bounded by
+/// [`Client::with_window_bytes`].
 pub const WINDOW_REQUESTS: usize = 16;
 /// Requests in flight at once: the window, and one that limits the time of [`Client::drain`].
 pub const REQUESTS_IN_FLIGHT: usize = WINDOW_REQUESTS + 1;
-/// Longest time for one request: four parts of 32 MiB that share a line of 2 Mbit/s, or the minutes that S3 may take
-/// to complete an upload of many parts.
+/// Maximum time for one request: four parts of 32 MiB that share a 2 Mbit/s line, or the minutes that S3 may take to
+/// complete an upload of many parts.
 const REQUEST_TIMEOUT_MS: u32 = 600_000;
-/// How long the responses to writes are waited for when the run is given up: a store that responds at all has done so.
+/// How long to wait for the responses to writes when the run is given up: a store that responds at all will have done
+/// so.
 const DRAIN_MS: u32 = 10_000;
 
 /// A request that was started; its outcome can be taken once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(u64);
 
-/// How a request ended, retries included.
+/// The outcome of a request, including retries.
 #[derive(Debug)]
 pub struct Outcome<T> {
     pub result: Result<T, S3Error>,
-    /// An attempt whose response was lost or an error may have taken effect all the same.
+    /// Whether an attempt may have taken effect although its response was lost or an error.
     pub doubtful: bool,
-    /// Of the data that it carried.
+    /// The checksum of the data that it carried.
     pub fingerprint: Fingerprint,
 }
 
-/// A request that ended, until whoever started it takes the outcome.
+/// A request that has ended, until its caller takes the outcome.
 struct Ended {
     operation: Operation,
     outcome: Outcome<Reply>,
 }
 
-/// How many requests were made.
+/// The number of requests made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// The repeated ones included.
+    /// Including retries.
     pub requests: u64,
     pub retries: u64,
 }
@@ -56,7 +58,7 @@ pub struct Counts {
 pub struct Client<I: Imports> {
     imports: Rc<I>,
     target: Target,
-    /// The request that was started last, where the host is still computing what its signature needs.
+    /// The request that was started last, if the host is still computing what its signature needs.
     prepared: Option<Prepared<I>>,
     in_flight: Vec<InFlight<I>>,
     ended: BTreeMap<Ticket, Ended>,
@@ -64,7 +66,7 @@ pub struct Client<I: Imports> {
     counts: Counts,
     taken: u64,
     saw_damage: bool,
-    /// Whether any response was one that only an S3 store gives.
+    /// Whether any response was one that only an S3 store would give.
     saw_s3: bool,
     max_attempts: u32,
     window_bytes: u64,
@@ -82,7 +84,7 @@ struct InFlight<I: Imports> {
     exchange: I::Exchange,
 }
 
-/// A request with all that its repetitions need.
+/// A request with everything that its retries need.
 struct Job<I: Imports> {
     operation: Operation,
     body: Body<I::Payload>,
@@ -91,15 +93,15 @@ struct Job<I: Imports> {
     attempts: u32,
     refreshed: bool,
     clock_corrected: bool,
-    /// A response was not S3's, and it was sent again to see whether the next one is.
+    /// Whether a response did not come from S3, and the request was sent again to see whether the next one does.
     confirming: bool,
     doubtful: bool,
-    /// Access key and session token of the last attempt, to tell whether the host has newer ones by now.
+    /// Access key and session token of the last attempt, to see whether the host has newer ones.
     signed_as: (String, Option<String>),
 }
 
 impl<I: Imports> Client<I> {
-    /// A client without requests.
+    /// Makes a client without requests.
     pub fn new(imports: Rc<I>, target: Target) -> Self {
         Client {
             imports,
@@ -124,31 +126,31 @@ impl<I: Imports> Client<I> {
         self
     }
 
-    /// Send each request at most that often, rather than [`retry::MAX_ATTEMPTS`] times.
+    /// Sends each request at most this many times instead of [`retry::MAX_ATTEMPTS`].
     pub fn with_max_attempts(mut self, max_attempts: u32) -> Self {
         self.max_attempts = max_attempts;
         self
     }
 
-    /// The host's side.
+    /// Returns the host's side.
     pub fn imports(&self) -> &I {
         &self.imports
     }
 
-    /// Where requests go.
+    /// Returns where requests are sent.
     pub fn target(&self) -> &Target {
         &self.target
     }
 
-    /// Requests made so far.
+    /// Returns the number of requests made so far.
     pub fn counts(&self) -> Counts {
         self.counts
     }
 
     /// Starts a request. Returns at once unless the window is full, in requests or in bytes: then it waits for
-    /// responses that need no repetition. An empty body means no body. Where the signature needs digests of the body,
-    /// the host computes them while the caller goes on, and the request is sent when the next one is started, when one
-    /// is waited for, or by [`Client::send_prepared`].
+    /// responses that need no retry. An empty body means no body. Where the signature needs digests of the body, the
+    /// host computes them while the caller continues, and the request is sent when the next one is started, when one is
+    /// waited for, or by [`Client::send_prepared`].
     pub fn start(&mut self, operation: Operation, body: Vec<u8>) -> Ticket {
         self.send_prepared();
         while self.is_full(body.len() as u64) {
@@ -175,7 +177,8 @@ impl<I: Imports> Client<I> {
         too_much || self.in_flight.len() >= WINDOW_REQUESTS
     }
 
-    /// Sends the request that was started last, if it waits for digests: for a caller that will not come back soon.
+    /// Sends the request that was started last, if it is waiting for digests, for a caller that will be busy for a
+    /// while.
     pub fn send_prepared(&mut self) {
         let Some(Prepared {
             ticket,
@@ -210,18 +213,18 @@ impl<I: Imports> Client<I> {
         }
     }
 
-    /// What data that is not sent would be known by.
+    /// Returns the fingerprints of data that is not sent.
     pub fn fingerprint(&self, data: Vec<u8>) -> Fingerprint {
         Body::fingerprint_of(&*self.imports, &self.target.object, data)
     }
 
-    /// Takes the outcome if it is there already; never waits. A caller that takes the reply as another type than its
-    /// operation has gets an error, which is a defect.
+    /// Takes the outcome if it is available; never waits. A caller that takes the reply as a type other than its
+    /// operation's gets an error, which is a defect.
     pub fn take<T: FromReply>(&mut self, ticket: Ticket) -> Option<Outcome<T>> {
         let Ended { operation, outcome } = self.ended.remove(&ticket)?;
         self.taken += 1;
         let result = outcome.result.and_then(|reply| {
-            T::from_reply(reply).ok_or_else(|| self.defect(&operation, "its reply was taken as another operation's"))
+            T::from_reply(reply).ok_or_else(|| self.defect(&operation, "its reply was read as another operation's"))
         });
         Some(Outcome {
             result,
@@ -230,17 +233,19 @@ impl<I: Imports> Client<I> {
         })
     }
 
-    /// Outcomes taken so far.
+    /// Returns the number of outcomes taken so far.
     pub fn taken(&self) -> u64 {
         self.taken
     }
 
-    /// Whether a response, to a request repeated since or not, said that the store keeps other bytes than it was sent.
+    /// Returns whether any response, even to a request retried since, said that the store keeps different bytes than
+    /// were sent.
     pub fn saw_damage(&self) -> bool {
         self.saw_damage
     }
 
-    /// Waits until some request in flight has a response, and repeats or ends it. False when nothing is in flight.
+    /// Waits until some request in flight has a response, and retries or ends it. Returns false if nothing is in
+    /// flight.
     pub fn progress(&mut self) -> bool {
         self.send_prepared();
         if self.in_flight.is_empty() {
@@ -257,7 +262,7 @@ impl<I: Imports> Client<I> {
         true
     }
 
-    /// Waits for the outcome; `None` when it was taken before.
+    /// Waits for the outcome; `None` if it was already taken.
     fn wait<T: FromReply>(&mut self, ticket: Ticket) -> Option<Outcome<T>> {
         self.send_prepared();
         loop {
@@ -277,7 +282,7 @@ impl<I: Imports> Client<I> {
         self.outcome(&operation, ticket)
     }
 
-    /// Waits for the outcome of an operation; one that was taken before is a defect.
+    /// Waits for the outcome of an operation; taking it twice is a defect.
     pub fn outcome<T: FromReply>(&mut self, operation: &Operation, ticket: Ticket) -> Outcome<T> {
         match self.wait(ticket) {
             Some(outcome) => outcome,
@@ -297,14 +302,14 @@ impl<I: Imports> Client<I> {
     }
 
     /// Gives up every request but the writes of whole objects, and waits for the responses to those, at most
-    /// `DRAIN_MS`: they tell what the store keeps. None is repeated; their outcomes can be taken.
+    /// `DRAIN_MS`: they show what the store keeps. None is retried; their outcomes can be taken.
     pub fn drain(&mut self) {
         self.prepared = None;
         self.in_flight.retain(|flight| flight.job.operation.makes_object());
         let Some(flight) = self.in_flight.first() else {
             return;
         };
-        // There is no clock but the delay of a request, which is not sent if the others have responded by then.
+        // The only clock is the delay of a request, which is not sent if the others have responded in the meantime.
         let look = Operation::HeadObject {
             key: flight.job.operation.key().to_owned(),
         };
@@ -349,7 +354,7 @@ impl<I: Imports> Client<I> {
             Decision::CorrectClock if job.clock_corrected => None,
             Decision::Confirm if job.confirming => None,
             _ if job.attempts >= self.max_attempts => {
-                // What was not repaired yet is not refused for good.
+                // What has not been repaired yet is not refused permanently.
                 decision = Decision::GiveUp;
                 None
             }
@@ -394,12 +399,12 @@ impl<I: Imports> Client<I> {
         self.ended.insert(ticket, ended);
     }
 
-    /// Signs and sends; what cannot be signed has failed.
+    /// Signs and sends a request; one that cannot be signed has failed.
     fn send(&mut self, ticket: Ticket, mut job: Job<I>, delay_ms: u32, refresh: Refresh) {
         let unsigned = Unsigned::new(&self.target, &job.operation, job.fingerprint.checksum());
         let signed = self.key(&job, refresh).map_err(Cause::Signer).and_then(|key| {
             let headers = sign::sign(&unsigned, &job.payload_hash, &self.target.region, &key)
-                .map_err(|error| Cause::Defect(format!("the host's key cannot be used: {error}")))?;
+                .map_err(|error| Cause::Defect(format!("the host's signing key is not usable: {error}")))?;
             Ok((headers, (key.access_key_id, key.session_token)))
         });
         let (headers, signed_as) = match signed {
@@ -425,7 +430,7 @@ impl<I: Imports> Client<I> {
         self.in_flight.push(InFlight { ticket, job, exchange });
     }
 
-    /// No request may take longer than the whole run.
+    /// Returns the time for a request, which may not take longer than the whole run.
     fn timeout_ms(&self) -> u32 {
         let run_ms = self
             .target
@@ -434,8 +439,8 @@ impl<I: Imports> Client<I> {
         REQUEST_TIMEOUT_MS.min(run_ms)
     }
 
-    /// The key to sign with. Several requests in flight learn of one expiry: only the first asks for new credentials,
-    /// the others find that the host has them already.
+    /// Returns the key to sign with. Several requests in flight may notice the same expiry: only the first asks for new
+    /// credentials, the others find that the host already has them.
     fn key(&self, job: &Job<I>, refresh: Refresh) -> Result<ScopedKey, SignerError> {
         let ask = |refresh| self.imports.scoped_key(sign::SERVICE, &self.target.region, refresh);
         if refresh != Refresh::Expired {

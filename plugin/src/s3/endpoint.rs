@@ -1,5 +1,5 @@
-//! Where a bucket lives: origin, addressing style and the exact URL of an object. Sends nothing and never normalises
-//! a key: what is encoded here once is what is signed and what is sent.
+//! The location of a bucket: origin, addressing style and the exact URL of an object. Sends nothing and never
+//! normalises a key: what is encoded here, once, is what is signed and sent.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -10,7 +10,7 @@ const MAX_HOST_BYTES: usize = 253;
 /// Longest label of a host name (RFC 1035, section 2.3.4).
 const MAX_LABEL_BYTES: usize = 63;
 
-/// AWS partitions by the beginning of their regions' names; everything else is the standard partition.
+/// AWS partitions by prefix of their region names; everything else is the standard partition.
 /// <https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html>
 const PARTITIONS: &[(&str, &str)] = &[
     ("cn-", "amazonaws.com.cn"),
@@ -28,20 +28,20 @@ const STANDARD_SUFFIX: &str = "amazonaws.com";
 pub struct Location<'a> {
     pub bucket: &'a str,
     pub region: &'a str,
-    /// Absent is AWS itself.
+    /// Absent for AWS itself.
     pub endpoint_url: Option<&'a str>,
     pub virtual_style: bool,
     pub dual_stack: bool,
     pub fips: bool,
 }
 
-/// Where requests for one bucket go.
+/// The address to which requests for one bucket are sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     scheme: Scheme,
-    /// As in the `Host` header: lower case, the port only where it is not the scheme's own.
+    /// As in the `Host` header: lower case, with the port only if it is not the scheme's default.
     host: String,
-    /// Stands in front of every key: `/bucket` in path style, nothing in virtual-hosted style.
+    /// What precedes every key: `/bucket` in path style, nothing in virtual-hosted style.
     bucket_path: String,
     on_aws: bool,
 }
@@ -69,9 +69,9 @@ impl Scheme {
 }
 
 impl Endpoint {
-    /// Decide scheme, host and addressing style. AWS is addressed virtual-hosted, and in path style when the bucket
-    /// has a dot (its certificate covers one label); an endpoint in path style unless virtual style is asked for.
-    /// Every problem is reported. Bucket and region are taken to be well formed.
+    /// Decides scheme, host and addressing style. AWS is addressed in virtual-hosted style, or in path style if the
+    /// bucket has a dot (its certificate covers one label); an endpoint is addressed in path style unless virtual style
+    /// is requested. All problems are reported. Bucket and region are assumed to be well formed.
     pub fn decide(location: &Location<'_>) -> Result<Endpoint, Vec<Problem>> {
         match location.endpoint_url {
             None => on_aws(location),
@@ -79,33 +79,33 @@ impl Endpoint {
         }
     }
 
-    /// `scheme://host[:port]`, the port only where it is not the scheme's own.
+    /// Returns `scheme://host[:port]`, with the port only if it is not the scheme's default.
     pub fn origin(&self) -> String {
         format!("{}://{}", self.scheme.as_str(), self.host)
     }
 
-    /// The `Host` header that belongs into the signature.
+    /// Returns the `Host` header to sign.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// Whether TLS guards what is sent.
+    /// Returns whether TLS protects what is sent.
     pub fn is_https(&self) -> bool {
         self.scheme == Scheme::Https
     }
 
-    /// Whether this is AWS itself rather than a configured endpoint.
+    /// Returns whether this is AWS itself rather than a configured endpoint.
     pub fn is_aws(&self) -> bool {
         self.on_aws
     }
 
-    /// Whether the bucket stands in the path rather than in the host name.
+    /// Returns whether the bucket is in the path rather than in the host name.
     pub fn is_path_style(&self) -> bool {
         !self.bucket_path.is_empty()
     }
 
-    /// The canonical path: of an object, or of the bucket without a key. The path of a key's beginning is the
-    /// beginning of the key's path, so this serves for grants too.
+    /// Returns the canonical path of an object, or of the bucket without a key. The path of a key's prefix is a prefix
+    /// of the key's path, so this also serves for grants.
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>
     pub fn path(&self, key: Option<&str>) -> String {
         match key {
@@ -115,7 +115,7 @@ impl Endpoint {
         }
     }
 
-    /// The absolute URL of an object, or of the bucket without a key. Its query is the canonical one.
+    /// Returns the absolute URL of an object, or of the bucket without a key. Its query is the canonical one.
     pub fn url(&self, key: Option<&str>, query: &[(&str, &str)]) -> String {
         let mut url = self.origin();
         url.push_str(&self.path(key));
@@ -127,12 +127,13 @@ impl Endpoint {
     }
 }
 
-/// Percent-encode a key once: unreserved characters (RFC 3986) and `/` stay, every other byte becomes `%XX`.
+/// Percent-encodes a key once: unreserved characters (RFC 3986) and `/` are kept, every other byte becomes `%XX`.
 pub fn encode_key(key: &str) -> String {
     encode(key, true)
 }
 
-/// The query in canonical form: keys and values percent-encoded (`/` too) and sorted; a key without a value has `=`.
+/// Returns the query in canonical form: keys and values percent-encoded (including `/`) and sorted; a key without a
+/// value gets `=`.
 pub fn canonical_query(query: &[(&str, &str)]) -> String {
     let mut pairs: Vec<(String, String)> = query
         .iter()
@@ -226,16 +227,16 @@ fn at_url(location: &Location<'_>, url: &str) -> Result<Endpoint, Vec<Problem>> 
     let mut problems = Vec::new();
     for (field, set) in [("use_dual_stack", location.dual_stack), ("use_fips", location.fips)] {
         if set {
-            let message = "chooses among AWS's own endpoints, and `endpoint_url` names another one";
+            let message = "selects one of AWS's own endpoints, but `endpoint_url` names another endpoint";
             let problem = Problem::new(field, message)
-                .with_hint("remove it, and write the whole host name in `endpoint_url`".to_owned());
-            problems.push(problem.allowing("one of the two"));
+                .with_hint("remove it, and put the full host name in `endpoint_url`".to_owned());
+            problems.push(problem.allowing("only one of the two"));
         }
     }
     let authority = Authority::parse(url).map_err(|Explanation { message, hint }| {
         Problem::new("endpoint_url", message)
             .with_hint(hint)
-            .allowing("`http://` or `https://`, a host and perhaps a port, such as `https://minio.internal:9000`")
+            .allowing("`http://` or `https://`, a host and an optional port, such as `https://minio.internal:9000`")
     });
     let authority = match authority {
         Ok(authority) => authority,
@@ -284,15 +285,15 @@ struct Authority {
     scheme: Scheme,
     /// Lower case; IPv6 in brackets and in its short form.
     host: String,
-    /// Absent where it is the scheme's own.
+    /// Absent if it is the scheme's default.
     port: Option<u16>,
     is_address: bool,
 }
 
 impl Authority {
-    /// Messages repeat nothing of a user-info, path, query or fragment: people put secrets there.
+    /// Parses a URL. Messages quote nothing from user-info, path, query or fragment, because people put secrets there.
     fn parse(url: &str) -> Result<Authority, Explanation> {
-        let other_scheme = || Explanation::new("begins with neither `http://` nor `https://`");
+        let other_scheme = || Explanation::new("does not begin with `http://` or `https://`");
         let (scheme, rest) = url.split_once("://").ok_or_else(other_scheme)?;
         let scheme = match scheme.to_ascii_lowercase().as_str() {
             "http" => Scheme::Http,
@@ -303,13 +304,13 @@ impl Authority {
         let (authority, tail) = rest.split_at(end);
         if authority.contains('@') {
             return Err(Explanation::new("contains a user name or password before the host")
-                .with_hint("write the keys in `aws_access_key_id` and `aws_secret_access_key`".to_owned()));
+                .with_hint("put credentials in `aws_access_key_id` and `aws_secret_access_key`".to_owned()));
         }
         if !matches!(tail, "" | "/") {
             return Err(match tail.contains(['?', '#']) {
                 true => Explanation::new("contains a query or fragment after the host"),
                 false => Explanation::new("contains a path after the host")
-                    .with_hint("write the bucket in `bucket_name`, and folders in `prefix`".to_owned()),
+                    .with_hint("put the bucket in `bucket_name`, and folders in `prefix`".to_owned()),
             });
         }
         let (host, port) = split_port(authority)?;
@@ -324,11 +325,16 @@ impl Authority {
 
     fn virtual_style_obstacle(&self, bucket: &str) -> Option<String> {
         if self.is_address {
-            Some(format!("a bucket cannot stand in front of the address `{}`", self.host))
+            Some(format!(
+                "a bucket name cannot be put in front of the IP address `{}`",
+                self.host
+            ))
         } else if bucket.contains('_') {
-            Some(format!("`{bucket}` contains a `_`, which host names cannot"))
+            Some(format!("`{bucket}` contains a `_`, which is not allowed in host names"))
         } else if bucket.len() + 1 + self.host.len() > MAX_HOST_BYTES {
-            Some(format!("bucket and host together are over {MAX_HOST_BYTES} bytes"))
+            Some(format!(
+                "bucket and host together are longer than {MAX_HOST_BYTES} bytes"
+            ))
         } else {
             None
         }
@@ -344,13 +350,13 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), Explanation> {
     match port.strip_prefix(':') {
         None if port.is_empty() => Ok((host, None)),
         None => Err(Explanation::new(
-            "contains something after the `]` of its address that is not a port",
+            "contains something other than a port after the `]` of its address",
         )),
-        // Digits only: `u16::from_str` would take a `+`.
+        // Digits only: `u16::from_str` would accept a `+`.
         Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => match digits.parse() {
             Ok(number @ 1..) => Ok((host, Some(number))),
             _ => Err(Explanation::new(format!(
-                "contains the port `{digits}`, and ports are 1 to 65535"
+                "contains the port `{digits}`, but ports range from 1 to 65535"
             ))),
         },
         Some(_) => Err(Explanation::new("contains a port that is not a number")
@@ -358,23 +364,23 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), Explanation> {
     }
 }
 
-/// The host as URL libraries write it, so that what is signed is what they send; forms they would rewrite in ways
-/// of their own are refused.
+/// Returns the host as URL libraries write it, so that what is signed is what they send; forms that they would rewrite
+/// differently are refused.
 fn checked_host(host: &str) -> Result<(String, bool), Explanation> {
     if let Some(address) = host.strip_prefix('[') {
         let address = address.strip_suffix(']').unwrap_or(address);
         return match address.parse::<Ipv6Addr>() {
             Ok(address) if address.to_ipv4_mapped().is_none() => Ok((format!("[{address}]"), true)),
             Ok(_) => Err(Explanation::new("contains an IPv4 address written as an IPv6 address")
-                .with_hint("write the IPv4 address itself".to_owned())),
+                .with_hint("write it as an IPv4 address".to_owned())),
             Err(_) => Err(Explanation::new(
-                "contains something in `[ ]` that is not an IPv6 address (zones are not supported)",
+                "does not contain a valid IPv6 address in `[ ]` (zones are not supported)",
             )),
         };
     }
     let host = host.to_ascii_lowercase();
     if host.is_empty() {
-        return Err(Explanation::new("names no host"));
+        return Err(Explanation::new("does not contain a host"));
     }
     let well_formed = host.len() <= MAX_HOST_BYTES
         && host.split('.').all(|label| {
@@ -386,16 +392,16 @@ fn checked_host(host: &str) -> Result<(String, bool), Explanation> {
         });
     if !well_formed {
         return Err(Explanation::new(
-            "names a host that is not a host name (letters, digits, `-`, `.`; other alphabets as `xn--…`)",
+            "does not contain a valid host name (letters, digits, `-` and `.`; other alphabets as `xn--…`)",
         ));
     }
-    // URL libraries read a last label that is a number as an IPv4 address in one of many spellings.
+    // URL libraries interpret a numeric last label as an IPv4 address in one of many spellings.
     let last = host.rsplit('.').next().unwrap_or_default();
     if last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x") {
         return match host.parse::<Ipv4Addr>() {
             Ok(_) => Ok((host, true)),
             Err(_) => Err(Explanation::new(format!(
-                "names the host `{host}`, which is not an IPv4 address of four numbers"
+                "contains the host `{host}`, which is not an IPv4 address of four numbers"
             ))),
         };
     }

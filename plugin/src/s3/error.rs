@@ -1,5 +1,5 @@
-//! What went wrong with a request: the typed error of every S3 operation. Decides nothing about repeating (that is
-//! `retry`) or about what to do (that is `hint`), and never quotes an answer at length.
+//! What went wrong with a request: the typed error of every S3 operation. Decides neither about retries (see `retry`)
+//! nor about what to do (see `hint`), and never quotes a response at length.
 
 use std::fmt;
 
@@ -10,47 +10,46 @@ use crate::s3::request::OperationKind;
 #[cfg(test)]
 use crate::s3::{request::Operation, retry};
 
-/// Longest text taken over from an answer: enough for S3's sentences, too short for an HTML page.
+/// Longest text taken from a response: enough for S3's sentences, too short for an HTML page.
 pub const MESSAGE_LIMIT_CHARS: usize = 300;
 
-/// Why one attempt brought no result.
+/// The reason why one attempt returned no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
-    /// The store answered with an error (or with a redirect, which is one here).
+    /// The store responded with an error (or a redirect, which counts as one here).
     Error(ErrorReply),
-    /// The store answered success, but not in the form that the operation has.
+    /// The store reported success, but not in the form that the operation requires.
     Malformed { status: u16, what: String },
-    /// The store answered success, with another checksum than that of the bytes sent.
+    /// The store reported success, but with a different checksum than that of the bytes sent.
     Damaged { status: u16 },
     /// There is no response.
     Transport(TransportError),
     /// There is no key to sign with.
     Signer(SignerError),
-    /// What only a defect of the plugin or the host brings about; the text says whose.
+    /// Something that only a defect of the plugin or the host can cause; the text says whose.
     Defect(String),
 }
 
-/// An error as the store told it; every text is cut and free of control characters.
+/// An error as reported by the store; all texts are cut and free of control characters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ErrorReply {
     pub status: u16,
-    /// `<Code>` of the body; absent where the body is empty (HEAD) or no S3 error document.
+    /// `<Code>` of the body; absent if the body is empty (HEAD) or not an S3 error document.
     pub code: Option<String>,
-    /// `<Message>`, or the beginning of whatever else the body was.
+    /// `<Message>`, or otherwise the beginning of the body.
     pub message: String,
     /// `x-amz-request-id`, or `<RequestId>`.
     pub request_id: Option<String>,
-    /// The region that the store says is right: `x-amz-bucket-region` or `<Region>`.
+    /// The correct region according to the store: `x-amz-bucket-region` or `<Region>`.
     pub region: Option<String>,
     /// `Retry-After`, in milliseconds.
     pub retry_after_ms: Option<u64>,
 }
 
 impl Cause {
-    /// Whether the request may have been carried out although it brought no result.
-    ///
-    /// An error in the 400s says that nothing was done. Anything else (a server error, a success that cannot be
-    /// read, no answer) leaves it open.
+    /// Returns whether the request may have been carried out although it returned no result.
+    /// An error in the 400s means that nothing was done. Anything else (a server error, a success that cannot be read,
+    /// no response) leaves it open.
     pub fn may_have_taken_effect(&self) -> bool {
         match self {
             Cause::Error(answer) => !(300..500).contains(&answer.status),
@@ -65,15 +64,15 @@ impl Cause {
 /// What a caller can do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// A person must act: the same request will be refused again.
+    /// Action is required: the same request will be refused again.
     Refused,
     /// A later run may succeed.
     Unavailable { retry_after_ms: Option<u64> },
-    /// The plugin or the host must be repaired.
+    /// The plugin or the host must be fixed.
     Defect,
 }
 
-/// An S3 operation that failed after every repetition it was worth.
+/// An S3 operation that failed after all reasonable retries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct S3Error {
     pub operation: OperationKind,
@@ -84,21 +83,21 @@ pub struct S3Error {
     pub key: String,
     /// Boxed, because errors travel in every result.
     pub cause: Box<Cause>,
-    /// How often it was sent.
+    /// The number of times it was sent.
     pub attempts: u32,
     pub class: Class,
-    /// At least one attempt may have been carried out.
+    /// Whether at least one attempt may have been carried out.
     pub doubtful: bool,
     /// The region that the request was signed for.
     pub signed_region: Box<str>,
-    /// The request named the account that must own the bucket.
+    /// Whether the request named the account that must own the bucket.
     pub names_owner: bool,
 }
 
 impl std::error::Error for S3Error {}
 
 impl S3Error {
-    /// The error as the client would build it, of an operation signed for `us-east-1`.
+    /// Makes the error as the client would, for an operation signed for `us-east-1`.
     #[cfg(test)]
     pub(crate) fn sample(operation: &Operation, cause: Cause) -> Self {
         S3Error {
@@ -115,7 +114,7 @@ impl S3Error {
         }
     }
 
-    /// The status, where there was an answer.
+    /// Returns the status, if there was a response.
     pub fn status(&self) -> Option<u16> {
         match self.cause.as_ref() {
             Cause::Error(answer) => Some(answer.status),
@@ -124,7 +123,7 @@ impl S3Error {
         }
     }
 
-    /// The code in the body, where there was one.
+    /// Returns the code in the body, if there was one.
     pub fn code(&self) -> Option<&str> {
         match self.cause.as_ref() {
             Cause::Error(answer) => answer.code.as_deref(),
@@ -132,7 +131,7 @@ impl S3Error {
         }
     }
 
-    /// Whether the store says that the thing does not exist (an object, or an upload that has ended).
+    /// Returns whether the store says that the target does not exist (an object, or an upload that has ended).
     pub fn is_not_found(&self) -> bool {
         match self.code() {
             Some(code) => matches!(code, "NoSuchKey" | "NoSuchUpload" | "NotFound"),
@@ -140,7 +139,7 @@ impl S3Error {
         }
     }
 
-    /// Whether the store says that these credentials may not do this.
+    /// Returns whether the store says that the credentials do not allow this.
     pub fn is_forbidden(&self) -> bool {
         match self.code() {
             Some(code) => matches!(code, "AccessDenied" | "AllAccessDisabled" | "Forbidden"),
@@ -148,22 +147,22 @@ impl S3Error {
         }
     }
 
-    /// Whether the store said that it keeps other bytes than were sent.
+    /// Returns whether the store said that it keeps different bytes than were sent.
     pub fn is_damaged(&self) -> bool {
         matches!(*self.cause, Cause::Damaged { .. })
     }
 
-    /// Whether the store keeps the object where it must be restored from before it can be read.
+    /// Returns whether the object must be restored from its storage class before it can be read.
     pub fn is_archived(&self) -> bool {
         self.code() == Some("InvalidObjectState")
     }
 
-    /// Whether `If-None-Match` found an object.
+    /// Returns whether `If-None-Match` found an object.
     pub fn is_precondition_failed(&self) -> bool {
         self.code() == Some("PreconditionFailed") || self.status() == Some(412)
     }
 
-    /// The region that the store says is right, where that is why it refused.
+    /// Returns the correct region according to the store, if that is why it refused.
     pub fn other_region(&self) -> Option<&str> {
         let Cause::Error(answer) = self.cause.as_ref() else {
             return None;
@@ -180,8 +179,8 @@ impl S3Error {
         (is_about_regions && *region != *self.signed_region).then_some(region)
     }
 
-    /// What happened, and what to do about it where the store accepted the same keys for another request: then they are
-    /// not to blame for a refusal without a reason.
+    /// Returns what happened and what to do about it if the store accepted the same keys for another request: then they
+    /// are not to blame for a refusal without a reason.
     pub fn explanation_with_good_keys(&self) -> Explanation {
         match self.is_forbidden() && self.code().is_none() {
             true => Explanation::new(self.to_string()).with_hint(hint::permission(self)),
@@ -189,12 +188,12 @@ impl S3Error {
         }
     }
 
-    /// What happened, and what to do about it.
+    /// Returns what happened, and what to do about it.
     pub fn explanation(&self) -> Explanation {
         Explanation::new(self.to_string()).with_hint(hint::of(self))
     }
 
-    /// The contract's failure for it.
+    /// Returns the contract's failure for it.
     pub fn into_failure(self) -> Failure {
         match self.class {
             Class::Refused => Failure::Refused(self.explanation()),
@@ -235,7 +234,7 @@ impl fmt::Display for S3Error {
                 if let Some(region) = self.other_region() {
                     write!(
                         f,
-                        ", because the bucket is in region `{region}`, and region is `{}`",
+                        ", because the bucket is in region `{region}`, but region is set to `{}`",
                         self.signed_region
                     )?;
                 }
@@ -250,7 +249,7 @@ impl fmt::Display for S3Error {
             }
             Cause::Damaged { status } => write!(
                 f,
-                "the store answered with status {status}, but its checksum differs from that of the bytes sent"
+                "the store responded with status {status}, but its checksum differs from that of the bytes sent"
             )?,
             Cause::Transport(error) => fmt_transport(error, f)?,
             Cause::Signer(error) => fmt_signer(error, f)?,
@@ -278,9 +277,9 @@ fn fmt_transport(error: &TransportError, f: &mut fmt::Formatter<'_>) -> fmt::Res
 
 fn fmt_signer(error: &SignerError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let (what, said) = match error {
-        SignerError::Forbidden(said) => ("the host does not sign for this", said),
+        SignerError::Forbidden(said) => ("the host refuses to sign this request", said),
         SignerError::Missing(said) => ("no credentials", said),
-        SignerError::Unavailable(said) => ("credentials are not available at present", said),
+        SignerError::Unavailable(said) => ("credentials are currently unavailable", said),
     };
     write!(f, "{what}: {}", said.message)
 }

@@ -1,5 +1,5 @@
 //! What an object's bytes are known by: their checksum, or where none is configured and nothing may be overwritten, the
-//! MD5 that most stores answer as ETag. Takes nothing for the same that it could not compare.
+//! MD5 that most stores return as ETag. Treats nothing as identical that it could not compare.
 
 use md5::{Digest, Md5};
 
@@ -27,7 +27,7 @@ pub enum Fingerprint {
 }
 
 impl Fingerprint {
-    /// The checksum, which is sent along.
+    /// Returns the checksum, which is sent along.
     pub fn checksum(&self) -> Option<&Checksum> {
         match self {
             Fingerprint::Checksum(checksum) => Some(checksum),
@@ -77,7 +77,7 @@ impl ObjectFingerprint {
         }
     }
 
-    /// The checksum, which manifests show.
+    /// Returns the checksum, which manifests show.
     pub fn checksum(&self) -> Option<&ObjectChecksum> {
         match self {
             ObjectFingerprint::Checksum(checksum) => Some(checksum),

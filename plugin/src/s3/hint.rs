@@ -1,5 +1,5 @@
-//! What to do about a request that failed: an instruction by the code, the status and the operation. Decides nothing
-//! else, and says nothing of what happened.
+//! What to do about a failed request: an instruction chosen by code, status and operation. Decides nothing else, and
+//! does not describe what happened.
 
 #[cfg(test)]
 mod tests;
@@ -8,8 +8,8 @@ use crate::imports::{SignerError, TransportError};
 use crate::s3::error::{Cause, ErrorReply, S3Error};
 use crate::s3::request::OperationKind;
 
-/// Says what to do about it, where that is known. What the host says of its own settings comes before anything that
-/// the plugin could guess.
+/// Returns what to do about it, if that is known. What the host says about its own settings takes precedence over
+/// anything that the plugin could guess.
 pub fn of(error: &S3Error) -> Option<String> {
     match error.cause.as_ref() {
         Cause::Error(reply) => of_reply(error, reply),
@@ -56,18 +56,18 @@ fn of_code(error: &S3Error, code: &str, reply: &ErrorReply) -> Option<String> {
     let known = HINTS.iter().find(|(codes, _)| codes.contains(&code));
     match known {
         Some((_, text)) => Some((*text).into()),
-        // A code of the store's own: the status says which kind of redirect it is.
+        // A code of the store's own: the status shows which kind of redirect it is.
         None if (300..400).contains(&reply.status) => of_status(error, reply),
         None => None,
     }
 }
 
-/// Whether the code says that these credentials may not do this.
+/// Returns whether the code says that the credentials do not allow this.
 pub fn is_denial(code: &str) -> bool {
     matches!(code, "AccessDenied" | "Forbidden")
 }
 
-/// Without a code: HEAD has no room for one, and what is not S3 sends none.
+/// Returns a hint for responses without a code: HEAD cannot carry one, and servers other than S3 send none.
 fn of_status(error: &S3Error, reply: &ErrorReply) -> Option<String> {
     let is_page = !reply.message.is_empty();
     Some(match reply.status {
@@ -103,48 +103,52 @@ pub fn permission(error: &S3Error) -> String {
     format!("grant {action} on {place}, and check that no policy of the bucket denies it{owner}")
 }
 
-const NOT_S3: &str =
-    "check endpoint_url: something other than an S3 store (a proxy, a web page) seems to have answered";
-pub const DAMAGED: &str = "retry; if it happens again, check the proxies on the way and the disks of the store, because one of \
-                       them changes bytes";
+const NOT_S3: &str = "check endpoint_url: the response seems to come from something other than an S3 store, such as a proxy or a \
+     website";
+pub const DAMAGED: &str = "retry; if it happens again, check any proxies in between and the store's disks, because \
+                           something is altering the data";
 const NO_CONNECTION: &str = "check endpoint_url, region and bucket_name, and that this machine can reach the store";
-const CERTIFICATE: &str = "check that the certificate is valid for this host name (a bucket name with dots needs path-style \
+const CERTIFICATE: &str = "check that the certificate is valid for this host name (a bucket name with dots needs \
+                           path-style \
                            addressing) and that this machine trusts its CA";
-const KMS: &str = "grant kms:GenerateDataKey and kms:Decrypt on the key, and check that kms_key_id names an enabled key in \
+const KMS: &str = "grant kms:GenerateDataKey and kms:Decrypt on the key, and check that kms_key_id names an enabled \
+                   key in \
                    the bucket's region";
-const KEYS: &str = "check aws_access_key_id and aws_secret_access_key (an answer without a body does not say whether they \
-                    are wrong or may not do this)";
-const SILENT_400: &str = "renew the credentials if they are temporary, and check region (an answer without a body does not \
-                          say which of them is wrong)";
+const KEYS: &str = "check aws_access_key_id and aws_secret_access_key (a response without a body does not say whether \
+                    they are wrong or lack a permission)";
+const SILENT_400: &str = "renew the credentials if they are temporary, and check region (a response without a body \
+                          does not say which of them is wrong)";
 const BUCKET: &str = "create the bucket, or check bucket_name, region and endpoint_url";
 const REDIRECTED: &str =
-    "set region and endpoint_url to where the bucket is: the store redirects, and redirects are not followed";
-const REDIRECTED_FOR_NOW: &str = "retry later, or set region and endpoint_url to where the bucket is: a new bucket is reached \
-                                  at another endpoint for some hours, and redirects are not followed";
-const PROXY_PASSWORD: &str = "write the proxy's user and password in its URL";
-const NO_BUCKET_ADDRESS: &str =
-    "check endpoint_url and use_virtual_style_addressing: the address is not that of a bucket";
+    "set region and endpoint_url to the bucket's location: the store redirects, and redirects are not followed";
+const REDIRECTED_FOR_NOW: &str = "retry later, or set region and endpoint_url to the bucket's location: a new bucket \
+                                  is served from another endpoint for some hours, and redirects are not followed";
+const PROXY_PASSWORD: &str = "put the proxy's user name and password in its URL";
+const NO_BUCKET_ADDRESS: &str = "check endpoint_url and use_virtual_style_addressing: the address is not a bucket's";
 pub const OCCUPIED: &str = "delete the object, change prefix, or unset if_none_match";
-const TOO_LARGE: &str = "lower max_file_size_mb: the store accepts no object or part of this size";
-const MISSING_FEATURE: &str = "set checksum = \"none\", or remove encryption, acl, tags, storage_class or if_none_match: this \
-                               store lacks a feature that the configuration asks for";
+const TOO_LARGE: &str = "lower max_file_size_mb: the store does not accept objects or parts of this size";
+const MISSING_FEATURE: &str = "set checksum = \"none\", or remove encryption, acl, tags, storage_class or \
+                               if_none_match: the store does not support a feature that the configuration uses";
 pub const UNENCRYPTED: &str = "set up server-side encryption in the store, or remove encryption from the destination";
-const FULL: &str = "free space in the store, or raise its quota";
-const ACCESS_KEY: &str = "check aws_access_key_id, which this store does not know; if the credentials are temporary, set aws_session_token, too";
+const FULL: &str = "free up space in the store, or raise its quota";
+const ACCESS_KEY: &str = "check aws_access_key_id, which the store does not recognize; if the credentials are \
+                          temporary, set aws_session_token as well";
 const RENEW: &str = "renew the temporary credentials at their source";
-const REGION: &str = "check region: the store expects another one";
-const SETTING: &str = "check the setting that the store's message is about: encryption, kms_key_id, acl, storage_class, tags, \
+const REGION: &str = "check region: the store expects a different one";
+const SETTING: &str = "check the setting that the store's message refers to: encryption, kms_key_id, acl, \
+                       storage_class, tags, \
                        metadata and checksum are sent as configured";
-const LOST_UPLOAD: &str = "if it happens again, check that no lifecycle rule and no other program aborts uploads or deletes \
+const LOST_UPLOAD: &str = "if it happens again, check that no lifecycle rule and no other program aborts uploads or \
+                           deletes \
                            parts under prefix";
 
-/// Codes by what to do about them. Those that pass by themselves are not here.
+/// Hints by code. Codes of problems that pass by themselves are not listed.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
 pub const HINTS: &[(&[&str], &str)] = &[
     (&["NoSuchBucket"], BUCKET),
     (
         &["InvalidBucketName"],
-        "check bucket_name; if the store has an endpoint of its own, set use_virtual_style_addressing = false",
+        "check bucket_name; if the store has its own endpoint, set use_virtual_style_addressing = false",
     ),
     (
         &["NoSuchKey"],
@@ -152,8 +156,8 @@ pub const HINTS: &[(&[&str], &str)] = &[
     ),
     (
         &["SignatureDoesNotMatch"],
-        "check aws_secret_access_key; if a proxy stands before the store, check that it passes path and headers on \
-         unchanged",
+        "check aws_secret_access_key; if there is a proxy in front of the store, check that it forwards path and \
+         headers unchanged",
     ),
     (&["InvalidAccessKeyId", "InvalidClientTokenId"], ACCESS_KEY),
     (
@@ -166,7 +170,7 @@ pub const HINTS: &[(&[&str], &str)] = &[
     ),
     (
         &["RequestTimeTooSkewed"],
-        "set this machine's clock, which differs from the store's by more than 15 minutes",
+        "correct this machine's clock, which differs from the store's by more than 15 minutes",
     ),
     (&["PermanentRedirect"], REDIRECTED),
     (&["TemporaryRedirect"], REDIRECTED_FOR_NOW),
@@ -174,30 +178,30 @@ pub const HINTS: &[(&[&str], &str)] = &[
         &["AuthorizationHeaderMalformed", "IllegalLocationConstraintException"],
         REGION,
     ),
-    (&["AccountProblem"], "check the billing state of the account"),
+    (&["AccountProblem"], "check the account's billing status"),
     (
         &["AllAccessDisabled"],
-        "ask the store's operator, who switched off all access to this bucket",
+        "ask the store's operator, who has disabled all access to this bucket",
     ),
     (&["EntityTooLarge"], TOO_LARGE),
     (
         &["EntityTooSmall"],
-        "raise max_file_size_mb: the size of parts grows with it, and this store wants larger ones",
+        "raise max_file_size_mb: parts grow with it, and this store requires larger ones",
     ),
     (&["KeyTooLongError"], "shorten prefix"),
     (
         &["InvalidStorageClass"],
-        "check storage_class, which this store does not have",
+        "check storage_class, which this store does not support",
     ),
     (
         &["AccessControlListNotSupported"],
-        "remove acl: the bucket has ACLs switched off",
+        "remove acl: ACLs are disabled for the bucket",
     ),
     (
         &["InvalidTag"],
         "check tags: at most 10, keys of up to 128 and values of up to 256 characters",
     ),
-    (&["MetadataTooLarge"], "shorten metadata to 2 KB in all"),
+    (&["MetadataTooLarge"], "shorten metadata to 2 KB in total"),
     (&["InvalidArgument", "InvalidRequest"], SETTING),
     (&["NotImplemented"], MISSING_FEATURE),
     (&["MethodNotAllowed"], NO_BUCKET_ADDRESS),
@@ -222,6 +226,6 @@ pub const HINTS: &[(&[&str], &str)] = &[
     (&["NoSuchUpload", "InvalidPart", "InvalidPartOrder"], LOST_UPLOAD),
     (
         &["InvalidObjectState"],
-        "restore the object from its storage class before it is read",
+        "restore the object from its storage class before reading it",
     ),
 ];

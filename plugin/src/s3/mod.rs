@@ -1,5 +1,5 @@
-//! The S3 protocol: what is sent, how it is signed, what the answers mean and when to repeat. Knows nothing of files,
-//! formats or rows, and never follows a redirect.
+//! The S3 protocol: what is sent, how it is signed, what the responses mean and when to retry. Knows nothing about
+//! files, formats or rows, and never follows a redirect.
 
 pub mod body;
 pub mod checksum;

@@ -16,26 +16,26 @@ pub const MAX_UPLOAD_ID_BYTES: usize = 2_048;
 /// Longest code, request id, region or ETag taken over from a response.
 const MAX_NAME_CHARS: usize = 200;
 
-/// A success, as its operation promises it.
+/// A successful reply, as promised by its operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     /// An object or a part is stored.
     Stored(Stored),
     /// An upload is open.
     Created(Created),
-    /// What HEAD says of an object.
+    /// The properties of an object according to HEAD.
     Head(ObjectHead),
     /// An object's bytes.
     Body(Vec<u8>),
     /// Open uploads.
     Uploads(Vec<ListedUpload>),
-    /// Nothing more to say: deleted or aborted.
+    /// Deleted or aborted, without further data.
     Done,
 }
 
-/// The type that a caller takes the reply to its operation as.
+/// A type that a caller expects the reply to its operation to have.
 pub trait FromReply: Sized {
-    /// `None` for the reply to another operation: only a defect of the plugin leads there.
+    /// Converts a reply; `None` for the reply to another operation, which only a defect of the plugin can cause.
     fn from_reply(reply: Reply) -> Option<Self>;
 }
 
@@ -46,7 +46,7 @@ pub struct Stored {
     pub etag: String,
     /// The store's checksum, base64, perhaps with `-<parts>`.
     pub checksum: Option<String>,
-    /// How the store says that it encrypts the object.
+    /// What the store says about the encryption of the object.
     pub encryption: ServerSide,
 }
 
@@ -54,42 +54,42 @@ pub struct Stored {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Created {
     pub upload_id: String,
-    /// How the store says that it will encrypt the object.
+    /// What the store says about the future encryption of the object.
     pub encryption: ServerSide,
 }
 
-/// What HEAD says of an object.
+/// The properties of an object according to HEAD.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ObjectHead {
     pub bytes: u64,
     pub etag: String,
-    /// Who wrote it, where it was this plugin.
+    /// The run that wrote it, if it was this plugin.
     pub run_id: Option<String>,
     pub attempt: Option<String>,
-    /// The store's checksums of it: some keep several.
+    /// The store's checksums of it; some stores keep several.
     pub checksums: Vec<(ChecksumAlgorithm, String)>,
     pub encryption: ServerSide,
 }
 
 impl ObjectHead {
-    /// Whether this run, in whatever attempt, wrote it.
+    /// Returns whether this run wrote it, in any attempt.
     pub fn is_of(&self, run_id: &str) -> bool {
         self.run_id.as_deref() == Some(run_id)
     }
 
-    /// The store's checksum of this algorithm.
+    /// Returns the store's checksum for this algorithm.
     pub fn checksum(&self, algorithm: ChecksumAlgorithm) -> Option<&str> {
         let found = self.checksums.iter().find(|(other, _)| *other == algorithm);
         found.map(|(_, text)| text.as_str())
     }
 }
 
-/// What the store says of server-side encryption.
+/// What the store says about server-side encryption.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServerSide {
-    /// `AES256`, `aws:kms`; absent where it says nothing.
+    /// `AES256` or `aws:kms`; absent if it says nothing.
     pub algorithm: Option<String>,
-    /// The KMS key, mostly as an ARN.
+    /// The KMS key, usually as an ARN.
     pub key_id: Option<String>,
 }
 
@@ -227,7 +227,7 @@ pub fn read(operation: &Operation, sent: Option<&Checksum>, response: &Response)
     }
 }
 
-/// Whether a response, as it was read, is one that only an S3 store gives: a document of S3's, or a request id.
+/// Returns whether a response, as parsed, is one that only an S3 store would give: with an S3 document or a request id.
 pub fn is_s3(read: &Result<Reply, Cause>, response: &Response) -> bool {
     match read {
         Ok(Reply::Created(_) | Reply::Uploads(_)) => true,
@@ -237,7 +237,8 @@ pub fn is_s3(read: &Result<Reply, Cause>, response: &Response) -> bool {
     }
 }
 
-/// The document of a success. Stores begin to respond before they know the outcome, so a 200 may carry an error.
+/// Returns the document of a success. Stores begin to respond before they know the outcome, so a 200 may carry an
+/// error.
 fn document(response: &Response, expected: &str) -> Result<Element, Cause> {
     let malformed = |what: String| Cause::Malformed {
         status: response.status,
@@ -267,7 +268,7 @@ fn listed(root: &Element) -> Vec<ListedUpload> {
 }
 
 fn server_side(response: &Response) -> ServerSide {
-    // The key's id may be as long as the one in the configuration, and is compared as a whole.
+    // The key's id may be as long as the configured one, and is compared in full.
     let key_id = response
         .header(ENCRYPTION_KEY_HEADER)
         .filter(|id| id.len() <= MAX_KMS_KEY_ID_BYTES && !id.is_empty());
@@ -316,17 +317,18 @@ fn error_reply(response: &Response) -> ErrorReply {
     }
 }
 
-/// Seconds only: for the form with a date the plugin has no clock, and S3 does not use it.
+/// Parses seconds only: for the form with a date the plugin would need a clock, and S3 does not use it.
 fn retry_after_ms(value: &str) -> Option<u64> {
     value.trim().parse::<u64>().ok()?.checked_mul(1_000)
 }
 
-/// Enough of a body for a message, whatever its size.
+/// Returns enough of a body for a message, whatever its size.
 fn beginning(body: &[u8]) -> &[u8] {
     &body[..body.len().min(MESSAGE_LIMIT_CHARS * 4)]
 }
 
-/// An upload id goes into URLs, where it is encoded, and into notes, where it must be one line.
+/// Returns whether this is a usable upload id: it is used in URLs, where it is encoded, and in notes, where it must be
+/// a single line.
 fn is_upload_id(id: &str) -> bool {
     !id.is_empty() && id.len() <= MAX_UPLOAD_ID_BYTES && !id.chars().any(char::is_control)
 }
@@ -335,7 +337,7 @@ fn name(text: &str) -> Option<String> {
     Some(clean(text, MAX_NAME_CHARS)).filter(|text| !text.is_empty())
 }
 
-/// One line without control characters, cut to the limit.
+/// Returns one line without control characters, cut to the limit.
 fn clean(text: &str, limit_chars: usize) -> String {
     let mut line = String::new();
     for word in text

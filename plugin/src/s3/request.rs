@@ -1,4 +1,4 @@
-//! The S3 operations and the exact method, URL and headers of each. Neither signs nor sends.
+//! The S3 operations with the exact method, URL and headers of each. Neither signs nor sends.
 
 use std::fmt;
 
@@ -7,17 +7,17 @@ use crate::s3::checksum::{Checksum, ObjectChecksum};
 use crate::s3::endpoint::{Endpoint, canonical_query};
 use crate::settings::{Encryption, ObjectSettings, PayloadSigning, Run, Settings};
 
-/// Names the run on everything that it creates: with the attempt, the token that proves whose an object is.
+/// Metadata that names the run on everything it creates: together with the attempt, it proves whose an object is.
 pub const RUN_HEADER: &str = "x-amz-meta-batch-export-run";
-/// Names the attempt on everything that it creates.
+/// Metadata that names the attempt on everything it creates.
 pub const ATTEMPT_HEADER: &str = "x-amz-meta-batch-export-attempt";
 
-/// Asks for server-side encryption, and in an answer says that it is done.
+/// Header that requests server-side encryption, and in a response confirms it.
 pub const ENCRYPTION_HEADER: &str = "x-amz-server-side-encryption";
-/// Names the KMS key to encrypt with, and in an answer the one that was used.
+/// Header that names the KMS key to encrypt with, and in a response the one that was used.
 pub const ENCRYPTION_KEY_HEADER: &str = "x-amz-server-side-encryption-aws-kms-key-id";
 
-/// What the plugin asks of S3.
+/// An operation that the plugin requests from S3.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
     /// Write an object with one request.
@@ -74,7 +74,7 @@ pub enum OperationKind {
 }
 
 impl OperationKind {
-    /// The IAM action that allows it.
+    /// Returns the IAM action that allows it.
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html>
     pub fn permission(self) -> &'static str {
         match self {
@@ -112,7 +112,7 @@ impl Operation {
         }
     }
 
-    /// The object it is about; the prefix for a listing.
+    /// Returns the object it is about; the prefix for a listing.
     pub fn key(&self) -> &str {
         match self {
             Operation::PutObject { key, .. }
@@ -127,12 +127,12 @@ impl Operation {
         }
     }
 
-    /// Whether its body is the object's own bytes, which a checksum guards.
+    /// Returns whether its body is the object's own bytes, which a checksum guards.
     pub fn carries_data(&self) -> bool {
         matches!(self.kind(), OperationKind::PutObject | OperationKind::UploadPart)
     }
 
-    /// Whether it makes an object, which no abort takes away again.
+    /// Returns whether it makes an object, which no abort takes away again.
     pub fn makes_object(&self) -> bool {
         matches!(
             self.kind(),
@@ -188,7 +188,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// The target of this run.
+    /// Returns the target of this run.
     pub fn new(settings: &Settings, run: &Run) -> Self {
         Target {
             bucket: settings.bucket.clone(),
@@ -218,7 +218,7 @@ pub struct Unsigned {
 }
 
 impl Unsigned {
-    /// The request for an operation; `checksum` is that of the data it carries.
+    /// Returns the request for an operation; `checksum` is that of the data it carries.
     pub fn new(target: &Target, operation: &Operation, checksum: Option<&Checksum>) -> Self {
         let key = match operation {
             Operation::ListMultipartUploads { .. } => None,
@@ -265,7 +265,7 @@ fn headers(target: &Target, operation: &Operation, checksum: Option<&Checksum>) 
             if let Some(checksum) = checksum {
                 headers.add("x-amz-checksum-type", checksum.algorithm().multipart_type());
                 headers.add("x-amz-mp-object-size", &bytes.to_string());
-                // A composite checksum is compared with the answer instead: stores differ in the form they take.
+                // A composite checksum is compared with the response instead: stores differ in the form they accept.
                 if let Some(whole) = checksum.whole() {
                     headers.add(checksum.algorithm().header(), whole);
                 }
@@ -335,7 +335,7 @@ pub struct CompletedPart {
     pub checksum: Option<Checksum>,
 }
 
-/// The document that `CompleteMultipartUpload` sends.
+/// Returns the document that `CompleteMultipartUpload` sends.
 pub fn complete_body(parts: &[CompletedPart]) -> Vec<u8> {
     let mut xml = String::from(r#"<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">"#);
     for part in parts {

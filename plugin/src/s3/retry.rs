@@ -1,19 +1,19 @@
-//! Whether a failed attempt is repeated: the one table of statuses, codes and transport errors. Sends nothing, counts
-//! nothing and knows no time.
+//! Decides whether a failed attempt is retried: the single table of statuses, codes and transport errors. Sends
+//! nothing, counts nothing and knows no time.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
 
 use crate::imports::{SignerError, TransportError};
 use crate::s3::error::{Cause, Class, ErrorReply};
 
-/// How often one request is sent at most. With a fifth of all requests failing, ten attempts lose one request in ten
+/// Maximum number of times one request is sent. If a fifth of all requests fail, ten attempts lose one request in ten
 /// million; with the delays below they span about a minute, which outlasts a store's restart or rebalancing.
 pub const MAX_ATTEMPTS: u32 = 10;
 /// The first delay, doubled each time (the host adds jitter).
 const FIRST_DELAY_MS: u32 = 100;
-/// Longest delay that doubling reaches.
+/// Maximum delay that doubling reaches.
 const MAX_DELAY_MS: u32 = 15_000;
-/// Longest `Retry-After` that is waited for inside a run: longer ones end the run, and the scheduler waits.
+/// Longest `Retry-After` that a run waits for: longer ones end the run, and the scheduler waits.
 const MAX_RETRY_AFTER_MS: u64 = 60_000;
 
 /// What to do about a failed attempt.
@@ -25,20 +25,20 @@ pub enum Decision {
     RefreshCredentials,
     /// Send it again with the server's time, once; else it is refused.
     CorrectClock,
-    /// Send it again after a delay, once: if the response is of that kind again, it is refused.
+    /// Send it again after a delay, once: if the next response is of the same kind, it is refused.
     Confirm,
-    /// A person must act.
+    /// Action is required.
     Refuse,
-    /// A later run may succeed; repeating the request now would not help.
+    /// A later run may succeed; retrying now would not help.
     GiveUp,
 }
 
 use Decision::{Confirm, CorrectClock, GiveUp, RefreshCredentials, Refuse, Retry};
 
-/// The code in the body beats the status: RequestTimeout and ExpiredToken come as 400, a skewed clock as 403, and
-/// InternalError may come as 200.
+/// Decisions by code, which takes precedence over the status: RequestTimeout and ExpiredToken come with 400, a skewed
+/// clock with 403, and InternalError may come with 200.
 pub(crate) const CODES: &[(&str, Decision)] = &[
-    // Busy, or out of order for a moment.
+    // Busy or briefly out of order.
     ("SlowDown", Retry),
     ("SlowDownRead", Retry),
     ("SlowDownWrite", Retry),
@@ -56,7 +56,7 @@ pub(crate) const CODES: &[(&str, Decision)] = &[
     ("OperationAborted", Retry),
     ("ConditionalRequestConflict", Retry),
     ("XMinioServerNotInitialized", Retry),
-    // Damaged on the way.
+    // Damaged in transit.
     ("BadDigest", Retry),
     ("XAmzContentSHA256Mismatch", Retry),
     ("XAmzContentChecksumMismatch", Retry),
@@ -66,7 +66,7 @@ pub(crate) const CODES: &[(&str, Decision)] = &[
     ("ExpiredTokenException", RefreshCredentials),
     ("TokenRefreshRequired", RefreshCredentials),
     ("RequestTimeTooSkewed", CorrectClock),
-    // The upload was lost: a new run begins a new one.
+    // The upload was lost: a new run starts a new one.
     ("NoSuchUpload", GiveUp),
     ("InvalidPart", GiveUp),
     ("InvalidPartOrder", GiveUp),
@@ -74,7 +74,7 @@ pub(crate) const CODES: &[(&str, Decision)] = &[
     ("InsufficientStorage", GiveUp),
 ];
 
-/// Decide about one failed attempt.
+/// Decides about one failed attempt.
 pub fn decide(cause: &Cause) -> Decision {
     match cause {
         Cause::Error(answer) => decide_answer(answer),
@@ -94,7 +94,7 @@ pub fn decide(cause: &Cause) -> Decision {
 }
 
 fn decide_answer(answer: &ErrorReply) -> Decision {
-    // A redirect for now: a later run finds the bucket in its place. One that names a region needs action.
+    // A temporary redirect: a later run will find the bucket in its place. One that names a region requires action.
     let is_redirect = matches!(answer.code.as_deref(), None | Some("TemporaryRedirect"));
     if answer.status == 307 && is_redirect && answer.region.is_none() {
         return GiveUp;
@@ -106,11 +106,11 @@ fn decide_answer(answer: &ErrorReply) -> Decision {
         .map(|(_, decision)| *decision);
     let decision = match (decision, answer.code.as_deref()) {
         (Some(decision), _) => decision,
-        // A code that says which action is required, even where a gateway put a 500 on it.
+        // A code that says which action is required, even if a gateway turned it into a 500.
         (None, Some(code)) if code.starts_with("KMS.") || PERMANENT.contains(&code) => Refuse,
-        // HEAD has no room for a code: S3 answers so to credentials that expired.
+        // HEAD cannot carry a code: this is S3's response to expired credentials.
         (None, None) if answer.status == 400 && answer.message.is_empty() => RefreshCredentials,
-        // Of the conflicts without a code, that of two operations at once passes.
+        // A conflict without a code may be one of two concurrent operations, which passes.
         (None, None) if answer.status == 409 => Retry,
         (None, _) => decide_status(answer.status),
     };
@@ -120,7 +120,7 @@ fn decide_answer(answer: &ErrorReply) -> Decision {
     }
 }
 
-/// Codes that no repetition changes, whatever status they come with.
+/// Codes for which retries do not help, whatever the status.
 pub(crate) const PERMANENT: &[&str] = &[
     "AccessDenied",
     "AccountProblem",
@@ -147,18 +147,18 @@ pub(crate) const PERMANENT: &[&str] = &[
 fn decide_status(status: u16) -> Decision {
     match status {
         408 | 425 | 429 | 500 | 502 | 503 | 504 => Retry,
-        // What Cloudflare (in front of R2) says when it cannot reach the store.
+        // Cloudflare (in front of R2) cannot reach the store.
         520..=524 => Retry,
         501 | 505 => Refuse,
-        // A success that carries an error without a known code is as good as a server error.
+        // A success that carries an error without a known code counts as a server error.
         200..=299 => Retry,
         500..=599 => GiveUp,
         _ => Refuse,
     }
 }
 
-/// How long to leave the store alone before the next attempt: doubled with every attempt made so far, and at least
-/// what the store asked for.
+/// Returns the delay before the next attempt: doubled with every attempt made so far, and at least what the store asked
+/// for.
 pub fn delay_ms(attempts: u32, cause: &Cause) -> u32 {
     let doublings = attempts.saturating_sub(1).min(16);
     let backoff_ms = FIRST_DELAY_MS.saturating_mul(1 << doublings).min(MAX_DELAY_MS);
@@ -166,7 +166,7 @@ pub fn delay_ms(attempts: u32, cause: &Cause) -> u32 {
     backoff_ms.max(u32::try_from(asked_ms).unwrap_or(MAX_DELAY_MS))
 }
 
-/// How the failure stands once it is not repeated any more.
+/// Returns the class of a failure that is not retried any more.
 pub fn class(decision: Decision, cause: &Cause) -> Class {
     match decision {
         _ if matches!(cause, Cause::Defect(_)) => Class::Defect,

@@ -15,7 +15,7 @@ use crate::s3::request::Unsigned;
 /// The service that S3 signatures name.
 pub const SERVICE: &str = "s3";
 
-/// What stands for the body in the signature.
+/// The representation of the body in the signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PayloadHash {
     /// Hex SHA-256 of the body.
@@ -54,8 +54,8 @@ pub enum SignError {
     Key,
 }
 
-/// The headers to send: the request's own, date, payload hash, session token and `authorization`. Everything but
-/// `authorization` is signed, `host` too (which the carrier of the request adds by itself).
+/// Returns the headers to send: the request's own, date, payload hash, session token and `authorization`. Everything
+/// but `authorization` is signed, `host` too (which the carrier of the request adds by itself).
 pub fn sign(
     request: &Unsigned,
     payload: &PayloadHash,
@@ -92,7 +92,7 @@ pub fn sign(
     Ok(headers)
 }
 
-/// The canonical request and the list of the signed headers' names.
+/// Returns the canonical request and the list of the signed headers' names.
 fn canonical_request(request: &Unsigned, headers: &[(String, String)], payload: &PayloadHash) -> (String, String) {
     let mut sorted: Vec<(&str, String)> = headers
         .iter()

@@ -1,4 +1,4 @@
-//! The small XML documents that S3 answers with, as a tree of bounded size. Takes any bytes and never panics; what is
+//! The small XML documents in S3's responses, as a tree of bounded size. Takes any bytes and never panics; what is
 //! not well formed is not a document. Knows no entities but XML's five and reads no DTD.
 
 use quick_xml::Reader;
@@ -22,14 +22,15 @@ pub struct Element {
 }
 
 impl Element {
-    /// The text of the first child of that name, without white space around it; `None` where it is missing or empty.
+    /// Returns the text of the first child of that name, without white space around it; `None` where it is missing or
+    /// empty.
     pub fn child_text(&self, name: &str) -> Option<&str> {
         let child = self.children.iter().find(|child| child.name == name)?;
         Some(child.text.trim()).filter(|text| !text.is_empty())
     }
 }
 
-/// The document's root, or why there is none.
+/// Returns the document's root, or why there is none.
 pub fn parse(bytes: &[u8]) -> Result<Element, String> {
     if bytes.len() > MAX_DOCUMENT_BYTES {
         return Err(format!("a document of {} bytes", bytes.len()));

@@ -12,8 +12,8 @@ const NOTATION: [(char, &str); 8] = [
     ('s', "{data_interval_end}"),
 ];
 
-/// The first place in a prefix where a folder's name is made of strftime's notation, and the variable that is meant.
-/// A percent sign in the midst of a word (`50%discount`) is a character like any other.
+/// Returns the first place in a prefix where a folder's name is made of strftime's notation, and the variable that is
+/// meant. A percent sign within a word (`50%discount`) is an ordinary character.
 pub fn found(prefix: &str) -> Option<(String, &'static str)> {
     let mut before = None;
     let mut rest = prefix.chars();

@@ -1,5 +1,5 @@
-//! Finishes a file: sends its parts or its PUT, completes it, and asks the store what it holds where a response left
-//! doubts. Writes no bytes of files.
+//! Finishes a file: sends its parts or its PUT, completes it, and asks the store what it holds if a response leaves
+//! doubts. Writes no file contents.
 
 use crate::imports::Imports;
 use crate::s3::client::Ticket;
@@ -20,13 +20,13 @@ pub(super) struct ClosingFile {
     step: Step,
 }
 
-/// What is known of the file.
+/// What is known about the file.
 struct Facts {
     key: String,
     bytes: u64,
-    /// Known once it is sent as a whole, or once all parts are acknowledged.
+    /// Known once it is sent in one request, or once all parts are acknowledged.
     fingerprint: ObjectFingerprint,
-    /// The upload whose parts are all acknowledged; none where the file is one PUT.
+    /// The upload whose parts are all acknowledged; `None` if the file is one PUT.
     upload: Option<Acknowledged>,
 }
 
@@ -39,14 +39,14 @@ struct Acknowledged {
 enum Step {
     /// Parts are in progress.
     Parts(Multipart),
-    /// With `if_none_match` HEAD asks first whether the key is free: some stores ignore the condition of a PUT or of
-    /// CompleteMultipartUpload. The write waits here.
+    /// With `if_none_match`, HEAD first checks that the key is free, because some stores ignore the condition of a PUT
+    /// or of CompleteMultipartUpload. The write waits here.
     Look { ticket: Ticket, write: Write },
     /// One PUT is in progress.
     Put(Ticket),
     /// CompleteMultipartUpload is in progress.
     Complete(Ticket),
-    /// The store's response left open whether the object is ours: HEAD is in progress.
+    /// The store's response did not show whether the object is ours: HEAD is in progress.
     Prove {
         ticket: Ticket,
         question: Question,
@@ -54,20 +54,20 @@ enum Step {
     },
 }
 
-/// What makes an object of the file: a PUT, or the Complete of its parts.
+/// The request that turns the file into an object: a PUT, or the Complete of its parts.
 struct Write {
     operation: Operation,
     body: Vec<u8>,
 }
 
-/// How far a file has come.
+/// The progress of a file.
 pub(super) enum Advanced {
     Closing(ClosingFile),
     Stored(StoredFile),
 }
 
 impl Step {
-    /// The step that leads to this write.
+    /// Returns the step that leads to this write.
     fn look_then<I: Imports>(store: &mut Store<I>, write: Write) -> Self {
         if !store.client.target().object.if_none_match {
             return Step::write(store, write);
@@ -88,7 +88,7 @@ impl Step {
 }
 
 impl ClosingFile {
-    /// Begins to finish a file, whose last part is sent where it has parts.
+    /// Begins to finish a file; if it has parts, its last part is sent.
     pub(super) fn new<I: Imports>(file: OpenFile, store: &mut Store<I>) -> Self {
         let OpenFile {
             index,
@@ -129,13 +129,13 @@ impl ClosingFile {
         &self.facts.key
     }
 
-    /// Whether the file is one PUT, which nothing can abort.
+    /// Returns whether the file is one PUT, which cannot be aborted.
     pub(super) fn is_one_put(&self) -> bool {
         self.facts.upload.is_none() && !matches!(self.step, Step::Parts(_))
     }
 
-    /// Takes what the store responded to the write of the object, if it did: an error may condemn the object. Starts
-    /// nothing more.
+    /// Takes the store's response to the write of the object, if there is one: an error may condemn the object. Starts
+    /// nothing else.
     pub(super) fn give_up<I: Imports>(self, store: &mut Store<I>) -> Result<(), UploadError> {
         match self.step {
             Step::Put(ticket) => match store.client.take::<Stored>(ticket) {
@@ -150,8 +150,8 @@ impl ClosingFile {
         }
     }
 
-    /// Takes the outcome that is there, and starts what it makes possible: parts, Complete, and where that left doubts
-    /// the proof.
+    /// Takes the outcome that is available and starts what it makes possible: parts, Complete, and the proof if that
+    /// left doubts.
     pub(super) fn advance<I: Imports>(mut self, store: &mut Store<I>) -> Result<Advanced, UploadError> {
         match self.step {
             Step::Parts(mut upload) => {
@@ -213,7 +213,7 @@ impl ClosingFile {
 }
 
 impl Facts {
-    /// Every part is acknowledged: make the object of them.
+    /// Completes the upload once every part is acknowledged.
     fn complete<I: Imports>(&mut self, upload: Multipart, store: &mut Store<I>) -> Result<Step, UploadError> {
         let parts = upload.completed(&self.key, self.bytes)?;
         self.fingerprint = upload.fingerprint();
@@ -232,7 +232,7 @@ impl Facts {
         Ok(Step::look_then(store, Write { operation, body }))
     }
 
-    /// The key is taken: by what an earlier attempt of this run wrote, which is accepted if it is the same.
+    /// Handles a key that is taken: an object that an earlier attempt of this run wrote is accepted if it is identical.
     fn found<I: Imports>(
         mut self,
         write: Write,
@@ -248,7 +248,7 @@ impl Facts {
         Ok(self.accept(proven, store))
     }
 
-    /// The upload is an object now: there is nothing to abort, whatever the response says of it.
+    /// Notes that the upload is now an object: there is nothing to abort, whatever the response says about it.
     fn completed<I: Imports>(self, stored: Stored, store: &mut Store<I>) -> Result<Advanced, UploadError> {
         if let Some(upload) = &self.upload {
             store.is_gone(&upload.upload_id);
@@ -265,7 +265,8 @@ impl Facts {
         Ok(self.stored(stored.etag))
     }
 
-    /// Asks the store what it holds, where an error leaves open whether the object is there; other errors stay.
+    /// Asks the store what it holds if an error does not show whether the object exists; other errors are returned
+    /// unchanged.
     fn ask<I: Imports>(&self, error: S3Error, doubtful: bool, store: &mut Store<I>) -> Result<Step, UploadError> {
         let Some(question) = Question::left_by(&error, doubtful, self.upload.is_some()) else {
             return Err(error.into());

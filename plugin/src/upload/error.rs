@@ -1,37 +1,37 @@
-//! Why a file could not be stored, as its caller branches on it. Decides nothing.
+//! The reasons why a file could not be stored, as distinguished by callers. Decides nothing.
 
 use crate::failure::{Explanation, Failure, joined};
 use crate::imports::NoteError;
 use crate::s3::error::{Class, S3Error};
 use crate::s3::hint;
 
-/// A file is not (or not provably) in the store. The text says what happened, and its hint what to do.
+/// The reason why a file is not (or not provably) in the store. The text says what happened, and its hint what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UploadError {
     /// The store refused or is not available.
     #[error(transparent)]
     Store(#[from] S3Error),
-    /// The host could not keep a note about an upload, and an upload without one could be left open by a crash.
+    /// The host could not save a note about an upload, and a crash could leave an upload without a note open.
     #[error(
-        "the host could not keep a note about an upload, so nothing was begun that it could not clean up: {}",
+        "the host could not save a note about an upload, so nothing was started that it could not clean up: {}",
         .0.explanation().message
     )]
     Journal(NoteError),
-    /// More bytes than an object of that many parts holds; nothing was cut off.
+    /// There are more bytes than an object of that many parts can hold; nothing was truncated.
     #[error("`{key}` does not fit into {max_parts} parts")]
     TooManyParts { key: String, max_parts: u32 },
     /// The completeness proof failed: parts or bytes are missing. Nothing was completed.
     #[error("`{key}` was not completed: {what}")]
     Incomplete { key: String, what: String },
-    /// What this attempt wrote is stored, and is not what was sent.
+    /// What this attempt wrote is stored, but differs from what was sent.
     #[error("`{key}` arrived damaged: {why}")]
     Corrupt { key: String, why: String },
-    /// The store answered a checksum that says nothing of the bytes sent.
-    #[error("whether `{key}` arrived undamaged is not known: {why}")]
+    /// The store returned a checksum that says nothing about the bytes sent.
+    #[error("it is not known whether `{key}` arrived intact: {why}")]
     Incomparable { key: String, why: String },
-    /// The store took the settings of encryption and did not follow them.
+    /// The store accepted the encryption settings but did not apply them.
     #[error(
-        "`{key}` is not encrypted: encryption = \"{asked}\" was asked for, and the store's response {}",
+        "`{key}` is not encrypted: encryption = \"{asked}\" was requested, but the store's response {}",
         answered.as_ref().map_or("does not mention it".to_owned(), |said| format!("says `{said}`"))
     )]
     Unencrypted {
@@ -39,18 +39,18 @@ pub enum UploadError {
         asked: &'static str,
         answered: Option<String>,
     },
-    /// The store encrypted with another key than it was asked to.
-    #[error("`{key}` is encrypted with the key `{answered}`, and kms_key_id asks for `{asked}`")]
+    /// The store encrypted with a different key than requested.
+    #[error("`{key}` is encrypted with the key `{answered}` instead of the kms_key_id `{asked}`")]
     OtherEncryptionKey {
         key: String,
         asked: String,
         answered: String,
     },
-    /// `if_none_match` forbids overwriting, and the object that is there is not this run's.
-    #[error("`{key}` exists already and if_none_match forbids overwriting it: {why}")]
+    /// `if_none_match` forbids overwriting, and the existing object is not this run's.
+    #[error("`{key}` already exists and if_none_match forbids overwriting it: {why}")]
     Occupied { key: String, why: String },
-    /// An answer was lost, and what the store holds does not prove that the object is complete.
-    #[error("whether `{key}` is complete cannot be proven ({}), after: {error}", why.message)]
+    /// A response was lost, and what the store holds does not prove that the object is complete.
+    #[error("cannot prove that `{key}` is complete ({}), after: {error}", why.message)]
     Unproven {
         key: String,
         why: Explanation,
@@ -60,12 +60,12 @@ pub enum UploadError {
 }
 
 impl UploadError {
-    /// What happened, and what to do about it.
+    /// Returns what happened, and what to do about it.
     pub fn explanation(&self) -> Explanation {
         Explanation::new(self.to_string()).with_hint(self.hint())
     }
 
-    /// What to do about it, where that is known.
+    /// Returns what to do about it, if that is known.
     fn hint(&self) -> Option<String> {
         let text = match self {
             UploadError::Store(error) => return error.explanation().hint,
@@ -73,20 +73,20 @@ impl UploadError {
             UploadError::Unproven { why, error, .. } => return joined([why.hint.clone(), error.explanation().hint]),
             // A defect.
             UploadError::Incomplete { .. } => return None,
-            UploadError::TooManyParts { .. } => "set max_file_size_mb, so that the export is split",
+            UploadError::TooManyParts { .. } => "set max_file_size_mb to split the export into several files",
             UploadError::Corrupt { .. } => hint::DAMAGED,
             UploadError::Incomparable { .. } => "set checksum to another algorithm, or to none",
             UploadError::Unencrypted { .. } => hint::UNENCRYPTED,
             UploadError::OtherEncryptionKey { .. } => {
-                "check kms_key_id, and which key the store is set up to encrypt with"
+                "check kms_key_id, and which key the store is configured to encrypt with"
             }
             UploadError::Occupied { .. } => hint::OCCUPIED,
         };
         Some(text.to_owned())
     }
 
-    /// The key under which this attempt may have left an object that nobody should read: damaged, or not encrypted as
-    /// asked.
+    /// Returns the key under which this attempt may have left an object that nobody should read: damaged, or not
+    /// encrypted as requested.
     pub fn condemned_key(&self) -> Option<&str> {
         match self {
             UploadError::Corrupt { key, .. }
@@ -104,7 +104,7 @@ impl UploadError {
     }
 }
 
-/// What to change when the host takes no more notes: fewer uploads need fewer of them.
+/// Returns what to change if the host accepts no more notes: fewer uploads need fewer notes.
 fn note_hint(error: &NoteError) -> Option<String> {
     let ours = match error {
         NoteError::UsedUp(_) => Some("raise max_file_size_mb, or export shorter intervals".to_owned()),

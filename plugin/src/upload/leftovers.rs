@@ -1,6 +1,6 @@
-//! What earlier attempts of this run left: files that a longer attempt had more of are deleted, and all else that the
-//! run cannot replace is reported. Deletes nothing that does not carry this run's mark or may belong to an export
-//! with other settings, and with `if_none_match` nothing.
+//! Handles what earlier attempts of this run left: surplus files of an attempt that wrote more are deleted, and
+//! everything else that the run cannot replace is reported. Deletes nothing that does not carry this run's mark or may
+//! belong to an export with other settings, and with `if_none_match` nothing.
 
 use crate::failure::Explanation;
 use crate::file::MAX_FILES;
@@ -9,25 +9,25 @@ use crate::s3::error::S3Error;
 use crate::upload::objects::Seen;
 use crate::upload::store::Store;
 
-/// Most leftovers that one run looks at: an earlier attempt has no more files.
+/// Maximum number of leftovers that one run looks at: an earlier attempt has no more files.
 pub const MAX_LEFTOVERS: usize = MAX_FILES as usize;
-/// Most keys that one warning names.
+/// Maximum number of keys that one warning lists.
 const MAX_NAMED: usize = 5;
 
-/// What became of an earlier attempt's files.
+/// The fate of an earlier attempt's files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Leftovers {
     pub deleted: Vec<String>,
-    /// What stays and why, for the report.
+    /// What is kept and why, for the report.
     pub warnings: Vec<Explanation>,
-    /// The store did not say what is there: further questions would be answered alike.
+    /// The store did not say what exists; asking again would not help.
     pub is_blind: bool,
 }
 
 impl<I: Imports> Store<I> {
-    /// Deletes the files that a longer attempt left under the keys that would come next, up to the first that is not
-    /// there. What the credentials do not allow is reported and harms nobody who goes by the manifest. Where one of
-    /// `other_exports` is there with this run's mark, numbered files may belong to it, so all of them stay.
+    /// Deletes the files that an attempt with more files left under the following keys, up to the first that does not
+    /// exist. What the credentials do not allow is reported, and does not affect readers that use the manifest. If one
+    /// of `other_exports` exists with this run's mark, numbered files may belong to it, so all of them are kept.
     pub fn remove_leftovers(
         &mut self,
         next_keys: impl IntoIterator<Item = String>,
@@ -38,7 +38,7 @@ impl<I: Imports> Store<I> {
         for key in next_keys {
             if ours.len() + foreign.len() == MAX_LEFTOVERS {
                 let message = format!(
-                    "objects of earlier attempts were not looked for from `{key}` on: {MAX_LEFTOVERS} were found \
+                    "the search for objects of earlier attempts stopped at `{key}`: {MAX_LEFTOVERS} were found \
                      before it"
                 );
                 leftovers.warnings.push(message.into());
@@ -57,30 +57,34 @@ impl<I: Imports> Store<I> {
         }
         if !foreign.is_empty() {
             let message = format!(
-                "{}: numbered like this run's next files, but not written by this run, so not deleted",
+                "{}: not deleted, because this run did not write them although their numbers follow on from its files",
                 named(&foreign)
             );
-            leftovers.warnings.push(
-                Explanation::new(message)
-                    .with_hint("move it elsewhere, or whoever reads the whole folder reads it, too".to_owned()),
-            );
+            leftovers
+                .warnings
+                .push(Explanation::new(message).with_hint(
+                    "move it elsewhere, because anyone who reads the whole folder also reads it".to_owned(),
+                ));
         }
         if self.client.target().object.if_none_match && !ours.is_empty() {
             let message = format!(
-                "{}: left by an earlier attempt with more files, and not deleted because if_none_match is set",
+                "{}: left by an earlier attempt with more files; not deleted because if_none_match is set",
                 named(&ours)
             );
-            let hint = "delete it, or whoever reads the whole folder reads rows twice".to_owned();
+            let hint = "delete it, because anyone who reads the whole folder reads rows twice".to_owned();
             leftovers.warnings.push(Explanation::new(message).with_hint(hint));
             return leftovers;
         }
         if !ours.is_empty() && !self.may_delete(&ours, other_exports, &mut leftovers) {
             return leftovers;
         }
-        // From the last on: what an interruption leaves stays without a gap, where the next run finds it.
+        // The last one first, so that an interruption leaves no gap and the next run finds the rest.
         while let Some(key) = ours.pop() {
             if let Err(error) = self.delete(&key) {
-                let message = format!("an earlier attempt's file `{key}` stays next to this run's: {error}");
+                let message = format!(
+                    "the file `{key}` of an earlier attempt remains next to this run's files: \
+                                       {error}"
+                );
                 let hint = error.explanation().hint;
                 leftovers.warnings.push(Explanation::new(message).with_hint(hint));
                 break;
@@ -90,7 +94,8 @@ impl<I: Imports> Store<I> {
         leftovers
     }
 
-    /// Whether no export with other settings is there to which these files could belong. Half of one helps nobody.
+    /// Returns whether there is no export with other settings to which these files could belong; deleting half of one
+    /// would help nobody.
     fn may_delete(&mut self, numbered: &[String], other_exports: Vec<String>, leftovers: &mut Leftovers) -> bool {
         let first = other_exports.first().cloned().unwrap_or_default();
         let seen = match self.look_at_all(other_exports) {
@@ -99,7 +104,7 @@ impl<I: Imports> Store<I> {
                 leftovers.is_blind = true;
                 let Explanation { message, hint } = unknown(&first, &error);
                 let message = format!(
-                    "{}: numbered like this run's next files, and not deleted: {message}",
+                    "{}: not deleted, although their numbers follow on from this run's files: {message}",
                     named(numbered)
                 );
                 leftovers.warnings.push(Explanation { message, hint });
@@ -119,7 +124,7 @@ impl<I: Imports> Store<I> {
         false
     }
 
-    /// Report what earlier attempts of this run wrote under keys that this one does not write.
+    /// Reports what earlier attempts of this run wrote under keys that this one does not write.
     pub fn older_objects(&mut self, keys: Vec<String>) -> Vec<Explanation> {
         let first = keys.first().cloned().unwrap_or_default();
         match self.look_at_all(keys) {
@@ -137,8 +142,8 @@ impl<I: Imports> Store<I> {
                              manifest",
                             named(&ours)
                         );
-                        let hint =
-                            "delete what is no longer needed, or whoever reads the whole folder reads rows twice";
+                        let hint = "delete what is no longer needed, because anyone who reads the whole folder reads \
+                                    rows twice";
                         vec![Explanation::new(message).with_hint(hint.to_owned())]
                     }
                 }
@@ -147,20 +152,20 @@ impl<I: Imports> Store<I> {
         }
     }
 
-    /// Report what stands under the key of the first file, where this run has no rows and writes none.
+    /// Reports an object under the key of the first file if this run has no rows and writes no file.
     pub fn objects_without_rows(&mut self, key: &str) -> Leftovers {
         let mut leftovers = Leftovers::default();
         match self.look(key) {
             Ok(Seen::Nothing) => {}
             Ok(Seen::Ours(_)) => {
                 let message = format!(
-                    "this run had no rows, but `{key}` exists: an earlier attempt had some, and its objects stay"
+                    "this run had no rows, but `{key}` exists: an earlier attempt had rows, and its objects are kept"
                 );
-                let hint = "delete them if the interval should have no rows".to_owned();
+                let hint = "delete them if the interval should not contain any rows".to_owned();
                 leftovers.warnings.push(Explanation::new(message).with_hint(hint));
             }
             Ok(Seen::Foreign) => {
-                let message = format!("this run had no rows, but `{key}` exists, which this run did not write");
+                let message = format!("this run had no rows, but `{key}`, which it did not write, exists");
                 leftovers.warnings.push(message.into());
             }
             Err(error) => {
@@ -173,7 +178,7 @@ impl<I: Imports> Store<I> {
 }
 
 fn unknown(key: &str, error: &S3Error) -> Explanation {
-    let message = format!("whether an earlier attempt left `{key}` or further objects could not be found out: {error}");
+    let message = format!("could not find out whether an earlier attempt left `{key}` or other objects: {error}");
     Explanation::new(message).with_hint(error.explanation_with_good_keys().hint)
 }
 

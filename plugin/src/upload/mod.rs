@@ -1,5 +1,5 @@
-//! Files become objects here: bytes to parts, parts in flight while encoding goes on, completion only of what is
-//! proven complete, and nothing left open. Knows nothing of rows or formats and never holds a file as a whole.
+//! Turns files into objects: bytes become parts, parts are sent while encoding continues, only what is proven complete
+//! is completed, and nothing is left open. Knows nothing about rows or formats and never holds a whole file.
 
 mod closing;
 mod error;
@@ -30,34 +30,35 @@ pub use sweep::LeftOpen;
 use closing::{Advanced, ClosingFile};
 use multipart::Multipart;
 
-/// Most parts of an upload.
+/// Maximum number of parts of an upload.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
 pub const MAX_PARTS: u32 = 10_000;
-/// Uploads open at once: one being written while the one before is being finished.
+/// Maximum number of open uploads: one being written while the previous one is being finished.
 pub const UPLOADS_OPEN: usize = 2;
 /// Files open at once, most of which are one PUT each: as many as the client sends at once, and the one being written.
 pub const FILES_OPEN: usize = WINDOW_REQUESTS + 1;
 /// Parts in flight at once, in bytes: enough to keep a link busy while one is encoded, and as many payloads of the
 /// host's memory. Smaller bodies share the same bytes.
 pub const PARTS_IN_FLIGHT: usize = 4;
-/// What is kept free at the end of an object for what an encoder still has inside when it is told to stop: a codec's
-/// buffers, a row group, a footer, a row of the largest size.
+/// Room kept free at the end of an object for what an encoder still buffers when it is told to stop: a codec's buffers,
+/// a row group, a footer, a row of the largest size.
 pub const RESERVE_BYTES: u64 = 512 * 1024 * 1024;
 
-/// Sizes that tests replace by small ones.
+/// Sizes, which tests replace with small ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Every part but the last has exactly this size; at least 1.
     pub part_size_bytes: usize,
     pub max_parts: u32,
-    /// [`OpenFile::parts_exhausted`] says so once less than this is free.
+    /// [`OpenFile::parts_exhausted`] becomes true once less than this is free.
     pub reserve_bytes: u64,
-    /// Most files of one run.
+    /// Maximum number of files of one run.
     pub max_files: u32,
 }
 
 impl Limits {
-    /// S3's limits with parts of this size; small parts keep a sixteenth free rather than [`RESERVE_BYTES`].
+    /// Returns S3's limits with parts of this size; with small parts a sixteenth is kept free instead of
+    /// [`RESERVE_BYTES`].
     pub fn with_part_size(part_size_bytes: usize) -> Self {
         let capacity_bytes = part_size_bytes as u64 * u64::from(MAX_PARTS);
         Limits {
@@ -78,22 +79,22 @@ impl Limits {
 pub struct StoredFile {
     pub key: String,
     pub bytes: u64,
-    /// As it stands in the header.
+    /// Exactly as in the header.
     pub etag: String,
     /// Of the object's bytes, as S3 shows it; absent where no checksum is configured.
     pub checksum: Option<ObjectChecksum>,
 }
 
-/// What is left of the files that were given up.
+/// What remains of the files that were given up.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Remains {
     /// Uploads that could not be aborted.
     pub left_open: Vec<LeftOpen>,
-    /// What became of objects that nobody should read.
+    /// What happened to objects that nobody should read.
     pub condemned: Vec<Explanation>,
 }
 
-/// All files of one instance. After an error nothing but [`Uploads::abort_all`] makes sense.
+/// All files of one instance. After an error, only [`Uploads::abort_all`] makes sense.
 pub struct Uploads<I: Imports> {
     store: Store<I>,
     limits: Limits,
@@ -108,7 +109,7 @@ pub struct OpenFile {
     key: String,
     content_type: &'static str,
     limits: Limits,
-    /// At most one part; sent only when more bytes come, so that a file of one part is one PUT.
+    /// At most one part; sent only when more bytes arrive, so that a file of one part is one PUT.
     buffer: Vec<u8>,
     bytes: u64,
     upload: Option<Multipart>,
@@ -120,19 +121,19 @@ impl OpenFile {
         self.bytes
     }
 
-    /// Bytes that the file still takes: a write of more fails and truncates nothing.
+    /// Returns how many more bytes the file can take: writing more fails without truncating anything.
     pub fn remaining_bytes(&self) -> u64 {
         self.limits.capacity_bytes() - self.bytes
     }
 
-    /// Whether the file nears the last part that S3 allows: close it and open the next.
+    /// Returns whether the file is near the last part that S3 allows: close it and open the next.
     pub fn parts_exhausted(&self) -> bool {
         self.remaining_bytes() < self.limits.reserve_bytes
     }
 }
 
 impl<I: Imports> Uploads<I> {
-    /// No files yet.
+    /// Starts without files.
     pub fn new(client: Client<I>, limits: Limits) -> Self {
         let window_bytes = PARTS_IN_FLIGHT as u64 * limits.part_size_bytes as u64;
         Uploads {
@@ -144,27 +145,27 @@ impl<I: Imports> Uploads<I> {
         }
     }
 
-    /// The store, for objects that are no data files.
+    /// Returns the store, for objects other than data files.
     pub fn store(&mut self) -> &mut Store<I> {
         &mut self.store
     }
 
-    /// The host's side.
+    /// Returns the host's side.
     pub fn imports(&self) -> &I {
         self.store.client.imports()
     }
 
-    /// Requests made so far.
+    /// Returns the number of requests made so far.
     pub fn counts(&self) -> Counts {
         self.store.client.counts()
     }
 
-    /// Takes what could not be aborted although it was not needed, since it was last taken.
+    /// Takes the uploads that were not needed but could not be aborted, since the last call.
     pub fn take_left_open(&mut self) -> Vec<LeftOpen> {
         self.store.take_left_open()
     }
 
-    /// Sends what still waits for digests: before the caller goes away for a while.
+    /// Sends what still waits for digests, before the caller is busy for a while.
     pub fn send_prepared(&mut self) {
         self.store.client.send_prepared();
     }
@@ -214,7 +215,7 @@ impl<I: Imports> Uploads<I> {
         self.advance()
     }
 
-    /// The file has all its bytes: sends what is left of it and finishes it while the next is written.
+    /// Closes a file that has all its bytes: sends the rest and finishes it while the next file is written.
     pub fn close(&mut self, mut file: OpenFile) -> Result<(), UploadError> {
         if file.upload.is_some() && !file.buffer.is_empty() {
             self.send_part(&mut file)?;
@@ -249,7 +250,7 @@ impl<I: Imports> Uploads<I> {
         }
     }
 
-    /// A store that damaged one object may have damaged the others that it has not responded for.
+    /// Condemns objects without a response: a store that damaged one object may have damaged these as well.
     fn condemn_if_damaged(&mut self, key: &str, is_one_put: bool) {
         if is_one_put && self.store.client.saw_damage() {
             self.store.condemned.insert(key.to_owned());
@@ -293,7 +294,7 @@ impl<I: Imports> Uploads<I> {
         self.advance()?;
         while !enough(&self.closing) {
             let waited = self.store.client.progress();
-            // Outcomes may have come in while another request was waited for.
+            // Outcomes may have arrived while another request was awaited.
             let taken = self.store.client.taken();
             self.advance()?;
             if !waited
@@ -302,7 +303,7 @@ impl<I: Imports> Uploads<I> {
             {
                 return Err(UploadError::Incomplete {
                     key: file.key().to_owned(),
-                    what: "nothing is in progress that would finish it".into(),
+                    what: "nothing that would finish it is in progress".into(),
                 });
             }
         }

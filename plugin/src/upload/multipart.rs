@@ -15,7 +15,7 @@ pub struct Multipart {
     /// In order: the first is part 1.
     parts: Vec<Part>,
     unacknowledged: usize,
-    /// The store said that it encrypts as asked, or nothing was asked.
+    /// Whether the store said that it encrypts as requested, or nothing was requested.
     is_encrypted: bool,
 }
 
@@ -33,7 +33,7 @@ enum Part {
 }
 
 impl Multipart {
-    /// An upload without parts; `is_encrypted` as the reply that opened it says.
+    /// Makes an upload without parts; `is_encrypted` comes from the reply that opened it.
     pub fn new(upload_id: String, is_encrypted: bool) -> Self {
         Multipart {
             upload_id,
@@ -47,7 +47,7 @@ impl Multipart {
         &self.upload_id
     }
 
-    /// The number of the part to be sent next; parts count from 1.
+    /// Returns the number of the next part to send, counting from 1.
     pub fn next_number(&self) -> u32 {
         u32::try_from(self.parts.len() + 1).unwrap_or(u32::MAX)
     }
@@ -58,7 +58,7 @@ impl Multipart {
         self.unacknowledged += 1;
     }
 
-    /// Takes the outcomes that are there. The first failure is returned and its part never counts as acknowledged.
+    /// Takes the available outcomes. The first failure is returned, and its part never counts as acknowledged.
     pub fn take_outcomes<I: Imports>(&mut self, key: &str, client: &mut Client<I>) -> Result<(), UploadError> {
         if self.unacknowledged == 0 {
             return Ok(());
@@ -83,12 +83,12 @@ impl Multipart {
         Ok(())
     }
 
-    /// Whether a reply so far says that the object is encrypted as asked.
+    /// Returns whether a reply so far says that the object is encrypted as requested.
     pub fn is_encrypted(&self) -> bool {
         self.is_encrypted
     }
 
-    /// Whether every part that was sent is acknowledged.
+    /// Returns whether every part sent is acknowledged.
     pub fn is_acknowledged(&self) -> bool {
         self.unacknowledged == 0
     }
@@ -101,8 +101,8 @@ impl Multipart {
         }))
     }
 
-    /// The parts to complete the object of, proven to be all: 1 to n, each with an ETag, and together as many bytes
-    /// as were encoded.
+    /// Returns the parts that make up the object, proven to be complete: 1 to n, each with an ETag, and together as
+    /// many bytes as were encoded.
     pub fn completed(&self, key: &str, encoded_bytes: u64) -> Result<Vec<CompletedPart>, UploadError> {
         let incomplete = |what: String| UploadError::Incomplete {
             key: key.to_owned(),

@@ -1,15 +1,15 @@
-//! Notes about uploads that outlive the instance: written before an upload is relied on, read by `recover`. Never
-//! holds more than keys and upload ids.
+//! Notes about uploads that outlive the instance: written before an upload is relied on, and read by `recover`. They
+//! contain only keys and upload ids.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Longest note: the contract's own number.
+/// Longest note, as in the contract.
 const MAX_NOTE_BYTES: usize = 4_096;
 
-/// What one note says.
+/// The contents of one note.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
-    /// An upload of this key may exist from now on, under an id that is not known.
+    /// From now on, an upload of this key may exist under an unknown id.
     Begun { key: String },
     /// The upload has this id; parts follow.
     Opened { key: String, upload_id: String },
@@ -19,9 +19,10 @@ pub enum Note {
     Settled { key: String },
 }
 
-/// A note's bytes, and with them as many closed uploads as fit in front of it: that an upload is closed need not be
-/// kept at once, and a host counts notes. Each closed upload is two lines, the word and its id; then comes the word of
-/// what else is noted, the id (empty where none), and the key, which comes last because only it may hold line breaks.
+/// Returns a note's bytes, and with them as many closed uploads as fit in front of it: that an upload is closed need
+/// not be kept at once, and a host counts notes. Each closed upload is two lines, the word and its id; then comes the
+/// word of what else is noted, the id (empty where none), and the key, which comes last because only it may hold line
+/// breaks.
 pub fn with_closed(note: Option<&Note>, closed: &mut Vec<String>) -> Vec<u8> {
     let last = match note {
         Some(Note::Begun { key }) => format!("begun\n\n{key}"),
@@ -42,7 +43,7 @@ pub fn with_closed(note: Option<&Note>, closed: &mut Vec<String>) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// What a kept note says; `None` when it is none (a damaged journal, or another version's).
+/// Parses a saved note; `None` if it is not a valid note (a damaged journal, or another version's).
 pub fn parse(bytes: &[u8]) -> Option<Vec<Note>> {
     let mut rest = std::str::from_utf8(bytes).ok()?;
     let mut notes = Vec::new();
@@ -65,19 +66,19 @@ pub fn parse(bytes: &[u8]) -> Option<Vec<Note>> {
     Some(notes).filter(|notes| !notes.is_empty())
 }
 
-/// What the notes of an instance say is still open.
+/// The uploads that are still open according to the notes of an instance.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Open {
     /// Upload ids and their keys.
     pub uploads: BTreeMap<String, String>,
-    /// Keys under which an upload of unknown id may be open.
+    /// Keys under which an upload with an unknown id may be open.
     pub in_doubt: BTreeSet<String>,
-    /// Notes that could not be read.
+    /// Number of notes that could not be read.
     pub unreadable: usize,
 }
 
 impl Open {
-    /// Follow the notes in order.
+    /// Replays the notes in order.
     pub fn after<'a>(notes: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut open = Open::default();
         for bytes in notes {
@@ -154,7 +155,7 @@ mod tests {
         assert!(bytes(&note).len() <= MAX_NOTE_BYTES);
     }
 
-    /// However long ids and key are, every closed upload is told in the end, and no note is too long.
+    /// However long ids and key are, every closed upload is eventually noted, and no note is too long.
     #[test]
     fn closed_uploads_go_along_with_the_next_note_as_far_as_it_has_room() {
         for id_bytes in [1, 130, MAX_UPLOAD_ID_BYTES - 9] {

@@ -1,5 +1,5 @@
-//! Single objects besides the data files: the manifest, and objects that should not be there. Never deletes a key that
-//! it was not given, nor an object without this run's mark.
+//! Single objects other than data files: the manifest, and objects that should not exist. Never deletes a key that it
+//! was not given, nor an object without this run's mark.
 
 use crate::failure::{Explanation, joined};
 use crate::imports::Imports;
@@ -12,7 +12,7 @@ use crate::upload::proof::{self, Expected, Question};
 use crate::upload::store::Store;
 use crate::upload::{StoredFile, UploadError};
 
-/// What stands under a key.
+/// What exists under a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
     Nothing,
@@ -23,7 +23,8 @@ pub enum Seen {
 }
 
 impl<I: Imports> Store<I> {
-    /// Write a small object and wait for it. With `if_none_match`, an equal object of an earlier attempt is accepted.
+    /// Writes a small object and waits for it. With `if_none_match`, an identical object of an earlier attempt is
+    /// accepted.
     pub fn put(&mut self, key: &str, content_type: &'static str, body: Vec<u8>) -> Result<StoredFile, UploadError> {
         let stored = self.try_put(key, content_type, body);
         if let Err(error) = &stored {
@@ -93,13 +94,14 @@ impl<I: Imports> Store<I> {
         self.client.call(operation, Vec::new()).result
     }
 
-    /// What stands under a key.
+    /// What exists under a key.
     pub fn look(&mut self, key: &str) -> Result<Seen, S3Error> {
         let head = self.head(key);
         self.seen(head)
     }
 
-    /// What stands under each of some keys, looked at side by side. Ends with the first that cannot be told.
+    /// Returns what exists under each of several keys, looked up concurrently. Stops at the first that cannot be
+    /// determined.
     pub fn look_at_all(&mut self, keys: Vec<String>) -> Result<Vec<(String, Seen)>, S3Error> {
         let looks: Vec<(Operation, Ticket)> = keys
             .into_iter()
@@ -135,7 +137,7 @@ impl<I: Imports> Store<I> {
         }
     }
 
-    /// Delete an object; one that is not there is deleted.
+    /// Deletes an object; one that does not exist counts as deleted.
     pub fn delete(&mut self, key: &str) -> Result<(), S3Error> {
         let operation = Operation::DeleteObject { key: key.to_owned() };
         match self.client.call(operation, Vec::new()).result {
@@ -151,8 +153,8 @@ impl<I: Imports> Store<I> {
         self.condemned.extend(key);
     }
 
-    /// Delete what this attempt wrote and nobody should read. Each remark names an object that is gone, or that stays
-    /// and why. What another attempt or program wrote in the meantime is left alone.
+    /// Deletes what this attempt wrote and nobody should read. Each remark names an object that is gone, or that
+    /// remains and why. What another attempt or program wrote in the meantime is left alone.
     pub(super) fn delete_condemned(&mut self) -> Vec<Explanation> {
         let mut remarks = Vec::new();
         for key in std::mem::take(&mut self.condemned) {
@@ -164,11 +166,11 @@ impl<I: Imports> Store<I> {
             match self.look(&key) {
                 Ok(Seen::Ours(head)) if head.attempt.as_deref() == Some(attempt.as_str()) => {
                     remarks.push(match self.delete(&key) {
-                        Ok(()) => Explanation::new(format!("`{key}` was deleted again")),
+                        Ok(()) => Explanation::new(format!("`{key}` has been deleted")),
                         Err(error) => stays(error.explanation()),
                     });
                 }
-                // Nothing of this attempt's is there.
+                // Nothing of this attempt exists.
                 Ok(Seen::Nothing | Seen::Ours(_)) => {}
                 Ok(Seen::Foreign) => {
                     remarks.push(stays("the object there does not carry this run's mark".into()));
@@ -180,9 +182,9 @@ impl<I: Imports> Store<I> {
     }
 }
 
-/// Where nothing may be overwritten, a key is free when the store says that nothing is there, or that the credentials
-/// may not look: then it relies on the condition that the write carries. Any other error tells nothing, and is
-/// returned.
+/// Checks that a key is free if nothing may be overwritten. It is free if the store says that no object exists, or that
+/// the credentials do not allow looking: then the condition sent with the write has to be relied on. Any other error
+/// proves nothing and is returned.
 pub(super) fn free_or_head(looked: Result<ObjectHead, S3Error>) -> Result<Option<ObjectHead>, S3Error> {
     match looked {
         Ok(head) => Ok(Some(head)),

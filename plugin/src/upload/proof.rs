@@ -1,5 +1,5 @@
-//! Whether an object that is there is ours and as it should be: after a lost answer, and where `if_none_match` found
-//! one. Asks nothing itself and takes nothing for proven that the store did not say.
+//! Decides whether an existing object is ours and as it should be: after a lost response, and if `if_none_match` found
+//! one. Sends no requests itself and takes only what the store said as proof.
 
 use crate::failure::Explanation;
 use crate::s3::checksum::Comparison;
@@ -10,7 +10,7 @@ use crate::s3::request::Target;
 use crate::settings::Encryption;
 use crate::upload::UploadError;
 
-/// What an error left open.
+/// A question that an error left open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Question {
     /// Did CompleteMultipartUpload take effect?
@@ -20,8 +20,8 @@ pub enum Question {
 }
 
 impl Question {
-    /// The question to ask the store after this error, if any. A lost PUT is not asked about: it was repeated until
-    /// repeating was no use, and the next run overwrites whatever it left.
+    /// Returns the question to ask the store after this error, if any. A lost PUT needs none: it was repeated until
+    /// that no longer made sense, and the next run overwrites whatever it left.
     pub fn left_by(error: &S3Error, doubtful: bool, multipart: bool) -> Option<Question> {
         if error.is_precondition_failed() {
             Some(Question::Ours)
@@ -33,8 +33,8 @@ impl Question {
     }
 }
 
-/// The last answer about an object must say that it is encrypted as the settings ask: some stores take the header and
-/// do nothing.
+/// Checks that the last response about an object says that it is encrypted as configured: some stores accept the header
+/// and do nothing.
 pub fn encrypted(key: &str, said: &ServerSide, target: &Target) -> Result<(), UploadError> {
     match (
         confirms_encryption(key, said, target)?,
@@ -49,8 +49,8 @@ pub fn encrypted(key: &str, said: &ServerSide, target: &Target) -> Result<(), Up
     }
 }
 
-/// Whether an answer on the way to an object says so already; an error where it says otherwise. Of
-/// CreateMultipartUpload, UploadPart and CompleteMultipartUpload, S3 says it in each, other stores in one.
+/// Returns whether an earlier response already says so; an error if it says otherwise. S3 says it in the responses to
+/// CreateMultipartUpload, UploadPart and CompleteMultipartUpload, other stores in only one of them.
 pub fn confirms_encryption(key: &str, said: &ServerSide, target: &Target) -> Result<bool, UploadError> {
     let Some(asked) = target.object.encryption.header_value() else {
         return Ok(true);
@@ -74,30 +74,31 @@ pub fn confirms_encryption(key: &str, said: &ServerSide, target: &Target) -> Res
     }
 }
 
-/// An ARN ends with the key's id, and stores answer either. What an alias stands for only the store knows.
+/// Compares keys. An ARN ends with the key's id, and stores return either. Only the store knows what an alias stands
+/// for.
 fn is_same_key(asked: &str, answered: &str) -> bool {
     let id = |key: &str| key.rsplit(['/', ':']).next().map(str::to_ascii_lowercase);
     asked.contains("alias/") || id(asked) == id(answered)
 }
 
-/// What the object must be.
+/// The properties that the object must have.
 pub struct Expected<'a> {
     pub target: &'a Target,
     pub bytes: u64,
     pub fingerprint: &'a ObjectFingerprint,
-    /// An answer on the way said already that it is encrypted as asked.
+    /// Whether an earlier response already said that it is encrypted as requested.
     pub is_encrypted: bool,
 }
 
-/// The object is there as it should be.
+/// The object exists and is as it should be.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Proven {
     pub etag: String,
-    /// This attempt's own write took effect; false when an earlier attempt's equal object stands.
+    /// Whether this attempt's own write took effect; false if an identical object of an earlier attempt is in place.
     pub completed: bool,
 }
 
-/// The verdict on HEAD's answer.
+/// Judges the response to HEAD.
 pub fn judge(
     question: Question,
     error: &S3Error,
@@ -112,19 +113,19 @@ pub fn judge(
     };
     let head = match head {
         Ok(head) => head,
-        // No object: the write did not take effect, so the error stands.
+        // No object: the write did not take effect, so the error is final.
         Err(missing) if missing.is_not_found() => return Err(error.clone().into()),
-        // The action that the write requires does not change by this, and what may pass may still pass.
+        // This does not change the action that the write requires, and a temporary failure is still temporary.
         Err(forbidden) if forbidden.is_forbidden() => {
-            let why = Explanation::new("the credentials may not read it");
+            let why = Explanation::new("the credentials do not allow reading it");
             return Err(unproven(
                 why.with_hint(forbidden.explanation_with_good_keys().hint),
                 error.class,
             ));
         }
         Err(other) => {
-            // Whose object is in the way may be seen later; whether the write took effect, too, but the write's own
-            // error says what is to be done about it.
+            // A later run may see whose object is in the way, and whether the write took effect, but the write's own
+            // error says what to do about it.
             let class = match (question, other.class) {
                 (Question::Ours, Class::Unavailable { .. }) => other.class,
                 _ => error.class,
@@ -134,14 +135,14 @@ pub fn judge(
     };
     match (recognise(&error.key, head, expected), question) {
         (Ok(proven), Question::Completed) if proven.completed => Ok(proven),
-        // Some other object is there: ours is not, and the error stands.
+        // Another object exists instead of ours, so the error is final.
         (Ok(_) | Err(UploadError::Occupied { .. }), Question::Completed) => Err(error.clone().into()),
         (recognised, _) => recognised,
     }
 }
 
-/// The verdict on an object that is there: this attempt's own as it should be, an earlier attempt's equal one, or one
-/// that is in the way.
+/// Judges an existing object: this attempt's own as it should be, an identical one of an earlier attempt, or one that
+/// is in the way.
 pub fn recognise(key: &str, head: ObjectHead, expected: &Expected<'_>) -> Result<Proven, UploadError> {
     let encryption = match expected.is_encrypted {
         true => Ok(()),
@@ -173,28 +174,28 @@ fn occupied(key: &str, why: String) -> UploadError {
     }
 }
 
-/// In what the object differs from what this run writes.
+/// Returns how the object differs from what this run writes.
 fn difference(head: &ObjectHead, expected: &Expected<'_>, is_own: bool) -> Option<String> {
     if !head.is_of(&expected.target.run_id) {
         return Some("it was not written by this run".into());
     }
     if head.bytes != expected.bytes {
         return Some(format!(
-            "it is {} bytes long where this run has {}",
+            "it is {} bytes long, not {} as in this run",
             head.bytes, expected.bytes
         ));
     }
     match expected.fingerprint.compare(head) {
         Comparison::Same => None,
         Comparison::Other(why) => Some(why),
-        // An attempt writes a key once and completes it of acknowledged parts alone, so its mark is the proof.
+        // An attempt writes a key once and completes it only from acknowledged parts, so its mark is the proof.
         Comparison::Unknown(_) if is_own => None,
         Comparison::Unknown(why) => Some(why),
     }
 }
 
-/// What the answer to CompleteMultipartUpload says of the object's checksum, where it says anything: another one, and
-/// one that cannot be compared, is not a success.
+/// Checks the checksum in the response to CompleteMultipartUpload, if there is one: a different one, and one that
+/// cannot be compared, is not a success.
 pub fn checksum_confirmed(key: &str, reported: Option<&str>, ours: &ObjectFingerprint) -> Result<(), UploadError> {
     let (Some(reported), Some(ours)) = (reported, ours.checksum()) else {
         return Ok(());

@@ -1,5 +1,5 @@
 //! The store as one attempt uses it: what it has open there, what it noted, and what it must clean up before it ends.
-//! Knows nothing of files and their order.
+//! Knows nothing about files and their order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,28 +15,28 @@ use crate::upload::{UploadError, proof};
 /// One attempt's view of the store.
 pub struct Store<I: Imports> {
     pub(crate) client: Client<I>,
-    /// Uploads that exist: their keys by their ids.
+    /// Existing uploads: their keys by id.
     open: BTreeMap<String, String>,
-    /// Keys under which a repeated CreateMultipartUpload may have left an upload of unknown id.
+    /// Keys under which a repeated CreateMultipartUpload may have left an upload with an unknown id.
     in_doubt: BTreeSet<String>,
-    /// Uploads that no longer exist, to be told with the next note.
+    /// Uploads that no longer exist, to be recorded with the next note.
     closed: Vec<String>,
     /// Keys under which this attempt may have left an object that nobody should read.
     pub(super) condemned: BTreeSet<String>,
-    /// What could not be aborted although it was not needed.
+    /// Uploads that were not needed but could not be aborted.
     left_open: Vec<LeftOpen>,
 }
 
-/// An upload was not begun as it was asked for; what exists of it is aborted with all that is open.
+/// An upload that could not be started as requested; if it exists, it is aborted with everything else that is open.
 #[derive(Debug)]
 pub(crate) struct NotBegun {
-    /// Absent where no upload exists, or none whose id is known.
+    /// Absent if no upload exists, or none with a known id.
     pub(crate) upload_id: Option<String>,
     pub(crate) error: Box<UploadError>,
 }
 
 impl<I: Imports> Store<I> {
-    /// With nothing open.
+    /// Starts with nothing open.
     pub fn new(client: Client<I>) -> Self {
         Store {
             client,
@@ -48,13 +48,13 @@ impl<I: Imports> Store<I> {
         }
     }
 
-    /// Takes what could not be aborted although it was not needed, since it was last taken.
+    /// Takes the uploads that were not needed but could not be aborted, since the last call.
     pub(super) fn take_left_open(&mut self) -> Vec<LeftOpen> {
         std::mem::take(&mut self.left_open)
     }
 
-    /// Begins an upload. Notes first, then creates, then notes the id: at no moment can a crash leave an upload that no
-    /// note tells of.
+    /// Begins an upload. Notes first, then creates, then notes the id: a crash can never leave an upload that no note
+    /// mentions.
     pub(crate) fn create(&mut self, key: &str, content_type: &'static str) -> Result<Multipart, NotBegun> {
         let nothing = |error| NotBegun {
             upload_id: None,
@@ -85,7 +85,7 @@ impl<I: Imports> Store<I> {
         };
         let mut noted = self.note(&opened);
         if outcome.doubtful {
-            // An earlier attempt may have created another upload, whose id nobody knows.
+            // An earlier attempt may have created another upload, whose id is unknown.
             noted = noted.and_then(|()| self.note(&begun));
             self.in_doubt.insert(key.to_owned());
         }
@@ -99,7 +99,7 @@ impl<I: Imports> Store<I> {
         }
     }
 
-    /// The upload was completed: it no longer exists.
+    /// Records that the upload was completed and no longer exists.
     pub(super) fn is_gone(&mut self, upload_id: &str) {
         self.open.remove(upload_id);
         self.closed.push(upload_id.to_owned());
@@ -114,7 +114,7 @@ impl<I: Imports> Store<I> {
         }
     }
 
-    /// Aborts every upload that is open or may be, and notes which are gone; returns what is left open.
+    /// Aborts every upload that is or may be open, and notes which are gone; returns what remains open.
     pub(crate) fn abort_open(&mut self) -> Vec<LeftOpen> {
         let mut all_left_open = Vec::new();
         for (upload_id, key) in std::mem::take(&mut self.open) {
@@ -128,14 +128,14 @@ impl<I: Imports> Store<I> {
         all_left_open
     }
 
-    /// The files are stored: cleans up what repeated requests may have left, which is worth a warning if it stays.
+    /// Cleans up what repeated requests may have left once the files are stored; what remains is reported as a warning.
     pub(super) fn settle(&mut self) {
         let left_open = self.sweep_in_doubt();
         self.left_open.extend(left_open);
         self.tell_closed();
     }
 
-    /// Cleans up under the keys where a repeated CreateMultipartUpload may have left an upload of unknown id.
+    /// Cleans up under the keys where a repeated CreateMultipartUpload may have left an upload with an unknown id.
     fn sweep_in_doubt(&mut self) -> Vec<LeftOpen> {
         let mut all_left_open = Vec::new();
         for key in std::mem::take(&mut self.in_doubt) {
@@ -149,19 +149,19 @@ impl<I: Imports> Store<I> {
         all_left_open
     }
 
-    /// Keeps a note durably, and with it which uploads no longer exist.
+    /// Saves a note durably, including which uploads no longer exist.
     fn note(&mut self, note: &Note) -> Result<(), UploadError> {
         let bytes = notes::with_closed(Some(note), &mut self.closed);
         Ok(self.client.imports().note(&bytes, true)?)
     }
 
-    /// Keeps a note that only spares `recover` some work: it need not be durable.
+    /// Saves a note that only saves `recover` some work, so it need not be durable.
     fn note_or_log(&mut self, note: &Note) {
         let bytes = notes::with_closed(Some(note), &mut self.closed);
         self.keep_or_log(&bytes);
     }
 
-    /// Notes the uploads that no longer exist, where no other note will take them along.
+    /// Notes the uploads that no longer exist if no other note will include them.
     fn tell_closed(&mut self) {
         while !self.closed.is_empty() {
             let bytes = notes::with_closed(None, &mut self.closed);
@@ -175,7 +175,7 @@ impl<I: Imports> Store<I> {
             imports.log(
                 Level::Warn,
                 &format!(
-                    "a note about a finished upload could not be kept: {}",
+                    "could not save a note about a finished upload: {}",
                     error.explanation().message
                 ),
             );

@@ -1,5 +1,5 @@
-//! Uploads that must go: aborted by id, or found by key where the id is unknown. Touches only uploads of exactly
-//! the keys that this run writes.
+//! Removes uploads: aborts them by id, or finds them by key if the id is unknown. Touches only uploads of exactly the
+//! keys that this run writes.
 
 use crate::failure::Explanation;
 use crate::imports::Imports;
@@ -12,13 +12,13 @@ use crate::s3::request::Operation;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftOpen {
     pub key: String,
-    /// Absent when the response that told it was lost.
+    /// Absent if the response that contained it was lost.
     pub upload_id: Option<String>,
     pub why: Explanation,
 }
 
 impl LeftOpen {
-    /// The same as one sentence, and what to do about it.
+    /// Returns the same as one sentence, and what to do about it.
     pub fn explanation(&self) -> Explanation {
         let message = match &self.upload_id {
             Some(id) => format!("upload `{id}` of `{}` is left open: {}", self.key, self.why.message),
@@ -31,7 +31,7 @@ impl LeftOpen {
     }
 }
 
-/// How an upload ended.
+/// The way in which an upload ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gone {
     /// This abort ended it.
@@ -40,8 +40,8 @@ pub enum Gone {
     Before,
 }
 
-/// Aborts an upload, and once more where that ended it: a part that was in progress is stored after the abort, and
-/// stays until the next one.
+/// Aborts an upload, and once more if that ended it: a part that was in progress is stored after the abort, and remains
+/// until the next one.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html>
 pub fn abort<I: Imports>(client: &mut Client<I>, key: &str, upload_id: &str) -> Result<Gone, LeftOpen> {
     let gone = abort_once(client, key, upload_id)?;
@@ -67,11 +67,11 @@ fn abort_once<I: Imports>(client: &mut Client<I>, key: &str, upload_id: &str) ->
     }
 }
 
-/// Finds the uploads of exactly this key, whoever began them: keys name destination and interval, and one instance
-/// at a time writes them.
+/// Finds the uploads of exactly this key, whoever started them: keys identify destination and interval, and only one
+/// instance at a time writes them.
 pub fn find<I: Imports>(client: &mut Client<I>, key: &str) -> Result<Vec<String>, S3Error> {
     let operation = Operation::ListMultipartUploads { prefix: key.to_owned() };
-    // A longer key may begin with this one, but S3 lists by key: ours come first, and one page holds a thousand.
+    // Longer keys may begin with this one, but S3 lists by key: ours come first, and one page holds a thousand.
     let uploads: Vec<ListedUpload> = client.call(operation, Vec::new()).result?;
     Ok(uploads
         .into_iter()
@@ -87,7 +87,7 @@ pub fn sweep<I: Imports>(client: &mut Client<I>, key: &str, keep: &[&str]) -> (V
         Err(error) => {
             let why = if error.is_not_found() {
                 Explanation::new("this store does not list uploads")
-                    .with_hint("let a rule of the store abort incomplete uploads".to_owned())
+                    .with_hint("add a lifecycle rule in the store that aborts incomplete uploads".to_owned())
             } else {
                 error.explanation()
             };

@@ -50,7 +50,7 @@ fn if_none_match_takes_an_identical_rerun_and_refuses_another() {
                     panic!("{failure:?}")
                 };
                 assert!(
-                    message.contains("exists already and if_none_match forbids overwriting it"),
+                    message.contains("already exists and if_none_match forbids overwriting it"),
                     "{message}"
                 );
                 assert_eq!(

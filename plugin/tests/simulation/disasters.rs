@@ -152,7 +152,7 @@ fn a_store_that_does_not_encrypt_as_asked_is_refused() {
             assert_eq!(
                 error.to_string(),
                 format!(
-                    "`{}` is not encrypted: encryption = \"{asked}\" was asked for, and the store's response does \
+                    "`{}` is not encrypted: encryption = \"{asked}\" was requested, but the store's response does \
                      not mention it",
                     scene.key(0)
                 )
@@ -165,7 +165,7 @@ fn a_store_that_does_not_encrypt_as_asked_is_refused() {
                 "set up server-side encryption in the store, or remove encryption from the destination"
             );
             assert_eq!(*scene.world.arrived.borrow(), expected);
-            let deleted = format!("`{}` was deleted again", scene.key(0));
+            let deleted = format!("`{}` has been deleted", scene.key(0));
             assert_eq!(scene.abort_all(), [deleted]);
             assert_eq!(scene.stored(0), None);
         }
@@ -267,7 +267,7 @@ fn a_lost_answer_that_cannot_be_proven_is_unavailable() {
     };
     let Explanation { message, hint } = reason;
     assert!(
-        message.contains("cannot be proven (the credentials may not read it)"),
+        message.contains("is complete (the credentials do not allow reading it)"),
         "{message}"
     );
     assert!(hint.is_some_and(|hint| hint.starts_with("grant s3:GetObject on `")));
@@ -286,7 +286,7 @@ fn the_part_after_the_last_is_refused_and_nothing_is_cut_off() {
     assert!(told.message.ends_with("does not fit into 8 parts"), "{told:?}");
     assert_eq!(
         told.hint.as_deref(),
-        Some("set max_file_size_mb, so that the export is split")
+        Some("set max_file_size_mb to split the export into several files")
     );
     assert!(matches!(Failure::from(error), Failure::Refused(_)));
     // A caller that heeds the signal loses nothing.
@@ -419,7 +419,7 @@ fn a_crash_between_create_and_its_note_is_cleaned_up() {
 
 #[test]
 fn without_a_note_nothing_is_begun() {
-    let text = "the host could not keep a note about an upload, so nothing was begun that it could not clean up: why";
+    let text = "the host could not save a note about an upload, so nothing was started that it could not clean up: why";
     let told = |hint: Option<&str>| Explanation::new(text).with_hint(hint.map(str::to_owned));
     let unavailable = |hint| Failure::Unavailable {
         reason: told(hint),

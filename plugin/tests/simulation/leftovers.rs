@@ -65,7 +65,10 @@ fn somebody_elses_object_under_a_next_key_stays_and_is_named() {
         assert_eq!(leftovers.deleted, Vec::<String>::new());
         assert_eq!(leftovers.warnings.len(), 1, "{:?}", leftovers.warnings);
         let warning = &leftovers.warnings[0].message;
-        let told = format!("`{foreign}`: numbered like this run's next files, but not written by this run");
+        let told = format!(
+            "`{foreign}`: not deleted, because this run did not write them although their numbers \
+                            follow on from its files"
+        );
         assert!(warning.starts_with(&told), "{warning}");
         assert_eq!(scene.stored(1), Some(b"theirs".to_vec()));
         assert_eq!(scene.world.count("DeleteObject"), 0);
@@ -93,10 +96,10 @@ fn with_if_none_match_leftovers_stay_and_are_named() {
     let leftovers = scene.uploads.store().remove_leftovers(next, scene.keys.other_exports());
     assert_eq!(leftovers.deleted, Vec::<String>::new());
     let told = format!(
-        "`{}`: left by an earlier attempt with more files, and not deleted because if_none_match is set",
+        "`{}`: left by an earlier attempt with more files; not deleted because if_none_match is set",
         scene.key(1)
     );
-    let hint = "delete it, or whoever reads the whole folder reads rows twice".to_owned();
+    let hint = "delete it, because anyone who reads the whole folder reads rows twice".to_owned();
     assert_eq!(leftovers.warnings, [Explanation::new(told).with_hint(hint)]);
     assert_eq!(scene.world.count("DeleteObject"), 0);
 }
@@ -205,7 +208,8 @@ fn where_another_export_cannot_be_looked_for_nothing_is_deleted() {
     let report = exported(&world, &unsplit(), 5, LIMITS);
     assert_eq!(report.warnings.len(), 1, "{:?}", report.warnings);
     let told = format!(
-        "`{}`: numbered like this run's next files, and not deleted: whether an earlier attempt left ",
+        "`{}`: not deleted, although their numbers follow on from this run's files: could not find out whether an \
+         earlier attempt left ",
         keys.data(1).unwrap()
     );
     assert!(report.warnings[0].message.starts_with(&told), "{:?}", report.warnings);

@@ -83,7 +83,7 @@ fn failures_say_what_to_change() {
     let hint = steps[5].hint.as_deref().unwrap_or_default();
     assert!(hint.starts_with("grant s3:AbortMultipartUpload on `"), "{hint}");
     assert!(
-        hint.ends_with("; or let a lifecycle rule of the bucket abort incomplete uploads"),
+        hint.ends_with("; or add a lifecycle rule to the bucket that aborts incomplete uploads"),
         "{hint}"
     );
 }
@@ -110,7 +110,7 @@ fn every_permission_that_is_missing_is_named() {
 #[test]
 fn an_archived_probe_is_not_read_and_is_deleted() {
     const SAID: &str =
-        "objects of this storage class must be restored before they can be read, and a run does not read them";
+        "objects in this storage class must be restored before they can be read; a run does not read them";
     for (class, read) in [("GLACIER", Skipped), ("DEEP_ARCHIVE", Skipped), ("GLACIER_IR", Passed)] {
         let settings = settings(&format!(r#""storage_class": "{class}""#));
         let world = World::new(1, &settings, &run("attempt-1"), no_faults());

@@ -79,7 +79,7 @@ fn files_of_a_longer_attempt_are_deleted_and_logged() {
     assert_eq!((report.files.len(), report.warnings.len()), (1, 0));
     let deleted = |index| {
         let key = keys.data(index).unwrap();
-        format!("deleted `{key}`, which an earlier attempt with more files had left")
+        format!("deleted `{key}`, left by an earlier attempt with more files")
     };
     assert_eq!(*world.log.borrow(), [deleted(2), deleted(1)]);
 }
@@ -89,15 +89,18 @@ fn a_run_without_rows_tells_of_an_earlier_one_with_some() {
     let settings = settings("");
     let (world, keys) = after(&settings, 1);
     let key = keys.data(0).unwrap();
-    let told = format!("this run had no rows, but `{key}` exists: an earlier attempt had some, and its objects stay");
-    let hint = "delete them if the interval should have no rows".to_owned();
+    let told = format!(
+        "this run had no rows, but `{key}` exists: an earlier attempt had rows, and its objects are \
+                        kept"
+    );
+    let hint = "delete them if the interval should not contain any rows".to_owned();
     assert_eq!(
         exported(&world, &settings, 0, LIMITS).warnings,
         [Explanation::new(told).with_hint(hint)]
     );
     world.denied.borrow_mut().insert("HeadObject");
     let report = exported(&world, &settings, 0, LIMITS);
-    let unknown = format!("whether an earlier attempt left `{key}` or further objects could not be found out: ");
+    let unknown = format!("could not find out whether an earlier attempt left `{key}` or other objects: ");
     assert_eq!(report.warnings.len(), 1, "asked once: {:?}", report.warnings);
     assert!(
         report.warnings[0].message.starts_with(&unknown),
@@ -142,7 +145,7 @@ fn an_unsplit_export_that_outgrows_a_file_says_so() {
     assert_eq!(
         exported(&world, &settings, 12_000, LIMITS).warnings,
         [Explanation::new(
-            "the export outgrew the largest file that this format and the store allow, and went on in 3 files"
+            "the export was split into 3 files, because it exceeds the largest file that the format and the store allow"
         )
         .with_hint("set max_file_size_mb to choose their size".to_owned())]
     );
@@ -154,7 +157,7 @@ fn a_run_that_failed_goes_on_no_more() {
     let (world, _) = after(&settings, 0);
     let mut export = configured(&world, &settings, LIMITS);
     export.encode_batch(b"no rows".to_vec()).unwrap_err();
-    let ended = || Failure::Defect("the run has failed or ended already, and its instance was called again".to_owned());
+    let ended = || Failure::Defect("an instance was called again after its run had failed or ended".to_owned());
     assert_eq!(export.encode_batch(messages(1).1).unwrap_err(), ended());
     assert_eq!(export.finish(1).unwrap_err(), ended());
 }
@@ -171,7 +174,10 @@ fn rows_that_did_not_come_in_are_found_before_anything_is_deleted_or_listed() {
         let Failure::Defect(message) = export.finish(supplied).unwrap_err() else {
             panic!("another case");
         };
-        assert_eq!(message, format!("the host supplied {supplied} rows, but 5 came in"));
+        assert_eq!(
+            message,
+            format!("the host supplied {supplied} rows, but 5 were received")
+        );
         let store = world.store.borrow();
         assert_eq!(store.objects.keys().cloned().collect::<Vec<_>>(), before);
         assert!(!store.objects.contains_key(&keys.manifest().unwrap()));
@@ -194,11 +200,11 @@ fn notes_that_cannot_be_read_or_kept_are_told() {
     let recovery = recover(host, &scene.settings, &run("attempt-2"), &notes);
     assert_eq!(recovery.left_open, []);
     let hidden = Explanation::new("a note could not be read, and an upload that it names may be left open")
-        .with_hint("look for open uploads at the store, and abort them".to_owned());
+        .with_hint("look for open uploads in the store, and abort them".to_owned());
     assert_eq!(recovery.hidden(), Some(hidden));
     assert_eq!(recovery.aborted.len(), 1);
     assert_eq!(
         *scene.world.log.borrow(),
-        ["a note about a finished upload could not be kept: disk full"]
+        ["could not save a note about a finished upload: disk full"]
     );
 }

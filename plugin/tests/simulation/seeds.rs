@@ -372,9 +372,9 @@ fn check_class(failure: &Failure, before: &Before) {
     match failure {
         Failure::Refused(Explanation { message, .. }) => assert!(
             message.contains("AccessDenied")
-                || message.contains("the credentials may not read it")
+                || message.contains("the credentials do not allow reading it")
                 || message.contains("does not respond like S3")
-                || (before.is_occupied && message.contains("exists already")),
+                || (before.is_occupied && message.contains("already exists")),
             "refused: {message}"
         ),
         Failure::Unavailable { reason, .. } => {

@@ -313,7 +313,8 @@ fn a_configuration_of_the_usual_name_needs_no_option() {
     assert_eq!(printed.code, Some(2), "{printed:?}");
     assert_eq!(
         printed.stderr,
-        "error: there is no batch-export.toml in the current folder, which is the default when neither --config nor BATCH_EXPORT_CONFIG names a file\nhint: name a file with --config\n"
+        "error: there is no batch-export.toml in the current folder, which is the default when neither --config nor \
+         BATCH_EXPORT_CONFIG names a file\nhint: specify a file with --config\n"
     );
     let path = program.folder.path().join("batch-export.toml");
     fs::write(path, "[destinations.a]\nmodel = \"event\"\n").expect("written");

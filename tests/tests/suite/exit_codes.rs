@@ -77,7 +77,7 @@ async fn the_same_failure_has_the_same_exit_code_in_every_command() {
             meets: READ_SOURCE,
             class: "failed",
             code: "source_unreadable",
-            hint: "write null, or a value that JSON has",
+            hint: "write null, or a valid JSON value",
         },
         Case {
             name: "an address that nobody allowed",

@@ -36,7 +36,7 @@ async fn a_plan_that_asks_for_too_much_is_refused_before_anything_runs() {
             (
                 "huge-plan",
                 "plan",
-                &["too much data in one call", "the limit is 4194304 bytes"],
+                &["too much data to the host in one call", "the limit is 4194304 bytes"],
             ),
             ("request-in-plan", "plan", &["contained"]),
             ("note-in-plan", "plan", &["contained"]),

@@ -105,7 +105,7 @@ async fn an_interrupted_run_leaves_nothing_open_and_says_so_by_its_exit_code() {
         (
             "TERM",
             143,
-            "error: ended because the host shuts down\nhint: run it again\n",
+            "error: terminated because the host is shutting down\nhint: run it again\n",
         ),
     ] {
         let scene = Scene::new().await;

@@ -49,18 +49,18 @@ async fn a_report_that_does_not_match_what_was_supplied_is_a_failure() {
     for (attack, words) in [
         ("too-many-rows", "received 101 rows, but the host supplied 100"),
         ("lost-rows", "received 0 rows, but the host supplied 100"),
-        ("rows-that-do-not-add-up", "105 exported"),
+        ("rows-that-do-not-add-up", "105 as exported"),
         ("no-files", "its files hold 0"),
         ("filters-everything", "omitted 100 of 100 rows as filtered"),
         ("overflowing-rows", "hold more than can be counted"),
-        ("overflowing-filter", "is more than can be counted"),
+        ("overflowing-filter", "adds up to more than can be counted"),
         ("overflowing-bytes", "more bytes than can be counted"),
-        ("invented-bytes", "bytes, but sent 8 in all"),
+        ("invented-bytes", "bytes, but sent 8 in total"),
         (
             "invented-requests",
-            "reported 2 requests, 0 of them repeated, but made 1",
+            "reported 2 requests, 0 of them retries, but made 1",
         ),
-        ("foreign-file", "is outside the keys of this run"),
+        ("foreign-file", "is not one of this run's keys"),
         ("foreign-manifest", "but planned none"),
     ] {
         let printed = export(&scene, attack);

@@ -130,7 +130,7 @@ fn what_the_host_finds_wrong_is_the_same_as_well() {
     };
     let expect = [
         "`evens` is not a known model",
-        "a destination's name has letters, digits, `-` and `_` only, at most 64",
+        "a destination's name consists of at most 64 letters, digits, `-` and `_`",
     ];
     assert_eq!(messages(&failure), expect);
     assert_eq!(messages(&told), expect);

@@ -159,7 +159,7 @@ async fn memory_and_stack_end_at_their_limits() {
             (
                 "huge-payload",
                 "encode-batch",
-                &["too much data in one call", "the limit is 71303168 bytes"],
+                &["too much data to the host in one call", "the limit is 71303168 bytes"],
             ),
         ],
     )

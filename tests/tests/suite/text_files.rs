@@ -90,12 +90,12 @@ async fn what_would_lose_rows_fails_the_run_and_no_rows_do_not() {
         (
             "a.tsv",
             "id\tt\tquery\n1\t2023-07-28T00:00:00Z\t\"red shoes\n2\t2023-07-28T00:01:00Z\tblue\n",
-            "line 2: a quote was opened on this line and the file ends before it is closed",
+            "line 2: a quote that is opened on this line is not closed before the end of the file",
         ),
         (
             "b.csv",
             "id;t\n1;2023-07-28T00:00:00Z\n",
-            "the source's `delimiter` may be another",
+            "the source's `delimiter` may be a different one",
         ),
         ("c.jsonl.sz", "\u{ff}", "compressed with snappy"),
     ] {

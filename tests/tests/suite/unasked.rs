@@ -166,7 +166,8 @@ async fn credentials_that_may_only_write_get_a_warning_once_and_leave_nothing_in
     let program = Program::new(&automatic(&scene));
     let printed = with_rows(&program);
     assert_eq!(printed.code, Some(0), "{printed:?}");
-    let words = "warning: the destination was checked before its first run: delete: the credentials may not delete";
+    let words = "warning: the destination was checked before its first run: delete: the credentials do not allow \
+                 deleting";
     assert!(printed.stderr.contains(words), "{printed:?}");
     let keys = scene.store.keys(BUCKET);
     assert_eq!(keys.len(), 2, "a file and the probe: {keys:?}");

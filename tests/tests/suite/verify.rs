@@ -203,7 +203,7 @@ async fn every_kind_of_damage_is_named() {
                     .collect::<String>()
                     .into_bytes()
             },
-            "100 of the source's 1,000 rows are in no file",
+            "100 of the source's 1,000 rows are missing from the files",
         ),
         (
             "a value changed",
@@ -341,7 +341,7 @@ async fn the_demo_proves_itself_and_leaves_only_its_configuration() {
     assert_eq!(printed.code, Some(0), "{printed:?}");
     for words in [
         "in the bucket",
-        "every row and value equals",
+        "every row and value matches",
         "endpoint_url",
         "--config",
     ] {

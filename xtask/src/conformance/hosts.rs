@@ -59,7 +59,7 @@ fn ensure_npm() -> Result<()> {
         return Ok(());
     }
     if setup::can_apt() {
-        say("installing npm by apt-get");
+        say("installing npm with apt-get");
         setup::apt_install(&["npm"])?;
     }
     is_ready().context(

@@ -51,10 +51,10 @@ pub fn faketime() -> Result<()> {
         return Ok(());
     }
     if !setup::can_apt() {
-        say("wrong clocks are not tried: there is no `faketime` (Debian's package of that name)");
+        say("wrong clocks are not tested, because `faketime` is missing (install the Debian package of that name)");
         return Ok(());
     }
-    say("installing faketime by apt-get");
+    say("installing faketime with apt-get");
     setup::apt_install(&["faketime"])
 }
 
@@ -72,7 +72,7 @@ pub fn ceph() -> Result<()> {
             programs.join(", ")
         );
     }
-    say("installing Ceph by apt-get (about 400 MB on disk, a minute or two)");
+    say("installing Ceph with apt-get (about 400 MB on disk, a minute or two)");
     setup::apt_install(&CEPH_PACKAGES)
 }
 
@@ -84,7 +84,7 @@ pub fn garage(folder: &Path) -> Result<PathBuf> {
     if version.is_ok_and(|version| version.contains(GARAGE_VERSION)) {
         return Ok(garage);
     }
-    say("installing Garage by cargo (about a quarter of an hour on two cores)");
+    say("installing Garage with cargo (about a quarter of an hour on two cores)");
     process::run(
         process::cargo()
             .args(["install", "garage", "--version", GARAGE_VERSION, "--locked"])

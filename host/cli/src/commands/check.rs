@@ -1,4 +1,4 @@
-//! `check`: tries a destination step by step with the settings of a run.
+//! `check`: tests a destination step by step with the settings of a run.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use batch_export_runner::{Events, Failure, Runner, Runtime, StateFolder};
 use batch_export_sandbox::contract::{CheckStep, StepOutcome};
 use batch_export_source::{Interval, Moment};
 
-/// Test a destination: write, read back, begin and abort an upload, delete.
+/// Test a destination: write an object, read it back, start and abort an upload, delete the object.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  batch-export check --config exports.toml --destination archive")]
 pub struct CheckArgs {

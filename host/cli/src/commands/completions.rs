@@ -9,13 +9,13 @@ use super::{Arguments, Clock};
 use crate::about::About;
 use crate::output::{self, Answer, Form};
 
-/// Print a shell's completion script.
+/// Print a completion script for a shell.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  batch-export completions bash > ~/.local/share/bash-completion/completions/batch-export"
 )]
 pub struct CompletionsArgs {
-    /// The shell.
+    /// Shell to print the script for.
     shell: Shell,
 }
 

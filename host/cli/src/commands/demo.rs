@@ -18,34 +18,34 @@ use crate::words::{self, Object};
 use batch_export_runner::{Events, Failure, Runtime};
 
 /// What to do where the demo finds differences: its source and its store are its own, so nobody else made them.
-const AGAIN: &str = "run it again, and report it if it happens again";
+const AGAIN: &str = "run it again, and report the problem if it happens again";
 /// Characters of a manifest that are shown.
 const MANIFEST_CHARS: usize = 400;
 
-/// Export sample events to a store on this machine and read them back; no account needed.
+/// Export sample events to a store on this machine and read them back; no account required.
 #[derive(Debug, Args)]
 #[command(
     name = "demo",
     after_help = "Example:\n  batch-export demo\n  batch-export demo --folder demo --keep"
 )]
 pub struct DemoArgs {
-    /// A new folder for the configuration and the store; the configuration stays in it. Omitted: a temporary one,
-    /// deleted at the end.
+    /// New folder for the configuration and the store; the configuration is kept. Defaults to a temporary folder that
+    /// is deleted at the end.
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
-    /// Events per hour.
+    /// Number of events per hour.
     #[arg(long, default_value_t = 80_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     rows: u64,
-    /// Hours to export.
+    /// Number of hours to export.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=240))]
     hours: u32,
-    /// Keep the exported files, and the folder that they are in.
+    /// Keep the exported files and their folder.
     #[arg(long)]
     keep: bool,
-    /// Print what was done as JSON.
+    /// Print the results as JSON.
     #[arg(long)]
     json: bool,
-    /// A plugin (WebAssembly component) to load instead of the built-in one.
+    /// Plugin (WebAssembly component) to load instead of the built-in one.
     #[arg(long, value_name = "FILE")]
     component: Option<PathBuf>,
 }
@@ -161,7 +161,7 @@ fn totals(report: &DemoReport) -> Vec<(String, String)> {
         ));
         let read = || report.verified.iter().filter(|run| run.destination == name);
         let outcome = match read().all(|run| run.passed) {
-            true => "every row and value equals the source's",
+            true => "every row and value matches the source",
             false => verdict(false),
         };
         rows.push((
@@ -184,7 +184,7 @@ fn onwards(report: &DemoReport) -> String {
     let program = std::env::current_exe().map_or_else(|_| "batch-export".to_owned(), |path| path.display().to_string());
     let (Some(file), Some(folder)) = (&report.configuration, &report.folder) else {
         return format!(
-            "the store is stopped, and all of it is deleted; to go on from here with a bucket of yours, keep the \
+            "the store has been stopped and everything deleted; to continue with a bucket of your own, keep the \
              configuration:\n\
              \x20 {program} demo --folder demo\n"
         );
@@ -192,17 +192,17 @@ fn onwards(report: &DemoReport) -> String {
     let file = file.display();
     let files = match report.kept {
         true => format!("the files are in {}", folder.display()),
-        false => "the files are deleted; --keep keeps them".to_owned(),
+        false => "the files have been deleted; use --keep to keep them".to_owned(),
     };
     format!(
-        "the store is stopped; {files}\n\n\
-         To export to a bucket of yours, edit {file} for one destination or both:\n\
-         \x20 bucket_name, region      yours\n\
-         \x20 endpoint_url             delete the line for AWS; otherwise the URL of your store\n\
+        "the store has been stopped; {files}\n\n\
+         To export to your own bucket, edit one or both destinations in {file}:\n\
+         \x20 bucket_name, region      your own\n\
+         \x20 endpoint_url             delete this line for AWS; otherwise the URL of your store\n\
          \x20 aws_access_key_id        \"${{env:AWS_ACCESS_KEY_ID}}\"\n\
          \x20 aws_secret_access_key    \"${{env:AWS_SECRET_ACCESS_KEY}}\"\n\
-         \x20                          or instead of the two: credentials = {{ source = \"host\" }}\n\
-         \x20 allow_private            delete the line, unless the store is in your own network\n\
+         \x20                          or instead of both: credentials = {{ source = \"host\" }}\n\
+         \x20 allow_private            delete this line, unless the store is in your own network\n\
          and then\n\
          \x20 {program} check  --config {file} --destination parquet\n\
          \x20 {program} run    --config {file} --destination parquet {span}\n\

@@ -1,4 +1,4 @@
-//! `inspect`: says what a plugin is and wants, before anybody trusts it with anything.
+//! `inspect`: describes a plugin and its requirements, before it is trusted with anything.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,13 +18,13 @@ use batch_export_runner::component;
 use batch_export_sandbox::contract::{Description, Format, PACKAGE, VERSION};
 use batch_export_system::terminal::one_line;
 
-/// Show what a plugin is: version, imports, formats, configuration fields, digest.
+/// Describe a plugin: version, imports, formats, configuration fields and digest.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  batch-export inspect dist/s3_destination.wasm --json")]
 pub struct InspectArgs {
-    /// The plugin (WebAssembly component); default: the built-in one.
+    /// Plugin (WebAssembly component) to describe; defaults to the built-in one.
     component: Option<PathBuf>,
-    /// Print everything as JSON, the configuration's JSON Schema included.
+    /// Print everything as JSON, including the configuration's JSON Schema.
     #[arg(long)]
     json: bool,
 }

@@ -35,11 +35,12 @@ use crate::error;
 use crate::output::{Answer, Form};
 use crate::span::SpanError;
 
-/// Exports rows of an interval to S3, through destinations that run as sandboxed WebAssembly plugins.
+/// Exports the rows of a time interval to S3 through destinations that run as sandboxed WebAssembly plugins.
 #[derive(Debug, Parser)]
 #[command(name = "batch-export", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(
-    after_help = "Exit codes: 0 done, 1 failed for good, 2 usage or configuration, 3 worth retrying, 4 a defect of the plugin or of this program, 130 interrupted, 143 shut down."
+    after_help = "Exit codes: 0 success, 1 permanent failure, 2 usage or configuration error, 3 temporary failure \
+                  (retry later), 4 bug in the plugin or in this program, 130 interrupted, 143 terminated."
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -62,7 +63,7 @@ enum Command {
 /// Time for threads of the runtime that are in the middle of something when the command is done.
 const SHUTDOWN_TIME: Duration = Duration::from_millis(200);
 
-/// Tells what time it is; handed in, so that what depends on it can be tested.
+/// Returns the current time; passed in, so that code that depends on it can be tested.
 type Clock = fn() -> Moment;
 
 /// Does what the command line asks for, and answers the process's exit code.
@@ -127,7 +128,7 @@ fn on_runtime(command: impl Future<Output = ExitCode>, clock: Clock) -> ExitCode
     }
 }
 
-/// Does what a command does with an interval, and shows what came of it.
+/// Performs a command for an interval, and shows the result.
 async fn for_interval<T: Serialize>(
     form: Form,
     clock: Clock,
@@ -175,13 +176,13 @@ const DEFAULT_CONFIG: &str = "batch-export.toml";
 /// Which configuration file, destination and plugin.
 #[derive(Debug, Args)]
 struct Chosen {
-    /// The configuration file; default: `batch-export.toml` in the current folder.
+    /// Configuration file; defaults to `batch-export.toml` in the current folder.
     #[arg(long, value_name = "FILE", env = usage::CONFIG_VARIABLE)]
     config: Option<PathBuf>,
-    /// The destination in it; may be omitted when there is only one.
+    /// Name of the destination in the configuration file; optional if there is only one.
     #[arg(long, value_name = "NAME")]
     destination: Option<String>,
-    /// A plugin (WebAssembly component) to load instead of the configured or built-in one.
+    /// Plugin (WebAssembly component) to load instead of the configured or built-in one.
     #[arg(long, value_name = "FILE")]
     component: Option<PathBuf>,
 }
@@ -199,7 +200,8 @@ impl Chosen {
         Config::load(file)
     }
 
-    /// Reads the configuration, chooses the destination and loads the plugin; `tell` is given lines for who waits.
+    /// Reads the configuration, chooses the destination and loads the plugin; `tell` receives lines for somebody who
+    /// waits.
     async fn exporter(&self, runtime: &Runtime, about: &mut About, tell: Tell) -> Result<(Config, Exporter), Failure> {
         let config = self.read()?;
         let destination = Arc::clone(config.destination(self.destination.as_deref())?);

@@ -22,7 +22,7 @@ use batch_export_source::Survey;
 use batch_export_source::{Interval, Moment};
 use batch_export_system::Token;
 
-/// Show what a run will write and which requests it needs; sends nothing.
+/// Show what a run will write and which requests it needs, without sending anything.
 #[derive(Debug, Args)]
 #[command(
     name = "plan",
@@ -33,7 +33,7 @@ pub struct PlanArgs {
     chosen: Chosen,
     #[command(flatten)]
     span: Span,
-    /// Read the source too: its columns, the times of its rows, and how many are in the interval.
+    /// Also read the source: show its columns, the times of its rows, and how many are in the interval.
     #[arg(long)]
     source: bool,
     /// Print the plan as JSON.

@@ -27,10 +27,10 @@ pub struct RunArgs {
     chosen: Chosen,
     #[command(flatten)]
     span: Span,
-    /// Print the report as JSON, also when the run fails.
+    /// Print the report as JSON, even if the run fails.
     #[arg(long)]
     json: bool,
-    /// Print nothing when all is well; warnings and errors still go to standard error.
+    /// Print nothing on success; warnings and errors still go to standard error.
     #[arg(long, short)]
     quiet: bool,
 }
@@ -153,7 +153,7 @@ fn summary(about: &About, report: &RunReport, finished: Moment) -> String {
         .saturating_add(exported.rows_filtered);
     if filtered > 0 {
         text.push_str(&format!(
-            "{} of {} read were omitted by include_events and exclude_events\n",
+            "{} of {} read were excluded by include_events and exclude_events\n",
             words::count(filtered),
             words::counted(report.source.rows_read, "row"),
         ));
@@ -240,7 +240,7 @@ mod tests {
     1,500 rows  2.00 KiB  a-0.jsonl
          1 row  2.00 KiB  a-1.jsonl
                 manifest  a_manifest.json
-1,499 of 3,000 rows read were omitted by include_events and exclude_events
+1,499 of 3,000 rows read were excluded by include_events and exclude_events
 repaired JSON, lone surrogates replaced: 1,234
 cleaned up 1 unfinished upload from an earlier run
   upload `id` of `x/a.jsonl`
@@ -263,7 +263,7 @@ cleaned up 1 unfinished upload from an earlier run
         filtered.source.rows_of_other_events = 7;
         let text = summary(&about(), &filtered, Moment(0));
         let expect =
-            "archive: no files were written: the source read 7 rows: 7 omitted by include_events and exclude_events\n";
+            "archive: no files were written: the source read 7 rows: 7 excluded by include_events and exclude_events\n";
         assert!(text.starts_with(expect), "{text}");
     }
 }

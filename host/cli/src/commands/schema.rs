@@ -15,7 +15,7 @@ use batch_export_source::{ColumnKind, Model};
 #[derive(Debug, Args)]
 #[command(name = "schema", after_help = "Example:\n  batch-export schema events --json")]
 pub struct SchemaArgs {
-    /// The model; default: all of them.
+    /// Model to show; defaults to all models.
     #[arg(value_parser = ["events", "persons", "sessions"])]
     model: Option<String>,
     /// Print the columns as JSON.

@@ -46,23 +46,23 @@ fn cause(error: &clap::Error, arguments: &[OsString]) -> Cause {
                 .with_hint("set it to the path of a configuration file, or unset it")
         }
         (ErrorKind::InvalidValue, Some(argument), Some("")) => one_of(
-            Cause::new(format!("`{argument}` has no value")),
+            Cause::new(format!("`{argument}` requires a value")),
             &texts(error, ContextKind::ValidValue),
         ),
         (ErrorKind::InvalidValue, Some(argument), Some(value)) => one_of(
-            Cause::new(format!("`{value}` is not a valid value of `{argument}`")),
+            Cause::new(format!("`{value}` is not a valid value for `{argument}`")),
             &texts(error, ContextKind::ValidValue),
         ),
         (ErrorKind::ValueValidation, Some(argument), Some(value)) => invalid(argument, value, error.source()),
         (ErrorKind::ArgumentConflict, Some(argument), _) => conflict(argument, error),
         (ErrorKind::MissingRequiredArgument, _, _) => missing(&texts(error, ContextKind::InvalidArg)),
-        (ErrorKind::InvalidUtf8, _, _) => Cause::new("an argument is not UTF-8 text").with_hint("write it as UTF-8"),
+        (ErrorKind::InvalidUtf8, _, _) => Cause::new("an argument is not valid UTF-8").with_hint("write it as UTF-8"),
         _ => Cause::new(in_one_line(error)),
     }
 }
 
 fn invalid(argument: &str, value: &str, source: Option<&(dyn Error + 'static)>) -> Cause {
-    let invalid = format!("`{value}` is not a valid value of `{argument}`");
+    let invalid = format!("`{value}` is not a valid value for `{argument}`");
     match source {
         Some(source) => match source.downcast_ref::<LengthError>() {
             Some(length) => Cause::of(length).map(|text| format!("{invalid}: {text}")),
@@ -77,7 +77,7 @@ fn conflict(argument: &str, error: &clap::Error) -> Cause {
     let others: Vec<String> = others.iter().map(|other| format!("`{}`", name(other))).collect();
     let others = others.join(" and ");
     match others.is_empty() || others == format!("`{argument}`") {
-        true => Cause::new(format!("`{argument}` is given more than once")).with_hint("give it once"),
+        true => Cause::new(format!("`{argument}` is set more than once")).with_hint("set it only once"),
         false => Cause::new(format!("`{argument}` cannot be combined with {others}")).with_hint("omit one of them"),
     }
 }
@@ -85,12 +85,11 @@ fn conflict(argument: &str, error: &clap::Error) -> Cause {
 fn missing(names: &[String]) -> Cause {
     let names: Vec<&str> = names.iter().map(|missing| name(missing)).collect();
     match names.as_slice() {
-        ["--start", "--end"] | ["--end", "--start"] => Cause::new("no interval is named")
-            .with_hint("name it with --last, such as `--last hour`, or with --start and --end"),
-        [one @ ("--start" | "--end")] => Cause::new(format!("the interval is not complete: {one} is missing"))
-            .with_hint(format!(
-                "add {one}, or name the interval with --last, such as `--last hour`"
-            )),
+        ["--start", "--end"] | ["--end", "--start"] => Cause::new("no interval is given")
+            .with_hint("specify it with --last, such as `--last hour`, or with --start and --end"),
+        [one @ ("--start" | "--end")] => Cause::new(format!("the interval is incomplete: {one} is missing")).with_hint(
+            format!("add {one}, or specify the interval with --last, such as `--last hour`"),
+        ),
         names => Cause::new(format!("missing: {}", names.join(", "))),
     }
 }
@@ -107,7 +106,7 @@ fn meaning(cause: Cause, suggested: Vec<String>) -> Cause {
 fn one_of(cause: Cause, values: &[String]) -> Cause {
     match values {
         [] => cause,
-        values => cause.with_hint(format!("write one of {}", values.join(", "))),
+        values => cause.with_hint(format!("use one of {}", values.join(", "))),
     }
 }
 
@@ -164,7 +163,7 @@ mod tests {
 
     #[test]
     fn every_mistake_is_a_sentence_with_what_to_do() {
-        let interval = "name it with --last, such as `--last hour`, or with --start and --end";
+        let interval = "specify it with --last, such as `--last hour`, or with --start and --end";
         for (line, message, hint) in [
             ("runn", "there is no command `runn`", "did you mean `run`?"),
             (
@@ -172,12 +171,12 @@ mod tests {
                 "there is no command `frobnicate`",
                 "see `batch-export --help`",
             ),
-            ("run", "no interval is named", interval),
-            ("verify --json", "no interval is named", interval),
+            ("run", "no interval is given", interval),
+            ("verify --json", "no interval is given", interval),
             (
                 "run --start 2026-01-01",
-                "the interval is not complete: --end is missing",
-                "add --end, or name the interval with --last, such as `--last hour`",
+                "the interval is incomplete: --end is missing",
+                "add --end, or specify the interval with --last, such as `--last hour`",
             ),
             (
                 "run --last hour --start 2026-01-01",
@@ -186,14 +185,14 @@ mod tests {
             ),
             (
                 "run --last fortnight",
-                "`fortnight` is not a valid value of `--last`: it is not the length of an interval",
-                "write hour, day, week, or a number of minutes or hours that divides a day, such as \"15 minutes\" or \
-                 \"6 hours\"",
+                "`fortnight` is not a valid value for `--last`: it is not a valid interval length",
+                "use hour, day, week, or a number of minutes or hours that divides a day evenly, such as \"15 \
+                 minutes\" or \"6 hours\"",
             ),
             (
                 "run --last hour --last day",
-                "`--last` is given more than once",
-                "give it once",
+                "`--last` is set more than once",
+                "set it only once",
             ),
             (
                 "check --confg x",
@@ -212,18 +211,18 @@ mod tests {
             ),
             (
                 "check --config",
-                "`--config` has no value",
+                "`--config` requires a value",
                 "see `batch-export check --help`",
             ),
             (
                 "schema event",
-                "`event` is not a valid value of `MODEL`",
-                "write one of events, persons, sessions",
+                "`event` is not a valid value for `MODEL`",
+                "use one of events, persons, sessions",
             ),
             ("completions", "missing: SHELL", "see `batch-export completions --help`"),
             (
                 "demo --hours none",
-                "`none` is not a valid value of `--hours`: invalid digit found in string",
+                "`none` is not a valid value for `--hours`: invalid digit found in string",
                 "see `batch-export demo --help`",
             ),
         ] {

@@ -20,16 +20,16 @@ use batch_export_source::Interval;
 use batch_export_source::Survey;
 use batch_export_system::Token;
 
-/// Check a configuration file, the destination's own fields included; sends nothing.
+/// Check a configuration file, including the destination's own fields, without sending anything.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  batch-export validate --config exports.toml")]
 pub struct ValidateArgs {
     #[command(flatten)]
     chosen: Chosen,
-    /// Read the sources too: their columns and the times of their rows.
+    /// Also read the sources: show their columns and the times of their rows.
     #[arg(long)]
     source: bool,
-    /// Print the outcome as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
@@ -116,7 +116,7 @@ impl ValidateArgs {
         }
     }
 
-    /// Everything that can be told of a destination without sending a request.
+    /// Returns everything that can be found out about a destination without sending a request.
     async fn described(
         &self,
         destination: &Arc<Destination>,

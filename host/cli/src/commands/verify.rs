@@ -30,13 +30,13 @@ pub struct VerifyArgs {
     chosen: Chosen,
     #[command(flatten)]
     span: Span,
-    /// Check the files by themselves, without reading the source.
+    /// Check only the files, without reading the source.
     #[arg(long)]
     no_source: bool,
     /// Print the findings as JSON.
     #[arg(long)]
     json: bool,
-    /// Print nothing when all is well; errors still go to standard error.
+    /// Print nothing on success; errors still go to standard error.
     #[arg(long, short)]
     quiet: bool,
 }
@@ -110,7 +110,7 @@ pub fn verdict(passed: bool) -> &'static str {
 const ERRONEOUS_FILES_SHOWN: usize = 10;
 const FILES_SHOWN: usize = 100;
 
-/// Returns what is wrong, file by file, then as a whole.
+/// Returns the problems file by file, then those of the whole run.
 pub fn errors(report: &VerifyReport) -> Vec<String> {
     let mut errors = Vec::new();
     let erroneous: Vec<_> = report.files.iter().filter(|file| !file.passed()).collect();
@@ -128,7 +128,7 @@ pub fn errors(report: &VerifyReport) -> Vec<String> {
     errors.extend(report.faults.iter().cloned());
     if report.further_faults > 0 {
         let further = words::counted(report.further_faults, "further error");
-        errors.push(format!("{further} of the run as a whole"));
+        errors.push(format!("{further} concerning the whole run"));
     }
     errors
 }
@@ -157,16 +157,14 @@ fn in_words(about: &About, report: &VerifyReport, compare: Compare, finished: Mo
             let omitted = match source {
                 0 => String::new(),
                 omitted => format!(
-                    " ({} more were omitted by include_events and exclude_events)",
+                    " ({} more were excluded by include_events and exclude_events)",
                     words::count(omitted)
                 ),
             };
             format!("compared with the source's {}{omitted}", words::counted(rows, "row"))
         }
-        None if compare == Compare::FilesOnly => {
-            "not read: the rows were not compared with it (--no-source)".to_owned()
-        }
-        None => "not compared with the source as a whole".to_owned(),
+        None if compare == Compare::FilesOnly => "not read, so rows were not compared with it (--no-source)".to_owned(),
+        None => "not fully compared with the source".to_owned(),
     };
     facts.push(("source".to_owned(), compared));
     text.push_str(&words::table(&facts));
@@ -245,7 +243,7 @@ mod tests {
         let text = in_words(&about, &report, Compare::WithSource, Moment(0));
         for words in [
             "archive: MISMATCH, 1 row in 1 file",
-            "\n  source    not compared with the source as a whole\n",
+            "\n  source    not fully compared with the source\n",
             "\n    0 rows  0 B  MISMATCH  a-1.jsonl\n",
             "\nnote: this is known\n",
         ] {
@@ -258,7 +256,7 @@ mod tests {
         assert_eq!(report.faults_found(), 13);
 
         let text = in_words(&about, &report, Compare::FilesOnly, Moment(0));
-        let said = "\n  source    not read: the rows were not compared with it (--no-source)\n";
+        let said = "\n  source    not read, so rows were not compared with it (--no-source)\n";
         assert!(text.contains(said), "{text}");
 
         report.files = (0..1_000)

@@ -33,7 +33,7 @@ pub fn write(folder: &Path, store: &DevStore, options: &DemoOptions) -> Result<P
     };
     let destinations = DESTINATIONS.map(|name| destination(name, store, options.rows_per_hour));
     let text = format!(
-        "# Written by `batch-export demo`. Its store listened on loopback and is gone; to export to a real bucket,\n\
+        "# Written by `batch-export demo`. Its store was local and no longer exists; to export to a real bucket,\n\
          # change the lines marked `real:`.\n\n{component}{}",
         destinations.join("\n")
     );

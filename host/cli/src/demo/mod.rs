@@ -35,7 +35,7 @@ pub enum DemoError {
     Folder { folder: PathBuf, source: io::Error },
     #[error("the folder {} is not empty", .0.display())]
     NotEmpty(PathBuf),
-    #[error("the demo's store did not start: {0}")]
+    #[error("the demo's store could not start: {0}")]
     Store(#[from] StartError),
 }
 
@@ -46,8 +46,8 @@ impl Explain for DemoError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            DemoError::Folder { .. } => Some("name another folder with --folder".to_owned()),
-            DemoError::NotEmpty(_) => Some("name a new folder with --folder".to_owned()),
+            DemoError::Folder { .. } => Some("choose another folder with --folder".to_owned()),
+            DemoError::NotEmpty(_) => Some("choose a new folder with --folder".to_owned()),
             DemoError::Store(_) => None,
         }
     }
@@ -117,7 +117,7 @@ pub struct DemoReport {
     pub passed: bool,
 }
 
-/// Who is told how the demo goes.
+/// The audience of the demo's progress.
 pub struct Audience<'a> {
     pub runtime: Runtime,
     pub events: Events,
@@ -320,18 +320,18 @@ mod tests {
                     source: io::Error::other("it is a file"),
                 },
                 "cannot use the folder demo: it is a file",
-                Some("name another folder with --folder"),
+                Some("choose another folder with --folder"),
                 FailureClass::Failed,
             ),
             (
                 DemoError::NotEmpty(PathBuf::from("demo")),
                 "the folder demo is not empty",
-                Some("name a new folder with --folder"),
+                Some("choose a new folder with --folder"),
                 FailureClass::Configuration,
             ),
             (
                 DemoError::Store(StartError::BucketName("A".to_owned())),
-                "the demo's store did not start: 'A' cannot be a bucket's name",
+                "the demo's store could not start: 'A' cannot be a bucket's name",
                 None,
                 FailureClass::Failed,
             ),

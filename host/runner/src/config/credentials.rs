@@ -30,7 +30,7 @@ pub fn read(folder: &Path, destination: &mut Section<'_>) -> Option<CredentialSe
             destination.problem(
                 at,
                 "credentials",
-                Cause::new("given together with keys (aws_…), but only one of the two can sign")
+                Cause::new("set together with keys (aws_…), but only one of the two can be used for signing")
                     .with_hint("remove the other"),
             );
             None
@@ -113,8 +113,7 @@ fn read_host(folder: &Path, destination: &mut Section<'_>) -> Option<ChainOption
     if role_arn.is_none() {
         for (key, at) in places {
             if let Some(at) = at {
-                let cause =
-                    Cause::new("without meaning, because there is no role_arn").with_hint("set that, or remove it");
+                let cause = Cause::new("has no effect without role_arn").with_hint("set role_arn, or remove it");
                 section.problem(at, key, cause);
             }
         }
@@ -146,7 +145,7 @@ fn sts_endpoint(text: &str) -> Result<String, Cause> {
             Ok(text.to_owned())
         }
         _ => {
-            Err(Cause::new("not the address of a server")
+            Err(Cause::new("not a valid server address")
                 .with_hint("write it like https://sts.eu-central-1.amazonaws.com"))
         }
     }

@@ -1,5 +1,5 @@
 //! One `[destinations.NAME]` table: the host's own keys, and the plugin's fields as they are written. Turns it into a
-//! destination's parts; what is wrong with those is the destination's own to say.
+//! destination's parts; the destination itself reports what is wrong with those.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -30,7 +30,7 @@ pub fn read(
     let model = model_text.as_ref().map(|text| text.value().to_owned());
     let custom_model = section.flag("custom_model").is_some_and(|(_, is_custom)| is_custom);
     if model.is_none() {
-        section.missing("model", "name what is exported: events, persons or sessions");
+        section.missing("model", "name the model to export: events, persons or sessions");
     }
     let source = read_source(folder, model.as_deref(), &mut section);
     let check = section.choice(
@@ -145,7 +145,7 @@ enum SourceType {
 
 /// Sample rows an hour unless configured: a demo's worth.
 const DEFAULT_ROWS_PER_HOUR: u64 = 10_000;
-/// One row a microsecond is what the time stamps can tell apart.
+/// One row per microsecond is the most that timestamps can distinguish.
 const MAX_ROWS_PER_HOUR: u64 = 3_600_000_000;
 /// Rows of each JSON Lines or CSV file that are looked at for columns beyond the model's, unless configured.
 const DEFAULT_INFER_ROWS: u64 = 10_000;
@@ -154,7 +154,7 @@ fn read_source(folder: &Path, model: Option<&str>, destination: &mut Section<'_>
     let Some(mut section) = destination.section("source") else {
         destination.missing(
             "source",
-            "say where rows come from: source = { type = \"sample\" }, or type = \"files\" with a path",
+            "specify where rows come from: source = { type = \"sample\" }, or type = \"files\" with a path",
         );
         return None;
     };
@@ -210,7 +210,7 @@ fn read_files(folder: &Path, model: Option<&str>, section: &mut Section<'_>) -> 
     Some(SourceSettings::Files(settings))
 }
 
-/// Reads what separates the fields of CSV: one byte that is neither a quote nor a line end.
+/// Reads the separator of CSV fields: one byte that is neither a quote nor a line break.
 fn delimiter(text: &str) -> Result<u8, Cause> {
     match text.as_bytes() {
         [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n') => Ok(*byte),

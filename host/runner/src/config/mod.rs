@@ -105,7 +105,7 @@ impl Config {
         failure.in_file(&self.file, |problem| self.placed(destination, problem))
     }
 
-    /// Returns what a failure with a destination says is wrong, each with its line; never nothing.
+    /// Returns the problems in a failure with a destination, each with its line; never empty.
     pub fn located_problems(&self, destination: &str, failure: &Failure) -> Vec<Problem> {
         let problems = failure.as_problems().into_iter();
         problems.map(|problem| self.placed(destination, problem)).collect()
@@ -178,7 +178,7 @@ fn read(file: &Path, table: Table, problems: &mut Vec<Problem>) -> (Config, Vec<
         root.problem(
             at,
             "destinations",
-            Cause::new("missing").with_hint("describe at least one in a table such as [destinations.archive]"),
+            Cause::new("missing").with_hint("add at least one in a table such as [destinations.archive]"),
         );
     }
     root.finish();

@@ -64,7 +64,7 @@ pub enum ConfigError {
         limit_bytes: u64,
     },
     /// The file is not text.
-    #[error("the configuration {} is not UTF-8 text", path.display())]
+    #[error("the configuration {} is not valid UTF-8", path.display())]
     NotText {
         /// The file.
         path: PathBuf,
@@ -73,7 +73,7 @@ pub enum ConfigError {
     #[error("{0}")]
     Invalid(Problems),
     /// The file has no destination of that name.
-    #[error("no destination is named `{name}` in {}", path.display())]
+    #[error("there is no destination `{name}` in {}", path.display())]
     NoSuchDestination {
         /// The file.
         path: PathBuf,
@@ -82,8 +82,8 @@ pub enum ConfigError {
         /// The names that it has.
         known: Vec<String>,
     },
-    /// The file has several destinations, and none was chosen.
-    #[error("{} has {} destinations, and none was chosen", path.display(), known.len())]
+    /// The file has several destinations, but none was selected.
+    #[error("{} has {} destinations, but none was selected", path.display(), known.len())]
     ManyDestinations {
         /// The file.
         path: PathBuf,
@@ -95,9 +95,9 @@ pub enum ConfigError {
 impl Explain for ConfigError {
     fn hint(&self) -> Option<String> {
         match self {
-            ConfigError::Unreadable { .. } => Some("name an existing file with --config".to_owned()),
-            ConfigError::NoDefault(_) => Some("name a file with --config".to_owned()),
-            ConfigError::TooLarge { .. } => Some("name the right file with --config".to_owned()),
+            ConfigError::Unreadable { .. } => Some("specify an existing file with --config".to_owned()),
+            ConfigError::NoDefault(_) => Some("specify a file with --config".to_owned()),
+            ConfigError::TooLarge { .. } => Some("specify the right file with --config".to_owned()),
             ConfigError::NotText { .. } => Some("save it as UTF-8".to_owned()),
             ConfigError::Invalid(_) => None,
             ConfigError::NoSuchDestination { known, .. } => Some(match known.as_slice() {
@@ -135,7 +135,7 @@ impl Problems {
         self.read.as_ref().map(|read| &read.0)
     }
 
-    /// Adds what the plugin finds wrong with its own fields, so that everything is said at once.
+    /// Adds the problems that the plugin finds in its own fields, so that everything is reported at once.
     pub async fn with_plugin(mut self, loaded: &Loaded) -> Self {
         let Some((config, drafts)) = self.read.as_deref() else {
             return self;

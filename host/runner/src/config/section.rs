@@ -1,4 +1,4 @@
-//! One table of the file, read field by field: collects every problem and, at the end, what nobody asked for. Knows
+//! One table of the file, read field by field: collects all problems and, at the end, unknown fields. Knows
 //! no field by name.
 
 use std::ops::RangeInclusive;
@@ -270,7 +270,7 @@ impl<'a> Section<'a> {
         self.problem(self.at, key, Cause::new("missing").with_hint(hint));
     }
 
-    /// Takes out what was not asked for, for somebody who knows it.
+    /// Removes the fields that were not read, for a caller that knows them.
     pub fn rest(&mut self) -> Table {
         Table {
             entries: std::mem::take(&mut self.entries),

@@ -156,20 +156,21 @@ external_id = "42"
             "2:1: sate_dir: unknown key; did you mean `state_dir`?; allowed: state_dir, component, destinations",
             "3:2: component.path: missing; name the plugin's file, or omit [component]",
             "4:1: component.file: unknown key; allowed: path",
-            "5:15: destinations.my archive: a destination's name has letters, digits, `-` and `_` only, at most 64",
-            "5:15: destinations.my archive.model: missing; name what is exported: events, persons or sessions",
+            "5:15: destinations.my archive: a destination's name consists of at most 64 letters, digits, `-` and `_`",
+            "5:15: destinations.my archive.model: missing; name the model to export: events, persons or sessions",
             "7:15: destinations.my archive.bucket_name: the environment variable NO_SUCH is not set; set it, or write the value here",
             "10:8: destinations.my archive.source.type: `file` is not a valid value; did you mean `files`?; allowed: sample, files",
             "15:17: destinations.b.source.rows_per_hour: 0 is out of range; allowed: 1 to 3,600,000,000",
             "16:1: destinations.b.source.path: unknown key; allowed: type, rows_per_hour",
-            "18:10: destinations.b.egress.allow[0]: `allow`: `ftp://x` is neither http nor https; write for example \"https://proxy.internal:8443/bucket/exports/\"",
+            "18:10: destinations.b.egress.allow[0]: `allow`: `ftp://x` is neither http nor https; use for example \
+             \"https://proxy.internal:8443/bucket/exports/\"",
             "18:21: destinations.b.egress.allow[1]: expected a string, found an integer",
             "19:17: destinations.b.egress.allow_private: expected an array of strings, found a string",
             "20:9: destinations.b.egress.proxy: not a valid proxy URL; write it like http://proxy.example.com:3128",
             "22:19: destinations.b.limits.guest_memory_mb: expected an integer, found a string",
             "23:1: destinations.b.limits.computing_time_s: unknown key; did you mean `compute_time_s`?; allowed: guest_memory_mb, source_memory_mb, compute_time_s, waiting_time_s, run_time_s, request_time_s, requests_in_flight",
             "24:17: destinations.b.credentials.source: missing; write source = \"host\" to sign with this machine's own credentials",
-            "25:1: destinations.b.credentials.external_id: without meaning, because there is no role_arn; set that, or remove it",
+            "25:1: destinations.b.credentials.external_id: has no effect without role_arn; set role_arn, or remove it",
         ]
     );
 }
@@ -187,11 +188,11 @@ fn what_is_wrong_is_said_in_one_sentence() {
     let cases = [
         (
             "",
-            "1:1: destinations: missing; describe at least one in a table such as [destinations.archive]",
+            "1:1: destinations: missing; add at least one in a table such as [destinations.archive]",
         ),
         (
             "[destinations]",
-            "1:1: destinations: missing; describe at least one in a table such as [destinations.archive]",
+            "1:1: destinations: missing; add at least one in a table such as [destinations.archive]",
         ),
         (
             "destinations = 5",
@@ -203,7 +204,8 @@ fn what_is_wrong_is_said_in_one_sentence() {
         ),
         (
             "[destinations.a]\nmodel = \"events\"\ncredentials = { source = \"host\" }",
-            "1:15: destinations.a.source: missing; say where rows come from: source = { type = \"sample\" }, or type = \"files\" with a path",
+            "1:15: destinations.a.source: missing; specify where rows come from: source = { type = \"sample\" }, or \
+             type = \"files\" with a path",
         ),
         (
             &with_source("events", ""),
@@ -218,7 +220,10 @@ fn what_is_wrong_is_said_in_one_sentence() {
                 "orders",
                 "type = \"files\"\npath = \"a\"\ncolumns = { amount = \"decimal(77,0)\" }",
             ),
-            "6:22: destinations.a.source.columns.amount: `decimal(77,0)` is not a type of column: a decimal has 1 to 76 digits, and at most as many of them behind the point, as in decimal(38,9); allowed: text, json, int64, uint64, float64, boolean, decimal(P,S), timestamp, timestamp(s), timestamp(ms), timestamp(us), timestamp(ns), list(text)",
+            "6:22: destinations.a.source.columns.amount: `decimal(77,0)` is not a column type: a decimal has 1 to 76 \
+             digits, and at most as many of them after the decimal point, as in decimal(38,9); allowed: text, json, \
+             int64, uint64, float64, boolean, decimal(P,S), timestamp, timestamp(s), timestamp(ms), timestamp(us), \
+             timestamp(ns), list(text)",
         ),
         (
             &with_source("orders", "type = \"files\"\npath = \"a\"\ncolumns = { amount = 5 }"),
@@ -248,7 +253,8 @@ fn what_is_wrong_is_said_in_one_sentence() {
         ),
         (
             &with_source("a b", "type = \"sample\""),
-            "2:9: destinations.a.model: `a b` is not a valid model name; use events, persons or sessions, or with a files source another name of letters, digits, `-` and `_`",
+            "2:9: destinations.a.model: `a b` is not a valid model name; use events, persons or sessions, or with a \
+             files source another name made of letters, digits, `-` and `_`",
         ),
         (
             &with_source("events", "type = \"files\"\npath = \"x\"\nformat = \"json\""),
@@ -299,11 +305,11 @@ fn a_destination_is_chosen_by_name() {
     for (name, expect) in [
         (
             None,
-            "conf/exports.toml has 2 destinations, and none was chosen; choose one with --destination: a, b",
+            "conf/exports.toml has 2 destinations, but none was selected; choose one with --destination: a, b",
         ),
         (
             Some("c"),
-            "no destination is named `c` in conf/exports.toml; use one of a, b",
+            "there is no destination `c` in conf/exports.toml; use one of a, b",
         ),
     ] {
         let error = config.destination(name).expect_err(expect);
@@ -318,15 +324,16 @@ fn a_file_that_cannot_be_read_is_named() {
     let cases: [(Option<Vec<u8>>, &str); 3] = [
         (
             None,
-            "cannot read the configuration exports.toml: no such file or directory; name an existing file with --config",
+            "cannot read the configuration exports.toml: no such file or directory; specify an existing file with \
+             --config",
         ),
         (
             Some(vec![0xff, 0xfe]),
-            "the configuration exports.toml is not UTF-8 text; save it as UTF-8",
+            "the configuration exports.toml is not valid UTF-8; save it as UTF-8",
         ),
         (
             Some(vec![b'#'; MAX_FILE_BYTES as usize + 1]),
-            "the configuration exports.toml is larger than 1,048,576 bytes; name the right file with --config",
+            "the configuration exports.toml is larger than 1,048,576 bytes; specify the right file with --config",
         ),
     ];
     for (bytes, expect) in cases {
@@ -351,7 +358,8 @@ fn problems_are_counted_and_placed_in_the_file() {
     let cases = [
         (
             "[destinations]",
-            "the configuration has a problem:\n  conf/exports.toml:1:1: destinations: missing; describe at least one in a table such as [destinations.archive]",
+            "the configuration has a problem:\n  conf/exports.toml:1:1: destinations: missing; add at least one in a \
+             table such as [destinations.archive]",
         ),
         (
             "destinations = 5\ncomponent = 5",

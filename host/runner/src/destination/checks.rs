@@ -20,7 +20,7 @@ pub(crate) fn problems(parts: &DestinationParts) -> Vec<Problem> {
     if !is_name(&parts.name, NAME_BYTES) {
         found.push(Problem::new(
             "",
-            format!("a destination's name has letters, digits, `-` and `_` only, at most {NAME_BYTES}"),
+            format!("a destination's name consists of at most {NAME_BYTES} letters, digits, `-` and `_`"),
         ));
     }
     let model = model(parts);
@@ -28,7 +28,7 @@ pub(crate) fn problems(parts: &DestinationParts) -> Vec<Problem> {
     found.extend(model);
     match &parts.source {
         None => found.push(
-            Problem::new("/source", "missing").with_hint("say where rows come from, such as from files with a path"),
+            Problem::new("/source", "missing").with_hint("specify where rows come from, such as files with a path"),
         ),
         Some(SourceSettings::Sample { model, .. }) if is_known && Some(*model) != Model::named(&parts.model) => {
             found.push(
@@ -40,9 +40,8 @@ pub(crate) fn problems(parts: &DestinationParts) -> Vec<Problem> {
         Some(SourceSettings::Files(settings)) => files(&parts.model, settings, &mut found),
     }
     if parts.credentials.is_none() {
-        found.push(
-            Problem::new("/credentials", "missing").with_hint("give keys, or ask for this machine's own credentials"),
-        );
+        found
+            .push(Problem::new("/credentials", "missing").with_hint("set keys, or use this machine's own credentials"));
     }
     found
 }
@@ -57,12 +56,16 @@ fn is_name(text: &str, limit: usize) -> bool {
 fn model(parts: &DestinationParts) -> Option<Problem> {
     let name = parts.model.as_str();
     if name.is_empty() {
-        return Some(Problem::new("/model", "missing").with_hint("name what is exported: events, persons or sessions"));
+        return Some(Problem::new("/model", "missing").with_hint(
+            "name the model to export: events, persons or \
+                                                                 sessions",
+        ));
     }
     if !is_name(name, MODEL_BYTES) {
         return Some(
             Problem::new("/model", format!("`{name}` is not a valid model name")).with_hint(
-                "use events, persons or sessions, or with a files source another name of letters, digits, `-` and `_`",
+                "use events, persons or sessions, or with a files source another name made of letters, digits, `-` \
+                 and `_`",
             ),
         );
     }

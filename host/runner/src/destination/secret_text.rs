@@ -1,4 +1,4 @@
-//! Texts that may be secret, and messages about them that do not tell them. Knows nothing of files or variables.
+//! Texts that may be secret, and messages about them that do not reveal them. Knows nothing about files or variables.
 
 use batch_export_sandbox::Secret;
 
@@ -12,7 +12,7 @@ pub struct SecretText {
 }
 
 impl SecretText {
-    /// Makes a text. `shown` is what messages show instead of it; `None` for a text that is not secret.
+    /// Makes a text. `shown` is what messages show in its place; `None` for a text that is not secret.
     pub fn new(value: Secret, shown: Option<String>) -> Self {
         SecretText { value, shown }
     }
@@ -27,7 +27,7 @@ impl SecretText {
         &self.value
     }
 
-    /// Returns whether messages must not tell it.
+    /// Returns whether messages must not reveal it.
     pub fn is_secret(&self) -> bool {
         self.shown.is_some()
     }

@@ -80,7 +80,7 @@ pub(super) fn properties(schema: &Value) -> BTreeSet<String> {
         .unwrap_or_default()
 }
 
-/// Turns what a plugin says is wrong into a failure, without any secret that it quotes.
+/// Turns a plugin's complaint into a failure, without any secrets that it quotes.
 pub(super) fn placed(
     problems: Vec<contract::Problem>,
     configuration: &Configuration,

@@ -7,7 +7,7 @@ use batch_export_source::Interval;
 
 /// Characters of a destination's name that a run id repeats for people.
 const ID_NAME_CHARS: usize = 32;
-/// Hexadecimal digits of the hash in a run id: 96 bits tell all runs ever apart.
+/// Hexadecimal digits of the hash in a run id: 96 bits distinguish all runs ever made.
 const ID_HASH_DIGITS: usize = 24;
 
 /// The same for every attempt and rerun: name, model and interval, readable in front, hashed behind.

@@ -16,7 +16,7 @@ use batch_export_source::{IntervalError, SourceError, SourceErrorKind};
 use batch_export_system::private::PrivateError;
 
 /// The hint for what only a fault of the plugin can bring about.
-const REPORT: &str = "report this to the plugin's author; retrying changes nothing";
+const REPORT: &str = "report this to the plugin's author; retrying does not help";
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
@@ -208,7 +208,8 @@ impl Failure {
             FailureClass::Failed,
             FailureCode::RANDOMNESS_UNAVAILABLE,
             format!(
-                "the operating system provides no random numbers, which are needed to tell attempts apart: {error}"
+                "the operating system does not provide random numbers, which are needed to distinguish attempts: \
+                 {error}"
             ),
         )
     }
@@ -247,7 +248,7 @@ impl Failure {
         .with_hint("raise `run_time_s` in the destination's `limits`, or export shorter intervals")
     }
 
-    /// Makes the failure of work that somebody interrupted.
+    /// Makes the failure of work that was interrupted.
     pub fn cancelled() -> Self {
         Failure::new(FailureClass::Cancelled, FailureCode::CANCELLED, "interrupted")
     }
@@ -257,7 +258,7 @@ impl Failure {
         Failure::new(
             FailureClass::ShutDown,
             FailureCode::SHUT_DOWN,
-            "ended because the host shuts down",
+            "terminated because the host is shutting down",
         )
         .with_hint("run it again")
     }

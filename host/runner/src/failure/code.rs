@@ -1,4 +1,4 @@
-//! The words by which programs tell failures apart: one per cause, stable across versions, listed in
+//! The codes by which programs distinguish failures: one per cause, stable across versions, listed in
 //! `docs/commands.md`.
 
 use std::fmt;
@@ -47,7 +47,7 @@ codes! {
     CONFIGURATION_INVALID = "configuration_invalid";
     /// The configuration has no destination of that name.
     DESTINATION_UNKNOWN = "destination_unknown";
-    /// The configuration has several destinations, and none was chosen.
+    /// The configuration has several destinations, but none was selected.
     DESTINATION_NOT_CHOSEN = "destination_not_chosen";
     /// Two times are not an interval.
     INTERVAL_INVALID = "interval_invalid";
@@ -83,7 +83,7 @@ codes! {
     SOURCE_UNREADABLE = "source_unreadable";
     /// The source handed on other rows than it counted.
     SOURCE_MISCOUNTED = "source_miscounted";
-    /// The destination refused for good.
+    /// The destination refused permanently.
     STORE_REFUSED = "store_refused";
     /// The destination cannot be reached, or is busy.
     STORE_UNAVAILABLE = "store_unavailable";
@@ -93,7 +93,7 @@ codes! {
     PLUGIN_DEFECT = "plugin_defect";
     /// The plugin panicked or trapped.
     PLUGIN_CRASHED = "plugin_crashed";
-    /// The plugin went over a limit of its sandbox.
+    /// The plugin exceeded a limit of its sandbox.
     PLUGIN_OVER_LIMIT = "plugin_over_limit";
     /// The plugin computed for longer than it may.
     PLUGIN_COMPUTED_TOO_LONG = "plugin_computed_too_long";

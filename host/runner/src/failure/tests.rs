@@ -55,7 +55,7 @@ fn every_kind_of_end_is_told_apart() {
             Failure::shut_down(),
             FailureClass::ShutDown,
             FailureCode::SHUT_DOWN,
-            "ended because the host shuts down",
+            "terminated because the host is shutting down",
             Some("run it again"),
         ),
         (
@@ -63,7 +63,7 @@ fn every_kind_of_end_is_told_apart() {
             FailureClass::Configuration,
             FailureCode::COMPONENT_UNUSABLE,
             "cannot load x.wasm: not a WebAssembly file: it does not begin with `\\0asm`",
-            Some("give the path of a destination component such as s3_destination.wasm"),
+            Some("specify a destination component such as s3_destination.wasm"),
         ),
         (
             Failure::from(SourceError::Miscounted {
@@ -125,7 +125,7 @@ fn a_failure_is_one_object_and_keeps_its_cause() {
         json!({
             "class": "configuration",
             "code": "configuration_unreadable",
-            "message": "the configuration x.toml is not UTF-8 text",
+            "message": "the configuration x.toml is not valid UTF-8",
             "hint": "save it as UTF-8",
             "retry_after_ms": null,
             "problems": [],

@@ -86,9 +86,9 @@ fn more_than_was_sent_is_a_failure() {
     };
     assert_eq!(with(1, 3, 3), Ok(2));
     for (bytes, requests, retries, expect) in [
-        (2, 3, 0, "files of 3 bytes, but sent 2 in all"),
-        (1, 4, 0, "reported 4 requests, 0 of them repeated, but made 3"),
-        (1, 3, 4, "reported 3 requests, 4 of them repeated, but made 3"),
+        (2, 3, 0, "files of 3 bytes, but sent 2 in total"),
+        (1, 4, 0, "reported 4 requests, 0 of them retries, but made 3"),
+        (1, 3, 4, "reported 3 requests, 4 of them retries, but made 3"),
         (1, u64::MAX, u64::MAX, "but made 3"),
     ] {
         let error = with(bytes, requests, retries).expect_err(expect);
@@ -112,7 +112,7 @@ fn a_report_that_does_not_add_up_is_a_failure() {
             report(10, 7, 2, &[7]),
             read(10, 0),
             10,
-            "7 exported and 2 filtered, which is 9",
+            "7 as exported and 2 as filtered, which adds up to 9",
         ),
         (
             report(10, 7, 3, &[7]),
@@ -142,7 +142,7 @@ fn a_report_that_does_not_add_up_is_a_failure() {
             report(10, max, 11, &[10]),
             read(10, 0),
             10,
-            "filtered, which is more than can be counted",
+            "as filtered, which adds up to more than can be counted",
         ),
         (
             report(10, 10, 0, &[10, 0]),
@@ -154,7 +154,7 @@ fn a_report_that_does_not_add_up_is_a_failure() {
             report(10, 10, 0, &[10]),
             read(13, 2),
             10,
-            "read 13 rows and omitted 0 of other times",
+            "read 13 rows and omitted 0 with other times",
         ),
         (report(10, 10, 0, &[10]), read(1, 2), 10, "read 1 row and omitted"),
     ];
@@ -172,8 +172,8 @@ fn a_report_about_other_files_than_the_runs_own_is_a_failure() {
         format!("{STEM}-0.jsonl"),
     );
     let cases = [
-        ("other/a.jsonl".to_owned(), "is outside"),
-        (other.to_owned(), "is outside"),
+        ("other/a.jsonl".to_owned(), "is not one of this run's keys"),
+        (other.to_owned(), "is not one of this run's keys"),
         (format!("{STEM}/../../a"), "`..`"),
         (twice, "twice"),
     ];

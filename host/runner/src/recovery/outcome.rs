@@ -1,4 +1,4 @@
-//! The outcome of cleaning up, as reports tell it: what is gone, and what is or may be open. Decides nothing.
+//! The outcome of a clean-up, as shown in reports: what is gone, and what is or may be open. Decides nothing.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! The job of a host that starts: cleans up after runs that a process left behind and nobody holds, once, within a
-//! bounded time. What stays is told in a few lines, whatever the number of runs.
+//! The start-up job of a host: cleans up once, within a bounded time, after runs that a process left behind and nobody
+//! holds. What remains is reported in a few lines, however many runs there are.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -107,20 +107,22 @@ async fn clean(
 }
 
 impl Staying {
-    /// Tells what stays; `file` is where destinations are configured.
+    /// Reports what remains; `file` is where destinations are configured.
     fn warnings(self, file: &str) -> Vec<String> {
-        let strange = self
-            .strange
-            .iter()
-            .map(|path| format!("{path} is not the folder of a run and is left alone; delete it if it is not yours"));
-        let mut told = named(strange.collect(), "more such folders and files are left alone");
-        told.extend(named(self.failed, "more earlier runs cannot be looked at"));
+        let strange = self.strange.iter().map(|path| {
+            format!(
+                "{path} is not the folder of a run and was left alone; delete it if you do not need \
+                                 it"
+            )
+        });
+        let mut told = named(strange.collect(), "more such folders and files were left alone");
+        told.extend(named(self.failed, "more earlier runs cannot be examined"));
         for (name, (count, place)) in self.orphans {
             let (runs, notes) = match count {
                 1 => ("an earlier run".to_owned(), format!("its notes are kept in {place}")),
                 many => (
                     format!("{many} earlier runs"),
-                    format!("their notes are kept, those of the first in {place}"),
+                    format!("their notes are kept; those of the first are in {place}"),
                 ),
             };
             told.push(format!(
@@ -142,7 +144,7 @@ impl Staying {
             ));
         }
         if self.more {
-            told.push("there are more earlier runs than are looked at in one start".to_owned());
+            told.push("there are more earlier runs than one start can examine".to_owned());
         }
         told
     }
@@ -176,12 +178,12 @@ mod tests {
         };
         let told = staying.warnings("exports.toml");
         assert_eq!(told.len(), 6 + 6 + 2 + 3, "{told:#?}");
-        assert_eq!(told[5], "1195 more such folders and files are left alone");
+        assert_eq!(told[5], "1195 more such folders and files were left alone");
         assert_eq!(
             told[12],
             "1200 earlier runs of the destination `old` may have left uploads open, and exports.toml has no such \
-             destination: their notes are kept, those of the first in runs/old-1; add the destination again under that name \
-             and run it once, or abort its uploads at the store and delete those folders"
+             destination: their notes are kept; those of the first are in runs/old-1; add the destination again under that \
+             name and run it once, or abort its uploads at the store and delete those folders"
         );
         assert!(told[13].starts_with("an earlier run of the destination `older` may"));
         assert_eq!(Staying::default().warnings("exports.toml"), Vec::<String>::new());

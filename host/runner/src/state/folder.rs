@@ -1,5 +1,5 @@
 //! State in a folder: for each run in progress a folder with its notes, held by a lock for as long as the process
-//! lives. Believes nothing that a file in it says about paths, and never deletes notes that somebody else holds.
+//! lives. Trusts nothing that a file in it says about paths, and never deletes notes that somebody else holds.
 
 use std::fs;
 use std::io::{self, Read};

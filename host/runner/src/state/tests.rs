@@ -160,7 +160,7 @@ fn names_and_headers_are_no_paths() {
     let FoundNotes::Unreadable(problem) = only(&*held) else {
         panic!("it was believed");
     };
-    assert_eq!(problem, "it belongs to another run or attempt than its name says");
+    assert_eq!(problem, "it belongs to a different run or attempt than its name says");
     drop(held);
     assert_eq!(owner(&state, "evil"), RunOwner::Unreadable);
     fs::remove_file(evil.join("1.notes")).expect("removed");

@@ -17,12 +17,12 @@ pub fn allowed_bytes(answer: &Answer, listed: Option<u64>) -> Result<Allowed, St
     let stored = answer.head.bytes;
     match (listed, stored) {
         (Some(listed), Some(stored)) if listed != stored => Err(format!(
-            "was not read: the manifest says that it has {} bytes, but the store {}",
+            "was not read: according to the manifest it has {} bytes, but according to the store {}",
             count(listed),
             count(stored)
         )),
         (_, Some(stored)) if stored > OBJECT_LIMIT_BYTES => Err(format!(
-            "was not read: the store says that it has {} bytes, more than any object has",
+            "was not read: the store says that it has {} bytes, more than any object can have",
             count(stored)
         )),
         (_, Some(bytes)) => Ok(Allowed {
@@ -33,6 +33,6 @@ pub fn allowed_bytes(answer: &Answer, listed: Option<u64>) -> Result<Allowed, St
             bytes: bytes.min(OBJECT_LIMIT_BYTES),
             said: "the manifest lists",
         }),
-        (None, None) => Err("was not read: the store does not say how many bytes it has".to_owned()),
+        (None, None) => Err("was not read: the store does not report its size".to_owned()),
     }
 }

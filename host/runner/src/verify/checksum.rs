@@ -1,4 +1,4 @@
-//! Checksums of objects, computed while they are read: what S3 must show of them, and what anybody says of them
+//! Checksums of objects, computed while they are read: what S3 must show for them, and what others claim about them
 //! compared with that. Knows the algorithms, not whether one is required, and calls nothing equal that it could not
 //! compare. <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>
 

@@ -1,4 +1,4 @@
-//! Dates and times as text, by arithmetic of its own: what wrote the files used a library's. Proleptic Gregorian
+//! Dates and times as text, by independent arithmetic: the writer of the files used a library. Proleptic Gregorian
 //! calendar, UTC, no leap seconds.
 
 const DAY_MICROS: i128 = 86_400_000_000;

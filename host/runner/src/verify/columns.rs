@@ -67,7 +67,7 @@ pub fn check(
     if i64::try_from(outcome.rows) != Ok(promised) {
         let (promised, found) = (promised.unsigned_abs(), outcome.rows);
         let fault = format!(
-            "its footer says {}, but it holds {}",
+            "its footer declares {}, but it contains {}",
             counted(promised, "row"),
             count(found)
         );
@@ -81,7 +81,10 @@ fn check_schema(found: &Schema, first: &mut Option<Schema>, rows: Option<&Rows>,
     match first {
         None => *first = Some(found.clone()),
         Some(first) if first.fields() != found.fields() => {
-            outcome.fault(FaultKind::Changed, "has other columns than the first file".to_owned());
+            outcome.fault(
+                FaultKind::Changed,
+                "has different columns than the first file".to_owned(),
+            );
         }
         Some(_) => {}
     }

@@ -57,7 +57,7 @@ fn invalid(message: impl Into<String>) -> io::Error {
 
 /// The file ends inside its stream.
 fn cut_short(what: &str) -> io::Error {
-    invalid(format!("its {what} stream is cut short"))
+    invalid(format!("its {what} stream is truncated"))
 }
 
 /// Bytes that belong to a gzip stream whatever its content.
@@ -145,7 +145,7 @@ fn gzip_header(file: &mut impl BufRead, streams: Streams) -> io::Result<()> {
         return Err(invalid("it does not begin with a gzip header"));
     };
     if flags & GZIP_FIELDS != 0 && streams == Streams::One {
-        return Err(invalid("its gzip header has fields that exports never have"));
+        return Err(invalid("its gzip header has fields that exports never use"));
     }
     if flags & EXTRA != 0 {
         let length = u16::from_le_bytes(framing(&mut *file)?);
@@ -174,7 +174,7 @@ impl<R: BufRead> Read for Gunzip<R> {
                 Ok(MZStatus::StreamEnd) => self.end()?,
                 Ok(_) | Err(MZError::Buf) if written > 0 || !is_last => {}
                 Ok(_) | Err(MZError::Buf) => return Err(cut_short("gzip")),
-                Err(_) => return Err(invalid("its gzip stream is damaged")),
+                Err(_) => return Err(invalid("its gzip stream is corrupt")),
             }
             if written > 0 {
                 return Ok(written);
@@ -206,7 +206,7 @@ impl<R: BufRead> Read for Unzstd<R> {
         let read = self
             .frame
             .read(to)
-            .map_err(|error| invalid(format!("its zstd frame is damaged or cut short: {error}")))?;
+            .map_err(|error| invalid(format!("its zstd frame is corrupt or truncated: {error}")))?;
         if read == 0 {
             self.ended = true;
             let decoder = &self.frame.decoder;
@@ -263,7 +263,7 @@ impl<R: BufRead> Read for UnzstdMany<R> {
             while frame.can_collect() == 0 && !frame.is_finished() {
                 frame
                     .decode_blocks(&mut self.file, BlockDecodingStrategy::UptoBlocks(1))
-                    .map_err(|error| invalid(format!("its zstd frame is damaged: {error}")))?;
+                    .map_err(|error| invalid(format!("its zstd frame is corrupt: {error}")))?;
             }
             match frame.read(to)? {
                 0 => self.is_open = false,
@@ -320,7 +320,7 @@ impl<R: BufRead> Read for Unbrotli<R> {
                     nothing_behind(&mut self.file, "brotli stream")?;
                 }
                 BrotliResult::ResultFailure => {
-                    return Err(invalid("its brotli stream is damaged"));
+                    return Err(invalid("its brotli stream is corrupt"));
                 }
                 BrotliResult::NeedsMoreInput if is_last && written == 0 => {
                     return Err(cut_short("brotli"));

@@ -18,7 +18,7 @@ pub fn rows(file: &mut (impl Read + Seek)) -> io::Result<u64> {
     file.read_exact(&mut tail)?;
     let [l0, l1, l2, l3, magic @ ..] = tail;
     if &magic != b"PAR1" {
-        return Err(broken("the file does not end as a Parquet file"));
+        return Err(broken("the file does not end like a Parquet file"));
     }
     let length = u32::from_le_bytes([l0, l1, l2, l3]);
     file.seek(SeekFrom::End(-TAIL_BYTES - i64::from(length)))?;
@@ -31,7 +31,7 @@ pub fn rows(file: &mut (impl Read + Seek)) -> io::Result<u64> {
         footer.skip(kind, 0)?;
         id = next;
     }
-    Err(broken("its footer has no number of rows"))
+    Err(broken("its footer does not give the number of rows"))
 }
 
 fn broken(what: &str) -> io::Error {
@@ -90,7 +90,7 @@ impl<R: Read> Compact<R> {
                 }
                 Ok(())
             }
-            _ => Err(broken("its footer has a type that Thrift does not have")),
+            _ => Err(broken("its footer contains a type that does not exist in Thrift")),
         }
     }
 

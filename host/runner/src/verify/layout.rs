@@ -1,4 +1,4 @@
-//! The objects that a run consists of: keys by number. Asks nobody.
+//! The objects that a run consists of: keys by number. Sends no requests.
 
 use super::report::quoted;
 
@@ -92,7 +92,7 @@ impl Layout {
     pub fn misplaced<'a>(&'a self, files: &'a [String]) -> impl Iterator<Item = String> + 'a {
         files.iter().enumerate().filter_map(|(index, found)| {
             let expect = self.key(index as u64);
-            (*found != expect).then(|| format!("the manifest names {} where {expect} belongs", quoted(found)))
+            (*found != expect).then(|| format!("the manifest lists {} instead of {expect}", quoted(found)))
         })
     }
 }
@@ -148,7 +148,7 @@ mod tests {
         let bad = ["a-0.jsonl".to_owned(), "b-1.jsonl".to_owned()];
         assert_eq!(
             layout.misplaced(&bad).collect::<Vec<_>>(),
-            ["the manifest names b-1.jsonl where a-1.jsonl belongs"]
+            ["the manifest lists b-1.jsonl instead of a-1.jsonl"]
         );
     }
 }

@@ -112,7 +112,7 @@ pub fn check(
             }
         }
         if line.pop_if(|last| *last == b'\n').is_none() {
-            outcome.fault(FaultKind::Changed, format!("row {row} does not end in a line end"));
+            outcome.fault(FaultKind::Changed, format!("row {row} does not end with a line break"));
         }
         outcome.rows = row;
         if row.is_multiple_of(REPORT_ROWS) {
@@ -157,7 +157,7 @@ fn check_keys(members: &[(String, &RawValue)], keys: &mut Option<Vec<String>>, r
             if !same {
                 outcome.fault(
                     FaultKind::Changed,
-                    format!("row {row} has other keys than the first row"),
+                    format!("row {row} has different keys than the first row"),
                 );
             }
         }

@@ -1,4 +1,5 @@
-//! The content of a manifest of either form, compared with what is known. Asks nobody, and trusts no number of it.
+//! The content of a manifest of either form, compared with what is known. Sends no requests, and trusts none of its
+//! numbers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,7 +15,7 @@ use batch_export_system::explain::count;
 
 /// Largest manifest: 10,000 files in the detailed form take up some 10 MiB.
 pub const MANIFEST_LIMIT_BYTES: usize = 64 << 20;
-/// Files that a manifest may list: ten times what a run can write. Each is asked for.
+/// Maximum number of files in a manifest: ten times what a run can write. Each of them is requested.
 const MANIFEST_FILES_LIMIT: usize = 100_000;
 /// Digits of a digest that a note repeats.
 const DIGEST_CHARS: usize = 12;
@@ -62,7 +63,7 @@ struct Column {
 
 /// The right content of the detailed form.
 pub struct Expected<'a> {
-    /// Whether the destination asks for this form. Where it does not, only what is there is compared.
+    /// Whether the destination is configured to write this form. If not, only what exists is compared.
     pub detailed: bool,
     pub model: &'a str,
     pub run_id: &'a str,
@@ -136,7 +137,7 @@ impl Manifest {
         listed.get(at).filter(is_it).or_else(|| listed.iter().find(is_it))
     }
 
-    /// Returns what the detailed form says wrongly of the run as a whole, or omits though it is asked for.
+    /// Returns what is wrong in the detailed form concerning the whole run, or missing although it is required.
     pub fn misstatements(&self, expected: &Expected<'_>) -> Vec<String> {
         let mut faults = Vec::new();
         let mut compare = |name: &str, found: Option<String>, right: String| match found {
@@ -191,7 +192,8 @@ impl Manifest {
         ))
     }
 
-    /// Returns faults for details that are there more than once, or of no file. Missing ones are told with their file.
+    /// Returns faults for details that occur more than once, or that belong to no file. Missing ones are reported with
+    /// their file.
     fn misnumbered(&self, details: &[Details]) -> Vec<String> {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for entry in details {

@@ -62,7 +62,7 @@ impl VerifyProgress {
 /// Receives the progress, on whatever thread does the work.
 pub type Watch = Arc<dyn Fn(VerifyProgress) + Send + Sync>;
 
-/// Somebody who waits while a file is read: is told how far that is, and says whether it may continue.
+/// An observer of the reading of a file, which is told about progress and says whether to continue.
 struct Listener {
     token: Token,
     watch: Watch,
@@ -183,7 +183,7 @@ pub(crate) async fn read_back(
     Ok(report)
 }
 
-/// Runs blocking work on a thread of its own.
+/// Runs blocking work on its own thread.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
     tokio::task::spawn_blocking(work)
         .await

@@ -27,7 +27,7 @@ const NUMBERS_AHEAD: u64 = 4;
 /// Files of one run that are looked for where no manifest says how many there are. A run without a manifest begins a
 /// second file after 10,000 parts, so these hold many terabytes.
 const FILES_LIMIT: u64 = 1_000;
-/// Files with errors after which no further one is read: a store that is wrong this often is wrong as a whole.
+/// Files with errors after which no further one is read: a store that is wrong this often is entirely wrong.
 const FAULTY_FILES_LIMIT: u64 = 100;
 
 /// Compares the checksum that the store shows with that of the bytes: one that is missing or of another kind proves
@@ -42,7 +42,8 @@ fn compare_checksum(shown: &[(String, String)], computed: checksum::Computed, ou
         None => outcome.fault(
             FaultKind::Unproven,
             format!(
-                "the store shows no {algorithm} of it, which the destination asks for, so its bytes cannot be compared"
+                "the store does not return the {algorithm} that the destination is configured to use, so its bytes \
+                 cannot be compared"
             ),
         ),
     }
@@ -77,7 +78,7 @@ pub struct Reading {
     /// The source, until a file could not be read to its end: what follows cannot be lined up.
     pub rows: Option<Rows>,
     pub compared: bool,
-    /// Whether a file does not carry this run's mark: somebody else wrote it.
+    /// Whether a file does not carry this run's mark because somebody else wrote it.
     pub replaced: bool,
     pub first: First,
     pub token: Token,
@@ -87,7 +88,7 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Reads everything that there is to read. Faults are in the report.
+    /// Reads everything. Faults are in the report.
     pub async fn read(&mut self) -> Result<(), Failure> {
         let manifest = self.manifest().await?;
         let count = match &manifest {
@@ -196,7 +197,7 @@ impl Reading {
             let limit = thousands(FILES_LIMIT);
             self.report.fault(
                 FaultKind::Unproven,
-                format!("more than {limit} files are there and no manifest lists them; only {limit} were looked at"),
+                format!("more than {limit} files exist that no manifest lists; only {limit} were examined"),
             );
         }
         if let Some(key) = &self.report.manifest_key
@@ -256,7 +257,7 @@ impl Reading {
                 lines::check(file, &codec, keys, source, &mut outcome, &listener)
             };
             if outcome.rows == 0 && outcome.passed() {
-                let fault = "holds no rows, which no export writes".to_owned();
+                let fault = "contains no rows, although exports never write such files".to_owned();
                 outcome.fault(FaultKind::Changed, fault);
             }
             (outcome, rows, first, whole)
@@ -276,12 +277,12 @@ impl Reading {
         if self.rows.take().is_some() {
             self.compared = false;
             self.report.note(format!(
-                "rows after {key} were not compared with the source: they cannot be lined up"
+                "rows after {key} were not compared with the source: they cannot be aligned"
             ));
         }
     }
 
-    /// Returns what differing rows mean: of an object that somebody else wrote, they are no change of the source.
+    /// Returns what differing rows mean: in an object that somebody else wrote, they are not a change of the source.
     fn blame(&self, kind: FaultKind) -> FaultKind {
         match self.replaced {
             true => FaultKind::Changed,
@@ -336,7 +337,7 @@ impl Reading {
             && bytes != outcome.bytes
         {
             let (said, came) = (thousands(bytes), thousands(outcome.bytes));
-            let fault = format!("the store says that it has {said} bytes, but {came} came");
+            let fault = format!("the store reports {said} bytes, but {came} were received");
             outcome.fault(FaultKind::Changed, fault);
         }
         match running.map(checksum::Running::finish) {
@@ -344,7 +345,7 @@ impl Reading {
             None => {
                 for (algorithm, _) in &shown {
                     self.report.note(format!(
-                        "{}: checksums of kind {algorithm} are not known here and were not checked",
+                        "{}: checksums of kind {algorithm} are not supported and were not checked",
                         outcome.key
                     ));
                 }
@@ -371,14 +372,14 @@ impl Reading {
                     self.report.fault(FaultKind::LeftOver, fault);
                 }
                 Ok(Some(_)) => self.report.note(format!(
-                    "{key} is somebody else's object: it does not carry this run's mark; whoever reads the whole \
+                    "{key} is somebody else's object: it does not carry this run's mark; anyone who reads the whole \
                      folder reads it as well"
                 )),
                 // S3 responds like this to credentials that may not list: a missing object cannot be told from a hidden
                 // one.
                 Err(StoreError::Refused { status: 403, .. }) => {
                     self.report.note(format!(
-                        "whether {key} and further files are left over cannot be told without s3:ListBucket"
+                        "without s3:ListBucket, it is not known whether {key} and further files are left over"
                     ));
                     break;
                 }
@@ -433,8 +434,8 @@ impl Reading {
         let Some(mut rows) = self.rows.take() else {
             if count == 0 && self.compared && !has_manifest {
                 let fault = format!(
-                    "no file of this run is there, not even the first ({}), which is right only if the interval has no \
-                     rows (verify without --no-source tells)",
+                    "no file of this run exists, not even the first ({}), which is right only if the interval has \
+                     no rows (verify without --no-source to find out)",
                     self.layout.key(0)
                 );
                 self.report.fault(FaultKind::Missing, fault);
@@ -447,7 +448,7 @@ impl Reading {
         self.recount(tally.rows_read.saturating_add(tally.rows_pruned)).await?;
         if tally.rows_kept() != Some(all) {
             let fault = format!(
-                "the source's counts do not add up: of {} read, {} were handed on",
+                "the source's counts do not add up: of {} read, {} were delivered",
                 counted(tally.rows_read, "row"),
                 thousands(all)
             );
@@ -458,21 +459,21 @@ impl Reading {
             if count == 0 && !has_manifest {
                 let key = self.layout.key(0);
                 let fault =
-                    format!("no file of this run is there, not even the first ({key}), and the source has {all}");
+                    format!("no file of this run exists, not even the first ({key}), although the source has {all}");
                 self.report.fault(FaultKind::Missing, fault);
             } else {
-                let fault = format!("{rest} of the source's {all} are in no file");
+                let fault = format!("{rest} of the source's {all} are missing from the files");
                 let kind = self.blame(FaultKind::MoreRows);
                 self.report.fault(kind, fault);
             }
         } else if self.report.rows > all {
             let (held, has) = (counted(self.report.rows, "row"), thousands(all));
-            let fault = format!("the files hold {held}, but the source has only {has}");
+            let fault = format!("the files contain {held}, but the source has only {has}");
             let kind = self.blame(FaultKind::FewerRows);
             self.report.fault(kind, fault);
         } else if count == 0 && !has_manifest {
             let why = tally.why_empty();
-            self.report.note(format!("no file is there, and none should be: {why}"));
+            self.report.note(format!("no files exist, as expected: {why}"));
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use batch_export_system::{Token, open_regular};
 
 /// Bytes looked at once.
 const BUFFER_BYTES: usize = 64 << 10;
-/// Bytes that tell how a file is compressed and what it holds.
+/// Number of bytes that reveal how a file is compressed and what it contains.
 const HEAD_BYTES: u64 = 8;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Endings of compressed files, in lower case.
@@ -88,7 +88,7 @@ fn rows_of(path: &Path, settings: &FilesSettings, token: &Token) -> io::Result<u
     }
 }
 
-/// Text that ends with an error once nobody wants it any more.
+/// Text that ends with an error once it is no longer wanted.
 struct WhileWanted<'a, R> {
     text: R,
     token: &'a Token,

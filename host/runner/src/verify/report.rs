@@ -1,5 +1,5 @@
-//! The findings of reading back: per file and as a whole. Bounded in number and length, whatever is wrong with the
-//! files.
+//! The findings of reading back: per file and for the whole run. Bounded in number and length, whatever is wrong with
+//! the files.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use batch_export_source::Tally;
 
 /// Faults of one file that are kept; further ones are counted. A shifted row makes every row after it differ.
 const FAULTS_LIMIT: usize = 10;
-/// Faults, and notes, of a run as a whole that are kept; further ones are counted.
+/// Maximum number of faults, and of notes, that are kept for a run; further ones are counted.
 const RUN_LINES_LIMIT: usize = 100;
 /// Characters of a value that a fault repeats.
 const QUOTED_CHARS: usize = 120;
 
-/// A kind of what can be wrong with a run that was read back: each has a remedy of its own.
+/// A kind of problem with a run that was read back; each has its own remedy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -147,11 +147,11 @@ pub struct VerifyReport {
     pub source_rows: Option<u64>,
     /// What the source read and omitted; null when it was not read to its end.
     pub source: Option<Tally>,
-    /// What is wrong with the run as a whole.
+    /// Problems that concern the whole run.
     pub faults: Vec<String>,
-    /// Faults of the run as a whole beyond those listed.
+    /// Faults concerning the whole run beyond those listed.
     pub further_faults: u64,
-    /// The kinds of all faults of the run as a whole.
+    /// The kinds of all faults concerning the whole run.
     pub kinds: BTreeSet<FaultKind>,
     /// Remarks for the operator, though nothing is wrong.
     pub notes: Vec<String>,
@@ -168,7 +168,7 @@ fn document<S: Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok
 }
 
 impl VerifyReport {
-    /// Adds something wrong with the run as a whole.
+    /// Adds a problem that concerns the whole run.
     pub fn fault(&mut self, kind: FaultKind, fault: String) {
         self.kinds.insert(kind);
         keep(&mut self.faults, &mut self.further_faults, fault);
@@ -188,7 +188,7 @@ impl VerifyReport {
         }
     }
 
-    /// Returns what to do about what is wrong: once for each kind of it.
+    /// Returns what to do about the problems, once for each kind.
     pub fn hints(&self) -> Vec<&'static str> {
         let in_files = self.files.iter().flat_map(|file| &file.kinds);
         let kinds: BTreeSet<FaultKind> = in_files.chain(&self.kinds).copied().collect();

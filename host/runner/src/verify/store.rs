@@ -30,13 +30,13 @@ const REFUSAL_LIMIT_BYTES: usize = 512;
 /// Why an object could not be asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error("the plan grants no HeadObject in the configured bucket, so verify has no address to read from")]
+    #[error("the plan does not include HeadObject in the configured bucket, so verify has no address to read from")]
     NoAddress,
-    #[error("cannot ask for {key}: {message}")]
+    #[error("cannot request {key}: {message}")]
     NotSent { key: String, message: String },
     #[error("cannot sign the request for {key}: {message}")]
     Signing { key: String, message: String },
-    #[error("no answer for {key}: {message}")]
+    #[error("no response for {key}: {message}")]
     Unreachable { key: String, message: String },
     #[error("the connection closed after {} bytes of {key}: {message}", count(*bytes))]
     BrokeOff { key: String, bytes: u64, message: String },
@@ -50,9 +50,9 @@ pub enum StoreError {
         /// The word and what the store says, for the end of a sentence.
         detail: String,
     },
-    #[error("{key} is larger than {} bytes, which no manifest is", count(*limit_bytes as u64))]
+    #[error("{key} is larger than {} bytes, which is too large for a manifest", count(*limit_bytes as u64))]
     TooLarge { key: String, limit_bytes: usize },
-    #[error("{key} went on after the {} bytes that {said}; the store contradicts itself", count(*limit_bytes))]
+    #[error("{key} continued after the {} bytes that {said}; the store contradicts itself", count(*limit_bytes))]
     TooLong {
         key: String,
         limit_bytes: u64,
@@ -70,7 +70,7 @@ impl Explain for StoreError {
             StoreError::NotSent { .. } => return None,
             StoreError::Signing { .. } => "correct the credentials, and verify again",
             StoreError::Unreachable { .. } => {
-                "start the store if it is yours, or correct endpoint_url, and verify again"
+                "start the store if you run it yourself, or correct endpoint_url, then verify again"
             }
             StoreError::BrokeOff { .. } => "verify again",
             StoreError::Refused { status, code, .. } => return Some(advice(*status, code.as_deref()).to_owned()),
@@ -86,12 +86,10 @@ impl Explain for StoreError {
 /// Returns what to do about a refusal: by the store's own word where it said one.
 fn advice(status: u16, code: Option<&str>) -> &'static str {
     match (status, code) {
-        (_, Some("SignatureDoesNotMatch")) => {
-            "correct the secret key: the store knows the access key, but not with this secret"
-        }
-        (_, Some("InvalidAccessKeyId")) => "correct the access key: the store does not know it",
+        (_, Some("SignatureDoesNotMatch")) => "correct the secret key: it does not match the access key",
+        (_, Some("InvalidAccessKeyId")) => "correct the access key: the store does not recognize it",
         (_, Some("InvalidToken" | "ExpiredToken" | "TokenRefreshRequired")) => "renew the session token",
-        (_, Some("RequestTimeTooSkewed")) => "set this machine's clock",
+        (_, Some("RequestTimeTooSkewed")) => "correct this machine's clock",
         (_, Some("AccessDenied" | "AllAccessDisabled")) => "grant s3:GetObject on the prefix to these keys",
         (_, Some("NoSuchBucket")) => "correct bucket_name, region and endpoint_url",
         (401 | 403, _) => "correct the keys if they are wrong, or grant them s3:GetObject on the prefix",
@@ -156,12 +154,12 @@ impl Store {
         })
     }
 
-    /// Hides secrets in texts that quote what an object holds; what the store itself says is hidden already.
+    /// Hides secrets in texts that quote an object's content; in what the store itself says they are already hidden.
     pub fn redactor(&self) -> Redactor {
         self.requests.redactor()
     }
 
-    /// What the store says of an object; `None` when there is none.
+    /// What the store says about an object; `None` if it does not exist.
     pub async fn head(&self, key: &str) -> Result<Option<ObjectHead>, StoreError> {
         match self.request("HEAD", key).await {
             Ok(answer) => Ok(answer.map(|answer| answer.head)),
@@ -174,7 +172,7 @@ impl Store {
         }
     }
 
-    /// An object's beginning, its body to be read piece by piece; `None` when there is none.
+    /// An object whose body is to be read piece by piece; `None` if it does not exist.
     pub async fn get(&self, key: &str) -> Result<Option<Answer>, StoreError> {
         self.request("GET", key).await
     }
@@ -266,7 +264,7 @@ impl Store {
 }
 
 fn silent() -> String {
-    format!("nothing came for {} s", SILENCE_LIMIT.as_secs())
+    format!("nothing was received for {} s", SILENCE_LIMIT.as_secs())
 }
 
 fn is_busy(status: u16) -> bool {

@@ -130,7 +130,7 @@ pub struct PrivateRuleError {
 
 impl Explain for PrivateRuleError {
     fn hint(&self) -> Option<String> {
-        Some("write for example \"127.0.0.1:9000\", \"minio.internal\" or \"10.0.0.0/8\"".to_owned())
+        Some("use for example \"127.0.0.1:9000\", \"minio.internal\" or \"10.0.0.0/8\"".to_owned())
     }
 }
 

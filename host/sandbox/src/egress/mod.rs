@@ -94,7 +94,7 @@ pub enum GrantRefused {
         allowed: String,
     },
     /// The plan itself is beyond bounds.
-    #[error("the plugin's plan holds {found} grants, the limit is {GRANTS_LIMIT}")]
+    #[error("the plugin's plan contains {found} grants, but the limit is {GRANTS_LIMIT}")]
     TooMany {
         /// How many it holds.
         found: usize,
@@ -207,7 +207,7 @@ fn decide_one(grant: &Grant, policy: &Policy) -> Result<Allowed, GrantRefused> {
         ));
     }
     let method = http::Method::from_bytes(grant.method.as_bytes())
-        .map_err(|_| refuse("its method is not one of HTTP's".into()))?;
+        .map_err(|_| refuse("its method is not an HTTP method".into()))?;
     let query: BTreeSet<String> = grant.query.iter().cloned().collect();
     let operation = policy.protocol.operation(&method, &query);
     let operation = operation.ok_or_else(|| refuse(not_needed(&method, &grant.query).into()))?;
@@ -260,7 +260,7 @@ fn reach(grant: &Grant, origin: &Url, operation: &Operation, policy: &Policy) ->
             let written = origin_of(origin);
             let mut places = policy.territory.places.iter();
             if !places.any(|p| p.origin == written && p.is_root(&grant.path_prefix)) {
-                return Err("open uploads are listed in the configured bucket only".into());
+                return Err("open uploads can only be listed in the configured bucket".into());
             }
             Ok(Reach::Root {
                 path: grant.path_prefix.clone(),

@@ -102,7 +102,7 @@ impl Explain for PolicyError {
         match self {
             PolicyError::Field { message, .. } => message.hint(),
             PolicyError::Allow { .. } => {
-                Some("write for example \"https://proxy.internal:8443/bucket/exports/\"".to_owned())
+                Some("use for example \"https://proxy.internal:8443/bucket/exports/\"".to_owned())
             }
         }
     }
@@ -125,7 +125,7 @@ impl FromStr for AllowedUrl {
             return Err(refuse("is neither http nor https".to_owned()));
         }
         if url.query().is_some() || url.fragment().is_some() || has_user(&url) {
-            return Err(refuse("holds more than address and path".to_owned()));
+            return Err(refuse("contains more than an address and a path".to_owned()));
         }
         check_path(url.path()).map_err(|rule| refuse(format!("is refused: {rule}")))?;
         // A folder, as a prefix is: `/exports` is not to cover `/exports-of-others/`.
@@ -206,7 +206,7 @@ impl Policy {
             return Ok(());
         }
         Err(format!(
-            "which is outside the keys of this run; those begin with `{}`",
+            "which is not one of this run's keys; those begin with `{}`",
             heads.first().map(String::as_str).unwrap_or_default()
         ))
     }

@@ -147,13 +147,13 @@ fn parse_normal(text: &str) -> Result<Url, RequestRefused> {
     };
     let url = Url::parse(text).map_err(|e| refuse(e.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(refuse("only http and https are carried".to_owned()));
+        return Err(refuse("only http and https are supported".to_owned()));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(refuse("it holds user information".to_owned()));
+        return Err(refuse("it contains user information".to_owned()));
     }
     if url.fragment().is_some() {
-        return Err(refuse("it holds a fragment".to_owned()));
+        return Err(refuse("it contains a fragment".to_owned()));
     }
     if url.as_str() != text {
         return Err(refuse(format!(
@@ -173,7 +173,7 @@ pub(super) fn parse_origin(text: &str) -> Result<Url, String> {
     }
     if origin_of(&url) != text {
         return Err(format!(
-            "its origin must be scheme, host and port alone, in normal form: `{}`",
+            "its origin must consist of scheme, host and port only, in normal form: `{}`",
             origin_of(&url)
         ));
     }
@@ -194,7 +194,7 @@ pub(super) fn check_path(path: &str) -> Result<(), String> {
         .chars()
         .find(|c| !c.is_ascii_graphic() || matches!(c, '\\' | '?' | '#' | '"' | '<' | '>'))
     {
-        return Err(format!("its path holds {c:?}, which must be percent-encoded"));
+        return Err(format!("its path contains {c:?}, which must be percent-encoded"));
     }
     check_escapes(path)?;
     let mut reading = decoded(path);
@@ -212,7 +212,7 @@ pub(super) fn check_path(path: &str) -> Result<(), String> {
         ));
     }
     if path.to_ascii_lowercase().contains("%2f") {
-        return Err("its path holds an encoded slash (`%2F`)".to_owned());
+        return Err("its path contains an encoded slash (`%2F`)".to_owned());
     }
     Ok(())
 }
@@ -226,16 +226,20 @@ fn check_reading(reading: &[u8]) -> Result<(), String> {
     // Both kinds of slash divide, because some servers take them for the same.
     for segment in reading.split(|b| matches!(b, b'/' | b'\\')) {
         if is_dots(segment) {
-            return Err("its path holds a `.` or `..` segment, or what some servers take for one".to_owned());
+            return Err(
+                "its path contains a `.` or `..` segment, or something that some servers treat as \
+                        one"
+                .to_owned(),
+            );
         }
     }
     // Never in UTF-8: other spellings of characters that have shorter ones, such as C0 AE for a dot.
     let is_overlong = |pair: &[u8]| matches!(pair, [0xc0 | 0xc1, _] | [0xe0, 0x80..=0x9f] | [0xf0, 0x80..=0x8f]);
     if reading.windows(2).any(is_overlong) || reading.last().is_some_and(|b| matches!(b, 0xc0 | 0xc1)) {
-        return Err("its path holds overlong UTF-8".to_owned());
+        return Err("its path contains overlong UTF-8".to_owned());
     }
     if reading.contains(&0) {
-        return Err("its path holds a zero byte (`%00`)".to_owned());
+        return Err("its path contains a zero byte (`%00`)".to_owned());
     }
     Ok(())
 }
@@ -262,7 +266,7 @@ fn check_escapes(path: &str) -> Result<(), String> {
                 .is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit))
     });
     match broken {
-        true => Err("its path holds a `%` without two hexadecimal digits after it".to_owned()),
+        true => Err("its path contains a `%` without two hexadecimal digits after it".to_owned()),
         false => Ok(()),
     }
 }
@@ -297,12 +301,12 @@ fn query_keys(url: &Url) -> Result<BTreeSet<String>, String> {
     let query = url.query().unwrap_or_default();
     if let Some(c) = query.chars().find(|c| matches!(c, ';' | '+')) {
         return Err(format!(
-            "the query holds a bare `{c}`, which servers read in different ways; percent-encode it"
+            "the query contains a bare `{c}`, which servers interpret in different ways; percent-encode it"
         ));
     }
-    check_escapes(query).map_err(|_| "the query holds a `%` without two hexadecimal digits after it".to_owned())?;
+    check_escapes(query).map_err(|_| "the query contains a `%` without two hexadecimal digits after it".to_owned())?;
     if decoded(query).contains(&0) {
-        return Err("the query holds a zero byte (`%00`)".to_owned());
+        return Err("the query contains a zero byte (`%00`)".to_owned());
     }
     let mut keys = BTreeSet::new();
     for (key, _) in url.query_pairs() {

@@ -12,7 +12,7 @@ fn what_no_small_file_can_bring_about_is_said_as_well() {
                 what: "files",
                 limit: 100_000,
             },
-            "events holds more than 100,000 files; narrow the source's `path`",
+            "events contains more than 100,000 files; narrow the source's `path`",
             false,
         ),
         (
@@ -21,7 +21,8 @@ fn what_no_small_file_can_bring_about_is_said_as_well() {
                 bytes: 200,
                 limit_bytes: 160,
             },
-            "row 7 of the interval takes 200 bytes, more than the 160 that one batch may have; remove the row, or shorten it",
+            "row 7 of the interval takes 200 bytes, more than the 160 that are allowed for one batch; remove the row, \
+             or shorten it",
             false,
         ),
         (
@@ -36,12 +37,14 @@ fn what_no_small_file_can_bring_about_is_said_as_well() {
         ),
         (
             SourceError::Thread(io::Error::other("too many threads")),
-            "no thread for reading the source can be started: too many threads; run it again when fewer processes are running",
+            "cannot start a thread for reading the source: too many threads; run it again when fewer processes are \
+             running",
             true,
         ),
         (
             SourceError::Child(io::Error::other("too many processes")),
-            "the process that reads the source's files cannot be started: too many processes; run it again when fewer processes are running",
+            "cannot start the process that reads the source's files: too many processes; run it again when fewer \
+             processes are running",
             true,
         ),
         (
@@ -51,7 +54,9 @@ fn what_no_small_file_can_bring_about_is_said_as_well() {
                 is_transient: false,
                 limit_mib: 2048,
             },
-            "the process that reads the source's files ended unexpectedly (signal: 6 (SIGABRT)) at in/a.arrow, most likely because it needs more than the 2,048 MiB of memory that it may take; raise `source_memory_mb` in the destination's `limits` if you trust the file, or exclude the file from the source's `path`",
+            "the process that reads the source's files ended unexpectedly (signal: 6 (SIGABRT)) at in/a.arrow, most \
+             likely because it needs more than the 2,048 MiB of memory that it may use; raise `source_memory_mb` in \
+             the destination's `limits` if you trust the file, or exclude the file from the source's `path`",
             false,
         ),
         (

@@ -1,5 +1,5 @@
 //! Arrow columns built from values that were written as text: JSON as it is, or fields of CSV. Never guesses and
-//! never rounds unasked: a value that is not what the column holds is an error.
+//! never rounds unless told to: a value that does not match the column is an error.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,7 +25,7 @@ pub(crate) enum Origin {
     Model,
     /// The configuration.
     Declared,
-    /// The rows that were looked at.
+    /// The rows that were examined.
     Found,
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct Column {
 }
 
 enum Values {
-    /// Text, documents, and found values as they stand.
+    /// Text, documents, and inferred values as written.
     Text(StringBuilder),
     Integer(Int64Builder),
     Unsigned(UInt64Builder),
@@ -182,7 +182,7 @@ impl Column {
         self.append_written(&text.text)
     }
 
-    /// Appends a value that is not text, by the characters that stand for it.
+    /// Appends a value that is not text, exactly as written.
     fn append_written(&mut self, raw: &str) -> Result<(), Cause> {
         let Make { is, origin } = self.make;
         let expected = |what: &str| Cause::new(format!("expected {what}, found {}", quoted(raw)));
@@ -200,11 +200,14 @@ impl Column {
             Values::Float(builder) => {
                 let (float, is_exact) = float(raw).ok_or_else(|| expected("a number"))?;
                 if float.is_infinite() && raw.bytes().any(|byte| byte.is_ascii_digit()) {
-                    return Err(Cause::new(format!("{} is beyond every 64-bit float", quoted(raw))));
+                    return Err(Cause::new(format!(
+                        "{} is outside the range of 64-bit floats",
+                        quoted(raw)
+                    )));
                 }
                 if !is_exact && origin == Origin::Found {
                     return Err(Cause::new(format!(
-                        "{} is not held exactly by a 64-bit float",
+                        "{} cannot be represented exactly by a 64-bit float",
                         quoted(raw)
                     )));
                 }
@@ -278,7 +281,7 @@ impl Column {
 
 /// What to do where later rows differ from the first ones.
 pub(crate) const LOOK_FURTHER: &str =
-    "set the source's `infer_rows` higher (0 looks at every row), or give the column a type in the source's `columns`";
+    "raise the source's `infer_rows` (0 means all rows), or give the column a type in the source's `columns`";
 
 fn expected_time(raw: &str) -> Cause {
     let found = quoted(raw);
@@ -287,7 +290,7 @@ fn expected_time(raw: &str) -> Cause {
             "expected a time such as \"2026-01-01T00:00:00Z\", found the number {found}"
         ))
         .with_hint(format!(
-            "if it counts from 1970, give the column the type `{}` in the source's `columns`",
+            "if it is counted from 1970, give the column the type `{}` in the source's `columns`",
             likely_epoch(number)
         )),
         None => Cause::new(format!(

@@ -194,7 +194,7 @@ fn round_trip(value: &str, is: &DataType) -> Result<ArrayRef, Cause> {
 
 fn cannot(is: &DataType) -> Cause {
     Cause::new(format!(
-        "a column of the type {is} cannot hold exactly what a name says"
+        "a column of type {is} cannot exactly represent a folder's name"
     ))
     .with_hint("rename the folder or the column")
 }
@@ -264,7 +264,7 @@ mod tests {
         }
         let bytes: ArrayRef = Arc::new(arrow::array::DurationSecondArray::from(vec![1]));
         let text = rows(Some("1"), &bytes).expect_err("no such text");
-        assert!(text.to_string().contains("cannot hold exactly"), "{text}");
+        assert!(text.to_string().contains("cannot exactly represent"), "{text}");
     }
 
     #[test]

@@ -92,10 +92,7 @@ impl CsvRows {
             .map(|(number, _)| number.to_string())
             .collect();
         if nameless.len() > 1 {
-            problems.push(format!(
-                "the header has no name for the columns {}",
-                nameless.join(", ")
-            ));
+            problems.push(format!("the header does not name the columns {}", nameless.join(", ")));
         }
         let mut first = HashMap::new();
         for (number, name) in (1_u64..).zip(&self.names).filter(|(_, name)| !name.is_empty()) {
@@ -111,7 +108,7 @@ impl CsvRows {
         Err(SourceError::BadRow {
             path: self.file.path.clone(),
             line: self.reader.get_ref().line(at),
-            cause: Cause::new(problems.join("; ")).with_hint("give each column a name of its own"),
+            cause: Cause::new(problems.join("; ")).with_hint("give each column its own name"),
         })
     }
 
@@ -179,7 +176,7 @@ fn csv_error(file: &Opened, seen: &Watched, begun: Option<&csv::Position>, error
                 Some(Fault::TooLong) => bad(
                     line,
                     Cause::new(format!("the record is longer than {} bytes", count(seen.limit_bytes)))
-                        .with_hint("look for a quote that is missing, or split the record"),
+                        .with_hint("look for a missing quote, or split the record"),
                 ),
                 Some(Fault::Misquoted { line, what }) => {
                     bad(*line, Cause::new(what.to_string()).with_hint(Misquoted::REMEDY))
@@ -189,12 +186,14 @@ fn csv_error(file: &Opened, seen: &Watched, begun: Option<&csv::Position>, error
         }
         csv::ErrorKind::Utf8 { err, .. } => bad(
             line,
-            Cause::new(format!("not UTF-8 in field {}", err.field() + 1)).with_hint("convert the file to UTF-8"),
+            Cause::new(format!("invalid UTF-8 in field {}", err.field() + 1)).with_hint("convert the file to UTF-8"),
         ),
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => bad(
             line,
-            Cause::new(format!("the record has {len} fields, the header {expected_len}"))
-                .with_hint("look for a quote that is missing, or recreate the file if it is cut short"),
+            Cause::new(format!(
+                "the record has {len} fields, but the header has {expected_len}"
+            ))
+            .with_hint("look for a missing quote, or recreate the file if it is truncated"),
         ),
         kind => bad(line, format!("not CSV: {kind:?}").into()),
     }

@@ -18,7 +18,7 @@ const ENDINGS: [&str; 9] = [
 ];
 const PACKING_ENDINGS: [&str; 7] = [".gz", ".zst", ".lz4", ".br", ".sz", ".snappy", ".gzip"];
 const EXPECTED: &str = ".parquet, .arrow, .feather, .ipc, .jsonl, .ndjson, .csv or .tsv";
-/// Globs that the braces of one `path` may stand for: each is a walk of its own.
+/// Maximum number of globs that the braces of one `path` may expand to: each is a separate walk.
 const MAX_ALTERNATIVES: usize = 1_000;
 /// Names that a warning repeats.
 const NAMES_SHOWN: usize = 3;
@@ -86,8 +86,8 @@ impl Skipped {
         let told = [
             (
                 &self.other_names,
-                "of the folder's files were not read, because their names do not say what they hold",
-                "; to read them, take them with a glob in the source's `path`, or rename them",
+                "of the folder's files were not read, because their names do not indicate their format",
+                "; to read them, match them with a glob in the source's `path`, or rename them",
             ),
             (
                 &self.hidden,
@@ -96,7 +96,7 @@ impl Skipped {
             ),
             (
                 &self.repeated,
-                "further names lead to files or folders that are read under another name, and were not read again",
+                "further names refer to files or folders that are read under another name, and were not read again",
                 "",
             ),
         ];
@@ -133,13 +133,13 @@ pub fn check(path: &str) -> Result<(), Cause> {
         );
     }
     if path == "~" || path.starts_with("~/") {
-        return Err(Cause::new("`~` is not replaced by a home folder").with_hint("write the whole path of the folder"));
+        return Err(Cause::new("`~` is not expanded to a home folder").with_hint("use the full path of the folder"));
     }
     if path.is_empty() {
         return Err(Cause::new("it is empty").with_hint("name a file, a folder or a glob"));
     }
     if path.contains('\0') {
-        return Err("it contains a NUL character, which no file's name does".into());
+        return Err("it contains a NUL character, which file names cannot contain".into());
     }
     alternatives(path).map(|_| ())
 }
@@ -168,7 +168,7 @@ pub(super) fn files(base: &Path, path: &str, token: &Token) -> Result<Found, Sou
     for file in &found.files {
         if let Some(name) = keys::doubled(&file.keys) {
             return Err(SourceError::BadColumn {
-                cause: Cause::new("two of its folders' names hold it").with_hint("rename one of the folders"),
+                cause: Cause::new("the names of two of its folders contain it").with_hint("rename one of the folders"),
                 column: name.to_owned(),
                 path: file.path.clone(),
             });
@@ -232,7 +232,7 @@ fn nothing(base: &Path, path: &str, skipped: &Skipped) -> SourceError {
     }
 }
 
-/// Returns what a path with braces stands for: `a{b,c}` for `ab` and `ac`, as in a shell.
+/// Expands a path with braces: `a{b,c}` for `ab` and `ac`, as in a shell.
 fn alternatives(path: &str) -> Result<Vec<String>, Cause> {
     let mut done = Vec::new();
     let mut open = vec![path.to_owned()];
@@ -249,7 +249,7 @@ fn alternatives(path: &str) -> Result<Vec<String>, Cause> {
         );
         if open.len() + done.len() > MAX_ALTERNATIVES {
             let most = count(MAX_ALTERNATIVES as u64);
-            return Err(Cause::new(format!("its braces stand for more than {most} globs")).with_hint("use `*`"));
+            return Err(Cause::new(format!("its braces expand to more than {most} globs")).with_hint("use `*`"));
         }
     }
     Ok(done)

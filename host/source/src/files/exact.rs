@@ -51,7 +51,7 @@ pub(crate) fn check(
                     path: file.path.clone(),
                     row: before + row + 1,
                     column: column.column_path().string(),
-                    cause: Cause::new(format!("{value} is beyond what the column's type can hold"))
+                    cause: Cause::new(format!("{value} is outside the range of the column's type"))
                         .with_hint("correct the value"),
                 });
             }

@@ -101,7 +101,7 @@ pub enum FrameError {
     Trailing { codec: &'static str, offset: u64 },
     #[error("it had {expected} bytes when it was opened, and ends after {found}")]
     Shrunk { expected: u64, found: u64 },
-    #[error("it was read further after an error")]
+    #[error("it was read again after an error")]
     Over,
 }
 

@@ -1,5 +1,5 @@
-//! The bytes of a file on their way to a decoder: counted, with a look ahead, and held against the length that the file
-//! had when it was opened. Knows no codec.
+//! The bytes of a file on their way to a decoder: counted, with a look ahead, and compared with the length that the
+//! file had when it was opened. Knows no codec.
 
 use std::io::{self, BufRead, Read};
 
@@ -22,7 +22,7 @@ pub(crate) struct Input<R> {
     ahead: [u8; AHEAD_BYTES],
     from: usize,
     to: usize,
-    /// Whether somebody was told that there are no more bytes.
+    /// Whether the end of the bytes was reported.
     pub has_ended: bool,
 }
 
@@ -56,7 +56,7 @@ impl<R: BufRead> Input<R> {
         Ok(&self.ahead[..self.to.min(bytes)])
     }
 
-    /// Consumes so many bytes; `false` when the file ends before.
+    /// Consumes this many bytes; `false` if the file ends before that.
     pub(crate) fn skip(&mut self, bytes: u64) -> io::Result<bool> {
         let skipped = io::copy(&mut self.by_ref().take(bytes), &mut io::sink())?;
         Ok(skipped == bytes)

@@ -162,7 +162,7 @@ fn footer_bytes(describe: &Opened, reader: &mut BufReader<File>, file_bytes: u64
     let length = read_footer_length(trailer).map_err(|error| describe.arrow_error(error))?;
     let behind = (length + TRAILER_BYTES) as u64;
     if behind > file_bytes || length > MAX_HEADER_BYTES {
-        return Err(describe.damaged(format!("its footer would have {length} bytes")));
+        return Err(describe.damaged(format!("its footer claims to have {length} bytes")));
     }
     reader.seek(SeekFrom::Start(file_bytes - behind)).map_err(failed)?;
     let mut footer = vec![0; length];
@@ -192,7 +192,7 @@ fn check_size(describe: &Opened, bytes: u64, takes: &str) -> Result<(), SourceEr
         return Err(SourceError::TooLarge {
             path: describe.path.clone(),
             cause: Cause::new(format!(
-                "one of its record batches {takes} {} bytes, more than the {} that are read at once",
+                "one of its record batches {takes} {} bytes, more than the {} that can be read at once",
                 count(bytes),
                 count(MAX_BATCH_BYTES)
             ))
@@ -240,25 +240,25 @@ fn next_message(describe: &Opened, reader: &mut Box<dyn Read + Send>) -> Result<
         return Err(early());
     };
     if [c0, c1, c2, c3] != CONTINUATION {
-        return Err(describe.damaged("one of its messages does not begin like one"));
+        return Err(describe.damaged("one of its messages does not begin correctly"));
     }
     let header = match usize::try_from(i32::from_le_bytes([l0, l1, l2, l3])) {
         Ok(0) => {
             // A second stream behind the first would be lost without a word.
             return match take(&mut bytes, 1)? {
-                true => Err(describe.damaged("something follows the end of its stream")),
+                true => Err(describe.damaged("it contains data after the end of its stream")),
                 false => Ok(None),
             };
         }
         Ok(length) if length <= MAX_HEADER_BYTES => length,
-        _ => return Err(describe.damaged("a message in it has a header of impossible length")),
+        _ => return Err(describe.damaged("one of its messages has a header of impossible length")),
     };
     if !take(&mut bytes, header)? {
         return Err(early());
     }
     let body = message(describe, &bytes)?.bodyLength();
     let Ok(length) = u64::try_from(body) else {
-        return Err(describe.damaged("a message in it has a body of negative length"));
+        return Err(describe.damaged("one of its messages has a body of negative length"));
     };
     check_size(describe, length, "takes")?;
     let prefix = bytes.len();
@@ -277,7 +277,7 @@ fn message<'a>(describe: &Opened, bytes: &'a [u8]) -> Result<ipc::Message<'a>, S
     bytes
         .get(start..)
         .and_then(|bytes| ipc::root_as_message(bytes).ok())
-        .ok_or_else(|| describe.damaged("a message in it has a header that cannot be read"))
+        .ok_or_else(|| describe.damaged("one of its messages has a header that cannot be read"))
 }
 
 /// Returns a message whose compressed buffers do not claim to become more than the limit.
@@ -310,7 +310,7 @@ fn checked(describe: &Opened, block: &Block, bytes: Vec<u8>) -> Result<Buffer, S
             NOT_COMPRESSED => {}
             length => {
                 let length =
-                    u64::try_from(length).map_err(|_| describe.damaged("a buffer in it has a negative length"))?;
+                    u64::try_from(length).map_err(|_| describe.damaged("one of its buffers has a negative length"))?;
                 declared = declared.saturating_add(length);
                 check_size(describe, declared, "declares")?;
             }
@@ -334,10 +334,7 @@ fn read_schema(describe: &Opened, schema: ipc::Schema<'_>) -> Result<SchemaRef, 
 fn unreadable_schema(describe: &Opened, error: ArrowError) -> SourceError {
     match error {
         ArrowError::ParseError(cause) => describe.unsupported(
-            Cause::new(format!(
-                "one of its columns has a type that is not known here ({cause})"
-            ))
-            .with_hint("convert the column"),
+            Cause::new(format!("one of its columns has an unknown type ({cause})")).with_hint("convert the column"),
         ),
         error => describe.arrow_error(error),
     }
@@ -351,7 +348,7 @@ fn foreign_column(schema: ipc::Schema<'_>) -> Option<Cause> {
         (!matches!(bits, 8 | 16 | 32 | 64)).then(|| {
             let name = field.name().unwrap_or_default();
             Cause::new(format!(
-                "its column `{name}` holds integers of {bits} bits, which Arrow does not know"
+                "its column `{name}` holds integers of {bits} bits, which Arrow does not support"
             ))
             .with_hint("convert the column to 64 bits, a decimal or text")
         })
@@ -385,7 +382,8 @@ mod tests {
             .to_string();
         assert_eq!(
             error.replace(&format!("{}/", folder.path().display()), ""),
-            "a.csv needs too much memory: one of its record batches takes 2,147,483,648 bytes, more than the 1,073,741,824 that are read at once"
+            "a.csv needs too much memory: one of its record batches takes 2,147,483,648 bytes, more than the \
+             1,073,741,824 that can be read at once"
         );
     }
 }

@@ -76,7 +76,7 @@ impl JsonRows {
                 let longest = count(MAX_ROW_BYTES);
                 return Err(self.bad(
                     Cause::new(format!("the row is longer than {longest} bytes"))
-                        .with_hint("check that every row ends with a line end, or split the row"),
+                        .with_hint("check that every row ends with a line break, or split the row"),
                 ));
             }
             if !without_mark(&self.buffer).trim_ascii().is_empty() {
@@ -85,7 +85,7 @@ impl JsonRows {
         }
         let text = std::str::from_utf8(without_mark(&self.buffer)).map_err(|error| {
             let at = error.valid_up_to() + 1;
-            self.bad(Cause::new(format!("not UTF-8 at byte {at}")).with_hint("convert the file to UTF-8"))
+            self.bad(Cause::new(format!("invalid UTF-8 at byte {at}")).with_hint("convert the file to UTF-8"))
         })?;
         let (mut refused, mut replaced) = (None, 0);
         let mut parser = serde_json::Deserializer::from_str(text);
@@ -152,8 +152,8 @@ impl Read for Counted {
     }
 }
 
-/// Returns what is wrong with a line, by what it looks like. serde_json counts lines within what it was given, which is
-/// one.
+/// Describes what is wrong with a line, judging by its appearance. serde_json counts lines within what it was given,
+/// which is one.
 fn json_cause(line: &str, error: &serde_json::Error) -> Cause {
     let what = plain_json(error);
     let column = error.column();
@@ -167,11 +167,11 @@ fn json_cause(line: &str, error: &serde_json::Error) -> Cause {
     }
     if error.is_eof() {
         return Cause::new(format!("the JSON object ends early, at character {column} ({what})"))
-            .with_hint("recreate the file, which may be cut short");
+            .with_hint("recreate the file, which may be truncated");
     }
     if let Some(word) = foreign_word(line, column) {
         return Cause::new(format!("not a JSON object at character {column}: JSON has no `{word}`"))
-            .with_hint("write null, or a value that JSON has");
+            .with_hint("write null, or a valid JSON value");
     }
     Cause::new(format!("not a JSON object at character {column}: {what}"))
 }

@@ -1,5 +1,5 @@
 //! Columns that folders' names hold, as Hive writes them: `dt=2026-01-01/country=DE/`. A column that is in the file as
-//! well must say the same in every row. Never guesses a type: what a folder says is text, a time for the time column,
+//! well must say the same in every row. Never guesses a type: a folder's value is text, a time for the time column,
 //! or of the type that the configuration gives.
 
 use std::collections::BTreeMap;
@@ -141,7 +141,7 @@ impl Keyed {
         }
     }
 
-    /// `row` tells which row of the file one of the batch is.
+    /// `row` maps a row of the batch to a row of the file.
     pub(crate) fn apply(&self, batch: RecordBatch, row: impl Fn(usize) -> u64) -> Result<RecordBatch, SourceError> {
         if self.keys.is_empty() {
             return Ok(batch);
@@ -207,7 +207,7 @@ impl Keyed {
             row: row(at) + 1,
             column: key.name.clone(),
             cause: Cause::new(format!(
-                "the file holds another value than its folder's name, {}",
+                "the file contains a different value than its folder's name, {}",
                 key.value
                     .as_deref()
                     .map_or("null".to_owned(), |value| format!("`{value}`")),

@@ -256,7 +256,7 @@ impl Layout {
         Model::named(&self.model).is_some_and(|model| model.schema().index_of(name).is_ok())
     }
 
-    /// Returns what else can be done where one of two files is text.
+    /// Returns what else can be done if one of two files is text.
     fn remedy(&self, file: &Opened) -> &'static str {
         match file.schema.is_none() || self.first_is_text {
             true => " (a column of text files can be given its type in the source's `columns`)",
@@ -264,7 +264,7 @@ impl Layout {
         }
     }
 
-    /// Returns a file's batch with the run's columns. `row` tells which row of the file one of the batch is.
+    /// Returns a file's batch with the run's columns. `row` maps a row of the batch to a row of the file.
     pub(crate) fn arrange(
         &self,
         batch: &RecordBatch,

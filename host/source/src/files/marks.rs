@@ -5,7 +5,7 @@ use arrow::datatypes::{DataType, Field};
 
 use crate::model::{EXTENSION_METADATA, EXTENSION_NAME, JSON_EXTENSION, UUID_EXTENSION};
 
-/// Returns what a column is marked to hold, beyond its type, and the mark's settings. JSON and UUIDs have none that
+/// Returns the mark of a column beyond its type, and the mark's settings. JSON and UUIDs have none that
 /// matter.
 fn mark(field: &Field) -> Option<(&str, &str)> {
     let text = |key: &str| field.metadata().get(key).map(String::as_str);

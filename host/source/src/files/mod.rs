@@ -103,7 +103,7 @@ impl FilesSettings {
     }
 }
 
-/// Formats that a file's first bytes cannot tell apart for certain.
+/// Formats that cannot be distinguished with certainty by a file's first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TextFormat {
     /// One JSON object on each line.
@@ -131,7 +131,7 @@ mod folder {
 /// Batches of one file as they are in it.
 type Batches = Box<dyn Iterator<Item = Result<RecordBatch, SourceError>> + Send>;
 
-/// Is told of each file before it is looked at.
+/// Called with each file before it is read.
 type Reading<'a> = Box<dyn FnMut(&Path) + Send + 'a>;
 
 /// The files of one run, one after the other in order of their names.

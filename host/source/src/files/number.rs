@@ -10,7 +10,7 @@ pub(crate) struct Number {
     negative: bool,
     /// Without zeros at either end; none for zero.
     digits: String,
-    /// Where the point stands, counted from before the first digit.
+    /// Position of the decimal point, counted from before the first digit.
     point: i64,
 }
 
@@ -111,8 +111,8 @@ fn exponent_of(text: &str) -> Option<i64> {
     Some(if text.starts_with('-') { -size } else { size })
 }
 
-/// Returns a written number as the nearest float, and whether that is the number: the shortest text that stands for the
-/// float has the same value as what was written. `None` for what is not a number.
+/// Returns a written number as the nearest float, and whether that is exact: the shortest text for the float has the
+/// same value as the written number. `None` if it is not a number.
 pub(crate) fn float(text: &str) -> Option<(f64, bool)> {
     if is_plain(text) {
         return Some((text.parse().ok()?, true));
@@ -123,14 +123,14 @@ pub(crate) fn float(text: &str) -> Option<(f64, bool)> {
     Some((float, shortest == Some(written)))
 }
 
-/// Returns a number without the `+` that may stand before it. What is not a number stays as it is.
+/// Returns a number without a leading `+`. Anything else is returned unchanged.
 pub(crate) fn without_plus(text: &str) -> &str {
     text.strip_prefix('+')
         .filter(|rest| rest.starts_with(|first: char| first.is_ascii_digit() || first == '.'))
         .unwrap_or(text)
 }
 
-/// Every number of at most 15 digits has a float of its own, which is exact in the sense of [`float`], unless it is
+/// Every number of at most 15 digits has its own float, which is exact in the sense of [`float`], unless it is
 /// very large or small.
 const SURE_DIGITS: usize = 15;
 

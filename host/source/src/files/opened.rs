@@ -1,5 +1,5 @@
-//! The content and the compression of one file, told from its first bytes and, where they cannot tell, from its name.
-//! Reads headers only.
+//! The format and the compression of one file, detected from its first bytes or, if that is not possible, from its
+//! name. Reads headers only.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};

@@ -98,7 +98,7 @@ fn row_groups(file: &Opened, metadata: &ArrowReaderMetadata, wanted: &[usize]) -
     let promised = metadata.metadata().file_metadata().num_rows();
     if u64::try_from(promised) != Ok(seen) {
         return Err(file.damaged(format!(
-            "its footer says {promised} rows, but its row groups have {seen}"
+            "its footer declares {promised} rows, but its row groups have {seen}"
         )));
     }
     Ok(groups)
@@ -248,7 +248,7 @@ impl Batches {
         match u64::try_from(promised) == Ok(group.read) {
             true => Ok(()),
             false => Err(self.file.damaged(format!(
-                "its row group {} says {promised} rows, but holds {}",
+                "its row group {} declares {promised} rows, but contains {}",
                 group.index, group.read
             ))),
         }

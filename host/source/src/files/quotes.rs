@@ -18,9 +18,9 @@ enum QuotePlace {
 /// A quote where none may be, or one that is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Misquoted {
-    #[error("a quote was opened on this line and the file ends before it is closed")]
+    #[error("a quote that is opened on this line is not closed before the end of the file")]
     Unclosed,
-    #[error("a quote was opened on this line, and more of the field follows the next quote, on line {line}")]
+    #[error("a quote is opened on this line, but the field continues after the next quote, on line {line}")]
     Behind { line: u64 },
     #[error("there is a quote inside a field that does not begin with one")]
     Stray,

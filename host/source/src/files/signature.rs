@@ -1,4 +1,4 @@
-//! What the first bytes of a file tell: formats that cannot be read, by name, and JSON. Reads no file.
+//! What the first bytes of a file reveal: unsupported formats, by name, and JSON. Reads no file.
 
 use super::discover::unpacked_name;
 
@@ -11,7 +11,7 @@ pub(crate) struct Unsupported {
 
 const RECOMPRESS: &str = "decompress it, or compress it with gzip, zstd, lz4 or brotli";
 
-/// Bytes that tell a format for certain, and where they are.
+/// Bytes that identify a format with certainty, and their position.
 const SIGNATURES: [(usize, &[u8], &str, &str); 13] = [
     (
         0,

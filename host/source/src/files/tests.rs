@@ -405,7 +405,8 @@ fn columns_beyond_the_model_are_inferred_from_all_text_files() {
     short.infer_rows = 1;
     assert_eq!(
         error(&short),
-        "./b.jsonl, line 2: column `later` is new: the rows looked at before had none of that name; set the source's `infer_rows` higher (0 looks at every row), or give the column a type in the source's `columns`"
+        "./b.jsonl, line 2: column `later` is new: the rows inspected before did not have it; raise the \
+         source's `infer_rows` (0 means all rows), or give the column a type in the source's `columns`"
     );
 }
 
@@ -426,7 +427,8 @@ fn a_model_of_the_users_own_has_the_columns_of_its_files() {
     settings.time_column = "when".to_owned();
     assert_eq!(
         error(&settings),
-        "a.tsv does not fit the model `orders`: the time column `when` is missing (the source's `time_column` names another); the columns found are `day`, `code`, `amount`; rename, add or convert the columns"
+        "a.tsv does not fit the model `orders`: the time column `when` is missing (the source's `time_column` can \
+         name a different one); the columns found are `day`, `code`, `amount`; rename, add or convert the columns"
     );
 }
 

@@ -83,7 +83,7 @@ impl Table {
     fn value(&mut self, name: &str, append: impl FnOnce(&mut Column) -> Result<(), Cause>) -> Result<(), Cause> {
         let Some(index) = self.index.get(name).copied() else {
             return Err(Cause::new(format!(
-                "column `{name}` is new: the rows looked at before had none of that name"
+                "column `{name}` is new: the rows inspected before did not have it"
             ))
             .with_hint(LOOK_FURTHER));
         };

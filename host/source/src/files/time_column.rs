@@ -17,11 +17,12 @@ pub(crate) fn problem(name: &str, schema: &Schema, model: Option<&Schema>) -> Op
         // Said as a column of the model.
         Ok(_) | Err(_) if should_be_time => None,
         Ok(found) => Some(format!(
-            "the time column `{name}` is {found}, expected a timestamp (the source's `time_column` names another); {}",
+            "the time column `{name}` is {found}, expected a timestamp (the source's `time_column` can name a \
+             different one); {}",
             others(schema)
         )),
         Err(_) => Some(format!(
-            "the time column `{name}` is missing (the source's `time_column` names another); {}{}",
+            "the time column `{name}` is missing (the source's `time_column` can name a different one); {}{}",
             nested(name, schema),
             others(schema)
         )),
@@ -57,7 +58,10 @@ fn others(schema: &Schema) -> String {
     }
     let all = names(|_| true);
     let hint = match all.as_slice() {
-        [only] if only.contains([';', '\t', '|', ',']) => " (a single one: the source's `delimiter` may be another)",
+        [only] if only.contains([';', '\t', '|', ',']) => {
+            " (only one; the source's `delimiter` may be a different \
+                                                           one)"
+        }
         _ => "",
     };
     format!("the columns found are {}{hint}", quoted(&all))

@@ -83,7 +83,7 @@ impl FromStr for ColumnType {
         }
         let arguments = text.strip_prefix("decimal(").and_then(|rest| rest.strip_suffix(')'));
         let Some(arguments) = arguments else {
-            return Err(format!("`{written}` is not a type of column"));
+            return Err(format!("`{written}` is not a column type"));
         };
         let (precision, scale) = arguments.split_once(',').unwrap_or((arguments, "0"));
         match (precision.parse(), scale.parse()) {
@@ -91,7 +91,8 @@ impl FromStr for ColumnType {
                 Ok(ColumnType::Decimal { precision, scale })
             }
             _ => Err(format!(
-                "`{written}` is not a type of column: a decimal has 1 to {DECIMAL256_MAX_PRECISION} digits, and at most as many of them behind the point, as in decimal(38,9)"
+                "`{written}` is not a column type: a decimal has 1 to {DECIMAL256_MAX_PRECISION} digits, and at most \
+                 as many of them after the decimal point, as in decimal(38,9)"
             )),
         }
     }

@@ -1,4 +1,4 @@
-//! Synthetic rows that anybody can make again: a row is a function of its number alone, and numbers lie on a grid of
+//! Synthetic rows that anyone can reproduce: a row is a function of its number alone, and numbers lie on a grid of
 //! time. So any interval gives the same rows every time, and two intervals side by side give what their union gives.
 //! Reads no clock and no file.
 

@@ -1,4 +1,4 @@
-//! Sessions: how somebody came, what they did and how they left. Built column by column from the model's schema, so
+//! Sessions: how visitors came, what they did and how they left. Built column by column from the model's schema, so
 //! that a column cannot be forgotten.
 
 use std::sync::Arc;

@@ -15,7 +15,7 @@ fn what_to_do_is_a_hint() {
         (json!({"prefix": "%Y"}), "write `{year}`"),
         (
             json!({"metadata": {"a": "é"}}),
-            "encode other text first, as base64 does",
+            "encode other text first, for example as base64",
         ),
         (
             json!({"region": "auto"}),
@@ -23,11 +23,11 @@ fn what_to_do_is_a_hint() {
         ),
         (
             json!({"endpoint_url": "https://h", "use_fips": true}),
-            "remove it, and write the whole host name in `endpoint_url`",
+            "remove it, and put the full host name in `endpoint_url`",
         ),
         (
             json!({"endpoint_url": "https://h/bucket"}),
-            "write the bucket in `bucket_name`, and folders in `prefix`",
+            "put the bucket in `bucket_name`, and folders in `prefix`",
         ),
     ];
     for (more, hint) in cases {

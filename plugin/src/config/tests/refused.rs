@@ -8,15 +8,15 @@ use super::{document, problems};
 /// Every message of a single field, with what it allows.
 #[test]
 fn refused_values() {
-    const BUCKET: &str = "3 to 63 of `a-z`, `0-9`, `.` and `-`, beginning and ending with a letter or digit, without \
-                          `..`, and no IP address";
-    const REGION: &str = "such as `eu-central-1`, or with an `endpoint_url` what the store calls it (`auto` for \
-                          Cloudflare R2)";
+    const BUCKET: &str = "3 to 63 characters from `a-z`, `0-9`, `.` and `-`, beginning and ending with a letter or \
+                          digit, without `..`, and not an IP address";
+    const REGION: &str = "a region such as `eu-central-1`, or with an `endpoint_url` the store's own name for it \
+                          (`auto` for Cloudflare R2)";
     const FORMATS: &str = "`JSONLines`, `Parquet`";
     const SIZE: &str = "a whole number from 0 to 319488";
-    const KEYS: &str = "such as `1234abcd-12ab-34cd-56ef-1234567890ab`, `alias/exports` or `arn:aws:kms:…`";
-    const CLASS: &str = "capitals, digits and `_`, such as `STANDARD_IA`";
-    const HEADER: &str = "printable ASCII without spaces at the ends or doubled";
+    const KEYS: &str = "a value such as `1234abcd-12ab-34cd-56ef-1234567890ab`, `alias/exports` or `arn:aws:kms:…`";
+    const CLASS: &str = "capital letters, digits and `_`, such as `STANDARD_IA`";
+    const HEADER: &str = "printable ASCII without leading, trailing or repeated spaces";
     let long = "x".repeat(100);
     let cases: Vec<(&str, Value, String, &str)> = vec![
         ("bucket_name", json!("ab"), "`ab` has 2 bytes".into(), BUCKET),
@@ -42,13 +42,13 @@ fn refused_values() {
         (
             "bucket_name",
             json!("-abc"),
-            "`-abc` begins or ends with another sign than a letter or digit".into(),
+            "`-abc` does not begin and end with a letter or digit".into(),
             BUCKET,
         ),
         (
             "bucket_name",
             json!("abc."),
-            "`abc.` begins or ends with another sign than a letter or digit".into(),
+            "`abc.` does not begin and end with a letter or digit".into(),
             BUCKET,
         ),
         ("bucket_name", json!("a..b"), "`a..b` has `..`".into(), BUCKET),
@@ -61,8 +61,8 @@ fn refused_values() {
         (
             "bucket_name",
             json!("fast--euc1-az1--x-s3"),
-            "`fast--euc1-az1--x-s3` is a directory bucket (S3 Express One Zone), which signs by sessions that this \
-             destination does not open"
+            "`fast--euc1-az1--x-s3` is a directory bucket (S3 Express One Zone), which needs session-based signing \
+             that this destination does not support"
                 .into(),
             "a general purpose bucket",
         ),
@@ -80,19 +80,19 @@ fn refused_values() {
         (
             "file_format",
             json!("parquet"),
-            "`parquet` is not one of the choices".into(),
+            "`parquet` is not a valid value".into(),
             FORMATS,
         ),
         (
             "file_format",
             json!("CSV"),
-            "`CSV` is not one of the choices".into(),
+            "`CSV` is not a valid value".into(),
             FORMATS,
         ),
         (
             "file_format",
             json!(long),
-            format!("`{}…` is not one of the choices", "x".repeat(80)),
+            format!("`{}…` is not a valid value", "x".repeat(80)),
             FORMATS,
         ),
         ("file_format", json!({}), "`{}` is an object, not text".into(), FORMATS),
@@ -148,26 +148,26 @@ fn refused_values() {
         (
             "include_events",
             json!("a"),
-            "`\"a\"` is text, not a list of texts".into(),
-            "a list of texts",
+            "`\"a\"` is text, not a list of strings".into(),
+            "a list of strings",
         ),
         (
             "exclude_events",
             json!(["a", true]),
             "entry 2: `true` is true or false, not text".into(),
-            "a list of texts",
+            "a list of strings",
         ),
         (
             "tags",
             json!(["a"]),
-            "`[\"a\"]` is a list, not an object of texts".into(),
-            "an object of texts",
+            "`[\"a\"]` is a list, not an object whose values are strings".into(),
+            "an object whose values are strings",
         ),
         (
             "tags",
             json!({"a": null}),
             "entry `a`: `null` is nothing, not text".into(),
-            "an object of texts",
+            "an object whose values are strings",
         ),
         (
             "tags",
@@ -184,56 +184,56 @@ fn refused_values() {
         (
             "tags",
             json!({"k": "a&b"}),
-            "`k` = `a&b` has a character that tags do not take".into(),
+            "`k` = `a&b` contains a character that is not allowed in tags".into(),
             "letters, digits, spaces and `+ - = . _ : / @`",
         ),
         (
             "tags",
             json!({"aws:k": ""}),
-            "key `aws:k` begins with `aws:`, which AWS keeps for itself".into(),
+            "key `aws:k` begins with `aws:`, which is reserved for AWS".into(),
             "another key",
         ),
         (
             "metadata",
             json!({"A": "x"}),
-            "`A` cannot be the name of a header".into(),
+            "`A` is not a valid header name".into(),
             "names of `a-z`, `0-9`, `-`, `_` and `.`",
         ),
         (
             "metadata",
             json!({"a": "x\r\ny: z"}),
-            "`a` = `x\\r\\ny: z` cannot be the value of a header".into(),
+            "`a` = `x\\r\\ny: z` is not a valid header value".into(),
             HEADER,
         ),
         (
             "metadata",
             json!({"a": "é"}),
-            "`a` = `é` cannot be the value of a header".into(),
+            "`a` = `é` is not a valid header value".into(),
             HEADER,
         ),
         (
             "metadata",
             json!({"a": " x"}),
-            "`a` = ` x` cannot be the value of a header".into(),
+            "`a` = ` x` is not a valid header value".into(),
             HEADER,
         ),
         (
             "metadata",
             json!({"a": "x  y"}),
-            "`a` = `x  y` cannot be the value of a header".into(),
+            "`a` = `x  y` is not a valid header value".into(),
             HEADER,
         ),
         (
             "metadata",
             json!({"batch-export-run": "x"}),
-            "`batch-export-run` begins with `batch-export-`, which this destination keeps for itself".into(),
+            "`batch-export-run` begins with `batch-export-`, which is reserved for this destination".into(),
             "another name",
         ),
         (
             "metadata",
             json!({"a": "x".repeat(2048)}),
-            "has 2049 bytes of names and values".into(),
-            "at most 2048 bytes in all",
+            "has 2049 bytes in names and values".into(),
+            "at most 2048 bytes in total",
         ),
         (
             "storage_class",
@@ -246,7 +246,7 @@ fn refused_values() {
             "expected_bucket_owner",
             json!("123"),
             "`123` is not an AWS account id".into(),
-            "12 digits, as text",
+            "12 digits, written as text",
         ),
         (
             "endpoint_url",
@@ -258,12 +258,14 @@ fn refused_values() {
             "prefix",
             json!("{x}"),
             "contains the unknown variable `{x}`".into(),
-            "`{year}`, `{month}`, `{day}`, `{hour}`, `{minute}`, `{second}`, `{start_year}`, `{start_month}`, `{start_day}`, `{start_hour}`, `{start_minute}`, `{start_second}`, `{table}`, `{data_interval_start}`, `{data_interval_end}`; `{{` and `}}` for literal braces",
+            "`{year}`, `{month}`, `{day}`, `{hour}`, `{minute}`, `{second}`, `{start_year}`, `{start_month}`, \
+             `{start_day}`, `{start_hour}`, `{start_minute}`, `{start_second}`, `{table}`, `{data_interval_start}`, \
+             `{data_interval_end}`; `{{` and `}}` for literal braces",
         ),
         (
             "kms_key_id",
             json!("a b"),
-            "`a b` is neither id nor ARN of a KMS key".into(),
+            "`a b` is neither the id nor the ARN of a KMS key".into(),
             KEYS,
         ),
     ];
@@ -291,19 +293,19 @@ fn refused_values() {
 #[test]
 fn refused_combinations() {
     const PAIR: &str =
-        "`aws_access_key_id` and `aws_secret_access_key` together, or neither for the host's credential chain";
-    const LEVELS: &str = "no level, or the compression zstd, gzip or brotli";
+        "both `aws_access_key_id` and `aws_secret_access_key`, or neither to use the host's credential chain";
+    const LEVELS: &str = "remove the level, or use the compression zstd, gzip or brotli";
     let cases = [
         (
             json!({"compression": "lz4"}),
             "compression",
-            "`lz4` does not go with JSONLines",
+            "`lz4` cannot be used with JSONLines",
             "`none`, `gzip`, `brotli` or `zstd`; or `file_format` `Parquet`",
         ),
         (
             json!({"compression": "snappy"}),
             "compression",
-            "`snappy` does not go with JSONLines",
+            "`snappy` cannot be used with JSONLines",
             "`none`, `gzip`, `brotli` or `zstd`; or `file_format` `Parquet`",
         ),
         (
@@ -345,8 +347,8 @@ fn refused_combinations() {
         (
             json!({"encryption": "aws:kms"}),
             "kms_key_id",
-            "is missing, and encryption `aws:kms` needs it",
-            "id or ARN of a KMS key",
+            "is required with encryption `aws:kms`",
+            "the id or ARN of a KMS key",
         ),
         (
             json!({"kms_key_id": "k"}),
@@ -363,19 +365,19 @@ fn refused_combinations() {
         (
             json!({"aws_access_key_id": "CANARY"}),
             "aws_secret_access_key",
-            "is missing, and `aws_access_key_id` is set",
+            "is missing although `aws_access_key_id` is set",
             PAIR,
         ),
         (
             json!({"aws_secret_access_key": "CANARY"}),
             "aws_access_key_id",
-            "is missing, and `aws_secret_access_key` is set",
+            "is missing although `aws_secret_access_key` is set",
             PAIR,
         ),
         (
             json!({"aws_session_token": "CANARY"}),
             "aws_session_token",
-            "is set without the keys that it belongs to",
+            "is set without the access key that it belongs to",
             PAIR,
         ),
     ];
@@ -393,8 +395,8 @@ fn event_lists_are_for_events() {
     let both = document(json!({"include_events": ["a"], "exclude_events": ["b"]}));
     assert!(parse(&both).is_ok());
     assert!(parse_for_model(&both, "events").is_ok());
-    let message = "chooses events, and the model is `persons`".to_owned();
-    let allowed = "an empty list, or the model `events`".to_owned();
+    let message = "selects events, but the model is `persons`".to_owned();
+    let allowed = "use an empty list, or the model `events`".to_owned();
     assert_eq!(
         problems(parse_for_model(&both, "persons")),
         [
@@ -459,7 +461,7 @@ fn names_are_repeated_without_control_characters() {
 
 #[test]
 fn documents_that_are_no_configuration() {
-    const ALLOWED: &str = "one JSON object with the fields of the destination";
+    const ALLOWED: &str = "a single JSON object with the destination's fields";
     let cases = [
         (
             "",
@@ -487,11 +489,11 @@ fn documents_that_are_no_configuration() {
     let long = format!("{{\"prefix\": \"{}\"}}", "x".repeat(1024 * 1024));
     assert_eq!(
         problems(parse(&long))[0].1,
-        "the configuration is 1048590 bytes long, over the limit of 1048576"
+        "the configuration is 1048590 bytes long, more than the limit of 1048576"
     );
     let twice = r#"{"bucket_name":"abc","region":"x","prefix":"","prefix":"a"}"#;
     assert_eq!(
         problems(parse(twice)),
-        [("prefix".into(), "is given more than once".into(), "one value".into())]
+        [("prefix".into(), "is set more than once".into(), "one value".into())]
     );
 }

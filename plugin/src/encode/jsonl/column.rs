@@ -13,7 +13,7 @@ use super::scalar::Scalar;
 /// A column, or a field of a struct: its key and how its values are written.
 #[derive(Debug)]
 pub struct Column {
-    /// What stands before the value: an opening brace or a comma, the escaped key and a colon.
+    /// What precedes the value: an opening brace or a comma, the escaped key and a colon.
     pub(super) prefix: Vec<u8>,
     pub(super) kind: Kind,
 }
@@ -41,10 +41,10 @@ pub struct Scratch {
 }
 
 impl Column {
-    /// The encoder of the column or struct field number `index`. `json` says that its text is JSON.
+    /// Returns the encoder of the column or struct field number `index`. `json` says that its text is JSON.
     ///
     /// # Errors
-    /// A map's entries are no key and value.
+    /// A map's entries are not a key and a value.
     pub fn new(index: usize, field: &Field, json: bool) -> Result<Self, EncodeError> {
         let mut prefix = vec![if index == 0 { b'{' } else { b',' }];
         json_text::write_string(field.name().as_bytes(), &mut prefix);
@@ -83,14 +83,14 @@ fn unsupported(column: &str, data_type: &DataType) -> EncodeError {
     EncodeError::UnsupportedColumn {
         column: column.to_owned(),
         data_type: data_type.to_string(),
-        reason: "JSON Lines has no form for it",
+        reason: "JSON Lines cannot represent it",
     }
 }
 
-/// An array that the schema did not announce.
+/// Makes the error about an array that the schema did not announce.
 fn foreign(array: &ArrayRef) -> EncodeError {
     let message = format!(
-        "a block has values of type {} that its schema has not",
+        "a block contains values of type {}, which its schema does not",
         array.data_type()
     );
     EncodeError::Arrow(ArrowError::SchemaError(message))
@@ -131,7 +131,7 @@ pub(super) enum Bytes<'a> {
     Fixed(&'a arrow_array::FixedSizeBinaryArray),
 }
 
-/// Where each row's elements stand.
+/// The position of each row's elements.
 pub(super) enum Ranges<'a> {
     Small(&'a [i32]),
     Large(&'a [i64]),
@@ -173,7 +173,7 @@ impl Ranges<'_> {
     }
 }
 
-/// Bind the encoders to the arrays of a block of the schema that they were prepared for.
+/// Binds the encoders to the arrays of a block of the schema that they were prepared for.
 ///
 /// # Errors
 /// A column is of a type that JSON Lines cannot hold.
@@ -249,7 +249,7 @@ fn bind_plain(array: &ArrayRef) -> Option<Values<'_>> {
     })
 }
 
-/// Append a row and its line break.
+/// Appends a row and its line break.
 pub fn write_row(columns: &[Bound<'_>], row: usize, out: &mut Vec<u8>, scratch: &mut Scratch) {
     write_fields(columns, row, out, scratch);
     out.push(b'\n');
@@ -304,7 +304,7 @@ fn write_value(array: &Nullable<'_>, row: usize, out: &mut Vec<u8>, scratch: &mu
     }
 }
 
-/// A map's key: the string, or the JSON text of what is not a string, as a string.
+/// Writes a map's key: the string, or the JSON text of any other value, as a string.
 fn write_key(keys: &Nullable<'_>, entry: usize, out: &mut Vec<u8>, scratch: &mut Scratch) {
     let mut text = std::mem::take(&mut scratch.key);
     text.clear();

@@ -21,8 +21,8 @@ use crate::settings::JsonLinesCodec;
 /// Text is handed to the codec once there is this much, at the end of a row: small enough to stay in the cache
 /// between being written and being compressed, large enough for the codec to work without interruption.
 const TEXT_BLOCK_BYTES: usize = 64 << 10;
-/// Most text of one row: twice the largest `max_row_mb`, so that a row of quotes and line breaks still fits. With the
-/// row itself and what the codec makes of it, a third of the memory that the plugin asks for stays free.
+/// Maximum text of one row: twice the largest `max_row_mb`, so that a row of quotes and line breaks still fits. With
+/// the row itself and what the codec makes of it, a third of the memory that the plugin asks for stays free.
 pub const MAX_ROW_TEXT_BYTES: u64 = 128 << 20;
 /// The text buffer is given back after a row that made it larger than this.
 const TEXT_BUFFER_BYTES: usize = 4 * TEXT_BLOCK_BYTES;
@@ -37,10 +37,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Encoders for the columns of blocks of `schema`; `meanings` says what the model makes of each.
+    /// Encoders for the columns of blocks of `schema`; `meanings` says what each means in the model.
     ///
     /// # Errors
-    /// A column's type is none that JSON Lines can hold.
+    /// A column's type cannot be represented in JSON Lines.
     pub fn new(schema: &Schema, meanings: &[Meaning], codec: JsonLinesCodec) -> Result<Self, EncodeError> {
         let fields = schema.fields().iter().zip(meanings).enumerate();
         let columns = fields.map(|(index, (field, meaning))| {
@@ -56,10 +56,10 @@ impl Plan {
     }
 }
 
-/// The most by which a file can exceed its limit, for records of at most `record_text_bytes` of text (its line break
-/// included).
+/// Returns the most by which a file can exceed its limit, for records of at most `record_text_bytes` of text (its line
+/// break included).
 ///
-/// Without a codec the last record alone stands over the limit. With one, the encoder flushes the codec before a
+/// Without a codec, only the last record exceeds the limit. With one, the encoder flushes the codec before a
 /// further record could carry the file to its limit unseen, so again one record is the most, in its compressed form
 /// (which is larger than the text by a 32nd at the worst), and then the end of the stream.
 pub fn overshoot_bytes(codec: JsonLinesCodec, record_text_bytes: u64) -> u64 {
@@ -71,7 +71,7 @@ pub fn overshoot_bytes(codec: JsonLinesCodec, record_text_bytes: u64) -> u64 {
     }
 }
 
-/// The most text that the row has; an error where that is more than memory is reckoned for.
+/// Returns the most text that the row has; an error where that is more than memory is reckoned for.
 fn measured(columns: &[column::Bound<'_>], row: usize) -> Result<usize, EncodeError> {
     let bytes = text_size::most_bytes(columns, row);
     match usize::try_from(bytes) {
@@ -100,7 +100,7 @@ pub struct LinesEncoder {
 }
 
 impl LinesEncoder {
-    /// Open a file.
+    /// Opens a file.
     ///
     /// # Errors
     /// The codec cannot be set up.
@@ -120,7 +120,7 @@ impl LinesEncoder {
         })
     }
 
-    /// Take rows until the block is used up, the file is full, or there is so much output that it should be taken: a
+    /// Takes rows until the block is used up, the file is full, or there is so much output that it should be taken: a
     /// block's text can be many times as large as the block.
     ///
     /// # Errors
@@ -165,7 +165,7 @@ impl LinesEncoder {
         Ok(block.num_rows() - from_row)
     }
 
-    /// Give the codec the text if there is enough of it, and find out whether the file is full if it could be.
+    /// Gives the codec the text if there is enough of it, and find out whether the file is full if it could be.
     fn compress(&mut self) -> Result<(), EncodeError> {
         let pending_bytes = self.unflushed_bytes + self.text.len() as u64;
         let could_be_full = self.limit_bytes.filter(|limit| {
@@ -192,22 +192,22 @@ impl LinesEncoder {
         Ok(())
     }
 
-    /// Whether the file holds its limit.
+    /// Returns whether the file holds its limit.
     pub fn is_full(&self) -> bool {
         self.full
     }
 
-    /// How much output has not been taken.
+    /// Returns how much output has not been taken.
     pub fn output_len(&self) -> usize {
         self.stream.output_len()
     }
 
-    /// Take the output.
+    /// Takes the output.
     pub fn take_output(&mut self) -> Vec<u8> {
         self.stream.take_output()
     }
 
-    /// End the file.
+    /// Ends the file.
     ///
     /// # Errors
     /// The codec failed.

@@ -5,12 +5,12 @@ use arrow_array::types::DecimalType;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// Append an integer.
+/// Appends an integer.
 pub fn write_integer<I: itoa::Integer>(value: I, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// Append a float; JSON has no NaN and no infinities, they are null.
+/// Appends a float; JSON has no NaN and no infinities, they are null.
 pub fn write_float<F: zmij::Float + Into<f64>>(value: F, out: &mut Vec<u8>) {
     if value.into().is_finite() {
         out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
@@ -19,12 +19,12 @@ pub fn write_float<F: zmij::Float + Into<f64>>(value: F, out: &mut Vec<u8>) {
     }
 }
 
-/// Append a decimal with all the digits of its scale.
+/// Appends a decimal with all the digits of its scale.
 pub fn write_decimal<T: DecimalType>(value: T::Native, precision: u8, scale: i8, out: &mut Vec<u8>) {
     out.extend_from_slice(T::format_decimal(value, precision, scale).as_bytes());
 }
 
-/// Append binary as a string of base64 (RFC 4648 section 4, with padding).
+/// Appends binary as a string of base64 (RFC 4648 section 4, with padding).
 pub fn write_binary(value: &[u8], out: &mut Vec<u8>) {
     let start = out.len() + 1;
     out.push(b'"');

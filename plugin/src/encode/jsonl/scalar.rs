@@ -47,7 +47,7 @@ pub enum Scalar<'a> {
 }
 
 impl<'a> Scalar<'a> {
-    /// Bind to an array; `None` where its values are no scalars.
+    /// Binds to an array; `None` where its values are no scalars.
     pub fn bind(array: &'a ArrayRef) -> Option<Self> {
         fn of<T: ArrowPrimitiveType>(array: &ArrayRef) -> &[T::Native] {
             array.as_primitive::<T>().values()
@@ -89,7 +89,7 @@ impl<'a> Scalar<'a> {
         })
     }
 
-    /// The most text that any of the values has.
+    /// Returns the most text that any of the values has.
     pub fn most_bytes(&self) -> u64 {
         match self {
             Scalar::Null | Scalar::Boolean(_) => BOOLEAN_BYTES,
@@ -115,7 +115,7 @@ impl<'a> Scalar<'a> {
         }
     }
 
-    /// Append the value of a row.
+    /// Appends the value of a row.
     pub fn write(&self, row: usize, out: &mut Vec<u8>) {
         match self {
             Scalar::Null => out.extend_from_slice(b"null"),
@@ -156,8 +156,8 @@ impl<'a> Scalar<'a> {
     }
 }
 
-/// The most text of a decimal of so many digits (those of its width: a value may have more than its precision): all of
-/// them, or with the zeros that a scale beyond them adds, behind them or in front; sign, a zero and a point.
+/// Returns the most text of a decimal of so many digits (those of its width: a value may have more than its precision):
+/// all of them, or with the zeros that a scale beyond them adds, behind them or in front; sign, a zero and a point.
 fn decimal_bytes(digits: u64, scale: i8) -> u64 {
     let scale_digits = u64::from(scale.unsigned_abs());
     let figures = match scale < 0 {

@@ -7,7 +7,8 @@ use crate::encode::json_text;
 /// Quotes around a text, brackets around a list, or `null`, and the comma after it.
 const PUNCTUATION_BYTES: u64 = 5;
 
-/// The most bytes that the row's text has, its line break included; close to what it has where most of it is text.
+/// Returns the most bytes that the row's text has, its line break included; close to what it has where most of it is
+/// text.
 pub fn most_bytes(columns: &[Bound<'_>], row: usize) -> u64 {
     fields(columns, row) + 1
 }
@@ -37,8 +38,8 @@ fn value(array: &Nullable<'_>, row: usize) -> u64 {
     text + PUNCTUATION_BYTES
 }
 
-/// Whether keys can make a row's text large while the row is small: because they are longer than `limit_bytes` in all,
-/// or stand in the text once for each element of a list.
+/// Returns whether keys can make a row's text large while the row is small: because they are longer than `limit_bytes`
+/// in all, or stand in the text once for each element of a list.
 pub fn keys_outweigh(columns: &[Column], limit_bytes: usize) -> bool {
     key_bytes(columns) > limit_bytes || columns.iter().any(|column| repeats_keys(&column.kind))
 }

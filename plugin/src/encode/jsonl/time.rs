@@ -11,7 +11,7 @@ const DAYS_PER_100_YEARS: i64 = 36_524;
 const DAYS_PER_4_YEARS: i64 = 1_461;
 const DAYS_PER_YEAR: i64 = 365;
 
-/// Append `"2023-01-01T00:00:00.123456+00:00"`, the fraction only when it is not zero. `micros` is below a million.
+/// Appends `"2023-01-01T00:00:00.123456+00:00"`, the fraction only when it is not zero. `micros` is below a million.
 pub fn write_timestamp(seconds: i64, micros: i64, out: &mut Vec<u8>) {
     out.push(b'"');
     push_date(seconds.div_euclid(SECONDS_PER_DAY), out);
@@ -20,14 +20,14 @@ pub fn write_timestamp(seconds: i64, micros: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(b"+00:00\"");
 }
 
-/// Append `"2023-01-01"`.
+/// Appends `"2023-01-01"`.
 pub fn write_date(days_since_1970: i64, out: &mut Vec<u8>) {
     out.push(b'"');
     push_date(days_since_1970, out);
     out.push(b'"');
 }
 
-/// Append `"13:30:00.123456"`, the fraction only when it is not zero. A negative time, which no clock shows, has a
+/// Appends `"13:30:00.123456"`, the fraction only when it is not zero. A negative time, which no clock shows, has a
 /// minus before it; one past midnight has more hours.
 pub fn write_time(micros: i64, out: &mut Vec<u8>) {
     out.push(b'"');
@@ -68,7 +68,7 @@ fn push_time(seconds: i64, micros: i64, out: &mut Vec<u8>) {
     }
 }
 
-/// Append a number that is not negative with at least `width` digits.
+/// Appends a number that is not negative with at least `width` digits.
 fn push_digits(value: i64, width: usize, out: &mut Vec<u8>) {
     // 19 digits are the most that an i64 has.
     let mut digits = [b'0'; 19];

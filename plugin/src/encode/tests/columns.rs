@@ -24,7 +24,7 @@ impl Draw {
         mixed ^ (mixed >> 29)
     }
 
-    /// A number of 56 bits, or null.
+    /// Returns a number of 56 bits, or null.
     fn value(self, row: usize) -> Option<u64> {
         let number = self.number(row);
         (!number.is_multiple_of(self.null_one_in)).then_some(number >> 8)
@@ -38,7 +38,7 @@ impl Draw {
         (0..self.rows).map(|row| self.value(row).is_some()).collect()
     }
 
-    /// The same rows, other values.
+    /// Returns the same rows, other values.
     fn other(self, by: u64) -> Self {
         Draw {
             seed: self.seed ^ by.wrapping_mul(0x2545_F491_4F6C_DD1D),

@@ -20,7 +20,7 @@ fn extended(name: &str, data_type: DataType, extension: &str) -> Field {
     Field::new(name, data_type, true).with_metadata([("ARROW:extension:name".to_owned(), extension.to_owned())])
 }
 
-/// The UUIDs above with a null between them.
+/// Returns the UUIDs above with a null between them.
 fn uuids() -> FixedSizeBinaryArray {
     let bytes = UUIDS.map(|text| {
         let digits: String = text.chars().filter(|c| *c != '-').collect();
@@ -244,7 +244,8 @@ fn a_decimal_beyond_its_precision_is_named_with_column_and_row() {
             let message = error.expect(&named).to_string();
             assert!(
                 message.starts_with(
-                    "column `price`, row 2 (counted from 0 in this run, without filtered rows): the value does not fit"
+                    "column `price`, row 2 (counted from 0 in this run, excluding filtered rows): the value does not \
+                     fit"
                 ),
                 "{named}: {message}"
             );
@@ -259,7 +260,7 @@ fn a_decimal_beyond_its_precision_is_named_with_column_and_row() {
     }
 }
 
-/// A list, a list of fixed size, a struct and a dictionary that show the value in the same row.
+/// Returns a list, a list of fixed size, a struct and a dictionary that show the value in the same row.
 fn nested(values: &ArrayRef) -> Vec<ArrayRef> {
     let item = Arc::new(Field::new_list_field(values.data_type().clone(), true));
     let offsets = OffsetBuffer::from_lengths([1, 1, 1]);

@@ -341,17 +341,17 @@ fn types_that_no_file_can_hold_are_refused_with_their_name() {
         (
             DataType::ListView(text),
             "ListView(Utf8)",
-            "list views cannot be exported, lists can",
+            "list views cannot be exported, but lists can",
         ),
         (
             DataType::Decimal128(39, 0),
             "Decimal128(39, 0)",
-            "no decimal of this width has such a precision and scale",
+            "its precision and scale are not valid for a decimal of this width",
         ),
         (
             DataType::Decimal64(4, 5),
             "Decimal64(4, 5)",
-            "no decimal of this width has such a precision and scale",
+            "its precision and scale are not valid for a decimal of this width",
         ),
         (
             DataType::FixedSizeBinary(-1),
@@ -374,7 +374,7 @@ fn types_that_no_file_can_hold_are_refused_with_their_name() {
     let error = Layout::new(&Schema::empty(), LINES, None, &[]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the schema has no columns: there is nothing to export"
+        "the schema has no columns, so there is nothing to export"
     );
 }
 
@@ -398,13 +398,13 @@ fn two_fields_of_one_name_are_refused_at_every_depth() {
         let top = Schema::new(vec![text(), field("y", DataType::Utf8), number()]);
         assert_eq!(
             check_schema(&top, format).unwrap_err().to_string(),
-            "the schema has two fields with the name \"x\", and a reader would see one of them"
+            "the schema has two fields named \"x\", of which readers would see only one"
         );
         for data_type in &nested {
             let schema = Schema::new(vec![field("outer", data_type.clone())]);
             let error = check_schema(&schema, format).unwrap_err().to_string();
             assert!(
-                error.ends_with("with the name \"x\", and a reader would see one of them"),
+                error.ends_with("two fields named \"x\", of which readers would see only one"),
                 "{error}"
             );
         }

@@ -120,14 +120,14 @@ pub fn limits() -> BlockLimits {
     BlockLimits::of_export(32 << 20)
 }
 
-/// The one file of an export without splitting.
+/// Returns the one file of an export without splitting.
 pub fn one_file(batches: &[RecordBatch], format: Format, json_columns: &[bool]) -> File {
     let mut files = export(batches, format, None, json_columns, limits()).unwrap();
     assert_eq!(files.len(), 1);
     files.remove(0)
 }
 
-/// The text of a JSON Lines file, by decoders that share nothing with the encoders.
+/// Returns the text of a JSON Lines file, by decoders that share nothing with the encoders.
 pub fn text_of(file: &[u8], codec: JsonLinesCodec) -> String {
     let text = match codec {
         JsonLinesCodec::None => file.to_vec(),
@@ -160,7 +160,7 @@ pub fn text_of(file: &[u8], codec: JsonLinesCodec) -> String {
     String::from_utf8(text).unwrap()
 }
 
-/// The uncompressed JSON Lines of a column named `c`.
+/// Returns the uncompressed JSON Lines of a column named `c`.
 pub fn lines_of(column: ArrayRef, is_json: bool) -> String {
     let batch = RecordBatch::try_from_iter_with_nullable([("c", column, true)]).unwrap();
     let file = one_file(&[batch], LINES, &[is_json]);
@@ -200,7 +200,8 @@ fn rows_that_no_schema_announced_are_refused() {
     let runs = rows(Arc::new(runs));
     assert_eq!(
         encoder.write(&runs, 0).unwrap_err().to_string(),
-        "the rows cannot be read: Schema error: a block has values of type RunEndEncoded(non-null Int32, Utf8) that its schema has not"
+        "the rows cannot be read: Schema error: a block contains values of type RunEndEncoded(non-null Int32, Utf8), \
+         which its schema does not"
     );
     assert_eq!(
         row_size::row_bytes(&runs).unwrap_err().to_string(),
@@ -211,7 +212,7 @@ fn rows_that_no_schema_announced_are_refused() {
     let schema = Schema::new(vec![Field::new("c", map, true)]);
     assert_eq!(
         Layout::new(&schema, LINES, None, &[]).unwrap_err().to_string(),
-        "column `c` is of type Map(\"entries\": non-null Utf8, unsorted): JSON Lines has no form for it"
+        "column `c` is of type Map(\"entries\": non-null Utf8, unsorted): JSON Lines cannot represent it"
     );
 }
 

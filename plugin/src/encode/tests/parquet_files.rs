@@ -165,7 +165,7 @@ fn a_moment_out_of_range_is_named_with_column_and_row() {
         assert_eq!(
             error.to_string(),
             format!(
-                "column `at`, row 5 (counted from 0 in this run, without filtered rows): the value does not fit \
+                "column `at`, row 5 (counted from 0 in this run, excluding filtered rows): the value does not fit \
                  {target}"
             )
         );
@@ -234,11 +234,17 @@ fn nested_columns_read_back_with_their_dictionaries_as_values() {
 #[test]
 fn what_only_parquet_cannot_hold_is_refused_for_parquet_only() {
     let cases = [
-        (DataType::Decimal128(5, -2), "Parquet has no decimals of negative scale"),
-        (DataType::FixedSizeBinary(0), "Parquet has no binary of width 0"),
+        (
+            DataType::Decimal128(5, -2),
+            "Parquet does not support decimals with a negative scale",
+        ),
+        (
+            DataType::FixedSizeBinary(0),
+            "Parquet does not support binary of width 0",
+        ),
         (
             DataType::Struct(Fields::empty()),
-            "Parquet has no structs without fields",
+            "Parquet does not support structs without fields",
         ),
     ];
     for (data_type, expected) in cases {

@@ -24,7 +24,8 @@ fn batch_of(kinds: &[usize], draw: Draw) -> RecordBatch {
     RecordBatch::try_from_iter_with_nullable(columns).unwrap()
 }
 
-/// The batch cut after each of the rows in `cuts`; the pieces of every second copied, so that they share nothing.
+/// Returns the batch cut after each of the rows in `cuts`; the pieces of every second copied, so that they share
+/// nothing.
 fn cut(batch: &RecordBatch, mut cuts: Vec<usize>) -> Vec<RecordBatch> {
     cuts.iter_mut().for_each(|cut| *cut %= batch.num_rows() + 1);
     cuts.sort_unstable();
@@ -96,7 +97,7 @@ proptest! {
     }
 }
 
-/// The cuts of a file into so many of equal size, and of others that a seed draws.
+/// Returns the cuts of a file into so many of equal size, and of others that a seed draws.
 fn cuts_of(rows: usize, seed: u64) -> Vec<Vec<usize>> {
     let equal = |pieces: usize| (1..pieces).map(|piece| piece * rows / pieces).collect();
     let mut state = seed;

@@ -160,7 +160,7 @@ fn a_row_of_30_mib_is_a_block_of_its_own_and_one_over_the_limit_is_named() {
         let error = export(&batches, format, None, &[], limits).err().unwrap();
         assert_eq!(
             error.to_string(),
-            "row 2 (counted from 0 in this run, without filtered rows) holds 31457284 bytes, more than the limit of \
+            "row 2 (counted from 0 in this run, excluding filtered rows) holds 31457284 bytes, more than the limit of \
              20971520"
         );
         assert_eq!(error.hint(), Some("raise max_row_mb, or shorten the row in the source"));
@@ -177,10 +177,7 @@ fn values_that_take_no_bytes_take_no_memory_to_be_counted() {
     let structs = StructArray::try_new(vec![field.clone()].into(), vec![nulls.clone()], None);
     let cases: [(ArrayRef, &str); 2] = [
         (nulls, "row 0 (counted from 0 in this run"),
-        (
-            Arc::new(structs.unwrap()),
-            "a batch nests 50331649 values in each other",
-        ),
+        (Arc::new(structs.unwrap()), "a batch contains 50331649 nested values"),
     ];
     for (elements, expected) in cases {
         let item = Field::new("item", elements.data_type().clone(), true);
@@ -220,8 +217,9 @@ fn a_row_whose_text_would_not_fit_into_memory_is_refused_before_it_is_written() 
         assert_eq!(
             error.to_string(),
             format!(
-                "row {row} (counted from 0 in this run, without filtered rows) would be about {bytes} bytes of JSON, \
-                 more than 134217728 (control characters take six bytes, and keys stand in every element of a list)"
+                "row {row} (counted from 0 in this run, excluding filtered rows) would be about {bytes} bytes of JSON, \
+                 more than 134217728 (control characters take six bytes, and keys are repeated in every element of a \
+                 list)"
             )
         );
         assert_eq!(

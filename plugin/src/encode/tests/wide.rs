@@ -18,7 +18,7 @@ fn booleans(columns: usize, name_bytes: usize, rows: usize) -> RecordBatch {
     .unwrap()
 }
 
-/// The largest piece of output, and all bytes.
+/// Returns the largest piece of output, and all bytes.
 fn pieces(batch: &RecordBatch, format: Format) -> (usize, usize) {
     let layout = Layout::new(&batch.schema(), format, None, &[]).unwrap();
     let mut rechunker = Rechunker::new(&layout, limits());

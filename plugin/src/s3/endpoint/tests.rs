@@ -179,11 +179,11 @@ fn the_bucket_itself() {
 
 #[test]
 fn refused_endpoint_urls() {
-    const ALLOWED: &str = "`http://` or `https://`, a host and perhaps a port, such as `https://minio.internal:9000`";
-    let scheme = "begins with neither `http://` nor `https://`";
+    const ALLOWED: &str = "`http://` or `https://`, a host and an optional port, such as `https://minio.internal:9000`";
+    let scheme = "does not begin with `http://` or `https://`";
     let path = "contains a path after the host";
     let user_info = "contains a user name or password before the host";
-    let no_host_name = "names a host that is not a host name (letters, digits, `-`, `.`; other alphabets as `xn--…`)";
+    let no_host_name = "does not contain a valid host name (letters, digits, `-` and `.`; other alphabets as `xn--…`)";
     let cases = [
         ("", scheme),
         ("minio:9000", scheme),
@@ -196,9 +196,9 @@ fn refused_endpoint_urls() {
         ("https://h/#CANARY", "contains a query or fragment after the host"),
         ("https://user:CANARY@h", user_info),
         ("https://CANARY@h/path", user_info),
-        ("https://", "names no host"),
-        ("https:///", "names no host"),
-        ("https://:9000", "names no host"),
+        ("https://", "does not contain a host"),
+        ("https:///", "does not contain a host"),
+        ("https://:9000", "does not contain a host"),
         ("https://a b", no_host_name),
         ("https://a..b", no_host_name),
         ("https://host.", no_host_name),
@@ -206,29 +206,32 @@ fn refused_endpoint_urls() {
         ("https://a%2eb", no_host_name),
         (
             "https://1.2.3",
-            "names the host `1.2.3`, which is not an IPv4 address of four numbers",
+            "contains the host `1.2.3`, which is not an IPv4 address of four numbers",
         ),
         (
             "https://0x7f",
-            "names the host `0x7f`, which is not an IPv4 address of four numbers",
+            "contains the host `0x7f`, which is not an IPv4 address of four numbers",
         ),
         (
             "https://1.2.3.04",
-            "names the host `1.2.3.04`, which is not an IPv4 address of four numbers",
+            "contains the host `1.2.3.04`, which is not an IPv4 address of four numbers",
         ),
-        ("https://h:0", "contains the port `0`, and ports are 1 to 65535"),
-        ("https://h:65536", "contains the port `65536`, and ports are 1 to 65535"),
-        ("https://h:", "contains the port ``, and ports are 1 to 65535"),
+        ("https://h:0", "contains the port `0`, but ports range from 1 to 65535"),
+        (
+            "https://h:65536",
+            "contains the port `65536`, but ports range from 1 to 65535",
+        ),
+        ("https://h:", "contains the port ``, but ports range from 1 to 65535"),
         ("https://h:+1", "contains a port that is not a number"),
         ("https://::1", "contains a port that is not a number"),
         ("https://[::1", "contains a port that is not a number"),
         (
             "https://[::g]",
-            "contains something in `[ ]` that is not an IPv6 address (zones are not supported)",
+            "does not contain a valid IPv6 address in `[ ]` (zones are not supported)",
         ),
         (
             "https://[fe80::1%eth0]",
-            "contains something in `[ ]` that is not an IPv6 address (zones are not supported)",
+            "does not contain a valid IPv6 address in `[ ]` (zones are not supported)",
         ),
         (
             "https://[::ffff:1.2.3.4]",
@@ -236,7 +239,7 @@ fn refused_endpoint_urls() {
         ),
         (
             "https://[::1]9000",
-            "contains something after the `]` of its address that is not a port",
+            "contains something other than a port after the `]` of its address",
         ),
     ];
     for (url, message) in cases {
@@ -254,14 +257,14 @@ fn refused_endpoint_urls() {
     for (url, hint) in [
         (
             "https://h/bucket",
-            Some("write the bucket in `bucket_name`, and folders in `prefix`"),
+            Some("put the bucket in `bucket_name`, and folders in `prefix`"),
         ),
         (
             "https://user:CANARY@h",
-            Some("write the keys in `aws_access_key_id` and `aws_secret_access_key`"),
+            Some("put credentials in `aws_access_key_id` and `aws_secret_access_key`"),
         ),
         ("https://::1", Some("write an IPv6 address in `[ ]`")),
-        ("https://[::ffff:1.2.3.4]", Some("write the IPv4 address itself")),
+        ("https://[::ffff:1.2.3.4]", Some("write it as an IPv4 address")),
         ("https://h:0", None),
     ] {
         let problems = Endpoint::decide(&at(url)).unwrap_err();
@@ -304,13 +307,13 @@ fn refused_combinations() {
             vec![
                 (
                     "use_dual_stack",
-                    "chooses among AWS's own endpoints, and `endpoint_url` names another one",
+                    "selects one of AWS's own endpoints, but `endpoint_url` names another endpoint",
                 ),
                 (
                     "use_fips",
-                    "chooses among AWS's own endpoints, and `endpoint_url` names another one",
+                    "selects one of AWS's own endpoints, but `endpoint_url` names another endpoint",
                 ),
-                ("endpoint_url", "begins with neither `http://` nor `https://`"),
+                ("endpoint_url", "does not begin with `http://` or `https://`"),
             ],
         ),
         (
@@ -320,7 +323,7 @@ fn refused_combinations() {
             },
             vec![(
                 "use_virtual_style_addressing",
-                "a bucket cannot stand in front of the address `127.0.0.1`",
+                "a bucket name cannot be put in front of the IP address `127.0.0.1`",
             )],
         ),
         (
@@ -331,7 +334,7 @@ fn refused_combinations() {
             },
             vec![(
                 "use_virtual_style_addressing",
-                "`my_exports` contains a `_`, which host names cannot",
+                "`my_exports` contains a `_`, which is not allowed in host names",
             )],
         ),
     ];

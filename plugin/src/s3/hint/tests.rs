@@ -74,15 +74,15 @@ fn coded(code: &str) -> String {
 #[test]
 fn errors_say_what_happened_and_the_way_out() {
     let of_region = "set region to `eu-west-3`";
-    let there = ", because the bucket is in region `eu-west-3`, and region is `us-east-1`";
+    let there = ", because the bucket is in region `eu-west-3`, but region is set to `us-east-1`";
     let table: [Refusal; 16] = [
         (
             403,
             &[("x-amz-request-id", "R1")],
             "<Error><Code>SignatureDoesNotMatch</Code><Message>It does not match.</Message></Error>",
             "403 SignatureDoesNotMatch: It does not match. (request id R1, 1 attempt)".into(),
-            "check aws_secret_access_key; if a proxy stands before the store, check that it passes path and headers on \
-             unchanged",
+            "check aws_secret_access_key; if there is a proxy in front of the store, check that it forwards path and \
+             headers unchanged",
         ),
         (
             403,
@@ -152,7 +152,7 @@ fn errors_say_what_happened_and_the_way_out() {
             &[],
             &coded("EntityTooLarge"),
             "400 EntityTooLarge (1 attempt)".into(),
-            "lower max_file_size_mb: the store accepts no object or part of this size",
+            "lower max_file_size_mb: the store does not accept objects or parts of this size",
         ),
         (
             400,
@@ -304,7 +304,7 @@ fn the_hosts_hint_comes_before_the_plugins() {
         ),
         (
             |said| Cause::Signer(SignerError::Forbidden(said)),
-            "the host does not sign for this: why",
+            "the host refuses to sign this request: why",
             None,
         ),
         (
@@ -314,7 +314,7 @@ fn the_hosts_hint_comes_before_the_plugins() {
         ),
         (
             |said| Cause::Signer(SignerError::Unavailable(said)),
-            "credentials are not available at present: why",
+            "credentials are currently unavailable: why",
             None,
         ),
     ];

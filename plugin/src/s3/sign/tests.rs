@@ -121,7 +121,7 @@ fn a_key_or_time_that_cannot_sign_is_an_error() {
     );
 }
 
-/// The same request, signed by the `aws-sigv4` crate.
+/// Returns the same request, signed by the `aws-sigv4` crate.
 fn independently(request: &Unsigned, payload: &PayloadHash, region: &str, secret: &str, key: &ScopedKey) -> String {
     let mut settings = SigningSettings::default();
     settings.percent_encoding_mode = PercentEncodingMode::Single;

@@ -115,7 +115,8 @@ fn keys_that_are_missing_empty_or_spoilt_are_refused_where_they_stand() {
         ),
         (
             format!("{id}{key}credentials = {{ source = \"host\" }}"),
-            vec!["6:1: destinations.a.credentials: given together with keys (aws_…), but only one of the two can sign; remove the other".to_owned()],
+            vec!["6:1: destinations.a.credentials: set together with keys (aws_…), but only one of the two can be \
+                  used for signing; remove the other".to_owned()],
         ),
         (
             format!("{id}aws_secret_access_key = 5"),
@@ -139,7 +140,8 @@ fn keys_that_are_missing_empty_or_spoilt_are_refused_where_they_stand() {
         ),
         (
             "credentials = { source = \"host\", role_arn = \"r\", sts_endpoint_url = \"https://user:canary@sts\" }".to_owned(),
-            vec!["4:69: destinations.a.credentials.sts_endpoint_url: not the address of a server; write it like https://sts.eu-central-1.amazonaws.com".to_owned()],
+            vec!["4:69: destinations.a.credentials.sts_endpoint_url: not a valid server address; write it like \
+                  https://sts.eu-central-1.amazonaws.com".to_owned()],
         ),
     ]);
     for (lines, expect) in cases {
@@ -158,7 +160,8 @@ fn nothing_that_a_variable_held_is_repeated() {
         ),
         (
             with("egress = { allow = [\"ftp://${env:KEY}/\"] }"),
-            "5:21: destinations.a.egress.allow[0]: `allow`: `ftp://${env:KEY}/` is neither http nor https; write for example \"https://proxy.internal:8443/bucket/exports/\"",
+            "5:21: destinations.a.egress.allow[0]: `allow`: `ftp://${env:KEY}/` is neither http nor https; use for \
+             example \"https://proxy.internal:8443/bucket/exports/\"",
         ),
         (
             with("egress = { proxy = \"${env:KEY}\" }"),
@@ -166,7 +169,8 @@ fn nothing_that_a_variable_held_is_repeated() {
         ),
         (
             with("").replace("\"events\"", "\"${env:KEY} \""),
-            "2:9: destinations.a.model: `${env:KEY} ` is not a valid model name; use events, persons or sessions, or with a files source another name of letters, digits, `-` and `_`",
+            "2:9: destinations.a.model: `${env:KEY} ` is not a valid model name; use events, persons or sessions, or \
+             with a files source another name made of letters, digits, `-` and `_`",
         ),
         (
             with("").replace("\"sample\"", "\"${env:KEY}\""),

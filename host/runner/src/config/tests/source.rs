@@ -18,7 +18,7 @@ fn a_path_and_a_time_column_that_can_never_do_are_problems() {
         (
             "~/in/*.parquet",
             "timestamp",
-            "path: `~` is not replaced by a home folder",
+            "path: `~` is not expanded to a home folder",
         ),
         ("in/{a,b", "timestamp", "path: the brace `{a,b` is never closed"),
         (

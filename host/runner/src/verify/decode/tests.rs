@@ -76,15 +76,15 @@ fn every_damage_has_its_name() {
     let text = b"{\"a\":1}\n{\"a\":2}\n".to_vec();
     let cases = [
         ("gzip", text.clone(), "it does not begin with a gzip header"),
-        ("gzip", gzip[..9].to_vec(), "its gzip stream is cut short"),
-        ("gzip", gzip[..12].to_vec(), "its gzip stream is cut short"),
-        ("gzip", gzip[..length].to_vec(), "its gzip stream is cut short"),
+        ("gzip", gzip[..9].to_vec(), "its gzip stream is truncated"),
+        ("gzip", gzip[..12].to_vec(), "its gzip stream is truncated"),
+        ("gzip", gzip[..length].to_vec(), "its gzip stream is truncated"),
         (
             "gzip",
             with(gzip.clone(), 3, &[0b1000]),
-            "its gzip header has fields that exports never have",
+            "its gzip header has fields that exports never use",
         ),
-        ("gzip", with(gzip.clone(), 10, &[0xff; 4]), "its gzip stream is damaged"),
+        ("gzip", with(gzip.clone(), 10, &[0xff; 4]), "its gzip stream is corrupt"),
         (
             "gzip",
             with(gzip.clone(), crc, &[0; 4]),
@@ -104,7 +104,7 @@ fn every_damage_has_its_name() {
         (
             "zstd",
             zstd[..zstd.len() - 6].to_vec(),
-            "its zstd frame is damaged or cut short: ",
+            "its zstd frame is corrupt or truncated: ",
         ),
         (
             "zstd",
@@ -116,8 +116,8 @@ fn every_damage_has_its_name() {
             [zstd.clone(), zstd].concat(),
             "bytes follow the end of the zstd frame",
         ),
-        ("brotli", brotli[..5].to_vec(), "its brotli stream is cut short"),
-        ("brotli", text.clone(), "its brotli stream is damaged"),
+        ("brotli", brotli[..5].to_vec(), "its brotli stream is truncated"),
+        ("brotli", text.clone(), "its brotli stream is corrupt"),
         (
             "brotli",
             [brotli.clone(), brotli].concat(),

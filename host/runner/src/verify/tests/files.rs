@@ -28,7 +28,7 @@ fn in_lines(bytes: &[u8], codec: &str) -> FileOutcome {
 fn lines_that_differ_from_the_source_say_how() {
     let cases: [(&str, &str, &[&str]); 7] = [
         ("", "", &[]),
-        ("\"c\"}\n", "\"c\"}", &["row 3 does not end in a line end"]),
+        ("\"c\"}\n", "\"c\"}", &["row 3 does not end with a line break"]),
         (
             r#"{"at":"2024-03-01T05:00:01+00:00","n":2,"s":"b"}"#,
             "[1]",
@@ -38,7 +38,7 @@ fn lines_that_differ_from_the_source_say_how() {
             r#""n":2,"s":"b""#,
             r#""s":"b","n":2"#,
             &[
-                "row 2 has other keys than the first row",
+                "row 2 has different keys than the first row",
                 "row 2 has `s` where the source has the column `n`",
                 "row 2 has `n` where the source has the column `s`",
             ],
@@ -47,7 +47,7 @@ fn lines_that_differ_from_the_source_say_how() {
             r#","s":"b""#,
             "",
             &[
-                "row 2 has other keys than the first row",
+                "row 2 has different keys than the first row",
                 "row 2 has 2 values, but the source has 3 columns",
             ],
         ),
@@ -67,7 +67,7 @@ fn lines_that_differ_from_the_source_say_how() {
     assert_faults(&faults, &["it does not begin with a gzip header"], "gzip");
     let cut = b"\x1f\x8b\x08\0\0\0\0\0\0\0";
     let faults = in_lines(cut, "gzip").faults;
-    assert_faults(&faults, &["after 0 rows: its gzip stream is cut short"], "cut");
+    assert_faults(&faults, &["after 0 rows: its gzip stream is truncated"], "cut");
 }
 
 /// As many rows as there are numbers; the first three are those of the source.
@@ -131,7 +131,7 @@ fn columns_that_differ_from_the_source_say_how() {
         (
             good.clone(),
             Some(Schema::empty()),
-            &["has other columns than the first file"],
+            &["has different columns than the first file"],
         ),
         (
             renamed(&good),
@@ -178,5 +178,5 @@ fn damaged_parquet_says_where_it_broke() {
     lying[footer + at + 1] = 0x9c;
     let outcome = in_columns(&lying, None);
     let last = &outcome.faults[outcome.faults.len() - 1..];
-    assert_faults(last, &["its footer says 78 rows, but it holds 77"], "lying");
+    assert_faults(last, &["its footer declares 78 rows, but it contains 77"], "lying");
 }

@@ -81,7 +81,11 @@ async fn an_empty_manifest_tells_no_rows_from_not_run() {
     for (manifest, source, expected) in [
         (true, Some(NO_ROWS), &[][..]),
         (true, None, &[][..]),
-        (true, Some(SOURCE), &["3 of the source's 3 rows are in no file"][..]),
+        (
+            true,
+            Some(SOURCE),
+            &["3 of the source's 3 rows are missing from the files"][..],
+        ),
         (false, Some(NO_ROWS), &[NOT_RUN][..]),
     ] {
         let store = store().await;
@@ -136,8 +140,8 @@ async fn runs_whose_pieces_do_not_fit_are_named() {
                 ),
             ],
             source: Some(SOURCE),
-            faults: &["was not read: the manifest says that it has 1 bytes, but the store 147"],
-            notes: &["rows after x/a-0.jsonl were not compared with the source: they cannot be lined up"],
+            faults: &["was not read: according to the manifest it has 1 bytes, but according to the store 147"],
+            notes: &["rows after x/a-0.jsonl were not compared with the source: they cannot be aligned"],
         },
         Case {
             name: "a manifest that lists other rows",
@@ -176,13 +180,13 @@ async fn runs_whose_pieces_do_not_fit_are_named() {
             objects: &[(MANIFEST, FILES)],
             source: Some(SOURCE),
             faults: &["is missing"],
-            notes: &["rows after x/a-0.jsonl were not compared with the source: they cannot be lined up"],
+            notes: &["rows after x/a-0.jsonl were not compared with the source: they cannot be aligned"],
         },
         Case {
             name: "an empty file",
             objects: &[("x/a-0.jsonl", ""), (MANIFEST, FILES)],
             source: None,
-            faults: &["holds no rows, which no export writes"],
+            faults: &["contains no rows, although exports never write such files"],
             notes: &[],
         },
         Case {
@@ -191,11 +195,12 @@ async fn runs_whose_pieces_do_not_fit_are_named() {
             source: Some(SOURCE),
             faults: &[],
             notes: &[
-                "x/a-3.jsonl is somebody else's object: it does not carry this run's mark; whoever reads the whole folder reads it as well",
+                "x/a-3.jsonl is somebody else's object: it does not carry this run's mark; anyone who reads the whole \
+                 folder reads it as well",
             ],
         },
         Case {
-            name: "rows that are in no file",
+            name: "rows that are missing from the files",
             objects: &[("x/a-0.jsonl", WRITTEN), (MANIFEST, FILES)],
             source: Some(concat!(
                 r#"{"at":"2024-03-01T05:00:00Z","n":1,"s":"a"}"#,
@@ -203,7 +208,7 @@ async fn runs_whose_pieces_do_not_fit_are_named() {
                 r#"{"at":"2024-03-01T05:00:01Z","n":2,"s":"b"}"#,
                 "\n"
             )),
-            faults: &["the files hold 3 rows, but the source has only 2"],
+            faults: &["the files contain 3 rows, but the source has only 2"],
             notes: &[],
         },
         Case {
@@ -211,7 +216,8 @@ async fn runs_whose_pieces_do_not_fit_are_named() {
             objects: &[],
             source: None,
             faults: &[
-                "no file of this run is there, not even the first (x/a-0.jsonl), which is right only if the interval has no rows (verify without --no-source tells)",
+                "no file of this run exists, not even the first (x/a-0.jsonl), which is right only if the interval \
+                 has no rows (verify without --no-source to find out)",
             ],
             notes: &[],
         },
@@ -220,7 +226,7 @@ async fn runs_whose_pieces_do_not_fit_are_named() {
             objects: &[],
             source: Some(r#"{"at":"2020-01-01T00:00:00Z","n":1,"s":"a"}"#),
             faults: &[],
-            notes: &["no file is there, and none should be: the source read 1 row: 1 outside the interval"],
+            notes: &["no files exist, as expected: the source read 1 row: 1 outside the interval"],
         },
     ];
     for case in cases {
@@ -241,7 +247,7 @@ async fn runs_whose_pieces_do_not_fit_are_named() {
 async fn the_mark_tells_an_earlier_attempts_file_from_somebody_elses() {
     const LEFT: &str = "x/a-1.jsonl is left over from an earlier attempt of this run";
     const UNFINISHED: &str = "the manifest x/a_manifest.json is missing, so the run was not finished";
-    const MORE: &str = "the files hold 6 rows, but the source has only 3";
+    const MORE: &str = "the files contain 6 rows, but the source has only 3";
     for (mark, manifest, expected, notes) in [
         (Some("r"), true, &[LEFT][..], 0),
         (Some("another"), true, &[][..], 1),
@@ -283,7 +289,7 @@ async fn a_store_that_hides_and_a_checksum_nobody_knows_are_noted() {
     assert_faults(&faults(&report), &[], "hidden");
     assert_eq!(
         report.notes,
-        ["whether x/a-1.jsonl and further files are left over cannot be told without s3:ListBucket"]
+        ["without s3:ListBucket, it is not known whether x/a-1.jsonl and further files are left over"]
     );
 }
 
@@ -307,10 +313,10 @@ async fn an_answer_that_is_not_what_its_head_says_is_told() {
     let allowed = allowed_bytes(&answer, None).expect("a length");
     let read = reading.download(answer, allowed, &mut outcome).await;
     read.expect("read to its end");
-    assert_eq!(outcome.faults, ["the store says that it has 9 bytes, but 3 came"]);
+    assert_eq!(outcome.faults, ["the store reports 9 bytes, but 3 were received"]);
     assert_eq!(
         reading.report.notes,
-        ["x/a-0.jsonl: checksums of kind crc7 are not known here and were not checked"]
+        ["x/a-0.jsonl: checksums of kind crc7 are not supported and were not checked"]
     );
 }
 
@@ -339,14 +345,14 @@ async fn a_download_ends_where_store_or_manifest_said() {
     };
     let (unsaid, listed) = (answer().await, answer().await);
     let fault = allowed_bytes(&unsaid, None).err().expect("nobody said");
-    assert_eq!(fault, "was not read: the store does not say how many bytes it has");
+    assert_eq!(fault, "was not read: the store does not report its size");
 
     let allowed = allowed_bytes(&listed, Some(1_000)).expect("the manifest said");
     let mut outcome = FileOutcome::new("x/a-0.jsonl");
     let ended = reading.download(listed, allowed, &mut outcome).await;
     assert_eq!(
         ended.expect_err("it went on").to_string(),
-        "x/a-0.jsonl went on after the 1,000 bytes that the manifest lists; the store contradicts itself"
+        "x/a-0.jsonl continued after the 1,000 bytes that the manifest lists; the store contradicts itself"
     );
     assert!(outcome.bytes <= 1_000);
     server.abort();
@@ -379,7 +385,7 @@ async fn a_store_that_has_every_file_is_asked_a_bounded_number_of_times() {
     reading.read().await.expect("it can be read");
     server.abort();
     let report = reading.report;
-    let expect = "more than 1,000 files are there and no manifest lists them; only 1,000 were looked at";
+    let expect = "more than 1,000 files exist that no manifest lists; only 1,000 were examined";
     assert!(report.faults.iter().any(|fault| fault == expect), "{:?}", report.faults);
     assert_eq!(report.files.len(), 100);
     let asked = asked.load(std::sync::atomic::Ordering::Relaxed);

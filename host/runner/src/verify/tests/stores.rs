@@ -83,11 +83,13 @@ async fn what_a_store_does_wrong_is_said_with_the_way_out() {
         ),
         (
             status(403, "SignatureDoesNotMatch"),
-            "the store refuses GET x/a-0.jsonl: status 403, SignatureDoesNotMatch: …; correct the secret key: the store knows the access key, but not with this secret",
+            "the store refuses GET x/a-0.jsonl: status 403, SignatureDoesNotMatch: …; correct the secret key: it does \
+             not match the access key",
         ),
         (
             status(403, "InvalidAccessKeyId"),
-            "the store refuses GET x/a-0.jsonl: status 403, InvalidAccessKeyId: …; correct the access key: the store does not know it",
+            "the store refuses GET x/a-0.jsonl: status 403, InvalidAccessKeyId: …; correct the access key: the store \
+             does not recognize it",
         ),
         (
             status(403, "Forbidden"),
@@ -119,7 +121,7 @@ async fn what_a_store_does_wrong_is_said_with_the_way_out() {
     let answer = client.get(key).await.expect("an answer").expect("an object");
     assert_eq!(
         answer.whole(1_000).await.expect_err("too large").to_string(),
-        "x/a-0.jsonl is larger than 1,000 bytes, which no manifest is"
+        "x/a-0.jsonl is larger than 1,000 bytes, which is too large for a manifest"
     );
 }
 
@@ -155,7 +157,7 @@ async fn what_keeps_a_client_from_reading_is_said() {
     };
     assert_eq!(
         client(&without_head, endpoint).err().expect("no address").to_string(),
-        "the plan grants no HeadObject in the configured bucket, so verify has no address to read from"
+        "the plan does not include HeadObject in the configured bucket, so verify has no address to read from"
     );
     let elsewhere = Plan {
         grants: plan("http://store.example.com").grants,
@@ -170,7 +172,7 @@ async fn what_keeps_a_client_from_reading_is_said() {
                 key: key(),
                 message: "no grant for this path".to_owned(),
             },
-            "cannot ask for x/a-0.jsonl: no grant for this path",
+            "cannot request x/a-0.jsonl: no grant for this path",
         ),
         (
             StoreError::TooLong {
@@ -178,14 +180,16 @@ async fn what_keeps_a_client_from_reading_is_said() {
                 limit_bytes: 7,
                 said: "the store announced",
             },
-            "x/a-0.jsonl went on after the 7 bytes that the store announced; the store contradicts itself; find out who wrote this object, and run the interval again",
+            "x/a-0.jsonl continued after the 7 bytes that the store announced; the store contradicts itself; find out \
+             who wrote this object, and run the interval again",
         ),
         (
             StoreError::Unreachable {
                 key: key(),
                 message: "connection refused".to_owned(),
             },
-            "no answer for x/a-0.jsonl: connection refused; start the store if it is yours, or correct endpoint_url, and verify again",
+            "no response for x/a-0.jsonl: connection refused; start the store if you run it yourself, or correct \
+             endpoint_url, then verify again",
         ),
         (
             StoreError::BrokeOff {

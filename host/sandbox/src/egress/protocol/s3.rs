@@ -259,8 +259,8 @@ fn at_endpoint(
     }
     if !matches!(url.path(), "" | "/") || url.query().is_some() || !url.username().is_empty() {
         return Err(wrong(
-            Cause::new("must be scheme, host and port alone")
-                .with_hint("write bucket and prefix in `bucket_name` and `prefix`"),
+            Cause::new("must consist of scheme, host and port only")
+                .with_hint("put bucket and prefix in `bucket_name` and `prefix`"),
         ));
     }
     refuse_bucket_in_host(&url, bucket, operator).map_err(wrong)?;
@@ -269,13 +269,13 @@ fn at_endpoint(
         let Some(Host::Domain(host)) = url.host() else {
             return Err(wrong(
                 Cause::new("an IP address, which virtual-hosted addressing cannot use")
-                    .with_hint("name a host, or switch use_virtual_style_addressing off"),
+                    .with_hint("use a host name, or turn use_virtual_style_addressing off"),
             ));
         };
         let mut with_bucket = url.clone();
         with_bucket
             .set_host(Some(&format!("{bucket}.{host}")))
-            .map_err(|e| wrong(format!("cannot carry the bucket in its host name ({e})").into()))?;
+            .map_err(|e| wrong(format!("cannot have the bucket in its host name ({e})").into()))?;
         places.push(virtual_hosted(origin_of(&with_bucket)));
     }
     Ok(places)
@@ -292,7 +292,7 @@ fn refuse_bucket_in_host(endpoint: &Url, bucket: &str, operator: &OperatorLists)
     let is_meant = operator.allow.iter().any(|allowed| allowed.origin() == origin);
     match host.strip_prefix(&front) {
         Some(rest) if !is_meant => Err(Cause::new(format!(
-            "the bucket is in it already: the bucket's name is added to it, so files would go to `{bucket}/{bucket}/…`"
+            "it already contains the bucket, whose name is added to it, so files would go to `{bucket}/{bucket}/…`"
         ))
         .with_hint(format!(
             "write the endpoint without it, as {}://{rest}{}, with use_virtual_style_addressing = true where the store wants the bucket in the host's name. If `{host}` is the store's own name, say so under `egress`: allow = [\"{origin}/{bucket}/\"]",

@@ -108,7 +108,7 @@ fn a_plan_for_another_place_or_purpose_is_refused_as_a_whole() {
             "/other",
             &["prefix", "uploads"],
             &[],
-            "configured bucket only",
+            "only be listed in the configured bucket",
         ),
     ];
     for (method, origin, path, query, headers, expected) in cases {

@@ -92,7 +92,7 @@ fn json_values_of_columns_with_a_type() {
             "-1",
             "expected an integer from 0 to 18446744073709551615, found `-1`",
         ),
-        ("float64", "1e400", "`1e400` is beyond every 64-bit float"),
+        ("float64", "1e400", "`1e400` is outside the range of 64-bit floats"),
         (
             "decimal(5,2)",
             "50000000.00",
@@ -108,7 +108,8 @@ fn json_values_of_columns_with_a_type() {
         (
             "timestamp",
             "1767225600000",
-            "expected a time such as \"2026-01-01T00:00:00Z\", found the number `1767225600000`; if it counts from 1970, give the column the type `timestamp(ms)` in the source's `columns`",
+            "expected a time such as \"2026-01-01T00:00:00Z\", found the number `1767225600000`; if it is counted \
+             from 1970, give the column the type `timestamp(ms)` in the source's `columns`",
         ),
         (
             "timestamp",
@@ -134,7 +135,8 @@ fn json_values_of_columns_with_a_type() {
 
 #[test]
 fn values_beyond_what_was_found_name_both_ways_out() {
-    let way_out = "; the column's type was found in the first rows; set the source's `infer_rows` higher (0 looks at every row), or give the column a type in the source's `columns`";
+    let way_out = "; the column's type was found in the first rows; raise the source's `infer_rows` (0 means all \
+                   rows), or give the column a type in the source's `columns`";
     let long = format!("[{}]", "7".repeat(60));
     let cut = format!("expected text, found `[{}…`", "7".repeat(39));
     for (is, written, is_json, expect) in [
@@ -145,9 +147,14 @@ fn values_beyond_what_was_found_name_both_ways_out() {
             "float64",
             "9007199254740993",
             true,
-            "`9007199254740993` is not held exactly by a 64-bit float",
+            "`9007199254740993` cannot be represented exactly by a 64-bit float",
         ),
-        ("float64", "1e400", false, "`1e400` is beyond every 64-bit float"),
+        (
+            "float64",
+            "1e400",
+            false,
+            "`1e400` is outside the range of 64-bit floats",
+        ),
         ("float64", "N/A", false, "expected a number, found `N/A`"),
         ("boolean", "1", true, "expected true or false, found `1`"),
         ("text", &long, true, &cut),

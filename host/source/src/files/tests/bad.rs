@@ -7,26 +7,30 @@ fn paths_that_lead_nowhere() {
     let folder = folder();
     put(&folder, "empty/readme.txt", "nothing");
     let nothing = format!(
-        "`*.parquet` matches no file below {}; correct the source's `path`",
+        "`*.parquet` does not match any file below {}; correct the source's `path`",
         folder.path().display()
     );
     for (path, expect) in [
         (
             "none",
-            "there is no file or folder none; correct the source's `path`; a relative path starts at the configuration's folder",
+            "there is no file or folder none; correct the source's `path`; a relative path is relative to the \
+             configuration's folder",
         ),
         ("*.parquet", nothing.as_str()),
         (
             "a[",
-            "`a[` is not a valid glob: invalid range pattern; put a literal `[` or `*` into brackets",
+            "`a[` is not a valid glob: invalid range pattern; put a literal `[` or `*` in brackets",
         ),
         (
             "empty",
-            "the folder empty holds no file that can be read (but 1 of other names: empty/readme.txt); give the files names that end in .parquet, .arrow, .feather, .ipc, .jsonl, .ndjson, .csv or .tsv, or write a glob in the source's `path`",
+            "the folder empty does not contain any files that can be read (but 1 of other names: empty/readme.txt); \
+             rename the files so that they end in .parquet, .arrow, .feather, .ipc, .jsonl, .ndjson, .csv or .tsv, or \
+             use a glob in the source's `path`",
         ),
         (
             "empty/readme.txt",
-            "cannot tell what empty/readme.txt holds; name it .parquet, .arrow, .jsonl or .csv, or set the source's `format`",
+            "cannot determine the format of empty/readme.txt; name it .parquet, .arrow, .jsonl or .csv, or set the \
+             source's `format`",
         ),
     ] {
         assert_eq!(error(&settings(folder.path(), path)), expect, "{path}");
@@ -74,7 +78,7 @@ fn damaged_files_of_every_kind_name_themselves() {
             );
             continue;
         }
-        assert!(text.starts_with(&format!("{name} is damaged or cut short: ")), "{text}");
+        assert!(text.starts_with(&format!("{name} is corrupt or truncated: ")), "{text}");
         assert!(text.ends_with(WAY_OUT), "{text}");
         let packing = "its gzip data cannot be decompressed: ";
         assert_eq!(text.contains(packing), name.starts_with("unpackable"), "{text}");
@@ -98,7 +102,8 @@ fn rows_that_are_wrong_name_their_line() {
         ),
         (
             format!("{good}{{\"uuid\":\"1\""),
-            "line 4: the JSON object ends early, at character 11 (EOF while parsing an object); recreate the file, which may be cut short",
+            "line 4: the JSON object ends early, at character 11 (EOF while parsing an object); recreate the file, \
+             which may be truncated",
         ),
         (
             with("\"event\":\"", "\"event\":5,\"x\":\""),
@@ -122,7 +127,9 @@ fn rows_that_are_wrong_name_their_line() {
     let bad_csv = [
         (
             format!("{good}a,b\r\n"),
-            "line 5: the record has 2 fields, the header 10; look for a quote that is missing, or recreate the file if it is cut short",
+            "line 5: the record has 2 fields, but the header has 10; look for a missing quote, or recreate the file \
+             if it is \
+             truncated",
         ),
         (
             format!("{good}1,e,d,p,,,,now,,\r\n"),
@@ -138,7 +145,7 @@ fn rows_that_are_wrong_name_their_line() {
     put(&folder, "a.jsonl", b"{\"uuid\":\"\xff\"}\n");
     assert_eq!(
         error(&settings(folder.path(), "a.jsonl")),
-        "a.jsonl, line 1: not UTF-8 at byte 10; convert the file to UTF-8"
+        "a.jsonl, line 1: invalid UTF-8 at byte 10; convert the file to UTF-8"
     );
 }
 
@@ -186,15 +193,19 @@ fn rows_without_end_and_columns_without_number_are_given_up() {
     for (name, expect) in [
         (
             "a.jsonl",
-            "a.jsonl, line 2: the row is longer than 134,217,728 bytes; check that every row ends with a line end, or split the row",
+            "a.jsonl, line 2: the row is longer than 134,217,728 bytes; check that every row ends with a line break, \
+             or split the row",
         ),
         (
             "wide.jsonl",
-            "wide.jsonl is damaged or cut short: it has more than 10000 columns; recreate it, or exclude it from the source's `path`",
+            "wide.jsonl is corrupt or truncated: it has more than 10000 columns; recreate it, or exclude it from the \
+             source's `path`",
         ),
         (
             "text.parquet",
-            "text.parquet does not fit the model `own`: the time column `at` is Utf8, expected a timestamp (the source's `time_column` names another); the columns found are `at`; rename, add or convert the columns",
+            "text.parquet does not fit the model `own`: the time column `at` is Utf8, expected a timestamp (the \
+             source's `time_column` can name a different one); the columns found are `at`; rename, add or convert the \
+             columns",
         ),
     ] {
         let settings = FilesSettings {
@@ -249,7 +260,12 @@ fn files_with_other_columns_than_the_first_are_named_with_both() {
         put(&folder, "x/b.parquet", parquet(b, 100));
         assert_eq!(
             error(&settings(folder.path(), "x")),
-            format!("x/b.parquet has other columns than {}/x/a.parquet: {expect}; give both the same columns, or export them separately", folder.path().display()).replace(&format!("{}/", folder.path().display()), "")
+            format!(
+                "x/b.parquet has different columns than {}/x/a.parquet: {expect}; give both files the same columns, or \
+                 export them separately",
+                folder.path().display()
+            )
+            .replace(&format!("{}/", folder.path().display()), "")
         );
     }
 }

@@ -108,7 +108,8 @@ fn what_is_behind_the_last_frame_is_named_with_its_place() {
             assert_eq!(
                 error(&own(&folder, &name)),
                 format!(
-                    "{name} is damaged or cut short: its {codec} data end at byte {}, and what follows there is not {codec}; recreate it, or exclude it from the source's `path`",
+                    "{name} is corrupt or truncated: its {codec} data end at byte {}, and what follows there is not \
+                     {codec}; recreate it, or exclude it from the source's `path`",
                     whole.len()
                 ),
                 "{tail:?}"

@@ -27,10 +27,10 @@ const TIME: &str = "2024-03-01T05:00:00Z";
 #[test]
 fn quotes_that_lose_rows_elsewhere_are_errors_with_their_line() {
     let remedy = "enclose a field that contains quotes in quotes, and double each quote inside it; if the file does not use quotes, set the source's `quotes` to `none`";
-    let unclosed = "a quote was opened on this line and the file ends before it is closed";
+    let unclosed = "a quote that is opened on this line is not closed before the end of the file";
     let stray = "there is a quote inside a field that does not begin with one";
     let behind = |line: u64| {
-        format!("a quote was opened on this line, and more of the field follows the next quote, on line {line}")
+        format!("a quote is opened on this line, but the field continues after the next quote, on line {line}")
     };
     let filler = format!("3,{TIME},x\n").repeat(20_000);
     for (text, line, what) in [
@@ -115,7 +115,9 @@ fn rows_of_another_width_are_errors_with_their_line() {
         assert_eq!(
             error_of("a.csv", &format!("id,t,q\n0,{TIME},x\n{row}\n")),
             format!(
-                "a.csv, line 3: the record has {fields} fields, the header 3; look for a quote that is missing, or recreate the file if it is cut short"
+                "a.csv, line 3: the record has {fields} fields, but the header has 3; look for a missing quote, or \
+                 recreate \
+                 the file if it is truncated"
             )
         );
     }
@@ -126,15 +128,16 @@ fn headers_name_every_column_once() {
     for (header, expect) in [
         (
             "id,t,,",
-            "the header has no name for the columns 3, 4; give each column a name of its own",
+            "the header does not name the columns 3, 4; give each column its own name",
         ),
         (
             "id,t,id",
-            "the header has the name `id` twice, for the columns 1 and 3; give each column a name of its own",
+            "the header has the name `id` twice, for the columns 1 and 3; give each column its own name",
         ),
         (
             "id,,t,id,",
-            "the header has no name for the columns 2, 5; the header has the name `id` twice, for the columns 1 and 4; give each column a name of its own",
+            "the header does not name the columns 2, 5; the header has the name `id` twice, for the columns 1 and \
+             4; give each column its own name",
         ),
     ] {
         let row = vec!["1"; header.matches(',').count() + 1].join(",");
@@ -156,11 +159,11 @@ fn other_delimiters_are_seen_and_can_be_set() {
     for (text, found) in [
         (
             "id;t;name\n1;2;3\n",
-            "`id;t;name` (a single one: the source's `delimiter` may be another)",
+            "`id;t;name` (only one; the source's `delimiter` may be a different one)",
         ),
         (
             "id\tt\tname\n1\t2\t3\n",
-            "`id\tt\tname` (a single one: the source's `delimiter` may be another)",
+            "`id\tt\tname` (only one; the source's `delimiter` may be a different one)",
         ),
         ("id, t\n1, 2\n", "`id`, ` t`"),
         ("# made by x\nid\n", "`# made by x`"),
@@ -168,7 +171,8 @@ fn other_delimiters_are_seen_and_can_be_set() {
         assert_eq!(
             error_of("a.csv", text),
             format!(
-                "a.csv does not fit the model `orders`: the time column `t` is missing (the source's `time_column` names another); the columns found are {found}; rename, add or convert the columns"
+                "a.csv does not fit the model `orders`: the time column `t` is missing (the source's `time_column` \
+                 can name a different one); the columns found are {found}; rename, add or convert the columns"
             )
         );
     }
@@ -199,6 +203,6 @@ fn text_that_is_not_utf8_is_named() {
     );
     assert_eq!(
         error(&own(&folder, "a.csv")),
-        "a.csv, line 2: not UTF-8 in field 1; convert the file to UTF-8"
+        "a.csv, line 2: invalid UTF-8 in field 1; convert the file to UTF-8"
     );
 }

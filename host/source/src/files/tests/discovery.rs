@@ -58,7 +58,7 @@ fn a_file_is_read_once_however_many_names_lead_to_it() {
         assert!(
             warnings
                 .iter()
-                .any(|text| text.contains("further names lead to files or folders that are read under another name")),
+                .any(|text| text.contains("further names refer to files or folders that are read under another name")),
             "{warnings:?}"
         );
     }
@@ -79,7 +79,7 @@ fn circles_without_a_file_end() {
     for path in [".", "**/*.jsonl", "*/*/*/*"] {
         let text = error(&own(&folder, path));
         assert!(
-            text.contains("holds no file that can be read") || text.contains("matches no file"),
+            text.contains("does not contain any files that can be read") || text.contains("does not match any file"),
             "{text}"
         );
     }
@@ -113,7 +113,7 @@ fn what_is_no_file_is_refused_by_name_and_never_opened() {
     ] {
         assert_eq!(
             error(&own(&folder, path)),
-            format!("{name} is {what}, not a file; remove it, or write a `path` that does not take it")
+            format!("{name} is {what}, not a file; remove it, or set a `path` that does not match it")
         );
     }
     // One that takes a file's place after it was looked at.
@@ -180,7 +180,9 @@ fn files_of_a_folder_that_are_not_read_are_counted_and_named() {
     assert_eq!(
         warnings,
         [
-            "4 of the folder's files were not read, because their names do not say what they hold: in/b.json, in/c.log.gz, in/part-0000 and 1 more; to read them, take them with a glob in the source's `path`, or rename them"
+            "4 of the folder's files were not read, because their names do not indicate their format: in/b.json, \
+             in/c.log.gz, in/part-0000 and 1 more; to read them, match them with a glob in the source's `path`, or \
+             rename them"
         ]
     );
     let (numbers, tally, warnings) = found(&own(&folder, "in/*.json*"));
@@ -211,7 +213,8 @@ fn braces_stand_for_alternatives() {
     }
     assert_eq!(
         error(&own(&folder, "{a/1,b/9}.jsonl")),
-        "there is no file or folder b/9.jsonl; correct the source's `path`; a relative path starts at the configuration's folder"
+        "there is no file or folder b/9.jsonl; correct the source's `path`; a relative path is relative to the \
+         configuration's folder"
     );
     // As in a shell, braces without a comma of their own are part of the name.
     put(&folder, "{x}a.jsonl", row(5));
@@ -234,11 +237,11 @@ fn braces_stand_for_alternatives() {
         ),
         (
             "~/in",
-            "`~` is not replaced by a home folder; write the whole path of the folder",
+            "`~` is not expanded to a home folder; use the full path of the folder",
         ),
         ("", "it is empty; name a file, a folder or a glob"),
         ("in/{a,b", "the brace `{a,b` is never closed; write it like `{a,b}`"),
-        (many.as_str(), "its braces stand for more than 1,000 globs; use `*`"),
+        (many.as_str(), "its braces expand to more than 1,000 globs; use `*`"),
     ] {
         assert_eq!(
             discover::check(path).map_err(|cause| cause.in_one_text()),
@@ -337,11 +340,13 @@ fn a_key_that_the_file_holds_too_must_be_the_same() {
     for (path, expect) in [
         (
             "bad",
-            "bad/k=7/a.jsonl, row 2, column `k`: the file holds another value than its folder's name, `7`; move the file, or rename the column",
+            "bad/k=7/a.jsonl, row 2, column `k`: the file contains a different value than its folder's name, `7`; \
+             move the file, or rename the column",
         ),
         (
             "null",
-            "null/k=7/a.jsonl, row 2, column `k`: the file holds another value than its folder's name, `7`; move the file, or rename the column",
+            "null/k=7/a.jsonl, row 2, column `k`: the file contains a different value than its folder's name, `7`; \
+             move the file, or rename the column",
         ),
         (
             "kind",
@@ -349,7 +354,7 @@ fn a_key_that_the_file_holds_too_must_be_the_same() {
         ),
         (
             "twice",
-            "twice/k=1/k=2/a.jsonl, column `k`: two of its folders' names hold it; rename one of the folders",
+            "twice/k=1/k=2/a.jsonl, column `k`: the names of two of its folders contain it; rename one of the folders",
         ),
     ] {
         assert_eq!(error(&own(&folder, path)), expect);
@@ -358,7 +363,10 @@ fn a_key_that_the_file_holds_too_must_be_the_same() {
     let rows = sample(Model::Events, START, END);
     put(&folder, "events/event=x/a.parquet", parquet(&rows, 1_000));
     let text = error(&settings(folder.path(), "events"));
-    assert!(text.contains("column `event`: the file holds another value"), "{text}");
+    assert!(
+        text.contains("column `event`: the file contains a different value"),
+        "{text}"
+    );
     put(&folder, "more/region=eu/a.parquet", parquet(&rows, 1_000));
     let (read, _) = read(&settings(folder.path(), "more"));
     assert_eq!(read.num_rows(), rows.num_rows());

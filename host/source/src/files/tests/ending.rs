@@ -88,6 +88,7 @@ fn a_file_that_is_lost_on_the_way_is_a_failure() {
     };
     assert_eq!(
         error.to_string(),
-        "3 names of files were met, but 2 are counted as read or omitted; rows may be missing, so nothing of this run can be relied on"
+        "3 file names were found, but 2 are counted as read or omitted; rows may be missing, so do not rely on \
+         anything from this run"
     );
 }

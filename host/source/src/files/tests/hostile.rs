@@ -63,13 +63,13 @@ fn an_arrow_buffer_that_declares_too_much_is_refused_before_memory_is_taken() {
                 i64::MAX,
                 "needs too much memory: one of its record batches declares 9,223,372,036,854,7",
             ),
-            (-2, "a buffer in it has a negative length"),
+            (-2, "one of its buffers has a negative length"),
             (
                 (1 << 30) + 1,
-                "more than the 1,073,741,824 that are read at once; write it with smaller batches",
+                "more than the 1,073,741,824 that can be read at once; write it with smaller batches",
             ),
             // Within the limit, and not what is in it.
-            (100_001, "is damaged or cut short"),
+            (100_001, "is corrupt or truncated"),
         ] {
             let bytes = declaring(bytes.clone(), 100_000, declared);
             put(
@@ -101,9 +101,9 @@ fn lengths_in_an_arrow_file_that_lie_are_errors() {
     put(&folder, "two.arrows", [stream.clone(), stream.clone()].concat());
     put(&folder, "cut.arrows", &stream[..stream.len() - 20]);
     for (name, expect) in [
-        ("footer.arrow", "its footer would have 2147483647 bytes"),
-        ("header.arrows", "a message in it has a header of impossible length"),
-        ("two.arrows", "something follows the end of its stream"),
+        ("footer.arrow", "its footer claims to have 2147483647 bytes"),
+        ("header.arrows", "one of its messages has a header of impossible length"),
+        ("two.arrows", "it contains data after the end of its stream"),
         ("cut.arrows", "it ends in the middle of a message"),
     ] {
         let text = error(&own(&folder, name));
@@ -234,7 +234,11 @@ fn integers_of_128_bits_name_their_column() {
                 bytes[at..at + 4].copy_from_slice(&128_i32.to_le_bytes());
                 put(&folder, name, &bytes);
                 refused |= error_of(&own(&folder, name)).is_some_and(|text| {
-                    text == format!("{name} is valid, but cannot be read here: its column `wide` holds integers of 128 bits, which Arrow does not know; convert the column to 64 bits, a decimal or text")
+                    text == format!(
+                        "{name} is valid, but cannot be read here: its column `wide` holds integers of \
+                                     128 bits, which Arrow does not support; convert the column to 64 bits, a decimal \
+                                     or text"
+                    )
                 });
                 bytes[at..at + 4].copy_from_slice(&width);
             }
@@ -255,6 +259,7 @@ fn a_reader_that_panics_is_a_file_that_cannot_be_read() {
     let error = guarded::<()>(path, &Token::new(), || panic!("index {} out of bounds", 7)).expect_err("a panic");
     assert_eq!(
         error.to_string(),
-        "in/a.parquet cannot be read: the reader failed unexpectedly (index 7 out of bounds), most likely because the file is damaged"
+        "in/a.parquet cannot be read: the reader failed unexpectedly (index 7 out of bounds), most likely because the \
+         file is corrupt"
     );
 }

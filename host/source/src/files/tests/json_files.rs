@@ -107,9 +107,12 @@ fn json_that_is_not_in_lines_is_named_as_what_it_is() {
         ("a.jsonl", "{\n  \"id\": 1\n}\n".to_owned(), format!("a.jsonl, line 1: the JSON object does not end on its line (EOF while parsing an object); {on_its_line}")),
         ("a.json", "{\"id\": 1,\n \"t\": 2}\n".to_owned(), format!("a.json, line 1: the JSON object does not end on its line (EOF while parsing a value); {on_its_line}")),
         ("a.jsonl", "[{\"id\":1},\n".to_owned(), "a.jsonl, line 1: a JSON array, where an object with a member for each column is expected; write one object on each line and no array around them (`jq -c '.[]'` does)".to_owned()),
-        ("a.jsonl", row("\"v\":NaN"), "a.jsonl, line 1: not a JSON object at character 33: JSON has no `NaN`; write null, or a value that JSON has".to_owned()),
-        ("a.jsonl", row("\"v\":-Infinity"), "a.jsonl, line 1: not a JSON object at character 34: JSON has no `Infinity`; write null, or a value that JSON has".to_owned()),
-        ("a.jsonl", row("\"v\":True"), "a.jsonl, line 1: not a JSON object at character 33: JSON has no `True`; write null, or a value that JSON has".to_owned()),
+        ("a.jsonl", row("\"v\":NaN"), "a.jsonl, line 1: not a JSON object at character 33: JSON has no `NaN`; write \
+                                       null, or a valid JSON value".to_owned()),
+        ("a.jsonl", row("\"v\":-Infinity"), "a.jsonl, line 1: not a JSON object at character 34: JSON has no \
+                                             `Infinity`; write null, or a valid JSON value".to_owned()),
+        ("a.jsonl", row("\"v\":True"), "a.jsonl, line 1: not a JSON object at character 33: JSON has no `True`; write \
+                                        null, or a valid JSON value".to_owned()),
         ("a.jsonl", "{\"a\":1} {\"a\":2}\n".to_owned(), "a.jsonl, line 1: not a JSON object at character 9: trailing characters".to_owned()),
     ] {
         assert_eq!(error_of(name, &text), expect);
@@ -134,7 +137,8 @@ fn times_as_numbers_are_read_where_the_column_says_so() {
         assert_eq!(
             error(&settings),
             format!(
-                "a.jsonl, line 1: column `t`: expected a time such as \"2026-01-01T00:00:00Z\", found the number `{number}`; if it counts from 1970, give the column the type `{is}` in the source's `columns`"
+                "a.jsonl, line 1: column `t`: expected a time such as \"2026-01-01T00:00:00Z\", found the number \
+                 `{number}`; if it is counted from 1970, give the column the type `{is}` in the source's `columns`"
             )
         );
         settings.path = "b.csv".to_owned();

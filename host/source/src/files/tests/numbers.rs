@@ -172,7 +172,9 @@ fn a_number_that_its_column_does_not_hold_names_column_line_and_settings() {
     settings.infer_rows = 1;
     assert_eq!(
         error(&settings),
-        "a.jsonl, line 2: column `v`: expected a 64-bit integer, found `1.5`; the column's type was found in the first rows; set the source's `infer_rows` higher (0 looks at every row), or give the column a type in the source's `columns`"
+        "a.jsonl, line 2: column `v`: expected a 64-bit integer, found `1.5`; the column's type was found in the \
+         first rows; raise the source's `infer_rows` (0 means all rows), or give the column a type in the source's \
+         `columns`"
     );
     settings
         .columns

@@ -81,7 +81,7 @@ fn the_order_of_names_does_not_decide_whether_a_column_is_text_or_json_or_a_uuid
             put(&folder, &b, second);
             let text = error(&own(folder.path(), "in"));
             assert!(
-                text.contains(&format!("{b} has other columns than {a}: "))
+                text.contains(&format!("{b} has different columns than {a}: "))
                     && text.contains(&format!("column `v` is {second_is}"))
                     && text.contains(&format!(" here, but {first_is}")),
                 "{text}"
@@ -161,7 +161,8 @@ fn a_file_in_several_partitions_is_read_for_each_of_them() {
     fs::hard_link(at("in/k=1/a.jsonl"), at("in/latest/a.jsonl")).expect("a hard link");
     assert_eq!(
         error(&own(folder.path(), "in")),
-        "in/latest/a.jsonl and in/k=1/a.jsonl are the same file, and their folders' names hold different columns; remove one of them, or write a `path` that takes only one"
+        "in/latest/a.jsonl and in/k=1/a.jsonl are the same file, but the names of their folders give different \
+         columns; remove one of them, or set a `path` that matches only one"
     );
 }
 
@@ -234,7 +235,8 @@ fn a_column_in_a_folders_name_that_is_not_utf8_is_refused() {
             assert_eq!(
                 error(&own(folder.path(), path)),
                 format!(
-                    "the name of the folder {} holds a column and is not UTF-8; rename it, with other bytes written like `%FF`",
+                    "the name of the folder {} contains a column but is not valid UTF-8; rename it, encoding other \
+                     bytes as in `%FF`",
                     Path::new("in").join(inner.file_name().expect("a name")).display()
                 ),
             );
@@ -270,7 +272,8 @@ fn a_key_that_the_file_holds_too_is_compared_exactly() {
         assert_eq!(
             error(&own(folder.path(), &format!("other{number}"))),
             format!(
-                "other{number}/x={other}/a.arrow, row 1, column `x`: the file holds another value than its folder's name, `{other}`; move the file, or rename the column"
+                "other{number}/x={other}/a.arrow, row 1, column `x`: the file contains a different value than its \
+                 folder's name, `{other}`; move the file, or rename the column"
             )
         );
     }

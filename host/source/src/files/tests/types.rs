@@ -200,14 +200,15 @@ fn values_that_a_type_cannot_hold_name_column_and_row() {
         assert_eq!(
             error(&own(&folder, &format!("{name}.parquet"))),
             format!(
-                "{name}.parquet, row {row}, column `x`: {value} is beyond what the column's type can hold; correct the value"
+                "{name}.parquet, row {row}, column `x`: {value} is outside the range of the column's type; correct \
+                 the value"
             )
         );
     }
     let text = error(&own(&folder, "days.parquet"));
     assert!(
         text.starts_with("days.parquet, row 5, column `x`: ")
-            && text.ends_with(" is beyond what the column's type can hold; correct the value"),
+            && text.ends_with(" is outside the range of the column's type; correct the value"),
         "{text}"
     );
 }
@@ -348,7 +349,8 @@ fn a_time_column_that_is_none_names_the_timestamps_there_are() {
             "own",
             "day",
             format!(
-                "the time column `day` is Date32, expected a timestamp (the source's `time_column` names another); {one}"
+                "the time column `day` is Date32, expected a timestamp (the source's `time_column` can name a \
+                 different one); {one}"
             ),
         ),
         (
@@ -356,21 +358,24 @@ fn a_time_column_that_is_none_names_the_timestamps_there_are() {
             "own",
             "n",
             format!(
-                "the time column `n` is Int64, expected a timestamp (the source's `time_column` names another); {one}"
+                "the time column `n` is Int64, expected a timestamp (the source's `time_column` can name a different \
+                 one); {one}"
             ),
         ),
         (
             "own",
             "own",
             "x",
-            format!("the time column `x` is missing (the source's `time_column` names another); {one}"),
+            format!("the time column `x` is missing (the source's `time_column` can name a different one); {one}"),
         ),
         (
             "own",
             "own",
             "s.t",
             format!(
-                "the time column `s.t` is missing (the source's `time_column` names another); a column inside `s` cannot be one; {one}"
+                "the time column `s.t` is missing (the source's `time_column` can name a different one); a column \
+                 inside \
+                 `s` cannot be one; {one}"
             ),
         ),
         (
@@ -384,7 +389,8 @@ fn a_time_column_that_is_none_names_the_timestamps_there_are() {
             "events",
             "event",
             format!(
-                "the time column `event` is Utf8, expected a timestamp (the source's `time_column` names another); {three}"
+                "the time column `event` is Utf8, expected a timestamp (the source's `time_column` can name a \
+                 different one); {three}"
             ),
         ),
         (
@@ -392,14 +398,15 @@ fn a_time_column_that_is_none_names_the_timestamps_there_are() {
             "events",
             "properties",
             format!(
-                "the time column `properties` is Utf8, expected a timestamp (the source's `time_column` names another); {three}"
+                "the time column `properties` is Utf8, expected a timestamp (the source's `time_column` can name a \
+                 different one); {three}"
             ),
         ),
         (
             "events",
             "events",
             "x",
-            format!("the time column `x` is missing (the source's `time_column` names another); {three}"),
+            format!("the time column `x` is missing (the source's `time_column` can name a different one); {three}"),
         ),
     ] {
         let settings = FilesSettings {

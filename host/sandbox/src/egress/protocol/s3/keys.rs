@@ -127,7 +127,7 @@ fn rendered(template: &str, times: &Times, model: &str) -> Result<String, String
             let (name, after) = brace
                 .strip_prefix('{')
                 .and_then(|inside| inside.split_once('}'))
-                .ok_or_else(|| "has a brace without its counterpart".to_owned())?;
+                .ok_or_else(|| "contains an unmatched brace".to_owned())?;
             let value = times
                 .value(name, model)
                 .ok_or_else(|| format!("has the unknown variable `{{{name}}}`"))?;
