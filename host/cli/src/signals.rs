@@ -30,7 +30,7 @@ impl Signal {
 /// Returns tokens that the signals cancel from now on; `tell` receives a line for the sender of a signal.
 pub fn cancelled_by_signals(tell: impl Fn(&str) + Send + 'static) -> RunTokens {
     let tokens = RunTokens::new();
-    tokio::spawn(cancel_on_signals(tokens.clone(), tell));
+    tokio::spawn(cancel_on_signals(Signals::new(), tokens.clone(), tell));
     tokens
 }
 
@@ -46,8 +46,7 @@ pub async fn until_first<T>(work: impl AsyncFnOnce(&Token) -> Result<T, Failure>
     }
 }
 
-async fn cancel_on_signals(tokens: RunTokens, tell: impl Fn(&str)) {
-    let mut signals = Signals::new();
+async fn cancel_on_signals(mut signals: Signals, tokens: RunTokens, tell: impl Fn(&str)) {
     for count in 1.. {
         let signal = signals.next().await;
         match count {

@@ -11,13 +11,13 @@ use super::prepared::Prepared;
 use super::recovery::{Cleaned, LeftOpen};
 use super::runner::Runner;
 use super::tokens::{RunTokens, ended};
-use batch_export_sandbox::contract::{CheckDepth, CheckStep, StepOutcome};
+use batch_export_sandbox::contract::{CheckDepth, CheckStep, Grant, StepOutcome};
 use batch_export_source::Interval;
 use batch_export_system::Interrupted;
 
-/// Maximum duration of an automatic check. It makes about ten small requests: a store that takes longer for them is not
-/// available for a run either.
-const AUTOMATIC_TIME: Duration = Duration::from_secs(120);
+/// Maximum duration of a check. It makes about ten small requests: a store that takes longer for them is not available
+/// for a run either.
+const CHECK_TIME: Duration = Duration::from_secs(120);
 
 /// The occasion of an automatic check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl Occasion {
 
     fn in_words(self) -> &'static str {
         match self {
-            Occasion::FirstUse => "the destination was checked before its first run",
+            Occasion::FirstUse => "the destination was checked before its first run with these settings and keys",
             Occasion::NoRows => "there are no rows to export, so the destination itself was checked",
         }
     }
@@ -51,7 +51,7 @@ pub(crate) async fn check(
 ) -> Result<Vec<CheckStep>, Failure> {
     let prepared = Prepared::new(runner, exporter, interval, tokens).await?;
     prepared.events.stage(RunStage::Checking);
-    let mut steps = steps(&prepared, CheckDepth::Full, None).await?;
+    let mut steps = steps(&prepared, CheckDepth::Full).await?;
     let works = failing(&steps).next().is_none();
     let mut kept_in_mind = prepared.lease.finish();
     if works {
@@ -72,7 +72,7 @@ pub(crate) async fn check(
 
 /// Makes an automatic check and returns the resulting warnings. What does not work is an error.
 pub(super) async fn automatic(prepared: &Prepared<'_>, occasion: Occasion) -> Result<Vec<String>, Failure> {
-    let steps = steps(prepared, occasion.depth(), Some(AUTOMATIC_TIME)).await?;
+    let steps = steps(prepared, occasion.depth()).await?;
     let failing: Vec<CheckStep> = failing(&steps).cloned().collect();
     if !failing.is_empty() {
         return Err(unready(occasion, &failing));
@@ -90,19 +90,16 @@ pub(super) async fn automatic(prepared: &Prepared<'_>, occasion: Occasion) -> Re
 }
 
 /// Makes every step, and one more where something could not be cleaned up.
-async fn steps(prepared: &Prepared<'_>, depth: CheckDepth, limit: Option<Duration>) -> Result<Vec<CheckStep>, Failure> {
+async fn steps(prepared: &Prepared<'_>, depth: CheckDepth) -> Result<Vec<CheckStep>, Failure> {
     let Prepared {
         exporter, plan, work, ..
     } = prepared;
     let run = prepared.header.run(exporter::attempt_id()?);
     let session = prepared.session(&run, exporter.limits.of_plan(plan))?;
-    let token = match limit {
-        Some(limit) => work.child().with_deadline(Instant::now() + limit),
-        None => work.child(),
-    };
+    let token = work.child().with_deadline(Instant::now() + CHECK_TIME);
     let outcome = match token.run(session.check(depth)).await {
         Ok(steps) => steps.map_err(Failure::from),
-        Err(Interrupted::DeadlinePassed) if work.check().is_ok() => Ok(vec![out_of_time()]),
+        Err(Interrupted::DeadlinePassed) if work.check().is_ok() => Ok(vec![out_of_time(&plan.grants)]),
         Err(reason) => Err(ended(reason, exporter.limits.run_time)),
     };
     session.close().await;
@@ -170,15 +167,16 @@ fn unready(occasion: Occasion, failing: &[CheckStep]) -> Failure {
     .with_hint(hints.join("; "))
 }
 
-fn out_of_time() -> CheckStep {
+fn out_of_time(grants: &[Grant]) -> CheckStep {
+    let store = grants.first().map_or("the store", |grant| &grant.origin);
     CheckStep {
         name: "check".to_owned(),
         outcome: StepOutcome::Unavailable,
         detail: format!(
-            "took longer than {} s: the store, or a proxy in front of it, responds too slowly",
-            AUTOMATIC_TIME.as_secs()
+            "took longer than {} s: {store}, or a proxy in front of it, does not respond, or responds too slowly",
+            CHECK_TIME.as_secs()
         ),
-        hint: None,
+        hint: Some("check that `endpoint_url` names an S3 store, and that it is up; try again".to_owned()),
     }
 }
 
@@ -213,10 +211,10 @@ mod tests {
 
     #[test]
     fn a_try_that_nobody_waited_for_is_a_step_worth_retrying() {
-        let step = out_of_time();
+        let step = out_of_time(&[]);
         assert_eq!(
             step.detail,
-            "took longer than 120 s: the store, or a proxy in front of it, responds too slowly"
+            "took longer than 120 s: the store, or a proxy in front of it, does not respond, or responds too slowly"
         );
         assert_eq!(class(&[step]), FailureClass::Retryable);
     }

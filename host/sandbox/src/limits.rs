@@ -139,7 +139,7 @@ impl Limits {
 
 /// A plan needs more than one of the limits of a run allows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a run with these settings needs {needed} {unit}, and the limit `{limit}` is {allowed}")]
+#[error("a run with these settings needs {needed} {unit}, and the limit `{limit}` allows {allowed}")]
 pub struct NotAdmitted {
     /// The name of the limit, as a field of [`Limits`] or [`HttpLimits`].
     pub limit: &'static str,
@@ -226,7 +226,7 @@ impl Limits {
 /// contract's number.
 pub const USUAL_COLUMNS: usize = 128;
 
-/// Bytes of a component: the S3 destination has 11 MiB, and compiling takes time and memory with its size.
+/// Bytes of a component: the S3 destination has 8 MiB, and compiling takes time and memory with its size.
 pub const COMPONENT_BYTES: usize = 32 * MIB;
 /// Modules and components in a component; the S3 destination has 5.
 pub(crate) const COMPONENT_PARTS: usize = 32;
@@ -305,19 +305,19 @@ mod tests {
         let table: [(Change, &str); 4] = [
             (
                 |plan| plan.memory_bytes += 1,
-                "needs 513 MiB of memory, and the limit `guest_memory_bytes` is 512",
+                "needs 513 MiB of memory, and the limit `guest_memory_bytes` allows 512",
             ),
             (
                 |plan| plan.payload_bytes = u64::MAX,
-                "needs 17592186044416 MiB of request bodies held at once, and the limit `payloads_held_bytes` is 256",
+                "needs 17592186044416 MiB of request bodies held at once, and the limit `payloads_held_bytes` allows 256",
             ),
             (
                 |plan| plan.part_size_bytes += 1,
-                "needs 65 MiB for one request body, and the limit `payload_bytes` is 64",
+                "needs 65 MiB for one request body, and the limit `payload_bytes` allows 64",
             ),
             (
                 |plan| plan.requests_in_flight += 1,
-                "needs 33 requests in flight at once, and the limit `in_flight` is 32",
+                "needs 33 requests in flight at once, and the limit `in_flight` allows 32",
             ),
         ];
         for (change, expected) in table {

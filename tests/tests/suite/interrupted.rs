@@ -121,6 +121,35 @@ async fn an_interrupted_run_leaves_nothing_open_and_says_so_by_its_exit_code() {
     }
 }
 
+/// The first start with a component compiles it for seconds. A signal by then ends the command in order as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_still_compiles_ends_in_order() {
+    let scene = Scene::new().await;
+    let component = batch_export_tests::components::destination();
+    let component = component.to_str().expect("UTF-8");
+    let chosen = ["--config", "exports.toml", "--component", component, "--json"];
+    let interval = ["--start", "2023-07-28T00:00:00Z", "--end", "2023-07-28T01:00:00Z"];
+    for (command, interval) in [("run", &interval[..]), ("check", &[]), ("verify", &interval[..])] {
+        let mut program = Program::new(&one_file(&scene, "archive"));
+        let cache = tempfile::tempdir().expect("a folder");
+        let path = cache.path().to_str().expect("UTF-8").to_owned();
+        program.environment.push(("XDG_CACHE_HOME".to_owned(), path));
+        let arguments: Vec<&str> = [command]
+            .into_iter()
+            .chain(chosen)
+            .chain(interval.iter().copied())
+            .collect();
+        let running = program.start(&arguments);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        running.signal("TERM");
+        let printed = running.wait();
+        assert_eq!(printed.code, Some(143), "{command}: {printed:?}");
+        let answer: serde_json::Value = serde_json::from_str(&printed.stdout).expect("one object");
+        assert_eq!(answer["error"]["code"], "shut_down", "{command}: {answer}");
+        assert!(scene.store.requests().is_empty(), "{command}");
+    }
+}
+
 /// It has nothing open, so nothing is waited for.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_that_only_reads_ends_with_the_first_signal() {

@@ -78,8 +78,8 @@ async fn a_plan_that_needs_more_than_all_memory_fails_at_once() {
     );
     assert_eq!(
         failure.message(),
-        "destination archive: a run with these settings needs 135 MiB of memory, request bodies and batches, and the \
-         limit `memory_bytes` is 100"
+        "a run with these settings needs 135 MiB of memory, request bodies and batches, and the \
+         limit `memory_bytes` allows 100"
     );
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     assert_eq!(scene.store.requests().len(), 0);

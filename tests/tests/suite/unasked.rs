@@ -134,12 +134,12 @@ async fn what_does_not_work_at_first_use_ends_the_run_before_it_exports() {
         (
             Fault::on(Operation::PutObject, status(403, "AccessDenied")),
             1,
-            "the destination was checked before its first run, and the check failed: write: PutObject",
+            "the destination was checked before its first run with these settings and keys, and the check failed: write: PutObject",
         ),
         (
             Fault::on(Operation::HeadObject, status(503, "SlowDown")),
             3,
-            "the destination was checked before its first run, and the check failed: reach: HeadObject",
+            "the destination was checked before its first run with these settings and keys, and the check failed: reach: HeadObject",
         ),
     ] {
         let scene = Scene::new().await;
@@ -166,8 +166,8 @@ async fn credentials_that_may_only_write_get_a_warning_once_and_leave_nothing_in
     let program = Program::new(&automatic(&scene));
     let printed = with_rows(&program);
     assert_eq!(printed.code, Some(0), "{printed:?}");
-    let words = "warning: the destination was checked before its first run: delete: the credentials do not allow \
-                 deleting";
+    let words = "warning: the destination was checked before its first run with these settings and keys: \
+                 delete: the credentials do not allow deleting";
     assert!(printed.stderr.contains(words), "{printed:?}");
     let keys = scene.store.keys(BUCKET);
     assert_eq!(keys.len(), 2, "a file and the probe: {keys:?}");

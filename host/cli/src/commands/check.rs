@@ -49,11 +49,12 @@ impl CheckArgs {
 
     async fn check(&self, now: Moment, about: &mut About) -> Result<Answer<Steps>, Failure> {
         let runtime = Runtime::default();
-        let (config, exporter) = self.chosen.exporter(&runtime, about, told(false)).await?;
-        let state = StateFolder::new(&config.state_dir);
         let progress = Arc::new(Progress::new(false));
         let signals = Arc::clone(&progress);
         let tokens = cancelled_by_signals(move |text| signals.line(text));
+        let loading = self.chosen.exporter(&runtime, about, told(false));
+        let (config, exporter) = tokens.work.run(loading).await.map_err(|_| tokens.ended())??;
+        let state = StateFolder::new(&config.state_dir);
         let (events, mut received) = Events::queue();
         let runner = Runner::new(runtime, state).with_events(events);
         let checking = runner.check(&exporter, hour_of(now)?, &tokens);

@@ -45,7 +45,6 @@ impl RunArgs {
 
     async fn run(&self, interval: Interval, about: &mut About, clock: Clock) -> Result<Answer<RunReport>, Failure> {
         let runtime = Runtime::default();
-        let (config, exporter) = self.chosen.exporter(&runtime, about, told(self.quiet)).await?;
         let progress = Arc::new(Progress::new(self.quiet));
         let (quiet, signals) = (self.quiet, Arc::clone(&progress));
         let tokens = cancelled_by_signals(move |text| {
@@ -53,6 +52,8 @@ impl RunArgs {
                 signals.line(text);
             }
         });
+        let loading = self.chosen.exporter(&runtime, about, told(self.quiet));
+        let (config, exporter) = tokens.work.run(loading).await.map_err(|_| tokens.ended())??;
         let (events, mut received) = Events::queue();
         let state = StateFolder::new(&config.state_dir);
         let runner = Runner::new(runtime, state).with_events(events);

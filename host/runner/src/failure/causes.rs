@@ -186,20 +186,29 @@ impl Failure {
     /// Makes the failure of a plan that needs more than the limits of its destination allow.
     pub(crate) fn not_admitted(destination: &str, error: NotAdmitted) -> Self {
         let table = format!("[destinations.{destination}.limits]");
-        let hint = match error.limit {
-            "guest_memory_bytes" => {
-                format!("raise `guest_memory_mb` under {table}, or choose settings that need less")
-            }
-            "in_flight" => format!("raise `requests_in_flight` under {table}"),
-            _ => "choose settings that need less".to_owned(),
+        let key = match error.limit {
+            "guest_memory_bytes" => Some("guest_memory_mb"),
+            "in_flight" => Some("requests_in_flight"),
+            _ => None,
         };
-        Failure::new(
+        let NotAdmitted {
+            needed, unit, allowed, ..
+        } = &error;
+        let limit = key.unwrap_or(error.limit);
+        let failure = Failure::new(
             FailureClass::Configuration,
             FailureCode::LIMITS_TOO_LOW,
-            format!("destination {destination}: {error}"),
-        )
-        .with_hint(hint)
-        .with_source(error)
+            format!("a run with these settings needs {needed} {unit}, and the limit `{limit}` allows {allowed}"),
+        );
+        let failure = match key {
+            Some(key) => failure
+                .with_hint(format!(
+                    "raise `{key}` under {table}, or choose settings that need less"
+                ))
+                .at(format!("/limits/{key}")),
+            None => failure.with_hint("choose settings that need less"),
+        };
+        failure.with_source(error)
     }
 
     /// Makes the failure of an operating system without random numbers.
