@@ -277,7 +277,7 @@ async fn missing_further_and_wrongly_listed_files_are_named() {
     put(&scene, &manifest, text.replace("-1.jsonl", "-9.jsonl").into_bytes()).await;
     let (_, faults) = findings(&verify(&program, &[]));
     assert!(
-        faults.contains("the manifest names") && faults.contains("-9.jsonl"),
+        faults.contains("the manifest lists") && faults.contains("-9.jsonl"),
         "{faults}"
     );
 
