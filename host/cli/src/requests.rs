@@ -190,7 +190,7 @@ mod tests {
 
     fn refused() -> EventKind {
         EventKind::Failed {
-            error: TransportError::Connect("store:9000: Connection refused".to_owned()),
+            error: TransportError::Connect("store:9000: Connection refused".into()),
         }
     }
 
@@ -304,7 +304,7 @@ mod tests {
         scene.event(
             1,
             EventKind::Failed {
-                error: TransportError::Forbidden("no grant".to_owned()),
+                error: TransportError::Forbidden("no grant".into()),
             },
         );
         assert_eq!(scene.requests.status(scene.now()), None);

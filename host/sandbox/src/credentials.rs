@@ -8,6 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use zeroize::Zeroizing;
 
+use batch_export_system::explain::{Cause, Explain};
+
 /// Credentials are requested again when less than this is left: a part of 32 MiB on a slow line still arrives.
 pub const RENEW_BEFORE_EXPIRY: Duration = Duration::from_secs(5 * 60);
 
@@ -119,15 +121,23 @@ pub struct KeyFault {
     fault: &'static str,
 }
 
-/// The reasons why there are no credentials.
+/// The reasons why there are no credentials, each with what to do about it where the source knows that.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialError {
     /// None are configured or found, or they were refused: action required.
     #[error("{0}")]
-    Missing(String),
+    Missing(Cause),
     /// The source cannot be reached for now.
     #[error("{0}")]
-    Unavailable(String),
+    Unavailable(Cause),
+}
+
+impl Explain for CredentialError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            CredentialError::Missing(cause) | CredentialError::Unavailable(cause) => cause.hint(),
+        }
+    }
 }
 
 /// Credentials that are being asked for.
@@ -155,7 +165,7 @@ impl CredentialSource {
     /// Credentials other than `instead_of`, as far as the source has any. Bounded in time.
     pub async fn fetch(&self, instead_of: Option<&Credentials>) -> Result<Credentials, CredentialError> {
         match self {
-            CredentialSource::None => Err(CredentialError::Missing("this call has no credentials".to_owned())),
+            CredentialSource::None => Err(CredentialError::Missing("this call has no credentials".into())),
             CredentialSource::Static(credentials) => Ok(credentials.clone()),
             CredentialSource::Renewable(provider) => provider.fetch(instead_of).await,
         }

@@ -17,6 +17,7 @@ use crate::capability::http::{DigestAlgorithm, Exchange, Http, Payload, PayloadR
 use crate::capability::journal::Journal;
 use crate::capability::log::{Level, Log};
 use crate::capability::signer::{Refresh, Signer, SignerError};
+use batch_export_system::explain::{Cause, count};
 
 /// What one session's store holds.
 pub(super) struct State {
@@ -50,8 +51,11 @@ impl State {
 
 impl types::Host for State {}
 
-fn said(message: String) -> types::Explanation {
-    types::Explanation { message, hint: None }
+impl From<Cause> for types::Explanation {
+    fn from(cause: Cause) -> Self {
+        let (message, hint) = cause.into_parts();
+        types::Explanation { message, hint }
+    }
 }
 
 impl http::Host for State {
@@ -163,12 +167,12 @@ impl http::HostExchange for State {
                 body: response.body.into(),
             })
             .map_err(|error| match error {
-                TransportError::Forbidden(text) => http::TransportError::Forbidden(said(text)),
-                TransportError::Connect(text) => http::TransportError::Connect(said(text)),
-                TransportError::Tls(text) => http::TransportError::Tls(said(text)),
-                TransportError::Timeout(text) => http::TransportError::Timeout(said(text)),
-                TransportError::Interrupted(text) => http::TransportError::Interrupted(said(text)),
-                TransportError::TooLarge(text) => http::TransportError::TooLarge(said(text)),
+                TransportError::Forbidden(cause) => http::TransportError::Forbidden(cause.into()),
+                TransportError::Connect(cause) => http::TransportError::Connect(cause.into()),
+                TransportError::Tls(cause) => http::TransportError::Tls(cause.into()),
+                TransportError::Timeout(cause) => http::TransportError::Timeout(cause.into()),
+                TransportError::Interrupted(cause) => http::TransportError::Interrupted(cause.into()),
+                TransportError::TooLarge(cause) => http::TransportError::TooLarge(cause.into()),
             }))
     }
 
@@ -202,9 +206,9 @@ impl signer::Host for State {
                 key: scoped.key.to_vec(),
             })
             .map_err(|error| match error {
-                SignerError::Forbidden(text) => signer::SignerError::Forbidden(said(text)),
-                SignerError::Missing(text) => signer::SignerError::Missing(said(text)),
-                SignerError::Unavailable(text) => signer::SignerError::Unavailable(said(text)),
+                SignerError::Forbidden(cause) => signer::SignerError::Forbidden(cause.into()),
+                SignerError::Missing(cause) => signer::SignerError::Missing(cause.into()),
+                SignerError::Unavailable(cause) => signer::SignerError::Unavailable(cause.into()),
             }))
     }
 }
@@ -212,21 +216,21 @@ impl signer::Host for State {
 impl journal::Host for State {
     fn note(&mut self, note: Vec<u8>, durable: bool) -> Result<std::result::Result<(), journal::NoteError>> {
         if note.len() > self.note_limit_bytes {
-            return Ok(Err(journal::NoteError::TooLong(said(format!(
+            let cause = Cause::new(format!(
                 "a note of {} bytes, the limit is {} (`note_bytes`)",
-                note.len(),
-                self.note_limit_bytes
-            )))));
+                count(note.len() as u64),
+                count(self.note_limit_bytes as u64)
+            ));
+            return Ok(Err(journal::NoteError::TooLong(cause.into())));
         }
         let Some(left) = self.notes_left.checked_sub(1) else {
-            return Ok(Err(journal::NoteError::UsedUp(said(
-                "the run has used up its notes (limit `notes`), and may not begin further uploads".to_owned(),
-            ))));
+            let cause = Cause::new("the run has used up its notes (limit `notes`), and may not begin further uploads");
+            return Ok(Err(journal::NoteError::UsedUp(cause.into())));
         };
         self.notes_left = left;
         self.note_gate
             .pass(|| self.journal.note(&note, durable))
-            .map(|kept| kept.map_err(|text| journal::NoteError::Unavailable(said(text))))
+            .map(|kept| kept.map_err(|cause| journal::NoteError::Unavailable(cause.into())))
             .map_err(Error::new)
     }
 }

@@ -298,7 +298,7 @@ async fn sources_that_misbehave_are_named_and_nothing_of_them_is_repeated() {
         (container, &Mood::Garbage, 3, "last asked: http://127"),
         (container, &broken, 3, "500"),
         (container, &refused, 3, "403"),
-        (container, &Mood::Hangs, 3, "last asked: http://127"),
+        (container, &Mood::Hangs, 3, "did not respond in time"),
         (instance, &Mood::Garbage, 3, "last asked: http://127"),
         (instance, &broken, 3, "last asked: http://127"),
         (instance, &Mood::Hangs, 1, "instance metadata"),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use batch_export_sandbox::Limits;
 use batch_export_sandbox::{Journal, MemoryJournal};
+use batch_export_system::explain::Cause;
 use batch_export_tests::components;
 use batch_export_tests::scene::{BUCKET, Messages, Outcome, Scene, run};
 use devstore::{Fault, What};
@@ -303,7 +304,7 @@ async fn an_upload_left_open_by_a_trap_is_aborted_by_a_fresh_instance() {
 struct Slow(MemoryJournal);
 
 impl Journal for Slow {
-    fn note(&self, note: &[u8], durable: bool) -> Result<(), String> {
+    fn note(&self, note: &[u8], durable: bool) -> Result<(), Cause> {
         std::thread::sleep(Duration::from_millis(1));
         self.0.note(note, durable)
     }

@@ -11,7 +11,10 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
+use batch_export_sandbox::Network;
+use batch_export_system::explain::count;
 use bytes::{Bytes, BytesMut};
+use url::Position;
 
 /// Longest time for an answer to one request, where the chain itself sets none: three attempts fit into the whole.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -22,10 +25,18 @@ const ANSWER_LIMIT_BYTES: usize = 1 << 20;
 pub(super) type LastAsked = Arc<Mutex<Option<String>>>;
 
 /// The host's HTTP client in the form that the chain asks for.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Connector {
     pub(super) client: reqwest::Client,
+    /// Explains what goes wrong.
+    pub(super) network: Network,
     pub(super) last_asked: LastAsked,
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connector")
+    }
 }
 
 impl Connector {
@@ -46,32 +57,38 @@ struct TimedConnector {
 
 impl HttpConnector for TimedConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let Connector { client, last_asked } = self.connector.clone();
-        let timeout = self.timeout;
-        *last_asked.lock().unwrap_or_else(PoisonError::into_inner) = place(request.uri());
-        HttpConnectorFuture::new(async move { carry(&client, timeout, request).await })
+        let (connector, timeout) = (self.connector.clone(), self.timeout);
+        let url = url::Url::parse(request.uri()).ok();
+        // Not the whole URL: what stands behind the origin may be a secret, or what another answer said.
+        let origin = url.as_ref().map(|url| url.origin().ascii_serialization());
+        *connector.last_asked.lock().unwrap_or_else(PoisonError::into_inner) = origin;
+        let host = url.map(|url| url[Position::BeforeHost..Position::AfterPort].to_owned());
+        HttpConnectorFuture::new(async move { carry(&connector, &host.unwrap_or_default(), timeout, request).await })
     }
 }
 
-/// The origin of a URL: what stands behind it may be a secret, or what another answer said.
-fn place(url: &str) -> Option<String> {
-    let url = url::Url::parse(url).ok()?;
-    Some(url.origin().ascii_serialization())
-}
-
 async fn carry(
-    client: &reqwest::Client,
+    connector: &Connector,
+    host: &str,
     timeout: Duration,
     request: HttpRequest,
 ) -> Result<HttpResponse, ConnectorError> {
     let user = |e: &dyn fmt::Display| ConnectorError::user(e.to_string().into());
+    let failed = |error: reqwest::Error| {
+        let explained = connector.network.explain(&error, host).into();
+        match error.is_timeout() {
+            true => ConnectorError::timeout(explained),
+            false => ConnectorError::io(explained),
+        }
+    };
     let method = reqwest::Method::from_bytes(request.method().as_bytes()).map_err(|e| user(&e))?;
     let body = request
         .body()
         .bytes()
         .map(Bytes::copy_from_slice)
         .ok_or_else(|| user(&"the credential chain sent a streaming body"))?;
-    let mut outgoing = client.request(method, request.uri()).timeout(timeout).body(body);
+    let mut outgoing = connector.client.request(method, request.uri());
+    outgoing = outgoing.timeout(timeout).body(body);
     for (name, value) in request.headers() {
         outgoing = outgoing.header(name, value);
     }
@@ -81,7 +98,8 @@ async fn carry(
     let mut received = BytesMut::new();
     while let Some(chunk) = answer.chunk().await.map_err(failed)? {
         if received.len() + chunk.len() > ANSWER_LIMIT_BYTES {
-            return Err(user(&format!("an answer of more than {ANSWER_LIMIT_BYTES} bytes")));
+            let limit = count(ANSWER_LIMIT_BYTES as u64);
+            return Err(user(&format!("the answer of {host} has more than {limit} bytes")));
         }
         received.extend_from_slice(&chunk);
     }
@@ -96,11 +114,4 @@ async fn carry(
         }
     }
     Ok(response)
-}
-
-fn failed(error: reqwest::Error) -> ConnectorError {
-    match error.is_timeout() {
-        true => ConnectorError::timeout(error.into()),
-        false => ConnectorError::io(error.into()),
-    }
 }

@@ -1,6 +1,7 @@
 //! The host's own credentials: the source that is set up, and a role on top, through `aws-config` and this host's own
 //! HTTP client. Asked only for destinations that name it; one answer serves all sessions until it nears its end.
 
+use std::error::Error;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
@@ -18,14 +19,14 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_smithy_runtime_api::client::http::http_client_fn;
+use aws_smithy_types::error::ErrorMetadata;
 use aws_types::os_shim_internal::{Env, Fs};
 use tokio::sync::{Mutex, OnceCell};
 
 use super::carry::{Connector, LastAsked};
 use super::chosen::{self, Chosen};
-use batch_export_sandbox::tidy;
 use batch_export_sandbox::{CredentialError, CredentialProvider, Credentials, Fetching, RENEW_BEFORE_EXPIRY, Secret};
-use batch_export_sandbox::{Network, NetworkError, with_causes};
+use batch_export_sandbox::{Network, NetworkError, TransportError, tidy, with_causes};
 use batch_export_system::explain::Cause;
 
 /// Longest time for the whole chain: instance metadata alone may take a few seconds to say no.
@@ -49,6 +50,13 @@ const SIGNED_OUT: [&str; 3] = [
     "the SSO token has expired",
     "the cached SSO token",
     "UnauthorizedException",
+];
+/// What to do where nothing gives credentials.
+const KEYS: &str = "replace `credentials` by aws_access_key_id and aws_secret_access_key";
+/// Words with which the library begins a reason and which tell nothing.
+const LEAD_INS: [&str; 2] = [
+    "ProfileFile provider could not be built: ",
+    "Error retrieving credentials: ",
 ];
 /// Where the chain looks, in its order.
 const LOOKED_AT: &str = "in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), the profile files (~/.aws/config, \
@@ -99,6 +107,7 @@ pub struct AssumeRole {
 pub struct Chain {
     options: ChainOptions,
     client: reqwest::Client,
+    network: Network,
     source: OnceCell<Source>,
     last_asked: LastAsked,
     /// The last answer. Held locked while the source is asked, so that sessions which need credentials at the same
@@ -135,6 +144,7 @@ impl Chain {
         Ok(Chain {
             options,
             client: network.credentials_client()?,
+            network: network.clone(),
             source: OnceCell::new(),
             last_asked: LastAsked::default(),
             kept: Mutex::default(),
@@ -165,7 +175,7 @@ impl Chain {
         *self.last_asked.lock().unwrap_or_else(PoisonError::into_inner) = None;
         match tokio::time::timeout(longest, self.ask()).await {
             Ok(answer) => answer,
-            Err(_) => Err(self.unavailable(&format!("no answer within {} s", longest.as_secs_f64()))),
+            Err(_) => Err(self.unavailable(format!("no answer within {} s", longest.as_secs_f64()).into())),
         }
     }
 
@@ -201,10 +211,8 @@ impl Chain {
             found.expiry(),
         )
         .map_err(|fault| {
-            self.missing(&format!(
-                "of what {} gave, {fault}; correct it there",
-                source.chosen.in_words()
-            ))
+            let gave = format!("of what {} gave, {fault}", source.chosen.in_words());
+            self.missing(Cause::new(gave).with_hint("correct it there"))
         })
     }
 
@@ -220,16 +228,13 @@ impl Chain {
         let profiles = aws_config::profile::load(&Fs::real(), &Env::real(), &files, None)
             .await
             .map_err(|error| {
-                self.missing(&format!(
-                    "the profile files cannot be read: {}; correct them",
-                    tidy(&with_causes(&error), SAID_BYTES)
-                ))
+                let unreadable = format!("the profile files cannot be read: {}", reason(&error));
+                self.missing(Cause::new(unreadable).with_hint("correct them"))
             })?;
         let variable = |name: &str| std::env::var(name).ok();
         // The home folder is written `~` there, which is the library's to replace.
         let is_file = |path: &str| path.starts_with('~') || std::fs::metadata(path).is_ok();
-        let chosen = chosen::choose(options, &variable, &profiles, &is_file)
-            .map_err(|fault| self.missing(&fault.in_one_text()))?;
+        let chosen = chosen::choose(options, &variable, &profiles, &is_file).map_err(|fault| self.missing(fault))?;
         Ok(self.opened(chosen, files).await)
     }
 
@@ -241,6 +246,7 @@ impl Chain {
         });
         let connector = Connector {
             client: self.client.clone(),
+            network: self.network.clone(),
             last_asked: Arc::clone(&self.last_asked),
         };
         let http_client = http_client_fn(move |settings, _| connector.with(settings));
@@ -292,51 +298,54 @@ impl Chain {
     }
 
     fn explain(&self, chosen: Chosen, error: &CredentialsError) -> CredentialError {
-        let said = with_causes(error);
-        let said = tidy(without_answer(&said), SAID_BYTES);
+        let place = chosen.in_words();
         if matches!(error, CredentialsError::CredentialsNotLoaded(_)) {
-            return self.missing(&match chosen {
-                Chosen::Instance => format!(
-                    "this machine has none{}: looked {LOOKED_AT}; make one of these available",
-                    empty_keys()
-                ),
-                other => format!("{} gave none: {said}; correct that", other.in_words()),
+            return self.missing(match chosen {
+                Chosen::Instance => Cause::new(format!("this machine has none{}: looked {LOOKED_AT}", empty_keys()))
+                    .with_hint("make one of these available"),
+                _ => Cause::new(format!("{place} gave none: {}", reason(error))).with_hint("correct that"),
             });
         }
-        let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
-        let remedy = match says(&SIGNED_OUT) {
-            true => "sign in with `aws sso login`",
-            false => "correct what gives them",
-        };
-        if says(&SIGNED_OUT) || says(&REFUSALS) || matches!(error, CredentialsError::InvalidConfiguration(_)) {
-            return self.missing(&format!(
-                "{} are refused: {said}{}; {remedy}",
-                chosen.in_words(),
-                self.asked()
-            ));
+        if let Some(transport) = innermost(error).downcast_ref::<TransportError>() {
+            return self.unavailable(transport.cause().clone());
         }
-        self.unavailable(&format!("{said}{}", self.asked()))
+        let said = format!("{}{}", reason(error), self.asked());
+        // The words may be those of any layer.
+        let whole = with_causes(error);
+        let says = |words: &[&str]| words.iter().any(|word| whole.contains(word));
+        if says(&SIGNED_OUT) {
+            let refused = Cause::new(format!("the sign-in of {place} has ended: {said}"));
+            return self.missing(refused.with_hint("sign in with `aws sso login`"));
+        }
+        if says(&REFUSALS) {
+            let refused = Cause::new(format!("the credentials of {place} are refused: {said}"));
+            return self.missing(refused.with_hint("correct what gives them"));
+        }
+        if matches!(error, CredentialsError::InvalidConfiguration(_)) {
+            let wrong = Cause::new(format!("{place} cannot be used: {said}"));
+            return self.missing(wrong.with_hint("correct the settings there"));
+        }
+        self.unavailable(said.into())
     }
 
     /// Action is required.
-    fn missing(&self, fault: &str) -> CredentialError {
-        CredentialError::Missing(format!(
-            "{}{fault}, or replace `credentials` by aws_access_key_id and aws_secret_access_key",
-            self.role()
-        ))
+    fn missing(&self, fault: Cause) -> CredentialError {
+        let (fault, hint) = fault.into_parts();
+        let hint = hint.map_or(KEYS.to_owned(), |hint| format!("{hint}, or {KEYS}"));
+        CredentialError::Missing(Cause::new(format!("{}{fault}", self.role())).with_hint(hint))
     }
 
-    fn unavailable(&self, said: &str) -> CredentialError {
-        CredentialError::Unavailable(format!(
-            "{}the source does not respond for now{}: {said}; check that it is available, or replace \
-             `credentials` by aws_access_key_id and aws_secret_access_key (credentials are looked for {LOOKED_AT}, and \
-             the first that is set up is asked)",
-            self.role(),
-            match self.source.get() {
-                Some(source) => format!(" ({})", source.chosen.in_words()),
-                None => String::new(),
-            },
-        ))
+    fn unavailable(&self, said: Cause) -> CredentialError {
+        let (said, hint) = said.into_parts();
+        let place = match self.source.get() {
+            Some(source) => format!(" ({})", source.chosen.in_words()),
+            None => String::new(),
+        };
+        let message = format!("{}the source does not respond for now{place}: {said}", self.role());
+        let hint = hint.unwrap_or_else(|| "check that it is available".to_owned());
+        CredentialError::Unavailable(Cause::new(message).with_hint(format!(
+            "{hint}, or {KEYS} (credentials are looked for {LOOKED_AT}, and the first that is set up is asked)"
+        )))
     }
 
     fn role(&self) -> String {
@@ -362,6 +371,40 @@ fn empty_keys() -> &'static str {
         true => " (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are empty)",
         false => "",
     }
+}
+
+/// Returns the plain reason in an error of the library: its innermost one, because the others only say that something
+/// failed.
+fn reason(error: &(dyn Error + 'static)) -> String {
+    let innermost = innermost(error);
+    let said = match innermost.downcast_ref::<ErrorMetadata>() {
+        Some(answer) => {
+            let parts = [answer.code(), answer.message()];
+            parts.into_iter().flatten().collect::<Vec<_>>().join(": ")
+        }
+        None => innermost.to_string(),
+    };
+    let said = LEAD_INS
+        .iter()
+        .find_map(|lead_in| said.strip_prefix(lead_in))
+        .unwrap_or(&said);
+    tidy(without_answer(said), SAID_BYTES)
+}
+
+/// Returns the innermost error; one of the host's own is explained already.
+fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    const CAUSES_LIMIT: usize = 16;
+    let mut innermost = error;
+    for _ in 0..CAUSES_LIMIT {
+        if innermost.is::<TransportError>() {
+            break;
+        }
+        match innermost.source() {
+            Some(source) => innermost = source,
+            None => break,
+        }
+    }
+    innermost
 }
 
 /// An error of instance metadata quotes the whole response, one of a process all that it wrote to standard error:

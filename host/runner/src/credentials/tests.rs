@@ -8,8 +8,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
-use batch_export_sandbox::{CredentialError, Secret};
-use batch_export_sandbox::{Network, NetworkOptions};
+use batch_export_sandbox::{CredentialError, Network, NetworkOptions, Secret};
+use batch_export_system::explain::Explain;
 use std::sync::Arc;
 
 #[test]
@@ -133,11 +133,22 @@ async fn a_role_is_assumed_with_its_external_id() {
 async fn a_refused_role_is_a_persons_matter() {
     let denied = "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>not authorized to perform sts:AssumeRole</Message></Error><RequestId>r</RequestId></ErrorResponse>";
     let (url, _asked) = stand_in(403, denied.to_owned()).await;
-    let (_file, source) = chain(KEYS, role(url));
+    let (_file, source) = chain(KEYS, role(url.clone()));
     match source.fetch(None).await {
-        Err(CredentialError::Missing(text)) => {
-            assert!(text.contains("role/export") && text.contains("AccessDenied"), "{text}");
-            assert!(!text.contains("canary"), "{text}");
+        Err(CredentialError::Missing(cause)) => {
+            assert_eq!(
+                cause.to_string(),
+                format!(
+                    "for the role arn:aws:iam::123456789012:role/export: the credentials of the profile files are \
+                     refused: AccessDenied: not authorized to perform sts:AssumeRole (last asked: {url})"
+                )
+            );
+            assert_eq!(
+                cause.hint().as_deref(),
+                Some(
+                    "correct what gives them, or replace `credentials` by aws_access_key_id and aws_secret_access_key"
+                )
+            );
         }
         other => panic!("{other:?}"),
     }
@@ -149,9 +160,20 @@ async fn an_unreachable_sts_may_answer_later() {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let url = format!("http://{}", socket.local_addr().unwrap());
-    let (_file, source) = chain(KEYS, role(url));
+    let (_file, source) = chain(KEYS, role(url.clone()));
     match source.fetch(None).await {
-        Err(CredentialError::Unavailable(text)) => assert!(text.contains("role/export"), "{text}"),
+        Err(CredentialError::Unavailable(cause)) => {
+            let said = cause
+                .to_string()
+                .replace(url.trim_start_matches("http://"), "{address}");
+            assert_eq!(
+                said,
+                "for the role arn:aws:iam::123456789012:role/export: the source does not respond for now (the profile \
+                 files): nothing listens at {address} (connection refused)"
+            );
+            let hint = cause.hint().expect("what to do");
+            assert!(hint.starts_with("check that it is available, or replace"), "{hint}");
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -160,9 +182,12 @@ async fn an_unreachable_sts_may_answer_later() {
 async fn what_a_process_says_on_standard_error_is_not_repeated() {
     let process = "[profile export]\ncredential_process = sh -c 'echo CANARY >&2; echo CANARY; exit 3'\n";
     let (_file, source) = chain(process, ChainOptions::default());
-    let error = source.fetch(None).await.expect_err("it fails").to_string();
-    assert!(error.contains("exited with code"), "{error}");
-    assert!(!error.contains("CANARY"), "{error}");
+    let error = source.fetch(None).await.expect_err("it fails");
+    assert_eq!(
+        error.to_string(),
+        "the source does not respond for now (the profile files): external process exited with code exit status: 3."
+    );
+    assert!(!error.hint().expect("what to do").contains("CANARY"), "{error:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -170,13 +195,18 @@ async fn a_source_that_never_answers_ends_with_its_time_and_says_what_to_do() {
     let process = "[profile export]\ncredential_process = sleep 60\n";
     let (_file, source) = chain(process, ChainOptions::default());
     match source.ask_within(Duration::from_millis(50)).await {
-        Err(CredentialError::Unavailable(text)) => {
+        Err(CredentialError::Unavailable(cause)) => {
+            assert_eq!(
+                cause.to_string(),
+                "the source does not respond for now (the profile files): no answer within 0.05 s"
+            );
+            let hint = cause.hint().expect("what to do");
             for words in [
-                "no answer within 0.05 s",
+                "or replace `credentials`",
                 "credential_process",
                 "the first that is set up is asked",
             ] {
-                assert!(text.contains(words), "{words}: {text}");
+                assert!(hint.contains(words), "{words}: {hint}");
             }
         }
         other => panic!("{other:?}"),
@@ -204,34 +234,56 @@ async fn one_answer_serves_every_session_until_it_is_to_be_replaced() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_role_without_credentials_to_assume_it_with_is_a_persons_matter() {
     let (url, mut asked) = stand_in(200, ASSUMED.to_owned()).await;
-    for (profile, words) in [
-        ("[profile export]\nregion = eu-west-1\n", "gives no credentials"),
+    for (profile, expect, remedy) in [
+        (
+            "[profile export]\nregion = eu-west-1\n",
+            "the profile `export` in {file} gives no credentials",
+            "add keys, a role, SSO or credential_process to it",
+        ),
         (
             "[profile other]\naws_access_key_id = A\n",
-            "there is no profile `export`",
+            "there is no profile `export` (credentials.profile) in {file}; the profiles there are other",
+            "correct the name or add the profile",
         ),
         (
             "[export]\naws_access_key_id = A\naws_secret_access_key = K\n",
+            "{file} has the profile `export` as `[export]`",
             "write `[profile export]` in a file of this kind",
         ),
-        ("[profile export]\naws_access_key_id = AKID\n", "aws_secret_access_key"),
+        (
+            "[profile export]\naws_access_key_id = AKID\n",
+            "the profile files cannot be used: invalid credential source in `export`: profile missing \
+             aws_secret_access_key",
+            "correct the settings there",
+        ),
         (
             "[profile export]\naws_access_key_id = AKID\naws_secret_access_key =\n",
-            "the secret access key is empty",
+            "of what the profile files gave, the secret access key is empty",
+            "correct it there",
         ),
         (
             "[profile export]\nrole_arn = r\nsource_profile = gone\n",
-            "names `gone` as its source_profile",
+            "the profile `export` names `gone` as its source_profile, which is not in {file}",
+            "correct it",
         ),
         (
             "[profile export]\nrole_arn = r\ncredential_source = Nothing\n",
-            "Nothing",
+            "the profile files cannot be used: profile referenced `Nothing` provider but that provider is not supported",
+            "correct the settings there",
         ),
     ] {
-        let (_file, source) = chain(profile, role(url.clone()));
+        let (file, source) = chain(profile, role(url.clone()));
         match source.fetch(None).await {
-            Err(CredentialError::Missing(text)) => {
-                assert!(text.contains(words) && text.contains("role/export"), "{words}: {text}")
+            Err(CredentialError::Missing(cause)) => {
+                let (message, hint) = cause.into_parts();
+                let message = message.strip_prefix("for the role arn:aws:iam::123456789012:role/export: ");
+                let name = file.path().display().to_string();
+                let found = (
+                    message.expect("the role").replace(&name, "{file}"),
+                    hint.expect("what to do"),
+                );
+                let either = "or replace `credentials` by aws_access_key_id and aws_secret_access_key";
+                assert_eq!(found, (expect.to_owned(), format!("{remedy}, {either}")));
             }
             other => panic!("{profile}: {other:?}"),
         }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::{FoundNotes, Lease, LeftRun, Leftover, Leftovers, Origin, RunOwner, State};
 use crate::failure::Failure;
 use batch_export_sandbox::Journal;
+use batch_export_system::explain::Cause;
 
 /// The place that messages name.
 const PLACE: &str = "the memory of this process";
@@ -163,7 +164,7 @@ struct JournalInMemory {
 }
 
 impl Journal for JournalInMemory {
-    fn note(&self, note: &[u8], _is_durable: bool) -> Result<(), String> {
+    fn note(&self, note: &[u8], _is_durable: bool) -> Result<(), Cause> {
         let mut kept = self.state.kept();
         let attempts = kept.runs.get_mut(&self.run_id).map(|run| &mut run.attempts);
         let mut attempts = attempts.into_iter().flatten();
@@ -172,7 +173,7 @@ impl Journal for JournalInMemory {
                 attempt.notes.push(note.to_vec());
                 Ok(())
             }
-            None => Err("the attempt was forgotten".to_owned()),
+            None => Err("the attempt was forgotten".into()),
         }
     }
 }

@@ -16,7 +16,7 @@ use batch_export_sandbox::Grants;
 use batch_export_sandbox::contract::Plan;
 use batch_export_sandbox::{HostRequests, Observer, Opened, Redactor, Request, TransportError};
 use batch_export_sandbox::{Policy, Reading, Refresh};
-use batch_export_system::explain::{Explain, count, plain};
+use batch_export_system::explain::{Cause, Explain, count, plain};
 
 /// Requests for one object, the first included: a store that is briefly busy is not a fault of the export.
 const ATTEMPTS: u32 = 4;
@@ -27,50 +27,102 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 /// Bytes of a refusal's body that a message repeats: S3's error documents are shorter.
 const REFUSAL_LIMIT_BYTES: usize = 512;
 
-/// Why an object could not be asked for.
+/// Why an object could not be read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StoreError {
+    /// The plan shows no place in the configured bucket to read from.
     #[error("the plan does not include HeadObject in the configured bucket, so verify has no address to read from")]
     NoAddress,
-    #[error("cannot request {key}: {message}")]
-    NotSent { key: String, message: String },
-    #[error("cannot sign the request for {key}: {message}")]
-    Signing { key: String, message: String },
-    #[error("no response for {key}: {message}")]
-    Unreachable { key: String, message: String },
+    /// The request must not leave, or the server could not be trusted with it.
+    #[error("cannot request {key}: {cause}")]
+    NotSent {
+        /// The object's key.
+        key: String,
+        /// Why, and what to do about it.
+        cause: Cause,
+    },
+    /// There is no key to sign the request with.
+    #[error("cannot sign the request for {key}: {cause}")]
+    Signing {
+        /// The object's key.
+        key: String,
+        /// Why, and what to do about it.
+        cause: Cause,
+    },
+    /// No response came.
+    #[error("no response for {key}: {cause}")]
+    Unreachable {
+        /// The object's key.
+        key: String,
+        /// Why, and what to do about it.
+        cause: Cause,
+    },
+    /// The response ended before its end.
     #[error("the connection closed after {} bytes of {key}: {message}", count(*bytes))]
-    BrokeOff { key: String, bytes: u64, message: String },
+    BrokeOff {
+        /// The object's key.
+        key: String,
+        /// Bytes of the body that came.
+        bytes: u64,
+        /// Why it ended.
+        message: String,
+    },
+    /// The store answered with a status other than 200 and 404.
     #[error("the store refuses {method} {key}: status {status}{detail}")]
     Refused {
+        /// The request's method.
         method: &'static str,
+        /// The object's key.
         key: String,
+        /// The response's status.
         status: u16,
         /// S3's word for the reason, where it said one.
         code: Option<String>,
         /// The word and what the store says, for the end of a sentence.
         detail: String,
     },
+    /// The object is too large for what it is said to be.
     #[error("{key} is larger than {} bytes, which is too large for a manifest", count(*limit_bytes as u64))]
-    TooLarge { key: String, limit_bytes: usize },
+    TooLarge {
+        /// The object's key.
+        key: String,
+        /// The most that is read of it.
+        limit_bytes: usize,
+    },
+    /// The body is longer than was announced.
     #[error("{key} continued after the {} bytes that {said}; the store contradicts itself", count(*limit_bytes))]
     TooLong {
+        /// The object's key.
         key: String,
+        /// The length that was announced.
         limit_bytes: u64,
+        /// Who announced it, as the end of "the bytes that".
         said: &'static str,
     },
+    /// What was read cannot be kept on this machine.
     #[error("cannot keep {key} in a temporary file: {}", plain(source))]
-    Temporary { key: String, source: std::io::Error },
+    Temporary {
+        /// The object's key.
+        key: String,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
 }
 
 impl Explain for StoreError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             StoreError::NoAddress => "ask the plugin's author for a plan that reads back what it writes",
-            // The message names the setting.
-            StoreError::NotSent { .. } => return None,
-            StoreError::Signing { .. } => "correct the credentials, and verify again",
-            StoreError::Unreachable { .. } => {
-                "start the store if you run it yourself, or correct endpoint_url, then verify again"
+            StoreError::NotSent { cause, .. } => return cause.hint(),
+            StoreError::Signing { cause, .. } => {
+                return own_or(cause, "correct the credentials, and verify again");
+            }
+            StoreError::Unreachable { cause, .. } => {
+                return own_or(
+                    cause,
+                    "start the store if you run it yourself, or correct endpoint_url, then verify again",
+                );
             }
             StoreError::BrokeOff { .. } => "verify again",
             StoreError::Refused { status, code, .. } => return Some(advice(*status, code.as_deref()).to_owned()),
@@ -81,6 +133,11 @@ impl Explain for StoreError {
         };
         Some(hint.to_owned())
     }
+}
+
+/// Returns what a reason says to do about it, or this.
+fn own_or(cause: &Cause, usual: &str) -> Option<String> {
+    cause.hint().or_else(|| Some(usual.to_owned()))
 }
 
 /// Returns what to do about a refusal: by the store's own word where it said one.
@@ -196,15 +253,15 @@ impl Store {
     }
 
     async fn attempt(&self, method: &'static str, key: &str, refresh: Refresh) -> Result<Option<Answer>, StoreError> {
-        let signing = |message: String| StoreError::Signing {
+        let signing = |cause: Cause| StoreError::Signing {
             key: key.to_owned(),
-            message,
+            cause,
         };
         let scoped = self
             .requests
             .scoped_key(&self.reading.scope, refresh)
             .await
-            .map_err(|error| signing(error.to_string()))?;
+            .map_err(|error| signing(Cause::of(&error)))?;
         let path = self.reading.path(key);
         let checksum_mode = [("x-amz-checksum-mode", "ENABLED")];
         let unsigned = Unsigned {
@@ -215,7 +272,7 @@ impl Store {
         };
         let scope = &self.reading.scope;
         let headers = sign::sign(&unsigned, &scope.region, &scope.service, &scoped)
-            .ok_or_else(|| signing("this machine's clock or the signing key cannot be used".to_owned()))?;
+            .ok_or_else(|| signing("this machine's clock or the signing key cannot be used".into()))?;
         let request = Request {
             method: match method {
                 "HEAD" => http::Method::HEAD,
@@ -232,12 +289,12 @@ impl Store {
         };
         let key_of = || key.to_owned();
         let response = self.requests.send(request).await.map_err(|error| match error {
-            TransportError::Forbidden(message) | TransportError::Tls(message) => {
-                StoreError::NotSent { key: key_of(), message }
+            TransportError::Forbidden(cause) | TransportError::Tls(cause) => {
+                StoreError::NotSent { key: key_of(), cause }
             }
             error => StoreError::Unreachable {
                 key: key_of(),
-                message: error.to_string(),
+                cause: Cause::of(&error),
             },
         })?;
         let answer = Answer {

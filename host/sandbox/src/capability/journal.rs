@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
+use batch_export_system::explain::{Cause, plain};
 use batch_export_system::private;
 
 /// Upper bound for a note that is read back, so that a corrupt length cannot cause a huge allocation. No limit ever
@@ -23,12 +24,13 @@ const HEADER_BYTES: usize = 4 + CHECK_BYTES;
 /// A place where a session's notes are kept.
 pub trait Journal: Send {
     /// Keeps a note, after all earlier ones. A durable one, and every note before it, survives a power cut once this
-    /// returns; another one survives only the end of the process. An error says why the note is not safe.
+    /// returns; another one survives only the end of the process. An error says why the note is not safe, and what to
+    /// do about it.
     ///
     /// It is called on the session's own thread and may block there, for an `fsync` or a database; the time is not
     /// counted against the plugin. It has no time limit: an implementation should have one. A session that is dropped
     /// or closed meanwhile waits for it.
-    fn note(&self, note: &[u8], durable: bool) -> Result<(), String>;
+    fn note(&self, note: &[u8], durable: bool) -> Result<(), Cause>;
 }
 
 /// Notes in a file that only grows, one file per attempt of a run. Only durable notes are synced to disk.
@@ -60,11 +62,14 @@ impl FileJournal {
         // The names must be durable as well, or the notes cannot be found after a power cut: the file's, and that of
         // its folder, which may be new.
         let folders = path.ancestors().skip(1).take(2);
-        let durable = journal.note(first, true).map_err(io::Error::other).and_then(|()| {
-            folders
-                .filter(|folder| !folder.as_os_str().is_empty())
-                .try_for_each(private::sync_folder)
-        });
+        let noted = journal.note(first, true);
+        let durable = noted
+            .map_err(|cause| io::Error::other(cause.to_string()))
+            .and_then(|()| {
+                folders
+                    .filter(|folder| !folder.as_os_str().is_empty())
+                    .try_for_each(private::sync_folder)
+            });
         match durable {
             Ok(()) => Ok(journal),
             Err(error) => {
@@ -73,6 +78,17 @@ impl FileJournal {
                 Err(error)
             }
         }
+    }
+
+    fn unwritable(&self, error: &io::Error) -> Cause {
+        let name = &self.name;
+        let hint = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                format!("free some space on the disk of {name}")
+            }
+            _ => format!("check the disk of {name}"),
+        };
+        Cause::new(format!("the journal {name} cannot be written: {}", plain(error))).with_hint(hint)
     }
 
     /// Writes one record, or takes back what was written of it.
@@ -108,18 +124,16 @@ impl FileJournal {
 }
 
 impl Journal for FileJournal {
-    fn note(&self, note: &[u8], durable: bool) -> Result<(), String> {
-        let unsafe_because = |e: &dyn std::fmt::Display| format!("the journal {} {e}", self.name);
+    fn note(&self, note: &[u8], durable: bool) -> Result<(), Cause> {
         let length = u32::try_from(note.len())
             .ok()
             .filter(|_| note.len() <= NOTE_LIMIT_BYTES)
-            .ok_or_else(|| unsafe_because(&"takes no note of that size"))?;
+            .ok_or_else(|| format!("the journal {} takes no note of that size", self.name))?;
         let mut record = Vec::with_capacity(HEADER_BYTES + note.len());
         record.extend_from_slice(&length.to_le_bytes());
         record.extend_from_slice(&check(note));
         record.extend_from_slice(note);
-        self.append(&record, durable)
-            .map_err(|e| unsafe_because(&format!("cannot be written: {e}")))
+        self.append(&record, durable).map_err(|error| self.unwritable(&error))
     }
 }
 
@@ -137,7 +151,7 @@ impl MemoryJournal {
 }
 
 impl Journal for MemoryJournal {
-    fn note(&self, note: &[u8], _durable: bool) -> Result<(), String> {
+    fn note(&self, note: &[u8], _durable: bool) -> Result<(), Cause> {
         self.notes
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -10,11 +10,11 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use zeroize::Zeroizing;
 
-use super::http::Way;
+use super::http::{TransportError, Way, classify};
 use super::resolve::{CheckedResolver, Lookup, system_lookup};
 use crate::credentials::Secret;
 use crate::egress::Grants;
-use batch_export_system::explain::Explain;
+use batch_export_system::explain::{Cause, Explain};
 
 /// Longest time for name, TCP and TLS together; a store that needs longer is down.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -90,8 +90,8 @@ pub struct Network {
 /// What messages about requests say of the network that carried them.
 #[derive(Clone)]
 pub(crate) struct Labels {
-    /// What to say when a certificate is not trusted: whether all that should be trusted was read.
-    certificates_note: Arc<str>,
+    /// What is wrong with the certificates that this machine trusts; to be told when one is not trusted.
+    certificates: Option<Arc<Cause>>,
     /// Host and port of the proxy.
     proxy: Option<Arc<str>>,
 }
@@ -102,7 +102,7 @@ impl Labels {
         Way {
             host,
             proxy: self.proxy.as_deref(),
-            certificates_note: &self.certificates_note,
+            certificates: self.certificates.as_deref(),
         }
     }
 }
@@ -128,11 +128,11 @@ impl Network {
             .as_ref()
             .map(|url| proxy(url.expose(), no_proxy))
             .transpose()?;
-        let (roots, note) = system_certificates()?;
+        let (roots, wrong) = system_certificates()?;
         Ok(Network {
             tls: Arc::new(tls(roots, options.ca_file.as_deref())?),
             labels: Labels {
-                certificates_note: note.into(),
+                certificates: wrong.map(Arc::new),
                 proxy: proxy.as_ref().map(|proxy| proxy.authority.as_str().into()),
             },
             proxy,
@@ -180,6 +180,12 @@ impl Network {
         self.builder(METADATA_ADDRESSES)
             .build()
             .map_err(|e| NetworkError::Client(with_causes(&e)))
+    }
+
+    /// Explains why a client of this network got no response from a server, given by host and port: in one sentence,
+    /// with what to do about it where these settings are the remedy.
+    pub fn explain(&self, error: &reqwest::Error, host: &str) -> TransportError {
+        classify(error, self.labels.way(host))
     }
 
     fn builder(&self, further_no_proxy: &str) -> reqwest::ClientBuilder {
@@ -245,9 +251,9 @@ fn secrets(proxy: &url::Url) -> Arc<[Secret]> {
 const CERTIFICATE_VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
 /// Returns the system's roots, or those that the environment names, and what to say when a certificate is not trusted.
-/// What the environment names must be there; a system without roots is not an error: plain http needs none, and https
-/// says so then.
-fn system_certificates() -> Result<(rustls::RootCertStore, String), NetworkError> {
+/// Returns the certificates that this machine trusts, and what is wrong with them. What the environment names must be
+/// there; a system without roots is not an error: plain http needs none, and https says so then.
+fn system_certificates() -> Result<(rustls::RootCertStore, Option<Cause>), NetworkError> {
     let refused = |what: String| Err(NetworkError::SystemCertificates(what));
     let mut named = Vec::new();
     for name in CERTIFICATE_VARIABLES {
@@ -279,17 +285,15 @@ fn system_certificates() -> Result<(rustls::RootCertStore, String), NetworkError
             named.join(" and ")
         ));
     }
-    let note = if roots.is_empty() {
-        format!(
-            "; this machine has no certificates to trust ({reason}): its package `ca-certificates` installs them, and \
-             SSL_CERT_FILE names a file of them"
-        )
+    let wrong = if roots.is_empty() {
+        let none = Cause::new(format!("this machine has no certificates to trust ({reason})"));
+        Some(none.with_hint("install the package `ca-certificates`, or let SSL_CERT_FILE name a file of certificates"))
     } else if loaded.errors.len() + unusable > 0 {
-        format!("; not all of this machine's certificates could be read: {reason}")
+        Some(format!("not all of this machine's certificates could be read ({reason})").into())
     } else {
-        String::new()
+        None
     };
-    Ok((roots, note))
+    Ok((roots, wrong))
 }
 
 /// Returns TLS that trusts these roots and those of the CA file.

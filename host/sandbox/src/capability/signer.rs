@@ -15,6 +15,7 @@ use super::http::ServerDate;
 use super::redact::Redactor;
 use crate::credentials::{CredentialError, CredentialSource, Credentials, RENEW_BEFORE_EXPIRY, Secret};
 use crate::egress::{Grants, shortened};
+use batch_export_system::explain::{Cause, Explain, count};
 
 /// While temporary credentials near their end and the source cannot be reached, it is asked at most this often.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(30);
@@ -24,6 +25,8 @@ const REFRESHES_LIMIT: u32 = 32;
 /// Farthest that a server's clock is believed. A wrong time zone or a flat battery stays below a day; beyond it a key
 /// would be valid at a time that this host cannot judge.
 const SKEW_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
+/// What to do when this machine's clock is wrong.
+const SET_CLOCK: &str = "set this machine's clock";
 /// Derived keys kept: granted scopes times the two dates of a run over midnight.
 const KEYS_LIMIT: usize = 16;
 
@@ -60,25 +63,41 @@ impl fmt::Debug for ScopedKey {
     }
 }
 
-/// The reasons why there is no key; the cases are the contract's.
+/// The reasons why there is no key; the cases are the contract's. Each says what happened and, where the host knows it,
+/// what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignerError {
     /// Not granted, or asked for too often.
     #[error("{0}")]
-    Forbidden(String),
+    Forbidden(Cause),
     /// No credentials.
     #[error("{0}")]
-    Missing(String),
+    Missing(Cause),
     /// The source cannot be reached for now.
     #[error("{0}")]
-    Unavailable(String),
+    Unavailable(Cause),
+}
+
+impl SignerError {
+    /// Returns what happened and what to do about it.
+    pub fn cause(&self) -> &Cause {
+        match self {
+            SignerError::Forbidden(cause) | SignerError::Missing(cause) | SignerError::Unavailable(cause) => cause,
+        }
+    }
+}
+
+impl Explain for SignerError {
+    fn hint(&self) -> Option<String> {
+        self.cause().hint()
+    }
 }
 
 impl From<CredentialError> for SignerError {
     fn from(error: CredentialError) -> Self {
         match error {
-            CredentialError::Missing(text) => SignerError::Missing(text),
-            CredentialError::Unavailable(text) => SignerError::Unavailable(text),
+            CredentialError::Missing(cause) => SignerError::Missing(cause),
+            CredentialError::Unavailable(cause) => SignerError::Unavailable(cause),
         }
     }
 }
@@ -134,15 +153,16 @@ impl Signer {
                 .iter()
                 .map(|s| format!("`{}` in `{}`", s.service, s.region))
                 .collect();
-            return Err(SignerError::Forbidden(format!(
-                "no key for service `{}` in region `{}`: the run is granted {}",
+            let granted = match granted.is_empty() {
+                true => "none".to_owned(),
+                false => granted.join(", "),
+            };
+            let message = format!(
+                "no key for service `{}` in region `{}`: the run is granted {granted}",
                 shortened(service),
-                shortened(region),
-                match granted.is_empty() {
-                    true => "none".to_owned(),
-                    false => granted.join(", "),
-                }
-            )));
+                shortened(region)
+            );
+            return Err(SignerError::Forbidden(message.into()));
         }
         if refresh == Refresh::Skewed {
             self.correct_clock()?;
@@ -150,7 +170,7 @@ impl Signer {
         self.renew(refresh == Refresh::Expired).await?;
         let timestamp = unix_seconds(SystemTime::now()) + self.skew_seconds.unwrap_or(0);
         let Some(credentials) = &self.credentials else {
-            return Err(SignerError::Missing("no credentials were found".to_owned()));
+            return Err(SignerError::Missing("no credentials were found".into()));
         };
         let date = date(timestamp)?;
         if self.keys.len() >= KEYS_LIMIT {
@@ -177,9 +197,11 @@ impl Signer {
     async fn renew(&mut self, declared_expired: bool) -> Result<(), SignerError> {
         if declared_expired && self.source.is_renewable() {
             if self.refreshes >= REFRESHES_LIMIT {
-                return Err(SignerError::Forbidden(format!(
+                let renewed = format!(
                     "the credentials were renewed {REFRESHES_LIMIT} times and the destination still calls them expired"
-                )));
+                );
+                let hint = "check the clocks of this machine and of the store, and what gives the credentials";
+                return Err(SignerError::Forbidden(Cause::new(renewed).with_hint(hint)));
             }
             self.refreshes += 1;
         } else if !self.is_due() {
@@ -231,11 +253,13 @@ impl Signer {
         };
         let skew_seconds = unix_seconds(server) - unix_seconds(at);
         if skew_seconds.unsigned_abs() > SKEW_LIMIT.as_secs() {
-            return Err(SignerError::Forbidden(format!(
-                "the destination's clock differs from this machine's by {} hours, more than the {} hours that are corrected; set this machine's clock",
-                skew_seconds / 3600,
+            let apart = format!(
+                "the destination's clock differs from this machine's by {} hours, more than the {} hours that are \
+                 corrected",
+                count(skew_seconds.unsigned_abs() / 3600),
                 SKEW_LIMIT.as_secs() / 3600
-            )));
+            );
+            return Err(SignerError::Forbidden(Cause::new(apart).with_hint(SET_CLOCK)));
         }
         self.skew_seconds = Some(skew_seconds);
         Ok(())
@@ -267,7 +291,8 @@ fn date(timestamp: i64) -> Result<String, SignerError> {
     DateTime::from_timestamp(timestamp, 0)
         .map(|t| t.format("%Y%m%d").to_string())
         .ok_or_else(|| {
-            SignerError::Unavailable("this machine's clock shows no date of the calendar; set it".to_owned())
+            let cause = Cause::new("this machine's clock shows no date of the calendar");
+            SignerError::Unavailable(cause.with_hint(SET_CLOCK))
         })
 }
 

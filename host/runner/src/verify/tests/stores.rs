@@ -170,7 +170,14 @@ async fn what_keeps_a_client_from_reading_is_said() {
         (
             StoreError::NotSent {
                 key: key(),
-                message: "no grant for this path".to_owned(),
+                cause: Cause::new("the proxy refuses it").with_hint("name it"),
+            },
+            "cannot request x/a-0.jsonl: the proxy refuses it; name it",
+        ),
+        (
+            StoreError::NotSent {
+                key: key(),
+                cause: "no grant for this path".into(),
             },
             "cannot request x/a-0.jsonl: no grant for this path",
         ),
@@ -186,7 +193,14 @@ async fn what_keeps_a_client_from_reading_is_said() {
         (
             StoreError::Unreachable {
                 key: key(),
-                message: "connection refused".to_owned(),
+                cause: Cause::new("no room in memory").with_hint("run it again when fewer run"),
+            },
+            "no response for x/a-0.jsonl: no room in memory; run it again when fewer run",
+        ),
+        (
+            StoreError::Unreachable {
+                key: key(),
+                cause: "connection refused".into(),
             },
             "no response for x/a-0.jsonl: connection refused; start the store if you run it yourself, or correct \
              endpoint_url, then verify again",
@@ -202,7 +216,14 @@ async fn what_keeps_a_client_from_reading_is_said() {
         (
             StoreError::Signing {
                 key: key(),
-                message: "no credentials found".to_owned(),
+                cause: Cause::new("the clock is wrong").with_hint("set it"),
+            },
+            "cannot sign the request for x/a-0.jsonl: the clock is wrong; set it",
+        ),
+        (
+            StoreError::Signing {
+                key: key(),
+                cause: "no credentials found".into(),
             },
             "cannot sign the request for x/a-0.jsonl: no credentials found; correct the credentials, and verify again",
         ),

@@ -13,6 +13,7 @@ use super::reason;
 use super::{EventKind, InFlight, Response, ServerDate, Teller, TransportError, remember_date};
 use crate::capability::network::Labels;
 use crate::capability::redact::Redactor;
+use batch_export_system::explain::{Cause, count};
 
 pub(super) struct Task {
     pub(super) client: reqwest::Client,
@@ -42,11 +43,10 @@ impl Task {
         self.teller.tell(self.leaving());
         let response = match tokio::time::timeout(self.timeout, self.begin()).await {
             Ok(response) => response,
-            Err(_) => Err(TransportError::Timeout(format!(
-                "{} sent nothing for {} s",
-                self.host(),
-                self.timeout.as_secs_f64()
-            ))),
+            Err(_) => {
+                let silent = format!("{} sent nothing for {} s", self.host(), self.timeout.as_secs_f64());
+                Err(TransportError::Timeout(silent.into()))
+            }
         };
         let response = response
             .map(|response| Opened::new(&self.method, &self.url, response, self.redactor.clone()))
@@ -77,11 +77,11 @@ impl Task {
         self.teller.tell(self.leaving());
         let response = match tokio::time::timeout(self.timeout, self.exchange()).await {
             Ok(response) => response,
-            Err(_) => Err(TransportError::Timeout(format!(
-                "no complete response from {} within {} s",
-                self.host(),
-                self.timeout.as_secs_f64()
-            ))),
+            Err(_) => {
+                let (host, seconds) = (self.host(), self.timeout.as_secs_f64());
+                let late = format!("no complete response from {host} within {seconds} s");
+                Err(TransportError::Timeout(late.into()))
+            }
         }
         .map_err(|error| error.hidden(&self.redactor));
         self.teller.tell(match &response {
@@ -118,17 +118,21 @@ impl Task {
         let status = response.status();
         let header_bytes: usize = response.headers().iter().map(|(n, v)| n.as_str().len() + v.len()).sum();
         if header_bytes > self.header_limit_bytes {
-            return Err(TransportError::TooLarge(format!(
-                "the response's headers have {header_bytes} bytes, the limit is {}",
-                self.header_limit_bytes
-            )));
+            let message = format!(
+                "the response's headers have {} bytes, the limit is {}",
+                count(header_bytes as u64),
+                count(self.header_limit_bytes as u64)
+            );
+            return Err(TransportError::TooLarge(message.into()));
         }
         self.hold(header_bytes)?;
         if has_body(&self.method, status) && !announces_its_end(response.headers()) {
-            return Err(TransportError::Interrupted(format!(
-                "the response from {} (status {status}) has no length, so it cannot be told from one that was cut short",
-                self.host()
-            )));
+            let message = format!(
+                "the response from {} (status {}) has no length, so it cannot be told from one that was cut short",
+                self.host(),
+                status.as_u16()
+            );
+            return Err(TransportError::Interrupted(message.into()));
         }
         let headers = opened::headers(&response, &self.redactor);
         let as_stored = is_object(&self.method, &self.url, status);
@@ -170,27 +174,33 @@ impl Task {
         if body_bytes <= self.body_limit_bytes {
             return Ok(());
         }
-        Err(TransportError::TooLarge(format!(
-            "the response from {} is larger than {} bytes",
-            self.host(),
-            self.body_limit_bytes
-        )))
+        let (host, limit) = (self.host(), count(self.body_limit_bytes as u64));
+        let message = format!("the response from {host} is larger than {limit} bytes");
+        Err(TransportError::TooLarge(message.into()))
     }
 
     /// Counts further bytes of the response.
     fn hold(&mut self, bytes: usize) -> Result<(), TransportError> {
         match self.holding.grow(bytes) {
             Ok(()) => Ok(()),
-            Err(Exceeded::Session) => Err(TransportError::TooLarge(format!(
-                "the responses that the plugin has not taken yet leave no room for the one from {} \
-                 (`responses_held_bytes`)",
-                self.host()
-            ))),
+            Err(Exceeded::Session) => {
+                let message = format!(
+                    "the responses that the plugin has not taken yet leave no room for the one from {} \
+                     (`responses_held_bytes`)",
+                    self.host()
+                );
+                let hint = "report it to the plugin's author, because a plugin should take each response as it comes";
+                Err(TransportError::TooLarge(Cause::new(message).with_hint(hint)))
+            }
             // Others take the room for now, so it is worth asking again.
-            Err(Exceeded::Process) => Err(TransportError::Interrupted(format!(
-                "the runs of this host leave no room in memory for the response from {} (`memory_bytes`)",
-                self.host()
-            ))),
+            Err(Exceeded::Process) => {
+                let message = format!(
+                    "the runs of this host leave no room in memory for the response from {} (`memory_bytes`)",
+                    self.host()
+                );
+                let cause = Cause::new(message).with_hint("run it again when fewer run");
+                Err(TransportError::Interrupted(cause))
+            }
         }
     }
 

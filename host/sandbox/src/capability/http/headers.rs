@@ -4,6 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::egress::shortened;
 use crate::limits::HttpLimits;
+use batch_export_system::explain::count;
 
 /// Headers that are the host's: framing and routing of the connection (RFC 9110 section 7.6.1, RFC 9112 section 6).
 const HOSTS_OWN: [&str; 14] = [
@@ -29,15 +30,16 @@ pub(super) fn parse(headers: &[(String, String)], limits: &HttpLimits) -> Result
     if headers.len() > limits.request_headers {
         return Err(format!(
             "the request has {} headers, the limit is {}",
-            headers.len(),
+            count(headers.len() as u64),
             limits.request_headers
         ));
     }
     let bytes: usize = headers.iter().map(|(n, v)| n.len() + v.len()).sum();
     if bytes > limits.request_header_bytes {
         return Err(format!(
-            "the request's headers have {bytes} bytes, the limit is {}",
-            limits.request_header_bytes
+            "the request's headers have {} bytes, the limit is {}",
+            count(bytes as u64),
+            count(limits.request_header_bytes as u64)
         ));
     }
     let mut map = HeaderMap::with_capacity(headers.len());

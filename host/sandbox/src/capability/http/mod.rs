@@ -17,7 +17,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use batch_export_system::Budget;
-use batch_export_system::explain::Cause;
+use batch_export_system::explain::{Cause, Explain, count};
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -31,7 +31,7 @@ use event::Teller;
 pub use event::{Event, EventKind, Observer};
 use holding::{Exceeded, Held, Holding};
 pub use opened::Opened;
-pub(crate) use reason::Way;
+pub(crate) use reason::{Way, classify};
 
 pub(crate) use digest::{DigestAlgorithm, NotComputed};
 
@@ -63,40 +63,60 @@ pub(crate) struct Response {
     pub(crate) body: Bytes,
 }
 
-/// The reasons why there is no response; the cases are the contract's.
+/// The reasons why there is no response; the cases are the contract's. Each says what happened and, where the host
+/// knows it, what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TransportError {
     /// Grants or limits forbid the request.
     #[error("{0}")]
-    Forbidden(String),
+    Forbidden(Cause),
     /// Nothing was sent.
     #[error("{0}")]
-    Connect(String),
+    Connect(Cause),
     /// TLS failed.
     #[error("{0}")]
-    Tls(String),
+    Tls(Cause),
     /// No complete response in time; the request may have taken effect.
     #[error("{0}")]
-    Timeout(String),
+    Timeout(Cause),
     /// The connection ended early; the request may have taken effect.
     #[error("{0}")]
-    Interrupted(String),
+    Interrupted(Cause),
     /// The response is larger than the limit.
     #[error("{0}")]
-    TooLarge(String),
+    TooLarge(Cause),
 }
 
 impl TransportError {
+    /// Returns what happened and what to do about it.
+    pub fn cause(&self) -> &Cause {
+        match self {
+            TransportError::Forbidden(cause)
+            | TransportError::Connect(cause)
+            | TransportError::Tls(cause)
+            | TransportError::Timeout(cause)
+            | TransportError::Interrupted(cause)
+            | TransportError::TooLarge(cause) => cause,
+        }
+    }
+
+    /// Returns the same without secrets, which neither of the two texts may repeat.
     fn hidden(mut self, redactor: &Redactor) -> Self {
         match &mut self {
-            TransportError::Forbidden(text)
-            | TransportError::Connect(text)
-            | TransportError::Tls(text)
-            | TransportError::Timeout(text)
-            | TransportError::Interrupted(text)
-            | TransportError::TooLarge(text) => *text = redactor.text(text),
+            TransportError::Forbidden(cause)
+            | TransportError::Connect(cause)
+            | TransportError::Tls(cause)
+            | TransportError::Timeout(cause)
+            | TransportError::Interrupted(cause)
+            | TransportError::TooLarge(cause) => *cause = cause.clone().each(|text| redactor.text(text)),
         }
         self
+    }
+}
+
+impl Explain for TransportError {
+    fn hint(&self) -> Option<String> {
+        self.cause().hint()
     }
 }
 
@@ -197,9 +217,8 @@ impl Exchange {
             Poll::Ready(ended) => ended,
         };
         self.0 = State::Ready(ended.unwrap_or_else(|e| {
-            Err(TransportError::Interrupted(format!(
-                "the request's task ended without a response ({e})"
-            )))
+            let cause = Cause::new(format!("the request's task ended without a response ({e})"));
+            Err(TransportError::Interrupted(cause.with_hint("report it")))
         }));
         Poll::Ready(())
     }
@@ -210,10 +229,10 @@ impl Exchange {
             State::Ready(answer) => answer,
             State::Pending(task) => {
                 task.abort();
-                Err(TransportError::Forbidden("the response is not there yet".to_owned()))
+                Err(TransportError::Forbidden("the response is not there yet".into()))
             }
             State::Taken => Err(TransportError::Forbidden(
-                "the response of this exchange was already taken".to_owned(),
+                "the response of this exchange was already taken".into(),
             )),
         }
     }
@@ -297,8 +316,9 @@ impl Http {
         let limit = self.limits.payload_bytes;
         if bytes.len() > limit {
             return Err(PayloadRefused::OverLimit(format!(
-                "a payload of {} bytes, the limit is {limit} (`payload_bytes`)",
-                bytes.len()
+                "a payload of {} bytes, the limit is {} (`payload_bytes`)",
+                count(bytes.len() as u64),
+                count(limit as u64)
             )));
         }
         let payloads = &self.traffic.payloads;
@@ -317,8 +337,8 @@ impl Http {
             }
             Err(Exceeded::Session) => Err(PayloadRefused::OverLimit(format!(
                 "payloads of {} bytes held at once, the limit is {} (`payloads_held_bytes`)",
-                payloads.held_bytes().saturating_add(bytes.len()),
-                payloads.limit_bytes()
+                count(payloads.held_bytes().saturating_add(bytes.len()) as u64),
+                count(payloads.limit_bytes() as u64)
             ))),
             Err(Exceeded::Process) => Err(PayloadRefused::Crowded),
         }
@@ -344,20 +364,23 @@ impl Http {
     fn prepare(&self, request: Request, number: u64) -> Result<carry::Task, TransportError> {
         let limits = &self.limits;
         if number >= limits.requests {
-            return Err(TransportError::Forbidden(format!(
-                "the run has made {} requests, its limit (`requests`); export shorter intervals, or larger files and \
-                 parts",
-                limits.requests
-            )));
+            let made = format!(
+                "the run has made {} requests, its limit (`requests`)",
+                count(limits.requests)
+            );
+            let cause = Cause::new(made).with_hint("export shorter intervals, or larger files and parts");
+            return Err(TransportError::Forbidden(cause));
         }
         if request.url.len() > limits.url_bytes {
-            return Err(TransportError::Forbidden(format!(
+            let message = format!(
                 "the URL has {} bytes, the limit is {}",
-                request.url.len(),
-                limits.url_bytes
-            )));
+                count(request.url.len() as u64),
+                count(limits.url_bytes as u64)
+            );
+            return Err(TransportError::Forbidden(message.into()));
         }
-        let headers = headers::parse(&request.headers, limits).map_err(TransportError::Forbidden)?;
+        let refused = |message: String| TransportError::Forbidden(message.into());
+        let headers = headers::parse(&request.headers, limits).map_err(refused)?;
         let (url, operation) = self
             .grants
             .check(&RequestHead {
@@ -365,12 +388,14 @@ impl Http {
                 url: &request.url,
                 headers: &headers,
             })
-            .map_err(|e| TransportError::Forbidden(Cause::of(&e).in_one_text()))?;
+            .map_err(|e| TransportError::Forbidden(Cause::of(&e)))?;
         let slot = InFlight::take(&self.traffic, limits.in_flight).ok_or_else(|| {
-            TransportError::Forbidden(format!(
+            let flying = format!(
                 "{} requests are in flight already, the limit (`in_flight`)",
                 limits.in_flight
-            ))
+            );
+            let hint = "raise `requests_in_flight` in the destination's `limits`";
+            TransportError::Forbidden(Cause::new(flying).with_hint(hint))
         })?;
         Ok(carry::Task {
             client: self.client.clone(),

@@ -10,7 +10,7 @@ use super::TransportError;
 use crate::capability::network::CONNECT_TIMEOUT;
 use crate::capability::resolve::Unresolved;
 use crate::egress::address::AddressRefused;
-use batch_export_system::explain::{Cause, plain};
+use batch_export_system::explain::{Cause, Explain, plain};
 
 /// The way to a server, as far as a message needs it.
 #[derive(Debug, Clone, Copy)]
@@ -19,18 +19,19 @@ pub(crate) struct Way<'a> {
     pub(crate) host: &'a str,
     /// The proxy before it, if there is one.
     pub(crate) proxy: Option<&'a str>,
-    /// What to add when a certificate is not trusted.
-    pub(crate) certificates_note: &'a str,
+    /// What is wrong with the certificates that this machine trusts, to add when one is not trusted.
+    pub(crate) certificates: Option<&'a Cause>,
 }
 
-/// Turns an error of the client into the contract's case and one sentence.
+/// Turns an error of the client into the contract's case, one sentence and, where this host's own settings are the
+/// remedy, what to do about it.
 pub(crate) fn classify(error: &reqwest::Error, way: Way<'_>) -> TransportError {
     let host = way.host;
     if let Some(refused) = find_cause::<AddressRefused>(error) {
-        return TransportError::Forbidden(Cause::of(refused).in_one_text());
+        return TransportError::Forbidden(Cause::of(refused));
     }
     if let Some(unresolved) = find_cause::<Unresolved>(error) {
-        return TransportError::Connect(unresolved.to_string());
+        return TransportError::Connect(unresolved.to_string().into());
     }
     if let Some(cause) = find_cause::<rustls::Error>(error) {
         return TransportError::Tls(tls(cause, way));
@@ -41,18 +42,19 @@ pub(crate) fn classify(error: &reqwest::Error, way: Way<'_>) -> TransportError {
     }
     if error.is_connect() && error.is_timeout() {
         let seconds = CONNECT_TIMEOUT.as_secs();
-        return TransportError::Connect(format!("no connection to {} within {seconds} s", way.place()));
+        return TransportError::Connect(format!("no connection to {} within {seconds} s", way.place()).into());
     }
     if error.is_connect() {
-        return TransportError::Connect(match find_cause::<io::Error>(error) {
+        let message = match find_cause::<io::Error>(error) {
             Some(error) => unconnected(error, way),
             None => format!("no connection to {}: {root}", way.place()),
-        });
+        };
+        return TransportError::Connect(message.into());
     }
     if error.is_timeout() {
-        return TransportError::Timeout(format!("{host} did not respond in time"));
+        return TransportError::Timeout(format!("{host} did not respond in time").into());
     }
-    TransportError::Interrupted(format!("no complete response from {host}: {}", closed(error)))
+    TransportError::Interrupted(format!("no complete response from {host}: {}", closed(error)).into())
 }
 
 /// Returns why a response's body ended early.
@@ -92,33 +94,55 @@ fn unconnected(error: &io::Error, way: Way<'_>) -> String {
     }
 }
 
-fn tls(error: &rustls::Error, way: Way<'_>) -> String {
+fn tls(error: &rustls::Error, way: Way<'_>) -> Cause {
     let host = way.host;
     match error {
-        rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => format!(
-            "the server at {host} speaks plain HTTP (http:// in place of https://, or the port where it speaks TLS, \
-             reaches it)"
-        ),
-        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => format!(
-            "the certificate of {host} is signed by an authority that is not trusted here (`ca_file` names the file \
-             of a private authority){}",
-            way.certificates_note
-        ),
+        rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
+            Cause::new(format!("the server at {host} speaks plain HTTP"))
+                .with_hint("write http:// in place of https://, or give the port at which it speaks TLS")
+        }
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => untrusted(way),
         rustls::Error::InvalidCertificate(CertificateError::NotValidForName) => {
-            format!("the certificate of {host} is for another name")
+            format!("the certificate of {host} is for another name").into()
         }
         rustls::Error::InvalidCertificate(CertificateError::NotValidForNameContext { presented, .. }) => {
-            format!("the certificate of {host} is for another name{}", names(presented))
+            format!("the certificate of {host} is for another name{}", names(presented)).into()
         }
         rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
-            format!("the certificate of {host} has expired, or this machine's clock is wrong")
+            Cause::new(format!(
+                "the certificate of {host} has expired, or this machine's clock is wrong"
+            ))
+            .with_hint("renew the certificate, or set the clock")
         }
         rustls::Error::InvalidCertificate(
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
-        ) => format!("the certificate of {host} is not valid yet, or this machine's clock is wrong"),
-        rustls::Error::InvalidCertificate(other) => format!("the certificate of {host} is not accepted: {other}"),
-        other => format!("TLS with {host} failed: {other}"),
+        ) => Cause::new(format!(
+            "the certificate of {host} is not valid yet, or this machine's clock is wrong"
+        ))
+        .with_hint("set the clock, or replace the certificate"),
+        rustls::Error::InvalidCertificate(other) => {
+            format!("the certificate of {host} is not accepted: {other}").into()
+        }
+        other => format!("TLS with {host} failed: {other}").into(),
     }
+}
+
+/// Where the authority is missing: among those of this machine, or in the file that the operator names.
+pub(super) fn untrusted(way: Way<'_>) -> Cause {
+    const PRIVATE: &str =
+        "if the authority is private, let `ca_file` in the destination's `egress` table name its PEM file";
+    let untrusted = format!(
+        "the certificate of {} is signed by an authority that is not trusted here",
+        way.host
+    );
+    let Some(own) = way.certificates else {
+        return Cause::new(untrusted).with_hint(PRIVATE);
+    };
+    let hint = match own.hint() {
+        Some(hint) => format!("{hint}; {PRIVATE}"),
+        None => PRIVATE.to_owned(),
+    };
+    Cause::new(format!("{untrusted}: {own}")).with_hint(hint)
 }
 
 /// Names of a certificate that a message lists.
@@ -145,9 +169,8 @@ const TUNNEL_REFUSED: &str = "proxy authorization required";
 /// Only a proxy responds with 407 (RFC 9110, section 15.5.8), and asking again changes nothing.
 pub(super) fn proxy_wants_a_password() -> TransportError {
     TransportError::Forbidden(
-        "the proxy refuses the request without the right user and password (407), which the proxy's URL holds, as in \
-         proxy = \"http://user:password@proxy.internal:3128\""
-            .to_owned(),
+        Cause::new("the proxy refuses the request without the right user and password (407)")
+            .with_hint("write both in the proxy's URL, as in proxy = \"http://user:password@proxy.internal:3128\""),
     )
 }
 

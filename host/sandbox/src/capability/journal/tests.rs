@@ -76,7 +76,13 @@ fn write_on_a_full_disk(folder: &Path) {
     let journal = FileJournal::create(&path, FIRST).unwrap();
     journal.note(b"small", true).unwrap();
     let error = journal.note(&[7; 5000], true).unwrap_err();
-    assert!(error.contains("cannot be written"), "{error}");
+    let (message, hint) = error.into_parts();
+    let journal_path = path.display();
+    assert_eq!(
+        message,
+        format!("the journal {journal_path} cannot be written: file too large")
+    );
+    assert_eq!(hint, Some(format!("free some space on the disk of {journal_path}")));
     journal.note(b"acknowledged", true).unwrap();
     journal.note(&[8; 4090], true).unwrap_err();
     FileJournal::create(&path.with_file_name("large"), &[9; 5000]).unwrap_err();
@@ -119,10 +125,14 @@ fn a_journal_that_cannot_be_repaired_takes_no_further_note() {
         length: Mutex::new(Length::Good(0)),
     };
     let first = journal.note(b"a", true).unwrap_err();
-    assert!(first.contains("No space left"), "{first}");
+    assert_eq!(
+        first.in_one_text(),
+        "the journal notes cannot be written: no space left on device; free some space on the disk of notes"
+    );
     let second = journal.note(b"b", true).unwrap_err();
     assert_eq!(
-        second,
-        "the journal notes cannot be written: an earlier note could not be written, and its remains could not be removed"
+        second.in_one_text(),
+        "the journal notes cannot be written: an earlier note could not be written, and its remains could not be removed; \
+         check the disk of notes"
     );
 }

@@ -75,8 +75,8 @@ async fn only_granted_scopes_get_a_key() {
     assert_eq!(key.session_token.as_deref(), Some("canary-token"));
     for (service, region) in [("iam", "eu-central-1"), ("s3", "us-east-1"), ("", "")] {
         match signer.scoped_key(service, region, Refresh::None).await {
-            Err(SignerError::Forbidden(text)) => {
-                assert!(text.contains("`s3` in `eu-central-1`"), "{text}")
+            Err(SignerError::Forbidden(cause)) => {
+                assert!(cause.to_string().contains("`s3` in `eu-central-1`"), "{cause}")
             }
             other => panic!("{service} {region}: {other:?}"),
         }
@@ -101,7 +101,14 @@ async fn the_clock_is_corrected_once_and_within_a_day() {
         .scoped_key("s3", "eu-central-1", Refresh::Skewed)
         .await
         .unwrap_err();
-    assert!(error.to_string().contains("set this machine's clock"), "{error}");
+    assert_eq!(
+        error.cause().clone().into_parts(),
+        (
+            "the destination's clock differs from this machine's by 25 hours, more than the 24 hours that are corrected"
+                .to_owned(),
+            Some("set this machine's clock".to_owned())
+        )
+    );
 }
 
 #[tokio::test]
