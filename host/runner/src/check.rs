@@ -18,6 +18,8 @@ use batch_export_system::Interrupted;
 /// Maximum duration of a check. It makes about ten small requests: a store that takes longer for them is not available
 /// for a run either.
 const CHECK_TIME: Duration = Duration::from_secs(120);
+/// The step that tells what could not be cleaned up.
+const CLEAN_UP: &str = "clean up";
 
 /// The occasion of an automatic check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,20 +75,20 @@ pub(crate) async fn check(
 /// Makes an automatic check and returns the resulting warnings. What does not work is an error.
 pub(super) async fn automatic(prepared: &Prepared<'_>, occasion: Occasion) -> Result<Vec<String>, Failure> {
     let steps = steps(prepared, occasion.depth()).await?;
-    let failing: Vec<CheckStep> = failing(&steps).cloned().collect();
+    // What is left open is noted and does not stand in the way of a run.
+    let failing: Vec<CheckStep> = failing(&steps).filter(|step| step.name != CLEAN_UP).cloned().collect();
     if !failing.is_empty() {
         return Err(unready(occasion, &failing));
     }
-    let skipped = steps.iter().filter(|step| step.outcome == StepOutcome::Skipped);
-    Ok(match occasion {
-        Occasion::FirstUse => skipped
-            .map(|step| {
-                let hint = step.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-                format!("{}: {}: {}{hint}", occasion.in_words(), step.name, step.detail)
-            })
-            .collect(),
-        Occasion::NoRows => Vec::new(),
-    })
+    let worth_a_warning = |step: &&CheckStep| match occasion {
+        Occasion::FirstUse => step.outcome == StepOutcome::Skipped || step.name == CLEAN_UP,
+        Occasion::NoRows => step.name == CLEAN_UP,
+    };
+    let warning = |step: &CheckStep| {
+        let hint = step.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        format!("{}: {}: {}{hint}", occasion.in_words(), step.name, step.detail)
+    };
+    Ok(steps.iter().filter(worth_a_warning).map(warning).collect())
 }
 
 /// Makes every step, and one more where something could not be cleaned up.
@@ -109,9 +111,9 @@ async fn steps(prepared: &Prepared<'_>, depth: CheckDepth) -> Result<Vec<CheckSt
         let told: Vec<String> = left_open.iter().map(LeftOpen::to_string).collect();
         let hints: BTreeSet<&str> = left_open.iter().filter_map(|left| left.hint.as_deref()).collect();
         steps.push(CheckStep {
-            name: "clean up".to_owned(),
+            name: CLEAN_UP.to_owned(),
             outcome: StepOutcome::Unavailable,
-            detail: format!("left open, and cleaned up by the next run: {}", told.join(", ")),
+            detail: format!("left open, and tried again by the next run: {}", told.join(", ")),
             hint: (!hints.is_empty()).then(|| hints.into_iter().collect::<Vec<_>>().join("; ")),
         });
     }
