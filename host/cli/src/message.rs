@@ -71,6 +71,7 @@ fn wrapped_line(line: &str, hanging: usize) -> String {
 mod tests {
     use super::*;
     use batch_export_runner::{FailureClass, FailureCode, LeftOpen, Place, Problem};
+    use batch_export_system::explain::Cause;
     use std::path::Path;
 
     #[test]
@@ -100,13 +101,7 @@ mod tests {
   x.toml:7:1: b"
         );
         assert!(Failure::of_problems(file, FailureClass::Configuration, Vec::new()).is_none());
-        let left = |key: &str, hint: &str| LeftOpen {
-            key: Some(key.to_owned()),
-            upload_id: Some("id".to_owned()),
-            reason: "403".to_owned(),
-            hint: Some(hint.to_owned()),
-            earlier_configuration: None,
-        };
+        let left = |key: &str, hint: &str| LeftOpen::new(Cause::new("403").with_hint(hint)).of_upload(key, "id");
         let failure = Failure::new(FailureClass::Failed, FailureCode::STORE_REFUSED, "no\nroom")
             .with_hint("free some")
             .leaving_open(vec![left("x/a", "free some"), left("x/b", "grant it")]);

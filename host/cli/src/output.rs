@@ -14,6 +14,7 @@ use super::error::{self, FailureJson};
 use super::message::{of_failure, wrapped};
 use batch_export_runner::Failure;
 use batch_export_source::Moment;
+use batch_export_system::explain::Cause;
 use batch_export_system::terminal::{harmless, harmless_json, one_line};
 
 const RED: &str = "\x1b[1;31m";
@@ -46,7 +47,7 @@ pub struct Answer<J> {
     pub json: J,
     pub text: String,
     /// What the operator should know although it worked.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Cause>,
     /// What is wrong with what the command looked at.
     pub errors: Vec<String>,
     /// Why the command ends as failed although it found what it shows.
@@ -91,7 +92,7 @@ pub fn show<J: Serialize>(
         Form::Text | Form::Silent => Ok(()),
     };
     if form != Form::Json {
-        warnings.iter().for_each(|text| warning(text));
+        warnings.iter().for_each(warning);
         for error in &errors {
             message("error:", RED, &one_line(error));
         }
@@ -115,9 +116,9 @@ pub fn show_as_json(finished: Moment, failure: &Failure) {
     text.and_then(|text| verbatim(&text)).ok();
 }
 
-/// Prints a warning.
-pub fn warning(text: &str) {
-    message("warning:", YELLOW, &one_line(text));
+/// Prints a warning, with what to do about it, on one line.
+pub fn warning(warning: &Cause) {
+    message("warning:", YELLOW, &one_line(&warning.in_one_text()));
 }
 
 /// Prints a failure.
@@ -296,13 +297,7 @@ mod tests {
             shown(Some(&body), None),
             with(serde_json::json!({"status": "succeeded", "rows": 7}))
         );
-        let left_open = LeftOpen {
-            key: Some("x/a".to_owned()),
-            upload_id: Some("id".to_owned()),
-            reason: "403".to_owned(),
-            hint: None,
-            earlier_configuration: None,
-        };
+        let left_open = LeftOpen::new("403").of_upload("x/a", "id");
         let cancelled = Failure::cancelled().leaving_open(vec![left_open]);
         assert_eq!(
             shown(None, Some(&cancelled)),

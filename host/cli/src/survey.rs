@@ -11,6 +11,7 @@ use batch_export_source::Interval;
 use batch_export_source::SourceSettings;
 use batch_export_source::{Survey, survey};
 use batch_export_system::Token;
+use batch_export_system::explain::Cause;
 
 /// Rows looked at after a run without rows to say which times there are: enough to see a wrong year or a wrong column,
 /// and quickly read, because quiet hours are frequent.
@@ -55,37 +56,36 @@ async fn on_thread(
 }
 
 /// Returns what a run without rows says about the times that the source does hold.
-pub async fn glance(exporter: &Exporter, token: &Token) -> Option<String> {
+pub async fn glance(exporter: &Exporter, token: &Token) -> Option<Cause> {
     let SourceSettings::Files(_) = exporter.source else {
         return None;
     };
     match on_thread(exporter, None, GLANCE_ROWS, token, |_| {}).await {
         Ok(survey) => times(&survey),
         // The run itself read the source without an error: what is wrong now is not its outcome.
-        Err(failure) => Some(format!(
-            "cannot read the times in the source: {}",
-            failure.in_one_text()
-        )),
+        Err(failure) => {
+            Some(Cause::of(&failure).map(|message| format!("cannot read the times in the source: {message}")))
+        }
     }
 }
 
 /// Returns the times of the first and the last row in words.
-fn times(survey: &Survey) -> Option<String> {
+fn times(survey: &Survey) -> Option<Cause> {
     let rows = words::counted(survey.rows, "row");
     let which = match survey.is_complete {
         true => rows,
         false => format!("the first {rows}"),
     };
     match (survey.earliest, survey.latest) {
-        (Some(earliest), Some(latest)) => Some(format!(
+        (Some(earliest), Some(latest)) => Some(Cause::new(format!(
             "the times in the source's `{}` are from {earliest} to {latest} ({which})",
             survey.time_column
-        )),
-        _ if survey.rows_without_time > 0 => Some(format!(
-            "no row of the source has a time in `{}`; set the source's `time_column` to the column that does",
-            survey.time_column
-        )),
-        _ => Some("the source's files contain no rows".to_owned()),
+        ))),
+        _ if survey.rows_without_time > 0 => {
+            let none = Cause::new(format!("no row of the source has a time in `{}`", survey.time_column));
+            Some(none.with_hint("set the source's `time_column` to the column that does"))
+        }
+        _ => Some("the source's files contain no rows".into()),
     }
 }
 
@@ -171,7 +171,7 @@ mod tests {
             ),
             (empty, "the source's files contain no rows"),
         ] {
-            assert_eq!(times(&survey).as_deref(), Some(expect));
+            assert_eq!(times(&survey).map(|told| told.in_one_text()).as_deref(), Some(expect));
         }
     }
 

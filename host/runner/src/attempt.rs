@@ -16,6 +16,7 @@ use crate::tokens::{RunTokens, ended};
 use batch_export_sandbox::Session;
 use batch_export_sandbox::contract::Report;
 use batch_export_source::{Feed, Interval, Selection, Summary};
+use batch_export_system::explain::Cause;
 
 /// Exports one interval. When its tokens say so, it ends within a second and cleans up what is open, as far as that
 /// goes quickly; what is not cleaned up stays noted.
@@ -43,7 +44,7 @@ pub(crate) async fn run(
         Ok(mut done) => {
             // Neither makes a run that succeeded a failure: what stays is looked at by the next start.
             let forgotten = lease.forget(&run.attempt).and_then(|()| lease.finish());
-            let forgotten = forgotten.err().map(|failure| failure.in_one_text());
+            let forgotten = forgotten.err().map(|failure| Cause::of(&failure));
             done.warnings.extend(forgotten);
             let report = done.into_report(exporter, run, begun.elapsed(), cleaned.recovery);
             events.warn(&report.warnings);

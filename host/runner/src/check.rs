@@ -14,6 +14,7 @@ use super::tokens::{RunTokens, ended};
 use batch_export_sandbox::contract::{CheckDepth, CheckStep, Grant, StepOutcome};
 use batch_export_source::Interval;
 use batch_export_system::Interrupted;
+use batch_export_system::explain::Cause;
 
 /// Maximum duration of a check. It makes about ten small requests: a store that takes longer for them is not available
 /// for a run either.
@@ -73,7 +74,7 @@ pub(crate) async fn check(
 }
 
 /// Makes an automatic check and returns the resulting warnings. What does not work is an error.
-pub(super) async fn automatic(prepared: &Prepared<'_>, occasion: Occasion) -> Result<Vec<String>, Failure> {
+pub(super) async fn automatic(prepared: &Prepared<'_>, occasion: Occasion) -> Result<Vec<Cause>, Failure> {
     let steps = steps(prepared, occasion.depth()).await?;
     // What is left open is noted and does not stand in the way of a run.
     let failing: Vec<CheckStep> = failing(&steps).filter(|step| step.name != CLEAN_UP).cloned().collect();
@@ -85,8 +86,11 @@ pub(super) async fn automatic(prepared: &Prepared<'_>, occasion: Occasion) -> Re
         Occasion::NoRows => step.name == CLEAN_UP,
     };
     let warning = |step: &CheckStep| {
-        let hint = step.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-        format!("{}: {}: {}{hint}", occasion.in_words(), step.name, step.detail)
+        let warning = Cause::new(format!("{}: {}: {}", occasion.in_words(), step.name, step.detail));
+        match &step.hint {
+            Some(hint) => warning.with_hint(hint),
+            None => warning,
+        }
     };
     Ok(steps.iter().filter(worth_a_warning).map(warning).collect())
 }

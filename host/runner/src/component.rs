@@ -18,6 +18,7 @@ const MAX_COMPONENT_BYTES: u64 = COMPONENT_BYTES as u64;
 
 /// A reason why a component cannot be read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ComponentError {
     /// The file cannot be read.
     #[error("cannot read the component {}: {}", path.display(), plain(source))]

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use batch_export_sandbox::contract::{Progress, Run};
 use batch_export_sandbox::{Event as RequestEvent, EventKind as RequestEventKind, Level, LogSink, Observer};
+use batch_export_system::explain::Cause;
 
 /// Events that wait before progress and requests are dropped: more than a second's worth of a fast run.
 pub const EVENTS_WAITING: usize = 1_024;
@@ -44,7 +45,7 @@ pub enum RunEventKind {
     /// The plugin sent a request, or a response came.
     Request(RequestEvent),
     /// Something that the operator should know, though nothing failed.
-    Warning(String),
+    Warning(Cause),
 }
 
 /// A stage of a run.
@@ -72,6 +73,7 @@ pub enum RunStage {
 
 /// How far a run is.
 #[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
 pub struct RunProgress {
     /// Rows given to the plugin.
     pub rows_supplied: u64,
@@ -191,7 +193,7 @@ impl RunEvents {
         self.send(RunEventKind::Stage(stage));
     }
 
-    pub(crate) fn warn(&self, warnings: &[String]) {
+    pub(crate) fn warn(&self, warnings: &[Cause]) {
         for warning in warnings {
             self.send(RunEventKind::Warning(warning.clone()));
         }
@@ -254,7 +256,7 @@ mod tests {
         for rows in 0..3_000 {
             events.send(progress(rows));
             if rows % 1_000 == 999 {
-                events.warn(&[format!("after {rows}")]);
+                events.warn(&[format!("after {rows}").into()]);
             }
         }
         events.log_sink()(Level::Warn, "a line");
@@ -264,7 +266,7 @@ mod tests {
             assert_eq!((&*event.run_id, &*event.attempt_id), ("r", "a"));
             match event.what {
                 RunEventKind::Progress(_) => seen += 1,
-                RunEventKind::Warning(text) => told.push(text),
+                RunEventKind::Warning(warning) => told.push(warning.to_string()),
                 RunEventKind::Log { line, .. } => told.push(line),
                 other => panic!("{other:?}"),
             }

@@ -271,6 +271,12 @@ impl fmt::Display for Failure {
     }
 }
 
+impl Explain for Failure {
+    fn hint(&self) -> Option<String> {
+        self.0.hint.clone()
+    }
+}
+
 impl Error for Failure {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.0.source {

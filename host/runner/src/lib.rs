@@ -47,6 +47,8 @@
 //! [`Events`] report how runs proceed, [`RunTokens`] end them, [`Runner::recover`] cleans up after processes that are
 //! gone, and [`Runner::verify`] reads a finished run back.
 
+#![warn(missing_docs, unreachable_pub)]
+
 mod attempt;
 pub mod check;
 pub mod component;

@@ -16,6 +16,7 @@ use batch_export_sandbox::{
 };
 use batch_export_sandbox::{Network, NetworkOptions};
 use batch_export_system::child;
+use batch_export_system::explain::Cause;
 
 /// A plugin that is loaded, with what it says of itself.
 #[derive(Debug, Clone)]
@@ -30,11 +31,12 @@ pub struct Loaded {
 
 /// Something to say while a plugin is loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LoadingNote {
     /// A message for somebody who waits.
     Progress(String),
-    /// What the operator should know.
-    Warning(String),
+    /// What the operator should know, and what to do about it.
+    Warning(Cause),
 }
 
 /// Where this process finds compiled code.
@@ -51,7 +53,7 @@ enum Place {
 
 impl Place {
     /// The user's cache, or another way for now; the second is why.
-    fn find() -> (Self, Option<String>) {
+    fn find() -> (Self, Option<Cause>) {
         let problem = match CacheFolder::of_user() {
             Ok(folder) => return (Place::Kept(folder), None),
             Err(problem) => problem,
@@ -81,7 +83,7 @@ struct Ready {
     sandbox: Sandbox,
     place: Place,
     /// Why nothing is kept, where it is so.
-    problem: Option<String>,
+    problem: Option<Cause>,
 }
 
 impl Loader {

@@ -1,7 +1,7 @@
 //! JSON pointers (RFC 6901) into a destination or a configuration file, and how they are written for people.
 
 /// Returns the pointer to a key or an index inside of what a pointer points at.
-pub fn join(pointer: &str, key: &str) -> String {
+pub(crate) fn join(pointer: &str, key: &str) -> String {
     match key {
         "" => pointer.to_owned(),
         key => format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")),
@@ -9,19 +9,19 @@ pub fn join(pointer: &str, key: &str) -> String {
 }
 
 /// Returns the pointer that a plugin's name of a field means, such as `tags.team` or `include_events[1]`.
-pub fn of_field(field: &str) -> String {
+pub(crate) fn of_field(field: &str) -> String {
     let keys = field.split(['.', '[']).map(|key| key.trim_end_matches(']'));
     keys.fold(String::new(), |pointer, key| join(&pointer, key))
 }
 
 /// Returns the keys of a pointer, outermost first.
-pub fn keys(pointer: &str) -> impl Iterator<Item = String> {
+pub(crate) fn keys(pointer: &str) -> impl Iterator<Item = String> {
     let keys = pointer.split('/').skip(1);
     keys.map(|key| key.replace("~1", "/").replace("~0", "~"))
 }
 
 /// Returns the pointer as people write it: `destinations.archive.egress.allow[0]`.
-pub fn dotted(pointer: &str) -> String {
+pub(crate) fn dotted(pointer: &str) -> String {
     let mut dotted = String::new();
     for key in keys(pointer) {
         let is_index = !dotted.is_empty() && key.bytes().all(|byte| byte.is_ascii_digit());
@@ -35,7 +35,7 @@ pub fn dotted(pointer: &str) -> String {
 }
 
 /// Returns whether a pointer points at the same as another, or at something inside of it.
-pub fn is_within(inner: &str, outer: &str) -> bool {
+pub(crate) fn is_within(inner: &str, outer: &str) -> bool {
     inner
         .strip_prefix(outer)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

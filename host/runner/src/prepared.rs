@@ -36,7 +36,7 @@ pub(crate) struct Prepared<'a> {
 
 impl<'a> Prepared<'a> {
     /// Waits for a place among the runs and for memory, and takes the lease.
-    pub async fn new(
+    pub(crate) async fn new(
         runner: &'a Runner,
         exporter: &'a Exporter,
         interval: Interval,
@@ -81,7 +81,7 @@ impl<'a> Prepared<'a> {
     }
 
     /// Starts a fresh instance for an attempt at the run, whose notes are kept.
-    pub fn session(&self, run: &Run, limits: Limits) -> Result<Session, Failure> {
+    pub(crate) fn session(&self, run: &Run, limits: Limits) -> Result<Session, Failure> {
         let journal: Box<dyn Journal> = self.lease.begin(&self.exporter.origin(&self.header, &run.attempt))?;
         self.exporter.session(SessionParts {
             run,

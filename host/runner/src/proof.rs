@@ -17,7 +17,7 @@ const PART_BYTES: std::ops::RangeInclusive<u64> = 5 << 20..=5 << 30;
 const NUMBER: &str = "{n}";
 
 /// Checks that the keys that a plan names are the run's own: whatever reads or shows them later relies on it.
-pub fn of_plan(plan: &Plan, policy: &Policy) -> Result<(), Failure> {
+pub(crate) fn of_plan(plan: &Plan, policy: &Policy) -> Result<(), Failure> {
     let doubt = |what: String| Err(Failure::plan(what));
     if plan.keys.is_empty() {
         return doubt("the plugin's plan does not name any files".to_owned());
@@ -40,7 +40,7 @@ pub fn of_plan(plan: &Plan, policy: &Policy) -> Result<(), Failure> {
 
 /// The traffic that the host itself carried for an instance.
 #[derive(Debug, Clone, Copy)]
-pub struct Carried {
+pub(crate) struct Carried {
     /// Requests, refused ones included.
     pub requests: u64,
     /// Bytes of bodies.
@@ -49,7 +49,7 @@ pub struct Carried {
 
 impl Carried {
     /// Returns the traffic of a session so far.
-    pub fn by(session: &Session) -> Self {
+    pub(crate) fn by(session: &Session) -> Self {
         let traffic = session.traffic();
         Carried {
             requests: traffic.requests(),
@@ -60,7 +60,7 @@ impl Carried {
 
 /// Checks that the report of a run adds up to what the source read and the host supplied, and that its files are the
 /// run's own: a plugin that loses rows must not go unnoticed. Returns the bytes of all files.
-pub fn of_report(
+pub(crate) fn of_report(
     report: &Report,
     plan: &Plan,
     policy: &Policy,

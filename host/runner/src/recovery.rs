@@ -64,7 +64,7 @@ pub(crate) struct Cleaned {
 impl Cleaner<'_> {
     /// Cleans up after every attempt of a run that left notes, and forgets those that are done with. Once the time for
     /// one is not enough, it is not enough for the others either.
-    pub async fn run(&self, lease: &dyn Lease, cleaned: &mut Cleaned) -> Result<(), Failure> {
+    pub(crate) async fn run(&self, lease: &dyn Lease, cleaned: &mut Cleaned) -> Result<(), Failure> {
         for attempt in lease.attempts()? {
             match lease.read(&attempt) {
                 FoundNotes::Nothing => {}

@@ -38,8 +38,8 @@ pub struct RunReport {
     pub peak_guest_memory_bytes: usize,
     /// What was cleaned up of earlier attempts before this one.
     pub recovery: Recovery,
-    /// What the operator should know.
-    pub warnings: Vec<String>,
+    /// What the operator should know, and what to do about it where there is anything to do.
+    pub warnings: Vec<Cause>,
 }
 
 impl RunReport {
@@ -87,13 +87,13 @@ pub(crate) struct Done {
     pub report: Report,
     pub bytes_exported: u64,
     pub peak_guest_memory_bytes: usize,
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Cause>,
 }
 
 impl Done {
-    pub fn into_report(self, exporter: &Exporter, run: Run, elapsed: Duration, recovery: Recovery) -> RunReport {
+    pub(crate) fn into_report(self, exporter: &Exporter, run: Run, elapsed: Duration, recovery: Recovery) -> RunReport {
         let mut warnings = self.warnings;
-        warnings.extend(self.report.warnings.iter().map(Cause::in_one_text));
+        warnings.extend(self.report.warnings.iter().cloned());
         warnings.extend(further_warnings(&self.report, &self.source, &recovery));
         RunReport {
             rows_supplied: self.progress.rows_supplied,
@@ -112,34 +112,35 @@ impl Done {
 }
 
 /// Returns the beginning of a sentence about this many things, including the verb.
-fn were(number: u64, thing: &str) -> String {
+pub(crate) fn were(number: u64, thing: &str) -> String {
     let verb = if number == 1 { "was" } else { "were" };
     format!("{} {verb}", counted(number, thing))
 }
 
 /// Returns the host's own warnings about a run that succeeded.
-fn further_warnings(report: &Report, source: &Tally, recovery: &Recovery) -> Vec<String> {
-    let mut warnings = Vec::new();
+fn further_warnings(report: &Report, source: &Tally, recovery: &Recovery) -> Vec<Cause> {
+    let mut warnings: Vec<Cause> = Vec::new();
+    let mut warn = |warning: String| warnings.push(warning.into());
     if source.rows_without_time > 0 {
-        warnings.push(format!(
+        warn(format!(
             "{} omitted, because there is no time in the source's time column",
             were(source.rows_without_time, "row")
         ));
     }
     if source.surrogates_replaced > 0 {
-        warnings.push(format!(
+        warn(format!(
             "in the texts of the source, {} replaced by U+FFFD: text cannot contain half of a surrogate pair",
             were(source.surrogates_replaced, "lone surrogate")
         ));
     }
     if source.numbers_rounded > 0 {
-        warnings.push(format!(
+        warn(format!(
             "in the source, {} rounded to the nearest 64-bit float, the type of the column",
             were(source.numbers_rounded, "number")
         ));
     }
     if report.rows_received == 0 {
-        warnings.push(format!("nothing was written: {}", source.why_empty()));
+        warn(format!("nothing was written: {}", source.why_empty()));
     }
     let open = recovery.left_open.iter();
     warnings.extend(open.map(|left| left.still_open("attempt")));
@@ -168,16 +169,17 @@ mod tests {
             }],
             ..Recovery::default()
         };
-        assert_eq!(
-            further_warnings(&Report::default(), &source, &recovery),
-            [
-                "3 rows were omitted, because there is no time in the source's time column",
-                "in the texts of the source, 2 lone surrogates were replaced by U+FFFD: text cannot contain half of a \
-                 surrogate pair",
-                "in the source, 5 numbers were rounded to the nearest 64-bit float, the type of the column",
-                "nothing was written: the source read 3 rows: 3 without a time",
-                "an upload of an earlier attempt is still open: upload `1` of `x/a.jsonl`: 403; grant it",
-            ]
-        );
+        let warnings = further_warnings(&Report::default(), &source, &recovery);
+        let told: Vec<_> = warnings.into_iter().map(Cause::into_parts).collect();
+        let hints = [None, None, None, None, Some("grant it".to_owned())];
+        let messages = [
+            "3 rows were omitted, because there is no time in the source's time column",
+            "in the texts of the source, 2 lone surrogates were replaced by U+FFFD: text cannot contain half of a surrogate pair",
+            "in the source, 5 numbers were rounded to the nearest 64-bit float, the type of the column",
+            "nothing was written: the source read 3 rows: 3 without a time",
+            "an upload of an earlier attempt is still open: upload `1` of `x/a.jsonl`: 403",
+        ];
+        let expect: Vec<_> = messages.map(str::to_owned).into_iter().zip(hints).collect();
+        assert_eq!(told, expect);
     }
 }

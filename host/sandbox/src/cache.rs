@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use batch_export_system::explain::Cause;
 use batch_export_system::private;
 
 /// Files in the cache: a plugin has three, and wasmtime deletes old ones by size and age.
@@ -19,16 +20,16 @@ pub struct CacheFolder {
 
 impl CacheFolder {
     /// Returns the user's folder. The error is a sentence with the way out.
-    pub fn of_user() -> Result<Self, String> {
+    pub fn of_user() -> Result<Self, Cause> {
         let path = user_folder().ok_or_else(|| {
-            "compiled plugins are not kept, because neither XDG_CACHE_HOME nor HOME is set to a folder; set one of them"
-                .to_owned()
+            Cause::new("compiled plugins are not kept, because neither XDG_CACHE_HOME nor HOME is set to a folder")
+                .with_hint("set one of them")
         })?;
         Self::at(&path)
     }
 
     /// Returns a folder, which is made if necessary, when only this user can write to it and to all that is in it.
-    pub fn at(path: &Path) -> Result<Self, String> {
+    pub fn at(path: &Path) -> Result<Self, Cause> {
         let checked = private::folder(path)
             .map_err(|problem| (path.to_path_buf(), problem))
             .and_then(|()| private::whole_tree(path, MAX_ENTRIES))
@@ -40,11 +41,10 @@ impl CacheFolder {
             Ok(()) => Ok(Self {
                 path: path.to_path_buf(),
             }),
-            Err((at, problem)) => Err(format!(
-                "compiled plugins are not kept in {}: {problem}; {}",
-                at.display(),
-                problem.remedy(&at, "XDG_CACHE_HOME")
-            )),
+            Err((at, problem)) => {
+                let refused = Cause::new(format!("compiled plugins are not kept in {}: {problem}", at.display()));
+                Err(refused.with_hint(problem.remedy(&at, "XDG_CACHE_HOME")))
+            }
         }
     }
 
@@ -135,14 +135,14 @@ mod tests {
         ] {
             set(&path, 0o755);
             set(at, mode);
-            let error = CacheFolder::at(&path).expect_err(expect);
+            let error = CacheFolder::at(&path).expect_err(expect).in_one_text();
             let begin = format!("compiled plugins are not kept in {}: {expect}", at.display());
             assert!(error.starts_with(&begin), "{error}");
             set(at, 0o700);
         }
         std::os::unix::fs::symlink(outer.path(), path.join("link")).expect("a link");
         let error = CacheFolder::at(&path).expect_err("a link");
-        assert!(error.contains("symbolic link"), "{error}");
+        assert!(error.to_string().contains("symbolic link"), "{error}");
     }
 
     #[test]

@@ -291,9 +291,10 @@ pub(crate) fn engine(wanted: &CompileCache) -> Result<(Engine, Option<String>), 
 fn cache(wanted: &CompileCache) -> Result<Option<Cache>, String> {
     let folder = match wanted {
         CompileCache::Off => return Ok(None),
-        CompileCache::UserFolder => CacheFolder::of_user()?,
-        CompileCache::Folder(folder) => CacheFolder::at(folder)?,
+        CompileCache::UserFolder => CacheFolder::of_user(),
+        CompileCache::Folder(folder) => CacheFolder::at(folder),
     };
+    let folder = folder.map_err(|cause| cause.in_one_text())?;
     let absolute = std::path::absolute(folder.path()).map_err(|error| error.to_string())?;
     let mut config = CacheConfig::new();
     config.with_directory(absolute);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use batch_export_system::explain::Cause;
 use batch_export_system::{Budget, Token, child};
 
 use crate::error::SourceError;
@@ -31,7 +32,7 @@ pub trait Source: Send {
     fn tally(&self) -> Tally;
 
     /// Returns what the operator should know of what was not read.
-    fn warnings(&self) -> Vec<String> {
+    fn warnings(&self) -> Vec<Cause> {
         Vec::new()
     }
 }

@@ -9,6 +9,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
+use batch_export_system::explain::Cause;
 use batch_export_system::{Budget, Share, Token};
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +42,7 @@ pub struct Summary {
     /// What was read and omitted.
     pub tally: Tally,
     /// What the operator should know of what was not read.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Cause>,
 }
 
 /// The rows of one interval, as messages of one IPC stream.

@@ -11,7 +11,7 @@ use arrow::buffer::Buffer;
 use arrow::datatypes::SchemaRef;
 use arrow::ipc::reader::StreamDecoder;
 use batch_export_system::child::{self, Running, Task};
-use batch_export_system::explain::Explain;
+use batch_export_system::explain::{Cause, Explain};
 use batch_export_system::{Budget, Share, Token};
 use serde::{Deserialize, Serialize};
 
@@ -325,7 +325,7 @@ impl Source for RemoteSource {
         self.remote.summary().tally
     }
 
-    fn warnings(&self) -> Vec<String> {
+    fn warnings(&self) -> Vec<Cause> {
         self.remote.summary().warnings
     }
 }

@@ -21,6 +21,7 @@ pub trait Explain: fmt::Display {
 /// A reason for the end of a sentence, and what to do about it where that is known. Its `Display` is the reason alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
+    #[serde(rename = "message")]
     text: String,
     hint: Option<String>,
 }

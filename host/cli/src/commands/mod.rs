@@ -159,13 +159,14 @@ type Tell = fn(LoadingNote);
 fn told(quiet: bool) -> Tell {
     match quiet {
         true => |note| {
-            if let LoadingNote::Warning(text) = note {
-                crate::output::warning(&text);
+            if let LoadingNote::Warning(warning) = note {
+                crate::output::warning(&warning);
             }
         },
         false => |note| match note {
-            LoadingNote::Warning(text) => crate::output::warning(&text),
+            LoadingNote::Warning(warning) => crate::output::warning(&warning),
             LoadingNote::Progress(text) => crate::output::note(&text),
+            _ => {}
         },
     }
 }

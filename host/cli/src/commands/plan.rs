@@ -21,6 +21,7 @@ use batch_export_sandbox::contract::{Grant, Plan, SigningScope};
 use batch_export_source::Survey;
 use batch_export_source::{Interval, Moment};
 use batch_export_system::Token;
+use batch_export_system::explain::Cause;
 
 /// Show what a run will write and which requests it needs, without sending anything.
 #[derive(Debug, Args)]
@@ -54,7 +55,7 @@ struct Planned {
     grants: Vec<Grant>,
     signing: Vec<SigningScope>,
     required_columns: Vec<Required>,
-    warnings: Vec<String>,
+    warnings: Vec<Cause>,
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<Survey>,
 }
@@ -101,7 +102,7 @@ impl PlanArgs {
             false => None,
         };
         let unfinished = self.span.unfinished(interval, now);
-        let warnings: Vec<String> = unfinished.iter().map(ToString::to_string).collect();
+        let warnings: Vec<Cause> = unfinished.iter().map(Cause::of).collect();
         let text = in_words(about, &plan, source.as_ref());
         let mut answer = Answer::new(Planned::new(plan, source, warnings.clone()), text);
         answer.warnings = warnings;
@@ -110,7 +111,7 @@ impl PlanArgs {
 }
 
 impl Planned {
-    fn new(plan: Plan, source: Option<Survey>, warnings: Vec<String>) -> Self {
+    fn new(plan: Plan, source: Option<Survey>, warnings: Vec<Cause>) -> Self {
         let required = plan.required_columns.into_iter();
         Planned {
             keys: plan.keys,

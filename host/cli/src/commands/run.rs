@@ -65,7 +65,7 @@ impl RunArgs {
                 Ok(report) => Ok(with_left(report, left)),
                 Err(failure) => {
                     for warning in &left.warnings {
-                        progress.line(&format!("warning: {warning}"));
+                        progress.line(&format!("warning: {}", one_line(&warning.in_one_text())));
                     }
                     Err(failure)
                 }
@@ -226,11 +226,7 @@ mod tests {
         });
         report.source.rows_read = 3_000;
         report.source.rows_of_other_events = 1_499;
-        report.recovery.aborted = vec![AbortedUpload {
-            key: "x/a.jsonl".to_owned(),
-            upload_id: "id".to_owned(),
-            earlier_configuration: None,
-        }];
+        report.recovery.aborted = vec![AbortedUpload::new("x/a.jsonl", "id")];
         assert_eq!(
             summary(&about(), &report, Moment(1_800_000_000_000_000)),
             "archive: 1,501 rows in 2 files, 4.00 KiB (8.00 KiB before compression)

@@ -179,7 +179,8 @@ pub async fn demo(options: &DemoOptions, audience: &Audience<'_>) -> Result<Demo
     let component = component::open(config.component.as_deref())?;
     let tell = |note| match note {
         LoadingNote::Progress(text) => (audience.step)(text),
-        LoadingNote::Warning(text) => output::warning(&text),
+        LoadingNote::Warning(warning) => output::warning(&warning),
+        _ => {}
     };
     let loaded = audience.runtime.load(&component, &tell).await?;
 

@@ -20,7 +20,7 @@ const WAYS: &str = "give aws_access_key_id and aws_secret_access_key, such as \"
      metadata)";
 
 /// Reads the fields and the table of one destination. `None` leaves at least one problem behind.
-pub fn read(folder: &Path, destination: &mut Section<'_>) -> Option<CredentialSettings> {
+pub(super) fn read(folder: &Path, destination: &mut Section<'_>) -> Option<CredentialSettings> {
     let keys_at = [ID, KEY, TOKEN].into_iter().find_map(|key| destination.place(key));
     let table_at = destination.place("credentials");
     let keys = keys_at.and_then(|_| read_keys(destination));

@@ -19,7 +19,7 @@ use batch_export_source::{ColumnType, Dialect, FilesSettings, Model, SourceSetti
 use batch_export_system::explain::{Cause, Explain};
 
 /// Reads one table. No destination leaves at least one problem behind; the draft is for its plugin to look at.
-pub fn read(
+pub(super) fn read(
     folder: &Path,
     component: Option<&Path>,
     places: &PlaceIndex,

@@ -15,17 +15,17 @@ use batch_export_system::explain::{Explain, count, plain};
 use batch_export_system::terminal::one_line;
 
 /// Turns byte offsets into places.
-pub struct Places<'a> {
+pub(super) struct Places<'a> {
     text: &'a str,
 }
 
 impl<'a> Places<'a> {
-    pub fn new(text: &'a str) -> Self {
+    pub(super) fn new(text: &'a str) -> Self {
         Self { text }
     }
 
     /// The place of a byte offset; offsets past the end mean the end.
-    pub fn at(&self, offset: usize) -> Place {
+    pub(super) fn at(&self, offset: usize) -> Place {
         let mut offset = offset.min(self.text.len());
         while !self.text.is_char_boundary(offset) {
             offset -= 1;
@@ -41,6 +41,7 @@ impl<'a> Places<'a> {
 
 /// A reason why a configuration file cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// The file cannot be read.
     #[error("cannot read the configuration {}: {}", path.display(), plain(source))]

@@ -11,7 +11,7 @@ use crate::problem::{Place, Problem};
 use batch_export_system::explain::{Cause, count};
 
 /// A table being read. Each read removes the field; what is left at [`Section::finish`] is unknown.
-pub struct Section<'a> {
+pub(super) struct Section<'a> {
     path: String,
     /// Where the table itself is, for fields that are missing.
     pub at: Place,
@@ -22,7 +22,7 @@ pub struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    pub fn new(path: impl Into<String>, at: Place, table: Table, problems: &'a mut Vec<Problem>) -> Self {
+    pub(super) fn new(path: impl Into<String>, at: Place, table: Table, problems: &'a mut Vec<Problem>) -> Self {
         Self {
             path: path.into(),
             at,
@@ -41,13 +41,13 @@ impl<'a> Section<'a> {
     }
 
     /// Adds a problem with a field of this table.
-    pub fn problem(&mut self, at: Place, key: &str, cause: impl Into<Cause>) {
+    pub(super) fn problem(&mut self, at: Place, key: &str, cause: impl Into<Cause>) {
         let problem = Problem::new(join(&self.path, key), cause).placed(at);
         self.problems.push(problem);
     }
 
     /// Adds a problem with a part of this table, unless something inside of that part is already known to be wrong.
-    pub fn add(&mut self, problem: Problem, places: &PlaceIndex) {
+    pub(super) fn add(&mut self, problem: Problem, places: &PlaceIndex) {
         let path = format!("{}{}", self.path, problem.pointer);
         let is_known = |known: &Problem| pointer::is_within(&known.pointer, &path);
         if problem.pointer.is_empty() || !self.problems.iter().any(is_known) {
@@ -61,7 +61,7 @@ impl<'a> Section<'a> {
     }
 
     /// Whether there is a value, of whatever type, that was not asked for yet.
-    pub fn has(&self, key: &str) -> bool {
+    pub(super) fn has(&self, key: &str) -> bool {
         self.entries.iter().any(|entry| entry.key == key)
     }
 
@@ -74,20 +74,20 @@ impl<'a> Section<'a> {
     }
 
     /// Returns the place of a field that was not asked for yet.
-    pub fn place(&self, key: &str) -> Option<Place> {
+    pub(super) fn place(&self, key: &str) -> Option<Place> {
         let entry = self.entries.iter().find(|entry| entry.key == key);
         entry.map(|entry| entry.key_at)
     }
 
     /// A field that was not asked for yet and whose name is nearly this one.
-    pub fn nearly(&self, key: &str) -> Option<&str> {
+    pub(super) fn nearly(&self, key: &str) -> Option<&str> {
         let written = self.entries.iter().map(|entry| entry.key.as_str());
         near_miss(key, written)
     }
 
     /// A string as it may be a secret, and its place. It is not empty: in most fields that would mean something else
     /// than is written, and usually something wider.
-    pub fn secret(&mut self, key: &'static str) -> Option<(Place, SecretText)> {
+    pub(super) fn secret(&mut self, key: &'static str) -> Option<(Place, SecretText)> {
         let node = self.take(key)?.node;
         match node.value {
             Value::Text(text) if !text.value().trim().is_empty() => Some((node.at, text)),
@@ -104,13 +104,13 @@ impl<'a> Section<'a> {
     }
 
     /// A string and its place.
-    pub fn text(&mut self, key: &'static str) -> Option<(Place, String)> {
+    pub(super) fn text(&mut self, key: &'static str) -> Option<(Place, String)> {
         let (at, text) = self.secret(key)?;
         Some((at, text.value().to_owned()))
     }
 
     /// A string that `parse` must take.
-    pub fn parsed<T>(&mut self, key: &'static str, parse: impl FnOnce(&str) -> Result<T, Cause>) -> Option<T> {
+    pub(super) fn parsed<T>(&mut self, key: &'static str, parse: impl FnOnce(&str) -> Result<T, Cause>) -> Option<T> {
         let (at, text) = self.secret(key)?;
         match parse(text.value()) {
             Ok(value) => Some(value),
@@ -122,7 +122,11 @@ impl<'a> Section<'a> {
     }
 
     /// The same for a string that may be blank.
-    pub fn parsed_blank<T>(&mut self, key: &'static str, parse: impl FnOnce(&str) -> Result<T, Cause>) -> Option<T> {
+    pub(super) fn parsed_blank<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, Cause>,
+    ) -> Option<T> {
         let node = self.take(key)?.node;
         let Value::Text(text) = &node.value else {
             self.mistyped(&node, key, "a string");
@@ -138,7 +142,7 @@ impl<'a> Section<'a> {
     }
 
     /// One of a few words.
-    pub fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&'static str, T)]) -> Option<T> {
+    pub(super) fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&'static str, T)]) -> Option<T> {
         let (at, text) = self.secret(key)?;
         if let Some((_, value)) = choices.iter().find(|(name, _)| *name == text.value()) {
             return Some(*value);
@@ -154,7 +158,7 @@ impl<'a> Section<'a> {
     }
 
     /// A flag and its place.
-    pub fn flag(&mut self, key: &'static str) -> Option<(Place, bool)> {
+    pub(super) fn flag(&mut self, key: &'static str) -> Option<(Place, bool)> {
         let node = self.take(key)?.node;
         match node.value {
             Value::Boolean(flag) => Some((node.at, flag)),
@@ -165,7 +169,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    pub fn integer(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
+    pub(super) fn integer(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
         let node = self.take(key)?.node;
         let Value::Integer(integer) = node.value else {
             self.mistyped(&node, key, "an integer");
@@ -185,7 +189,7 @@ impl<'a> Section<'a> {
     }
 
     /// A list of strings, each of which `parse` must take.
-    pub fn list<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, Cause>) -> Vec<T> {
+    pub(super) fn list<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, Cause>) -> Vec<T> {
         let Some(entry) = self.take(key) else {
             return Vec::new();
         };
@@ -213,7 +217,7 @@ impl<'a> Section<'a> {
     }
 
     /// A table inside; reading it ends with its own [`Section::finish`].
-    pub fn section(&mut self, key: &'static str) -> Option<Section<'_>> {
+    pub(super) fn section(&mut self, key: &'static str) -> Option<Section<'_>> {
         let entry = self.take(key)?;
         match entry.node.value {
             Value::Table(table) => Some(Section::new(join(&self.path, key), entry.key_at, table, self.problems)),
@@ -225,7 +229,7 @@ impl<'a> Section<'a> {
     }
 
     /// Every field as a table with a name of the user's own.
-    pub fn each_section(self, mut read: impl FnMut(String, Section<'_>)) {
+    pub(super) fn each_section(self, mut read: impl FnMut(String, Section<'_>)) {
         for entry in self.entries {
             let path = join(&self.path, &entry.key);
             match entry.node.value {
@@ -243,7 +247,7 @@ impl<'a> Section<'a> {
     }
 
     /// Every field as a string, under a name of the user's own, that `read` must take. It gets the name first.
-    pub fn each_text(self, allowed: &str, mut read: impl FnMut(&str, &str) -> Result<(), Cause>) {
+    pub(super) fn each_text(self, allowed: &str, mut read: impl FnMut(&str, &str) -> Result<(), Cause>) {
         for Entry { key, node, .. } in self.entries {
             let cause = match &node.value {
                 Value::Broken => continue,
@@ -258,12 +262,12 @@ impl<'a> Section<'a> {
         }
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     /// Reports a required field, unless it was there and is already reported as wrong.
-    pub fn missing(&mut self, key: &str, hint: &str) {
+    pub(super) fn missing(&mut self, key: &str, hint: &str) {
         if self.found.contains(&key) {
             return;
         }
@@ -271,14 +275,14 @@ impl<'a> Section<'a> {
     }
 
     /// Removes the fields that were not read, for a caller that knows them.
-    pub fn rest(&mut self) -> Table {
+    pub(super) fn rest(&mut self) -> Table {
         Table {
             entries: std::mem::take(&mut self.entries),
         }
     }
 
     /// Reports what was not asked for as unknown.
-    pub fn finish(self) {
+    pub(super) fn finish(self) {
         for entry in &self.entries {
             let path = join(&self.path, &entry.key);
             let problem = Problem::new(path, "unknown key")

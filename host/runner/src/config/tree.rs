@@ -16,13 +16,13 @@ use batch_export_system::explain::Cause;
 
 /// A value with its place.
 #[derive(Debug, Clone)]
-pub struct Node {
+pub(super) struct Node {
     pub at: Place,
     pub value: Value,
 }
 
 #[derive(Debug, Clone)]
-pub enum Value {
+pub(super) enum Value {
     Text(SecretText),
     Integer(i64),
     Float(f64),
@@ -37,12 +37,12 @@ pub enum Value {
 
 /// Entries sorted by key.
 #[derive(Debug, Clone, Default)]
-pub struct Table {
+pub(super) struct Table {
     pub entries: Vec<Entry>,
 }
 
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub(super) struct Entry {
     pub key: String,
     pub key_at: Place,
     pub node: Node,
@@ -50,7 +50,7 @@ pub struct Entry {
 
 impl Node {
     /// What it is, with an article, for messages.
-    pub fn in_words(&self) -> &'static str {
+    pub(super) fn in_words(&self) -> &'static str {
         match &self.value {
             Value::Text(_) => "a string",
             Value::Integer(_) => "an integer",
@@ -66,7 +66,11 @@ impl Node {
 
 /// Parses a document, looking variables up with `variable`. After a syntax error there is no tree; missing variables
 /// leave a broken value in it.
-pub fn parse(text: &str, variable: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<Problem>) -> Option<Table> {
+pub(super) fn parse(
+    text: &str,
+    variable: &dyn Fn(&str) -> Option<String>,
+    problems: &mut Vec<Problem>,
+) -> Option<Table> {
     let places = Places::new(text);
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
@@ -200,11 +204,11 @@ fn substituted(written: &str, variable: &dyn Fn(&str) -> Option<String>) -> Resu
 
 /// The place of every key of a document and that of its value, by JSON pointer.
 #[derive(Debug, Clone, Default)]
-pub struct PlaceIndex(BTreeMap<String, (Place, Place)>);
+pub(super) struct PlaceIndex(BTreeMap<String, (Place, Place)>);
 
 impl PlaceIndex {
     /// Takes down the places of all keys of a tree.
-    pub fn of(table: &Table) -> Self {
+    pub(super) fn of(table: &Table) -> Self {
         let mut index = PlaceIndex::default();
         index.add(table, "");
         index
@@ -225,12 +229,12 @@ impl PlaceIndex {
     }
 
     /// Returns the place of a value that is there.
-    pub fn value(&self, pointer: &str) -> Option<Place> {
+    pub(super) fn value(&self, pointer: &str) -> Option<Place> {
         self.0.get(pointer).map(|(_, value_at)| *value_at)
     }
 
     /// Returns the place of a key, or of the nearest table around it that is there.
-    pub fn find(&self, pointer: &str) -> Option<Place> {
+    pub(super) fn find(&self, pointer: &str) -> Option<Place> {
         let mut at = pointer;
         loop {
             if let Some((key_at, _)) = self.0.get(at) {

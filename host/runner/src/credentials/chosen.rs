@@ -12,7 +12,7 @@ use batch_export_system::explain::Cause;
 use super::ChainOptions;
 
 /// Looks a variable of the environment up.
-pub type Variable<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub(super) type Variable<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The source that has to answer: none after it is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 use batch_export_sandbox::contract;
+use batch_export_system::explain::Cause;
 
 /// What was cleaned up and what was not.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -19,6 +20,7 @@ pub struct Recovery {
 
 /// An upload that was aborted. Its `Display` is for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct AbortedUpload {
     /// The key of the object that it would have become.
     pub key: String,
@@ -30,6 +32,7 @@ pub struct AbortedUpload {
 
 /// Something that is or may be left open. Its `Display` is for people, without the hint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct LeftOpen {
     /// The key of the object that it would have become, where it is known.
     pub key: Option<String>,
@@ -48,39 +51,64 @@ impl Recovery {
     pub(super) fn add(&mut self, done: contract::Recovery, earlier_configuration: Option<&String>) {
         self.aborted
             .extend(done.aborted.into_iter().map(|upload| AbortedUpload {
-                key: upload.key,
-                upload_id: upload.upload_id,
                 earlier_configuration: earlier_configuration.cloned(),
+                ..AbortedUpload::new(upload.key, upload.upload_id)
             }));
-        self.left_open.extend(done.left_open.into_iter().map(|left| {
-            let (reason, hint) = left.reason.into_parts();
-            LeftOpen {
-                key: left.key,
-                upload_id: left.upload_id,
-                reason,
-                hint,
-                earlier_configuration: earlier_configuration.cloned(),
-            }
+        self.left_open.extend(done.left_open.into_iter().map(|left| LeftOpen {
+            key: left.key,
+            upload_id: left.upload_id,
+            earlier_configuration: earlier_configuration.cloned(),
+            ..LeftOpen::new(left.reason)
         }));
     }
 }
 
+impl AbortedUpload {
+    /// Returns an upload that was begun with today's configuration.
+    pub fn new(key: impl Into<String>, upload_id: impl Into<String>) -> Self {
+        AbortedUpload {
+            key: key.into(),
+            upload_id: upload_id.into(),
+            earlier_configuration: None,
+        }
+    }
+}
+
 impl LeftOpen {
+    /// Returns something of which nothing more is known, begun with today's configuration.
+    pub fn new(reason: impl Into<Cause>) -> Self {
+        let (reason, hint) = reason.into().into_parts();
+        LeftOpen {
+            key: None,
+            upload_id: None,
+            reason,
+            hint,
+            earlier_configuration: None,
+        }
+    }
+
+    /// Returns the same as an upload of an object.
+    #[must_use]
+    pub fn of_upload(self, key: impl Into<String>, upload_id: impl Into<String>) -> Self {
+        LeftOpen {
+            key: Some(key.into()),
+            upload_id: Some(upload_id.into()),
+            ..self
+        }
+    }
+
     /// Returns the warning of a run that an earlier run, or attempt, left this.
-    pub fn still_open(&self, earlier: &str) -> String {
-        let hint = self.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-        format!("an upload of an earlier {earlier} is still open: {self}{hint}")
+    pub fn still_open(&self, earlier: &str) -> Cause {
+        let warning = Cause::new(format!("an upload of an earlier {earlier} is still open: {self}"));
+        match &self.hint {
+            Some(hint) => warning.with_hint(hint),
+            None => warning,
+        }
     }
 
     /// Makes an entry of a failure that leaves unknown what is open.
     pub(crate) fn unknown(failure: &Failure) -> Self {
-        LeftOpen {
-            key: None,
-            upload_id: None,
-            reason: failure.message().to_owned(),
-            hint: failure.hint().map(str::to_owned),
-            earlier_configuration: None,
-        }
+        LeftOpen::new(Cause::of(failure))
     }
 }
 
@@ -117,7 +145,6 @@ fn earlier(configuration: &Option<String>, f: &mut fmt::Formatter<'_>) -> fmt::R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use batch_export_system::explain::Cause;
 
     #[test]
     fn what_a_plugin_did_is_kept_apart_and_told_in_one_line() {

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::{Cleaned, Cleaner, Recovery};
 use crate::failure::{Failure, FailureCode};
+use crate::report::were;
 use crate::state::{Lease, Leftovers, RunOwner, State};
+use batch_export_system::explain::{Cause, count};
 
 /// The longest time for all runs that were left behind. What is not reached stays for the next start.
 const STARTUP_TIME: Duration = Duration::from_secs(120);
@@ -19,8 +21,8 @@ const NAMED: usize = 5;
 pub struct StartupRecovery {
     /// Uploads that were aborted, and those that were not.
     pub recovery: Recovery,
-    /// What the operator should know of runs that stay.
-    pub warnings: Vec<String>,
+    /// What the operator should know of runs that stay, and what to do about them.
+    pub warnings: Vec<Cause>,
 }
 
 /// What stays, by kind.
@@ -29,7 +31,7 @@ struct Staying {
     strange: Vec<String>,
     /// For each destination that is not configured any more: how many runs, and where the first of them is.
     orphans: BTreeMap<String, (usize, String)>,
-    failed: Vec<String>,
+    failed: Vec<Cause>,
     waiting: usize,
     further_uploads: usize,
     more: bool,
@@ -62,7 +64,7 @@ pub(crate) async fn recover_leftovers(
             // It is in progress.
             Err(failure) if failure.code() == FailureCode::RUN_IN_PROGRESS => continue,
             Err(failure) => {
-                staying.failed.push(failure.in_one_text());
+                staying.failed.push(Cause::of(&failure));
                 continue;
             }
         };
@@ -101,61 +103,58 @@ async fn clean(
     staying.further_uploads += open.len().saturating_sub(NAMED);
     open.truncate(NAMED);
     if let Err(failure) = lease.finish() {
-        staying.failed.push(failure.in_one_text());
+        staying.failed.push(Cause::of(&failure));
     }
     Ok(())
 }
 
 impl Staying {
     /// Reports what remains; `file` is where destinations are configured.
-    fn warnings(self, file: &str) -> Vec<String> {
-        let strange = self.strange.iter().map(|path| {
-            format!(
-                "{path} is not the folder of a run and was left alone; delete it if you do not need \
-                                 it"
-            )
-        });
+    fn warnings(self, file: &str) -> Vec<Cause> {
+        let strange = self
+            .strange
+            .iter()
+            .map(|path| format!("{path} is not the folder of a run and was left alone"))
+            .map(|strange| Cause::new(strange).with_hint("delete it if you do not need it"));
         let mut told = named(strange.collect(), "more such folders and files were left alone");
         told.extend(named(self.failed, "more earlier runs cannot be examined"));
-        for (name, (count, place)) in self.orphans {
-            let (runs, notes) = match count {
+        for (name, (number, place)) in self.orphans {
+            let (runs, notes) = match number {
                 1 => ("an earlier run".to_owned(), format!("its notes are kept in {place}")),
                 many => (
-                    format!("{many} earlier runs"),
+                    format!("{} earlier runs", count(many as u64)),
                     format!("their notes are kept; those of the first are in {place}"),
                 ),
             };
-            told.push(format!(
-                "{runs} of the destination `{name}` may have left uploads open, and {file} has no such destination: {notes}; \
-                 add the destination again under that name and run it once, or abort its uploads at the store and delete \
-                 those folders"
+            let orphans = Cause::new(format!(
+                "{runs} of the destination `{name}` may have left uploads open, and {file} has no such destination: {notes}"
+            ));
+            told.push(orphans.with_hint(
+                "add the destination again under that name and run it once, or abort its uploads at the store and delete \
+                 those folders",
             ));
         }
         if self.further_uploads > 0 {
-            told.push(format!(
-                "{} more uploads of earlier runs may still be open; their notes are kept",
-                self.further_uploads
-            ));
+            let more = count(self.further_uploads as u64);
+            told.push(format!("{more} more uploads of earlier runs may still be open; their notes are kept").into());
         }
         if self.waiting > 0 {
-            told.push(format!(
-                "{} earlier runs were not cleaned up in time; the next start continues with them",
-                self.waiting
-            ));
+            let waiting = were(self.waiting as u64, "earlier run");
+            told.push(format!("{waiting} not cleaned up in time: the next start continues with them").into());
         }
         if self.more {
-            told.push("there are more earlier runs than one start can examine".to_owned());
+            told.push("there are more earlier runs than one start can examine".into());
         }
         told
     }
 }
 
-/// Returns the first lines, and the number of the others.
-fn named(mut lines: Vec<String>, further: &str) -> Vec<String> {
-    let count = lines.len().saturating_sub(NAMED);
-    lines.truncate(NAMED);
-    lines.extend((count > 0).then(|| format!("{count} {further}")));
-    lines
+/// Returns the first warnings, and the number of the others.
+fn named(mut warnings: Vec<Cause>, further: &str) -> Vec<Cause> {
+    let more = warnings.len().saturating_sub(NAMED);
+    warnings.truncate(NAMED);
+    warnings.extend((more > 0).then(|| format!("{} {further}", count(more as u64)).into()));
+    warnings
 }
 
 #[cfg(test)]
@@ -171,21 +170,30 @@ mod tests {
                 ("old".to_owned(), (1_200, "runs/old-1".to_owned())),
                 ("older".to_owned(), (1, "runs/older-1".to_owned())),
             ]),
-            failed: paths(6),
+            failed: (0..6).map(|n| format!("run {n}").into()).collect(),
             waiting: 7,
             further_uploads: 9,
             more: true,
         };
-        let told = staying.warnings("exports.toml");
+        let warnings = staying.warnings("exports.toml");
+        let told: Vec<String> = warnings.iter().map(Cause::in_one_text).collect();
         assert_eq!(told.len(), 6 + 6 + 2 + 3, "{told:#?}");
-        assert_eq!(told[5], "1195 more such folders and files were left alone");
+        assert_eq!(
+            told[0],
+            "runs/0000 is not the folder of a run and was left alone; delete it if you do not need it"
+        );
+        assert_eq!(told[5], "1,195 more such folders and files were left alone");
         assert_eq!(
             told[12],
-            "1200 earlier runs of the destination `old` may have left uploads open, and exports.toml has no such \
+            "1,200 earlier runs of the destination `old` may have left uploads open, and exports.toml has no such \
              destination: their notes are kept; those of the first are in runs/old-1; add the destination again under that \
              name and run it once, or abort its uploads at the store and delete those folders"
         );
         assert!(told[13].starts_with("an earlier run of the destination `older` may"));
-        assert_eq!(Staying::default().warnings("exports.toml"), Vec::<String>::new());
+        assert_eq!(
+            told[15],
+            "7 earlier runs were not cleaned up in time: the next start continues with them"
+        );
+        assert_eq!(Staying::default().warnings("exports.toml"), []);
     }
 }

@@ -24,7 +24,7 @@ const EMPTY_AGE: Duration = Duration::from_secs(3600);
 
 /// A run that this process holds. Dropping it lets go; clearing it removes the folder.
 #[derive(Debug)]
-pub struct HeldRun {
+pub(super) struct HeldRun {
     runs: PathBuf,
     folder: PathBuf,
     id: String,

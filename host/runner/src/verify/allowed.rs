@@ -7,13 +7,13 @@ use batch_export_system::explain::count;
 const OBJECT_LIMIT_BYTES: u64 = 50 << 40;
 
 /// The limit of a download, and its origin.
-pub struct Allowed {
+pub(super) struct Allowed {
     pub bytes: u64,
     pub said: &'static str,
 }
 
 /// Returns the limit. Where neither says how large a file is, or the two contradict each other, it is not downloaded.
-pub fn allowed_bytes(answer: &Answer, listed: Option<u64>) -> Result<Allowed, String> {
+pub(super) fn allowed_bytes(answer: &Answer, listed: Option<u64>) -> Result<Allowed, String> {
     let stored = answer.head.bytes;
     match (listed, stored) {
         (Some(listed), Some(stored)) if listed != stored => Err(format!(

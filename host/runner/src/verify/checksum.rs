@@ -8,7 +8,7 @@ use crc_fast::{CrcAlgorithm, Digest as Crc};
 use sha2::{Digest, Sha256};
 
 /// A running checksum: of all bytes, and of the parts in which they were sent.
-pub struct Running {
+pub(super) struct Running {
     algorithm: String,
     whole: Sum,
     part: Sum,
@@ -20,7 +20,7 @@ pub struct Running {
 
 /// The checksum of an object's bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Computed {
+pub(crate) struct Computed {
     /// In lower case, as in headers.
     pub algorithm: String,
     whole: String,
@@ -36,7 +36,7 @@ enum Sum {
 
 impl Running {
     /// `None` for algorithms that this program does not know.
-    pub fn new(algorithm: &str, part_size_bytes: u64) -> Option<Self> {
+    pub(super) fn new(algorithm: &str, part_size_bytes: u64) -> Option<Self> {
         let part_size_bytes = part_size_bytes.max(1);
         let algorithm = algorithm.to_ascii_lowercase();
         Some(Running {
@@ -50,7 +50,7 @@ impl Running {
     }
 
     /// The next bytes.
-    pub fn update(&mut self, mut bytes: &[u8]) {
+    pub(super) fn update(&mut self, mut bytes: &[u8]) {
         self.whole.update(bytes);
         while bytes.len() as u64 >= self.left_bytes {
             let (part, rest) = bytes.split_at(self.left_bytes as usize);
@@ -68,7 +68,7 @@ impl Running {
     }
 
     /// No more bytes.
-    pub fn finish(mut self) -> Computed {
+    pub(super) fn finish(mut self) -> Computed {
         if self.left_bytes < self.part_size_bytes || self.raw.is_empty() {
             self.end_part();
         }
@@ -86,7 +86,7 @@ impl Running {
 impl Computed {
     /// Returns what S3 shows: an object of one part is one PUT, and its checksum is that of its bytes; so it is with
     /// CRCs of several parts, while of SHA-256 there is only that of the parts' values.
-    pub fn right(&self) -> &str {
+    pub(crate) fn right(&self) -> &str {
         match (self.algorithm.as_str(), self.parts) {
             ("sha256", parts) if parts > 1 => &self.composite,
             _ => &self.whole,
@@ -95,7 +95,7 @@ impl Computed {
 
     /// Returns what is wrong with a checksum that the store shows. Stores that know no other kind show that of the
     /// parts.
-    pub fn fault(&self, shown: &str) -> Option<String> {
+    pub(crate) fn fault(&self, shown: &str) -> Option<String> {
         let is_right = shown == self.whole || (self.parts > 1 && shown == self.composite);
         if is_right {
             return None;

@@ -4,13 +4,13 @@
 const DAY_MICROS: i128 = 86_400_000_000;
 
 /// `2023-01-01T00:00:00+00:00`, with six digits of fraction where it is not zero.
-pub fn timestamp(micros: i128) -> String {
+pub(super) fn timestamp(micros: i128) -> String {
     let day = micros.div_euclid(DAY_MICROS);
     format!("{}T{}+00:00", date(day), time(micros.rem_euclid(DAY_MICROS)))
 }
 
 /// `13:30:00`, with six digits of fraction where it is not zero.
-pub fn time(micros: i128) -> String {
+pub(super) fn time(micros: i128) -> String {
     let (seconds, fraction) = (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
     let clock = format!("{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60);
     match fraction {
@@ -21,7 +21,7 @@ pub fn time(micros: i128) -> String {
 
 /// Days since 1970 as `2023-01-01`; years beyond 0 to 9999 have a sign.
 /// <https://howardhinnant.github.io/date_algorithms.html#civil_from_days>
-pub fn date(days: i128) -> String {
+pub(super) fn date(days: i128) -> String {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);

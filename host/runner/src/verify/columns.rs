@@ -20,7 +20,7 @@ use batch_export_system::explain::{count, counted};
 const BATCH_ROWS: usize = 4_096;
 
 /// Reads a whole file. `Ok(false)` when it could not be read to its end: what follows it cannot be lined up.
-pub fn check(
+pub(super) fn check(
     file: File,
     schema: &mut Option<Schema>,
     mut rows: Option<&mut Rows>,

@@ -21,7 +21,7 @@ enum Streams {
 }
 
 /// Opens the text inside an exported file with this codec, as the plan names it.
-pub fn open(file: impl Read + 'static, codec: &str) -> io::Result<Box<dyn BufRead>> {
+pub(super) fn open(file: impl Read + 'static, codec: &str) -> io::Result<Box<dyn BufRead>> {
     let file = BufReader::with_capacity(BUFFER_BYTES, file);
     Ok(match codec {
         "none" => Box::new(file),
@@ -40,7 +40,7 @@ pub fn open(file: impl Read + 'static, codec: &str) -> io::Result<Box<dyn BufRea
 }
 
 /// Opens the text inside a source's file: any number of gzip members or zstd frames.
-pub fn open_many(file: impl Read + 'static, codec: &str) -> io::Result<Box<dyn Read>> {
+pub(super) fn open_many(file: impl Read + 'static, codec: &str) -> io::Result<Box<dyn Read>> {
     let file = BufReader::with_capacity(BUFFER_BYTES, file);
     Ok(match codec {
         "none" => Box::new(file),

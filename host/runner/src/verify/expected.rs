@@ -15,7 +15,7 @@ use batch_export_source::{Selection, Source, SourceError, SourceFactory, Tally};
 use batch_export_system::{Budget, Token};
 
 /// The source's rows that no file has been found to hold yet.
-pub struct Rows {
+pub(super) struct Rows {
     source: Box<dyn Source>,
     schema: SchemaRef,
     /// As the plugin was given it.
@@ -30,7 +30,7 @@ pub struct Rows {
 
 impl Rows {
     /// Opens the source as a run does. Blocking.
-    pub fn open(
+    pub(super) fn open(
         factory: &dyn SourceFactory,
         selection: Selection,
         model: &str,
@@ -64,32 +64,32 @@ impl Rows {
     }
 
     /// The columns of every batch; those of JSON are marked.
-    pub fn schema(&self) -> &SchemaRef {
+    pub(super) fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
     /// The columns as the plugin was given them.
-    pub fn supplied(&self) -> &Schema {
+    pub(super) fn supplied(&self) -> &Schema {
         &self.supplied
     }
 
     /// The column whose first and last moment a manifest has.
-    pub fn time_column(&self) -> Option<usize> {
+    pub(super) fn time_column(&self) -> Option<usize> {
         self.time_column
     }
 
     /// Rows taken so far.
-    pub fn taken(&self) -> u64 {
+    pub(super) fn taken(&self) -> u64 {
         self.taken
     }
 
     /// Returns what the source read and omitted so far.
-    pub fn tally(&self) -> Tally {
+    pub(super) fn tally(&self) -> Tally {
         self.source.tally()
     }
 
     /// Returns at most this many of the next rows; `None` when there are no more. Blocking.
-    pub fn take(&mut self, limit: usize) -> Result<Option<RecordBatch>, SourceError> {
+    pub(super) fn take(&mut self, limit: usize) -> Result<Option<RecordBatch>, SourceError> {
         loop {
             if let Some(batch) = &self.batch
                 && self.at < batch.num_rows()
@@ -116,13 +116,13 @@ impl Rows {
     }
 
     /// Takes back rows at the end of what was taken last, which turned out not to be needed.
-    pub fn give_back(&mut self, rows: usize) {
+    pub(super) fn give_back(&mut self, rows: usize) {
         self.at -= rows;
         self.taken -= rows as u64;
     }
 
     /// Takes all that is left, and says how much it was.
-    pub fn rest(&mut self) -> Result<u64, SourceError> {
+    pub(super) fn rest(&mut self) -> Result<u64, SourceError> {
         let before = self.taken;
         while self.take(usize::MAX)?.is_some() {}
         Ok(self.taken - before)

@@ -12,7 +12,7 @@ const DEPTH_LIMIT: u8 = 16;
 const NUM_ROWS: (i64, u8) = (3, 6);
 
 /// Reads `num_rows`.
-pub fn rows(file: &mut (impl Read + Seek)) -> io::Result<u64> {
+pub(super) fn rows(file: &mut (impl Read + Seek)) -> io::Result<u64> {
     file.seek(SeekFrom::End(-TAIL_BYTES))?;
     let mut tail = [0; TAIL_BYTES as usize];
     file.read_exact(&mut tail)?;

@@ -151,7 +151,7 @@ fn unicode(rest: &str) -> Option<(char, &str)> {
 
 /// Returns whether a written JSON text means what a source's JSON text means: the same tokens, or, where the source's
 /// is not JSON at all, that text as a string.
-pub fn same_document(source: &str, written: &str) -> bool {
+pub(super) fn same_document(source: &str, written: &str) -> bool {
     if source == written {
         return true;
     }
@@ -170,7 +170,7 @@ pub fn same_document(source: &str, written: &str) -> bool {
 }
 
 /// Returns whether a written JSON value is what row `row` of a column should be written as.
-pub fn same_value(field: &Field, column: &ArrayRef, row: usize, written: &str) -> bool {
+pub(super) fn same_value(field: &Field, column: &ArrayRef, row: usize, written: &str) -> bool {
     let mut tokens = Tokens::new(written);
     same(field, column, row, &mut tokens) && tokens.rest.trim_ascii().is_empty()
 }
@@ -197,12 +197,12 @@ fn entry(column: &ArrayRef, row: usize) -> Option<ArrayRef> {
 }
 
 /// Returns whether a column holds JSON text, as its field says.
-pub fn is_json(field: &Field) -> bool {
+pub(super) fn is_json(field: &Field) -> bool {
     has_extension(field, "arrow.json")
 }
 
 /// Returns whether a column holds UUIDs, as its field says: 16 bytes that are written as text.
-pub fn is_uuid(field: &Field) -> bool {
+pub(super) fn is_uuid(field: &Field) -> bool {
     has_extension(field, "arrow.uuid")
 }
 
@@ -214,7 +214,7 @@ fn has_extension(field: &Field, name: &str) -> bool {
 }
 
 /// `0189a3f2-5c4b-7d10-8a1e-0123456789ab`
-pub fn uuid_text(uuid: &[u8]) -> String {
+pub(super) fn uuid_text(uuid: &[u8]) -> String {
     let digits: String = uuid.iter().map(|byte| format!("{byte:02x}")).collect();
     let mut rest = digits.as_str();
     let mut groups = Vec::new();

@@ -22,7 +22,7 @@ const MANIFEST: &str = "_manifest.json";
 const HIDDEN: &str = "_";
 
 /// The keys of a run's data files.
-pub struct Layout {
+pub(super) struct Layout {
     first: String,
     /// The text before and after the number of further files.
     head: String,
@@ -32,7 +32,7 @@ pub struct Layout {
 impl Layout {
     /// Takes them from the keys of a plan: the first file's, and with splitting on that of all with their number left
     /// open.
-    pub fn new(keys: &[String]) -> Self {
+    pub(super) fn new(keys: &[String]) -> Self {
         let first = keys.first().cloned().unwrap_or_default();
         let (head, tail) = match keys.get(1).and_then(|key| {
             let at = key.rfind(NUMBER)?;
@@ -54,7 +54,7 @@ impl Layout {
     }
 
     /// Returns the key of file `index`, from 0.
-    pub fn key(&self, index: u64) -> String {
+    pub(super) fn key(&self, index: u64) -> String {
         match index {
             0 => self.first.clone(),
             index => format!("{}{index}{}", self.head, self.tail),
@@ -63,7 +63,7 @@ impl Layout {
 
     /// Keys that the run would have had under other settings: the first file in every other format, split or not, and
     /// the manifest where this run has none or another. None where the plan's own keys do not follow the naming.
-    pub fn other_keys(&self, manifest: Option<&str>) -> Vec<String> {
+    pub(super) fn other_keys(&self, manifest: Option<&str>) -> Vec<String> {
         let ending = ENDINGS
             .iter()
             .filter(|ending| self.first.ends_with(**ending))
@@ -89,7 +89,7 @@ impl Layout {
     }
 
     /// Returns what is wrong with a manifest's list, one fault after the other.
-    pub fn misplaced<'a>(&'a self, files: &'a [String]) -> impl Iterator<Item = String> + 'a {
+    pub(super) fn misplaced<'a>(&'a self, files: &'a [String]) -> impl Iterator<Item = String> + 'a {
         files.iter().enumerate().filter_map(|(index, found)| {
             let expect = self.key(index as u64);
             (*found != expect).then(|| format!("the manifest lists {} instead of {expect}", quoted(found)))

@@ -76,7 +76,7 @@ impl Ahead<'_> {
 }
 
 /// Reads a whole file. `Ok(false)` when it could not be read to its end: what follows it cannot be lined up.
-pub fn check(
+pub(super) fn check(
     file: File,
     codec: &str,
     keys: &mut Option<Vec<String>>,

@@ -14,7 +14,7 @@ use batch_export_source::{Interval, Moment};
 use batch_export_system::explain::count;
 
 /// Largest manifest: 10,000 files in the detailed form take up some 10 MiB.
-pub const MANIFEST_LIMIT_BYTES: usize = 64 << 20;
+pub(super) const MANIFEST_LIMIT_BYTES: usize = 64 << 20;
 /// Maximum number of files in a manifest: ten times what a run can write. Each of them is requested.
 const MANIFEST_FILES_LIMIT: usize = 100_000;
 /// Digits of a digest that a note repeats.
@@ -24,7 +24,7 @@ const DETAILED_VERSION: u64 = 1;
 
 /// A manifest of either form.
 #[derive(Debug, Deserialize)]
-pub struct Manifest {
+pub(super) struct Manifest {
     #[serde(deserialize_with = "bounded")]
     pub files: Vec<String>,
     version: Option<u64>,
@@ -46,7 +46,7 @@ struct TimeRange {
 
 /// Which plugin wrote a run, or is at hand.
 #[derive(Debug, Clone, Default, Deserialize, PartialEq, Eq)]
-pub struct Plugin {
+pub(super) struct Plugin {
     pub name: String,
     pub version: String,
     /// Of the component's bytes.
@@ -62,7 +62,7 @@ struct Column {
 }
 
 /// The right content of the detailed form.
-pub struct Expected<'a> {
+pub(super) struct Expected<'a> {
     /// Whether the destination is configured to write this form. If not, only what exists is compared.
     pub detailed: bool,
     pub model: &'a str,
@@ -124,7 +124,7 @@ struct Listed {
 
 impl Manifest {
     /// Returns the size of a file, where the detailed form has it.
-    pub fn bytes_of(&self, index: u64, key: &str) -> Option<u64> {
+    pub(super) fn bytes_of(&self, index: u64, key: &str) -> Option<u64> {
         self.details(index, key).map(|details| details.bytes)
     }
 
@@ -138,7 +138,7 @@ impl Manifest {
     }
 
     /// Returns what is wrong in the detailed form concerning the whole run, or missing although it is required.
-    pub fn misstatements(&self, expected: &Expected<'_>) -> Vec<String> {
+    pub(super) fn misstatements(&self, expected: &Expected<'_>) -> Vec<String> {
         let mut faults = Vec::new();
         let mut compare = |name: &str, found: Option<String>, right: String| match found {
             None if expected.detailed => faults.push(absent(name)),
@@ -179,7 +179,7 @@ impl Manifest {
     }
 
     /// Returns a note if another version of the plugin wrote the run: it may write other bytes, which is not a fault.
-    pub fn other_plugin(&self, now: &Plugin) -> Option<String> {
+    pub(super) fn other_plugin(&self, now: &Plugin) -> Option<String> {
         let wrote = self.plugin.as_ref().filter(|wrote| *wrote != now)?;
         let in_words = |plugin: &Plugin| {
             let digest: String = plugin.sha256.chars().take(DIGEST_CHARS).collect();
@@ -225,7 +225,7 @@ impl Manifest {
 
     /// Returns how a file differs from what the detailed form says.
     /// `asked` is the checksum that the destination asks for.
-    pub fn differences(&self, index: u64, file: &FileOutcome, asked: Option<&str>) -> Vec<String> {
+    pub(super) fn differences(&self, index: u64, file: &FileOutcome, asked: Option<&str>) -> Vec<String> {
         let Some(details) = self.details(index, &file.key) else {
             return match self.file_details {
                 None => Vec::new(),

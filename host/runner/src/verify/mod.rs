@@ -44,9 +44,13 @@ pub use store::StoreError;
 
 /// The progress of reading back.
 #[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
 pub struct VerifyProgress {
+    /// Files that were read to their end.
     pub files: u64,
+    /// Rows that were read, those of the present file included.
     pub rows: u64,
+    /// Bytes of the files that were read to their end.
     pub bytes: u64,
 }
 
@@ -81,7 +85,9 @@ impl Listener {
 /// Whether files are compared with the source, which is read again for that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compare {
+    /// The source is read again, and every value of every row is compared.
     WithSource,
+    /// The files are compared with the manifest and the store's checksums alone.
     FilesOnly,
 }
 

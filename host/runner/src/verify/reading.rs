@@ -52,13 +52,13 @@ fn compare_checksum(shown: &[(String, String)], computed: checksum::Computed, ou
 
 /// The columns of the first file, which every further one should have.
 #[derive(Default)]
-pub struct First {
+pub(super) struct First {
     keys: Option<Vec<String>>,
     schema: Option<Schema>,
 }
 
 /// One run being read back.
-pub struct Reading {
+pub(super) struct Reading {
     pub store: Store,
     pub layout: Layout,
     /// Keys that the run would have had under other settings.
@@ -89,7 +89,7 @@ pub struct Reading {
 
 impl Reading {
     /// Reads everything. Faults are in the report.
-    pub async fn read(&mut self) -> Result<(), Failure> {
+    pub(super) async fn read(&mut self) -> Result<(), Failure> {
         let manifest = self.manifest().await?;
         let count = match &manifest {
             Some(manifest) => {
@@ -292,7 +292,7 @@ impl Reading {
 
     /// Downloads into a temporary file that vanishes by itself, at most as many bytes as the store or the manifest
     /// said.
-    pub async fn download(
+    pub(super) async fn download(
         &mut self,
         mut answer: Answer,
         limit: Allowed,

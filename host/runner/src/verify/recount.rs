@@ -20,7 +20,7 @@ const COMPRESSED: [&str; 6] = [".gz", ".gzip", ".zst", ".br", ".lz4", ".bz2"];
 
 /// Rows of all files.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Recount {
+pub(super) struct Recount {
     /// Rows of the files that could be counted.
     pub rows: u64,
     /// Files that could not, and why the first of them could not.
@@ -30,7 +30,7 @@ pub struct Recount {
 
 impl Recount {
     /// Returns what is wrong with a reader that found this many rows; `None` where the counts agree.
-    pub fn fault(&self, read: u64) -> Option<String> {
+    pub(super) fn fault(&self, read: u64) -> Option<String> {
         let differs = match self.uncounted {
             0 => self.rows != read,
             _ => self.rows > read,
@@ -47,7 +47,7 @@ impl Recount {
 }
 
 /// Counts the rows of every file that the source reads. Blocking.
-pub fn recount(settings: &FilesSettings, token: &Token) -> Result<Recount, SourceError> {
+pub(super) fn recount(settings: &FilesSettings, token: &Token) -> Result<Recount, SourceError> {
     let mut found = Recount::default();
     for path in batch_export_source::paths(settings, token)? {
         let rows = rows_of(&path, settings, token);

@@ -77,14 +77,17 @@ impl FaultKind {
 #[derive(Debug, Clone, Default, Serialize)]
 #[non_exhaustive]
 pub struct FileOutcome {
+    /// The object's key.
     pub key: String,
-    /// Of the object.
+    /// The object's size.
     pub bytes: u64,
+    /// Rows that were found in it.
     pub rows: u64,
     /// Rows whose values were compared with the source's.
     pub rows_compared: u64,
-    /// Of Parquet files.
+    /// Row groups of a Parquet file; `None` in other formats.
     pub row_groups: Option<u64>,
+    /// The store's ETag, as it stands in the header.
     pub etag: String,
     /// The algorithm of the store's checksum that its bytes were found to have.
     pub checksum: Option<String>,
@@ -94,6 +97,7 @@ pub struct FileOutcome {
     /// First and last moment of the source's rows that it was compared with; `None` where there is no column for it.
     #[serde(skip)]
     pub(crate) times: Option<Times>,
+    /// What is wrong with it, one sentence for each fault.
     pub faults: Vec<String>,
     /// Faults beyond those listed.
     pub further_faults: u64,
@@ -105,6 +109,7 @@ pub struct FileOutcome {
 }
 
 impl FileOutcome {
+    /// Returns the outcome of a file in which nothing was found yet.
     pub fn new(key: &str) -> Self {
         FileOutcome {
             key: key.to_owned(),
@@ -122,6 +127,7 @@ impl FileOutcome {
         }
     }
 
+    /// Returns whether nothing is wrong with it.
     pub fn passed(&self) -> bool {
         self.faults.is_empty()
     }
@@ -131,17 +137,26 @@ impl FileOutcome {
 #[derive(Debug, Clone, Default, Serialize)]
 #[non_exhaustive]
 pub struct VerifyReport {
+    /// The destination's name.
     pub destination: String,
+    /// The run that was read back.
     pub run_id: String,
+    /// Its model.
     pub model: String,
+    /// The format of its files, as configured.
     pub file_format: String,
+    /// Their compression, as configured.
     pub compression: String,
+    /// The manifest's key; null where the destination writes none.
     pub manifest_key: Option<String>,
     /// As it is in the store; null when none is written. In JSON the document itself, or the text when it is not JSON.
     #[serde(serialize_with = "document")]
     pub manifest: Option<String>,
+    /// The run's files, in order.
     pub files: Vec<FileOutcome>,
+    /// Rows of all files.
     pub rows: u64,
+    /// Bytes of all files.
     pub bytes: u64,
     /// Rows that the source has for the interval; null when it was not read.
     pub source_rows: Option<u64>,
@@ -157,7 +172,9 @@ pub struct VerifyReport {
     pub notes: Vec<String>,
     /// Notes beyond those listed.
     pub further_notes: u64,
+    /// How long it took.
     pub seconds: f64,
+    /// Whether nothing is wrong with the run.
     pub passed: bool,
 }
 
@@ -216,7 +233,7 @@ fn keep(lines: &mut Vec<String>, further: &mut u64, line: String) {
 }
 
 /// Returns a value of a file for a message: shortened, and without control characters.
-pub fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut shown: String = text
         .chars()
         .take(QUOTED_CHARS)
@@ -229,7 +246,7 @@ pub fn quoted(text: &str) -> String {
 }
 
 /// Returns a value of a column for a message.
-pub fn shown(column: &ArrayRef, row: usize) -> String {
+pub(super) fn shown(column: &ArrayRef, row: usize) -> String {
     use arrow::array::Array;
     if column.is_null(row) {
         return "null".to_owned();

@@ -13,7 +13,7 @@ use batch_export_sandbox::ScopedKey;
 const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// A request without query and body.
-pub struct Unsigned<'a> {
+pub(super) struct Unsigned<'a> {
     pub method: &'a str,
     /// Host and, unless it is the scheme's own, port.
     pub host: &'a str,
@@ -24,7 +24,7 @@ pub struct Unsigned<'a> {
 }
 
 /// The headers to send, `host` aside; `None` when the clock's time or the key cannot be used for signing.
-pub fn sign(
+pub(super) fn sign(
     request: &Unsigned<'_>,
     region: &str,
     service: &str,

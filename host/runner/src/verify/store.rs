@@ -168,7 +168,7 @@ impl StoreError {
 
 /// What the store says of an object.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct ObjectHead {
+pub(super) struct ObjectHead {
     pub bytes: Option<u64>,
     pub etag: String,
     /// The run that wrote it, by the mark that every object of a run carries; `None` on somebody else's.
@@ -178,7 +178,7 @@ pub struct ObjectHead {
 }
 
 /// Reads objects of one run.
-pub struct Store {
+pub(super) struct Store {
     requests: HostRequests,
     reading: Reading,
     /// Host and, unless it is the scheme's own, port.
@@ -187,13 +187,13 @@ pub struct Store {
 }
 
 /// User metadata that names the run which wrote an object (docs/formats.md).
-pub const RUN_HEADER: &str = "x-amz-meta-batch-export-run";
+pub(super) const RUN_HEADER: &str = "x-amz-meta-batch-export-run";
 /// The beginning of checksum headers; `-type` and `-algorithm` follow it too.
 const CHECKSUM_HEADER: &str = "x-amz-checksum-";
 
 impl Store {
     /// The configured bucket at the address that the plan writes to, which the operator's policy must have.
-    pub fn new(plan: &Plan, policy: &Policy, access: Access, observer: Observer) -> Result<Self, Failure> {
+    pub(super) fn new(plan: &Plan, policy: &Policy, access: Access, observer: Observer) -> Result<Self, Failure> {
         let grant = plan.grants.iter().find(|grant| grant.method == "HEAD");
         let reading = grant
             .and_then(|grant| policy.reading(&grant.origin))
@@ -212,12 +212,12 @@ impl Store {
     }
 
     /// Hides secrets in texts that quote an object's content; in what the store itself says they are already hidden.
-    pub fn redactor(&self) -> Redactor {
+    pub(super) fn redactor(&self) -> Redactor {
         self.requests.redactor()
     }
 
     /// What the store says about an object; `None` if it does not exist.
-    pub async fn head(&self, key: &str) -> Result<Option<ObjectHead>, StoreError> {
+    pub(super) async fn head(&self, key: &str) -> Result<Option<ObjectHead>, StoreError> {
         match self.request("HEAD", key).await {
             Ok(answer) => Ok(answer.map(|answer| answer.head)),
             // HEAD has no body, so it cannot say why: the same question as GET can.
@@ -230,7 +230,7 @@ impl Store {
     }
 
     /// An object whose body is to be read piece by piece; `None` if it does not exist.
-    pub async fn get(&self, key: &str) -> Result<Option<Answer>, StoreError> {
+    pub(super) async fn get(&self, key: &str) -> Result<Option<Answer>, StoreError> {
         self.request("GET", key).await
     }
 
@@ -329,7 +329,7 @@ fn is_busy(status: u16) -> bool {
 }
 
 /// An answer whose body is still to be read.
-pub struct Answer {
+pub(super) struct Answer {
     pub head: ObjectHead,
     key: String,
     response: Opened,
@@ -338,7 +338,7 @@ pub struct Answer {
 
 impl Answer {
     /// The next piece of the body; `None` at its end.
-    pub async fn next(&mut self) -> Result<Option<bytes::Bytes>, StoreError> {
+    pub(super) async fn next(&mut self) -> Result<Option<bytes::Bytes>, StoreError> {
         let next = tokio::time::timeout(SILENCE_LIMIT, self.response.chunk()).await;
         let broke_off = |message: String| StoreError::BrokeOff {
             key: self.key.clone(),
@@ -351,7 +351,7 @@ impl Answer {
     }
 
     /// The whole body of a small object.
-    pub async fn whole(mut self, limit_bytes: usize) -> Result<Vec<u8>, StoreError> {
+    pub(super) async fn whole(mut self, limit_bytes: usize) -> Result<Vec<u8>, StoreError> {
         let mut bytes = Vec::new();
         while let Some(piece) = self.next().await? {
             if bytes.len() + piece.len() > limit_bytes {

@@ -18,7 +18,7 @@ const SECONDS_A_DAY: i128 = 86_400;
 
 /// The source's values in the type that the file has. Finer times are floored; what does not fit is an error, and so
 /// is a pair of types that no export gives.
-pub fn as_stored(source: &ArrayRef, target: &DataType) -> Result<ArrayRef, ArrowError> {
+pub(super) fn as_stored(source: &ArrayRef, target: &DataType) -> Result<ArrayRef, ArrowError> {
     use DataType::{
         Decimal32, Decimal64, Decimal128, Decimal256, Dictionary, FixedSizeBinary, FixedSizeList, Float16, Float32,
         LargeList, List, Map, Null, Struct, Utf8,

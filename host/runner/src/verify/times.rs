@@ -16,7 +16,7 @@ const UTC: [&str; 6] = ["utc", "etc/utc", "z", "+00:00", "+00", "+0000"];
 
 /// The column whose first and last moment a detailed manifest has; `None` where the source has none of that name that
 /// holds moments in UTC.
-pub fn time_column(model: &str, schema: &Schema) -> Option<usize> {
+pub(super) fn time_column(model: &str, schema: &Schema) -> Option<usize> {
     let name = match Model::named(model) {
         Some(Model::Events) => "timestamp",
         Some(Model::Persons | Model::Sessions) | None => "_inserted_at",
@@ -31,11 +31,11 @@ pub fn time_column(model: &str, schema: &Schema) -> Option<usize> {
 
 /// First and last moment of the rows seen so far, in microseconds since 1970.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Times(Option<(i128, i128)>);
+pub(crate) struct Times(Option<(i128, i128)>);
 
 impl Times {
     /// Takes in some rows of a column.
-    pub fn see(&mut self, column: &ArrayRef, rows: std::ops::Range<usize>) {
+    pub(crate) fn see(&mut self, column: &ArrayRef, rows: std::ops::Range<usize>) {
         for micros in rows.filter_map(|row| micros_at(column, row)) {
             self.0 = Some(match self.0 {
                 None => (micros, micros),
@@ -45,7 +45,7 @@ impl Times {
     }
 
     /// Returns what is wrong with a manifest's two texts.
-    pub fn faults(&self, first: Option<&str>, last: Option<&str>) -> Vec<String> {
+    pub(crate) fn faults(&self, first: Option<&str>, last: Option<&str>) -> Vec<String> {
         let compare = |name: &str, listed: Option<&str>, right: Option<i128>| {
             let is_right = listed.map(micros_of) == right.map(Some);
             (!is_right).then(|| {

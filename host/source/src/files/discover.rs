@@ -81,28 +81,34 @@ pub(crate) struct Skipped {
 }
 
 impl Skipped {
-    /// Returns a sentence for each kind.
-    pub(crate) fn warnings(&self, base: &Path) -> Vec<String> {
+    /// Returns a sentence for each kind, with what to do about it where anybody might want to.
+    pub(crate) fn warnings(&self, base: &Path) -> Vec<Cause> {
         let told = [
             (
                 &self.other_names,
                 "of the folder's files were not read, because their names do not indicate their format",
-                "; to read them, match them with a glob in the source's `path`, or rename them",
+                Some("to read them, match them with a glob in the source's `path`, or rename them"),
             ),
             (
                 &self.hidden,
                 "files or folders were not read, because their names begin with `.` or `_`",
-                "",
+                None,
             ),
             (
                 &self.repeated,
                 "further names refer to files or folders that are read under another name, and were not read again",
-                "",
+                None,
             ),
         ];
         told.into_iter()
             .filter(|(names, _, _)| names.count > 0)
-            .map(|(names, what, remedy)| format!("{} {what}: {}{remedy}", names.count, names.shown(base)))
+            .map(|(names, what, hint)| {
+                let warning = Cause::new(format!("{} {what}: {}", names.count, names.shown(base)));
+                match hint {
+                    Some(hint) => warning.with_hint(hint),
+                    None => warning,
+                }
+            })
             .collect()
     }
 

@@ -46,6 +46,7 @@ use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute;
 use arrow::datatypes::{DataType, SchemaRef};
 use batch_export_system::Token;
+use batch_export_system::explain::Cause;
 use serde::{Deserialize, Serialize};
 
 use super::select::Bounds;
@@ -143,7 +144,7 @@ pub(crate) struct Files<'a> {
     current: Option<Current>,
     tally: Tally,
     noted: Arc<Noted>,
-    warnings: Vec<String>,
+    warnings: Vec<Cause>,
     token: Token,
     reading: Reading<'a>,
 }
@@ -341,7 +342,7 @@ impl Source for Files<'_> {
         }
     }
 
-    fn warnings(&self) -> Vec<String> {
+    fn warnings(&self) -> Vec<Cause> {
         self.warnings.clone()
     }
 }

@@ -11,11 +11,11 @@ use batch_export_sandbox::{Network, NetworkOptions};
 use batch_export_sandbox::{OperatorLists, Policy, Protocol};
 use batch_export_system::explain::Cause;
 
-pub const BUCKET: &str = "test-bucket";
-pub const MANIFEST: &str = "x/a_manifest.json";
+pub(super) const BUCKET: &str = "test-bucket";
+pub(super) const MANIFEST: &str = "x/a_manifest.json";
 
 /// What a plugin that splits into `x/a-0.jsonl` and so on would answer.
-pub fn plan(endpoint: &str) -> Plan {
+pub(super) fn plan(endpoint: &str) -> Plan {
     let grant = |method: &str| Grant {
         operation: "Read".to_owned(),
         method: method.to_owned(),
@@ -41,7 +41,7 @@ pub fn plan(endpoint: &str) -> Plan {
     }
 }
 
-pub fn client(plan: &Plan, endpoint: &str) -> Result<Store, Failure> {
+pub(super) fn client(plan: &Plan, endpoint: &str) -> Result<Store, Failure> {
     let configuration = json!({
         "bucket_name": BUCKET, "region": "us-east-1", "prefix": "x/", "endpoint_url": endpoint,
     });
@@ -61,7 +61,7 @@ pub fn client(plan: &Plan, endpoint: &str) -> Result<Store, Failure> {
     Store::new(plan, &policy, access, Arc::new(|_| {}))
 }
 
-pub async fn store() -> DevStore {
+pub(super) async fn store() -> DevStore {
     Options::default().start().await.expect("a store")
 }
 

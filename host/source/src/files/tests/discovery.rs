@@ -16,7 +16,7 @@ fn own(folder: &TempDir, path: &str) -> FilesSettings {
 }
 
 /// Returns the values of `n`, the tally and the warnings.
-fn found(settings: &FilesSettings) -> (Vec<i64>, Tally, Vec<String>) {
+fn found(settings: &FilesSettings) -> (Vec<i64>, Tally, Vec<Cause>) {
     let mut files = open(settings, selection(START, END)).expect("files");
     let rows = drain(&mut files);
     let numbers = rows.column_by_name("n").map(|column| {
@@ -56,9 +56,9 @@ fn a_file_is_read_once_however_many_names_lead_to_it() {
         assert_eq!(tally.files_seen, 3 + tally.files_repeated, "{path}");
         assert!(tally.files_repeated >= 5, "{path}: {tally:?}");
         assert!(
-            warnings
-                .iter()
-                .any(|text| text.contains("further names refer to files or folders that are read under another name")),
+            warnings.iter().any(|warning| warning
+                .to_string()
+                .contains("further names refer to files or folders that are read under another name")),
             "{warnings:?}"
         );
     }
@@ -146,8 +146,9 @@ fn hidden_names_are_skipped_by_globs_as_by_folders_and_said() {
         assert_eq!((numbers, tally.files_read), (vec![1], 1), "{path}");
         if path != "i[n]/*" && path != "in/**/part-*.jsonl" {
             assert_eq!(tally.files_hidden, 2, "{path}");
+            let told: Vec<_> = warnings.iter().map(Cause::in_one_text).collect();
             assert_eq!(
-                warnings,
+                told,
                 [
                     "2 files or folders were not read, because their names begin with `.` or `_`: in/._part-0.jsonl, in/_temporary"
                 ],
@@ -177,13 +178,13 @@ fn files_of_a_folder_that_are_not_read_are_counted_and_named() {
     let (numbers, tally, warnings) = found(&own(&folder, "in"));
     assert_eq!((numbers, tally.files_of_other_names), (vec![1, 2], 4));
     assert_eq!((tally.files_seen, tally.files_read), (6, 2));
+    let told: Vec<_> = warnings.into_iter().map(Cause::into_parts).collect();
     assert_eq!(
-        warnings,
-        [
-            "4 of the folder's files were not read, because their names do not indicate their format: in/b.json, \
-             in/c.log.gz, in/part-0000 and 1 more; to read them, match them with a glob in the source's `path`, or \
-             rename them"
-        ]
+        told,
+        [(
+            "4 of the folder's files were not read, because their names do not indicate their format: in/b.json, in/c.log.gz, in/part-0000 and 1 more".to_owned(),
+            Some("to read them, match them with a glob in the source's `path`, or rename them".to_owned())
+        )]
     );
     let (numbers, tally, warnings) = found(&own(&folder, "in/*.json*"));
     assert_eq!((numbers, tally.files_of_other_names), (vec![1, 2], 0));
