@@ -59,13 +59,14 @@ async fn closed() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// A server that closes every connection with what it was sent still unread, which resets it.
+/// A server that resets every connection on which something was sent: without lingering, closing is a reset.
 async fn resetting() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            stream.readable().await.ok();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            stream.read_u8().await.unwrap();
+            stream.set_zero_linger().unwrap();
         }
     });
     port
