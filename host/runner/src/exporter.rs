@@ -207,6 +207,11 @@ impl Exporter {
         })
     }
 
+    /// Returns the name of the bucket, for a message.
+    pub(super) fn bucket_name(&self) -> &str {
+        self.public["bucket_name"].as_str().unwrap_or_default()
+    }
+
     /// Returns where one run may send and sign, by the operator's configuration alone.
     pub fn policy(&self, run: &Run) -> Result<Policy, Failure> {
         Policy::for_run(PROTOCOL, &self.operator, &self.destination.egress, run)

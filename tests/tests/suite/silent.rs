@@ -94,7 +94,7 @@ async fn a_web_page_in_place_of_a_store_is_found_out_at_once() {
     let address = web_server();
     let text = configuration(&scene, "archive", 60_000, "").replace(&scene.store.address().to_string(), &address);
     let program = Program::new(&text.replace("check = \"on_request\"\n", ""));
-    for command in ["check", "run", "run"] {
+    for command in ["check", "run", "run", "verify"] {
         let begun = Instant::now();
         let printed = start(&program, command).wait();
         let took = begun.elapsed();

@@ -105,7 +105,10 @@ async fn a_manifest_without_rows_tells_no_rows_from_not_run() {
         std::fs::write(program.folder.path().join("exports.toml"), text).expect("written");
         let (report, faults) = findings(&verify(&program, &[]));
         assert_eq!(report["passed"], false, "{prefix}: {faults}");
-        assert!(faults.contains("the interval was not exported"), "{prefix}: {faults}");
+        assert!(
+            faults.contains("no file of this run is in the bucket"),
+            "{prefix}: {faults}"
+        );
         let printed = program.export(&[]);
         assert_eq!(printed.code, Some(0), "{printed:?}");
         let mut keys = scene.store.keys(BUCKET);
@@ -212,7 +215,7 @@ async fn every_kind_of_damage_is_named() {
                 let text = String::from_utf8(bytes).expect("UTF-8");
                 text.replacen("\"$pageview\"", "\"$pageviev\"", 1).into_bytes()
             },
-            "`event`: the file has \"$pageviev\", but the source $pageview",
+            "`event`: the file has \"$pageviev\", but the source has \"$pageview\"",
         ),
         (
             "a key changed",

@@ -17,7 +17,7 @@ pub(super) fn allowed_bytes(answer: &Answer, listed: Option<u64>) -> Result<Allo
     let stored = answer.head.bytes;
     match (listed, stored) {
         (Some(listed), Some(stored)) if listed != stored => Err(format!(
-            "was not read: according to the manifest it has {} bytes, but according to the store {}",
+            "was not read: according to the manifest it has {} bytes, but the store has {}",
             count(listed),
             count(stored)
         )),

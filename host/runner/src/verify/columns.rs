@@ -153,7 +153,7 @@ fn compare_column(name: &str, file: &ArrayRef, source: &ArrayRef, done: usize, o
     for row in 0..file.len() {
         if stored.slice(row, 1).to_data() != file.slice(row, 1).to_data() {
             let fault = format!(
-                "row {}, `{name}`: the file has {}, but the source {}",
+                "row {}, `{name}`: the file has {}, but the source has {}",
                 outcome.rows + (done + row) as u64 + 1,
                 shown(file, row),
                 shown(source, row)

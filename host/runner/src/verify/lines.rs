@@ -12,8 +12,8 @@ use serde_json::value::RawValue;
 use super::Listener;
 use super::decode;
 use super::expected::Rows;
-use super::json::same_value;
-use super::report::{FaultKind, FileOutcome, quoted};
+use super::json::{is_json, same_value};
+use super::report::{FaultKind, FileOutcome, bare, quoted, shown};
 use super::times::Times;
 use batch_export_source::SourceError;
 use batch_export_system::explain::{counted, plain_json};
@@ -184,10 +184,13 @@ fn check_row(members: &[(String, &RawValue)], batch: &RecordBatch, at: usize, ro
             );
             outcome.fault(FaultKind::OtherRows, fault);
         } else if !same_value(field, column, at, value.get()) {
+            let source = match is_json(field) {
+                true => bare(column, at),
+                false => shown(column, at),
+            };
             let fault = format!(
-                "row {row}, `{key}`: the file has {}, but the source {}",
-                quoted(value.get()),
-                super::report::shown(column, at)
+                "row {row}, `{key}`: the file has {}, but the source has {source}",
+                quoted(value.get())
             );
             outcome.fault(FaultKind::OtherRows, fault);
         }

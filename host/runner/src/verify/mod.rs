@@ -2,6 +2,7 @@
 //! Bucket, prefix and event lists are the operator's; the plugin that wrote the run says which of its own keys there
 //! are, in which format and in parts of which size. Changes nothing, in the store or here.
 
+mod advice;
 mod allowed;
 mod checksum;
 mod civil;
@@ -15,6 +16,7 @@ mod lines;
 mod manifest;
 mod reading;
 mod recount;
+mod remains;
 mod report;
 mod sign;
 mod store;
@@ -112,7 +114,13 @@ pub(crate) async fn read_back(
     exporter.grants(&run, &plan)?;
     let policy = exporter.policy(&run)?;
     let access = runner.runtime().access(exporter)?;
-    let store = Store::new(&plan, &policy, access, runner.events().of(&run).observer())?;
+    let store = Store::new(
+        exporter.bucket_name(),
+        &plan,
+        &policy,
+        access,
+        runner.events().of(&run).observer(),
+    )?;
     let layout = Layout::new(&plan.keys);
     let mut other_keys = layout.other_keys(plan.manifest_key.as_deref());
     other_keys.retain(|key| policy.check_key(key).is_ok());
@@ -152,6 +160,7 @@ pub(crate) async fn read_back(
         rows,
         compared: true,
         replaced: false,
+        unmarked: Vec::new(),
         first: First::default(),
         token: token.clone(),
         watch,

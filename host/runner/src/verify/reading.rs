@@ -11,7 +11,7 @@ use super::allowed::{Allowed, allowed_bytes};
 use super::expected::Rows;
 use super::layout::Layout;
 use super::manifest::{Expected, MANIFEST_LIMIT_BYTES, Manifest, Plugin};
-use super::recount::recount;
+use super::remains::and_further;
 use super::report::{FaultKind, quoted};
 use super::store::{Answer, Store};
 use super::{
@@ -19,11 +19,8 @@ use super::{
 };
 use batch_export_source::{Interval, SourceSettings};
 use batch_export_system::Token;
-use batch_export_system::explain::{count as thousands, counted};
+use batch_export_system::explain::count as thousands;
 
-/// Numbers beyond the last file that are looked at for what an earlier, longer run left: gaps are possible where
-/// somebody deleted some of it.
-const NUMBERS_AHEAD: u64 = 4;
 /// Files of one run that are looked for where no manifest says how many there are. A run without a manifest begins a
 /// second file after 10,000 parts, so these hold many terabytes.
 const FILES_LIMIT: u64 = 1_000;
@@ -80,6 +77,8 @@ pub(super) struct Reading {
     pub compared: bool,
     /// Whether a file does not carry this run's mark because somebody else wrote it.
     pub replaced: bool,
+    /// Files without this run's mark in which nothing is wrong, but not all rows were compared with the source.
+    pub unmarked: Vec<String>,
     pub first: First,
     pub token: Token,
     pub watch: Watch,
@@ -91,6 +90,11 @@ impl Reading {
     /// Reads everything. Faults are in the report.
     pub(super) async fn read(&mut self) -> Result<(), Failure> {
         let manifest = self.manifest().await?;
+        if let Some(manifest) = &manifest
+            && self.is_of_other_settings(manifest).await?
+        {
+            return Ok(());
+        }
         let count = match &manifest {
             Some(manifest) => {
                 self.compare_manifest(manifest);
@@ -99,9 +103,16 @@ impl Reading {
             None => self.count().await?,
         };
         self.files(count, manifest.as_ref()).await?;
-        self.leftovers(count, manifest.is_some()).await?;
-        self.other_settings().await?;
-        self.rest_of_source(count, manifest.is_some()).await
+        self.note_unmarked();
+        let has_manifest = manifest.is_some();
+        let gap = self.leftovers(count, has_manifest).await?;
+        let others = self.other_settings().await?;
+        let rest = self.rest_of_source().await?;
+        match count == 0 && !has_manifest {
+            true => self.judge_absence(gap, &others, rest.as_ref()),
+            false => self.judge_files(count, gap, others, rest.as_ref()),
+        }
+        Ok(())
     }
 
     fn compare_manifest(&mut self, manifest: &Manifest) {
@@ -200,19 +211,6 @@ impl Reading {
                 format!("more than {limit} files exist that no manifest lists; only {limit} were examined"),
             );
         }
-        if let Some(key) = &self.report.manifest_key
-            && self.report.manifest.is_none()
-        {
-            let meaning = match count {
-                0 if self.always_has_manifest => Some("the interval was not exported"),
-                0 => None,
-                _ => Some("the run was not finished"),
-            };
-            if let Some(meaning) = meaning {
-                let fault = format!("the manifest {key} is missing, so {meaning}");
-                self.report.fault(FaultKind::Unfinished, fault);
-            }
-        }
         Ok(count)
     }
 
@@ -221,6 +219,7 @@ impl Reading {
         let mut outcome = FileOutcome::new(key);
         let Some(answer) = self.store.get(key).await? else {
             outcome.fault(FaultKind::Missing, "is missing".to_owned());
+            outcome.unread = true;
             self.stop_comparing(key);
             return Ok(outcome);
         };
@@ -270,7 +269,22 @@ impl Reading {
         if !whole? {
             self.stop_comparing(key);
         }
+        if !is_own && outcome.passed() && outcome.rows_compared < outcome.rows {
+            self.unmarked.push(key.to_owned());
+        }
         Ok(outcome)
+    }
+
+    /// Notes the files that nothing shows to be this run's own.
+    fn note_unmarked(&mut self) {
+        let Some((first, further)) = self.unmarked.split_first() else {
+            return;
+        };
+        let files = and_further(first, further.len());
+        self.report.note(format!(
+            "without this run's mark: {files}; somebody else may have written this, which only a comparison with the \
+             source can tell"
+        ));
     }
 
     fn stop_comparing(&mut self, key: &str) {
@@ -279,14 +293,6 @@ impl Reading {
             self.report.note(format!(
                 "rows after {key} were not compared with the source: they cannot be aligned"
             ));
-        }
-    }
-
-    /// Returns what differing rows mean: in an object that somebody else wrote, they are not a change of the source.
-    fn blame(&self, kind: FaultKind) -> FaultKind {
-        match self.replaced {
-            true => FaultKind::Changed,
-            false => kind,
         }
     }
 
@@ -352,129 +358,5 @@ impl Reading {
             }
         }
         Ok(file)
-    }
-
-    /// Looks for files with higher numbers, which do not belong to a run that finished.
-    async fn leftovers(&mut self, count: u64, is_listed: bool) -> Result<(), Failure> {
-        for index in count..count.saturating_add(NUMBERS_AHEAD) {
-            let key = self.layout.key(index);
-            match self.store.head(&key).await {
-                Ok(None) => {}
-                Ok(Some(head)) if head.run_id.as_ref() == Some(&self.report.run_id) => {
-                    let before = self.layout.key(count);
-                    let fault = match is_listed || index == count {
-                        true => format!("{key} is left over from an earlier attempt of this run"),
-                        false => format!(
-                            "{key} is there, and {before} is not: either that was deleted, or this is left over from an \
-                             earlier attempt of the run"
-                        ),
-                    };
-                    self.report.fault(FaultKind::LeftOver, fault);
-                }
-                Ok(Some(_)) => self.report.note(format!(
-                    "{key} is somebody else's object: it does not carry this run's mark; anyone who reads the whole \
-                     folder reads it as well"
-                )),
-                // S3 responds like this to credentials that may not list: a missing object cannot be told from a hidden
-                // one.
-                Err(StoreError::Refused { status: 403, .. }) => {
-                    self.report.note(format!(
-                        "without s3:ListBucket, it is not known whether {key} and further files are left over"
-                    ));
-                    break;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
-    }
-
-    /// Looks for what an attempt of this run wrote under other settings: who reads the whole folder reads its rows
-    /// twice.
-    async fn other_settings(&mut self) -> Result<(), Failure> {
-        for key in std::mem::take(&mut self.other_keys) {
-            match self.store.head(&key).await {
-                Ok(Some(head)) if head.run_id.as_ref() == Some(&self.report.run_id) => {
-                    let fault = format!(
-                        "{key} is from an attempt of this run with other settings (format, compression, splitting or \
-                         manifest)"
-                    );
-                    self.report.fault(FaultKind::LeftOver, fault);
-                }
-                Ok(_) => {}
-                // As above: without the right to list, nothing can be told.
-                Err(StoreError::Refused { status: 403, .. }) => break,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
-    }
-
-    /// Counts the rows of the source's files a second time.
-    async fn recount(&mut self, read: u64) -> Result<(), Failure> {
-        let SourceSettings::Files(settings) = self.source.clone() else {
-            return Ok(());
-        };
-        let token = self.token.clone();
-        let found = blocking(move || recount(&settings, &token)).await??;
-        if let Some(reason) = &found.reason {
-            self.report.note(format!(
-                "the rows of {} of the source's files were not counted a second time: {}",
-                found.uncounted,
-                quoted(reason)
-            ));
-        }
-        if let Some(fault) = found.fault(read) {
-            self.report.fault(FaultKind::Miscounted, fault);
-        }
-        Ok(())
-    }
-
-    async fn rest_of_source(&mut self, count: u64, has_manifest: bool) -> Result<(), Failure> {
-        let Some(mut rows) = self.rows.take() else {
-            if count == 0 && self.compared && !has_manifest {
-                let fault = format!(
-                    "no file of this run exists, not even the first ({}), which is right only if the interval has \
-                     no rows (verify without --no-source to find out)",
-                    self.layout.key(0)
-                );
-                self.report.fault(FaultKind::Missing, fault);
-            }
-            return Ok(());
-        };
-        let (rest, all, tally) = blocking(move || rows.rest().map(|rest| (rest, rows.taken(), rows.tally()))).await??;
-        self.report.source_rows = Some(all);
-        self.report.source = Some(tally);
-        self.recount(tally.rows_read.saturating_add(tally.rows_pruned)).await?;
-        if tally.rows_kept() != Some(all) {
-            let fault = format!(
-                "the source's counts do not add up: of {} read, {} were delivered",
-                counted(tally.rows_read, "row"),
-                thousands(all)
-            );
-            self.report.fault(FaultKind::Miscounted, fault);
-        }
-        if rest > 0 {
-            let (rest, all) = (thousands(rest), counted(all, "row"));
-            if count == 0 && !has_manifest {
-                let key = self.layout.key(0);
-                let fault =
-                    format!("no file of this run exists, not even the first ({key}), although the source has {all}");
-                self.report.fault(FaultKind::Missing, fault);
-            } else {
-                let fault = format!("{rest} of the source's {all} are missing from the files");
-                let kind = self.blame(FaultKind::MoreRows);
-                self.report.fault(kind, fault);
-            }
-        } else if self.report.rows > all {
-            let (held, has) = (counted(self.report.rows, "row"), thousands(all));
-            let fault = format!("the files contain {held}, but the source has only {has}");
-            let kind = self.blame(FaultKind::FewerRows);
-            self.report.fault(kind, fault);
-        } else if count == 0 && !has_manifest {
-            let why = tally.why_empty();
-            self.report.note(format!("no files exist, as expected: {why}"));
-        }
-        Ok(())
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{ArrayData, ArrayRef, make_array};
+use arrow::array::{Array, ArrayData, ArrayRef, make_array};
 use arrow::datatypes::{DataType, FieldRef};
 use arrow::util::display::array_value_to_string;
 use serde::{Serialize, Serializer};
@@ -26,7 +26,11 @@ const QUOTED_CHARS: usize = 120;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FaultKind {
-    /// The run was not exported, or did not finish.
+    /// The run was exported with other settings.
+    OtherSettings,
+    /// Nothing of the run is there.
+    NotRun,
+    /// The run did not finish.
     Unfinished,
     /// An object of the run is not there.
     Missing,
@@ -50,6 +54,13 @@ impl FaultKind {
     /// Returns what to do about it.
     pub fn hint(self) -> &'static str {
         match self {
+            FaultKind::OtherSettings => {
+                "restore the settings with which the interval was exported, or run it with today's and delete what the \
+                 earlier ones left"
+            }
+            FaultKind::NotRun => {
+                "run the interval; if it was exported before, with these settings, find out what deleted its files"
+            }
             FaultKind::Unfinished => "run the interval",
             FaultKind::Missing => "run the interval again to write what is missing, and find out what deleted it",
             FaultKind::Changed => {
@@ -245,14 +256,28 @@ pub(super) fn quoted(text: &str) -> String {
     shown
 }
 
-/// Returns a value of a column for a message.
+/// Returns a value of a column for a message, as JSON Lines files have it: in quotes, unless it is a number or holds
+/// others.
 pub(super) fn shown(column: &ArrayRef, row: usize) -> String {
-    use arrow::array::Array;
-    if column.is_null(row) {
-        return "null".to_owned();
+    let data_type = column.data_type();
+    let is_bare = data_type.is_nested() || data_type.is_numeric() || *data_type == DataType::Boolean;
+    match column.is_null(row) || is_bare {
+        true => bare(column, row),
+        false => quoted(&serde_json::Value::from(in_words(column, row)).to_string()),
     }
+}
+
+/// Returns the same without quotes.
+pub fn bare(column: &ArrayRef, row: usize) -> String {
+    match column.is_null(row) {
+        true => "null".to_owned(),
+        false => quoted(&in_words(column, row)),
+    }
+}
+
+fn in_words(column: &ArrayRef, row: usize) -> String {
     let value = make_array(zone_as_offset(column.slice(row, 1).to_data()));
-    quoted(&array_value_to_string(&value, 0).unwrap_or_else(|error| error.to_string()))
+    array_value_to_string(&value, 0).unwrap_or_else(|error| error.to_string())
 }
 
 /// Returns the same values with their times in UTC: names of zones could only be shown with a table of all zones, and a
@@ -298,7 +323,7 @@ mod tests {
         for zone in ["UTC", "Europe/Berlin", "+02:00"] {
             let times = TimestampMicrosecondArray::from(vec![1, 1_709_269_200_000_000]).with_timezone(zone);
             let times: ArrayRef = Arc::new(times);
-            assert_eq!(shown(&times, 1), "2024-03-01T05:00:00Z", "{zone}");
+            assert_eq!(shown(&times, 1), "\"2024-03-01T05:00:00Z\"", "{zone}");
             let field = Arc::new(Field::new("item", times.data_type().clone(), true));
             let offsets = OffsetBuffer::from_lengths([1, 1]);
             let list = ListArray::new(field, offsets, Arc::clone(&times), None);

@@ -2,6 +2,7 @@
 //! plugin's requests go through. Takes no address from a plugin that the operator's policy does not have; never writes,
 //! lists or deletes.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use serde::Serialize;
 use tokio::runtime::Handle;
 use url::Url;
 
+use super::advice;
 use super::sign::{self, Unsigned};
 use crate::exporter::Access;
 use crate::failure::Failure;
@@ -68,11 +70,31 @@ pub enum StoreError {
         /// Why it ended.
         message: String,
     },
+    /// There is no such bucket.
+    #[error("bucket `{bucket}` does not exist at {origin}")]
+    NoBucket {
+        /// The bucket of the configuration.
+        bucket: String,
+        /// Scheme, host and port of the store.
+        origin: String,
+    },
+    /// Something responds that is not an S3 store.
+    #[error("the server at {origin} does not respond like S3: status {status}, {what}")]
+    NotS3 {
+        /// Scheme, host and port of the server.
+        origin: String,
+        /// The status of its response.
+        status: u16,
+        /// What is wrong with the response, for the end of a sentence.
+        what: &'static str,
+    },
     /// The store answered with a status other than 200 and 404.
     #[error("the store refuses {method} {key}: status {status}{detail}")]
     Refused {
         /// The request's method.
         method: &'static str,
+        /// The bucket of the configuration.
+        bucket: String,
         /// The object's key.
         key: String,
         /// The response's status.
@@ -125,33 +147,21 @@ impl Explain for StoreError {
                 );
             }
             StoreError::BrokeOff { .. } => "verify again",
-            StoreError::Refused { status, code, .. } => return Some(advice(*status, code.as_deref()).to_owned()),
+            StoreError::NoBucket { .. } => advice::BUCKET,
+            StoreError::NotS3 { .. } => advice::NOT_S3,
+            StoreError::Refused {
+                bucket,
+                key,
+                status,
+                code,
+                ..
+            } => return Some(advice::on_refusal(*status, code.as_deref(), &format!("{bucket}/{key}"))),
             StoreError::TooLarge { .. } | StoreError::TooLong { .. } => {
                 "find out who wrote this object, and run the interval again"
             }
             StoreError::Temporary { .. } => "free some disk space, or set TMPDIR to a folder on another disk",
         };
         Some(hint.to_owned())
-    }
-}
-
-/// Returns what a reason says to do about it, or this.
-fn own_or(cause: &Cause, usual: &str) -> Option<String> {
-    cause.hint().or_else(|| Some(usual.to_owned()))
-}
-
-/// Returns what to do about a refusal: by the store's own word where it said one.
-fn advice(status: u16, code: Option<&str>) -> &'static str {
-    match (status, code) {
-        (_, Some("SignatureDoesNotMatch")) => "correct the secret key: it does not match the access key",
-        (_, Some("InvalidAccessKeyId")) => "correct the access key: the store does not recognize it",
-        (_, Some("InvalidToken" | "ExpiredToken" | "TokenRefreshRequired")) => "renew the session token",
-        (_, Some("RequestTimeTooSkewed")) => "correct this machine's clock",
-        (_, Some("AccessDenied" | "AllAccessDisabled")) => "grant s3:GetObject on the prefix to these keys",
-        (_, Some("NoSuchBucket")) => "correct bucket_name, region and endpoint_url",
-        (401 | 403, _) => "correct the keys if they are wrong, or grant them s3:GetObject on the prefix",
-        (busy, _) if is_busy(busy) => "verify again when the store has recovered",
-        _ => "correct region, endpoint_url and bucket_name",
     }
 }
 
@@ -181,19 +191,30 @@ pub(super) struct ObjectHead {
 pub(super) struct Store {
     requests: HostRequests,
     reading: Reading,
+    bucket: String,
     /// Host and, unless it is the scheme's own, port.
     host: String,
+    /// Whether a response has shown that this is a store, and that it has the bucket.
+    is_known: AtomicBool,
     asks_for_checksum: bool,
 }
 
 /// User metadata that names the run which wrote an object (docs/formats.md).
 pub(super) const RUN_HEADER: &str = "x-amz-meta-batch-export-run";
+/// What S3 sends with every response.
+const REQUEST_ID_HEADER: &str = "x-amz-request-id";
 /// The beginning of checksum headers; `-type` and `-algorithm` follow it too.
 const CHECKSUM_HEADER: &str = "x-amz-checksum-";
 
 impl Store {
     /// The configured bucket at the address that the plan writes to, which the operator's policy must have.
-    pub(super) fn new(plan: &Plan, policy: &Policy, access: Access, observer: Observer) -> Result<Self, Failure> {
+    pub(super) fn new(
+        bucket: &str,
+        plan: &Plan,
+        policy: &Policy,
+        access: Access,
+        observer: Observer,
+    ) -> Result<Self, Failure> {
         let grant = plan.grants.iter().find(|grant| grant.method == "HEAD");
         let reading = grant
             .and_then(|grant| policy.reading(&grant.origin))
@@ -205,7 +226,9 @@ impl Store {
         let requests = requests.with_observer(observer);
         Ok(Store {
             requests,
+            bucket: bucket.to_owned(),
             host: origin.authority().to_owned(),
+            is_known: AtomicBool::new(false),
             reading,
             asks_for_checksum: super::setting(plan, "checksum") != Some("none"),
         })
@@ -218,11 +241,14 @@ impl Store {
 
     /// What the store says about an object; `None` if it does not exist.
     pub(super) async fn head(&self, key: &str) -> Result<Option<ObjectHead>, StoreError> {
+        // HEAD has no body, so it cannot say why: the same question as GET can.
         match self.request("HEAD", key).await {
+            Ok(None) if !self.is_known.load(Ordering::Relaxed) => Ok(self.get(key).await?.map(|answer| answer.head)),
             Ok(answer) => Ok(answer.map(|answer| answer.head)),
-            // HEAD has no body, so it cannot say why: the same question as GET can.
-            Err(refused @ StoreError::Refused { status: 400..=403, .. }) => match self.get(key).await {
-                Err(explained @ StoreError::Refused { .. }) => Err(explained),
+            Err(refused @ StoreError::Refused { status: 400..=405, .. }) => match self.get(key).await {
+                Err(
+                    explained @ (StoreError::Refused { .. } | StoreError::NoBucket { .. } | StoreError::NotS3 { .. }),
+                ) => Err(explained),
                 _ => Err(refused),
             },
             Err(error) => Err(error),
@@ -303,20 +329,77 @@ impl Store {
             response,
             read_bytes: 0,
         };
-        match answer.response.status() {
-            200 => Ok(Some(answer)),
-            404 => Ok(None),
-            status => {
-                let (code, detail) = answer.refusal().await;
-                Err(StoreError::Refused {
-                    method,
-                    key: key.to_owned(),
-                    status,
-                    code,
-                    detail,
-                })
-            }
+        match (answer.response.status(), method) {
+            (status @ 200, _) => match page(&answer) {
+                Some(what) => Err(self.not_s3(status, what)),
+                None => {
+                    self.is_known.store(true, Ordering::Relaxed);
+                    Ok(Some(answer))
+                }
+            },
+            (404, "HEAD") => Ok(None),
+            _ => self.refused(method, answer).await,
         }
+    }
+
+    fn not_s3(&self, status: u16, what: &'static str) -> StoreError {
+        StoreError::NotS3 {
+            origin: self.reading.origin.clone(),
+            status,
+            what,
+        }
+    }
+
+    /// Reads a response that is no object: `None` where it says that there is none.
+    async fn refused(&self, method: &'static str, answer: Answer) -> Result<Option<Answer>, StoreError> {
+        let (status, key) = (answer.response.status(), answer.key.clone());
+        let has_id = answer.response.header(REQUEST_ID_HEADER).is_some();
+        let Refusal { code, detail, is_empty } = answer.refusal().await;
+        if method == "GET" && !has_id && code.is_none() && is_foreign(status, is_empty) {
+            return Err(self.not_s3(status, "without S3's error document"));
+        }
+        match (status, code.as_deref()) {
+            (404, Some("NoSuchBucket")) => Err(StoreError::NoBucket {
+                bucket: self.bucket.clone(),
+                origin: self.reading.origin.clone(),
+            }),
+            (404, _) => {
+                self.is_known.store(true, Ordering::Relaxed);
+                Ok(None)
+            }
+            _ => Err(StoreError::Refused {
+                method,
+                bucket: self.bucket.clone(),
+                key,
+                status,
+                code,
+                detail,
+            }),
+        }
+    }
+}
+
+/// Returns what shows that a success is not that of a store.
+fn page(answer: &Answer) -> Option<&'static str> {
+    let response = &answer.response;
+    let is_page = || {
+        let content = response.header("content-type").unwrap_or_default();
+        content.starts_with("text/html") && response.header(REQUEST_ID_HEADER).is_none()
+    };
+    match answer.head.etag.is_empty() {
+        true => Some("its response contains no ETag"),
+        false => is_page().then_some("its response is a web page"),
+    }
+}
+
+/// Whether S3 would explain a response with this status, which has no code and no request id.
+fn is_foreign(status: u16, is_empty: bool) -> bool {
+    match status {
+        // A proxy's own.
+        407 => false,
+        401 | 404 | 405 => true,
+        400..=499 => !is_empty && !is_busy(status),
+        _ => false,
     }
 }
 
@@ -324,7 +407,7 @@ fn silent() -> String {
     format!("nothing was received for {} s", SILENCE_LIMIT.as_secs())
 }
 
-fn is_busy(status: u16) -> bool {
+pub(super) fn is_busy(status: u16) -> bool {
     matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
 }
 
@@ -365,10 +448,10 @@ impl Answer {
         Ok(bytes)
     }
 
-    /// The code and message of S3's error document, as far as there is one.
-    async fn refusal(self) -> (Option<String>, String) {
+    /// What S3's error document says, as far as there is one.
+    async fn refusal(self) -> Refusal {
         let Ok(bytes) = self.whole(REFUSAL_LIMIT_BYTES * 8).await else {
-            return (None, String::new());
+            return Refusal::default();
         };
         let text = String::from_utf8_lossy(&bytes);
         let inside = |tag: &str| {
@@ -382,8 +465,20 @@ impl Answer {
             (Some(code), None) => format!(", {code}"),
             _ => String::new(),
         };
-        (code, detail)
+        Refusal {
+            code,
+            detail,
+            is_empty: bytes.is_empty(),
+        }
     }
+}
+
+/// The body of a response that is no object. One that is too long, or that breaks off, has no code either.
+#[derive(Default)]
+struct Refusal {
+    code: Option<String>,
+    detail: String,
+    is_empty: bool,
 }
 
 fn head_of(response: &Opened) -> ObjectHead {

@@ -1,6 +1,7 @@
 //! Runs that are damaged in one way each, and the sentences that reading back says about them. Loads no component: what
 //! a good run looks like is written down here.
 
+mod absent;
 mod files;
 mod runs;
 mod stores;

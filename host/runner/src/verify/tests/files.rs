@@ -51,11 +51,15 @@ fn lines_that_differ_from_the_source_say_how() {
                 "row 2 has 2 values, but the source has 3 columns",
             ],
         ),
-        ("\"n\":2", "\"n\":7", &["row 2, `n`: the file has 7, but the source 2"]),
+        (
+            "\"n\":2",
+            "\"n\":7",
+            &["row 2, `n`: the file has 7, but the source has 2"],
+        ),
         (
             r#""s":"b""#,
             r#""s":null"#,
-            &["row 2, `s`: the file has null, but the source b"],
+            &["row 2, `s`: the file has null, but the source has \"b\""],
         ),
     ];
     for (from, to, expect) in cases {
@@ -142,7 +146,7 @@ fn columns_that_differ_from_the_source_say_how() {
         (
             table(vec![1, 7, 3]),
             None,
-            &["row 2, `n`: the file has 7, but the source 2"],
+            &["row 2, `n`: the file has 7, but the source has 2"],
         ),
     ];
     for (table, first, expect) in cases {

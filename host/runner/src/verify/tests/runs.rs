@@ -20,7 +20,7 @@ struct Case {
     notes: &'static [&'static str],
 }
 
-fn reading(endpoint: &str, rows: Option<Rows>) -> Reading {
+pub fn reading(endpoint: &str, rows: Option<Rows>) -> Reading {
     let plan = plan(endpoint);
     Reading {
         store: client(&plan, endpoint).expect("a client"),
@@ -39,6 +39,7 @@ fn reading(endpoint: &str, rows: Option<Rows>) -> Reading {
         rows,
         compared: true,
         replaced: false,
+        unmarked: Vec::new(),
         first: First::default(),
         token: Token::new(),
         watch: nobody_watches(),
@@ -67,7 +68,7 @@ async fn read(store: &DevStore, source: Option<&str>) -> VerifyReport {
     reading.report
 }
 
-fn faults(report: &VerifyReport) -> Vec<String> {
+pub fn faults(report: &VerifyReport) -> Vec<String> {
     let in_files = report.files.iter().flat_map(|file| file.faults.clone());
     report.faults.iter().cloned().chain(in_files).collect()
 }
@@ -77,7 +78,8 @@ fn faults(report: &VerifyReport) -> Vec<String> {
 #[tokio::test]
 async fn an_empty_manifest_tells_no_rows_from_not_run() {
     const NO_ROWS: &str = r#"{"at":"2020-01-01T00:00:00Z","n":1,"s":"a"}"#;
-    const NOT_RUN: &str = "the manifest x/a_manifest.json is missing, so the interval was not exported";
+    const NOT_RUN: &str =
+        "no file of this run is in the bucket, not even the manifest x/a_manifest.json, which every run writes";
     for (manifest, source, expected) in [
         (true, Some(NO_ROWS), &[][..]),
         (true, None, &[][..]),
@@ -104,7 +106,7 @@ async fn an_empty_manifest_tells_no_rows_from_not_run() {
     }
 }
 
-const FILES: &str = r#"{"files":["x/a-0.jsonl"]}"#;
+pub const FILES: &str = r#"{"files":["x/a-0.jsonl"]}"#;
 
 #[tokio::test]
 async fn runs_whose_pieces_do_not_fit_are_named() {
@@ -120,7 +122,9 @@ async fn runs_whose_pieces_do_not_fit_are_named() {
             name: "no manifest",
             objects: &[("x/a-0.jsonl", WRITTEN)],
             source: Some(SOURCE),
-            faults: &["the manifest x/a_manifest.json is missing, so the run was not finished"],
+            faults: &[
+                "the manifest x/a_manifest.json is missing: the run did not finish, or somebody deleted what is missing",
+            ],
             notes: &[],
         },
         Case {
@@ -140,7 +144,7 @@ async fn runs_whose_pieces_do_not_fit_are_named() {
                 ),
             ],
             source: Some(SOURCE),
-            faults: &["was not read: according to the manifest it has 1 bytes, but according to the store 147"],
+            faults: &["was not read: according to the manifest it has 1 bytes, but the store has 147"],
             notes: &["rows after x/a-0.jsonl were not compared with the source: they cannot be aligned"],
         },
         Case {
@@ -216,7 +220,7 @@ async fn runs_whose_pieces_do_not_fit_are_named() {
             objects: &[],
             source: None,
             faults: &[
-                "no file of this run exists, not even the first (x/a-0.jsonl), which is right only if the interval \
+                "no file of this run is in the bucket, not even the first (x/a-0.jsonl), which is right only if the interval \
                  has no rows (verify without --no-source to find out)",
             ],
             notes: &[],
@@ -246,7 +250,8 @@ async fn runs_whose_pieces_do_not_fit_are_named() {
 #[tokio::test]
 async fn the_mark_tells_an_earlier_attempts_file_from_somebody_elses() {
     const LEFT: &str = "x/a-1.jsonl is left over from an earlier attempt of this run";
-    const UNFINISHED: &str = "the manifest x/a_manifest.json is missing, so the run was not finished";
+    const UNFINISHED: &str =
+        "the manifest x/a_manifest.json is missing: the run did not finish, or somebody deleted what is missing";
     const MORE: &str = "the files contain 6 rows, but the source has only 3";
     for (mark, manifest, expected, notes) in [
         (Some("r"), true, &[LEFT][..], 0),
@@ -302,7 +307,7 @@ async fn an_answer_that_is_not_what_its_head_says_is_told() {
         let (mut stream, _) = listener.accept().await.expect("a request");
         let mut head = [0; 4_096];
         assert_ne!(stream.read(&mut head).await.expect("its head"), 0);
-        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\ntransfer-encoding: chunked\r\nx-amz-checksum-crc7: x\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+        let answer = "HTTP/1.1 200 OK\r\netag: \"e\"\r\ncontent-length: 9\r\ntransfer-encoding: chunked\r\nx-amz-checksum-crc7: x\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
         stream.write_all(answer.as_bytes()).await.expect("answered");
         stream
     };
@@ -325,7 +330,7 @@ async fn an_answer_that_is_not_what_its_head_says_is_told() {
 async fn a_download_ends_where_store_or_manifest_said() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
-    let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+    let head = "HTTP/1.1 200 OK\r\netag: \"e\"\r\ntransfer-encoding: chunked\r\n\r\n";
     let answering = async move {
         loop {
             let (mut stream, _) = listener.accept().await.expect("a request");
@@ -373,7 +378,7 @@ async fn a_store_that_has_every_file_is_asked_a_bounded_number_of_times() {
                 let mut read = [0; 4_096];
                 while stream.read(&mut read).await.is_ok_and(|read| read > 0) {
                     asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                    let answer = b"HTTP/1.1 200 OK\r\nx-amz-meta-batch-export-run: r\r\ncontent-length: 0\r\n\r\n";
+                    let answer = b"HTTP/1.1 200 OK\r\netag: \"e\"\r\nx-amz-meta-batch-export-run: r\r\ncontent-length: 0\r\n\r\n";
                     if stream.write_all(answer).await.is_err() {
                         break;
                     }

@@ -58,7 +58,7 @@ pub(super) fn client(plan: &Plan, endpoint: &str) -> Result<Store, Failure> {
         }),
     };
     let policy = Policy::with_head(Protocol::S3, &configuration, &lists, "x/a").expect("a policy");
-    Store::new(plan, &policy, access, Arc::new(|_| {}))
+    Store::new(BUCKET, plan, &policy, access, Arc::new(|_| {}))
 }
 
 pub(super) async fn store() -> DevStore {
@@ -79,21 +79,19 @@ async fn what_a_store_does_wrong_is_said_with_the_way_out() {
     let cases = [
         (
             status(403, "AccessDenied"),
-            "the store refuses GET x/a-0.jsonl: status 403, AccessDenied: …; grant s3:GetObject on the prefix to these keys",
+            "the store refuses GET x/a-0.jsonl: status 403, AccessDenied: …; grant s3:GetObject on `test-bucket/x/a-0.jsonl`, and check that no policy of the bucket denies it",
         ),
         (
             status(403, "SignatureDoesNotMatch"),
-            "the store refuses GET x/a-0.jsonl: status 403, SignatureDoesNotMatch: …; correct the secret key: it does \
-             not match the access key",
+            "the store refuses GET x/a-0.jsonl: status 403, SignatureDoesNotMatch: …; check aws_secret_access_key; if a proxy stands before the store, check that it passes path and headers on unchanged",
         ),
         (
             status(403, "InvalidAccessKeyId"),
-            "the store refuses GET x/a-0.jsonl: status 403, InvalidAccessKeyId: …; correct the access key: the store \
-             does not recognize it",
+            "the store refuses GET x/a-0.jsonl: status 403, InvalidAccessKeyId: …; check aws_access_key_id, which this store does not know; if the credentials are temporary, set aws_session_token, too",
         ),
         (
             status(403, "Forbidden"),
-            "the store refuses GET x/a-0.jsonl: status 403, Forbidden: …; correct the keys if they are wrong, or grant them s3:GetObject on the prefix",
+            "the store refuses GET x/a-0.jsonl: status 403, Forbidden: …; grant s3:GetObject on `test-bucket/x/a-0.jsonl`, and check that no policy of the bucket denies it",
         ),
         (
             status(503, "SlowDown"),
@@ -101,7 +99,7 @@ async fn what_a_store_does_wrong_is_said_with_the_way_out() {
         ),
         (
             status(301, "PermanentRedirect"),
-            "the store refuses GET x/a-0.jsonl: status 301, PermanentRedirect: …; correct region, endpoint_url and bucket_name",
+            "the store refuses GET x/a-0.jsonl: status 301, PermanentRedirect: …; set region and endpoint_url to where the bucket is: the store redirects, and redirects are not followed",
         ),
     ];
     for (what, expect) in cases {
