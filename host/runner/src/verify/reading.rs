@@ -77,7 +77,7 @@ pub(super) struct Reading {
     pub compared: bool,
     /// Whether a file does not carry this run's mark because somebody else wrote it.
     pub replaced: bool,
-    /// Files without this run's mark in which nothing is wrong, but not all rows were compared with the source.
+    /// Files without this run's mark in which nothing is wrong, but no row was compared with the source.
     pub unmarked: Vec<String>,
     pub first: First,
     pub token: Token,
@@ -269,7 +269,7 @@ impl Reading {
         if !whole? {
             self.stop_comparing(key);
         }
-        if !is_own && outcome.passed() && outcome.rows_compared < outcome.rows {
+        if !is_own && outcome.passed() && outcome.rows_compared == 0 {
             self.unmarked.push(key.to_owned());
         }
         Ok(outcome)
