@@ -3,14 +3,14 @@
 
 use super::store::is_busy;
 
-pub const NOT_S3: &str =
-    "check endpoint_url: something other than an S3 store (a proxy, a web page) seems to have answered";
-pub const BUCKET: &str = "create the bucket, or check bucket_name, region and endpoint_url";
+pub(super) const NOT_S3: &str =
+    "check endpoint_url: something other than an S3 store (a proxy, a web page) seems to respond";
+pub(super) const BUCKET: &str = "create the bucket, or check bucket_name, region and endpoint_url";
 const REDIRECTED: &str =
     "set region and endpoint_url to where the bucket is: the store redirects, and redirects are not followed";
 
 /// Returns what to do about a refusal to read an object: `place` is its bucket and key.
-pub fn on_refusal(status: u16, code: Option<&str>, place: &str) -> String {
+pub(super) fn on_refusal(status: u16, code: Option<&str>, place: &str) -> String {
     let permission = || format!("grant s3:GetObject on `{place}`, and check that no policy of the bucket denies it");
     if let Some(hint) = code.and_then(by_code) {
         return hint.to_owned();
@@ -51,7 +51,9 @@ fn by_code(code: &str) -> Option<&'static str> {
         "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" => {
             "renew the temporary credentials at their source"
         }
-        "RequestTimeTooSkewed" => "set this machine's clock, which differs from the store's by more than 15 minutes",
+        "RequestTimeTooSkewed" => {
+            "correct this machine's clock, which differs from the store's by more than 15 minutes"
+        }
         "PermanentRedirect" => REDIRECTED,
         "TemporaryRedirect" => {
             "retry later, or set region and endpoint_url to where the bucket is: a new bucket is reached at another \

@@ -1,5 +1,5 @@
-//! What a run's files leave open: objects that are no file of it, rows of the source that are in none, and what it means
-//! that something is missing. Each cause is told once.
+//! What a run's files leave open: objects that do not belong to it, rows of the source that are missing, and what it
+//! means that something is missing. Each cause is told once.
 
 use super::manifest::Manifest;
 use super::reading::Reading;
@@ -14,7 +14,7 @@ use batch_export_system::explain::{count as thousands, counted};
 const NUMBERS_AHEAD: u64 = 4;
 
 /// What the source still had when every file had been read.
-pub struct Rest {
+pub(super) struct Rest {
     /// Rows that are in no file.
     rows: u64,
     /// All rows of the interval.
@@ -24,7 +24,7 @@ pub struct Rest {
 
 impl Reading {
     /// Whether a manifest is that of the same run with other settings, whose files are not those of today's.
-    pub async fn is_of_other_settings(&mut self, manifest: &Manifest) -> Result<bool, Failure> {
+    pub(super) async fn is_of_other_settings(&mut self, manifest: &Manifest) -> Result<bool, Failure> {
         let Some(first) = manifest.files.first().filter(|first| self.other_keys.contains(first)) else {
             return Ok(false);
         };
@@ -47,7 +47,7 @@ impl Reading {
 
     /// Looks for files with higher numbers, which do not belong to a run that finished. Returns what to say of one
     /// behind a gap, where no manifest tells whether it belongs there.
-    pub async fn leftovers(&mut self, count: u64, is_listed: bool) -> Result<Option<String>, Failure> {
+    pub(super) async fn leftovers(&mut self, count: u64, is_listed: bool) -> Result<Option<String>, Failure> {
         for index in count..count.saturating_add(NUMBERS_AHEAD) {
             let key = self.layout.key(index);
             match self.store.head(&key).await {
@@ -60,14 +60,14 @@ impl Reading {
                     self.report.fault(FaultKind::LeftOver, fault);
                 }
                 Ok(Some(_)) => self.report.note(format!(
-                    "{key} is somebody else's object: it does not carry this run's mark; whoever reads the whole \
+                    "{key} is somebody else's object: it does not carry this run's mark; anyone who reads the whole \
                      folder reads it as well"
                 )),
                 // S3 responds like this to credentials that may not list: a missing object cannot be told from a hidden
                 // one.
                 Err(StoreError::Refused { status: 403, .. }) => {
                     self.report.note(format!(
-                        "whether {key} and further files are left over cannot be told without s3:ListBucket"
+                        "without s3:ListBucket, it is not known whether {key} and further files are left over"
                     ));
                     break;
                 }
@@ -79,7 +79,7 @@ impl Reading {
 
     /// Looks for what an attempt of this run wrote under other settings: who reads the whole folder reads its rows
     /// twice.
-    pub async fn other_settings(&mut self) -> Result<Vec<String>, Failure> {
+    pub(super) async fn other_settings(&mut self) -> Result<Vec<String>, Failure> {
         let mut found = Vec::new();
         for key in std::mem::take(&mut self.other_keys) {
             match self.store.head(&key).await {
@@ -114,7 +114,7 @@ impl Reading {
     }
 
     /// Reads the source to its end; `None` where it is not compared, or no longer.
-    pub async fn rest_of_source(&mut self) -> Result<Option<Rest>, Failure> {
+    pub(super) async fn rest_of_source(&mut self) -> Result<Option<Rest>, Failure> {
         let Some(mut rows) = self.rows.take() else {
             return Ok(None);
         };
@@ -124,7 +124,7 @@ impl Reading {
         self.recount(tally.rows_read.saturating_add(tally.rows_pruned)).await?;
         if tally.rows_kept() != Some(all) {
             let fault = format!(
-                "the source's counts do not add up: of {} read, {} were handed on",
+                "the source's counts do not add up: of {} read, {} were delivered",
                 counted(tally.rows_read, "row"),
                 thousands(all)
             );
@@ -134,7 +134,7 @@ impl Reading {
     }
 
     /// Says what it means that neither the manifest nor the first file is there.
-    pub fn judge_absence(&mut self, gap: Option<String>, others: &[String], rest: Option<&Rest>) {
+    pub(super) fn judge_absence(&mut self, gap: Option<String>, others: &[String], rest: Option<&Rest>) {
         let first = self.layout.key(0);
         let (kind, fault) = if let Some((other, further)) = others.split_first() {
             let fault = format!(
@@ -158,7 +158,7 @@ impl Reading {
                 }
                 (_, None) => format!(
                     "{none}, not even the first ({first}), which is right only if the interval has no rows (verify \
-                     without --no-source tells)"
+                     without --no-source to find out)"
                 ),
                 (_, Some(rest)) if rest.rows > 0 => {
                     let all = counted(rest.all, "row");
@@ -166,7 +166,7 @@ impl Reading {
                 }
                 (_, Some(rest)) => {
                     let why = rest.tally.why_empty();
-                    let note = format!("no file is there, and none should be: {why}");
+                    let note = format!("no files exist, as expected: {why}");
                     return self.report.note(note);
                 }
             };
@@ -176,7 +176,7 @@ impl Reading {
     }
 
     /// Says what it means that a manifest, a file or rows are missing, or that there are more than there should be.
-    pub fn judge_files(&mut self, count: u64, gap: Option<String>, others: Vec<String>, rest: Option<&Rest>) {
+    pub(super) fn judge_files(&mut self, count: u64, gap: Option<String>, others: Vec<String>, rest: Option<&Rest>) {
         for key in others {
             let fault = format!(
                 "{key} is from an attempt of this run with other settings (format, compression, splitting or manifest)"
@@ -185,7 +185,7 @@ impl Reading {
         }
         let more = rest.filter(|rest| rest.rows > 0).map(|rest| {
             let (rows, all) = (thousands(rest.rows), counted(rest.all, "row"));
-            format!("{rows} of the source's {all} are in no file")
+            format!("{rows} of the source's {all} are missing from the files")
         });
         let manifest = self
             .report
@@ -217,7 +217,7 @@ impl Reading {
             && self.report.rows > rest.all
         {
             let (held, has) = (counted(self.report.rows, "row"), thousands(rest.all));
-            let fault = format!("the files hold {held}, but the source has only {has}");
+            let fault = format!("the files contain {held}, but the source has only {has}");
             let kind = self.blame(FaultKind::FewerRows);
             self.report.fault(kind, fault);
         }
@@ -233,7 +233,7 @@ impl Reading {
 }
 
 /// Names the first of several objects.
-pub fn and_further(first: &str, further: usize) -> String {
+pub(super) fn and_further(first: &str, further: usize) -> String {
     match further {
         0 => first.to_owned(),
         further => format!("{first} and {} more", thousands(further as u64)),

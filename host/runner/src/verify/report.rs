@@ -268,7 +268,7 @@ pub(super) fn shown(column: &ArrayRef, row: usize) -> String {
 }
 
 /// Returns the same without quotes.
-pub fn bare(column: &ArrayRef, row: usize) -> String {
+pub(super) fn bare(column: &ArrayRef, row: usize) -> String {
     match column.is_null(row) {
         true => "null".to_owned(),
         false => quoted(&in_words(column, row)),

@@ -199,6 +199,10 @@ pub(super) struct Store {
     asks_for_checksum: bool,
 }
 
+fn own_or(cause: &Cause, usual: &str) -> Option<String> {
+    cause.hint().or_else(|| Some(usual.to_owned()))
+}
+
 /// User metadata that names the run which wrote an object (docs/formats.md).
 pub(super) const RUN_HEADER: &str = "x-amz-meta-batch-export-run";
 /// What S3 sends with every response.

@@ -37,8 +37,7 @@ async fn answering(head: &'static str, body: &'static str) -> String {
 #[tokio::test]
 async fn a_bucket_or_store_that_is_not_there_is_a_failure_and_no_fault_of_the_run() {
     const PAGE: &str = "<!DOCTYPE html><html><body>It works!</body></html>";
-    const FOREIGN: &str =
-        "check endpoint_url: something other than an S3 store (a proxy, a web page) seems to have answered";
+    const FOREIGN: &str = "check endpoint_url: something other than an S3 store (a proxy, a web page) seems to respond";
     let cases = [
         (
             "404 Not Found",
@@ -159,7 +158,7 @@ async fn each_cause_of_something_missing_is_told_once_with_its_own_way_out() {
             objects: &[("x/a-0.jsonl", ONE_ROW), ("x/a-2.jsonl", ONE_ROW)],
             always_has_manifest: false,
             faults: &[
-                "the manifest x/a_manifest.json is missing, and x/a-2.jsonl is there, but x/a-1.jsonl is not, and 2 of the source's 3 rows are in no file: the run did not finish, or somebody deleted what is missing",
+                "the manifest x/a_manifest.json is missing, and x/a-2.jsonl is there, but x/a-1.jsonl is not, and 2 of the source's 3 rows are missing from the files: the run did not finish, or somebody deleted what is missing",
             ],
             hints: &[AFRESH],
         },

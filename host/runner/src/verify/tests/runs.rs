@@ -20,7 +20,7 @@ struct Case {
     notes: &'static [&'static str],
 }
 
-pub fn reading(endpoint: &str, rows: Option<Rows>) -> Reading {
+pub(super) fn reading(endpoint: &str, rows: Option<Rows>) -> Reading {
     let plan = plan(endpoint);
     Reading {
         store: client(&plan, endpoint).expect("a client"),
@@ -68,7 +68,7 @@ async fn read(store: &DevStore, source: Option<&str>) -> VerifyReport {
     reading.report
 }
 
-pub fn faults(report: &VerifyReport) -> Vec<String> {
+pub(super) fn faults(report: &VerifyReport) -> Vec<String> {
     let in_files = report.files.iter().flat_map(|file| file.faults.clone());
     report.faults.iter().cloned().chain(in_files).collect()
 }
@@ -106,7 +106,7 @@ async fn an_empty_manifest_tells_no_rows_from_not_run() {
     }
 }
 
-pub const FILES: &str = r#"{"files":["x/a-0.jsonl"]}"#;
+pub(super) const FILES: &str = r#"{"files":["x/a-0.jsonl"]}"#;
 
 #[tokio::test]
 async fn runs_whose_pieces_do_not_fit_are_named() {
