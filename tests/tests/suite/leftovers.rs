@@ -140,7 +140,7 @@ async fn any_number_of_runs_left_behind_is_told_in_a_few_lines() {
     let printed = later(&program);
     assert_eq!(printed.code, Some(0), "{printed:?}");
     assert_eq!(printed.stderr.matches("warning: ").count(), 1, "{printed:?}");
-    let said = "1200 earlier runs of the destination `removed` may have left uploads open";
+    let said = "1,200 earlier runs of the destination `removed` may have left uploads open";
     assert!(printed.stderr.contains(said), "{printed:?}");
     assert_eq!(program.runs_kept().len(), LEFT);
     assert!(begun.elapsed() < std::time::Duration::from_secs(30));
