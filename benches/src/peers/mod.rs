@@ -93,7 +93,7 @@ fn chosen(only: &[String]) -> Result<(Vec<&'static Tool>, Vec<Format>)> {
     let words = TOOLS.iter().map(|tool| tool.word).chain(FORMATS.map(tool::word));
     let words: Vec<&str> = words.collect();
     if let Some(unknown) = only.iter().find(|name| !words.contains(&name.as_str())) {
-        bail!("there is no tool or format `{unknown}`; there are {}", words.join(", "));
+        bail!("`{unknown}` is not a tool or format; choose from {}", words.join(", "));
     }
     let named = |word: &str| only.iter().any(|name| name == word);
     let all_tools = !TOOLS.iter().any(|tool| named(tool.word));
@@ -123,6 +123,6 @@ mod tests {
         let (tools, formats) = chosen(&["parquet"]).unwrap();
         assert_eq!((tools.len(), formats), (TOOLS.len(), vec![Format::PARQUET_ZSTD]));
         let error = chosen(&["spark"]).unwrap_err().to_string();
-        assert!(error.starts_with("there is no tool or format `spark`; there are batch-export, native, "));
+        assert!(error.starts_with("`spark` is not a tool or format; choose from batch-export, native, "));
     }
 }

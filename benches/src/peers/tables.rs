@@ -122,7 +122,7 @@ fn reads_table<'a>(
     table(caption, &heads, &transposed(&columns))
 }
 
-/// Each value with its ratio to the best peer's, or to the best of all where there is no peer.
+/// Returns each value with its ratio to the best peer's, or to the best of all if there is no peer.
 fn with_ratios(values: &[(&Tool, Option<f64>)]) -> Vec<String> {
     let least = |peers_only: bool| {
         let values = values
