@@ -283,7 +283,7 @@ fn decided(settings: &Settings) -> Vec<(String, String)> {
             "if_none_match",
             object.if_none_match.then(|| "never overwrite".to_owned()),
         ),
-        ("max_row_bytes", Some(settings.max_row_bytes.to_string())),
+        ("max_row_mb", Some((settings.max_row_bytes >> 20).to_string())),
     ];
     always
         .into_iter()

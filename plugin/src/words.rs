@@ -1,4 +1,4 @@
-//! How messages quote input, and guess what was meant. Decides nothing.
+//! How messages quote input, write numbers, and guess what was meant. Decides nothing.
 
 /// Maximum number of characters of a value that a message quotes.
 pub const MAX_SHOWN_CHARS: usize = 80;
@@ -23,6 +23,19 @@ pub(crate) fn printable(text: &str) -> String {
                 .chain((!control).then_some(c))
         })
         .collect()
+}
+
+/// Returns a number with its thousands separated: `1,234,567`.
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// Returns the candidate that was probably meant: the nearest by edit distance, ignoring case.

@@ -6,6 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use batch_export_sandbox::{Event, EventKind, TransportError};
+use batch_export_system::terminal::one_line;
+use percent_encoding::percent_decode_str;
 
 /// Requests without a response that are remembered; a session has fewer in progress.
 const MAX_WAITING: usize = 256;
@@ -63,7 +65,7 @@ impl Requests {
                 }
                 let request = Waiting {
                     since: now,
-                    what: format!("{method} {}", end_of(path)),
+                    what: format!("{method} {}", shown(path)),
                     operation: operation.clone(),
                     host: host.clone(),
                 };
@@ -166,6 +168,11 @@ fn is_trouble(status: u16) -> bool {
     status >= 500 || matches!(status, 408 | 425 | 429)
 }
 
+/// Returns the end of a path as people write it: keys are percent-encoded on the wire.
+fn shown(path: &str) -> String {
+    end_of(&one_line(&percent_decode_str(path).decode_utf8_lossy()))
+}
+
 fn end_of(path: &str) -> String {
     let characters = path.chars().count();
     match characters.checked_sub(PATH_CHARS) {
@@ -183,7 +190,7 @@ mod tests {
             operation: "PutObject".to_owned(),
             host: "store:9000".to_owned(),
             method: http::Method::PUT,
-            path: "/bucket/a.jsonl".to_owned(),
+            path: "/bucket/a%3A.jsonl".to_owned(),
             body_bytes: 1,
         }
     }
@@ -237,12 +244,12 @@ mod tests {
             if second == 0 {
                 assert_eq!(
                     scene.requests.status(scene.now()).as_deref(),
-                    Some("retrying: PUT /bucket/a.jsonl: store:9000: Connection refused; 1 request has failed in 0 s")
+                    Some("retrying: PUT /bucket/a:.jsonl: store:9000: Connection refused; 1 request has failed in 0 s")
                 );
             }
             lines.extend(scene.requests.line(scene.now()).map(|line| (second, line)));
         }
-        let what = "retrying: PUT /bucket/a.jsonl: store:9000: Connection refused; ";
+        let what = "retrying: PUT /bucket/a:.jsonl: store:9000: Connection refused; ";
         assert_eq!(
             lines,
             [

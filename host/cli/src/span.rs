@@ -36,6 +36,8 @@ pub struct Span {
 /// A reason why the times of a command line do not name an interval.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SpanError {
+    #[error("{option}: {error}")]
+    Time { option: &'static str, error: IntervalError },
     #[error(transparent)]
     Interval(IntervalError),
     #[error("--end is before --start: {end} is earlier than {start}")]
@@ -52,7 +54,7 @@ pub enum SpanError {
 impl Explain for SpanError {
     fn hint(&self) -> Option<String> {
         match self {
-            SpanError::Interval(error) => error.hint(),
+            SpanError::Time { error, .. } | SpanError::Interval(error) => error.hint(),
             SpanError::Inverted { .. } => Some("swap them".to_owned()),
             SpanError::Empty(_) => Some("set --end to a later moment: the end is exclusive".to_owned()),
             SpanError::Unfinished { .. } => Some("wait until it has ended, or add --allow-unfinished".to_owned()),
@@ -77,6 +79,21 @@ impl From<IntervalError> for SpanError {
     }
 }
 
+impl SpanError {
+    /// Returns the error of two times with the option that it is about; `end` is the text of the second.
+    fn of(error: IntervalError, end: &str) -> Self {
+        match error {
+            IntervalError::NotATime(_) | IntervalError::OutOfRange(_) => {
+                let is_of_end = Moment::parse(end).err().as_ref() == Some(&error);
+                let option = if is_of_end { "--end" } else { "--start" };
+                SpanError::Time { option, error }
+            }
+            IntervalError::OpenEnd(_) => SpanError::Time { option: "--end", error },
+            other => other.into(),
+        }
+    }
+}
+
 impl Span {
     /// The interval, which has ended unless an unfinished one was asked for.
     pub fn ended(&self, now: Moment) -> Result<Interval, SpanError> {
@@ -94,7 +111,8 @@ impl Span {
             (None, start, end) => {
                 // clap requires both.
                 let text = |time: &Option<String>| time.clone().unwrap_or_default();
-                Ok(Interval::parse(&text(start), &text(end))?)
+                let (start, end) = (text(start), text(end));
+                Interval::parse(&start, &end).map_err(|error| SpanError::of(error, &end))
             }
         }
     }
@@ -320,7 +338,18 @@ mod tests {
             (
                 "noon",
                 "2026-01-01",
-                "`noon` is not a time; write it like 2023-07-28T01:00:00Z (without a zone it is UTC)",
+                "--start: `noon` is not a time; write it like 2023-07-28T01:00:00Z (without a zone it is UTC)",
+            ),
+            (
+                "2026-01-01",
+                "year 10000",
+                "--end: `year 10000` is not a time; write it like 2023-07-28T01:00:00Z (without a zone it is UTC)",
+            ),
+            (
+                "beginning",
+                "START",
+                "--end: the end must be a time, not `START`: only the start can be left open; give the time at which \
+                 the interval ends",
             ),
         ] {
             let error = span(&["--start", start, "--end", end]).ended(now);

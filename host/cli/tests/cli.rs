@@ -34,15 +34,15 @@ const COMMANDS: [(&str, &str); 9] = [
     ),
     (
         "run",
-        "\n  batch-export run --config exports.toml --start 2023-07-28T00:00:00Z --end 2023-07-28T01:00:00Z\n  batch-export run --last hour --quiet",
+        "\n  batch-export run --config exports.toml \\\n    --start 2023-07-28T00:00:00Z --end 2023-07-28T01:00:00Z\n  batch-export run --last hour --quiet",
     ),
     (
         "verify",
-        "\n  batch-export verify --config exports.toml --start 2023-07-28T00:00:00Z --end 2023-07-28T01:00:00Z",
+        "\n  batch-export verify --config exports.toml \\\n    --start 2023-07-28T00:00:00Z --end 2023-07-28T01:00:00Z",
     ),
     (
         "plan",
-        "\n  batch-export plan --config exports.toml --start 2023-07-28T00:00:00Z --end 2023-07-28T01:00:00Z",
+        "\n  batch-export plan --config exports.toml \\\n    --start 2023-07-28T00:00:00Z --end 2023-07-28T01:00:00Z",
     ),
     (
         "check",
@@ -53,7 +53,7 @@ const COMMANDS: [(&str, &str); 9] = [
     ("schema", "\n  batch-export schema events --json"),
     (
         "completions",
-        "\n  batch-export completions bash > ~/.local/share/bash-completion/completions/batch-export",
+        "\n  batch-export completions bash \\\n    > ~/.local/share/bash-completion/completions/batch-export",
     ),
 ];
 
@@ -75,6 +75,8 @@ fn every_command_has_help_with_an_example_of_itself() {
         assert_eq!(output.status.code(), Some(0), "{command}");
         assert!(help.contains("\n\nExample"), "{help}");
         assert!(help.ends_with(&format!(":{example}\n")), "{help}");
+        let longest = help.lines().map(|line| line.chars().count()).max();
+        assert!(longest <= Some(80), "{help}");
         assert!(command == "completions" || help.contains("--json"), "{help}");
     }
 }
@@ -170,7 +172,7 @@ fn failures_are_one_message_with_the_right_exit_code() {
                 "2024-01-01",
             ],
             2,
-            "error: `noon` is not a time\nhint: write it like 2023-07-28T01:00:00Z (without a zone it is UTC)\n",
+            "error: --start: `noon` is not a time\nhint: write it like 2023-07-28T01:00:00Z (without a zone it is UTC)\n",
         ),
         (
             &["inspect", "none.wasm"],

@@ -76,6 +76,13 @@ fn rank(class: FailureClass) -> u8 {
     }
 }
 
+fn of_count(problems: usize) -> String {
+    match problems {
+        1 => "the configuration has a problem".to_owned(),
+        many => format!("the configuration has {} problems", count(many as u64)),
+    }
+}
+
 fn milliseconds<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
     time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
         .serialize(serializer)
@@ -135,10 +142,7 @@ impl Failure {
         problems.sort_by(|a, b| (a.at, &a.pointer).cmp(&(b.at, &b.pointer)));
         // Two destinations may find the same fault of the component, and two rules the same field.
         problems.dedup();
-        let message = match problems.len() {
-            1 => "the configuration has a problem".to_owned(),
-            many => format!("the configuration has {} problems", count(many as u64)),
-        };
+        let message = of_count(problems.len());
         let mut failure = Failure::new(class, FailureCode::CONFIGURATION_INVALID, message);
         failure.0.file = file.map(Path::to_path_buf);
         failure.0.problems = problems;
@@ -173,9 +177,14 @@ impl Failure {
         self
     }
 
-    /// Puts the problems into a file, each in its place.
+    /// Puts the problems into a file, each in its place; a failure about one field is one problem.
     #[must_use]
     pub(crate) fn in_file(mut self, file: &Path, placed: impl Fn(Problem) -> Problem) -> Self {
+        if self.0.problems.is_empty() && self.0.pointer.is_some() && self.class() == FailureClass::Configuration {
+            self.0.problems = self.as_problems();
+            self.0.message = of_count(1);
+            self.0.hint = None;
+        }
         if self.0.file.is_none() && !self.0.problems.is_empty() {
             let problems = std::mem::take(&mut self.0.problems);
             self.0.problems = problems.into_iter().map(placed).collect();

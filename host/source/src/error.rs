@@ -235,10 +235,16 @@ pub enum SourceError {
     },
     /// A row is larger than the largest message.
     #[error(
-        "row {row} of the interval takes {} bytes, more than the {} that are allowed for one batch", count(*bytes as u64), count(*limit_bytes as u64)
+        "{}row {} of the interval takes {} bytes, more than the {} that are allowed for one row",
+        path.as_ref().map(|path| format!("{}: ", path.display())).unwrap_or_default(),
+        count(*row),
+        count(*bytes as u64),
+        count(*limit_bytes as u64)
     )]
     RowTooLarge {
-        /// The row of the interval, from 0.
+        /// The file that it is in, if the source has files.
+        path: Option<PathBuf>,
+        /// The row of the interval, from 1.
         row: u64,
         /// What it takes.
         bytes: usize,
@@ -445,6 +451,14 @@ impl SourceError {
             SourceError::Told { kind, .. } => *kind,
             _ => SourceErrorKind::Permanent,
         }
+    }
+
+    /// Adds the file, where it is known, to an error about a row.
+    pub(crate) fn in_file(mut self, file: Option<&Path>) -> Self {
+        if let SourceError::RowTooLarge { path, .. } = &mut self {
+            *path = file.map(Path::to_path_buf);
+        }
+        self
     }
 
     /// Returns whether the same read may succeed later without any change.

@@ -2,6 +2,7 @@
 //! run. A new source is a new factory; nothing else in the host has to know it.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -27,6 +28,11 @@ pub trait Source: Send {
     /// Returns the next rows, in order; possibly none of a stretch that the selection omits. `None` at the end, which
     /// comes only when every row was returned. Blocking.
     fn next_batch(&mut self) -> Result<Option<RecordBatch>, SourceError>;
+
+    /// Returns the file that the last rows came from, for messages; `None` for a source without files.
+    fn file(&self) -> Option<&Path> {
+        None
+    }
 
     /// Returns what was read and omitted so far.
     fn tally(&self) -> Tally;

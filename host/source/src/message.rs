@@ -89,8 +89,9 @@ impl MessageSource for Encoder<'_> {
             self.token.check()?;
             if let Some(piece) = self.pieces.next() {
                 let mut held = Share::none(&self.budget);
-                held.blocking_admit(self.stream.needed_bytes(&piece)?, &self.token)?;
-                let message = self.stream.message(&piece)?;
+                let named = |error: SourceError| error.in_file(self.source.file());
+                held.blocking_admit(self.stream.needed_bytes(&piece).map_err(named)?, &self.token)?;
+                let message = self.stream.message(&piece).map_err(named)?;
                 return Ok(Some(message.holding(held)));
             }
             match self.source.next_batch()? {
@@ -181,7 +182,8 @@ impl Stream {
     fn check_size(&self, bytes: usize) -> Result<(), SourceError> {
         match bytes > MAX_MESSAGE_BYTES {
             true => Err(SourceError::RowTooLarge {
-                row: self.rows,
+                path: None,
+                row: self.rows + 1,
                 bytes,
                 limit_bytes: MAX_MESSAGE_BYTES,
             }),
@@ -330,7 +332,7 @@ mod tests {
         let mut stream = Stream::new(&too_large.schema()).expect("a stream");
         let error = stream.message(&too_large).expect_err("too large");
         assert!(
-            error.to_string().starts_with("row 0 of the interval takes 167,77"),
+            error.to_string().starts_with("row 1 of the interval takes 167,77"),
             "{error}"
         );
     }

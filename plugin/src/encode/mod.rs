@@ -39,6 +39,7 @@ pub use types::{Meaning, is_text, is_uuid};
 use self::convert::Target;
 use crate::failure::{Explanation, Failure};
 use crate::settings::Format;
+use crate::words::count;
 
 /// Output that an encoder gathers before it should be taken: enough that calls do not matter, little next to a part.
 pub const OUTPUT_CHUNK_BYTES: usize = 64 << 10;
@@ -75,15 +76,18 @@ pub enum EncodeError {
         hint: &'static str,
     },
     #[error(
-        "row {row} (counted from 0 in this run, excluding filtered rows) holds {bytes} bytes, more than the limit of \
-         {limit_bytes}"
+        "row {} (counted from 0 in this run, excluding filtered rows) holds {} bytes, more than the limit of {}",
+        count(*row),
+        count(*bytes),
+        count(*limit_bytes)
     )]
     RowTooLarge { row: u64, bytes: u64, limit_bytes: u64 },
     #[error(
-        "row {row} (counted from 0 in this run, excluding filtered rows) would be about {bytes} bytes of JSON, more \
-         than \
-         {} (control characters take six bytes, and keys are repeated in every element of a list)",
-        jsonl::MAX_ROW_TEXT_BYTES
+        "row {} (counted from 0 in this run, excluding filtered rows) would be about {} bytes of JSON, more than {} \
+         (control characters take six bytes, and keys are repeated in every element of a list)",
+        count(*row),
+        count(*bytes),
+        count(jsonl::MAX_ROW_TEXT_BYTES)
     )]
     TextTooLarge {
         /// In the block, until [`EncodeError::counted_from`] tells it of the blocks before.
@@ -91,8 +95,9 @@ pub enum EncodeError {
         bytes: u64,
     },
     #[error(
-        "column `{column}`, row {row} (counted from 0 in this run, excluding filtered rows): the value does not fit \
-         {target}"
+        "column `{column}`, row {} (counted from 0 in this run, excluding filtered rows): the value does not fit \
+         {target}",
+        count(*row)
     )]
     OutOfRange { column: String, row: u64, target: String },
     #[error("{0}, and filtering by event name needs a string column `event`")]

@@ -183,7 +183,7 @@ fn decided_settings_for_a_person() {
             "encryption=the bucket's default",
             "checksum=CRC64NVME",
             "payload_signing=unsigned",
-            "max_row_bytes=33554432",
+            "max_row_mb=32",
         ]
     );
     let all = text(&planned(json!({

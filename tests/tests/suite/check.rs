@@ -114,3 +114,60 @@ async fn each_failure_names_its_likely_cause() {
         assert!(detail.contains(words), "{line}: {detail}");
     }
 }
+
+/// The plugin speaks to the store in `check`, the host itself in `verify`: one refusal, one way out.
+#[tokio::test(flavor = "multi_thread")]
+async fn check_and_verify_give_the_same_hint_for_the_same_refusal() {
+    let scene = Scene::new().await;
+    let program = Program::new(&configuration(&scene, "exports", 1_000, ""));
+    let exported = program.export(&[]);
+    assert_eq!(exported.code, Some(0), "{exported:?}");
+    let component = components::destination();
+    let component = component.to_str().expect("UTF-8");
+    for (status, code) in [
+        (301, "PermanentRedirect"),
+        (307, "TemporaryRedirect"),
+        (400, "AuthorizationHeaderMalformed"),
+        (400, "ExpiredToken"),
+        (400, "IllegalLocationConstraintException"),
+        (400, "InvalidToken"),
+        (403, "AccessDenied"),
+        (403, "AllAccessDisabled"),
+        (403, "Forbidden"),
+        (403, "InvalidAccessKeyId"),
+        (403, "InvalidClientTokenId"),
+        (403, "RequestTimeTooSkewed"),
+        (403, "SignatureDoesNotMatch"),
+        (404, "NoSuchBucket"),
+    ] {
+        let what = What::Status(status, code.to_owned());
+        scene.store.set_faults(vec![Fault::on(Operation::GetObject, what)]);
+        let checked = check(&program);
+        let (_, details) = steps(&checked);
+        // A step that was skipped for want of a permission says what to grant in its detail.
+        let told = details["read"].to_string();
+        let verified = program.run(&[
+            "verify",
+            "--config",
+            "exports.toml",
+            "--component",
+            component,
+            "--json",
+            "--start",
+            "2023-07-28T00:00:00Z",
+            "--end",
+            "2023-07-28T01:00:00Z",
+        ]);
+        let found: Value = serde_json::from_str(&verified.stdout).expect("JSON");
+        let hint = found["error"]["hint"].as_str().unwrap_or_default();
+        // The permission is that of each one's own object.
+        let (hint, told) = match code {
+            "AccessDenied" | "Forbidden" => (hint.split(" on `").next().unwrap_or_default(), told),
+            _ => (hint, told),
+        };
+        assert!(
+            !hint.is_empty() && told.contains(&serde_json::json!(hint).to_string().trim_matches('"').to_owned()),
+            "{status} {code}: verify says {hint}, check says {told}"
+        );
+    }
+}

@@ -187,7 +187,7 @@ async fn a_clock_that_is_off_by_more_than_a_day_is_for_a_person_to_set() {
     .await;
     let outcome = export(&scene, json!({}), &plain_events(10)).await;
     let error = outcome.error();
-    assert!(error.contains("set this machine's clock"), "{error}");
+    assert!(error.contains("correct this machine's clock"), "{error}");
     assert_eq!(scene.store.requests().len(), 1);
 }
 

@@ -12,7 +12,7 @@ use crate::output::{self, Answer, Form};
 /// Print a completion script for a shell.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  batch-export completions bash > ~/.local/share/bash-completion/completions/batch-export"
+    after_help = "Example:\n  batch-export completions bash \\\n    > ~/.local/share/bash-completion/completions/batch-export"
 )]
 pub struct CompletionsArgs {
     /// Shell to print the script for.

@@ -184,8 +184,8 @@ fn onwards(report: &DemoReport) -> String {
     let program = std::env::current_exe().map_or_else(|_| "batch-export".to_owned(), |path| path.display().to_string());
     let (Some(file), Some(folder)) = (&report.configuration, &report.folder) else {
         return format!(
-            "the store has been stopped and everything deleted; to continue with a bucket of your own, keep the \
-             configuration:\n\
+            "the store has been stopped and everything deleted; to continue with a\n\
+             bucket of your own, keep the configuration:\n\
              \x20 {program} demo --folder demo\n"
         );
     };
@@ -204,6 +204,7 @@ fn onwards(report: &DemoReport) -> String {
          \x20                          or instead of both: credentials = {{ source = \"host\" }}\n\
          \x20 allow_private            delete this line, unless the store is in your own network\n\
          and then\n\
+         \x20 {program} validate --config {file}\n\
          \x20 {program} check  --config {file} --destination parquet\n\
          \x20 {program} run    --config {file} --destination parquet {span}\n\
          \x20 {program} verify --config {file} --destination parquet {span}\n"

@@ -135,10 +135,12 @@ fn fields(schema: &Value) -> Vec<(String, String)> {
             .as_array()
             .is_some_and(|names| names.iter().any(|known| known == name))
     };
-    let properties = schema["properties"].as_object();
+    let properties = schema["properties"].as_object().into_iter().flatten();
+    let mut properties: Vec<_> = properties.collect();
+    // The order of the contract's forms; fields without one come last, by name.
+    properties.sort_by_key(|(_, property)| property["x-order"].as_u64().unwrap_or(u64::MAX));
     properties
         .into_iter()
-        .flatten()
         .map(|(name, property)| {
             let mut marks = vec![kind(property)];
             if required(name) {
@@ -157,13 +159,14 @@ fn fields(schema: &Value) -> Vec<(String, String)> {
 
 fn kind(property: &Value) -> String {
     if let Some(choices) = property["enum"].as_array() {
-        let choices: Vec<_> = choices.iter().map(Value::to_string).collect();
+        // A field that may be omitted may be null as well: that it is not required says so.
+        let choices = choices.iter().filter(|choice| !choice.is_null());
+        let choices: Vec<_> = choices.map(Value::to_string).collect();
         return choices.join(" | ");
     }
     match &property["type"] {
         Value::String(kind) => kind.clone(),
         Value::Array(kinds) => {
-            // A field that may be omitted may be null as well: that it is not required says so.
             let kinds = kinds.iter().filter_map(Value::as_str);
             let kinds: Vec<_> = kinds.filter(|kind| *kind != "null").collect();
             kinds.join(" | ")

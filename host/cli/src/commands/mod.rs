@@ -37,7 +37,7 @@ use crate::span::SpanError;
 
 /// Exports the rows of a time interval to S3 through destinations that run as sandboxed WebAssembly plugins.
 #[derive(Debug, Parser)]
-#[command(name = "batch-export", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(name = "batch-export", version, arg_required_else_help = true, max_term_width = 80)]
 #[command(
     after_help = "Exit codes: 0 success, 1 permanent failure, 2 usage or configuration error, 3 temporary failure \
                   (retry later), 4 bug in the plugin or in this program, 130 interrupted, 143 terminated."

@@ -27,7 +27,7 @@ use batch_export_system::explain::Cause;
 #[derive(Debug, Args)]
 #[command(
     name = "plan",
-    after_help = "Example:\n  batch-export plan --config exports.toml --start 2023-07-28T00:00:00Z --end 2023-07-28T01:00:00Z"
+    after_help = "Example:\n  batch-export plan --config exports.toml \\\n    --start 2023-07-28T00:00:00Z --end 2023-07-28T01:00:00Z"
 )]
 pub struct PlanArgs {
     #[command(flatten)]

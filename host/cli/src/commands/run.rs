@@ -20,7 +20,7 @@ use batch_export_system::terminal::one_line;
 /// Export one interval to a destination.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  batch-export run --config exports.toml --start 2023-07-28T00:00:00Z --end 2023-07-28T01:00:00Z\n  batch-export run --last hour --quiet"
+    after_help = "Example:\n  batch-export run --config exports.toml \\\n    --start 2023-07-28T00:00:00Z --end 2023-07-28T01:00:00Z\n  batch-export run --last hour --quiet"
 )]
 pub struct RunArgs {
     #[command(flatten)]

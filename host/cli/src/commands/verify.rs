@@ -23,7 +23,7 @@ use batch_export_system::terminal::one_line;
 /// Read a finished run back and compare it with its source.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  batch-export verify --config exports.toml --start 2023-07-28T00:00:00Z --end 2023-07-28T01:00:00Z"
+    after_help = "Example:\n  batch-export verify --config exports.toml \\\n    --start 2023-07-28T00:00:00Z --end 2023-07-28T01:00:00Z"
 )]
 pub struct VerifyArgs {
     #[command(flatten)]

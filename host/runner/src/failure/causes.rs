@@ -13,6 +13,7 @@ use batch_export_sandbox::{
     CallError, Crash, GrantRefused, LoadError, NetworkError, NotAdmitted, PolicyError, SandboxError,
 };
 use batch_export_source::{IntervalError, SourceError, SourceErrorKind};
+use batch_export_system::explain::count;
 use batch_export_system::private::PrivateError;
 
 /// The hint for what only a fault of the plugin can bring about.
@@ -198,7 +199,11 @@ impl Failure {
         let failure = Failure::new(
             FailureClass::Configuration,
             FailureCode::LIMITS_TOO_LOW,
-            format!("a run with these settings needs {needed} {unit}, and the limit `{limit}` allows {allowed}"),
+            format!(
+                "a run with these settings needs {} {unit}, and the limit `{limit}` allows {}",
+                count(*needed),
+                count(*allowed)
+            ),
         );
         let failure = match key {
             Some(key) => failure
@@ -240,7 +245,7 @@ impl Failure {
             FailureClass::Retryable,
             FailureCode::RUN_IN_PROGRESS,
             format!(
-                "this run is already in progress in another process, which holds {}",
+                "another process is already exporting or checking this interval, and holds {}",
                 lock.display()
             ),
         )

@@ -34,7 +34,7 @@ fn every_kind_of_end_is_told_apart() {
             Failure::in_progress(Path::new("state/runs/a/lock")),
             FailureClass::Retryable,
             FailureCode::RUN_IN_PROGRESS,
-            "this run is already in progress in another process, which holds state/runs/a/lock",
+            "another process is already exporting or checking this interval, and holds state/runs/a/lock",
             Some("wait for it to finish"),
         ),
         (

@@ -1,13 +1,12 @@
-//! What to do about a store's refusal: by its own word where it said one, in the words that the plugin has for it.
-//! Decides nothing.
+//! What to do about a store's refusal: by its error code where it sent one, in the words that the plugin uses for the
+//! same code (a test of the suite compares them). Decides nothing.
 
 use super::store::is_busy;
 
-pub(super) const NOT_S3: &str =
-    "check endpoint_url: something other than an S3 store (a proxy, a web page) seems to respond";
+pub(super) const NOT_S3: &str = "check endpoint_url: the response seems to come from something other than an S3 store, such as a proxy or a website";
 pub(super) const BUCKET: &str = "create the bucket, or check bucket_name, region and endpoint_url";
 const REDIRECTED: &str =
-    "set region and endpoint_url to where the bucket is: the store redirects, and redirects are not followed";
+    "set region and endpoint_url to the bucket's location: the store redirects, and redirects are not followed";
 
 /// Returns what to do about a refusal to read an object: `place` is its bucket and key.
 pub(super) fn on_refusal(status: u16, code: Option<&str>, place: &str) -> String {
@@ -19,16 +18,16 @@ pub(super) fn on_refusal(status: u16, code: Option<&str>, place: &str) -> String
         (_, Some("AccessDenied" | "Forbidden")) => return permission(),
         (403, None) => {
             return format!(
-                "check aws_access_key_id and aws_secret_access_key (an answer without a body does not say whether they \
-                 are wrong or may not do this); {}",
+                "check aws_access_key_id and aws_secret_access_key (a response without a body does not say whether \
+                 they are wrong or lack a permission); {}",
                 permission()
             );
         }
         (400, None) => {
-            "renew the credentials if they are temporary, and check region (an answer without a body does not say which \
-             of them is wrong)"
+            "renew the credentials if they are temporary, and check region (a response without a body does not say \
+             which of them is wrong)"
         }
-        (407, _) => "write the proxy's user and password in its URL",
+        (407, _) => "put the proxy's user name and password in its URL",
         (300..=399, _) => REDIRECTED,
         (status, _) if is_busy(status) => "verify again when the store has recovered",
         _ => "check endpoint_url, region and bucket_name",
@@ -40,12 +39,12 @@ fn by_code(code: &str) -> Option<&'static str> {
     Some(match code {
         "NoSuchBucket" => BUCKET,
         "SignatureDoesNotMatch" => {
-            "check aws_secret_access_key; if a proxy stands before the store, check that it passes path and headers on \
-             unchanged"
+            "check aws_secret_access_key; if there is a proxy in front of the store, check that it forwards path and \
+             headers unchanged"
         }
         "InvalidAccessKeyId" | "InvalidClientTokenId" => {
-            "check aws_access_key_id, which this store does not know; if the credentials are temporary, set \
-             aws_session_token, too"
+            "check aws_access_key_id, which the store does not recognize; if the credentials are temporary, set \
+             aws_session_token as well"
         }
         "InvalidToken" => "check aws_session_token, which does not belong to this access key",
         "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" => {
@@ -56,14 +55,14 @@ fn by_code(code: &str) -> Option<&'static str> {
         }
         "PermanentRedirect" => REDIRECTED,
         "TemporaryRedirect" => {
-            "retry later, or set region and endpoint_url to where the bucket is: a new bucket is reached at another \
+            "retry later, or set region and endpoint_url to the bucket's location: a new bucket is served from another \
              endpoint for some hours, and redirects are not followed"
         }
         "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" => {
-            "check region: the store expects another one"
+            "check region: the store expects a different one"
         }
-        "AllAccessDisabled" => "ask the store's operator, who switched off all access to this bucket",
-        "InvalidObjectState" => "restore the object from its storage class before it is read",
+        "AllAccessDisabled" => "ask the store's operator, who has disabled all access to this bucket",
+        "InvalidObjectState" => "restore the object from its storage class before reading it",
         _ => return None,
     })
 }

@@ -26,7 +26,7 @@ const REFRESHES_LIMIT: u32 = 32;
 /// would be valid at a time that this host cannot judge.
 const SKEW_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 /// What to do when this machine's clock is wrong.
-const SET_CLOCK: &str = "set this machine's clock";
+const SET_CLOCK: &str = "correct this machine's clock";
 /// Derived keys kept: granted scopes times the two dates of a run over midnight.
 const KEYS_LIMIT: usize = 16;
 

@@ -17,12 +17,13 @@ fn what_no_small_file_can_bring_about_is_said_as_well() {
         ),
         (
             SourceError::RowTooLarge {
-                row: 7,
+                path: Some(PathBuf::from("events/a.jsonl")),
+                row: 7_000,
                 bytes: 200,
                 limit_bytes: 160,
             },
-            "row 7 of the interval takes 200 bytes, more than the 160 that are allowed for one batch; remove the row, \
-             or shorten it",
+            "events/a.jsonl: row 7,000 of the interval takes 200 bytes, more than the 160 that are allowed for one row; \
+             remove the row, or shorten it",
             false,
         ),
         (

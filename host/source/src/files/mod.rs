@@ -334,6 +334,10 @@ impl Source for Files<'_> {
         }
     }
 
+    fn file(&self) -> Option<&Path> {
+        self.current.as_ref().map(|current| current.projection.path.as_path())
+    }
+
     fn tally(&self) -> Tally {
         Tally {
             surrogates_replaced: self.noted.surrogates_replaced.load(Ordering::Relaxed),

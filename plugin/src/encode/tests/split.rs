@@ -160,8 +160,8 @@ fn a_row_of_30_mib_is_a_block_of_its_own_and_one_over_the_limit_is_named() {
         let error = export(&batches, format, None, &[], limits).err().unwrap();
         assert_eq!(
             error.to_string(),
-            "row 2 (counted from 0 in this run, excluding filtered rows) holds 31457284 bytes, more than the limit of \
-             20971520"
+            "row 2 (counted from 0 in this run, excluding filtered rows) holds 31,457,284 bytes, more than the limit \
+             of 20,971,520"
         );
         assert_eq!(error.hint(), Some("raise max_row_mb, or shorten the row in the source"));
         assert!(matches!(Failure::from(error), Failure::Data(_)));
@@ -209,8 +209,8 @@ fn a_row_whose_text_would_not_fit_into_memory_is_refused_before_it_is_written() 
     );
     let controls = StringArray::from(vec!["\u{1}", &"\u{1}".repeat(30 << 20)]);
     for (column, row, bytes) in [
-        (Arc::new(repeated) as ArrayRef, 1, 204_798_992_u64),
-        (Arc::new(controls), 0, 188_743_696),
+        (Arc::new(repeated) as ArrayRef, 1, "204,798,992"),
+        (Arc::new(controls), 0, "188,743,696"),
     ] {
         let batch = RecordBatch::try_from_iter([("c", column)]).unwrap();
         let error = export(&[batch], LINES, None, &[], limits()).err().unwrap();
@@ -218,7 +218,7 @@ fn a_row_whose_text_would_not_fit_into_memory_is_refused_before_it_is_written() 
             error.to_string(),
             format!(
                 "row {row} (counted from 0 in this run, excluding filtered rows) would be about {bytes} bytes of JSON, \
-                 more than 134217728 (control characters take six bytes, and keys are repeated in every element of a \
+                 more than 134,217,728 (control characters take six bytes, and keys are repeated in every element of a \
                  list)"
             )
         );

@@ -37,7 +37,7 @@ async fn answering(head: &'static str, body: &'static str) -> String {
 #[tokio::test]
 async fn a_bucket_or_store_that_is_not_there_is_a_failure_and_no_fault_of_the_run() {
     const PAGE: &str = "<!DOCTYPE html><html><body>It works!</body></html>";
-    const FOREIGN: &str = "check endpoint_url: something other than an S3 store (a proxy, a web page) seems to respond";
+    const FOREIGN: &str = "check endpoint_url: the response seems to come from something other than an S3 store, such as a proxy or a website";
     let cases = [
         (
             "404 Not Found",

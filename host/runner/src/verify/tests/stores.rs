@@ -83,11 +83,11 @@ async fn what_a_store_does_wrong_is_said_with_the_way_out() {
         ),
         (
             status(403, "SignatureDoesNotMatch"),
-            "the store refuses GET x/a-0.jsonl: status 403, SignatureDoesNotMatch: …; check aws_secret_access_key; if a proxy stands before the store, check that it passes path and headers on unchanged",
+            "the store refuses GET x/a-0.jsonl: status 403, SignatureDoesNotMatch: …; check aws_secret_access_key; if there is a proxy in front of the store, check that it forwards path and headers unchanged",
         ),
         (
             status(403, "InvalidAccessKeyId"),
-            "the store refuses GET x/a-0.jsonl: status 403, InvalidAccessKeyId: …; check aws_access_key_id, which this store does not know; if the credentials are temporary, set aws_session_token, too",
+            "the store refuses GET x/a-0.jsonl: status 403, InvalidAccessKeyId: …; check aws_access_key_id, which the store does not recognize; if the credentials are temporary, set aws_session_token as well",
         ),
         (
             status(403, "Forbidden"),
@@ -99,7 +99,7 @@ async fn what_a_store_does_wrong_is_said_with_the_way_out() {
         ),
         (
             status(301, "PermanentRedirect"),
-            "the store refuses GET x/a-0.jsonl: status 301, PermanentRedirect: …; set region and endpoint_url to where the bucket is: the store redirects, and redirects are not followed",
+            "the store refuses GET x/a-0.jsonl: status 301, PermanentRedirect: …; set region and endpoint_url to the bucket's location: the store redirects, and redirects are not followed",
         ),
     ];
     for (what, expect) in cases {

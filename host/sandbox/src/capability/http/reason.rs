@@ -51,6 +51,13 @@ pub(crate) fn classify(error: &reqwest::Error, way: Way<'_>) -> TransportError {
         };
         return TransportError::Connect(message.into());
     }
+    if find_cause::<hyper::Error>(error).is_some_and(|cause| cause.is_parse() && !cause.is_parse_too_large()) {
+        // It may have acted on the request all the same.
+        return TransportError::Interrupted(
+            Cause::new(format!("the server at {host} does not speak HTTP: {root}"))
+                .with_hint("check host and port; if the server speaks TLS, write https:// in place of http://"),
+        );
+    }
     if error.is_timeout() {
         return TransportError::Timeout(format!("{host} did not respond in time").into());
     }
@@ -112,14 +119,14 @@ fn tls(error: &rustls::Error, way: Way<'_>) -> Cause {
             Cause::new(format!(
                 "the certificate of {host} has expired, or this machine's clock is wrong"
             ))
-            .with_hint("renew the certificate, or set the clock")
+            .with_hint("renew the certificate, or correct the clock")
         }
         rustls::Error::InvalidCertificate(
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
         ) => Cause::new(format!(
             "the certificate of {host} is not valid yet, or this machine's clock is wrong"
         ))
-        .with_hint("set the clock, or replace the certificate"),
+        .with_hint("correct the clock, or replace the certificate"),
         rustls::Error::InvalidCertificate(other) => {
             format!("the certificate of {host} is not accepted: {other}").into()
         }

@@ -106,7 +106,7 @@ async fn the_clock_is_corrected_once_and_within_a_day() {
         (
             "the destination's clock differs from this machine's by 25 hours, more than the 24 hours that are corrected"
                 .to_owned(),
-            Some("set this machine's clock".to_owned())
+            Some("correct this machine's clock".to_owned())
         )
     );
 }
