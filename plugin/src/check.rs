@@ -15,6 +15,9 @@ use crate::upload::{LeftOpen, NotBegun, Seen, Store, UploadError};
 
 /// Attempts per request: a check reports a problem quickly instead of waiting for it to pass.
 const MAX_ATTEMPTS: u32 = 3;
+/// Time for one attempt: all of those of a step end before a host's usual patience with a check does, so that a store
+/// which accepts connections and is silent fails a step.
+const TIMEOUT_MS: u32 = 20_000;
 /// Contents of the probe object: always the same, so that a probe left behind does not disturb the next check.
 const PROBE: &[u8] = b"batch-export wrote this to check the destination; it can be deleted\n";
 const CONTENT_TYPE: &str = "text/plain";
@@ -46,6 +49,8 @@ pub struct Step {
     pub detail: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// How long the store asked to wait.
+    pub retry_after_ms: Option<u64>,
 }
 
 /// The names of the steps, in order.
@@ -64,7 +69,7 @@ pub fn check<I: Imports>(imports: Rc<I>, settings: &Settings, run: &Run, depth: 
     let probe = Probe {
         depth,
         key: KeyNames::new(settings, run)?.probe(),
-        store: Store::new(Client::new(imports, Target::new(settings, run)).with_max_attempts(MAX_ATTEMPTS)),
+        store: Store::new(Client::new(imports, Target::new(settings, run)).with_patience(MAX_ATTEMPTS, TIMEOUT_MS)),
     };
     Ok(probe.run())
 }
@@ -79,6 +84,7 @@ struct Probe<I: Imports> {
 struct Verdict {
     outcome: Outcome,
     reason: Explanation,
+    retry_after_ms: Option<u64>,
 }
 
 /// The state of the probe object.
@@ -94,7 +100,7 @@ impl<I: Imports> Probe<I> {
     fn run(mut self) -> Vec<Step> {
         let reach = self.reach();
         let verdicts = if reach.outcome != Outcome::Passed {
-            let skipped = || skipped("the store could not be reached".into());
+            let skipped = || skipped("the first step failed".into());
             let [write, read, begin, part, abort, delete] = std::array::from_fn(|_| skipped());
             [reach, write, read, begin, part, abort, delete]
         } else if self.depth == Depth::Traceless {
@@ -113,11 +119,12 @@ impl<I: Imports> Probe<I> {
         };
         let steps = STEPS.into_iter().zip(verdicts);
         steps
-            .map(|(name, Verdict { outcome, reason })| Step {
+            .map(|(name, verdict)| Step {
                 name,
-                outcome,
-                detail: reason.message,
-                hint: reason.hint,
+                outcome: verdict.outcome,
+                detail: verdict.reason.message,
+                hint: verdict.reason.hint,
+                retry_after_ms: verdict.retry_after_ms,
             })
             .collect()
     }
@@ -166,9 +173,9 @@ impl<I: Imports> Probe<I> {
         let operation = Operation::GetObject { key: self.key.clone() };
         match self.store.client.call::<Vec<u8>>(operation, Vec::new()).result {
             Ok(body) if body == PROBE => passed("read back what was written"),
-            Ok(body) => Verdict {
-                outcome: Outcome::Failed,
-                reason: Explanation::new(format!(
+            Ok(body) => Verdict::new(
+                Outcome::Failed,
+                Explanation::new(format!(
                     "read {} bytes, which are not the {} bytes written",
                     body.len(),
                     PROBE.len()
@@ -178,7 +185,7 @@ impl<I: Imports> Probe<I> {
                      this key"
                         .to_owned(),
                 ),
-            },
+            ),
             Err(error) if error.is_archived() => skipped(
                 "objects in this storage class must be restored before they can be read; a run does not read them"
                     .into(),
@@ -213,13 +220,11 @@ impl<I: Imports> Probe<I> {
             (_, [first, rest @ ..]) => {
                 let all = rest.iter().fold(first.clone(), |all, next| all.with_remark(next));
                 let lifecycle = "or add a lifecycle rule to the bucket that aborts incomplete uploads".to_owned();
-                Verdict {
-                    outcome: Outcome::Failed,
-                    reason: Explanation {
-                        message: format!("{}; a run that fails could not clean up", all.message),
-                        hint: joined([all.hint, Some(lifecycle)]),
-                    },
-                }
+                let told = Explanation {
+                    message: format!("{}; a run that fails could not clean up", all.message),
+                    hint: joined([all.hint, Some(lifecycle)]),
+                };
+                Verdict::new(Outcome::Failed, told)
             }
             (Some(_), []) => passed("aborted it"),
             (None, []) => nothing(),
@@ -260,11 +265,11 @@ impl<I: Imports> Probe<I> {
                 .with_hint(error.explanation().hint),
             ),
             Err(error) => {
-                let Verdict { outcome, reason } = failed(error);
+                let verdict = failed(error);
                 let stays = Explanation::new(format!("`{}` may be left behind", self.key));
                 Verdict {
-                    outcome,
-                    reason: reason.with_remark(&stays),
+                    reason: verdict.reason.with_remark(&stays),
+                    ..verdict
                 }
             }
         }
@@ -279,26 +284,34 @@ fn is_kept(error: &UploadError) -> bool {
     }
 }
 
-fn passed(detail: impl Into<String>) -> Verdict {
-    Verdict {
-        outcome: Outcome::Passed,
-        reason: Explanation::new(detail),
+impl Verdict {
+    fn new(outcome: Outcome, reason: Explanation) -> Self {
+        Verdict {
+            outcome,
+            reason,
+            retry_after_ms: None,
+        }
     }
 }
 
+fn passed(detail: impl Into<String>) -> Verdict {
+    Verdict::new(Outcome::Passed, Explanation::new(detail))
+}
+
 fn skipped(reason: Explanation) -> Verdict {
-    Verdict {
-        outcome: Outcome::Skipped,
-        reason,
-    }
+    Verdict::new(Outcome::Skipped, reason)
 }
 
 fn failed(error: impl Into<UploadError>) -> Verdict {
     let error = error.into();
     let reason = error.explanation();
-    let outcome = match Failure::from(error) {
-        Failure::Unavailable { .. } => Outcome::Unavailable,
-        Failure::Config(_) | Failure::Refused(_) | Failure::Data(_) | Failure::Defect(_) => Outcome::Failed,
-    };
-    Verdict { outcome, reason }
+    match Failure::from(error) {
+        Failure::Unavailable { retry_after_ms, .. } => Verdict {
+            retry_after_ms,
+            ..Verdict::new(Outcome::Unavailable, reason)
+        },
+        Failure::Config(_) | Failure::Refused(_) | Failure::Data(_) | Failure::Defect(_) => {
+            Verdict::new(Outcome::Failed, reason)
+        }
+    }
 }

@@ -393,6 +393,7 @@ impl From<Step> for wit::CheckStep {
             },
             detail: step.detail,
             hint: step.hint,
+            retry_after_ms: step.retry_after_ms,
         }
     }
 }

@@ -5,7 +5,9 @@ use std::io;
 
 use serde::Serialize;
 
-use batch_export_runner::{Failure, FailureClass, FailureCode};
+use crate::signals::hung_up;
+use batch_export_runner::{Failure, FailureClass, FailureCode, check};
+use batch_export_sandbox::contract::CheckStep;
 use batch_export_system::explain::{counted, plain};
 
 /// The exit code of a defect, of the plugin's or of this program's own.
@@ -33,8 +35,9 @@ pub fn exit_code(class: FailureClass) -> u8 {
         FailureClass::Configuration => 2,
         FailureClass::Retryable => 3,
         FailureClass::Defect => DEFECT,
-        // 128 + SIGINT and 128 + SIGTERM, as shells count.
+        // 128 + SIGINT, SIGHUP and SIGTERM, as shells count.
         FailureClass::Cancelled => 130,
+        FailureClass::ShutDown if hung_up() => 129,
         FailureClass::ShutDown => 143,
     }
 }
@@ -62,15 +65,23 @@ pub fn usage(message: String) -> Failure {
 }
 
 /// Makes the failure of a destination that a check found not to work.
-pub fn check(failed: usize, steps: usize, class: FailureClass) -> Failure {
-    let message = format!("{failed} of {} failed", counted(steps as u64, "check"));
+pub fn check(steps: &[CheckStep]) -> Failure {
+    let failed = check::failing(steps).count();
+    let message = format!("{failed} of {} failed", counted(steps.len() as u64, "check"));
+    let class = check::class(steps);
     let hint = match class {
+        // What passes by itself may have a hint, as a store that is not started has.
         FailureClass::Retryable => {
-            "start the store if you run it yourself, or correct `endpoint_url`; otherwise check again later"
+            let mut hints: Vec<&str> = check::failing(steps).filter_map(|step| step.hint.as_deref()).collect();
+            hints.dedup();
+            hints.push("check again later");
+            hints.join("; ")
         }
-        _ => "follow the hints for the failed steps, then check again",
+        _ => "follow the hints for the failed steps, then check again".to_owned(),
     };
-    Failure::new(class, FailureCode::CHECK_FAILED, message).with_hint(hint)
+    Failure::new(class, FailureCode::CHECK_FAILED, message)
+        .with_hint(hint)
+        .with_retry_after(check::retry_after(steps))
 }
 
 /// Makes the failure of files that differ from what they should hold; `hints` say what to do for each kind of error.
@@ -79,10 +90,15 @@ pub fn errors_found(count: u64, hints: &[&str]) -> Failure {
     Failure::new(FailureClass::Failed, ERRORS_FOUND, message).with_hint(hints.join("; "))
 }
 
-/// Makes the failure of output that cannot be written.
+/// Makes the failure of a command whose output cannot be written.
 pub fn unwritable(error: io::Error) -> Failure {
-    let message = format!("cannot write the output: {}", plain(&error));
-    Failure::new(FailureClass::Failed, OUTPUT_UNWRITABLE, message).with_source(error)
+    let message = format!(
+        "the command succeeded, but its output cannot be written: {}",
+        plain(&error)
+    );
+    Failure::new(FailureClass::Failed, OUTPUT_UNWRITABLE, message)
+        .with_hint("make room there, or direct standard output elsewhere")
+        .with_source(error)
 }
 
 /// Makes the failure of threads that cannot be started.
@@ -100,6 +116,7 @@ pub fn panicked(what: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use batch_export_sandbox::contract::StepOutcome;
 
     #[test]
     fn a_class_has_an_exit_code() {
@@ -112,24 +129,39 @@ mod tests {
             (FailureClass::Cancelled, 130),
             (FailureClass::ShutDown, 143),
         ] {
-            assert_eq!(exit_code(check(2, 9, class).class()), code, "{class:?}");
+            assert_eq!(exit_code(class), code, "{class:?}");
         }
     }
 
     #[test]
     fn a_failure_of_the_program_says_what_happened_and_what_to_do() {
         let full = || io::Error::other("the disk is full");
+        let step = |outcome, hint: Option<&str>| CheckStep {
+            name: "reach".to_owned(),
+            outcome,
+            detail: String::new(),
+            hint: hint.map(str::to_owned),
+            retry_after_ms: None,
+        };
         let cases = [
             (errors_found(3, &["a", "b"]), "found 3 errors", Some("a; b")),
             (errors_found(1, &["a"]), "found 1 error", Some("a")),
             (
-                check(1, 7, FailureClass::Retryable),
-                "1 of 7 checks failed",
-                Some("start the store if you run it yourself, or correct `endpoint_url`; otherwise check again later"),
+                check(&[
+                    step(StepOutcome::Unavailable, Some("start it")),
+                    step(StepOutcome::Skipped, None),
+                ]),
+                "1 of 2 checks failed",
+                Some("start it; check again later"),
             ),
             (
-                check(2, 7, FailureClass::Failed),
-                "2 of 7 checks failed",
+                check(&[step(StepOutcome::Unavailable, None)]),
+                "1 of 1 check failed",
+                Some("check again later"),
+            ),
+            (
+                check(&[step(StepOutcome::Unavailable, None), step(StepOutcome::Failed, None)]),
+                "2 of 2 checks failed",
                 Some("follow the hints for the failed steps, then check again"),
             ),
             (
@@ -137,7 +169,11 @@ mod tests {
                 "no such option",
                 Some("see `batch-export --help`"),
             ),
-            (unwritable(full()), "cannot write the output: the disk is full", None),
+            (
+                unwritable(full()),
+                "the command succeeded, but its output cannot be written: the disk is full",
+                Some("make room there, or direct standard output elsewhere"),
+            ),
             (not_started(full()), "cannot start: the disk is full", None),
             (
                 panicked("index out of bounds"),

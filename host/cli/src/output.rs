@@ -99,7 +99,7 @@ pub fn show<J: Serialize>(
     }
     let failure = match (failure, printed) {
         (Some(failure), _) => failure,
-        (None, Err(unprinted)) => unprinted,
+        (None, Err(unprinted)) => return unwritten(&unprinted),
         (None, Ok(())) => return ExitCode::SUCCESS,
     };
     report(&failure);
@@ -119,6 +119,12 @@ pub fn show_as_json(finished: Moment, failure: &Failure) {
 /// Prints a warning, with what to do about it, on one line.
 pub fn warning(warning: &Cause) {
     message("warning:", YELLOW, &one_line(&warning.in_one_text()));
+}
+
+/// Shows that a command succeeded and its output is lost: nothing failed that has a destination.
+fn unwritten(failure: &Failure) -> ExitCode {
+    report(failure);
+    ExitCode::from(error::exit_code(failure.class()))
 }
 
 /// Prints a failure.
@@ -197,10 +203,9 @@ pub fn help(error: &clap::Error) -> ExitCode {
         note(error.render().to_string().trim_end());
         return code;
     }
-    match error.print() {
+    match written(error.print().and_then(|()| io::stdout().flush())) {
         Ok(()) => code,
-        // Nobody reads it: as with all output.
-        Err(_) => ExitCode::FAILURE,
+        Err(failure) => unwritten(&failure),
     }
 }
 
@@ -217,7 +222,11 @@ fn lines(text: &str) -> Result<(), Failure> {
 /// Prints this program's own text unchanged. A closed pipe (`| head`) is not a failure.
 pub fn verbatim(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    match writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush()) {
+    written(writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush()))
+}
+
+fn written(outcome: io::Result<()>) -> Result<(), Failure> {
+    match outcome {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error::unwritable(error)),
         _ => Ok(()),
     }

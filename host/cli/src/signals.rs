@@ -1,5 +1,7 @@
-//! Ctrl-C and SIGTERM, as often as they come: the first asks a run to end in order, the second to end at once. Ends
+//! Ctrl-C, SIGTERM and SIGHUP, as often as they come: the first asks a run to end in order, the second to end at once. Ends
 //! nothing itself but a process that did not listen twice.
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use batch_export_runner::{Failure, RunTokens};
 use batch_export_system::Token;
@@ -15,6 +17,16 @@ pub enum Signal {
     Interrupt,
     /// What service managers and container runtimes send first: the host is shutting down.
     Terminate,
+    /// The terminal or the connection that the program was started from is gone.
+    HangUp,
+}
+
+/// Whether the program was ended by a hang-up, so that its exit code can say so.
+static HUNG_UP: AtomicBool = AtomicBool::new(false);
+
+/// Returns whether what ended the program was a hang-up.
+pub fn hung_up() -> bool {
+    HUNG_UP.load(Ordering::Relaxed)
 }
 
 impl Signal {
@@ -22,7 +34,17 @@ impl Signal {
     pub fn failure(self) -> Failure {
         match self {
             Signal::Interrupt => Failure::cancelled(),
-            Signal::Terminate => Failure::shut_down(),
+            Signal::Terminate | Signal::HangUp => Failure::shut_down(self.name()),
+        }
+    }
+}
+
+impl Signal {
+    fn name(self) -> &'static str {
+        match self {
+            Signal::Interrupt => "SIGINT",
+            Signal::Terminate => "SIGTERM",
+            Signal::HangUp => "SIGHUP",
         }
     }
 }
@@ -54,7 +76,7 @@ async fn cancel_on_signals(mut signals: Signals, tokens: RunTokens, tell: impl F
                 tell("stopping and cleaning up; interrupt again to quit immediately");
                 match signal {
                     Signal::Interrupt => tokens.work.cancel(),
-                    Signal::Terminate => tokens.shut_down(),
+                    Signal::Terminate | Signal::HangUp => tokens.shut_down(signal.name()),
                 }
             }
             2 => {
@@ -67,12 +89,14 @@ async fn cancel_on_signals(mut signals: Signals, tokens: RunTokens, tell: impl F
     }
 }
 
-/// Both signals. Where no handler can be installed, the system's default action applies.
+/// All signals. Where no handler can be installed, the system's default action applies.
 struct Signals {
     #[cfg(unix)]
     interrupts: Option<tokio::signal::unix::Signal>,
     #[cfg(unix)]
     ends: Option<tokio::signal::unix::Signal>,
+    #[cfg(unix)]
+    hang_ups: Option<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
@@ -82,6 +106,10 @@ impl Signals {
         Self {
             interrupts: signal(SignalKind::interrupt()).ok(),
             ends: signal(SignalKind::terminate()).ok(),
+            hang_ups: match ignores_hang_ups() {
+                true => None,
+                false => signal(SignalKind::hangup()).ok(),
+            },
         }
     }
 
@@ -89,8 +117,22 @@ impl Signals {
         tokio::select! {
             () = received(&mut self.interrupts) => Signal::Interrupt,
             () = received(&mut self.ends) => Signal::Terminate,
+            () = received(&mut self.hang_ups) => {
+                HUNG_UP.store(true, Ordering::Relaxed);
+                Signal::HangUp
+            }
         }
     }
+}
+
+/// Returns whether hang-ups are ignored, as `nohup` arranges it, or nobody can say: then they stay as they are.
+#[cfg(unix)]
+fn ignores_hang_ups() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // SIGHUP is the first signal.
+    ignored.is_none_or(|mask| mask & 1 == 1)
 }
 
 #[cfg(unix)]

@@ -69,6 +69,7 @@ pub(crate) async fn check(
         outcome: StepOutcome::Skipped,
         detail: error.message().to_owned(),
         hint: error.hint().map(str::to_owned),
+        retry_after_ms: None,
     }));
     Ok(steps)
 }
@@ -105,7 +106,10 @@ async fn steps(prepared: &Prepared<'_>, depth: CheckDepth) -> Result<Vec<CheckSt
     let token = work.child().with_deadline(Instant::now() + CHECK_TIME);
     let outcome = match token.run(session.check(depth)).await {
         Ok(steps) => steps.map_err(Failure::from),
-        Err(Interrupted::DeadlinePassed) if work.check().is_ok() => Ok(vec![out_of_time(&plan.grants)]),
+        Err(Interrupted::DeadlinePassed) if work.check().is_ok() => Ok(vec![out_of_time(
+            &plan.grants,
+            exporter.destination().network.proxy.is_some(),
+        )]),
         Err(reason) => Err(ended(reason, exporter.limits.run_time)),
     };
     session.close().await;
@@ -119,6 +123,7 @@ async fn steps(prepared: &Prepared<'_>, depth: CheckDepth) -> Result<Vec<CheckSt
             outcome: StepOutcome::Unavailable,
             detail: format!("left open, and tried again by the next run: {}", told.join(", ")),
             hint: (!hints.is_empty()).then(|| hints.into_iter().collect::<Vec<_>>().join("; ")),
+            retry_after_ms: None,
         });
     }
     Ok(steps)
@@ -149,6 +154,13 @@ pub fn class(steps: &[CheckStep]) -> FailureClass {
     }
 }
 
+/// Returns how long the destination asked to be left alone, where that is all that keeps the steps from passing.
+pub fn retry_after(steps: &[CheckStep]) -> Option<Duration> {
+    let is_all = class(steps) == FailureClass::Retryable;
+    let longest = failing(steps).filter_map(|step| step.retry_after_ms).max();
+    longest.filter(|_| is_all).map(Duration::from_millis)
+}
+
 /// Makes the failure of an automatic check. Steps that fail for the same reason are named together.
 fn unready(occasion: Occasion, failing: &[CheckStep]) -> Failure {
     let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
@@ -171,18 +183,21 @@ fn unready(occasion: Occasion, failing: &[CheckStep]) -> Failure {
         format!("{}, and the check failed: {}", occasion.in_words(), messages.join("; ")),
     )
     .with_hint(hints.join("; "))
+    .with_retry_after(retry_after(failing))
 }
 
-fn out_of_time(grants: &[Grant]) -> CheckStep {
+fn out_of_time(grants: &[Grant], is_proxied: bool) -> CheckStep {
+    let proxy = if is_proxied { ", or the proxy before it," } else { "" };
     let store = grants.first().map_or("the store", |grant| &grant.origin);
     CheckStep {
         name: "check".to_owned(),
         outcome: StepOutcome::Unavailable,
         detail: format!(
-            "took longer than {} s: {store}, or a proxy in front of it, does not respond, or responds too slowly",
+            "took longer than {} s: {store}{proxy} responds too slowly",
             CHECK_TIME.as_secs()
         ),
         hint: Some("check that `endpoint_url` names an S3 store, and that it is up; try again".to_owned()),
+        retry_after_ms: None,
     }
 }
 
@@ -197,6 +212,7 @@ mod tests {
             outcome: StepOutcome::Failed,
             detail: detail.to_owned(),
             hint: hint.map(str::to_owned),
+            retry_after_ms: None,
         };
         let failing = [
             step("write", "403; no colon: needed", Some("grant it")),
@@ -217,11 +233,11 @@ mod tests {
 
     #[test]
     fn a_try_that_nobody_waited_for_is_a_step_worth_retrying() {
-        let step = out_of_time(&[]);
-        assert_eq!(
-            step.detail,
-            "took longer than 120 s: the store, or a proxy in front of it, does not respond, or responds too slowly"
-        );
-        assert_eq!(class(&[step]), FailureClass::Retryable);
+        for (is_proxied, place) in [(false, "the store"), (true, "the store, or the proxy before it,")] {
+            let step = out_of_time(&[], is_proxied);
+            let detail = format!("took longer than 120 s: {place} responds too slowly");
+            assert_eq!(step.detail, detail);
+            assert_eq!(class(&[step]), FailureClass::Retryable);
+        }
     }
 }

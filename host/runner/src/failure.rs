@@ -156,6 +156,13 @@ impl Failure {
         self
     }
 
+    /// Adds how long the destination asked to be left alone.
+    #[must_use]
+    pub fn with_retry_after(mut self, time: Option<Duration>) -> Self {
+        self.0.retry_after = time;
+        self
+    }
+
     /// Adds the typed error behind it.
     #[must_use]
     pub fn with_source(mut self, source: impl Error + Send + Sync + 'static) -> Self {

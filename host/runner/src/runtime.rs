@@ -128,7 +128,7 @@ impl Runtime {
         match self.patience(token).run(permit).await {
             Ok(Ok(permit)) => Ok(Admission { _permit: permit }),
             // The semaphore is never closed.
-            Ok(Err(_)) => Err(Failure::shut_down()),
+            Ok(Err(_)) => Err(Failure::shut_down("the host")),
             Err(reason) => Err(self.waited(reason, &format!("{} other runs were in progress", limits.runs_at_once))),
         }
     }

@@ -1,7 +1,6 @@
 //! The two tokens of a run. Handles no signal itself.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::failure::{Failure, FailureClass};
@@ -14,8 +13,8 @@ pub struct RunTokens {
     pub work: Token,
     /// Ends cleaning up as well; what is open stays noted.
     pub clean_up: Token,
-    /// Whether the work ends because its host does.
-    shuts_down: Arc<AtomicBool>,
+    /// What ends the host, where the work ends because its host does.
+    shut_down_by: Arc<OnceLock<&'static str>>,
 }
 
 impl RunTokens {
@@ -24,10 +23,10 @@ impl RunTokens {
         Self::default()
     }
 
-    /// Ends the work because the host shuts down. Its failure says so: the run was not cancelled, and it may be started
-    /// again.
-    pub fn shut_down(&self) {
-        self.shuts_down.store(true, Ordering::Relaxed);
+    /// Ends the work because the host shuts down; `by` is what ends it, such as `SIGTERM`. Its failure says so: the run
+    /// was not cancelled, and it may be started again.
+    pub fn shut_down(&self, by: &'static str) {
+        self.shut_down_by.get_or_init(|| by);
         self.work.cancel();
     }
 
@@ -38,8 +37,8 @@ impl RunTokens {
 
     /// Returns a failure as it is, unless it is about a cancellation that was the host's shutting down.
     pub(crate) fn told(&self, failure: Failure) -> Failure {
-        match failure.class() {
-            FailureClass::Cancelled if self.shuts_down.load(Ordering::Relaxed) => failure.into_shut_down(),
+        match (failure.class(), self.shut_down_by.get()) {
+            (FailureClass::Cancelled, Some(by)) => failure.into_shut_down(by),
             _ => failure,
         }
     }
@@ -70,7 +69,7 @@ mod tests {
         tokens.work.cancel();
         assert_eq!(tokens.ended().class(), FailureClass::Cancelled);
         let tokens = RunTokens::new();
-        tokens.clone().shut_down();
+        tokens.clone().shut_down("SIGTERM");
         assert!(tokens.is_over());
         let open = vec![LeftOpen::unknown(&Failure::cancelled())];
         let left = Failure::cancelled().leaving_open(open.clone());
@@ -79,7 +78,7 @@ mod tests {
             (told.class(), told.code()),
             (FailureClass::ShutDown, FailureCode::SHUT_DOWN)
         );
-        assert_eq!(told.message(), Failure::shut_down().message());
+        assert_eq!(told.message(), "terminated by SIGTERM");
         assert_eq!(told.hint(), Some("run it again"));
         assert_eq!(told.left_open(), open);
         let late = tokens.told(Failure::timed_out(Duration::from_secs(1)));

@@ -203,6 +203,8 @@ pub struct CheckStep {
     pub detail: String,
     /// What to do about it, where there is anything to do.
     pub hint: Option<String>,
+    /// How long the destination asked to wait before the next request, in milliseconds.
+    pub retry_after_ms: Option<u64>,
 }
 
 /// An upload that `recover` ended.

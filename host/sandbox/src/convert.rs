@@ -242,6 +242,7 @@ impl From<export::CheckStep> for CheckStep {
             },
             detail: message(&s.detail),
             hint: s.hint.as_deref().map(message),
+            retry_after_ms: s.retry_after_ms,
         }
     }
 }

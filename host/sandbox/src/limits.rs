@@ -314,7 +314,7 @@ mod tests {
             ),
             (
                 |plan| plan.payload_bytes = u64::MAX,
-                "needs 17592186044416 MiB of request bodies held at once, and the limit `payloads_held_bytes` allows 256",
+                "needs 17,592,186,044,416 MiB of request bodies held at once, and the limit `payloads_held_bytes` allows 256",
             ),
             (
                 |plan| plan.part_size_bytes += 1,

@@ -358,14 +358,14 @@ fn credentials(values: &mut Values) {
     if secret && !id {
         values.problem(
             &fields::AWS_ACCESS_KEY_ID,
-            "is missing although `aws_secret_access_key` is set",
+            "missing, although `aws_secret_access_key` is set",
             ALLOWED,
         );
     }
     if id && !secret {
         values.problem(
             &fields::AWS_SECRET_ACCESS_KEY,
-            "is missing although `aws_access_key_id` is set",
+            "missing, although `aws_access_key_id` is set",
             ALLOWED,
         );
     }

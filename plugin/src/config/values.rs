@@ -45,7 +45,13 @@ impl Values {
         }
         for field in FIELDS {
             if field.required && !values.is_given(field) {
-                values.problem(field, "is missing", Some(field.description));
+                let example = match field.examples.first() {
+                    Some(Literal::Text(example)) => Some(format!("add it, as in {} = \"{example}\"", field.name)),
+                    _ => None,
+                };
+                values
+                    .problems
+                    .push(Problem::new(field.name, "missing").with_hint(example));
             }
         }
         values

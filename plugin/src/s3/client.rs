@@ -69,6 +69,7 @@ pub struct Client<I: Imports> {
     /// Whether any response was one that only an S3 store would give.
     saw_s3: bool,
     max_attempts: u32,
+    timeout_ms: u32,
     window_bytes: u64,
 }
 
@@ -115,6 +116,7 @@ impl<I: Imports> Client<I> {
             saw_damage: false,
             saw_s3: false,
             max_attempts: retry::MAX_ATTEMPTS,
+            timeout_ms: REQUEST_TIMEOUT_MS,
             window_bytes: u64::MAX,
         }
     }
@@ -126,9 +128,11 @@ impl<I: Imports> Client<I> {
         self
     }
 
-    /// Sends each request at most this many times instead of [`retry::MAX_ATTEMPTS`].
-    pub fn with_max_attempts(mut self, max_attempts: u32) -> Self {
+    /// Sends each request at most this many times instead of [`retry::MAX_ATTEMPTS`], and waits this long for each
+    /// response.
+    pub fn with_patience(mut self, max_attempts: u32, timeout_ms: u32) -> Self {
         self.max_attempts = max_attempts;
+        self.timeout_ms = timeout_ms;
         self
     }
 
@@ -436,7 +440,7 @@ impl<I: Imports> Client<I> {
             .target
             .time_limit_seconds
             .map_or(u32::MAX, |seconds| seconds.saturating_mul(1_000));
-        REQUEST_TIMEOUT_MS.min(run_ms)
+        self.timeout_ms.min(run_ms)
     }
 
     /// Returns the key to sign with. Several requests in flight may notice the same expiry: only the first asks for new

@@ -9,6 +9,7 @@ use crate::s3::hint;
 use crate::s3::request::OperationKind;
 #[cfg(test)]
 use crate::s3::{request::Operation, retry};
+use crate::words::count;
 
 /// Longest text taken from a response: enough for S3's sentences, too short for an HTML page.
 pub const MESSAGE_LIMIT_CHARS: usize = 300;
@@ -238,6 +239,9 @@ impl fmt::Display for S3Error {
                         self.signed_region
                     )?;
                 }
+                if let Some(wait_ms @ 1..) = answer.retry_after_ms {
+                    write!(f, "; the store asks to wait {} s", count(wait_ms / 1_000))?;
+                }
                 request_id = answer.request_id.as_deref();
             }
             Cause::Malformed { status, what } => {
@@ -265,11 +269,12 @@ impl fmt::Display for S3Error {
 
 fn fmt_transport(error: &TransportError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let (what, said) = match error {
+        // It names the server, and what it did.
+        TransportError::Interrupted(said) => return f.write_str(&said.message),
         TransportError::Forbidden(said) => ("the host does not allow the request", said),
         TransportError::Connect(said) => ("no connection", said),
         TransportError::Tls(said) => ("TLS failed", said),
         TransportError::Timeout(said) => ("no response in time", said),
-        TransportError::Interrupted(said) => ("the connection closed early", said),
         TransportError::TooLarge(said) => ("the response is too large", said),
     };
     write!(f, "{what}: {}", said.message)

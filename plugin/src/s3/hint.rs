@@ -15,7 +15,7 @@ pub fn of(error: &S3Error) -> Option<String> {
         Cause::Error(reply) => of_reply(error, reply),
         Cause::Malformed { .. } => Some(NOT_S3.into()),
         Cause::Damaged { .. } => Some(DAMAGED.into()),
-        Cause::Transport(transport) => of_transport(transport),
+        Cause::Transport(transport) => of_transport(transport, &error.origin),
         Cause::Signer(SignerError::Forbidden(said) | SignerError::Missing(said) | SignerError::Unavailable(said)) => {
             said.hint.clone()
         }
@@ -23,9 +23,9 @@ pub fn of(error: &S3Error) -> Option<String> {
     }
 }
 
-fn of_transport(error: &TransportError) -> Option<String> {
+fn of_transport(error: &TransportError, origin: &str) -> Option<String> {
     let (said, ours) = match error {
-        TransportError::Connect(said) => (said, Some(NO_CONNECTION)),
+        TransportError::Connect(said) => (said, Some(no_connection(origin))),
         TransportError::Tls(said) => (said, Some(CERTIFICATE)),
         TransportError::TooLarge(said) => (said, Some(NOT_S3)),
         TransportError::Forbidden(said) | TransportError::Timeout(said) | TransportError::Interrupted(said) => {
@@ -33,6 +33,14 @@ fn of_transport(error: &TransportError) -> Option<String> {
         }
     };
     said.hint.clone().or(ours.map(str::to_owned))
+}
+
+/// AWS is not the operator's to start, and has no address to correct.
+fn no_connection(origin: &str) -> &'static str {
+    match origin.contains(".amazonaws.com") {
+        true => NO_CONNECTION_TO_AWS,
+        false => NO_CONNECTION,
+    }
 }
 
 fn of_reply(error: &S3Error, reply: &ErrorReply) -> Option<String> {
@@ -73,7 +81,7 @@ fn of_status(error: &S3Error, reply: &ErrorReply) -> Option<String> {
     Some(match reply.status {
         307 => REDIRECTED_FOR_NOW.into(),
         300..=399 => REDIRECTED.into(),
-        407 => PROXY_PASSWORD.into(),
+        407 => A_PROXY.into(),
         400..=499 if is_page => NOT_S3.into(),
         400 => SILENT_400.into(),
         401 => NOT_S3.into(),
@@ -107,7 +115,9 @@ const NOT_S3: &str = "check endpoint_url: the response seems to come from someth
      website";
 pub const DAMAGED: &str = "retry; if it happens again, check any proxies in between and the store's disks, because \
                            something is altering the data";
-const NO_CONNECTION: &str = "check endpoint_url, region and bucket_name, and that this machine can reach the store";
+const NO_CONNECTION: &str = "start the store if you run it yourself, or correct endpoint_url; check that this machine can \
+                             reach the store";
+const NO_CONNECTION_TO_AWS: &str = "check region and bucket_name, and that this machine can reach the internet";
 const CERTIFICATE: &str = "check that the certificate is valid for this host name (a bucket name with dots needs \
                            path-style \
                            addressing) and that this machine trusts its CA";
@@ -123,7 +133,8 @@ const REDIRECTED: &str =
     "set region and endpoint_url to the bucket's location: the store redirects, and redirects are not followed";
 const REDIRECTED_FOR_NOW: &str = "retry later, or set region and endpoint_url to the bucket's location: a new bucket \
                                   is served from another endpoint for some hours, and redirects are not followed";
-const PROXY_PASSWORD: &str = "put the proxy's user name and password in its URL";
+const A_PROXY: &str =
+    "check endpoint_url: it names a proxy, which belongs in `proxy` in the destination's `egress` table";
 const NO_BUCKET_ADDRESS: &str = "check endpoint_url and use_virtual_style_addressing: the address is not a bucket's";
 pub const OCCUPIED: &str = "delete the object, change prefix, or unset if_none_match";
 const TOO_LARGE: &str = "lower max_file_size_mb: the store does not accept objects or parts of this size";

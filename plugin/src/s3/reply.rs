@@ -219,9 +219,7 @@ pub fn read(operation: &Operation, sent: Option<&Checksum>, response: &Response)
             response,
             "ListMultipartUploadsResult",
         )?))),
-        Operation::HeadObject { .. } => head(response)
-            .map(Reply::Head)
-            .ok_or_else(|| malformed("its response contains no Content-Length or ETag".into())),
+        Operation::HeadObject { .. } => head(response).map(Reply::Head).map_err(malformed),
         Operation::GetObject { .. } => Ok(Reply::Body(response.body.clone())),
         Operation::AbortMultipartUpload { .. } | Operation::DeleteObject { .. } => Ok(Reply::Done),
     }
@@ -278,14 +276,19 @@ fn server_side(response: &Response) -> ServerSide {
     }
 }
 
-fn head(response: &Response) -> Option<ObjectHead> {
+fn head(response: &Response) -> Result<ObjectHead, String> {
     let checksum = |algorithm: &ChecksumAlgorithm| {
         let text = response.header(algorithm.header()).and_then(name)?;
         Some((*algorithm, text))
     };
-    Some(ObjectHead {
-        bytes: response.header("content-length")?.trim().parse().ok()?,
-        etag: response.header("etag").and_then(name)?,
+    let bytes = response
+        .header("content-length")
+        .and_then(|text| text.trim().parse().ok());
+    let etag = response.header("etag").and_then(name);
+    let lacks = |what: &str| format!("its response contains no {what}");
+    Ok(ObjectHead {
+        bytes: bytes.ok_or_else(|| lacks("Content-Length"))?,
+        etag: etag.ok_or_else(|| lacks("ETag"))?,
         run_id: response.header(RUN_HEADER).and_then(name),
         attempt: response.header(ATTEMPT_HEADER).and_then(name),
         checksums: ChecksumAlgorithm::ALL.iter().filter_map(checksum).collect(),
@@ -337,17 +340,19 @@ fn name(text: &str) -> Option<String> {
     Some(clean(text, MAX_NAME_CHARS)).filter(|text| !text.is_empty())
 }
 
-/// Returns one line without control characters, cut to the limit.
+/// Returns one line with control characters escaped, cut to the limit.
 fn clean(text: &str, limit_chars: usize) -> String {
     let mut line = String::new();
-    for word in text
-        .split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|word| !word.is_empty())
-    {
+    for word in text.split_whitespace() {
         if !line.is_empty() {
             line.push(' ');
         }
-        line.push_str(word);
+        for character in word.chars() {
+            match character.is_control() {
+                true => line.extend(character.escape_default()),
+                false => line.push(character),
+            }
+        }
     }
     match line.char_indices().nth(limit_chars) {
         Some((end, _)) => format!("{}…", &line[..end]),

@@ -145,9 +145,19 @@ fn an_unreachable_store_is_said_once() {
     assert_eq!(steps[0].outcome, Unavailable);
     let (detail, hint) = (&steps[0].detail, steps[0].hint.as_deref().unwrap_or_default());
     assert!(detail.ends_with("no connection: refused (3 attempts)"), "{detail}");
-    assert!(hint.starts_with("check endpoint_url, region and bucket_name"), "{hint}");
-    assert!(steps[1..].iter().all(|step| step.outcome == Skipped));
+    assert!(hint.starts_with("start the store"), "{hint}");
+    let all_skipped = steps[1..]
+        .iter()
+        .all(|step| step.outcome == Skipped && step.detail == "the first step failed");
+    assert!(all_skipped, "{steps:#?}");
     assert_eq!(world.arrived.borrow().len(), 0);
+}
+
+/// A store that accepts connections and is silent fails the first step before the host gives up the whole check.
+#[test]
+fn all_attempts_of_a_step_end_within_the_hosts_two_minutes() {
+    let (world, _) = probe(&[], no_faults());
+    assert!((1..40_000).contains(&world.most_timeout_ms.get()));
 }
 
 #[test]

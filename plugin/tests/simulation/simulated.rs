@@ -48,6 +48,8 @@ pub struct World {
     pub most_in_flight: Cell<usize>,
     /// Operations as they arrived.
     pub arrived: RefCell<Vec<&'static str>>,
+    /// The longest time that a request was given.
+    pub most_timeout_ms: Cell<u32>,
     pub notes: RefCell<Vec<Vec<u8>>>,
     pub notes_fail: RefCell<Option<NoteError>>,
     /// How many notes the host keeps.
@@ -89,6 +91,7 @@ impl World {
             computed: Cell::new(0),
             most_in_flight: Cell::new(0),
             arrived: RefCell::default(),
+            most_timeout_ms: Cell::new(0),
             notes: RefCell::default(),
             notes_fail: RefCell::default(),
             notes_limit: Cell::new(usize::MAX),
@@ -349,6 +352,8 @@ impl Imports for Host {
             body: request.body.map_or_else(Vec::new, |payload| payload.bytes.clone()),
         };
         world.check_grants(&arrived);
+        let most_timeout_ms = world.most_timeout_ms.get().max(request.timeout_ms);
+        world.most_timeout_ms.set(most_timeout_ms);
         let id = world.next_id.get();
         world.next_id.set(id + 1);
         let due_ms = world.now_ms.get() + u64::from(request.delay_ms) + world.rng.borrow_mut().below(50);

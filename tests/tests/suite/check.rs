@@ -1,6 +1,7 @@
 //! `batch-export check` against a store: what it tries, what it says, and that nothing of it stays.
 
 use batch_export_tests::components;
+use batch_export_tests::loopback::Server;
 use batch_export_tests::program::{Printed, Program, configuration};
 use batch_export_tests::scene::{ACCESS_KEY, BUCKET, SECRET_KEY, Scene};
 use devstore::{Fault, Identity, Operation, Permission, What};
@@ -112,6 +113,39 @@ async fn each_failure_names_its_likely_cause() {
         assert!(outcomes.contains(&failed), "{line}: {outcomes:?} {details}");
         let detail = details[step].to_string();
         assert!(detail.contains(words), "{line}: {detail}");
+    }
+}
+
+/// Whoever asks the store, plugin or host, passes on how long it asks to wait, and a step that fails is no step that
+/// could not be reached.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_tells_how_long_the_store_asks_to_wait() {
+    let scene = Scene::new().await;
+    let busy = Server::answering("429 Too Many Requests", "retry-after: 99999\r\n".to_owned()).await;
+    let text = configuration(&scene, "exports", 1_000, "");
+    let asked = text.replace(&scene.store.address().to_string(), &busy.address.to_string());
+    let unasked = asked.replace("check = \"on_request\"\n", "");
+    let hour = ["--start", "2023-07-28T00:00:00Z", "--end", "2023-07-28T01:00:00Z"];
+    for (command, text, further) in [
+        ("check", &asked, &[][..]),
+        ("run", &unasked, &hour),
+        ("run", &asked, &hour),
+        ("verify", &asked, &hour),
+    ] {
+        let component = components::destination();
+        let component = component.to_str().expect("UTF-8");
+        let arguments = [command, "--config", "exports.toml", "--component", component, "--json"];
+        let printed = Program::new(text).run(&[&arguments, further].concat());
+        assert_eq!(printed.code, Some(3), "{command}: {printed:?}");
+        let found: Value = serde_json::from_str(&printed.stdout).expect("JSON");
+        assert_eq!(found["error"]["retry_after_ms"], 99_999_000, "{command}: {found}");
+        let told = found.to_string();
+        assert!(told.contains("the store asks to wait 99,999 s"), "{command}: {told}");
+        assert!(!told.contains("start the store"), "{command}: {told}");
+        if command == "check" {
+            assert_eq!(found["steps"][0]["retry_after_ms"], 99_999_000, "{found}");
+            assert_eq!(found["steps"][1]["detail"], "the first step failed", "{found}");
+        }
     }
 }
 

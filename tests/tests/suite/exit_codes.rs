@@ -85,7 +85,7 @@ async fn the_same_failure_has_the_same_exit_code_in_every_command() {
             meets: ALL,
             class: "configuration",
             code: "grant_refused",
-            hint: "to allow it, add to [destinations.archive.egress]",
+            hint: "to allow it, add it to allow_private in [destinations.archive.egress], as in ",
         },
         Case {
             name: "a field of the plugin's that is wrong",

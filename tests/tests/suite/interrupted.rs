@@ -102,11 +102,8 @@ async fn another_interval_sweeps_what_a_killed_run_left_and_another_destination_
 async fn an_interrupted_run_leaves_nothing_open_and_says_so_by_its_exit_code() {
     for (signal, code, words) in [
         ("INT", 130, "error: interrupted\n"),
-        (
-            "TERM",
-            143,
-            "error: terminated because the host is shutting down\nhint: run it again\n",
-        ),
+        ("TERM", 143, "error: terminated by SIGTERM\nhint: run it again\n"),
+        ("HUP", 129, "error: terminated by SIGHUP\nhint: run it again\n"),
     ] {
         let scene = Scene::new().await;
         let program = Program::new(&one_file(&scene, "archive"));

@@ -60,10 +60,7 @@ impl CheckArgs {
         let checking = runner.check(&exporter, hour_of(now)?, &tokens);
         let steps = progress.during(checking, &mut received).await;
         let steps = steps.map_err(|failure| config.located(&exporter.name, failure))?;
-        let failure = match check::failing(&steps).count() {
-            0 => None,
-            failed => Some(error::check(failed, steps.len(), check::class(&steps))),
-        };
+        let failure = check::failing(&steps).next().map(|_| error::check(&steps));
         let steps = Steps::new(steps);
         let text = in_words(about, &steps);
         Ok(Answer {
@@ -134,6 +131,7 @@ mod tests {
             outcome,
             detail: detail.to_owned(),
             hint: None,
+            retry_after_ms: None,
         };
         let steps = vec![
             step("write an object", StepOutcome::Passed, ""),

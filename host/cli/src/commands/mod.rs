@@ -40,7 +40,7 @@ use crate::span::SpanError;
 #[command(name = "batch-export", version, arg_required_else_help = true, max_term_width = 80)]
 #[command(
     after_help = "Exit codes: 0 success, 1 permanent failure, 2 usage or configuration error, 3 temporary failure \
-                  (retry later), 4 bug in the plugin or in this program, 130 interrupted, 143 terminated."
+                  (retry later), 4 bug in the plugin or in this program, 130 interrupted, 129 or 143 terminated."
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -181,7 +181,7 @@ struct Chosen {
     #[arg(long, value_name = "FILE", env = usage::CONFIG_VARIABLE)]
     config: Option<PathBuf>,
     /// Name of the destination in the configuration file; optional if there is only one.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     destination: Option<String>,
     /// Plugin (WebAssembly component) to load instead of the configured or built-in one.
     #[arg(long, value_name = "FILE")]

@@ -107,12 +107,11 @@ impl From<CallError> for Failure {
             }
             _ => None,
         };
-        let mut failure = match class {
+        let failure = match class {
             FailureClass::Cancelled => Failure::cancelled().with_source(error),
             _ => Failure::of(class, code, error),
         };
-        failure.0.retry_after = retry_after;
-        failure
+        failure.with_retry_after(retry_after)
     }
 }
 
@@ -147,7 +146,8 @@ impl From<StoreError> for Failure {
             StoreError::Temporary { .. } => (FailureClass::Failed, FailureCode::DISK_UNUSABLE),
             _ => (FailureClass::Failed, FailureCode::STORE_REFUSED),
         };
-        Failure::of(class, code, error)
+        let retry_after = error.retry_after().filter(|_| class == FailureClass::Retryable);
+        Failure::of(class, code, error).with_retry_after(retry_after)
     }
 }
 
@@ -267,19 +267,15 @@ impl Failure {
         Failure::new(FailureClass::Cancelled, FailureCode::CANCELLED, "interrupted")
     }
 
-    /// Makes the failure of work that the host ended because it shuts down.
-    pub fn shut_down() -> Self {
-        Failure::new(
-            FailureClass::ShutDown,
-            FailureCode::SHUT_DOWN,
-            "terminated because the host is shutting down",
-        )
-        .with_hint("run it again")
+    /// Makes the failure of work that the host ended because it shuts down; `by` is what ends it, such as `SIGTERM`.
+    pub fn shut_down(by: &str) -> Self {
+        let message = format!("terminated by {by}");
+        Failure::new(FailureClass::ShutDown, FailureCode::SHUT_DOWN, message).with_hint("run it again")
     }
 
     /// Returns the failure of work that was cancelled as that of work which the host ended by shutting down.
-    pub(crate) fn into_shut_down(mut self) -> Self {
-        let told = Failure::shut_down();
+    pub(crate) fn into_shut_down(mut self, by: &str) -> Self {
+        let told = Failure::shut_down(by);
         self.0.class = told.0.class;
         self.0.code = told.0.code;
         self.0.message = told.0.message;

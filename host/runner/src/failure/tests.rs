@@ -28,7 +28,7 @@ fn every_kind_of_end_is_told_apart() {
             FailureClass::Failed,
             FailureCode::STATE_UNUSABLE,
             "cannot keep state in state/runs: it is not a folder",
-            Some("remove it, or let `state_dir` name another folder"),
+            Some("let `state_dir` name another folder"),
         ),
         (
             Failure::in_progress(Path::new("state/runs/a/lock")),
@@ -52,10 +52,10 @@ fn every_kind_of_end_is_told_apart() {
             None,
         ),
         (
-            Failure::shut_down(),
+            Failure::shut_down("SIGTERM"),
             FailureClass::ShutDown,
             FailureCode::SHUT_DOWN,
-            "terminated because the host is shutting down",
+            "terminated by SIGTERM",
             Some("run it again"),
         ),
         (

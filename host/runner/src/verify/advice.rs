@@ -1,7 +1,7 @@
 //! What to do about a store's refusal: by its error code where it sent one, in the words that the plugin uses for the
 //! same code (a test of the suite compares them). Decides nothing.
 
-use super::store::is_busy;
+use super::status::is_busy;
 
 pub(super) const NOT_S3: &str = "check endpoint_url: the response seems to come from something other than an S3 store, such as a proxy or a website";
 pub(super) const BUCKET: &str = "create the bucket, or check bucket_name, region and endpoint_url";
@@ -27,7 +27,9 @@ pub(super) fn on_refusal(status: u16, code: Option<&str>, place: &str) -> String
             "renew the credentials if they are temporary, and check region (a response without a body does not say \
              which of them is wrong)"
         }
-        (407, _) => "put the proxy's user name and password in its URL",
+        (407, _) => {
+            "check endpoint_url: it names a proxy, which belongs in `proxy` in the destination's `egress` table"
+        }
         (300..=399, _) => REDIRECTED,
         (status, _) if is_busy(status) => "verify again when the store has recovered",
         _ => "check endpoint_url, region and bucket_name",

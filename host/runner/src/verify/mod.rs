@@ -19,6 +19,7 @@ mod recount;
 mod remains;
 mod report;
 mod sign;
+mod status;
 mod store;
 mod stored;
 #[cfg(test)]

@@ -12,6 +12,7 @@ use url::Url;
 
 use super::advice;
 use super::sign::{self, Unsigned};
+use super::status::{self, is_busy, is_foreign};
 use crate::exporter::Access;
 use crate::failure::Failure;
 use batch_export_sandbox::Grants;
@@ -89,7 +90,7 @@ pub enum StoreError {
         what: &'static str,
     },
     /// The store answered with a status other than 200 and 404.
-    #[error("the store refuses {method} {key}: status {status}{detail}")]
+    #[error("the store {} {method} {key}: status {status}{detail}{}", status::does(*status), status::asks_to_wait(*retry_after))]
     Refused {
         /// The request's method.
         method: &'static str,
@@ -103,6 +104,8 @@ pub enum StoreError {
         code: Option<String>,
         /// The word and what the store says, for the end of a sentence.
         detail: String,
+        /// How long the store asked to wait.
+        retry_after: Option<Duration>,
     },
     /// The object is too large for what it is said to be.
     #[error("{key} is larger than {} bytes, which is too large for a manifest", count(*limit_bytes as u64))]
@@ -166,6 +169,14 @@ impl Explain for StoreError {
 }
 
 impl StoreError {
+    /// Returns how long the store asked to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            StoreError::Refused { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
     /// Whether the same request may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {
@@ -357,6 +368,7 @@ impl Store {
     /// Reads a response that is no object: `None` where it says that there is none.
     async fn refused(&self, method: &'static str, answer: Answer) -> Result<Option<Answer>, StoreError> {
         let (status, key) = (answer.response.status(), answer.key.clone());
+        let retry_after = answer.response.header("retry-after").and_then(status::seconds);
         let has_id = answer.response.header(REQUEST_ID_HEADER).is_some();
         let Refusal { code, detail, is_empty } = answer.refusal().await;
         if method == "GET" && !has_id && code.is_none() && is_foreign(status, is_empty) {
@@ -378,6 +390,7 @@ impl Store {
                 status,
                 code,
                 detail,
+                retry_after,
             }),
         }
     }
@@ -396,23 +409,8 @@ fn page(answer: &Answer) -> Option<&'static str> {
     }
 }
 
-/// Whether S3 would explain a response with this status, which has no code and no request id.
-fn is_foreign(status: u16, is_empty: bool) -> bool {
-    match status {
-        // A proxy's own.
-        407 => false,
-        401 | 404 | 405 => true,
-        400..=499 => !is_empty && !is_busy(status),
-        _ => false,
-    }
-}
-
 fn silent() -> String {
     format!("nothing was received for {} s", SILENCE_LIMIT.as_secs())
-}
-
-pub(super) fn is_busy(status: u16) -> bool {
-    matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
 }
 
 /// An answer whose body is still to be read.

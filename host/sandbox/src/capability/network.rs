@@ -14,7 +14,7 @@ use super::http::{TransportError, Way, classify};
 use super::resolve::{CheckedResolver, Lookup, system_lookup};
 use crate::credentials::Secret;
 use crate::egress::Grants;
-use batch_export_system::explain::{Cause, Explain};
+use batch_export_system::explain::{Cause, Explain, plain};
 
 /// Longest time for name, TCP and TLS together; a store that needs longer is down.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -268,7 +268,7 @@ fn system_certificates() -> Result<(rustls::RootCertStore, Option<Cause>), Netwo
             && let Err(error) = std::fs::File::open(&value)
         {
             let path = Path::new(&value).display();
-            return refused(format!("{name} names {path}, which cannot be read ({error})"));
+            return refused(format!("{name} names {path}, which cannot be read ({})", plain(&error)));
         }
     }
     let loaded = rustls_native_certs::load_native_certs();
@@ -307,7 +307,7 @@ fn tls(mut roots: rustls::RootCertStore, ca_file: Option<&Path>) -> Result<rustl
         if !std::fs::metadata(path).is_ok_and(|found| found.is_file()) {
             return Err(wrong("there is no regular file at this path".to_owned()));
         }
-        let pem = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
+        let pem = std::fs::read(path).map_err(|e| wrong(plain(&e)))?;
         let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&pem)
             .collect::<Result<_, _>>()
             .map_err(|e| wrong(e.to_string()))?;

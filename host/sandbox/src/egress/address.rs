@@ -152,7 +152,7 @@ impl AddressRefused {
         let port = self.port;
         match self.guard {
             Guard::Named => format!(
-                "to allow it, add to {table}: allow_private = [\"{}:{port}\"]",
+                "to allow it, add it to allow_private in {table}, as in allow_private = [\"{}:{port}\"]",
                 self.host
             ),
             Guard::ByBlock | Guard::ByAddress => {
@@ -161,8 +161,8 @@ impl AddressRefused {
                     IpAddr::V6(address) => format!("[{address}]"),
                 };
                 format!(
-                    "to allow it, add it to {table} by its address, because a name never allows such an address: \
-                     allow_private = [\"{address}:{port}\"]"
+                    "to allow it, add it to allow_private in {table} by its address, because a name never allows such an \
+                     address: allow_private = [\"{address}:{port}\"]"
                 )
             }
         }

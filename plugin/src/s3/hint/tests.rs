@@ -158,7 +158,7 @@ fn errors_say_what_happened_and_the_way_out() {
             400,
             &[],
             "<html>\u{1b}[31m\r\n<b>Bad   Request</b></html>",
-            "400: <html> [31m <b>Bad Request</b></html> (1 attempt)".into(),
+            "400: <html>\\u{1b}[31m <b>Bad Request</b></html> (1 attempt)".into(),
             NOT_S3,
         ),
         (
@@ -297,11 +297,7 @@ fn the_hosts_hint_comes_before_the_plugins() {
             "no response in time: why",
             None,
         ),
-        (
-            |said| Cause::Transport(TransportError::Interrupted(said)),
-            "the connection closed early: why",
-            None,
-        ),
+        (|said| Cause::Transport(TransportError::Interrupted(said)), "why", None),
         (
             |said| Cause::Signer(SignerError::Forbidden(said)),
             "the host refuses to sign this request: why",
@@ -324,4 +320,9 @@ fn the_hosts_hint_comes_before_the_plugins() {
         assert_eq!(error(&without), told(&message, hint));
         assert_eq!(error(&with), told(&message, Some("set ca_file")));
     }
+    let to_aws = S3Error {
+        origin: "https://bucket.s3.cn-north-1.amazonaws.com.cn".into(),
+        ..S3Error::sample(&put(), Cause::Transport(TransportError::Connect(without)))
+    };
+    assert_eq!(to_aws.explanation().hint.as_deref(), Some(NO_CONNECTION_TO_AWS));
 }

@@ -95,7 +95,7 @@ async fn what_a_store_does_wrong_is_said_with_the_way_out() {
         ),
         (
             status(503, "SlowDown"),
-            "the store refuses GET x/a-0.jsonl: status 503, SlowDown: …; verify again when the store has recovered",
+            "the store cannot carry out GET x/a-0.jsonl: status 503, SlowDown: …; verify again when the store has recovered",
         ),
         (
             status(301, "PermanentRedirect"),

@@ -107,7 +107,9 @@ impl Task {
             .send()
             .await
             .map_err(|e| self.classify(&e))?;
-        if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+        // A server that is asked without a proxy may well be one: that response is for the plugin to explain.
+        let is_proxied = self.labels.way(&self.host()).proxy.is_some();
+        if is_proxied && response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
             return Err(reason::proxy_wants_a_password());
         }
         remember_date(&self.server_date, response.headers());

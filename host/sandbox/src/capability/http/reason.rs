@@ -26,7 +26,6 @@ pub(crate) struct Way<'a> {
 /// Turns an error of the client into the contract's case, one sentence and, where this host's own settings are the
 /// remedy, what to do about it.
 pub(crate) fn classify(error: &reqwest::Error, way: Way<'_>) -> TransportError {
-    let host = way.host;
     if let Some(refused) = find_cause::<AddressRefused>(error) {
         return TransportError::Forbidden(Cause::of(refused));
     }
@@ -40,28 +39,33 @@ pub(crate) fn classify(error: &reqwest::Error, way: Way<'_>) -> TransportError {
     if root.contains(TUNNEL_REFUSED) {
         return proxy_wants_a_password();
     }
+    if let Some(proxy) = way.proxy.filter(|_| root.contains(TUNNEL_UNSUCCESSFUL)) {
+        return way.unconnected(format!("the proxy {proxy} does not connect to {}", way.host));
+    }
     if error.is_connect() && error.is_timeout() {
         let seconds = CONNECT_TIMEOUT.as_secs();
-        return TransportError::Connect(format!("no connection to {} within {seconds} s", way.place()).into());
+        return way.unconnected(format!("no connection to {} within {seconds} s", way.place()));
     }
     if error.is_connect() {
         let message = match find_cause::<io::Error>(error) {
             Some(error) => unconnected(error, way),
             None => format!("no connection to {}: {root}", way.place()),
         };
-        return TransportError::Connect(message.into());
+        return way.unconnected(message);
     }
     if find_cause::<hyper::Error>(error).is_some_and(|cause| cause.is_parse() && !cause.is_parse_too_large()) {
         // It may have acted on the request all the same.
-        return TransportError::Interrupted(
-            Cause::new(format!("the server at {host} does not speak HTTP: {root}"))
-                .with_hint("check host and port; if the server speaks TLS, write https:// in place of http://"),
-        );
+        let message = format!("the server at {} does not speak HTTP: {root}", way.place());
+        let hint = match way.proxy {
+            Some(_) => PROXY,
+            None => "check host and port; if the server speaks TLS, write https:// in place of http://",
+        };
+        return TransportError::Interrupted(Cause::new(message).with_hint(hint));
     }
     if error.is_timeout() {
-        return TransportError::Timeout(format!("{host} did not respond in time").into());
+        return TransportError::Timeout(format!("{} did not respond in time", way.place()).into());
     }
-    TransportError::Interrupted(format!("no complete response from {host}: {}", closed(error)).into())
+    TransportError::Interrupted(format!("no complete response from {}: {}", way.place(), closed(error)).into())
 }
 
 /// Returns why a response's body ended early.
@@ -83,7 +87,19 @@ impl Way<'_> {
             None => self.host.to_owned(),
         }
     }
+
+    /// Without a proxy, the plugin knows better what to do.
+    fn unconnected(&self, message: String) -> TransportError {
+        let cause = Cause::new(message);
+        TransportError::Connect(match self.proxy {
+            Some(_) => cause.with_hint(PROXY),
+            None => cause,
+        })
+    }
 }
+
+const PROXY: &str =
+    "check `proxy` in the destination's `egress` table, that the proxy runs, and that it reaches the store";
 
 fn unconnected(error: &io::Error, way: Way<'_>) -> String {
     let place = way.place();
@@ -172,6 +188,8 @@ fn names(presented: &[String]) -> String {
 /// What the HTTP client says when a proxy responds to CONNECT with 407; it has no type for it. If an update changes
 /// these words, `tests/tests/suite/proxies.rs::a_proxy_gets_its_user_and_password_and_the_store_does_not` fails.
 const TUNNEL_REFUSED: &str = "proxy authorization required";
+/// The same for any other refusal of CONNECT.
+const TUNNEL_UNSUCCESSFUL: &str = "tunnel error: unsuccessful";
 
 /// Only a proxy responds with 407 (RFC 9110, section 15.5.8), and asking again changes nothing.
 pub(super) fn proxy_wants_a_password() -> TransportError {

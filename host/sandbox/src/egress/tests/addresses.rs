@@ -145,7 +145,7 @@ fn metadata_and_link_local_addresses_need_an_entry_of_their_own() {
     let refused = policy.check("store", 9000, "169.254.169.254".parse().unwrap());
     assert_eq!(
         Cause::of(&refused.unwrap_err()).in_one_text(),
-        "`store` resolves to 169.254.169.254, which is not public (the cloud's instance metadata); to allow it, add it to the destination's `egress` table by its address, because a name never allows such an address: allow_private = [\"169.254.169.254:9000\"]"
+        "`store` resolves to 169.254.169.254, which is not public (the cloud's instance metadata); to allow it, add it to allow_private in the destination's `egress` table by its address, because a name never allows such an address: allow_private = [\"169.254.169.254:9000\"]"
     );
 }
 

@@ -110,10 +110,15 @@ async fn each_reason_is_one_plain_sentence_and_what_the_host_can_do_about_it_its
         ca_file: Some(ca_file),
         ..NetworkOptions::default()
     };
-    let proxied = NetworkOptions {
-        proxy: Some(Secret::new("http://127.0.0.1:9")),
+    let proxied_by = |port: u16| NetworkOptions {
+        proxy: Some(Secret::new(format!("http://127.0.0.1:{port}"))),
         ..NetworkOptions::default()
     };
+    let through =
+        "check `proxy` in the destination's `egress` table, that the proxy runs, and that it reaches the store";
+    let foreign = Server::start("SSH-2.0-OpenSSH_9.9\r\n").await.port;
+    let refusing = answering("HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n").await;
+    let protected = answering("HTTP/1.1 407 No\r\ncontent-length: 0\r\n\r\n").await;
     let unknown: Lookup = Arc::new(|_| {
         let reason = "failed to lookup address information: Name or service not known";
         Box::pin(async move { Err(std::io::Error::other(reason)) })
@@ -133,13 +138,34 @@ async fn each_reason_is_one_plain_sentence_and_what_the_host_can_do_about_it_its
             "",
         ),
         (
-            proxied,
+            proxied_by(9),
             here(),
             by_name,
             closed().await,
             "connect",
             "nothing listens at store.internal:{port} or the proxy 127.0.0.1:9 before it (connection refused)",
-            "",
+            through,
+        ),
+        (
+            proxied_by(foreign),
+            here(),
+            by_name,
+            foreign,
+            "interrupted",
+            &format!(
+                "the server at store.internal:{{port}} or the proxy 127.0.0.1:{{port}} before it does not speak HTTP: \
+                 invalid HTTP version parsed"
+            ),
+            through,
+        ),
+        (
+            proxied_by(refusing),
+            here(),
+            "https://store.internal:{port}",
+            refusing,
+            "connect",
+            &format!("the proxy 127.0.0.1:{{port}} does not connect to store.internal:{{port}}"),
+            through,
         ),
         (
             plain(),
@@ -157,7 +183,7 @@ async fn each_reason_is_one_plain_sentence_and_what_the_host_can_do_about_it_its
             9000,
             "forbidden",
             "`elsewhere.internal` resolves to 10.1.2.3, which is not public (private)",
-            "to allow it, add to the destination's `egress` table: allow_private = [\"elsewhere.internal:{port}\"]",
+            "to allow it, add it to allow_private in the destination's `egress` table, as in allow_private = [\"elsewhere.internal:{port}\"]",
         ),
         (
             plain(),
@@ -172,7 +198,7 @@ async fn each_reason_is_one_plain_sentence_and_what_the_host_can_do_about_it_its
             plain(),
             here(),
             by_address,
-            Server::start("SSH-2.0-OpenSSH_9.9\r\n").await.port,
+            foreign,
             "interrupted",
             "the server at 127.0.0.1:{port} does not speak HTTP: invalid HTTP version parsed",
             "check host and port; if the server speaks TLS, write https:// in place of http://",
@@ -214,10 +240,10 @@ async fn each_reason_is_one_plain_sentence_and_what_the_host_can_do_about_it_its
             "write http:// in place of https://, or give the port at which it speaks TLS",
         ),
         (
-            plain(),
+            proxied_by(protected),
             here(),
-            by_address,
-            answering("HTTP/1.1 407 No\r\ncontent-length: 0\r\n\r\n").await,
+            by_name,
+            protected,
             "forbidden",
             "the proxy refuses the request without the right user and password (407)",
             "write both in the proxy's URL, as in proxy = \"http://user:password@proxy.internal:3128\"",
