@@ -62,7 +62,7 @@ fn every_command_has_help_with_an_example_of_itself() {
     let folder = tempfile::tempdir().expect("a folder");
     let overview = text(&run(folder.path(), &["--help"]).stdout);
     let codes = "Exit codes: 0 success, 1 permanent failure, 2 usage or configuration error, 3 temporary failure \
-                 (retry later), 4 bug in the plugin or in this program, 130 interrupted, 143 terminated.";
+                 (retry later), 4 bug in the plugin or in this program, 130 interrupted, 129 or 143 terminated.";
     let words: Vec<&str> = overview.split_whitespace().collect();
     assert!(words.join(" ").ends_with(codes), "{overview}");
     for (command, example) in COMMANDS {
@@ -117,13 +117,15 @@ fn failures_are_one_message_with_the_right_exit_code() {
         (
             &["validate", "--config", "none.toml"],
             2,
-            "error: cannot read the configuration none.toml: no such file or directory\nhint: specify an existing \
-             file with --config\n",
+            "error: cannot read the configuration none.toml: no such file or directory\nhint: name an existing \
+             file with --config, or in BATCH_EXPORT_CONFIG if that named this one\n",
         ),
         (
             &["validate", "--config", "half.toml", "--component", "none.wasm"],
             2,
-            "error: the configuration has 2 problems
+            "error: the configuration has 3 problems
+  half.toml: cannot read the component none.wasm: no such file or directory
+    hint: name a readable component file, or none to use the built-in one
   half.toml:5:9: destinations.archive.sorce: the environment variable NOT_SET_ANYWHERE is not set
     hint: set it, or write the value here
   half.toml:8:8: destinations.archive.source.type: `sampel` is not a valid value
@@ -177,8 +179,8 @@ fn failures_are_one_message_with_the_right_exit_code() {
         (
             &["inspect", "none.wasm"],
             2,
-            "error: cannot read the component none.wasm: no such file or directory\nhint: specify a component file \
-             with --component or `[component] path`\n",
+            "error: cannot read the component none.wasm: no such file or directory\nhint: name a readable component \
+             file, or none to use the built-in one\n",
         ),
         (
             &["inspect", "text.wasm"],
@@ -320,9 +322,14 @@ fn validate_says_as_json_where_each_problem_is() {
     assert_eq!(output.status.code(), Some(2));
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(json["valid"], false);
-    assert_eq!(json["problems"][1]["line"], 8);
-    assert_eq!(json["problems"][1]["field"], "destinations.archive.source.type");
-    assert_eq!(json["problems"][1]["allowed"], "sample, files");
+    // The component is not in the file, and all is said at once.
+    let component = &json["problems"][0];
+    assert_eq!(component["line"], serde_json::Value::Null);
+    let unreadable = "cannot read the component none.wasm: no such file or directory";
+    assert_eq!(component["message"], unreadable);
+    assert_eq!(json["problems"][2]["line"], 8);
+    assert_eq!(json["problems"][2]["field"], "destinations.archive.source.type");
+    assert_eq!(json["problems"][2]["allowed"], "sample, files");
 }
 
 #[test]
@@ -435,5 +442,29 @@ fn what_compiles_has_little_memory_and_says_nothing_when_that_runs_out() {
         let output = child.wait_with_output().expect("its end");
         assert_eq!(text(&output.stdout), answer, "{memory_bytes}");
         assert_eq!(output.status.success(), answer == "compiled", "{output:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_cannot_be_kept_is_a_failure_and_output_that_nobody_reads_is_none() {
+    use std::process::Stdio;
+    let lost = "error: the command succeeded, but its output cannot be written: no space left on device\n\
+                hint: make room there, or direct standard output elsewhere\n";
+    for arguments in [
+        &["--help"][..],
+        &["--version"],
+        &["run", "--help"],
+        &["schema", "events"],
+    ] {
+        let full = fs::File::options().write(true).open("/dev/full").expect("a device");
+        let (reader, closed) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        for (stdout, code, stderr) in [(Stdio::from(full), 1, lost), (Stdio::from(closed), 0, "")] {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_batch-export"));
+            let output = command.args(arguments).stdout(stdout).output().expect("it runs");
+            let told = (output.status.code(), text(&output.stderr));
+            assert_eq!(told, (Some(code), stderr.to_owned()), "{arguments:?}");
+        }
     }
 }

@@ -45,10 +45,10 @@ impl Explain for ComponentError {
     fn hint(&self) -> Option<String> {
         Some(
             match self {
-                ComponentError::Unreadable { .. } => "specify a component file with --component or `[component] path`",
-                ComponentError::TooLarge { .. } => "specify the right file: a destination component has a few MiB",
+                ComponentError::Unreadable { .. } => "name a readable component file, or none to use the built-in one",
+                ComponentError::TooLarge { .. } => "name the right file: a destination component has a few MiB",
                 ComponentError::NoneBundled => {
-                    "run `cargo xtask build` and rebuild this program, or specify a component file with --component"
+                    "run `cargo xtask build` and rebuild this program, or name a component file"
                 }
             }
             .to_owned(),
@@ -114,22 +114,22 @@ mod tests {
             (
                 PathBuf::from("/dev/zero"),
                 "cannot read the component /dev/zero: it is a device, not a file",
-                "specify a component file with --component or `[component] path`",
+                "name a readable component file, or none to use the built-in one",
             ),
             (
                 inside,
                 "cannot read the component component: it is a folder, not a file",
-                "specify a component file with --component or `[component] path`",
+                "name a readable component file, or none to use the built-in one",
             ),
             (
                 none,
                 "cannot read the component none.wasm: no such file or directory",
-                "specify a component file with --component or `[component] path`",
+                "name a readable component file, or none to use the built-in one",
             ),
             (
                 huge,
                 "the component huge.wasm is larger than 33,554,432 bytes",
-                "specify the right file: a destination component has a few MiB",
+                "name the right file: a destination component has a few MiB",
             ),
         ];
         for (path, message, hint) in cases {

@@ -417,6 +417,7 @@ impl Explain for SourceError {
 impl Explain for IntervalError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
+            IntervalError::NoSuchDay(_) => "correct the month or the day",
             IntervalError::NotATime(_) => "write it like 2023-07-28T01:00:00Z (without a zone it is UTC)",
             IntervalError::OutOfRange(_) => "give a time in these years",
             IntervalError::Empty(_) => "give an end that is later than the start; the end is exclusive",

@@ -24,6 +24,9 @@ pub enum IntervalError {
     /// A text is not a time.
     #[error("`{0}` is not a time")]
     NotATime(String),
+    /// A text names a day that its month does not have.
+    #[error("`{0}` is not a time: there is no such day")]
+    NoSuchDay(String),
     /// A time is earlier or later than object keys can say.
     #[error("`{0}` is not in the years 1 to 9999")]
     OutOfRange(String),
@@ -67,7 +70,10 @@ impl Moment {
     /// than a microsecond are cut.
     pub fn parse(text: &str) -> Result<Self, IntervalError> {
         let text = text.trim();
-        let micros = micros_of(text).ok_or_else(|| IntervalError::NotATime(shortened(text)))?;
+        let micros = micros_of(text).ok_or_else(|| match is_no_day(text) {
+            true => IntervalError::NoSuchDay(shortened(text)),
+            false => IntervalError::NotATime(shortened(text)),
+        })?;
         let moment = Moment(micros);
         if moment.is_in_range() {
             Ok(moment)
@@ -108,6 +114,16 @@ fn micros_of(text: &str) -> Option<i64> {
     }
     let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
     Some(date.and_time(NaiveTime::MIN).and_utc().timestamp_micros())
+}
+
+/// Returns whether a text begins as a date that the calendar does not have.
+fn is_no_day(text: &str) -> bool {
+    let date = text.get(..10).unwrap_or_default();
+    let is_date = date.char_indices().all(|(at, c)| match at {
+        4 | 7 => c == '-',
+        _ => c.is_ascii_digit(),
+    });
+    is_date && !date.is_empty() && NaiveDate::parse_from_str(date, "%Y-%m-%d").is_err()
 }
 
 /// Characters of a wrong value that a message repeats: enough to recognise it.
@@ -261,7 +277,7 @@ mod tests {
             (
                 "2023-07-28",
                 "2023-02-30",
-                "`2023-02-30` is not a time; write it like 2023-07-28T01:00:00Z (without a zone it is UTC)",
+                "`2023-02-30` is not a time: there is no such day; correct the month or the day",
             ),
             (
                 "2023-07-28",

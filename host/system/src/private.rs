@@ -53,7 +53,9 @@ impl PrivateError {
             PrivateError::Foreign { .. } => {
                 format!("run the program as that user, or let {setting} name a folder of your own")
             }
-            PrivateError::Link | PrivateError::NotFolder | PrivateError::NotFile => {
+            // Whatever it is, somebody may need it.
+            PrivateError::NotFolder => format!("let {setting} name another folder"),
+            PrivateError::Link | PrivateError::NotFile => {
                 format!("remove it, or let {setting} name another folder")
             }
             PrivateError::TooMany(_) => format!("empty it, or let {setting} name another folder"),

@@ -84,7 +84,13 @@ async fn validate_lists_every_problem_in_words_and_as_json() {
             "an address that is not allowed",
             good.replace("egress.allow_private", "egress.allow = []\n# "),
             "destinations.exports.endpoint_url",
-            format!("add to [destinations.exports.egress]: allow_private = [\"{address}\"]"),
+            format!("allow_private in [destinations.exports.egress], as in allow_private = [\"{address}\"]"),
+        ),
+        (
+            "certificates that are not there",
+            format!("{good}egress.ca_file = \"nope.pem\"\n"),
+            "destinations.exports.egress.ca_file",
+            "there is no regular file at this path".to_owned(),
         ),
         (
             "a bucket that no URL can carry",

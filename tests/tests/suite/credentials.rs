@@ -301,7 +301,7 @@ async fn sources_that_misbehave_are_named_and_nothing_of_them_is_repeated() {
         (container, &Mood::Hangs, 3, "did not respond in time"),
         (instance, &Mood::Garbage, 3, "last asked: http://127"),
         (instance, &broken, 3, "last asked: http://127"),
-        (instance, &Mood::Hangs, 1, "instance metadata"),
+        (instance, &Mood::Hangs, 3, "instance metadata"),
         (web_identity, &Mood::Garbage, 3, "last asked: http://127"),
         (web_identity, &broken, 3, "last asked: http://127"),
         (signed_in, &Mood::Garbage, 3, "last asked: http://127"),
@@ -425,6 +425,36 @@ async fn a_role_with_nothing_to_assume_it_with_is_not_worth_retrying() {
         assert!(printed.stderr.contains(words), "{words}: {printed:?}");
     }
     assert_eq!(stand_in.requests(), Vec::<String>::new());
+}
+
+/// What the operator names and is not there is named: for good if it is a file, for now if it is a server.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_is_named_and_absent_is_named() {
+    let scene = Scene::new().await;
+    let refusing = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = format!("http://{}", refusing.local_addr().expect("an address"));
+    drop(refusing);
+    let variables = [
+        ("AWS_EC2_METADATA_DISABLED", "false"),
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", endpoint.as_str()),
+    ];
+    let silent = format!("{endpoint} gave none, which AWS_EC2_METADATA_SERVICE_ENDPOINT names");
+    for (line, variables, code, words) in [
+        ("", &variables[..], 3, silent.as_str()),
+        (
+            "credentials.profile_file = \"nope\"",
+            &[],
+            1,
+            "nope, which profile_file names: no such file or directory (0 attempts)",
+        ),
+    ] {
+        let mut program = Program::new(&keyless(&scene, line));
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        program.environment.extend(variables.iter().map(owned));
+        let printed = program.export(&[]);
+        assert_eq!(printed.code, Some(code), "{words}: {printed:?}");
+        assert!(printed.stderr.contains(words), "{words}: {printed:?}");
+    }
 }
 
 /// The try before the first run, the run and what it cleans up share one answer.

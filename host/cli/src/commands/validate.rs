@@ -16,6 +16,7 @@ use batch_export_runner::config::{ConfigError, Problems};
 use batch_export_runner::exporter::{self, Exporter, SAMPLE_HOUR};
 use batch_export_runner::loading::Loaded;
 use batch_export_runner::{Destination, Failure, Problem, Runtime};
+use batch_export_sandbox::Network;
 use batch_export_source::Interval;
 use batch_export_source::Survey;
 use batch_export_system::Token;
@@ -90,9 +91,11 @@ impl ValidateArgs {
         for destination in chosen {
             match self.described(destination, &loaded, token).await {
                 Ok(described) => valid.push(described),
-                Err(failure) => {
-                    problems.extend(config.located_problems(&destination.name, &failure));
-                    failures.push(config.located(&destination.name, failure));
+                Err(found) => {
+                    for failure in found {
+                        problems.extend(config.located_problems(&destination.name, &failure));
+                        failures.push(config.located(&destination.name, failure));
+                    }
                 }
             }
         }
@@ -111,8 +114,7 @@ impl ValidateArgs {
         let loaded = self.chosen.load(&runtime, config, told(false)).await;
         match loaded {
             Ok(loaded) => ConfigError::Invalid(problems.with_plugin(&loaded).await).into(),
-            // The plugin's own problem is said when it is the only one.
-            Err(_) => ConfigError::Invalid(problems).into(),
+            Err(failure) => ConfigError::Invalid(problems.with_failure(&failure)).into(),
         }
     }
 
@@ -122,8 +124,12 @@ impl ValidateArgs {
         destination: &Arc<Destination>,
         loaded: &Loaded,
         token: &Token,
-    ) -> Result<Described, Failure> {
-        let exporter = planned(destination, loaded).await?;
+    ) -> Result<Described, Vec<Failure>> {
+        let network = Network::new(&destination.network).map_err(Failure::from);
+        let exporter = match (planned(destination, loaded).await, network) {
+            (Ok(exporter), Ok(_)) => exporter,
+            (planned, network) => return Err(planned.err().into_iter().chain(network.err()).collect()),
+        };
         let mut described = Described {
             name: destination.name.clone(),
             source: None,
@@ -132,7 +138,7 @@ impl ValidateArgs {
             let progress = Arc::new(Progress::new(self.json));
             let found = survey::whole(&exporter, None, token, &progress).await;
             progress.end();
-            described.source = Some(found?);
+            described.source = Some(found.map_err(|failure| vec![failure])?);
         }
         Ok(described)
     }

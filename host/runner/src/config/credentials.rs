@@ -103,14 +103,15 @@ fn read_host(folder: &Path, destination: &mut Section<'_>) -> Option<ChainOption
         );
     }
     let places = ["external_id", "session_name", "sts_endpoint_url"].map(|key| (key, section.place(key)));
+    let is_role_given = section.has("role_arn");
+    let role_arn = section.parsed("role_arn", role_arn);
     let mut text = |key| section.text(key).map(|(_, value)| value);
     let profile = text("profile");
     let profile_file = text("profile_file").map(|path| folder.join(path));
-    let role_arn = text("role_arn");
     let external_id = text("external_id");
     let session_name = text("session_name");
     let sts_endpoint_url = section.parsed("sts_endpoint_url", sts_endpoint);
-    if role_arn.is_none() {
+    if !is_role_given {
         for (key, at) in places {
             if let Some(at) = at {
                 let cause = Cause::new("has no effect without role_arn").with_hint("set role_arn, or remove it");
@@ -131,6 +132,23 @@ fn read_host(folder: &Path, destination: &mut Section<'_>) -> Option<ChainOption
             session_name,
         }),
     })
+}
+
+/// The ARN of a role: `arn:PARTITION:iam::ACCOUNT:role/NAME`.
+fn role_arn(text: &str) -> Result<String, Cause> {
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    match parts[..] {
+        ["arn", partition, "iam", "", account, role]
+            if !partition.is_empty()
+                && account.len() == 12
+                && account.bytes().all(|byte| byte.is_ascii_digit())
+                && role.strip_prefix("role/").is_some_and(|name| !name.is_empty()) =>
+        {
+            Ok(text.to_owned())
+        }
+        _ => Err(Cause::new(format!("`{text}` is not the ARN of a role"))
+            .with_hint("write it like arn:aws:iam::111122223333:role/exports")),
+    }
 }
 
 /// A URL may hold a password where it should not, so no message repeats it.

@@ -2,6 +2,7 @@
 //! destination's parts; the destination itself reports what is wrong with those.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -243,7 +244,7 @@ fn read_egress(folder: &Path, destination: &mut Section<'_>) -> (OperatorLists, 
     let mut network = NetworkOptions::default();
     network.ca_file = section.text("ca_file").map(|(_, path)| folder.join(path));
     network.proxy = section.parsed("proxy", proxy);
-    network.no_proxy = section.text("no_proxy").map(|(_, hosts)| hosts);
+    network.no_proxy = section.parsed("no_proxy", no_proxy);
     section.finish();
     (lists, network)
 }
@@ -257,6 +258,29 @@ fn proxy(text: &str) -> Result<Secret, Cause> {
     match url::Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(Secret::new(text)),
         _ => Err(Cause::new("not a valid proxy URL").with_hint("write it like http://proxy.example.com:3128")),
+    }
+}
+
+/// The HTTP client passes over what it does not understand.
+fn no_proxy(text: &str) -> Result<String, Cause> {
+    let is_part = |c: char| c.is_alphanumeric() || ".-_:[]/*".contains(c);
+    let is_entry = |entry: &str| match entry.split_once('/') {
+        Some((address, bits)) => {
+            let most = match address.parse() {
+                Ok(IpAddr::V4(_)) => 32,
+                Ok(IpAddr::V6(_)) => 128,
+                Err(_) => return false,
+            };
+            bits.parse::<u8>().is_ok_and(|bits| bits <= most)
+        }
+        None => !entry.is_empty() && entry.chars().all(is_part),
+    };
+    match text.split(',').map(str::trim).find(|entry| !is_entry(entry)) {
+        None => Ok(text.to_owned()),
+        Some(entry) => Err(
+            Cause::new(format!("`{entry}` is no name, address or block of addresses"))
+                .with_hint("separate them by commas, as in \"localhost,.internal,10.0.0.0/8\""),
+        ),
     }
 }
 

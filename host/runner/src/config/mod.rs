@@ -146,9 +146,15 @@ fn read(file: &Path, table: Table, problems: &mut Vec<Problem>) -> (Config, Vec<
     let places = PlaceIndex::of(&table);
     let mut root = Section::new("", start, table, problems);
 
-    let state_dir = root
-        .text("state_dir")
-        .map_or_else(|| DEFAULT_STATE_DIR.to_owned(), |(_, path)| path);
+    let state_dir = root.text("state_dir").map(|(at, path)| (at, folder.join(path)));
+    if let Some((at, path)) = &state_dir
+        && path.exists()
+        && !path.is_dir()
+    {
+        let cause = Cause::new(format!("{} is not a folder", path.display()));
+        root.problem(*at, "state_dir", cause.with_hint("let it name another folder"));
+    }
+    let state_dir = state_dir.map_or_else(|| folder.join(DEFAULT_STATE_DIR), |(_, path)| path);
     let component = root.section("component").and_then(|mut section| {
         let path = section.text("path").map(|(_, path)| folder.join(path));
         if path.is_none() {
@@ -184,7 +190,7 @@ fn read(file: &Path, table: Table, problems: &mut Vec<Problem>) -> (Config, Vec<
     root.finish();
     let config = Config {
         file: file.to_path_buf(),
-        state_dir: folder.join(state_dir),
+        state_dir,
         component,
         destinations,
         places,

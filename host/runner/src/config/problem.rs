@@ -96,7 +96,9 @@ pub enum ConfigError {
 impl Explain for ConfigError {
     fn hint(&self) -> Option<String> {
         match self {
-            ConfigError::Unreadable { .. } => Some("specify an existing file with --config".to_owned()),
+            ConfigError::Unreadable { .. } => {
+                Some("name an existing file with --config, or in BATCH_EXPORT_CONFIG if that named this one".to_owned())
+            }
             ConfigError::NoDefault(_) => Some("specify a file with --config".to_owned()),
             ConfigError::TooLarge { .. } => Some("specify the right file with --config".to_owned()),
             ConfigError::NotText { .. } => Some("save it as UTF-8".to_owned()),
@@ -134,6 +136,13 @@ impl Problems {
     /// Returns what could be read all the same; `None` after a syntax error.
     pub fn config(&self) -> Option<&Config> {
         self.read.as_ref().map(|read| &read.0)
+    }
+
+    /// Adds the problems of a failure that is about no part of the file, such as that of a plugin which cannot be loaded.
+    #[must_use]
+    pub fn with_failure(mut self, failure: &Failure) -> Self {
+        self.list.extend(failure.as_problems());
+        self
     }
 
     /// Adds the problems that the plugin finds in its own fields, so that everything is reported at once.

@@ -10,6 +10,9 @@ use crate::pointer::{self, join};
 use crate::problem::{Place, Problem};
 use batch_export_system::explain::{Cause, count};
 
+/// What is said of a string that is empty.
+const EMPTY: &str = "empty";
+
 /// A table being read. Each read removes the field; what is left at [`Section::finish`] is unknown.
 pub(super) struct Section<'a> {
     path: String,
@@ -92,7 +95,7 @@ impl<'a> Section<'a> {
         match node.value {
             Value::Text(text) if !text.value().trim().is_empty() => Some((node.at, text)),
             Value::Text(_) => {
-                let cause = Cause::new("empty").with_hint("give a value, or remove the line");
+                let cause = Cause::new(EMPTY).with_hint("give a value, or remove the line");
                 self.problem(node.at, key, cause);
                 None
             }
@@ -193,9 +196,18 @@ impl<'a> Section<'a> {
         let Some(entry) = self.take(key) else {
             return Vec::new();
         };
-        let Value::List(nodes) = entry.node.value else {
-            self.mistyped(&entry.node, key, "an array of strings");
-            return Vec::new();
+        let nodes = match entry.node.value {
+            Value::List(nodes) => nodes,
+            Value::Text(text) => {
+                let cause = Cause::new("expected an array of strings, found a string")
+                    .with_hint(format!("write {key} = [\"{}\"]", text.shown()));
+                self.problem(entry.node.at, key, cause);
+                return Vec::new();
+            }
+            _ => {
+                self.mistyped(&entry.node, key, "an array of strings");
+                return Vec::new();
+            }
         };
         let mut values = Vec::with_capacity(nodes.len());
         for (index, node) in nodes.iter().enumerate() {
@@ -266,9 +278,15 @@ impl<'a> Section<'a> {
         self.entries.is_empty()
     }
 
-    /// Reports a required field, unless it was there and is already reported as wrong.
+    /// Reports a required field, unless it was there and is already reported as wrong. If it is empty, what to do is the
+    /// same: removing it would not help.
     pub(super) fn missing(&mut self, key: &str, hint: &str) {
         if self.found.contains(&key) {
+            let path = join(&self.path, key);
+            let is_empty = |problem: &&mut Problem| problem.pointer == path && problem.message == EMPTY;
+            if let Some(problem) = self.problems.iter_mut().find(is_empty) {
+                problem.hint = Some(hint.to_owned());
+            }
             return;
         }
         self.problem(self.at, key, Cause::new("missing").with_hint(hint));

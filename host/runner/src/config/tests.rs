@@ -165,7 +165,8 @@ external_id = "42"
             "18:10: destinations.b.egress.allow[0]: `allow`: `ftp://x` is neither http nor https; use for example \
              \"https://proxy.internal:8443/bucket/exports/\"",
             "18:21: destinations.b.egress.allow[1]: expected a string, found an integer",
-            "19:17: destinations.b.egress.allow_private: expected an array of strings, found a string",
+            "19:17: destinations.b.egress.allow_private: expected an array of strings, found a string; \
+             write allow_private = [\"10.0.0.0/8\"]",
             "20:9: destinations.b.egress.proxy: not a valid proxy URL; write it like http://proxy.example.com:3128",
             "22:19: destinations.b.limits.guest_memory_mb: expected an integer, found a string",
             "23:1: destinations.b.limits.computing_time_s: unknown key; did you mean `compute_time_s`?; allowed: guest_memory_mb, source_memory_mb, compute_time_s, waiting_time_s, run_time_s, request_time_s, requests_in_flight",
@@ -210,6 +211,33 @@ fn what_is_wrong_is_said_in_one_sentence() {
         (
             &with_source("events", ""),
             "3:17: destinations.a.source.type: missing; write `sample` or `files`",
+        ),
+        (
+            &with_source("events", "type = \"files\"\npath = \"\""),
+            "5:8: destinations.a.source.path: empty; name a file, a folder or a glob such as `events/**/*.parquet`",
+        ),
+        (
+            &with_source("events", "type = \"files\"\npath = \"src/[\""),
+            "5:8: destinations.a.source.path: `src/[` is not a valid glob: invalid range pattern; write `[[]` for a \
+             bracket that is part of a name",
+        ),
+        (
+            "state_dir = \"/dev/null\"",
+            "1:13: state_dir: /dev/null is not a folder; let it name another folder",
+        ),
+        (
+            "[destinations.a.egress]\nno_proxy = \"localhost, a b,\"",
+            "2:12: destinations.a.egress.no_proxy: `a b` is no name, address or block of addresses; separate them by \
+             commas, as in \"localhost,.internal,10.0.0.0/8\"",
+        ),
+        (
+            "[destinations.a.egress]\nno_proxy = \"10.0.0.0/33\"",
+            "2:12: destinations.a.egress.no_proxy: `10.0.0.0/33` is no name, address or block of addresses; separate \
+             them by commas, as in \"localhost,.internal,10.0.0.0/8\"",
+        ),
+        (
+            "[destinations.a]\nmodel = \"\"",
+            "2:9: destinations.a.model: empty; name the model to export: events, persons or sessions",
         ),
         (
             &with_source("events", "type = \"files\""),
@@ -291,6 +319,10 @@ fn syntax_errors_name_the_place_and_quote_nothing() {
         assert!(found[0].starts_with(place), "{text}: {found:?}");
         assert!(found[0].contains(": not TOML: "), "{text}: {found:?}");
     }
+    let twice = problems("[destinations.a]\nmodel = \"canary\"\nmodel = \"persons\"");
+    let expect = "3:1: not TOML: the key `model` is set a second time; write it once: a list takes several values, and a \
+                  table several keys";
+    assert_eq!(twice[0], expect);
 }
 
 #[test]
@@ -324,8 +356,8 @@ fn a_file_that_cannot_be_read_is_named() {
     let cases: [(Option<Vec<u8>>, &str); 3] = [
         (
             None,
-            "cannot read the configuration exports.toml: no such file or directory; specify an existing file with \
-             --config",
+            "cannot read the configuration exports.toml: no such file or directory; name an existing file with \
+             --config, or in BATCH_EXPORT_CONFIG if that named this one",
         ),
         (
             Some(vec![0xff, 0xfe]),

@@ -76,8 +76,15 @@ pub(super) fn parse(
     for error in &errors {
         let offset = error.span().map_or(0, |span| span.start);
         // Only the message: the rendered error would quote the line, which may hold a secret.
-        let message = format!("not TOML: {}", error.message().replace('\n', ", "));
-        problems.push(Problem::new("", message).placed(places.at(offset)));
+        let problem = match error.message() {
+            "duplicate key" => {
+                let key = error.span().and_then(|span| text.get(span)).unwrap_or_default();
+                Problem::new("", format!("not TOML: the key `{}` is set a second time", key.trim()))
+                    .with_hint("write it once: a list takes several values, and a table several keys")
+            }
+            said => Problem::new("", format!("not TOML: {}", said.replace('\n', ", "))),
+        };
+        problems.push(problem.placed(places.at(offset)));
     }
     if !errors.is_empty() {
         return None;

@@ -27,7 +27,8 @@ use super::carry::{Connector, LastAsked};
 use super::chosen::{self, Chosen};
 use batch_export_sandbox::{CredentialError, CredentialProvider, Credentials, Fetching, RENEW_BEFORE_EXPIRY, Secret};
 use batch_export_sandbox::{Network, NetworkError, TransportError, tidy, with_causes};
-use batch_export_system::explain::Cause;
+use batch_export_system::explain::{Cause, plain};
+use batch_export_system::open_regular;
 
 /// Longest time for the whole chain: instance metadata alone may take a few seconds to say no.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
@@ -225,6 +226,13 @@ impl Chain {
                 .with_file(EnvConfigFileKind::Config, file)
                 .build(),
         };
+        if let Some(file) = &options.profile_file
+            && let Err(error) = open_regular(file)
+        {
+            let (file, error) = (file.display(), plain(&error.into()));
+            let unreadable = Cause::new(format!("cannot read {file}, which profile_file names: {error}"));
+            return Err(self.missing(unreadable.with_hint("let profile_file name a file of profiles")));
+        }
         let profiles = aws_config::profile::load(&Fs::real(), &Env::real(), &files, None)
             .await
             .map_err(|error| {
@@ -300,6 +308,13 @@ impl Chain {
     fn explain(&self, chosen: Chosen, error: &CredentialsError) -> CredentialError {
         let place = chosen.in_words();
         if matches!(error, CredentialsError::CredentialsNotLoaded(_)) {
+            const ENDPOINT: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
+            let is_disabled =
+                std::env::var("AWS_EC2_METADATA_DISABLED").is_ok_and(|is| is.eq_ignore_ascii_case("true"));
+            if let (Chosen::Instance, Ok(endpoint), false) = (chosen, std::env::var(ENDPOINT), is_disabled) {
+                let silent = Cause::new(format!("{endpoint} gave none, which {ENDPOINT} names"));
+                return self.unavailable(silent.with_hint(format!("correct {ENDPOINT}, or unset it")));
+            }
             return self.missing(match chosen {
                 Chosen::Instance => Cause::new(format!("this machine has none{}: looked {LOOKED_AT}", empty_keys()))
                     .with_hint("make one of these available"),

@@ -220,14 +220,12 @@ fn found<'a>(profiles: &'a ProfileSet, name: &str, named_by: &str, files: &str) 
     profiles.get_profile(name).ok_or_else(|| {
         let mut known: Vec<&str> = profiles.profiles().collect();
         known.sort_unstable();
-        let known = match known.is_empty() {
-            true => "none".to_owned(),
-            false => known.join(", "),
+        let others = match known.is_empty() {
+            true => ", nor any other".to_owned(),
+            false => format!("; the profiles there are {}", known.join(", ")),
         };
-        Cause::new(format!(
-            "there is no profile `{name}` ({named_by}) in {files}; the profiles there are {known}"
-        ))
-        .with_hint("correct the name or add the profile")
+        Cause::new(format!("there is no profile `{name}` ({named_by}) in {files}{others}"))
+            .with_hint("correct the name or add the profile")
     })
 }
 

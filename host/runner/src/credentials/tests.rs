@@ -246,6 +246,11 @@ async fn a_role_without_credentials_to_assume_it_with_is_a_persons_matter() {
             "correct the name or add the profile",
         ),
         (
+            "",
+            "there is no profile `export` (credentials.profile) in {file}, nor any other",
+            "correct the name or add the profile",
+        ),
+        (
             "[export]\naws_access_key_id = A\naws_secret_access_key = K\n",
             "{file} has the profile `export` as `[export]`",
             "write `[profile export]` in a file of this kind",

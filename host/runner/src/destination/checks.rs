@@ -96,7 +96,7 @@ fn known_model_meant(text: &str) -> Option<&'static str> {
 }
 
 fn files(model: &str, settings: &FilesSettings, found: &mut Vec<Problem>) {
-    if let Err(problem) = check_pattern(&settings.path) {
+    if let Err(problem) = check_pattern(&settings.base, &settings.path) {
         found.push(Problem::new("/source/path", problem));
     }
     if settings.model != model {

@@ -58,7 +58,10 @@ impl SecretText {
         // Messages quote in backquotes, cut and tidied, so that only letters and digits are compared.
         let pieces = message.split('`').enumerate().map(|(index, piece)| {
             let is_quoted = index % 2 == 1;
+            // A character that the message objects to is not the whole, and its name is not told either.
+            let is_character = piece.chars().count() == 1 && self.value().chars().count() > 1;
             match is_quoted && tells(piece) {
+                true if is_character => "…",
                 true => shown.as_str(),
                 false => piece,
             }

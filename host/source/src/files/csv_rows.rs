@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::io::{self, Read};
 
-use batch_export_system::explain::{Cause, count};
+use batch_export_system::explain::{Cause, count, counted};
 
 use super::super::SourceError;
 use super::json_rows::MAX_ROW_BYTES;
@@ -191,7 +191,8 @@ fn csv_error(file: &Opened, seen: &Watched, begun: Option<&csv::Position>, error
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => bad(
             line,
             Cause::new(format!(
-                "the record has {len} fields, but the header has {expected_len}"
+                "the record has {}, but the header has {expected_len}",
+                counted(len, "field")
             ))
             .with_hint("look for a missing quote, or recreate the file if it is truncated"),
         ),

@@ -130,8 +130,24 @@ impl Skipped {
     }
 }
 
+/// Returns what is wrong with a `path`, which starts at `base` if it is relative, as a glob or whatever the disk holds.
+pub fn check_pattern(base: &Path, path: &str) -> Result<(), Cause> {
+    check(path)?;
+    // A name that happens to hold a bracket is no glob.
+    if fs::symlink_metadata(base.join(path)).is_ok() {
+        return Ok(());
+    }
+    for alternative in alternatives(path)? {
+        walk::parse(&alternative).map_err(|cause| {
+            Cause::new(format!("`{alternative}` is not a valid glob: {cause}"))
+                .with_hint("write `[[]` for a bracket that is part of a name")
+        })?;
+    }
+    Ok(())
+}
+
 /// Returns what is wrong with a `path` whatever the disk holds.
-pub fn check(path: &str) -> Result<(), Cause> {
+fn check(path: &str) -> Result<(), Cause> {
     if let Some((scheme, _)) = path.split_once("://") {
         return Err(
             Cause::new(format!("files are read from this machine only, not from `{scheme}://`"))

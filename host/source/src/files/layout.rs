@@ -172,6 +172,19 @@ impl Layout {
         if problems.is_empty() {
             return Ok(());
         }
+        // The files of another model may have whatever columns they have.
+        if model.is_some()
+            && let Some((column, delimiter)) = joined_columns(schema)
+        {
+            return Err(SourceError::BadColumn {
+                path: file.path.clone(),
+                column,
+                cause: Cause::new("it is the only one: its name looks like those of several").with_hint(format!(
+                    "add delimiter = \"{}\" to the source",
+                    delimiter.escape_default()
+                )),
+            });
+        }
         Err(SourceError::Columns {
             path: file.path.clone(),
             model: self.model.clone(),
@@ -354,6 +367,15 @@ fn plain(field: &Field) -> Field {
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
     Field::new(field.name(), field.data_type().clone(), true).with_metadata(marks)
+}
+
+/// Returns the only column of a table, and the delimiter that its name holds: a header that was not taken apart.
+fn joined_columns(schema: &Schema) -> Option<(String, char)> {
+    let [only] = &schema.fields()[..] else {
+        return None;
+    };
+    let delimiter = only.name().chars().find(|c| matches!(c, ';' | '\t' | '|'))?;
+    Some((only.name().clone(), delimiter))
 }
 
 /// Returns whether a column holds that kind of thing.

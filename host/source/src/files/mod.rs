@@ -32,7 +32,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-pub use discover::check as check_pattern;
+pub use discover::check_pattern;
 
 use std::any::Any;
 use std::collections::BTreeMap;

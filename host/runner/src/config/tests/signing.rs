@@ -35,7 +35,7 @@ fn a_destination_signs_with_keys_or_with_the_hosts_credentials_by_name() {
             Some("exports"),
         ),
         (
-            "[destinations.a.credentials]\nsource = \"host\"\nrole_arn = \"r\"\nsts_endpoint_url = \"https://sts.internal\"",
+            "[destinations.a.credentials]\nsource = \"host\"\nrole_arn = \"arn:aws:iam::111122223333:role/r\"\nsts_endpoint_url = \"https://sts.internal\"",
             None,
         ),
     ] {
@@ -135,12 +135,16 @@ fn keys_that_are_missing_empty_or_spoilt_are_refused_where_they_stand() {
             vec!["4:44: destinations.a.credentials.profile: the environment variable EMPTY is set, but empty; give it a value, or write the value here".to_owned()],
         ),
         (
+            "credentials = { source = \"host\", role_arn = \"foo\", external_id = \"1\" }".to_owned(),
+            vec!["4:45: destinations.a.credentials.role_arn: `foo` is not the ARN of a role; write it like arn:aws:iam::111122223333:role/exports".to_owned()],
+        ),
+        (
             "credentials = { source = \"host\", role_arn = \"\" }".to_owned(),
             vec!["4:45: destinations.a.credentials.role_arn: empty; give a value, or remove the line".to_owned()],
         ),
         (
-            "credentials = { source = \"host\", role_arn = \"r\", sts_endpoint_url = \"https://user:canary@sts\" }".to_owned(),
-            vec!["4:69: destinations.a.credentials.sts_endpoint_url: not a valid server address; write it like \
+            "credentials = { source = \"host\", role_arn = \"arn:aws:iam::111122223333:role/r\", sts_endpoint_url = \"https://user:canary@sts\" }".to_owned(),
+            vec!["4:100: destinations.a.credentials.sts_endpoint_url: not a valid server address; write it like \
                   https://sts.eu-central-1.amazonaws.com".to_owned()],
         ),
     ]);
@@ -199,6 +203,7 @@ fn nothing_that_a_variable_held_is_repeated() {
             "canary-4711 is not a region",
             "the value of `${env:KEY}` is not allowed",
         ),
+        ("region", "`canary-4711` has a `c`", "`${env:KEY}` has a `…`"),
         ("tags.team", "`x-canary 4711` is too long", "`x-${env:KEY}` is too long"),
         ("prefix", "goes not with `canary-4711`", "goes not with `${env:KEY}`"),
         ("prefix", "is missing", "is missing"),

@@ -107,15 +107,15 @@ fn quotes_that_are_right_are_read_and_so_are_files_without_any() {
 #[test]
 fn rows_of_another_width_are_errors_with_their_line() {
     for (row, fields) in [
-        ("1", 1),
-        (&format!("1,{TIME}")[..], 2),
-        (&format!("1,{TIME},a,b"), 4),
-        (&format!("1,{TIME},a,"), 4),
+        ("1", "1 field"),
+        (&format!("1,{TIME}")[..], "2 fields"),
+        (&format!("1,{TIME},a,b"), "4 fields"),
+        (&format!("1,{TIME},a,"), "4 fields"),
     ] {
         assert_eq!(
             error_of("a.csv", &format!("id,t,q\n0,{TIME},x\n{row}\n")),
             format!(
-                "a.csv, line 3: the record has {fields} fields, but the header has 3; look for a missing quote, or \
+                "a.csv, line 3: the record has {fields}, but the header has 3; look for a missing quote, or \
                  recreate \
                  the file if it is truncated"
             )
@@ -190,6 +190,24 @@ fn other_delimiters_are_seen_and_can_be_set() {
         };
         let found = drain(&mut open(&settings, selection).expect("files"));
         assert_eq!(texts(&found, "q"), [Some("a;|\t\u{1}:b".to_owned())]);
+    }
+}
+
+#[test]
+fn a_header_that_was_not_taken_apart_names_the_delimiter() {
+    let folder = folder();
+    for (delimiter, written) in [(";", ";"), ("\t", "\\t"), ("|", "|")] {
+        let header = ["event", "_inserted_at"].join(delimiter);
+        put(&folder, "a.csv", format!("{header}\na{delimiter}{TIME}\n"));
+        let mut settings = own(&folder, "a.csv");
+        settings.model = "events".to_owned();
+        assert_eq!(
+            error(&settings),
+            format!(
+                "a.csv, column `{header}`: it is the only one: its name looks like those of several; add delimiter = \
+                 \"{written}\" to the source"
+            )
+        );
     }
 }
 

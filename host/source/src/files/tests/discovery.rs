@@ -245,7 +245,7 @@ fn braces_stand_for_alternatives() {
         (many.as_str(), "its braces expand to more than 1,000 globs; use `*`"),
     ] {
         assert_eq!(
-            discover::check(path).map_err(|cause| cause.in_one_text()),
+            discover::check_pattern(folder.path(), path).map_err(|cause| cause.in_one_text()),
             Err(expect.to_owned()),
             "{path}"
         );
