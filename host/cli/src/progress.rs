@@ -137,10 +137,10 @@ impl Progress {
 fn in_words(stage: RunStage) -> &'static str {
     match stage {
         RunStage::Waiting => "waiting for other runs",
-        RunStage::Recovering => "cleaning up after an earlier attempt",
+        // What is recovered may be a check's own upload: only the report says whose it was.
+        RunStage::Recovering | RunStage::CleaningUp => "cleaning up",
         RunStage::Checking => "checking the destination",
         RunStage::Exporting => "exporting",
-        RunStage::CleaningUp => "cleaning up",
         RunStage::Succeeded | RunStage::Failed => "done",
         _ => "starting",
     }

@@ -1,5 +1,5 @@
-//! Ctrl-C, SIGTERM and SIGHUP, as often as they come: the first asks a run to end in order, the second to end at once. Ends
-//! nothing itself but a process that did not listen twice.
+//! Ctrl-C, SIGTERM and SIGHUP, as often as they come: the first asks a run to end in order, the second to end at once.
+//! Ends nothing itself but a process that did not listen twice.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -83,7 +83,7 @@ impl SpanError {
     /// Returns the error of two times with the option that it is about; `end` is the text of the second.
     fn of(error: IntervalError, end: &str) -> Self {
         match error {
-            IntervalError::NotATime(_) | IntervalError::OutOfRange(_) => {
+            IntervalError::NotATime(_) | IntervalError::NoSuchDay(_) | IntervalError::OutOfRange(_) => {
                 let is_of_end = Moment::parse(end).err().as_ref() == Some(&error);
                 let option = if is_of_end { "--end" } else { "--start" };
                 SpanError::Time { option, error }
@@ -339,6 +339,11 @@ mod tests {
                 "noon",
                 "2026-01-01",
                 "--start: `noon` is not a time; write it like 2023-07-28T01:00:00Z (without a zone it is UTC)",
+            ),
+            (
+                "2023-02-30T00:00:00Z",
+                "2026-01-01",
+                "--start: `2023-02-30T00:00:00Z` is not a time: there is no such day; correct the month or the day",
             ),
             (
                 "2026-01-01",

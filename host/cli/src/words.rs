@@ -29,15 +29,26 @@ pub fn table(rows: &[(String, String)]) -> String {
     for (name, value) in &rows {
         let line = format!("{:INDENT$}{name:width$}{:GAP$}", "", "");
         let behind = INDENT + width + GAP;
-        text.push_str(&line);
-        text.push_str(&column(value, behind));
+        let value = column(value, behind);
+        text.push_str(if value.starts_with('\n') {
+            line.trim_end()
+        } else {
+            &line
+        });
+        text.push_str(&value);
         text.push('\n');
     }
     text
 }
 
-/// Words from a column on; further lines begin at the same column.
+/// Words from a column on; further lines begin at the same column. A text whose first word does not fit there stands on
+/// lines of its own.
 fn column(text: &str, at: usize) -> String {
+    let first = text.split(' ').next().map_or(0, |word| word.chars().count());
+    if at + first > COLUMNS && at > 2 * INDENT {
+        let below = 2 * INDENT;
+        return format!("\n{:below$}{}", "", column(text, below));
+    }
     let mut written = String::new();
     let mut used = at;
     for (index, word) in text.split(' ').enumerate() {
@@ -287,6 +298,11 @@ mod tests {
         for line in text.lines() {
             assert!(line.chars().count() <= COLUMNS, "{line}");
         }
+        let long = "x".repeat(70);
+        assert_eq!(
+            table(&[("long name".to_owned(), long.clone())]),
+            format!("  long name\n    {long}\n")
+        );
         assert!(text.lines().nth(1).is_some_and(|line| line.starts_with("        word")));
     }
 }

@@ -1,6 +1,6 @@
 //! `demo`: a whole export and its proof, without a bucket, an account or a configuration.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -34,11 +34,11 @@ pub struct DemoArgs {
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
     /// Number of events per hour.
-    #[arg(long, default_value_t = 80_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    #[arg(long, default_value_t = 80_000, value_parser = whole_number(1, 10_000_000))]
     rows: u64,
     /// Number of hours to export.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=240))]
-    hours: u32,
+    #[arg(long, default_value_t = 3, value_parser = whole_number(1, 240))]
+    hours: u64,
     /// Keep the exported files and their folder.
     #[arg(long)]
     keep: bool,
@@ -98,6 +98,14 @@ impl DemoArgs {
     }
 }
 
+/// Returns a parser of whole numbers in a range.
+fn whole_number(from: u64, to: u64) -> impl Fn(&str) -> Result<u64, String> + Clone {
+    move |text| {
+        let number = text.parse().ok().filter(|number| (from..=to).contains(number));
+        number.ok_or_else(|| format!("use a whole number from {from} to {}", words::count(to)))
+    }
+}
+
 fn in_words(report: &DemoReport) -> String {
     let mut text = String::from("\nin the bucket\n");
     for run in &report.verified {
@@ -114,7 +122,7 @@ fn in_words(report: &DemoReport) -> String {
     {
         let shown: String = manifest.chars().take(MANIFEST_CHARS).collect();
         let more = if shown.len() < manifest.len() { "\n…" } else { "" };
-        text.push_str(&format!("manifest {key}\n{shown}{more}\n"));
+        text.push_str(&format!("manifest\n{}{shown}{more}\n", words::in_pieces(key, 2)));
     }
     text.push_str("totals\n");
     text.push_str(&words::table(&totals(report)));
@@ -181,7 +189,7 @@ fn totals(report: &DemoReport) -> Vec<(String, String)> {
 fn onwards(report: &DemoReport) -> String {
     let span = "--start 2023-07-28T00:00Z --end 2023-07-28T01:00Z";
     // Somebody who runs the demo from a checkout has the program built, not installed.
-    let program = std::env::current_exe().map_or_else(|_| "batch-export".to_owned(), |path| path.display().to_string());
+    let program = std::env::current_exe().map_or_else(|_| "batch-export".to_owned(), |path| quoted(&path));
     let (Some(file), Some(folder)) = (&report.configuration, &report.folder) else {
         return format!(
             "the store has been stopped and everything deleted; to continue with a\n\
@@ -189,24 +197,56 @@ fn onwards(report: &DemoReport) -> String {
              \x20 {program} demo --folder demo\n"
         );
     };
+    let config = format!(" \\\n    --config {}", quoted(file));
     let file = file.display();
     let files = match report.kept {
-        true => format!("the files are in {}", folder.display()),
-        false => "the files have been deleted; use --keep to keep them".to_owned(),
+        true => format!("the files are in\n  {}", folder.display()),
+        false => "the files have been deleted; use --keep to keep\nthem".to_owned(),
     };
     format!(
         "the store has been stopped; {files}\n\n\
-         To export to your own bucket, edit one or both destinations in {file}:\n\
+         To export to your own bucket, edit one or both destinations in\n\
+         \x20 {file}\n\
+         with\n\
          \x20 bucket_name, region      your own\n\
-         \x20 endpoint_url             delete this line for AWS; otherwise the URL of your store\n\
+         \x20 endpoint_url             delete this line for AWS; or your store's URL\n\
          \x20 aws_access_key_id        \"${{env:AWS_ACCESS_KEY_ID}}\"\n\
          \x20 aws_secret_access_key    \"${{env:AWS_SECRET_ACCESS_KEY}}\"\n\
-         \x20                          or instead of both: credentials = {{ source = \"host\" }}\n\
-         \x20 allow_private            delete this line, unless the store is in your own network\n\
+         \x20                          or instead of both:\n\
+         \x20                          credentials = {{ source = \"host\" }}\n\
+         \x20 allow_private            delete this line, unless the store is in your\n\
+         \x20                          own network\n\
          and then\n\
-         \x20 {program} validate --config {file}\n\
-         \x20 {program} check  --config {file} --destination parquet\n\
-         \x20 {program} run    --config {file} --destination parquet {span}\n\
-         \x20 {program} verify --config {file} --destination parquet {span}\n"
+         \x20 {program} validate{config}\n\
+         \x20 {program} check --destination parquet{config}\n\
+         \x20 {program} run --destination parquet{config} \\\n    {span}\n\
+         \x20 {program} verify --destination parquet{config} \\\n    {span}\n"
     )
+}
+
+/// Returns a path as it is typed into a shell.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+=:@,~".contains(c);
+    match text.chars().all(is_plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_can_be_typed_as_it_is_shown() {
+        for (path, expect) in [
+            ("/tmp/demo/demo.toml", "/tmp/demo/demo.toml"),
+            ("/tmp/a b/demo.toml", "'/tmp/a b/demo.toml'"),
+            ("it's", "'it'\\''s'"),
+            ("a$b", "'a$b'"),
+        ] {
+            assert_eq!(quoted(Path::new(path)), expect);
+        }
+    }
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::{Clock, told};
 use crate::about::About;
+use crate::message::wrapped;
 use crate::output::{self, Answer, Form};
 use crate::signals::until_first;
 use crate::words;
@@ -91,10 +92,10 @@ fn described(description: Description) -> Described {
 
 fn in_words(inspected: &Inspected) -> String {
     let Inspected { description, .. } = inspected;
-    let mut text = format!(
-        "{} {}: {}\n",
-        description.name, description.version, description.summary
-    );
+    let Described {
+        name, version, summary, ..
+    } = description;
+    let mut text = wrapped(&format!("{name} {version}: {}", one_line(summary)), 2) + "\n";
     let mut rows = vec![
         ("plugin".to_owned(), inspected.component.clone()),
         ("size".to_owned(), words::bytes(inspected.bytes as u64)),

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::{Chosen, Clock, for_interval, told};
 use crate::about::About;
+use crate::message::wrapped;
 use crate::output::{Answer, Form};
 use crate::progress::Progress;
 use crate::signals::cancelled_by_signals;
@@ -107,11 +108,10 @@ fn summary(about: &About, report: &RunReport, finished: Moment) -> String {
     let exported = &report.report;
     let rate = (report.rows_supplied as f64 / report.seconds.max(0.001)) as u64;
     let mut text = match exported.files.len() as u64 {
-        0 => format!(
-            "{}: no files were written: {}\n",
-            report.destination,
-            report.source.why_empty()
-        ),
+        0 => {
+            let reason = report.source.why_empty();
+            wrapped(&format!("{}: no files were written: {reason}", report.destination), 2) + "\n"
+        }
         files => format!(
             "{}: {} in {}, {} ({} before compression)\n",
             report.destination,
@@ -259,8 +259,7 @@ cleaned up 1 unfinished upload from an earlier run
         filtered.source.rows_read = 7;
         filtered.source.rows_of_other_events = 7;
         let text = summary(&about(), &filtered, Moment(0));
-        let expect =
-            "archive: no files were written: the source read 7 rows: 7 excluded by include_events and exclude_events\n";
+        let expect = "archive: no files were written: the source read 7 rows: 7 excluded by\n  include_events and exclude_events\n";
         assert!(text.starts_with(expect), "{text}");
     }
 }

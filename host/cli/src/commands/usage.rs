@@ -65,8 +65,8 @@ fn invalid(argument: &str, value: &str, source: Option<&(dyn Error + 'static)>) 
     let invalid = format!("`{value}` is not a valid value for `{argument}`");
     match source {
         Some(source) => match source.downcast_ref::<LengthError>() {
-            Some(length) => Cause::of(length).map(|text| format!("{invalid}: {text}")),
-            None => Cause::new(format!("{invalid}: {source}")),
+            Some(length) => Cause::of(length).map(|_| invalid),
+            None => Cause::new(invalid).with_hint(source.to_string()),
         },
         None => Cause::new(invalid),
     }
@@ -185,7 +185,7 @@ mod tests {
             ),
             (
                 "run --last fortnight",
-                "`fortnight` is not a valid value for `--last`: it is not a valid interval length",
+                "`fortnight` is not a valid value for `--last`",
                 "use hour, day, week, or a number of minutes or hours that divides a day evenly, such as \"15 \
                  minutes\" or \"6 hours\"",
             ),
@@ -215,6 +215,11 @@ mod tests {
                 "see `batch-export check --help`",
             ),
             (
+                "check --destination=",
+                "`--destination` requires a value",
+                "see `batch-export check --help`",
+            ),
+            (
                 "schema event",
                 "`event` is not a valid value for `MODEL`",
                 "use one of events, persons, sessions",
@@ -222,8 +227,13 @@ mod tests {
             ("completions", "missing: SHELL", "see `batch-export completions --help`"),
             (
                 "demo --hours none",
-                "`none` is not a valid value for `--hours`: invalid digit found in string",
-                "see `batch-export demo --help`",
+                "`none` is not a valid value for `--hours`",
+                "use a whole number from 1 to 240",
+            ),
+            (
+                "demo --rows 0",
+                "`0` is not a valid value for `--rows`",
+                "use a whole number from 1 to 10,000,000",
             ),
         ] {
             let arguments: Vec<OsString> = std::iter::once("batch-export")

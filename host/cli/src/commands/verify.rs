@@ -8,6 +8,7 @@ use clap::Args;
 use super::{Chosen, Clock, for_interval, told};
 use crate::about::About;
 use crate::error;
+use crate::message::wrapped;
 use crate::output::{Answer, Form};
 use crate::progress::Progress;
 use crate::signals::until_first;
@@ -189,7 +190,8 @@ fn in_words(about: &About, report: &VerifyReport, compare: Compare, finished: Mo
         text.push_str(&format!("  and {files} (--json lists them all)\n"));
     }
     for note in &report.notes {
-        text.push_str(&format!("note: {}\n", one_line(note)));
+        text.push_str(&wrapped(&format!("note: {}", one_line(note)), 2));
+        text.push('\n');
     }
     if report.further_notes > 0 {
         let further = words::counted(report.further_notes, "further note");

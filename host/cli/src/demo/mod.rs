@@ -20,7 +20,7 @@ use batch_export_runner::{
     Compare, Events, Failure, FailureClass, RunTokens, Runner, Runtime, StateFolder, VerifyReport, Watch,
 };
 use batch_export_source::{Ends, Interval, Moment};
-use batch_export_system::explain::Explain;
+use batch_export_system::explain::{Explain, plain};
 
 /// 2023-07-28T00:00Z, where the demo's hours begin: the same rows, and so the same files, every time.
 const FIRST_MICROS: i64 = 1_690_502_400_000_000;
@@ -31,8 +31,10 @@ const STORE_FOLDER: &str = "store";
 /// A reason why the demo fails.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    #[error("cannot use the folder {}: {source}", folder.display())]
+    #[error("cannot use the folder {}: {}", folder.display(), plain(source))]
     Folder { folder: PathBuf, source: io::Error },
+    #[error("{} is a file, not a folder", .0.display())]
+    NotFolder(PathBuf),
     #[error("the folder {} is not empty", .0.display())]
     NotEmpty(PathBuf),
     #[error("the demo's store could not start: {0}")]
@@ -47,7 +49,7 @@ impl Explain for DemoError {
     fn hint(&self) -> Option<String> {
         match self {
             DemoError::Folder { .. } => Some("choose another folder with --folder".to_owned()),
-            DemoError::NotEmpty(_) => Some("choose a new folder with --folder".to_owned()),
+            DemoError::NotFolder(_) | DemoError::NotEmpty(_) => Some("choose a new folder with --folder".to_owned()),
             DemoError::Store(_) => None,
         }
     }
@@ -57,7 +59,7 @@ impl From<DemoError> for Failure {
     fn from(error: DemoError) -> Self {
         let (class, code) = match &error {
             DemoError::Folder { .. } => (FailureClass::Failed, DEMO_FOLDER_UNUSABLE),
-            DemoError::NotEmpty(_) => (FailureClass::Configuration, DEMO_FOLDER_UNUSABLE),
+            DemoError::NotFolder(_) | DemoError::NotEmpty(_) => (FailureClass::Configuration, DEMO_FOLDER_UNUSABLE),
             DemoError::Store(_) => (FailureClass::Failed, DEMO_STORE_NOT_STARTED),
         };
         Failure::of(class, code, error)
@@ -73,7 +75,7 @@ pub struct DemoOptions {
     /// Another component than the bundled one.
     pub component: Option<PathBuf>,
     pub rows_per_hour: u64,
-    pub hours: u32,
+    pub hours: u64,
     /// Keep the store's objects, not only the configuration.
     pub keep: bool,
 }
@@ -247,10 +249,10 @@ async fn export(
     Ok(())
 }
 
-fn hours(count: u32) -> Result<Vec<Interval>, Failure> {
-    (0..i64::from(count))
+fn hours(count: u64) -> Result<Vec<Interval>, Failure> {
+    (0..count)
         .map(|hour| {
-            let start = FIRST_MICROS + hour * HOUR_MICROS;
+            let start = FIRST_MICROS + hour as i64 * HOUR_MICROS;
             let interval = Interval::new(Some(Moment(start)), Moment(start + HOUR_MICROS))?;
             Ok(interval)
         })
@@ -290,6 +292,9 @@ fn place(named: Option<&Path>) -> Result<Place, DemoError> {
         folder: named.to_path_buf(),
         source,
     };
+    if named.exists() && !named.is_dir() {
+        return Err(DemoError::NotFolder(named.to_path_buf()));
+    }
     std::fs::create_dir_all(named).map_err(wrong)?;
     // The demo deletes what it made: it must be alone.
     match std::fs::read_dir(named).map_err(wrong)?.next() {
@@ -327,6 +332,12 @@ mod tests {
             (
                 DemoError::NotEmpty(PathBuf::from("demo")),
                 "the folder demo is not empty",
+                Some("choose a new folder with --folder"),
+                FailureClass::Configuration,
+            ),
+            (
+                place(Some(Path::new("Cargo.toml"))).err().expect("a file"),
+                "Cargo.toml is a file, not a folder",
                 Some("choose a new folder with --folder"),
                 FailureClass::Configuration,
             ),

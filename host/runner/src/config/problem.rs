@@ -138,7 +138,7 @@ impl Problems {
         self.read.as_ref().map(|read| &read.0)
     }
 
-    /// Adds the problems of a failure that is about no part of the file, such as that of a plugin which cannot be loaded.
+    /// Adds the problems of a failure that is about no part of the file, such as a plugin that cannot be loaded.
     #[must_use]
     pub fn with_failure(mut self, failure: &Failure) -> Self {
         self.list.extend(failure.as_problems());

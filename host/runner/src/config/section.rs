@@ -278,8 +278,8 @@ impl<'a> Section<'a> {
         self.entries.is_empty()
     }
 
-    /// Reports a required field, unless it was there and is already reported as wrong. If it is empty, what to do is the
-    /// same: removing it would not help.
+    /// Reports a required field, unless it was there and is already reported as wrong. If it is empty, what to do is
+    /// the same: removing it would not help.
     pub(super) fn missing(&mut self, key: &str, hint: &str) {
         if self.found.contains(&key) {
             let path = join(&self.path, key);

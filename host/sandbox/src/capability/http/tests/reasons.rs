@@ -152,10 +152,8 @@ async fn each_reason_is_one_plain_sentence_and_what_the_host_can_do_about_it_its
             by_name,
             foreign,
             "interrupted",
-            &format!(
-                "the server at store.internal:{{port}} or the proxy 127.0.0.1:{{port}} before it does not speak HTTP: \
-                 invalid HTTP version parsed"
-            ),
+            "the server at store.internal:{port} or the proxy 127.0.0.1:{port} before it does not speak HTTP: invalid \
+             HTTP version parsed",
             through,
         ),
         (
@@ -164,7 +162,7 @@ async fn each_reason_is_one_plain_sentence_and_what_the_host_can_do_about_it_its
             "https://store.internal:{port}",
             refusing,
             "connect",
-            &format!("the proxy 127.0.0.1:{{port}} does not connect to store.internal:{{port}}"),
+            "the proxy 127.0.0.1:{port} does not connect to store.internal:{port}",
             through,
         ),
         (
