@@ -14,6 +14,7 @@ mod jsonl;
 mod logical;
 mod normal;
 mod parquet;
+mod repeats;
 mod row_size;
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,7 @@ use std::num::NonZeroU64;
 
 use ::parquet::errors::ParquetError;
 use arrow_array::RecordBatch;
-use arrow_schema::{ArrowError, Schema, SchemaRef};
+use arrow_schema::{ArrowError, Schema};
 
 pub use block::{Block, BlockLimits, Rechunker};
 pub use convert::micros;
@@ -200,11 +201,6 @@ impl Layout {
     fn target(&self) -> &Target {
         &self.target
     }
-
-    /// Returns the schema of the blocks that the encoders take.
-    fn block_schema(&self) -> &SchemaRef {
-        &self.target.schema
-    }
 }
 
 /// Refuses what the format cannot hold, before the first row.
@@ -248,10 +244,10 @@ impl FileEncoder {
         let limit_bytes = layout.limit_bytes.map(NonZeroU64::get);
         let inner = match &layout.kind {
             Kind::JsonLines(plan) => Inner::JsonLines(Box::new(jsonl::LinesEncoder::new(plan.clone(), limit_bytes)?)),
-            Kind::Parquet(plan) => {
-                let schema = layout.block_schema().clone();
-                Inner::Parquet(Box::new(parquet::ParquetEncoder::new(plan, schema, limit_bytes)?))
-            }
+            Kind::Parquet(plan) => Inner::Parquet(Box::new(parquet::ParquetEncoder::new(
+                plan.as_ref().clone(),
+                limit_bytes,
+            ))),
         };
         Ok(FileEncoder { rows: 0, inner })
     }

@@ -6,11 +6,12 @@ use ::parquet::arrow::arrow_writer::ArrowWriterOptions;
 use ::parquet::basic::{BrotliLevel, Compression, Encoding, GzipLevel, LogicalType, Type as PhysicalType, ZstdLevel};
 use ::parquet::file::metadata::RowGroupMetaData;
 use ::parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
-use ::parquet::schema::types::{ColumnDescriptor, SchemaDescriptor};
+use ::parquet::schema::types::{ColumnDescriptor, ColumnPath, SchemaDescriptor};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
 use super::normal::normal;
+use super::repeats::seldom_repeats;
 use super::types::Meaning;
 use super::{EncodeError, Finished, Repairs, logical};
 use crate::settings::ParquetCodec;
@@ -69,7 +70,9 @@ const CREATED_BY: &str = "batch-export";
 /// What every Parquet file of a run has in common.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    options: ArrowWriterOptions,
+    properties: WriterProperties,
+    columns: SchemaDescriptor,
+    schema: SchemaRef,
 }
 
 impl Plan {
@@ -80,13 +83,40 @@ impl Plan {
     pub fn new(schema: &SchemaRef, meanings: &[Meaning], codec: ParquetCodec) -> Result<Self, EncodeError> {
         let columns = logical::parquet_schema(schema)?;
         check_width(columns.num_columns(), codec)?;
+        let plan = Plan {
+            properties: properties(&columns, meanings, codec)?,
+            columns,
+            schema: SchemaRef::clone(schema),
+        };
+        // What the writer refuses is said before the first row.
+        plan.open(None)?;
+        Ok(plan)
+    }
+
+    /// Opens a file that begins with these rows, or one without rows. Text that hardly repeats in them is written
+    /// without a dictionary, which the writer would give up only when it is full. The rows alone decide, so equal rows
+    /// still give equal files.
+    fn open(&self, first: Option<&RecordBatch>) -> Result<ArrowWriter<Vec<u8>>, EncodeError> {
+        let mut properties = self.properties.clone().into_builder();
+        let columns = first.map(RecordBatch::columns).unwrap_or_default();
+        for (field, _) in self
+            .schema
+            .fields()
+            .iter()
+            .zip(columns)
+            .filter(|(_, column)| seldom_repeats(column))
+        {
+            let path = ColumnPath::from(vec![field.name().clone()]);
+            properties = properties.set_column_dictionary_enabled(path, false);
+        }
         let options = ArrowWriterOptions::new()
-            .with_properties(properties(&columns, meanings, codec)?)
-            .with_parquet_schema(columns)
+            .with_properties(properties.build())
+            .with_parquet_schema(self.columns.clone())
             // The embedded Arrow schema would make Arrow readers restore the source's own types (views, large
             // strings) while all others see Parquet's: every reader shall see the same.
             .with_skip_arrow_metadata(true);
-        Ok(Plan { options })
+        let schema = SchemaRef::clone(&self.schema);
+        Ok(ArrowWriter::try_new_with_options(Vec::new(), schema, options)?)
     }
 }
 
@@ -115,14 +145,14 @@ fn properties(
             properties = properties.set_column_encoding(path.clone(), encoding);
         }
         let meaning = meanings.get(columns.get_column_root_idx(index));
-        let is_json = column.logical_type_ref() == Some(&LogicalType::Json)
-            || (path.parts().len() == 1 && meaning == Some(&Meaning::Json));
+        let is_nested = path.parts().len() > 1;
+        let is_json =
+            column.logical_type_ref() == Some(&LogicalType::Json) || (!is_nested && meaning == Some(&Meaning::Json));
         if is_json {
-            // Nearly every text is different, and its minimum and maximum tell a reader nothing.
-            properties = properties
-                .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
-        } else if is_seldom_repeated(column) {
+            // Its minimum and maximum tell a reader nothing.
+            properties = properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
+        }
+        if is_seldom_repeated(column) || (is_json && is_nested) {
             properties = properties.set_column_dictionary_enabled(path.clone(), false);
         }
     }
@@ -231,21 +261,20 @@ const FOOTER_BYTES: u64 = 256 << 10;
 
 /// One open Parquet file.
 pub struct ParquetEncoder {
-    writer: ArrowWriter<Vec<u8>>,
+    plan: Plan,
+    /// Absent until the first rows.
+    writer: Option<ArrowWriter<Vec<u8>>>,
     limit_bytes: u64,
 }
 
 impl ParquetEncoder {
-    /// Opens a file of blocks of `schema`.
-    ///
-    /// # Errors
-    /// The writer refuses the schema.
-    pub fn new(plan: &Plan, schema: SchemaRef, limit_bytes: Option<u64>) -> Result<Self, EncodeError> {
-        let options = plan.options.clone();
-        Ok(ParquetEncoder {
-            writer: ArrowWriter::try_new_with_options(Vec::new(), schema, options)?,
+    /// Opens a file.
+    pub fn new(plan: Plan, limit_bytes: Option<u64>) -> Self {
+        ParquetEncoder {
+            plan,
+            writer: None,
             limit_bytes: limit_bytes.unwrap_or(MAX_FILE_BYTES).min(MAX_FILE_BYTES),
-        })
+        }
     }
 
     /// Takes all rows from `from_row` on: a block is never split between files, it is small enough.
@@ -254,51 +283,60 @@ impl ParquetEncoder {
     /// The writer failed.
     pub fn write(&mut self, block: &RecordBatch, from_row: usize) -> Result<usize, EncodeError> {
         let rows = block.num_rows() - from_row;
-        self.writer.write(&normal(&block.slice(from_row, rows))?)?;
-        let size_bytes = self.writer.in_progress_size();
-        if size_bytes as u64 >= self.row_group_bytes() || self.writer.memory_size() >= MAX_ROW_GROUP_MEMORY_BYTES {
+        let block = normal(&block.slice(from_row, rows))?;
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            None => self.writer.insert(self.plan.open(Some(&block))?),
+        };
+        writer.write(&block)?;
+        // The row group in progress is closed at what the file lacks to its limit. The estimate counts open pages
+        // before compression, so a file nears its limit in a few ever smaller row groups.
+        let lacking_bytes = self.limit_bytes.saturating_sub(writer.bytes_written() as u64);
+        let row_group_bytes = lacking_bytes.clamp(MIN_ROW_GROUP_BYTES, MAX_ROW_GROUP_BYTES);
+        let size_bytes = writer.in_progress_size();
+        if size_bytes as u64 >= row_group_bytes || writer.memory_size() >= MAX_ROW_GROUP_MEMORY_BYTES {
             // Growing the output by doubling would need three times the row group for a moment.
-            self.writer.inner_mut().reserve(size_bytes);
-            self.writer.flush()?;
+            writer.inner_mut().reserve(size_bytes);
+            writer.flush()?;
         }
         Ok(rows)
     }
 
-    /// Returns the size at which to close the row group in progress: what the file lacks to its limit. The estimate
-    /// counts open pages before compression, so a file nears its limit in a few ever smaller row groups.
-    fn row_group_bytes(&self) -> u64 {
-        self.limit_bytes
-            .saturating_sub(self.writer.bytes_written() as u64)
-            .clamp(MIN_ROW_GROUP_BYTES, MAX_ROW_GROUP_BYTES)
-    }
-
     /// Returns whether completed row groups fill the file.
     pub fn is_full(&self) -> bool {
-        self.writer.bytes_written() as u64 >= self.limit_bytes
+        let written_bytes = self.writer.as_ref().map_or(0, ArrowWriter::bytes_written);
+        written_bytes as u64 >= self.limit_bytes
     }
 
     /// Returns how much output has not been taken.
     pub fn output_len(&self) -> usize {
-        self.writer.inner().len()
+        self.writer.as_ref().map_or(0, |writer| writer.inner().len())
     }
 
     /// Takes the output. The writer counts positions itself and never looks back.
     pub fn take_output(&mut self) -> Vec<u8> {
-        std::mem::take(self.writer.inner_mut())
+        let writer = self.writer.as_mut();
+        writer
+            .map(|writer| std::mem::take(writer.inner_mut()))
+            .unwrap_or_default()
     }
 
     /// Writes what is left and the footer.
     ///
     /// # Errors
     /// The writer failed.
-    pub fn finish(mut self, rows: u64) -> Result<Finished, EncodeError> {
-        let size_bytes = self.writer.in_progress_size();
-        self.writer.inner_mut().reserve(size_bytes);
-        let metadata = self.writer.finish()?;
+    pub fn finish(self, rows: u64) -> Result<Finished, EncodeError> {
+        let mut writer = match self.writer {
+            Some(writer) => writer,
+            None => self.plan.open(None)?,
+        };
+        let size_bytes = writer.in_progress_size();
+        writer.inner_mut().reserve(size_bytes);
+        let metadata = writer.finish()?;
         let encoded = metadata.row_groups().iter().map(RowGroupMetaData::total_byte_size);
         Ok(Finished {
             bytes_encoded: encoded.map(i64::unsigned_abs).sum(),
-            output: self.take_output(),
+            output: std::mem::take(writer.inner_mut()),
             rows,
             repairs: Repairs::default(),
         })
