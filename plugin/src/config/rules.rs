@@ -121,7 +121,8 @@ fn bucket_name(bucket: &str, on_aws: bool) -> Result<(), Wrong> {
     let alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let bytes = bucket.as_bytes();
     if !limits::BUCKET_NAME_BYTES.contains(&bytes.len()) {
-        return wrong(&format!("has {} bytes", bytes.len()));
+        let plural = if bytes.len() == 1 { "" } else { "s" };
+        return wrong(&format!("has {} byte{plural}", bytes.len()));
     }
     if let Some(other) = bucket
         .chars()

@@ -28,9 +28,8 @@ fn of_transport(error: &TransportError, origin: &str) -> Option<String> {
         TransportError::Connect(said) => (said, Some(no_connection(origin))),
         TransportError::Tls(said) => (said, Some(CERTIFICATE)),
         TransportError::TooLarge(said) => (said, Some(NOT_S3)),
-        TransportError::Forbidden(said) | TransportError::Timeout(said) | TransportError::Interrupted(said) => {
-            (said, None)
-        }
+        TransportError::Timeout(said) => (said, Some(SILENT)),
+        TransportError::Forbidden(said) | TransportError::Interrupted(said) => (said, None),
     };
     said.hint.clone().or(ours.map(str::to_owned))
 }
@@ -118,6 +117,7 @@ pub const DAMAGED: &str = "retry; if it happens again, check any proxies in betw
 const NO_CONNECTION: &str = "start the store if you run it yourself, or correct endpoint_url; check that this machine can \
                              reach the store";
 const NO_CONNECTION_TO_AWS: &str = "check region and bucket_name, and that this machine can reach the internet";
+const SILENT: &str = "check that the store is up, and that endpoint_url, if it is set, names the store";
 const CERTIFICATE: &str = "check that the certificate is valid for this host name (a bucket name with dots needs \
                            path-style \
                            addressing) and that this machine trusts its CA";

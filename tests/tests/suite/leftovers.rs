@@ -259,7 +259,7 @@ fn a_demo_leaves_nothing_behind_unless_it_is_asked_to() {
     assert_eq!((left, &json["folder"]), (0, &serde_json::Value::Null));
     let (said, left) = demo(&["--keep"]);
     assert_eq!(left, 1, "{said}");
-    assert!(said.contains("the files are in "), "{said}");
+    assert!(said.contains("the files are in\n  "), "{said}");
     // A demo that fails cleans up as well.
     let printed = program.run(&["demo", "--component", "exports.toml"]);
     assert_eq!(printed.code, Some(2), "{printed:?}");

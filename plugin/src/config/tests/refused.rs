@@ -19,7 +19,7 @@ fn refused_values() {
     const HEADER: &str = "printable ASCII without leading, trailing or repeated spaces";
     let long = "x".repeat(100);
     let cases: Vec<(&str, Value, String, &str)> = vec![
-        ("bucket_name", json!("ab"), "`ab` has 2 bytes".into(), BUCKET),
+        ("bucket_name", json!("a"), "`a` has 1 byte".into(), BUCKET),
         (
             "bucket_name",
             json!("x".repeat(64)),

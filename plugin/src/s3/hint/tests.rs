@@ -295,7 +295,7 @@ fn the_hosts_hint_comes_before_the_plugins() {
         (
             |said| Cause::Transport(TransportError::Timeout(said)),
             "no response in time: why",
-            None,
+            Some(SILENT),
         ),
         (|said| Cause::Transport(TransportError::Interrupted(said)), "why", None),
         (

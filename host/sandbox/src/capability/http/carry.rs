@@ -79,7 +79,8 @@ impl Task {
             Ok(response) => response,
             Err(_) => {
                 let (host, seconds) = (self.host(), self.timeout.as_secs_f64());
-                let late = format!("no complete response from {host} within {seconds} s");
+                let place = self.labels.way(&host).place();
+                let late = format!("no complete response from {place} within {seconds} s");
                 Err(TransportError::Timeout(late.into()))
             }
         }

@@ -81,7 +81,7 @@ pub(crate) fn closed(error: &reqwest::Error) -> String {
 impl Way<'_> {
     /// Returns where a connection is made to. Which hosts are reached without the proxy is the client's business, so
     /// both are named.
-    fn place(&self) -> String {
+    pub(super) fn place(&self) -> String {
         match self.proxy {
             Some(proxy) => format!("{} or the proxy {proxy} before it", self.host),
             None => self.host.to_owned(),

@@ -211,6 +211,15 @@ async fn each_reason_is_one_plain_sentence_and_what_the_host_can_do_about_it_its
             "",
         ),
         (
+            proxied_by(silent),
+            here(),
+            by_name,
+            silent,
+            "timeout",
+            "no complete response from store.internal:{port} or the proxy 127.0.0.1:{port} before it within 0.4 s",
+            "",
+        ),
+        (
             plain(),
             here(),
             "https://127.0.0.1:{port}",
