@@ -57,6 +57,8 @@ pub struct Outcome {
     pub peak_memory_bytes: usize,
     /// Most bytes that the host held in answers at once.
     pub peak_answers_bytes: usize,
+    /// What the guest executed, where the scene's sandbox counts it.
+    pub instructions: Option<u64>,
 }
 
 impl Outcome {
@@ -92,14 +94,19 @@ impl Scene {
 
     /// A new store, and so many bytes of memory for all runs together.
     pub async fn with_memory(options: Options, memory_bytes: usize) -> Self {
+        let mut sandbox = SandboxOptions::default();
+        sandbox.memory_bytes = memory_bytes;
+        Self::with_sandbox(options, sandbox).await
+    }
+
+    /// A new store, and a sandbox with these options; compiled components are kept for all tests.
+    pub async fn with_sandbox(options: Options, mut sandbox: SandboxOptions) -> Self {
         let store = options.start().await.expect("the store starts");
         let network = Network::new(&NetworkOptions::default()).expect("a network");
         // Tests are processes of their own: without a cache each would compile the component anew.
         let folder = program::cache().join("batch-export");
-        let mut options = SandboxOptions::default();
-        options.compile_cache = CompileCache::Folder(folder);
-        options.memory_bytes = memory_bytes;
-        let sandbox = Sandbox::new(&options, Handle::current(), network.clone()).expect("a sandbox");
+        sandbox.compile_cache = CompileCache::Folder(folder);
+        let sandbox = Sandbox::new(&sandbox, Handle::current(), network.clone()).expect("a sandbox");
         Scene {
             allow_private: vec![store.address().to_string()],
             credentials: Credentials {
@@ -187,12 +194,14 @@ impl Scene {
         let mut step = "plan";
         let mut peak_memory_bytes = 0;
         let mut peak_answers_bytes = 0;
+        let mut instructions = None;
         let result = async {
             let session = self
                 .session(run, plugin, configuration, Box::new(journal.clone()), &log, limits)
                 .await?;
             let result = drive(&session, messages, &mut step).await;
             peak_memory_bytes = session.peak_memory_bytes();
+            instructions = session.instructions();
             peak_answers_bytes = session.traffic().responses().peak_bytes();
             result
         }
@@ -205,6 +214,7 @@ impl Scene {
             log,
             peak_memory_bytes,
             peak_answers_bytes,
+            instructions,
         }
     }
 

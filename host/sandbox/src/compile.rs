@@ -118,7 +118,7 @@ fn serve(job: &[u8], answer: &mut (dyn Write + Send)) -> io::Result<()> {
 fn compile(folder: &Path, bytes: &[u8]) -> Result<(), String> {
     let folder = CacheFolder::at(folder).map_err(|cause| cause.in_one_text())?;
     let (engine, problem) =
-        engine(&CompileCache::Folder(folder.path().to_path_buf())).map_err(|error| error.to_string())?;
+        engine(&CompileCache::Folder(folder.path().to_path_buf()), false).map_err(|error| error.to_string())?;
     if let Some(problem) = problem {
         return Err(problem);
     }

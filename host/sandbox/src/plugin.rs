@@ -52,6 +52,9 @@ pub struct SandboxOptions {
     pub compile_cache: CompileCache,
     /// What all sessions may hold together: guest memory, payloads and responses.
     pub memory_bytes: usize,
+    /// Whether [`Session::instructions`] counts what guests execute, to compare costs of plugins independently of the
+    /// machine. Guests are slower, and a component is compiled for this alone.
+    pub count_instructions: bool,
 }
 
 impl Default for SandboxOptions {
@@ -59,6 +62,7 @@ impl Default for SandboxOptions {
         SandboxOptions {
             compile_cache: CompileCache::default(),
             memory_bytes: MEMORY_BYTES,
+            count_instructions: false,
         }
     }
 }
@@ -117,7 +121,7 @@ impl Sandbox {
     /// Returns a sandbox whose requests run on this runtime, which must have more than one thread (the guest's own
     /// thread blocks, and requests go on at the same time). `network` serves the pure calls; sessions bring their own.
     pub fn new(options: &SandboxOptions, runtime: Handle, network: Network) -> Result<Self, SandboxError> {
-        let (engine, cache_problem) = engine(&options.compile_cache)?;
+        let (engine, cache_problem) = engine(&options.compile_cache, options.count_instructions)?;
         let ticker = Ticker::start(engine.clone())?;
         Ok(Sandbox {
             engine,
@@ -270,7 +274,7 @@ impl Plugin {
 }
 
 /// Returns the engine, and why it keeps nothing of what it compiles, if that is so.
-pub(crate) fn engine(wanted: &CompileCache) -> Result<(Engine, Option<String>), SandboxError> {
+pub(crate) fn engine(wanted: &CompileCache, counts: bool) -> Result<(Engine, Option<String>), SandboxError> {
     let (cache, problem) = match cache(wanted) {
         Ok(cache) => (cache, None),
         Err(problem) => (None, Some(problem)),
@@ -281,6 +285,7 @@ pub(crate) fn engine(wanted: &CompileCache) -> Result<(Engine, Option<String>), 
         .wasm_simd(true)
         .wasm_relaxed_simd(false)
         .epoch_interruption(true)
+        .consume_fuel(counts)
         .memory_init_cow(true)
         .max_wasm_stack(GUEST_STACK_BYTES)
         .cache(cache);

@@ -1,7 +1,7 @@
 //! One run's instance on a thread of its own. Calls go in through a bounded channel and come back one by one; after a
 //! trap every further call gets the same error. Knows nothing of intervals, sources or retries.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use batch_export_system::Budget;
@@ -47,6 +47,7 @@ pub struct Session {
     run: wit::Run,
     peak_memory_bytes: Arc<AtomicUsize>,
     traffic: Arc<Traffic>,
+    instructions: Option<Arc<AtomicU64>>,
 }
 
 /// Cancels a session from elsewhere. Cheap to clone; does not keep the session alive.
@@ -79,6 +80,8 @@ struct Instance {
     /// Made with the first call, so that a component whose start never ends is stopped by the same clock.
     exports: Option<Destination>,
     ended: Option<CallError>,
+    /// Instructions executed, where the engine counts them.
+    instructions: Option<Arc<AtomicU64>>,
 }
 
 impl Session {
@@ -131,11 +134,14 @@ impl Session {
             context.data_mut().clock.tick().map_err(wasmtime::Error::new)?;
             Ok(UpdateDeadline::Continue(1))
         });
+        // An error means that this engine does not count.
+        let instructions = store.set_fuel(u64::MAX).is_ok().then(Arc::<AtomicU64>::default);
         let instance = Instance {
             store,
             plugin: start.plugin,
             exports: None,
             ended: None,
+            instructions: instructions.clone(),
         };
         let (jobs, mut inbox) = mpsc::channel::<Job>(CALLS_WAITING);
         let (alive, ended) = oneshot::channel();
@@ -160,6 +166,7 @@ impl Session {
             run: start.run,
             peak_memory_bytes,
             traffic,
+            instructions,
         })
     }
 
@@ -257,6 +264,12 @@ impl Session {
         &self.traffic
     }
 
+    /// Returns how many instructions the guest has executed in the calls that have returned, each counted as one
+    /// however much memory it moves; `None` unless the sandbox counts them.
+    pub fn instructions(&self) -> Option<u64> {
+        self.instructions.as_ref().map(|all| all.load(Ordering::Relaxed))
+    }
+
     async fn call<T, F>(&self, export: &'static str, call: F) -> Result<T, CallError>
     where
         T: Send + 'static,
@@ -329,6 +342,9 @@ impl Instance {
         }
         self.store.data_mut().begin_call();
         let outcome = self.enter(call);
+        if let (Some(all), Ok(left)) = (&self.instructions, self.store.get_fuel()) {
+            all.store(u64::MAX - left, Ordering::Relaxed);
+        }
         match outcome {
             Ok(result) => result.map_err(|failure| CallError::Failed(Failure::from(failure))),
             Err(error) => {

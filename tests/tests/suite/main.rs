@@ -22,6 +22,7 @@ mod exit_codes;
 mod faults;
 mod grants;
 mod imports;
+mod instructions;
 mod interrupted;
 mod leftovers;
 mod lies;
