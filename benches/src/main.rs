@@ -12,6 +12,7 @@
 
 mod codecs;
 mod costs;
+mod curve;
 mod events;
 mod export;
 mod faults;
@@ -23,6 +24,7 @@ mod peers;
 mod speed;
 mod store;
 mod table;
+mod tree;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -45,7 +47,8 @@ struct Arguments {
 
 #[derive(clap::Args)]
 struct Settings {
-    /// Rows of the input: 1,000,000 a day for peers, else 300,000, and four times as many for memory.
+    /// Rows of the input: 1,000,000 a day for peers, 20,000,000 at most for the curve, else 300,000, and four times as
+    /// many for memory.
     #[arg(long, global = true)]
     rows: Option<u64>,
     /// How often each variant runs, in turn with the others; medians are printed.
@@ -71,6 +74,8 @@ enum Command {
     Costs,
     /// Size and speed of every codec and level on events like real ones.
     Codecs,
+    /// What an export of the program takes by its number of rows, and charts of it. By name only.
+    Curve(curve::Settings),
     /// Requests repeated and bytes sent in vain, by the share of requests that the store lets fail.
     Faults,
     /// This project next to what people would use instead, and what reading each one's files takes. By name only.
@@ -109,6 +114,7 @@ fn run(arguments: Arguments) -> Result<()> {
     let bench = Bench {
         rows: settings.rows.unwrap_or(match arguments.command {
             Some(Command::Peers(_)) => peers::ROWS,
+            Some(Command::Curve(_)) => curve::ROWS,
             _ => ROWS,
         }),
         rounds: settings.rounds.max(1),
@@ -122,7 +128,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Some(Command::Costs) => name == "costs",
         Some(Command::Codecs) => name == "codecs",
         Some(Command::Faults) => name == "faults",
-        Some(Command::Peers(_) | Command::Child { .. } | Command::Store { .. }) => false,
+        Some(Command::Peers(_) | Command::Curve(_) | Command::Child { .. } | Command::Store { .. }) => false,
     };
     let mut show = |name: &str, result: table::Printed| {
         if settings.json {
@@ -133,6 +139,9 @@ fn run(arguments: Arguments) -> Result<()> {
     };
     if let Some(Command::Peers(peers)) = &arguments.command {
         show("peers", peers::run(&bench, peers)?);
+    }
+    if let Some(Command::Curve(curve)) = &arguments.command {
+        show("curve", curve::run(&bench, curve)?);
     }
     let parts: [(&str, Part); 4] = [
         ("speed", speed::run),

@@ -11,10 +11,13 @@ use crate::{build, python, setup};
 
 /// The bench that needs the program and a Python of its own.
 const PEERS: &str = "peers";
+/// The bench that needs the program.
+const CURVE: &str = "curve";
 
 /// `cargo xtask bench [ARGUMENTS…]`.
 pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-    let with_peers = arguments.iter().any(|argument| argument == PEERS);
+    let names = |name: &str| arguments.iter().any(|argument| argument == name);
+    let with_peers = names(PEERS);
     if with_peers {
         python::ensure()?;
     }
@@ -38,16 +41,13 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         .arg("--folder")
         .arg(&folder)
         .current_dir(&workspace.root);
+    if with_peers || names(CURVE) {
+        bench.arg("--program").arg(programs.join("batch-export"));
+    }
     if with_peers {
         let scripts = workspace.root.join("benches").join(PEERS);
         let python = python::environment(&scripts.join("requirements.txt"), &folder.join("venv-peers"))?;
-        bench
-            .arg("--program")
-            .arg(programs.join("batch-export"))
-            .arg("--python")
-            .arg(python)
-            .arg("--scripts")
-            .arg(scripts);
+        bench.arg("--python").arg(python).arg("--scripts").arg(scripts);
     }
     process::run(&mut bench)
 }

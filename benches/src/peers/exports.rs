@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use super::input::{self, DAYS};
 use super::tool::{Places, Tool, word};
-use super::tree::{self, Usage};
 use crate::job::{ACCESS_KEY, BUCKET, FileFormat, Format, REGION, SECRET_KEY};
+use crate::tree::{self, Usage};
 
 /// Rows of the exports that do not count: they compile the component and fill the page cache.
 const WARM_UP_ROWS: u64 = 5_000;

@@ -7,7 +7,6 @@ mod machine;
 mod reads;
 mod tables;
 mod tool;
-mod tree;
 
 use std::fs;
 use std::path::PathBuf;
