@@ -13,9 +13,11 @@ use crate::workspace::{WASM_TARGET, Workspace};
 /// A C file that needs the compiler's own headers and its wasm back end, and nothing else: what zstd needs.
 const PROBE: &str = "#include <stddef.h>\nsize_t probe(void) { return sizeof(max_align_t); }\n";
 
-/// Compilers that may know WebAssembly where the system's own `clang` does not.
+/// Compilers that may know WebAssembly where the first `clang` in PATH does not, or there is none: Debian's package and
+/// Homebrew's.
 const CLANGS: &[&str] = &[
     "clang",
+    "/usr/bin/clang",
     "/opt/homebrew/opt/llvm/bin/clang",
     "/usr/local/opt/llvm/bin/clang",
 ];
@@ -91,8 +93,8 @@ fn ensure_clang() -> Result<PathBuf> {
         say("installing clang with apt-get (zstd is C code; about 350 MB on disk, a minute or two)");
         apt_install(&["clang"])?;
         return find_clang().context(
-            "clang is installed but cannot compile for wasm32; try a newer version and specify it: \
-             `CC_wasm32_unknown_unknown=clang-19 cargo xtask …`",
+            "clang is installed but cannot compile for wasm32, or is not where it is looked for (PATH and /usr/bin); \
+             specify another one: `CC_wasm32_unknown_unknown=clang-19 cargo xtask …`",
         );
     }
     bail!(
