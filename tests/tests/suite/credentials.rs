@@ -438,7 +438,7 @@ async fn a_source_that_is_named_and_absent_is_named() {
         ("AWS_EC2_METADATA_DISABLED", "false"),
         ("AWS_EC2_METADATA_SERVICE_ENDPOINT", endpoint.as_str()),
     ];
-    let silent = format!("{endpoint} gave none, which AWS_EC2_METADATA_SERVICE_ENDPOINT names");
+    let silent = format!("{endpoint} (which AWS_EC2_METADATA_SERVICE_ENDPOINT names) gave none");
     for (line, variables, code, words) in [
         ("", &variables[..], 3, silent.as_str()),
         (

@@ -278,7 +278,7 @@ fn no_proxy(text: &str) -> Result<String, Cause> {
     match text.split(',').map(str::trim).find(|entry| !is_entry(entry)) {
         None => Ok(text.to_owned()),
         Some(entry) => Err(
-            Cause::new(format!("`{entry}` is no name, address or block of addresses"))
+            Cause::new(format!("`{entry}` is not a name, an address or a block of addresses"))
                 .with_hint("separate them by commas, as in \"localhost,.internal,10.0.0.0/8\""),
         ),
     }

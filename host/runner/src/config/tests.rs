@@ -227,12 +227,12 @@ fn what_is_wrong_is_said_in_one_sentence() {
         ),
         (
             "[destinations.a.egress]\nno_proxy = \"localhost, a b,\"",
-            "2:12: destinations.a.egress.no_proxy: `a b` is no name, address or block of addresses; separate them by \
+            "2:12: destinations.a.egress.no_proxy: `a b` is not a name, an address or a block of addresses; separate them by \
              commas, as in \"localhost,.internal,10.0.0.0/8\"",
         ),
         (
             "[destinations.a.egress]\nno_proxy = \"10.0.0.0/33\"",
-            "2:12: destinations.a.egress.no_proxy: `10.0.0.0/33` is no name, address or block of addresses; separate \
+            "2:12: destinations.a.egress.no_proxy: `10.0.0.0/33` is not a name, an address or a block of addresses; separate \
              them by commas, as in \"localhost,.internal,10.0.0.0/8\"",
         ),
         (

@@ -312,7 +312,7 @@ impl Chain {
             let is_disabled =
                 std::env::var("AWS_EC2_METADATA_DISABLED").is_ok_and(|is| is.eq_ignore_ascii_case("true"));
             if let (Chosen::Instance, Ok(endpoint), false) = (chosen, std::env::var(ENDPOINT), is_disabled) {
-                let silent = Cause::new(format!("{endpoint} gave none, which {ENDPOINT} names"));
+                let silent = Cause::new(format!("{endpoint} (which {ENDPOINT} names) gave none"));
                 return self.unavailable(silent.with_hint(format!("correct {ENDPOINT}, or unset it")));
             }
             return self.missing(match chosen {
