@@ -15,7 +15,7 @@ const PATIENCE: u32 = 3;
 pub enum Signal {
     /// Ctrl-C: the work is no longer wanted.
     Interrupt,
-    /// What service managers and container runtimes send first: the host is shutting down.
+    /// What service managers and container runtimes send first.
     Terminate,
     /// The terminal or the connection that the program was started from is gone.
     HangUp,
@@ -37,9 +37,7 @@ impl Signal {
             Signal::Terminate | Signal::HangUp => Failure::shut_down(self.name()),
         }
     }
-}
 
-impl Signal {
     fn name(self) -> &'static str {
         match self {
             Signal::Interrupt => "SIGINT",
