@@ -133,7 +133,7 @@ impl Skipped {
 /// Returns what is wrong with a `path`, which starts at `base` if it is relative, as a glob or whatever the disk holds.
 pub fn check_pattern(base: &Path, path: &str) -> Result<(), Cause> {
     check(path)?;
-    // A name that happens to hold a bracket is no glob.
+    // A name that happens to hold a bracket is not a glob.
     if fs::symlink_metadata(base.join(path)).is_ok() {
         return Ok(());
     }

@@ -12,7 +12,7 @@ use batch_export_system::explain::Cause;
 
 use super::super::SourceError;
 use super::FilesSettings;
-use super::opened::Opened;
+use super::opened::{Content, Opened};
 use super::plan::{self, Plan};
 use super::types::ColumnType;
 use super::{convert, keys, marks, time_column, time_of_day};
@@ -172,14 +172,13 @@ impl Layout {
         if problems.is_empty() {
             return Ok(());
         }
-        // The files of another model may have whatever columns they have.
-        if model.is_some()
+        if matches!(file.content, Content::Csv)
             && let Some((column, delimiter)) = joined_columns(schema)
         {
             return Err(SourceError::BadColumn {
                 path: file.path.clone(),
                 column,
-                cause: Cause::new("it is the only one: its name looks like those of several").with_hint(format!(
+                cause: Cause::new("it is the only column, and its name looks like several names").with_hint(format!(
                     "add delimiter = \"{}\" to the source",
                     delimiter.escape_default()
                 )),
@@ -374,7 +373,7 @@ fn joined_columns(schema: &Schema) -> Option<(String, char)> {
     let [only] = &schema.fields()[..] else {
         return None;
     };
-    let delimiter = only.name().chars().find(|c| matches!(c, ';' | '\t' | '|'))?;
+    let delimiter = only.name().chars().find(|c| matches!(c, ';' | '\t' | '|' | ','))?;
     Some((only.name().clone(), delimiter))
 }
 

@@ -56,13 +56,5 @@ fn others(schema: &Schema) -> String {
     if !times.is_empty() {
         return format!("the timestamps here are {}", quoted(&times));
     }
-    let all = names(|_| true);
-    let hint = match all.as_slice() {
-        [only] if only.contains([';', '\t', '|', ',']) => {
-            " (only one; the source's `delimiter` may be a different \
-                                                           one)"
-        }
-        _ => "",
-    };
-    format!("the columns found are {}{hint}", quoted(&all))
+    format!("the columns found are {}", quoted(&names(|_| true)))
 }
