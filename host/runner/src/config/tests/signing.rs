@@ -211,3 +211,20 @@ fn nothing_that_a_variable_held_is_repeated() {
         assert_eq!(fields.redacted(field, said), expect);
     }
 }
+
+/// Stores other than AWS have roles without an account, or take any text of an ARN's form.
+#[test]
+fn a_role_may_be_that_of_any_store() {
+    for role in [
+        "arn:aws:iam::111122223333:role/exports",
+        "arn:aws-us-gov:iam::111122223333:role/team/exports",
+        "arn:aws:iam:::role/exports",
+        "arn:aws:iam::RGW11111111111111111:role/S3Access1",
+        "arn:xxx:xxx:xxx:xxxx",
+    ] {
+        let text = signed_by(&format!(
+            "credentials = {{ source = \"host\", role_arn = \"{role}\", sts_endpoint_url = \"https://store.internal\" }}"
+        ));
+        assert!(parse(&text).is_ok(), "{role}: {:?}", problems(&text));
+    }
+}
