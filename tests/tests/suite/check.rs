@@ -116,8 +116,8 @@ async fn each_failure_names_its_likely_cause() {
     }
 }
 
-/// Whoever asks the store, plugin or host, passes on how long it asks to wait, and a step that fails is no step that
-/// could not be reached.
+/// Whoever asks the store, plugin or host, passes on how long it asks to wait, and a store that answers is not called
+/// unreachable.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_tells_how_long_the_store_asks_to_wait() {
     let scene = Scene::new().await;
@@ -164,8 +164,11 @@ async fn check_and_verify_give_the_same_hint_for_the_same_refusal() {
         (400, "AuthorizationHeaderMalformed"),
         (400, "ExpiredToken"),
         (400, "IllegalLocationConstraintException"),
+        (400, "InvalidBucketName"),
         (400, "InvalidToken"),
+        (400, "KMS.DisabledException"),
         (403, "AccessDenied"),
+        (403, "AccountProblem"),
         (403, "AllAccessDisabled"),
         (403, "Forbidden"),
         (403, "InvalidAccessKeyId"),
@@ -173,6 +176,7 @@ async fn check_and_verify_give_the_same_hint_for_the_same_refusal() {
         (403, "RequestTimeTooSkewed"),
         (403, "SignatureDoesNotMatch"),
         (404, "NoSuchBucket"),
+        (405, "MethodNotAllowed"),
     ] {
         let what = What::Status(status, code.to_owned());
         scene.store.set_faults(vec![Fault::on(Operation::GetObject, what)]);

@@ -39,6 +39,16 @@ pub(super) fn on_refusal(status: u16, code: Option<&str>, place: &str) -> String
 
 fn by_code(code: &str) -> Option<&'static str> {
     Some(match code {
+        "KMS.ThrottlingException" => return None,
+        _ if code.starts_with("KMS.") => {
+            "grant kms:GenerateDataKey and kms:Decrypt on the key, and check that kms_key_id names an enabled key in \
+             the bucket's region"
+        }
+        "InvalidBucketName" => {
+            "check bucket_name; if the store has its own endpoint, set use_virtual_style_addressing = false"
+        }
+        "AccountProblem" => "check the account's billing status",
+        "MethodNotAllowed" => "check endpoint_url and use_virtual_style_addressing: the address is not a bucket's",
         "NoSuchBucket" => BUCKET,
         "SignatureDoesNotMatch" => {
             "check aws_secret_access_key; if there is a proxy in front of the store, check that it forwards path and \
