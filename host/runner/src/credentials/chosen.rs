@@ -221,8 +221,8 @@ fn found<'a>(profiles: &'a ProfileSet, name: &str, named_by: &str, files: &str) 
         let mut known: Vec<&str> = profiles.profiles().collect();
         known.sort_unstable();
         let others = match known.is_empty() {
-            true => ", nor any other".to_owned(),
-            false => format!("; the profiles there are {}", known.join(", ")),
+            true => "; no profiles are defined there".to_owned(),
+            false => format!("; available profiles: {}", known.join(", ")),
         };
         Cause::new(format!("there is no profile `{name}` ({named_by}) in {files}{others}"))
             .with_hint("correct the name or add the profile")
@@ -342,7 +342,7 @@ mod tests {
             (
                 &[("AWS_PROFILE", "nope")],
                 Err(
-                    "there is no profile `nope` (AWS_PROFILE) in ~/.aws/config and ~/.aws/credentials; the profiles there are default, keys, loop, role; correct the name or add the profile",
+                    "there is no profile `nope` (AWS_PROFILE) in ~/.aws/config and ~/.aws/credentials; available profiles: default, keys, loop, role; correct the name or add the profile",
                 ),
             ),
             (
@@ -399,7 +399,7 @@ mod tests {
             (
                 "nope",
                 Err(
-                    "there is no profile `nope` (credentials.profile) in aws; the profiles there are default, keys, loop, role; correct the name or add the profile",
+                    "there is no profile `nope` (credentials.profile) in aws; available profiles: default, keys, loop, role; correct the name or add the profile",
                 ),
             ),
         ] {

@@ -242,12 +242,12 @@ async fn a_role_without_credentials_to_assume_it_with_is_a_persons_matter() {
         ),
         (
             "[profile other]\naws_access_key_id = A\n",
-            "there is no profile `export` (credentials.profile) in {file}; the profiles there are other",
+            "there is no profile `export` (credentials.profile) in {file}; available profiles: other",
             "correct the name or add the profile",
         ),
         (
             "",
-            "there is no profile `export` (credentials.profile) in {file}, nor any other",
+            "there is no profile `export` (credentials.profile) in {file}; no profiles are defined there",
             "correct the name or add the profile",
         ),
         (

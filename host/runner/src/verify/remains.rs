@@ -1,5 +1,5 @@
-//! What a run's files leave open: objects that do not belong to it, rows of the source that are missing, and what it
-//! means that something is missing. Each cause is told once.
+//! What remains to be judged once a run's files have been read: objects that do not belong to it, rows of the source
+//! that are missing, and what their absence means. Tells each cause once.
 
 use super::manifest::Manifest;
 use super::reading::Reading;
@@ -223,7 +223,8 @@ impl Reading {
         }
     }
 
-    /// Returns what differing rows mean: of an object that somebody else wrote, they are no change of the source.
+    /// Returns the kind of fault that differing rows are: in an object that somebody else wrote, they do not show that
+    /// the source changed.
     fn blame(&self, kind: FaultKind) -> FaultKind {
         match self.replaced {
             true => FaultKind::Changed,

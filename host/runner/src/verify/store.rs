@@ -45,7 +45,7 @@ pub enum StoreError {
         /// Why, and what to do about it.
         cause: Cause,
     },
-    /// There is no key to sign the request with.
+    /// The request cannot be signed, because no key is available.
     #[error("cannot sign the request for {key}: {cause}")]
     Signing {
         /// The object's key.
@@ -71,7 +71,7 @@ pub enum StoreError {
         /// Why it ended.
         message: String,
     },
-    /// There is no such bucket.
+    /// The bucket does not exist.
     #[error("bucket `{bucket}` does not exist at {origin}")]
     NoBucket {
         /// The bucket of the configuration.

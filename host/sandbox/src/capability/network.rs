@@ -250,9 +250,9 @@ fn secrets(proxy: &url::Url) -> Arc<[Secret]> {
 /// Variables that replace the system's certificates.
 const CERTIFICATE_VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
-/// Returns the system's roots, or those that the environment names, and what to say when a certificate is not trusted.
-/// Returns the certificates that this machine trusts, and what is wrong with them. What the environment names must be
-/// there; a system without roots is not an error: plain http needs none, and https says so then.
+/// Returns the certificates that this machine trusts, or those that the environment names instead, and what is wrong
+/// with them. What the environment names must be there; a system without roots is not an error: plain http needs none,
+/// and https says so then.
 fn system_certificates() -> Result<(rustls::RootCertStore, Option<Cause>), NetworkError> {
     let refused = |what: String| Err(NetworkError::SystemCertificates(what));
     let mut named = Vec::new();
