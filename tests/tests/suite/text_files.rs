@@ -95,7 +95,7 @@ async fn what_would_lose_rows_fails_the_run_and_no_rows_do_not() {
         (
             "b.csv",
             "id;t\n1;2023-07-28T00:00:00Z\n",
-            "the source's `delimiter` may be a different one",
+            "its name looks like several names",
         ),
         ("c.jsonl.sz", "\u{ff}", "compressed with snappy"),
     ] {
