@@ -1,0 +1,1 @@
+//! Batch exports as a service.
