@@ -185,7 +185,7 @@ impl Origin {
     }
 
     /// Reads an attempt's first note. What it says of its run and attempt is compared with where it was found.
-    fn read(first: &[u8], run_id: &str, attempt: &str) -> Result<Self, String> {
+    pub fn read(first: &[u8], run_id: &str, attempt: &str) -> Result<Self, String> {
         let origin: Origin = serde_json::from_slice(first).map_err(|_| {
             "it does not begin with the run that its notes belong \
                                                        to"

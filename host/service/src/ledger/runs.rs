@@ -1,0 +1,439 @@
+//! Runs in the ledger: made when their intervals are due, started, ended, cancelled, and asked for again.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use serde_json::Value;
+
+use super::destinations::{see, set_pause};
+use super::find::{COLUMNS, read};
+use super::rows::{Origin, Pause, PausedBy, Run, RunState, Waiting};
+use super::{Ledger, Result};
+use batch_export_runner::Header;
+use batch_export_source::Moment;
+
+/// Failed runs in a row after which a destination is paused.
+pub const FAILURES_BEFORE_PAUSE: u32 = 3;
+/// A due interval of a destination, which gets a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// The run.
+    pub header: Header,
+    /// It does not start earlier.
+    pub not_before: Moment,
+    /// Why it is not run, if it is not.
+    pub skipped: Option<String>,
+}
+
+/// What an attempt comes to, for the ledger.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// The state in which it leaves the run.
+    pub state: RunState,
+    /// When the next attempt may start, if one follows.
+    pub not_before: Moment,
+    /// How long it took, in milliseconds.
+    pub used_ms: u64,
+    /// Whether it counts as an attempt: one that its host interrupted does not.
+    pub counts: bool,
+    /// Rows exported.
+    pub rows: u64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Files written.
+    pub files: u32,
+    /// Warnings.
+    pub warnings: u32,
+    /// The report, as JSON.
+    pub report: Option<Value>,
+    /// The failure, as JSON.
+    pub error: Option<Value>,
+    /// What to write to `reason`.
+    pub reason: Option<String>,
+}
+
+/// A run whose attempt begins.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Started {
+    /// The run.
+    pub run: Run,
+    /// The number of the attempt.
+    pub attempt: u32,
+}
+
+/// What the end of a run changed for its destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// The state that the run is in now: one that was started too early waits again.
+    pub state: RunState,
+    /// Runs that failed for good since the last one that succeeded.
+    pub failed_in_a_row: u32,
+    /// Completed runs without rows since the last one with rows.
+    pub empty_in_a_row: u32,
+    /// Whether the destination was paused because of it.
+    pub paused: bool,
+}
+
+impl Ledger {
+    /// Gives due intervals their runs, and notes for each destination up to where its schedule is covered. A run that
+    /// exists stays as it is where it waits, runs, or was completed after its interval had ended; any other runs again.
+    pub fn cover(&self, covered: &[(&str, Moment)], due: &[Due], now: Moment) -> Result<()> {
+        self.write(|transaction| {
+            for due in due {
+                insert(transaction, due, Origin::Schedule, None, now)?;
+            }
+            let mut update =
+                transaction.prepare_cached("UPDATE destinations SET covered = ?2 WHERE name = ?1 AND covered < ?2")?;
+            for (name, covered) in covered {
+                update.execute(params![name, covered.0])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Lets the scheduled runs of a destination whose intervals have not ended yet run again when they have: they were
+    /// made while the clock was ahead. Returns how many there are.
+    pub fn uncover(&self, destination: &str, settle_micros: i64, now: Moment) -> Result<u64> {
+        self.write(|transaction| {
+            let changed = transaction.execute(
+                "UPDATE runs SET state = 'starting', not_before = end + ?3, tries = 0, used_ms = 0,
+                        reason = 'the clock was set back to before the end of the interval'
+                 WHERE destination = ?1 AND origin = 'schedule' AND end > ?2
+                   AND (state IN ('completed', 'failed', 'timed_out')
+                        OR state IN ('starting', 'failed_retryable') AND not_before < end)",
+                params![destination, now.0, settle_micros],
+            )?;
+            Ok(changed as u64)
+        })
+    }
+
+    /// Returns the run that a destination should start next: that of the newest interval of its schedule, then the
+    /// oldest one that is due, then, if they are wanted, those of backfills.
+    pub fn next_run(&self, destination: &str, backfills: bool, now: Moment) -> Result<Option<Waiting>> {
+        self.read(|connection| {
+            let newest = "AND origin <> 'backfill' AND end = (SELECT covered FROM destinations WHERE name = ?1)";
+            if let Some(run) = waiting(connection, newest, destination, now)? {
+                return Ok(Some(run));
+            }
+            if let Some(run) = waiting(connection, "AND (origin = 'backfill') = 0", destination, now)? {
+                return Ok(Some(run));
+            }
+            if !backfills {
+                return Ok(None);
+            }
+            let below_its_limit = "AND (origin = 'backfill') = 1
+                 AND (SELECT count(*) FROM runs AS other WHERE other.state = 'running' AND other.backfill = runs.backfill)
+                     < coalesce((SELECT runs_at_once FROM backfills WHERE id = runs.backfill), 1)";
+            waiting(connection, below_its_limit, destination, now)
+        })
+    }
+
+    /// Returns when the next run of a destination may start that waits now.
+    pub fn next_start(&self, destination: &str) -> Result<Option<Moment>> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT min(not_before) FROM runs
+                 WHERE destination = ?1 AND state IN ('starting', 'failed_retryable')",
+            )?;
+            let next: Option<i64> = statement.query_row([destination], |row| row.get(0))?;
+            Ok(next.map(Moment))
+        })
+    }
+
+    /// Returns the destinations that have runs that wait.
+    pub fn waiting_destinations(&self) -> Result<Vec<String>> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT DISTINCT destination FROM runs WHERE state IN ('starting', 'failed_retryable')",
+            )?;
+            let names = statement.query_map([], |row| row.get(0))?;
+            Ok(names.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Notes that an attempt at a run that waits begins. `None` where it does not wait any more.
+    pub fn start(&self, run_id: &str, component: &str, now: Moment) -> Result<Option<Started>> {
+        self.write(|transaction| {
+            let changed = transaction
+                .prepare_cached(
+                    "UPDATE runs SET state = 'running', started = ?2, finished = NULL, attempts = attempts + 1,
+                            tries = tries + 1
+                     WHERE id = ?1 AND state IN ('starting', 'failed_retryable')",
+                )?
+                .execute(params![run_id, now.0])?;
+            match changed {
+                0 => Ok(None),
+                _ => begin_attempt(transaction, run_id, component, now).map(Some),
+            }
+        })
+    }
+
+    /// Notes that somebody runs an interval by hand, whatever its run comes to; another process must not hold it.
+    pub fn start_by_hand(&self, header: &Header, component: &str, now: Moment) -> Result<Started> {
+        self.write(|transaction| {
+            let due = Due {
+                header: header.clone(),
+                not_before: now,
+                skipped: None,
+            };
+            insert(transaction, &due, Origin::Hand, None, now)?;
+            transaction.execute(
+                "UPDATE runs SET state = 'running', started = ?2, finished = NULL, attempts = attempts + 1, tries = 1,
+                        used_ms = 0, cancel_requested = 0
+                 WHERE id = ?1",
+                params![header.id, now.0],
+            )?;
+            begin_attempt(transaction, &header.id, component, now)
+        })
+    }
+
+    /// Notes what an attempt came to.
+    pub fn end(&self, run_id: &str, attempt: u32, outcome: &Outcome, now: Moment) -> Result<Ended> {
+        self.write(|transaction| {
+            transaction
+                .prepare_cached(
+                    "UPDATE attempts SET finished = ?3, outcome = ?4, rows = ?5, report = ?6, error = ?7
+                     WHERE run = ?1 AND number = ?2",
+                )?
+                .execute(params![
+                    run_id,
+                    attempt,
+                    now.0,
+                    outcome.state,
+                    outcome.rows,
+                    outcome.report.as_ref().map(Value::to_string),
+                    outcome.error.as_ref().map(Value::to_string),
+                ])?;
+            // What was exported before its interval had ended, by whichever clock, is not complete.
+            let (destination, is_early): (String, bool) = transaction
+                .prepare_cached(
+                    "SELECT destination, origin = 'schedule' AND (started < end OR ?2 < end) FROM runs WHERE id = ?1",
+                )?
+                .query_row(params![run_id, now.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let is_early = is_early && outcome.state == RunState::Completed;
+            let state = match is_early {
+                true => RunState::Starting,
+                false => outcome.state,
+            };
+            let reason = match is_early {
+                true => Some("it was exported before its interval had ended"),
+                false => outcome.reason.as_deref(),
+            };
+            transaction
+                .prepare_cached(
+                    "UPDATE runs SET state = ?2, reason = ?3, finished = ?4,
+                            not_before = CASE WHEN ?5 THEN end ELSE ?6 END,
+                            used_ms = used_ms + ?7, tries = tries - ?8,
+                            rows = ?9, bytes = ?10, files = ?11, warnings = ?12, error = ?13,
+                            cancel_requested = 0
+                     WHERE id = ?1",
+                )?
+                .execute(params![
+                    run_id,
+                    state,
+                    reason,
+                    now.0,
+                    is_early,
+                    outcome.not_before.0,
+                    outcome.used_ms,
+                    u32::from(!outcome.counts),
+                    outcome.rows,
+                    outcome.bytes,
+                    outcome.files,
+                    outcome.warnings,
+                    outcome.error.as_ref().map(Value::to_string),
+                ])?;
+            count(transaction, &destination, state, outcome, now)
+        })
+    }
+
+    /// Notes the id of an attempt, and how far it is.
+    pub fn progress(&self, of: &[(&str, u32, Option<&str>, u64)]) -> Result<()> {
+        self.write(|transaction| {
+            let mut statement = transaction.prepare_cached(
+                "UPDATE attempts SET id = coalesce(?3, id), rows = max(rows, ?4)
+                 WHERE run = ?1 AND number = ?2 AND finished IS NULL",
+            )?;
+            for (run_id, attempt, id, rows) in of {
+                statement.execute(params![run_id, attempt, id, rows])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Asks for the end of a run. Returns the state that it was in; one that is over stays as it is.
+    pub fn cancel(&self, run_id: &str, now: Moment) -> Result<RunState> {
+        self.write(|transaction| {
+            let state = transaction.query_row("SELECT state FROM runs WHERE id = ?1", [run_id], |row| row.get(0))?;
+            match state {
+                RunState::Starting | RunState::FailedRetryable => transaction.execute(
+                    "UPDATE runs SET state = 'cancelled', finished = ?2, reason = 'cancelled before it started'
+                     WHERE id = ?1",
+                    params![run_id, now.0],
+                )?,
+                RunState::Running => {
+                    transaction.execute("UPDATE runs SET cancel_requested = 1 WHERE id = ?1", [run_id])?
+                }
+                _ => 0,
+            };
+            Ok(state)
+        })
+    }
+
+    /// Asks for a run again, now. Returns the state that it was in; one that is under way stays as it is.
+    pub fn retry(&self, run_id: &str, now: Moment) -> Result<RunState> {
+        self.write(|transaction| {
+            let state = transaction.query_row("SELECT state FROM runs WHERE id = ?1", [run_id], |row| row.get(0))?;
+            if state != RunState::Running {
+                transaction.execute(
+                    "UPDATE runs SET state = 'starting', not_before = ?2, tries = 0, used_ms = 0, reason = ?3
+                     WHERE id = ?1",
+                    params![run_id, now.0, format!("asked for again; it was {state}")],
+                )?;
+            }
+            Ok(state)
+        })
+    }
+
+    /// Notes that the process of a run that is under way is gone: it runs again, unless it was run by hand.
+    pub fn interrupted(&self, run: &Run, now: Moment) -> Result<RunState> {
+        let state = match run.origin {
+            Origin::Hand => RunState::Failed,
+            Origin::Schedule | Origin::Backfill => RunState::Starting,
+        };
+        self.write(|transaction| {
+            transaction.execute(
+                "UPDATE runs SET state = ?2, finished = ?3, not_before = ?3, tries = max(tries - 1, 0),
+                        reason = 'its process ended before it did'
+                 WHERE id = ?1 AND state = 'running' AND attempts = ?4",
+                params![run.id, state, now.0, run.attempts],
+            )?;
+            Ok(state)
+        })
+    }
+}
+
+/// Gives an interval its run.
+pub(super) fn insert(
+    transaction: &Transaction<'_>,
+    due: &Due,
+    origin: Origin,
+    backfill: Option<i64>,
+    now: Moment,
+) -> Result<bool> {
+    let Header {
+        destination,
+        id,
+        model,
+        start_micros,
+        end_micros,
+    } = &due.header;
+    see(transaction, destination, now)?;
+    let state = match due.skipped {
+        Some(_) => RunState::Skipped,
+        None => RunState::Starting,
+    };
+    let changed = transaction
+        .prepare_cached(
+            "INSERT INTO runs (id, destination, model, start, end, state, origin, backfill, reason, created, not_before,
+                               finished)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, iif(?6 = 'skipped', ?10, NULL))
+             ON CONFLICT (id) DO UPDATE
+             SET origin = excluded.origin,
+                 state = iif(runs.state = 'running', runs.state, excluded.state),
+                 backfill = excluded.backfill, reason = excluded.reason, not_before = excluded.not_before,
+                 tries = 0, used_ms = 0
+             WHERE excluded.origin = 'schedule' AND runs.origin <> 'schedule'
+                   AND NOT (runs.state = 'completed' AND runs.started >= runs.end)
+                   AND runs.state NOT IN ('starting', 'failed_retryable')
+                OR excluded.origin = 'backfill' AND runs.state NOT IN ('starting', 'running', 'failed_retryable')",
+        )?
+        .execute(params![
+            id,
+            destination,
+            model,
+            start_micros,
+            end_micros,
+            state,
+            origin,
+            backfill,
+            due.skipped,
+            now.0,
+            due.not_before.0,
+        ])?;
+    Ok(changed > 0)
+}
+
+fn begin_attempt(transaction: &Transaction<'_>, run_id: &str, component: &str, now: Moment) -> Result<Started> {
+    let sql = format!("SELECT {COLUMNS} FROM runs WHERE id = ?1");
+    let run = transaction.prepare_cached(&sql)?.query_row([run_id], read)?;
+    transaction
+        .prepare_cached("INSERT INTO attempts (run, number, started, component) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![run_id, run.attempts, now.0, component])?;
+    Ok(Started {
+        attempt: run.attempts,
+        run,
+    })
+}
+
+/// Counts what a run's end means for its destination, and pauses that after too many failures in a row.
+fn count(
+    transaction: &Transaction<'_>,
+    destination: &str,
+    state: RunState,
+    outcome: &Outcome,
+    now: Moment,
+) -> Result<Ended> {
+    let (failed, empty) = match state {
+        RunState::Completed if outcome.rows == 0 => ("0", "empty_in_a_row + 1"),
+        RunState::Completed => ("0", "0"),
+        RunState::Failed | RunState::TimedOut => ("failed_in_a_row + 1", "empty_in_a_row"),
+        _ => ("failed_in_a_row", "empty_in_a_row"),
+    };
+    let sql = format!(
+        "UPDATE destinations SET failed_in_a_row = {failed}, empty_in_a_row = {empty} WHERE name = ?1
+         RETURNING failed_in_a_row, empty_in_a_row"
+    );
+    let (failed_in_a_row, empty_in_a_row): (u32, u32) = transaction
+        .prepare_cached(&sql)?
+        .query_row([destination], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let is_failed = matches!(state, RunState::Failed | RunState::TimedOut);
+    let mut paused = false;
+    if is_failed && failed_in_a_row >= FAILURES_BEFORE_PAUSE {
+        let message = outcome.error.as_ref().and_then(|error| error["message"].as_str());
+        let reason = format!(
+            "{failed_in_a_row} runs in a row failed, the last one with: {}",
+            message.unwrap_or("an unknown error")
+        );
+        let pause = Pause {
+            at: now,
+            by: PausedBy::Failures,
+            reason: Some(reason),
+        };
+        paused = set_pause(transaction, destination, &pause)?;
+    }
+    Ok(Ended {
+        state,
+        failed_in_a_row,
+        empty_in_a_row,
+        paused,
+    })
+}
+
+fn waiting(connection: &Connection, which: &str, destination: &str, now: Moment) -> Result<Option<Waiting>> {
+    let sql = format!(
+        "SELECT id, start, end, origin, backfill, not_before FROM runs
+         WHERE destination = ?1 AND state IN ('starting', 'failed_retryable') AND not_before <= ?2 {which}
+         ORDER BY end LIMIT 1"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let found = statement.query_row(params![destination, now.0], |row| {
+        Ok(Waiting {
+            id: row.get(0)?,
+            start: row.get::<_, Option<i64>>(1)?.map(Moment),
+            end: Moment(row.get(2)?),
+            origin: row.get(3)?,
+            backfill: row.get(4)?,
+            not_before: Moment(row.get(5)?),
+        })
+    });
+    Ok(found.optional()?)
+}
