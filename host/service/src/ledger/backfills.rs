@@ -76,7 +76,7 @@ impl Ledger {
 
     /// Asks for a backfill: each of its intervals that is not completed, waiting or running gets a run that waits.
     pub fn backfill(&self, order: &BackfillOrder, now: Moment) -> Result<Backfill> {
-        let id = self.write(|transaction| {
+        let id = self.order(|transaction| {
             transaction.execute(
                 "INSERT INTO backfills (destination, start, end, runs_at_once, created) VALUES (?1, ?2, ?3, ?4, ?5)",
                 params![order.destination, order.start.0, order.end.0, order.runs_at_once, now.0],
@@ -106,7 +106,7 @@ impl Ledger {
     /// Ends a backfill: its runs that wait are cancelled, and those under way are asked to end. Returns whether it
     /// exists.
     pub fn cancel_backfill(&self, id: i64, now: Moment) -> Result<bool> {
-        self.write(|transaction| {
+        self.order(|transaction| {
             let changed = transaction.execute(
                 "UPDATE backfills SET cancelled = coalesce(cancelled, ?2) WHERE id = ?1",
                 params![id, now.0],

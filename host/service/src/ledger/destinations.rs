@@ -40,7 +40,7 @@ impl Ledger {
     /// Pauses a destination's schedule; what runs goes on. Returns whether it was not paused before: a pause that there
     /// is stays as it is, except that an operator's takes the place of one by failures.
     pub fn pause(&self, name: &str, pause: &Pause) -> Result<bool> {
-        self.write(|transaction| {
+        self.order(|transaction| {
             see(transaction, name, pause.at)?;
             set_pause(transaction, name, pause)
         })
@@ -50,7 +50,7 @@ impl Ledger {
     /// they stay skipped. Returns the pause that ended and how many intervals were skipped in it, or `None` where it was
     /// not paused.
     pub fn unpause(&self, name: &str, backfill: bool, now: Moment) -> Result<Option<(Pause, u64)>> {
-        self.write(|transaction| {
+        self.order(|transaction| {
             let Some(pause) = find(transaction, name)?.and_then(|row| row.pause) else {
                 return Ok(None);
             };

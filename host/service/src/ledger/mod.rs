@@ -90,11 +90,11 @@ impl Ledger {
         self.read(|connection| open::examine(connection))
     }
 
-    /// Returns a number that differs from the last one when another process has written meanwhile.
-    pub fn version(&self) -> Result<i64> {
+    /// Returns a number that grows whenever a command asks for something that a running service has to notice.
+    pub fn orders(&self) -> Result<i64> {
         self.read(|connection| {
-            let version = connection.query_row("PRAGMA data_version", [], |row| row.get(0))?;
-            Ok(version)
+            let mut statement = connection.prepare_cached("SELECT number FROM orders")?;
+            Ok(statement.query_row([], |row| row.get(0))?)
         })
     }
 
@@ -102,6 +102,14 @@ impl Ledger {
     fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let connection = self.0.connection.lock().unwrap_or_else(PoisonError::into_inner);
         work(&connection)
+    }
+
+    /// Does everything or nothing of what a running service has to notice.
+    fn order<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        self.write(|transaction| {
+            transaction.execute("UPDATE orders SET number = number + 1", [])?;
+            work(transaction)
+        })
     }
 
     /// Does everything or nothing, and is on disk when it returns.

@@ -109,7 +109,8 @@ impl Ledger {
     /// oldest one that is due, then, if they are wanted, those of backfills.
     pub fn next_run(&self, destination: &str, backfills: bool, now: Moment) -> Result<Option<Waiting>> {
         self.read(|connection| {
-            let newest = "AND origin <> 'backfill' AND end = (SELECT covered FROM destinations WHERE name = ?1)";
+            let newest = "AND (origin = 'backfill') = 0
+                          AND end = (SELECT covered FROM destinations WHERE name = ?1)";
             if let Some(run) = waiting(connection, newest, destination, now)? {
                 return Ok(Some(run));
             }
@@ -261,7 +262,7 @@ impl Ledger {
 
     /// Asks for the end of a run. Returns the state that it was in; one that is over stays as it is.
     pub fn cancel(&self, run_id: &str, now: Moment) -> Result<RunState> {
-        self.write(|transaction| {
+        self.order(|transaction| {
             let state = transaction.query_row("SELECT state FROM runs WHERE id = ?1", [run_id], |row| row.get(0))?;
             match state {
                 RunState::Starting | RunState::FailedRetryable => transaction.execute(
@@ -280,7 +281,7 @@ impl Ledger {
 
     /// Asks for a run again, now. Returns the state that it was in; one that is under way stays as it is.
     pub fn retry(&self, run_id: &str, now: Moment) -> Result<RunState> {
-        self.write(|transaction| {
+        self.order(|transaction| {
             let state = transaction.query_row("SELECT state FROM runs WHERE id = ?1", [run_id], |row| row.get(0))?;
             if state != RunState::Running {
                 transaction.execute(

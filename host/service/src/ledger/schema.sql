@@ -52,6 +52,9 @@ CREATE INDEX runs_by_finish ON runs (finished);
 CREATE INDEX runs_by_hash ON runs (substr(id, -24));
 CREATE INDEX runs_waiting ON runs (destination, origin = 'backfill', end)
     WHERE state IN ('starting', 'failed_retryable');
+-- What is not exported yet, for how far a destination is behind.
+CREATE INDEX runs_open ON runs (destination, end)
+    WHERE origin = 'schedule' AND state IN ('starting', 'running', 'failed', 'failed_retryable', 'timed_out');
 CREATE INDEX runs_running ON runs (state) WHERE state = 'running';
 CREATE INDEX runs_of_backfill ON runs (backfill) WHERE backfill IS NOT NULL;
 
@@ -134,3 +137,9 @@ CREATE TABLE causes (
     since INTEGER NOT NULL,
     PRIMARY KEY (destination, cause)
 ) STRICT, WITHOUT ROWID;
+
+-- How often a command has asked the service for something: it looks at the rest only when this number has changed.
+CREATE TABLE orders (
+    number INTEGER NOT NULL
+) STRICT;
+INSERT INTO orders VALUES (0);
