@@ -11,10 +11,11 @@ use crate::process::{self, cargo, say};
 use crate::workspace::Workspace;
 
 /// The libraries that others build on: package and folder.
-const LIBRARIES: [(&str, &str); 4] = [
+const LIBRARIES: [(&str, &str); 5] = [
     ("batch-export-system", "host/system"),
     ("batch-export-sandbox", "host/sandbox"),
     ("batch-export-source", "host/source"),
+    ("batch-export-schedule", "host/schedule"),
     ("batch-export-runner", "host/runner"),
 ];
 

@@ -6,12 +6,14 @@ use std::fs;
 use batch_export_tests::components::repository;
 
 /// Every crate that is shipped or that a shipped one uses: the picture's name, its folder and its package.
-const CRATES: [(&str, &str, &str); 7] = [
+const CRATES: [(&str, &str, &str); 9] = [
     ("plugin", "plugin", "s3-destination"),
     ("system", "host/system", "batch-export-system"),
     ("sandbox", "host/sandbox", "batch-export-sandbox"),
     ("source", "host/source", "batch-export-source"),
+    ("schedule", "host/schedule", "batch-export-schedule"),
     ("runner", "host/runner", "batch-export-runner"),
+    ("service", "host/service", "batch-export-service"),
     ("cli", "host/cli", "batch-export"),
     ("devstore", "devstore", "devstore"),
 ];

@@ -33,7 +33,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use problem::{ConfigError, Problems, near_miss};
+pub use problem::{ConfigError, Problems};
 
 use batch_export_system::explain::Cause;
 use batch_export_system::open_regular;

@@ -3,12 +3,12 @@
 
 use std::ops::RangeInclusive;
 
-use super::problem::near_miss;
 use super::tree::{Entry, Node, PlaceIndex, Table, Value};
 use crate::destination::SecretText;
 use crate::pointer::{self, join};
 use crate::problem::{Place, Problem};
 use batch_export_system::explain::{Cause, count};
+use batch_export_system::near_miss;
 
 /// What is said of a string that is empty.
 const EMPTY: &str = "empty";

@@ -402,17 +402,3 @@ fn problems_are_counted_and_placed_in_the_file() {
         assert_eq!(parse(text).expect_err(expect).to_string(), expect);
     }
 }
-
-#[test]
-fn near_misses_are_near() {
-    let known = ["bucket_name", "region", "prefix", "source"];
-    for (written, expect) in [
-        ("bucket", None),
-        ("bucketname", Some("bucket_name")),
-        ("regoin", Some("region")),
-        ("sorce", Some("source")),
-        ("password", None),
-    ] {
-        assert_eq!(near_miss(written, known), expect, "{written}");
-    }
-}

@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::ids::{attempt_id, run_id};
-use crate::config::near_miss;
 use crate::destination::{self, Configuration, Draft};
 use crate::failure::Failure;
 use crate::loading::Loaded;
@@ -16,6 +15,7 @@ use batch_export_sandbox::contract::{self, Failure as PluginFailure, Plan, Run};
 use batch_export_sandbox::{CallError, Protocol};
 use batch_export_source::{EVENT_LISTS, Interval, Model, Moment};
 use batch_export_system::explain::Cause;
+use batch_export_system::near_miss;
 
 /// The protocol that every destination is checked by: the host's choice, whatever its plugin calls itself.
 pub(super) const PROTOCOL: Protocol = Protocol::S3;
