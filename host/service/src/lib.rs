@@ -2,3 +2,6 @@
 //! decides what runs when, and the service itself, which runs it. Knows no command line.
 
 pub mod ledger;
+pub mod metrics;
+#[cfg(test)]
+mod test_support;
