@@ -27,6 +27,17 @@ pub struct RunEvent {
     pub what: RunEventKind,
 }
 
+impl RunEvent {
+    /// Returns an event of an attempt, for whoever receives events and is tested.
+    pub fn new(run_id: &str, attempt_id: &str, what: RunEventKind) -> Self {
+        RunEvent {
+            run_id: run_id.into(),
+            attempt_id: attempt_id.into(),
+            what,
+        }
+    }
+}
+
 /// What happened in a run.
 #[derive(Debug, Clone)]
 #[non_exhaustive]

@@ -1,7 +1,12 @@
 //! Batch exports as a service: the ledger, in which everything is kept that outlives a process, the scheduler, which
 //! decides what runs when, and the service itself, which runs it. Knows no command line.
 
+mod by_hand;
 pub mod ledger;
 pub mod metrics;
+mod record;
 #[cfg(test)]
 mod test_support;
+
+pub use by_hand::HandRun;
+pub use record::{LiveRun, Recorder};

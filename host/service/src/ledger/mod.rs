@@ -5,8 +5,10 @@
 mod alerts;
 mod backfills;
 mod destinations;
+mod ends;
 mod error;
 mod find;
+mod hand;
 mod keeping;
 mod log;
 mod open;
@@ -23,15 +25,17 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 pub use alerts::{Alert, AlertState};
 pub use backfills::{BackfillOrder, BackfillPlan};
+pub use ends::{Ended, FAILURES_BEFORE_PAUSE, Outcome};
 pub use error::LedgerError;
 pub use find::RunFilter;
+pub use hand::StartedByHand;
 pub use keeping::Keep;
-pub use log::{LINES_LIMIT, LogLine};
+pub use log::{AttemptProgress, LINES_LIMIT, LogLine};
 pub use open::ServiceLock;
 pub use rows::{
     Attempt, Backfill, BackfillState, DestinationRow, Origin, Pause, PausedBy, Run, RunState, UnknownRun, Waiting,
 };
-pub use runs::{Due, Ended, FAILURES_BEFORE_PAUSE, Outcome, Started};
+pub use runs::{Due, Started};
 pub use state::LedgerState;
 
 /// The ledger's file in the state folder.

@@ -1,17 +1,14 @@
-//! Runs in the ledger: made when their intervals are due, started, ended, cancelled, and asked for again.
+//! Runs in the ledger: made when their intervals are due, started, cancelled, and asked for again.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
-use serde_json::Value;
 
-use super::destinations::{see, set_pause};
+use super::destinations::see;
 use super::find::{COLUMNS, read};
-use super::rows::{Origin, Pause, PausedBy, Run, RunState, Waiting};
+use super::rows::{Origin, Run, RunState, Waiting};
 use super::{Ledger, Result};
 use batch_export_runner::Header;
 use batch_export_source::Moment;
 
-/// Failed runs in a row after which a destination is paused.
-pub const FAILURES_BEFORE_PAUSE: u32 = 3;
 /// A due interval of a destination, which gets a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due {
@@ -23,33 +20,6 @@ pub struct Due {
     pub skipped: Option<String>,
 }
 
-/// What an attempt comes to, for the ledger.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
-    /// The state in which it leaves the run.
-    pub state: RunState,
-    /// When the next attempt may start, if one follows.
-    pub not_before: Moment,
-    /// How long it took, in milliseconds.
-    pub used_ms: u64,
-    /// Whether it counts as an attempt: one that its host interrupted does not.
-    pub counts: bool,
-    /// Rows exported.
-    pub rows: u64,
-    /// Bytes written.
-    pub bytes: u64,
-    /// Files written.
-    pub files: u32,
-    /// Warnings.
-    pub warnings: u32,
-    /// The report, as JSON.
-    pub report: Option<Value>,
-    /// The failure, as JSON.
-    pub error: Option<Value>,
-    /// What to write to `reason`.
-    pub reason: Option<String>,
-}
-
 /// A run whose attempt begins.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Started {
@@ -57,19 +27,6 @@ pub struct Started {
     pub run: Run,
     /// The number of the attempt.
     pub attempt: u32,
-}
-
-/// What the end of a run changed for its destination.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ended {
-    /// The state that the run is in now: one that was started too early waits again.
-    pub state: RunState,
-    /// Runs that failed for good since the last one that succeeded.
-    pub failed_in_a_row: u32,
-    /// Completed runs without rows since the last one with rows.
-    pub empty_in_a_row: u32,
-    /// Whether the destination was paused because of it.
-    pub paused: bool,
 }
 
 impl Ledger {
@@ -164,99 +121,6 @@ impl Ledger {
                 0 => Ok(None),
                 _ => begin_attempt(transaction, run_id, component, now).map(Some),
             }
-        })
-    }
-
-    /// Notes that somebody runs an interval by hand, whatever its run comes to; another process must not hold it.
-    pub fn start_by_hand(&self, header: &Header, component: &str, now: Moment) -> Result<Started> {
-        self.write(|transaction| {
-            let due = Due {
-                header: header.clone(),
-                not_before: now,
-                skipped: None,
-            };
-            insert(transaction, &due, Origin::Hand, None, now)?;
-            transaction.execute(
-                "UPDATE runs SET state = 'running', started = ?2, finished = NULL, attempts = attempts + 1, tries = 1,
-                        used_ms = 0, cancel_requested = 0
-                 WHERE id = ?1",
-                params![header.id, now.0],
-            )?;
-            begin_attempt(transaction, &header.id, component, now)
-        })
-    }
-
-    /// Notes what an attempt came to.
-    pub fn end(&self, run_id: &str, attempt: u32, outcome: &Outcome, now: Moment) -> Result<Ended> {
-        self.write(|transaction| {
-            transaction
-                .prepare_cached(
-                    "UPDATE attempts SET finished = ?3, outcome = ?4, rows = ?5, report = ?6, error = ?7
-                     WHERE run = ?1 AND number = ?2",
-                )?
-                .execute(params![
-                    run_id,
-                    attempt,
-                    now.0,
-                    outcome.state,
-                    outcome.rows,
-                    outcome.report.as_ref().map(Value::to_string),
-                    outcome.error.as_ref().map(Value::to_string),
-                ])?;
-            // What was exported before its interval had ended, by whichever clock, is not complete.
-            let (destination, is_early): (String, bool) = transaction
-                .prepare_cached(
-                    "SELECT destination, origin = 'schedule' AND (started < end OR ?2 < end) FROM runs WHERE id = ?1",
-                )?
-                .query_row(params![run_id, now.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            let is_early = is_early && outcome.state == RunState::Completed;
-            let state = match is_early {
-                true => RunState::Starting,
-                false => outcome.state,
-            };
-            let reason = match is_early {
-                true => Some("it was exported before its interval had ended"),
-                false => outcome.reason.as_deref(),
-            };
-            transaction
-                .prepare_cached(
-                    "UPDATE runs SET state = ?2, reason = ?3, finished = ?4,
-                            not_before = CASE WHEN ?5 THEN end ELSE ?6 END,
-                            used_ms = used_ms + ?7, tries = tries - ?8,
-                            rows = ?9, bytes = ?10, files = ?11, warnings = ?12, error = ?13,
-                            cancel_requested = 0
-                     WHERE id = ?1",
-                )?
-                .execute(params![
-                    run_id,
-                    state,
-                    reason,
-                    now.0,
-                    is_early,
-                    outcome.not_before.0,
-                    outcome.used_ms,
-                    u32::from(!outcome.counts),
-                    outcome.rows,
-                    outcome.bytes,
-                    outcome.files,
-                    outcome.warnings,
-                    outcome.error.as_ref().map(Value::to_string),
-                ])?;
-            count(transaction, &destination, state, outcome, now)
-        })
-    }
-
-    /// Notes the id of an attempt, and how far it is.
-    pub fn progress(&self, of: &[(&str, u32, Option<&str>, u64)]) -> Result<()> {
-        self.write(|transaction| {
-            let mut statement = transaction.prepare_cached(
-                "UPDATE attempts SET id = coalesce(?3, id), rows = max(rows, ?4)
-                 WHERE run = ?1 AND number = ?2 AND finished IS NULL",
-            )?;
-            for (run_id, attempt, id, rows) in of {
-                statement.execute(params![run_id, attempt, id, rows])?;
-            }
-            Ok(())
         })
     }
 
@@ -363,7 +227,12 @@ pub(super) fn insert(
     Ok(changed > 0)
 }
 
-fn begin_attempt(transaction: &Transaction<'_>, run_id: &str, component: &str, now: Moment) -> Result<Started> {
+pub(super) fn begin_attempt(
+    transaction: &Transaction<'_>,
+    run_id: &str,
+    component: &str,
+    now: Moment,
+) -> Result<Started> {
     let sql = format!("SELECT {COLUMNS} FROM runs WHERE id = ?1");
     let run = transaction.prepare_cached(&sql)?.query_row([run_id], read)?;
     transaction
@@ -372,50 +241,6 @@ fn begin_attempt(transaction: &Transaction<'_>, run_id: &str, component: &str, n
     Ok(Started {
         attempt: run.attempts,
         run,
-    })
-}
-
-/// Counts what a run's end means for its destination, and pauses that after too many failures in a row.
-fn count(
-    transaction: &Transaction<'_>,
-    destination: &str,
-    state: RunState,
-    outcome: &Outcome,
-    now: Moment,
-) -> Result<Ended> {
-    let (failed, empty) = match state {
-        RunState::Completed if outcome.rows == 0 => ("0", "empty_in_a_row + 1"),
-        RunState::Completed => ("0", "0"),
-        RunState::Failed | RunState::TimedOut => ("failed_in_a_row + 1", "empty_in_a_row"),
-        _ => ("failed_in_a_row", "empty_in_a_row"),
-    };
-    let sql = format!(
-        "UPDATE destinations SET failed_in_a_row = {failed}, empty_in_a_row = {empty} WHERE name = ?1
-         RETURNING failed_in_a_row, empty_in_a_row"
-    );
-    let (failed_in_a_row, empty_in_a_row): (u32, u32) = transaction
-        .prepare_cached(&sql)?
-        .query_row([destination], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let is_failed = matches!(state, RunState::Failed | RunState::TimedOut);
-    let mut paused = false;
-    if is_failed && failed_in_a_row >= FAILURES_BEFORE_PAUSE {
-        let message = outcome.error.as_ref().and_then(|error| error["message"].as_str());
-        let reason = format!(
-            "{failed_in_a_row} runs in a row failed, the last one with: {}",
-            message.unwrap_or("an unknown error")
-        );
-        let pause = Pause {
-            at: now,
-            by: PausedBy::Failures,
-            reason: Some(reason),
-        };
-        paused = set_pause(transaction, destination, &pause)?;
-    }
-    Ok(Ended {
-        state,
-        failed_in_a_row,
-        empty_in_a_row,
-        paused,
     })
 }
 
