@@ -3,6 +3,7 @@
 
 mod by_hand;
 pub mod ledger;
+pub mod listener;
 pub mod metrics;
 mod record;
 #[cfg(test)]
