@@ -144,7 +144,7 @@ impl Chain {
     pub fn new(network: &Network, options: ChainOptions) -> Result<Self, NetworkError> {
         Ok(Chain {
             options,
-            client: network.credentials_client()?,
+            client: network.operators_client()?,
             network: network.clone(),
             source: OnceCell::new(),
             last_asked: LastAsked::default(),

@@ -173,10 +173,10 @@ impl Network {
             .map_err(|e| NetworkError::Client(with_causes(&e)))
     }
 
-    /// Returns a client for the credential chain, whose addresses (instance metadata) are private by nature and are
-    /// chosen by the operator's environment, never by a plugin. Those of this machine and its cloud are not asked for
-    /// through the proxy: that would get the proxy's own.
-    pub fn credentials_client(&self) -> Result<reqwest::Client, NetworkError> {
+    /// Returns a client for addresses that the operator chose, never a plugin: those of the credential chain (instance
+    /// metadata), which are private by nature, and those that alerts are sent to. Those of this machine and its cloud
+    /// are not asked for through the proxy: that would get the proxy's own.
+    pub fn operators_client(&self) -> Result<reqwest::Client, NetworkError> {
         self.builder(METADATA_ADDRESSES)
             .build()
             .map_err(|e| NetworkError::Client(with_causes(&e)))
