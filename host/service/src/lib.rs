@@ -1,6 +1,7 @@
 //! Batch exports as a service: the ledger, in which everything is kept that outlives a process, the scheduler, which
 //! decides what runs when, and the service itself, which runs it. Knows no command line.
 
+pub mod alerts;
 mod by_hand;
 pub mod ledger;
 pub mod listener;

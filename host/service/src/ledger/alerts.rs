@@ -1,133 +1,236 @@
-//! Alerts in the ledger: raised once for a cause, kept until they are sent, and open until the cause has passed.
+//! Alerts in the ledger: raised once for a cause, which stays open until it has passed, and delivered to each receiver
+//! on its own, so that one that fails or hangs neither delays the others nor has them told twice.
 
-use rusqlite::{Row, params};
+use std::time::Duration;
 
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::rows::DeliveryState;
 use super::{Ledger, Result};
 use batch_export_source::Moment;
 
-/// Where an alert stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AlertState {
-    /// It is to be sent, or sent again.
-    Waiting,
-    /// Every receiver has it.
-    Sent,
-    /// It could not be sent for so long that nobody tries any more.
-    GivenUp,
-}
-
-/// An alert that waits.
+/// An alert before it is raised.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Alert {
-    /// Its number.
-    pub id: i64,
-    /// When it was raised.
-    pub at: Moment,
+pub struct NewAlert {
     /// Its kind.
-    pub kind: String,
+    pub kind: &'static str,
     /// The destination.
     pub destination: String,
-    /// What is sent, as JSON.
+    /// What it tells of: none is raised while one for the same cause is open.
+    pub cause: &'static str,
+    /// After this time an open cause is told of again; `None` is never.
+    pub again_after: Option<Duration>,
+    /// What is sent, as a JSON object.
     pub body: String,
+}
+
+/// A cause that an alert told of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenCause {
+    /// The destination.
+    pub destination: String,
+    /// The cause.
+    pub cause: String,
+    /// When it was last told of.
+    pub since: Moment,
+}
+
+/// An alert that is to be sent to a receiver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// The alert's number.
+    pub alert: i64,
+    /// The receiver.
+    pub receiver: String,
+    /// What is sent, as a JSON object.
+    pub body: String,
+    /// When it was addressed to the receiver.
+    pub since: Moment,
     /// Times that it was sent in vain.
     pub tries: u32,
 }
 
+/// What an attempt to deliver an alert comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivered {
+    /// Where the delivery stands now.
+    pub state: DeliveryState,
+    /// When it is tried again, if it is.
+    pub not_before: Moment,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
 impl Ledger {
-    /// Raises an alert, unless one for the same cause was raised and the cause has not passed. Returns whether it did.
-    pub fn raise(&self, kind: &str, destination: &str, cause: &str, body: &str, now: Moment) -> Result<bool> {
+    /// Raises alerts whose causes are not open. Returns how many it did raise.
+    pub fn raise(&self, alerts: &[NewAlert], now: Moment) -> Result<u64> {
         self.write(|transaction| {
-            let is_new = transaction.execute(
-                "INSERT INTO causes (destination, cause, since) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-                params![destination, cause, now.0],
-            )?;
-            if is_new > 0 {
-                add(transaction, kind, destination, cause, body, now)?;
+            let mut raised = 0;
+            for alert in alerts {
+                let again_after = alert.again_after.map(micros);
+                let is_new = transaction
+                    .prepare_cached(
+                        "INSERT INTO causes (destination, cause, since) VALUES (?1, ?2, ?3)
+                         ON CONFLICT DO UPDATE SET since = excluded.since WHERE excluded.since - since >= ?4",
+                    )?
+                    .execute(params![alert.destination, alert.cause, now.0, again_after])?;
+                if is_new > 0 {
+                    add(transaction, alert, now)?;
+                    raised += 1;
+                }
             }
-            Ok(is_new > 0)
+            Ok(raised)
         })
     }
 
-    /// Raises an alert about something that happens once and does not pass.
-    pub fn tell(&self, kind: &str, destination: &str, body: &str, now: Moment) -> Result<()> {
-        self.write(|transaction| add(transaction, kind, destination, "", body, now))
-    }
-
-    /// Notes that causes of a destination have passed: all that begin so. Returns those that were open, with the time
-    /// since when.
-    pub fn pass(&self, destination: &str, beginning: &str) -> Result<Vec<(String, Moment)>> {
+    /// Notes that causes of a destination have passed, and raises the alert that `recovered` makes of those that were
+    /// open, the oldest first. Returns how many there were.
+    pub fn pass(
+        &self,
+        destination: &str,
+        causes: &[&str],
+        recovered: impl FnOnce(&[OpenCause]) -> NewAlert,
+        now: Moment,
+    ) -> Result<usize> {
         self.write(|transaction| {
-            let mut statement = transaction.prepare_cached(
-                "DELETE FROM causes WHERE destination = ?1 AND substr(cause, 1, length(?2)) = ?2
-                 RETURNING cause, since",
-            )?;
-            let passed = statement.query_map([destination, beginning], |row| Ok((row.get(0)?, Moment(row.get(1)?))))?;
-            Ok(passed.collect::<rusqlite::Result<_>>()?)
+            let mut statement = transaction
+                .prepare_cached("DELETE FROM causes WHERE destination = ?1 AND cause = ?2 RETURNING since")?;
+            let mut passed = Vec::new();
+            for cause in causes {
+                let since = statement.query_row([destination, *cause], |row| row.get(0));
+                passed.extend(since.optional()?.map(|since| OpenCause {
+                    destination: destination.to_owned(),
+                    cause: (*cause).to_owned(),
+                    since: Moment(since),
+                }));
+            }
+            passed.sort_by_key(|cause| cause.since);
+            if !passed.is_empty() {
+                add(transaction, &recovered(&passed), now)?;
+            }
+            Ok(passed.len())
         })
     }
 
-    /// Returns the causes of a destination that are open, with the time since when.
-    pub fn causes(&self, destination: &str) -> Result<Vec<(String, Moment)>> {
+    /// Returns every cause that is open.
+    pub fn causes(&self) -> Result<Vec<OpenCause>> {
         self.read(|connection| {
             let mut statement =
-                connection.prepare_cached("SELECT cause, since FROM causes WHERE destination = ?1 ORDER BY since")?;
-            let open = statement.query_map([destination], |row| Ok((row.get(0)?, Moment(row.get(1)?))))?;
+                connection.prepare_cached("SELECT destination, cause, since FROM causes ORDER BY since")?;
+            let open = statement.query_map([], |row| {
+                Ok(OpenCause {
+                    destination: row.get(0)?,
+                    cause: row.get(1)?,
+                    since: Moment(row.get(2)?),
+                })
+            })?;
             Ok(open.collect::<rusqlite::Result<_>>()?)
         })
     }
 
-    /// Returns alerts that are to be sent now, the oldest first.
-    pub fn alerts_to_send(&self, now: Moment, limit: u32) -> Result<Vec<Alert>> {
-        self.read(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT id, at, kind, destination, body, tries FROM alerts
-                 WHERE state = 'waiting' AND not_before <= ?1 ORDER BY id LIMIT ?2",
-            )?;
-            let alerts = statement.query_map(params![now.0, limit], read)?;
-            Ok(alerts.collect::<rusqlite::Result<_>>()?)
+    /// Forgets a cause of a destination without telling anybody.
+    pub fn forget_cause(&self, open: &OpenCause) -> Result<()> {
+        self.write(|transaction| {
+            transaction
+                .prepare_cached("DELETE FROM causes WHERE destination = ?1 AND cause = ?2")?
+                .execute([&open.destination, &open.cause])?;
+            Ok(())
         })
     }
 
-    /// Notes what sending an alert came to; with [`AlertState::Waiting`] it is sent again from `not_before` on.
-    pub fn alert_sent(&self, id: i64, state: AlertState, not_before: Moment, error: Option<&str>) -> Result<()> {
-        let state = match state {
-            AlertState::Waiting => "waiting",
-            AlertState::Sent => "sent",
-            AlertState::GivenUp => "given_up",
-        };
+    /// Addresses new alerts to the receivers that there are now. An alert that is older than `at_most` is news to
+    /// nobody any more, and what waits for a receiver that is gone is given up.
+    pub fn address(&self, receivers: &[String], at_most: Duration, now: Moment) -> Result<()> {
+        // Usually there is nothing to do, and reading is cheaper than writing nothing.
+        if !self.has_unaddressed(receivers)? {
+            return Ok(());
+        }
         self.write(|transaction| {
-            transaction.execute(
-                "UPDATE alerts SET state = ?2, tries = tries + 1, not_before = ?3, error = ?4 WHERE id = ?1",
-                params![id, state, not_before.0, error],
+            for receiver in receivers {
+                transaction.execute(
+                    "INSERT INTO deliveries (alert, receiver, state, since, not_before)
+                     SELECT id, ?1, 'waiting', ?2, ?2 FROM alerts WHERE addressed = 0 AND at >= ?3",
+                    params![receiver, now.0, now.0.saturating_sub(micros(at_most))],
+                )?;
+            }
+            transaction.execute("UPDATE alerts SET addressed = 1 WHERE addressed = 0", [])?;
+            for receiver in waited_for(transaction)? {
+                if !receivers.contains(&receiver) {
+                    transaction.execute(
+                        "UPDATE deliveries SET state = 'given_up', error = 'the receiver is no longer configured'
+                         WHERE receiver = ?1 AND state = 'waiting'",
+                        [receiver],
+                    )?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn has_unaddressed(&self, receivers: &[String]) -> Result<bool> {
+        self.read(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM alerts WHERE addressed = 0)")?;
+            let is_new = statement.query_row([], |row| row.get(0))?;
+            Ok(is_new || waited_for(connection)?.iter().any(|known| !receivers.contains(known)))
+        })
+    }
+
+    /// Returns what is to be sent to a receiver now, the longest due first.
+    pub fn next_delivery(&self, receiver: &str, now: Moment) -> Result<Option<Delivery>> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT alert, receiver, body, since, tries FROM deliveries JOIN alerts ON alerts.id = alert
+                 WHERE receiver = ?1 AND state = 'waiting' AND not_before <= ?2 ORDER BY not_before, alert LIMIT 1",
             )?;
+            let found = statement.query_row(params![receiver, now.0], |row| {
+                Ok(Delivery {
+                    alert: row.get(0)?,
+                    receiver: row.get(1)?,
+                    body: row.get(2)?,
+                    since: Moment(row.get(3)?),
+                    tries: row.get(4)?,
+                })
+            });
+            Ok(found.optional()?)
+        })
+    }
+
+    /// Notes what an attempt to deliver an alert came to.
+    pub fn delivered(&self, delivery: &Delivery, delivered: &Delivered) -> Result<()> {
+        self.write(|transaction| {
+            transaction
+                .prepare_cached(
+                    "UPDATE deliveries SET state = ?3, tries = tries + 1, not_before = ?4, error = ?5
+                     WHERE alert = ?1 AND receiver = ?2",
+                )?
+                .execute(params![
+                    delivery.alert,
+                    delivery.receiver,
+                    delivered.state,
+                    delivered.not_before.0,
+                    delivered.error
+                ])?;
             Ok(())
         })
     }
 }
 
-fn add(
-    transaction: &rusqlite::Transaction<'_>,
-    kind: &str,
-    destination: &str,
-    cause: &str,
-    body: &str,
-    now: Moment,
-) -> Result<()> {
-    transaction.execute(
-        "INSERT INTO alerts (at, kind, destination, cause, body, state, not_before)
-         VALUES (?1, ?2, ?3, ?4, ?5, 'waiting', ?1)",
-        params![now.0, kind, destination, cause, body],
-    )?;
+/// Returns the receivers that something waits for.
+fn waited_for(connection: &rusqlite::Connection) -> Result<Vec<String>> {
+    let mut statement =
+        connection.prepare_cached("SELECT DISTINCT receiver FROM deliveries WHERE state = 'waiting'")?;
+    let receivers = statement.query_map([], |row| row.get(0))?;
+    Ok(receivers.collect::<rusqlite::Result<_>>()?)
+}
+
+fn add(transaction: &Transaction<'_>, alert: &NewAlert, now: Moment) -> Result<()> {
+    transaction
+        .prepare_cached("INSERT INTO alerts (at, kind, destination, body) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![now.0, alert.kind, alert.destination, alert.body])?;
     Ok(())
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Alert> {
-    Ok(Alert {
-        id: row.get(0)?,
-        at: Moment(row.get(1)?),
-        kind: row.get(2)?,
-        destination: row.get(3)?,
-        body: row.get(4)?,
-        tries: row.get(5)?,
-    })
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }

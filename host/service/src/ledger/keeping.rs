@@ -51,7 +51,8 @@ impl Ledger {
                 [before(keep.log_days)],
             )?;
             transaction.execute(
-                "DELETE FROM alerts WHERE state <> 'waiting' AND at < ?1",
+                "DELETE FROM alerts WHERE at < ?1 AND addressed = 1
+                    AND NOT EXISTS (SELECT 1 FROM deliveries WHERE alert = alerts.id AND state = 'waiting')",
                 params![before(keep.runs_days)],
             )?;
             let chunk = CHUNK as usize;

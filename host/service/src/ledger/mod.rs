@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-pub use alerts::{Alert, AlertState};
+pub use alerts::{Delivered, Delivery, NewAlert, OpenCause};
 pub use backfills::{BackfillOrder, BackfillPlan};
 pub use ends::{Ended, FAILURES_BEFORE_PAUSE, Outcome};
 pub use error::LedgerError;
@@ -33,7 +33,8 @@ pub use keeping::Keep;
 pub use log::{AttemptProgress, LINES_LIMIT, LogLine};
 pub use open::ServiceLock;
 pub use rows::{
-    Attempt, Backfill, BackfillState, DestinationRow, Origin, Pause, PausedBy, Run, RunState, UnknownRun, Waiting,
+    Attempt, Backfill, BackfillState, DeliveryState, DestinationRow, Origin, Pause, PausedBy, Run, RunState,
+    UnknownRun, Waiting,
 };
 pub use runs::{Due, Started};
 pub use state::LedgerState;

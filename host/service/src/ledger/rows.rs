@@ -117,6 +117,18 @@ words! {
     }
 }
 
+words! {
+    /// Where an alert's way to a receiver stands.
+    DeliveryState {
+        /// It is to be sent, or sent again.
+        Waiting = "waiting",
+        /// The receiver has it.
+        Sent = "sent",
+        /// It could not be sent for so long that nobody tries any more.
+        GivenUp = "given_up",
+    }
+}
+
 /// A destination as the ledger knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DestinationRow {

@@ -115,21 +115,30 @@ CREATE TABLE checks (
     seal TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Alerts, until they are sent and for a while after.
+-- Alerts, for a while after they were raised.
 CREATE TABLE alerts (
     id INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,
     kind TEXT NOT NULL,
     destination TEXT NOT NULL,
-    -- One alert for one cause: none is raised for a cause that is still open.
-    cause TEXT NOT NULL,
     body TEXT NOT NULL,
+    -- Whether the receivers that there were have their deliveries.
+    addressed INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX alerts_new ON alerts (id) WHERE addressed = 0;
+-- An alert on its way to one receiver.
+CREATE TABLE deliveries (
+    alert INTEGER NOT NULL REFERENCES alerts (id) ON DELETE CASCADE,
+    -- Its name for this program, never its address, which may be a secret.
+    receiver TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('waiting', 'sent', 'given_up')),
+    since INTEGER NOT NULL,
     tries INTEGER NOT NULL DEFAULT 0,
     not_before INTEGER NOT NULL,
-    error TEXT
-) STRICT;
-CREATE INDEX alerts_waiting ON alerts (not_before) WHERE state = 'waiting';
+    error TEXT,
+    PRIMARY KEY (alert, receiver)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX deliveries_waiting ON deliveries (receiver, not_before) WHERE state = 'waiting';
 -- Causes that an alert told of and that have not passed.
 CREATE TABLE causes (
     destination TEXT NOT NULL,

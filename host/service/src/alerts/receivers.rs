@@ -1,0 +1,134 @@
+//! Who is told: the webhooks and the command of the configuration. Knows of addresses and secrets no more than how they
+//! are shown: a webhook's URL often is a secret itself.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::Value;
+use tokio::task::JoinSet;
+
+use super::command::Command;
+use super::texts;
+use super::webhook::Webhook;
+use batch_export_source::Moment;
+use batch_export_system::explain::Cause;
+
+/// A webhook or a command.
+#[derive(Debug)]
+pub enum Receiver {
+    /// It is sent alerts over HTTP.
+    Webhook(Webhook),
+    /// It is run for each alert.
+    Command(Command),
+}
+
+impl Receiver {
+    /// Returns by what the ledger knows it: the same as long as its address is the same.
+    pub fn id(&self) -> &str {
+        match self {
+            Receiver::Webhook(webhook) => webhook.id(),
+            Receiver::Command(_) => "command",
+        }
+    }
+
+    /// Returns how it is called in messages.
+    pub fn name(&self) -> String {
+        match self {
+            Receiver::Webhook(webhook) => format!("the webhook at {}", webhook.place()),
+            Receiver::Command(command) => format!("the command `{}`", command.program()),
+        }
+    }
+
+    pub(super) async fn deliver(&self, message: &Message, now: Moment) -> Result<(), Cause> {
+        match self {
+            Receiver::Webhook(webhook) => webhook.deliver(message, now).await,
+            Receiver::Command(command) => command.deliver(message).await,
+        }
+    }
+}
+
+/// An alert as it is sent.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Message(Value);
+
+impl Message {
+    /// Adds the alert's number to its body, so that a receiver that gets it twice knows.
+    pub(super) fn new(id: Option<i64>, body: &str) -> Result<Self, serde_json::Error> {
+        let mut value: Value = serde_json::from_str(body)?;
+        value["id"] = id.into();
+        Ok(Message(value))
+    }
+
+    pub(super) fn json(&self) -> String {
+        self.0.to_string()
+    }
+
+    /// Returns a field that is a text.
+    pub(super) fn text(&self, field: &str) -> Option<&str> {
+        self.0[field].as_str()
+    }
+}
+
+/// All receivers of a configuration. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Receivers(Vec<Arc<Receiver>>);
+
+/// What a test of a receiver came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Tested {
+    /// How the receiver is called.
+    pub receiver: String,
+    /// Why the test alert did not arrive, if it did not.
+    pub error: Option<Cause>,
+}
+
+impl Receivers {
+    /// Takes receivers over; of several with the same address the first counts.
+    pub fn new(receivers: impl IntoIterator<Item = Receiver>) -> Self {
+        let mut known: Vec<Arc<Receiver>> = Vec::new();
+        for receiver in receivers {
+            if known.iter().all(|other| other.id() != receiver.id()) {
+                known.push(Arc::new(receiver));
+            }
+        }
+        Receivers(known)
+    }
+
+    /// Returns whether nobody is told of anything.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Sends every receiver a test alert now, all at once.
+    pub async fn test(&self, now: Moment) -> Result<Vec<Tested>, serde_json::Error> {
+        let body = texts::of_test().into_body(now);
+        let message = Message::new(None, &serde_json::to_string(&body)?)?;
+        let mut tests = JoinSet::new();
+        for (place, receiver) in self.0.iter().cloned().enumerate() {
+            let message = message.clone();
+            tests.spawn(async move { (place, receiver.deliver(&message, now).await) });
+        }
+        let mut tested: Vec<Tested> = self.0.iter().map(|receiver| unfinished(receiver)).collect();
+        while let Some(done) = tests.join_next().await {
+            if let Ok((place, outcome)) = done {
+                tested[place].error = outcome.err();
+            }
+        }
+        Ok(tested)
+    }
+
+    pub(super) fn ids(&self) -> Vec<String> {
+        self.0.iter().map(|receiver| receiver.id().to_owned()).collect()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Receiver>> {
+        self.0.iter()
+    }
+}
+
+fn unfinished(receiver: &Receiver) -> Tested {
+    Tested {
+        receiver: receiver.name(),
+        error: Some(Cause::new("the test did not end")),
+    }
+}
