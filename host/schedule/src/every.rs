@@ -119,6 +119,13 @@ impl fmt::Display for Every {
 }
 
 impl Every {
+    /// An hour, since the epoch.
+    pub const HOUR: Every = Every(Unit::Hours(1));
+    /// A day of a calendar.
+    pub const DAY: Every = Every(Unit::Day);
+    /// A week of a calendar.
+    pub const WEEK: Every = Every(Unit::Week);
+
     /// Returns the usual length of an interval: days are counted as 24 hours here.
     pub fn period(self) -> Duration {
         Duration::from_secs(match self.0 {

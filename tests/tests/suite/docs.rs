@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use batch_export_runner::config::{AlertSettings, ServiceSettings};
 use batch_export_sandbox::Limits;
+use batch_export_schedule::{RUNS_AT_ONCE, SETTLE};
 use batch_export_tests::components::{self, repository};
 use batch_export_tests::program::Program;
 use serde_json::Value;
@@ -200,6 +202,9 @@ zzzzzzzz = 1
 zzzzzzzz = 1
 [destinations.a.limits]
 zzzzzzzz = 1
+[destinations.a.schedule]
+every = "hour"
+zzzzzzzz = 1
 [destinations.a.credentials]
 source = "host"
 zzzzzzzz = 1
@@ -208,6 +213,13 @@ model = "events"
 credentials = { source = "host" }
 [destinations.b.source]
 type = "sample"
+zzzzzzzz = 1
+[service]
+zzzzzzzz = 1
+[alerts]
+zzzzzzzz = 1
+[[alerts.webhook]]
+url = "https://hooks.example.com"
 zzzzzzzz = 1
 "#;
 
@@ -233,9 +245,53 @@ fn every_key_that_the_host_reads_is_in_the_configuration_page() {
     assert!(missing.is_empty(), "\n{}\n", missing.join("\n"));
 }
 
+/// The default that the configuration page gives for a key, as a number, in the part with this heading.
+fn default_of(heading: &str, key: &str) -> String {
+    let text = page("docs/configuration.md");
+    let heading = format!("### `[{heading}]`\n");
+    let (_, part) = text.split_once(&heading).expect("a heading");
+    let row = format!("| `{key}` |");
+    let row = part.lines().find(|line| line.starts_with(&row)).expect(key);
+    let default = row.split('|').nth(3).expect("a default");
+    default.trim().trim_matches('`').replace(',', "")
+}
+
+#[test]
+fn defaults_of_the_service_are_the_hosts() {
+    let (service, alerts) = (ServiceSettings::default(), AlertSettings::default());
+    let listen = service.listen.expect("an address");
+    let seconds = |time: std::time::Duration| time.as_secs();
+    for (heading, key, default) in [
+        ("service", "runs_at_once", service.runs_at_once.to_string()),
+        ("service", "memory_mb", (service.memory_bytes >> 20).to_string()),
+        ("service", "listen", listen.to_string()),
+        (
+            "service",
+            "stop_time",
+            format!("{} seconds", seconds(service.stop_time)),
+        ),
+        ("service", "keep_runs_days", service.keep_runs_days.to_string()),
+        ("service", "keep_runs", service.keep_runs.to_string()),
+        ("service", "keep_logs_days", service.keep_logs_days.to_string()),
+        (
+            "alerts",
+            "late_after",
+            format!("{} hour", seconds(alerts.late_after) / 3_600),
+        ),
+        ("alerts", "no_rows", alerts.no_rows.to_string()),
+        (
+            "destinations.NAME.schedule",
+            "settle",
+            format!("{} seconds", seconds(SETTLE)),
+        ),
+        ("destinations.NAME.schedule", "runs_at_once", RUNS_AT_ONCE.to_string()),
+    ] {
+        assert_eq!(default_of(heading, key), default, "{key}");
+    }
+}
+
 #[test]
 fn defaults_of_limits_are_the_hosts() {
-    let text = page("docs/configuration.md");
     let limits = Limits::default();
     for (key, default) in [
         ("guest_memory_mb", limits.guest_memory_bytes as u64 >> 20),
@@ -246,11 +302,10 @@ fn defaults_of_limits_are_the_hosts() {
         ("request_time_s", limits.http.timeout.as_secs()),
         ("requests_in_flight", limits.http.in_flight as u64),
     ] {
-        let row = text
-            .lines()
-            .find(|line| line.starts_with(&format!("| `{key}` |")))
-            .expect(key);
-        let written = row.split('|').nth(3).expect("a default").replace(',', "");
-        assert_eq!(written.trim(), default.to_string(), "{key}");
+        assert_eq!(
+            default_of("destinations.NAME.limits", key),
+            default.to_string(),
+            "{key}"
+        );
     }
 }

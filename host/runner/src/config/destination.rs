@@ -10,23 +10,34 @@ use std::time::Duration;
 use serde_json::{Map, Value as Json};
 
 use super::credentials;
+use super::schedule;
 use super::section::Section;
 use super::tree::{Entry, Node, PlaceIndex, Table, Value};
 use crate::destination::{self, CheckMode, Configuration, Destination, DestinationParts, Draft, SecretText};
 use crate::pointer;
 use crate::problem::Problem;
 use batch_export_sandbox::{Limits, NetworkOptions, OperatorLists, Secret};
+use batch_export_schedule::Schedule;
 use batch_export_source::{ColumnType, Dialect, FilesSettings, Model, SourceSettings, TYPE_NAMES, TextFormat};
 use batch_export_system::explain::{Cause, Explain};
 
-/// Reads one table. No destination leaves at least one problem behind; the draft is for its plugin to look at.
+/// What one table holds.
+pub(super) struct Read {
+    /// `None` leaves at least one problem behind.
+    pub destination: Option<Destination>,
+    pub schedule: Option<Schedule>,
+    /// For the destination's plugin to look at.
+    pub draft: Draft,
+}
+
+/// Reads one table.
 pub(super) fn read(
     folder: &Path,
     component: Option<&Path>,
     places: &PlaceIndex,
     name: String,
     mut section: Section<'_>,
-) -> (Option<Destination>, Draft) {
+) -> Read {
     let model_text = section.secret("model").map(|(_, model)| model);
     let model = model_text.as_ref().map(|text| text.value().to_owned());
     let custom_model = section.flag("custom_model").is_some_and(|(_, is_custom)| is_custom);
@@ -44,6 +55,7 @@ pub(super) fn read(
     let (egress, network) = read_egress(folder, &mut section);
     let limits = read_limits(&mut section);
     let credentials = credentials::read(folder, &mut section);
+    let schedule = schedule::read(places, &mut section);
     let parts = DestinationParts {
         name,
         model: model.unwrap_or_default(),
@@ -88,7 +100,11 @@ pub(super) fn read(
         model: parts.model.clone(),
         configuration: parts.configuration.clone(),
     };
-    (Destination::new(parts).ok(), draft)
+    Read {
+        destination: Destination::new(parts).ok(),
+        schedule,
+        draft,
+    }
 }
 
 /// Takes the plugin's fields apart into values and texts that a variable was put into.
@@ -249,7 +265,8 @@ fn read_egress(folder: &Path, destination: &mut Section<'_>) -> (OperatorLists, 
     (lists, network)
 }
 
-fn parsed<T: FromStr<Err: Explain>>(text: &str) -> Result<T, Cause> {
+/// Reads a text of which the type says what is wrong with it.
+pub(super) fn parsed<T: FromStr<Err: Explain>>(text: &str) -> Result<T, Cause> {
     text.parse().map_err(|error: T::Err| Cause::of(&error))
 }
 

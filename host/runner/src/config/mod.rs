@@ -18,23 +18,40 @@
 //! [destinations.archive.source]      # where rows come from
 //! type = "files"
 //! path = "events/"
+//!
+//! [destinations.archive.schedule]    # when the service exports it
+//! every = "hour"
+//!
+//! [service]                          # how the service works
+//! runs_at_once = 16
+//!
+//! [alerts]                           # who is told what goes wrong
+//! late_after = "1 hour"
 //! ```
 
+mod alerts;
 mod credentials;
 mod destination;
+mod duration;
 mod problem;
+mod schedule;
 mod section;
+mod service;
 mod tree;
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use alerts::{AlertCommand, AlertSettings, Webhook};
 pub use problem::{ConfigError, Problems};
+pub use service::{DEFAULT_LISTEN, LogFormat, Reload, ServiceSettings};
 
+use batch_export_schedule::Schedule;
 use batch_export_system::explain::Cause;
 use batch_export_system::open_regular;
 use zeroize::Zeroizing;
@@ -63,6 +80,12 @@ pub struct Config {
     pub component: Option<PathBuf>,
     /// Sorted by name; at least one.
     pub destinations: Vec<Arc<Destination>>,
+    /// The schedules of those destinations that have one, by name.
+    pub schedules: BTreeMap<String, Schedule>,
+    /// How the service works.
+    pub service: ServiceSettings,
+    /// Who is told what goes wrong in the service.
+    pub alerts: AlertSettings,
     places: PlaceIndex,
 }
 
@@ -118,6 +141,11 @@ impl Config {
         Problem { pointer, ..problem }.placed(at)
     }
 
+    /// Returns the schedule of a destination, if it has one.
+    pub fn schedule(&self, destination: &str) -> Option<&Schedule> {
+        self.schedules.get(destination)
+    }
+
     /// Returns the destination of that name, or the only one.
     pub fn destination(&self, name: Option<&str>) -> Result<&Arc<Destination>, ConfigError> {
         let known = || self.destinations.iter().map(|d| d.name.clone()).collect();
@@ -163,15 +191,16 @@ fn read(file: &Path, table: Table, problems: &mut Vec<Problem>) -> (Config, Vec<
         section.finish();
         path
     });
-    let (mut destinations, mut drafts) = (Vec::new(), Vec::new());
+    let (mut destinations, mut schedules, mut drafts) = (Vec::new(), BTreeMap::new(), Vec::new());
     let is_there = root.has("destinations");
     let described = match root.section("destinations") {
         Some(section) if !section.is_empty() => {
             section.each_section(|name, section| {
                 let component = component.as_deref();
-                let (read, draft) = destination::read(folder, component, &places, name, section);
-                destinations.extend(read.map(Arc::new));
-                drafts.push(draft);
+                let read = destination::read(folder, component, &places, name, section);
+                schedules.extend(read.schedule.map(|schedule| (read.draft.name.clone(), schedule)));
+                destinations.extend(read.destination.map(Arc::new));
+                drafts.push(read.draft);
             });
             true
         }
@@ -187,12 +216,17 @@ fn read(file: &Path, table: Table, problems: &mut Vec<Problem>) -> (Config, Vec<
             Cause::new("missing").with_hint("add at least one in a table such as [destinations.archive]"),
         );
     }
+    let service = service::read(&mut root);
+    let alerts = alerts::read(folder, &places, &mut root);
     root.finish();
     let config = Config {
         file: file.to_path_buf(),
         state_dir,
         component,
         destinations,
+        schedules,
+        service,
+        alerts,
         places,
     };
     (config, drafts)

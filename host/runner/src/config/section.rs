@@ -2,7 +2,9 @@
 //! no field by name.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
+use super::duration;
 use super::tree::{Entry, Node, PlaceIndex, Table, Value};
 use crate::destination::SecretText;
 use crate::pointer::{self, join};
@@ -66,6 +68,12 @@ impl<'a> Section<'a> {
     /// Whether there is a value, of whatever type, that was not asked for yet.
     pub(super) fn has(&self, key: &str) -> bool {
         self.entries.iter().any(|entry| entry.key == key)
+    }
+
+    /// A value that was not asked for yet, which stays there.
+    fn peek(&self, key: &str) -> Option<&Node> {
+        let entry = self.entries.iter().find(|entry| entry.key == key);
+        entry.map(|entry| &entry.node)
     }
 
     fn mistyped(&mut self, node: &Node, key: &str, expected: &str) {
@@ -191,6 +199,74 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// An integer as the type that the range has.
+    pub(super) fn number<T>(&mut self, key: &'static str, range: RangeInclusive<T>) -> Option<T>
+    where
+        T: Copy + TryFrom<u64>,
+        u64: TryFrom<T>,
+    {
+        let bound = |number: T| u64::try_from(number).unwrap_or(u64::MAX);
+        let number = self.integer(key, bound(*range.start())..=bound(*range.end()))?;
+        T::try_from(number).ok()
+    }
+
+    /// A length of time in words, such as `"5 minutes"`.
+    pub(super) fn duration(&mut self, key: &'static str, range: RangeInclusive<Duration>) -> Option<Duration> {
+        if let Some(node) = self.peek(key)
+            && let Value::Integer(number) = node.value
+        {
+            let (at, expected) = (node.at, "expected a string, found an integer");
+            let cause = Cause::new(expected).with_hint(format!("write a unit, as in {key} = \"{number} seconds\""));
+            self.take(key);
+            self.problem(at, key, cause);
+            return None;
+        }
+        let (at, text) = self.secret(key)?;
+        match duration::parse(text.value()) {
+            Ok(duration) if range.contains(&duration) => Some(duration),
+            Ok(_) => {
+                let (least, most) = (duration::in_words(*range.start()), duration::in_words(*range.end()));
+                let problem = Problem::new(join(&self.path, key), format!("`{}` is out of range", text.shown()))
+                    .placed(at)
+                    .allowing(format!("{least} to {most}"));
+                self.problems.push(problem);
+                None
+            }
+            Err(cause) => {
+                self.problem(at, key, cause.each(|said| text.redacted(said)));
+                None
+            }
+        }
+    }
+
+    /// A string that `parse` must take, or a date or time as TOML writes them.
+    pub(super) fn time<T>(&mut self, key: &'static str, parse: impl FnOnce(&str) -> Result<T, Cause>) -> Option<T> {
+        let Some(Value::Datetime(written)) = self.peek(key).map(|node| &node.value) else {
+            return self.parsed(key, parse);
+        };
+        let read = parse(written);
+        let at = self.take(key)?.node.at;
+        read.map_err(|cause| self.problem(at, key, cause)).ok()
+    }
+
+    /// A string that `parse` must take, or an integer that `by_number` must take.
+    pub(super) fn text_or_integer<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, Cause>,
+        by_number: impl FnOnce(u64) -> Result<T, Cause>,
+    ) -> Option<T> {
+        let Some(Value::Integer(number)) = self.peek(key).map(|node| &node.value) else {
+            return self.parsed(key, parse);
+        };
+        let read = match u64::try_from(*number) {
+            Ok(number) => by_number(number),
+            Err(_) => Err(Cause::new(format!("{number} is less than 0"))),
+        };
+        let at = self.take(key)?.node.at;
+        read.map_err(|cause| self.problem(at, key, cause)).ok()
+    }
+
     /// A list of strings, each of which `parse` must take.
     pub(super) fn list<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, Cause>) -> Vec<T> {
         let Some(entry) = self.take(key) else {
@@ -236,6 +312,35 @@ impl<'a> Section<'a> {
             _ => {
                 self.mistyped(&entry.node, key, "a table");
                 None
+            }
+        }
+    }
+
+    /// Every table of a list of tables; reading each ends with its own [`Section::finish`].
+    pub(super) fn tables(&mut self, key: &'static str, mut read: impl FnMut(Section<'_>)) {
+        let Some(entry) = self.take(key) else {
+            return;
+        };
+        let path = join(&self.path, key);
+        let nodes = match entry.node.value {
+            Value::List(nodes) => nodes,
+            Value::Table(_) => {
+                let name = pointer::dotted(&path);
+                let cause = Cause::new("expected an array of tables, found a table");
+                self.problem(entry.key_at, key, cause.with_hint(format!("write [[{name}]]")));
+                return;
+            }
+            _ => return self.mistyped(&entry.node, key, "an array of tables"),
+        };
+        for (index, node) in nodes.into_iter().enumerate() {
+            let path = join(&path, &index.to_string());
+            match node.value {
+                Value::Table(table) => read(Section::new(path, node.at, table, self.problems)),
+                Value::Broken => {}
+                _ => {
+                    let message = format!("expected a table, found {}", node.in_words());
+                    self.problems.push(Problem::new(path, message).placed(node.at));
+                }
             }
         }
     }

@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use batch_export_source::SourceSettings;
 
 mod models;
+mod service;
 mod signing;
 mod source;
 
@@ -18,6 +19,7 @@ fn parse(text: &str) -> Result<Config, ConfigError> {
     let variable = |name: &str| match name {
         "KEY" => Some("canary-4711".to_owned()),
         "KEY_AND_BREAK" => Some("canary-4711\n".to_owned()),
+        "HOOK" => Some("https://user:canary@hooks.example.com:8443/canary-4711?canary=4711".to_owned()),
         "BUCKET" => Some("exports".to_owned()),
         "EMPTY" => Some(String::new()),
         "BLANK" => Some(" \t".to_owned()),
@@ -153,7 +155,7 @@ external_id = "42"
     assert_eq!(
         problems(text),
         [
-            "2:1: sate_dir: unknown key; did you mean `state_dir`?; allowed: state_dir, component, destinations",
+            "2:1: sate_dir: unknown key; did you mean `state_dir`?; allowed: state_dir, component, destinations, service, alerts",
             "3:2: component.path: missing; name the plugin's file, or omit [component]",
             "4:1: component.file: unknown key; allowed: path",
             "5:15: destinations.my archive: a destination's name consists of at most 64 letters, digits, `-` and `_`",

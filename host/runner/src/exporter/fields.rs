@@ -21,7 +21,7 @@ use batch_export_system::near_miss;
 pub(super) const PROTOCOL: Protocol = Protocol::S3;
 
 /// The host's own keys of a destination, for hints.
-const HOST_KEYS: [&str; 7] = [
+const HOST_KEYS: [&str; 8] = [
     "model",
     "custom_model",
     "source",
@@ -29,6 +29,7 @@ const HOST_KEYS: [&str; 7] = [
     "egress",
     "limits",
     "credentials",
+    "schedule",
 ];
 
 /// Has a plugin look at a destination of which other parts may be wrong: an error says what is wrong with its fields.
