@@ -5,6 +5,7 @@ pub mod alerts;
 mod by_hand;
 pub mod ledger;
 pub mod listener;
+pub mod log;
 pub mod metrics;
 mod record;
 #[cfg(test)]
