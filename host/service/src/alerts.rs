@@ -14,21 +14,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-pub use command::{COMMAND_TIME, Command};
-pub use dispatcher::{GIVE_UP_AFTER, dispatch};
-pub use receivers::{Receiver, Receivers, Tested};
-pub use texts::{Body, Kind, Late, Skipped};
-pub use webhook::{SIGNATURE_HEADER, TIMESTAMP_HEADER, WEBHOOK_TIME, Webhook};
+pub use dispatcher::dispatch;
+pub use receivers::{Receivers, Tested};
+pub use texts::{Kind, Late, Skipped};
 
-use crate::ledger::{Ledger, NewAlert, OpenCause, Result, Run, RunState};
+use crate::ledger::{Ended, Ledger, NewAlert, OpenCause, Result, Run, RunState};
+use batch_export_runner::config::AlertSettings;
 use batch_export_source::Moment;
-
-/// When to tell of what is not a failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Rules {
-    /// Intervals without rows in a row that are told of; 0 is never.
-    pub no_rows: u32,
-}
 
 /// Raises alerts. Cheap to clone; clones share what they know. Its calls block for as long as the ledger does, but
 /// touch it only where something is to be told or was.
@@ -66,7 +58,7 @@ impl Alerts {
 
     /// Tells what the end of an attempt means for people. `run` is the run as it is after it; nothing is told of an
     /// attempt that another one follows.
-    pub fn run_ended(&self, run: &Run, ended: &crate::ledger::Ended, rules: Rules, now: Moment) -> Result<()> {
+    pub fn run_ended(&self, run: &Run, ended: &Ended, settings: &AlertSettings, now: Moment) -> Result<()> {
         // A run by hand may have changed them.
         self.refresh()?;
         let name = run.destination.as_str();
@@ -82,7 +74,7 @@ impl Alerts {
             }
             self.pass(name, &passed, now)?;
         }
-        self.raise(texts::of_run(run, ended, rules), now)
+        self.raise(texts::of_run(run, ended, settings), now)
     }
 
     /// Tells that an interval of a destination is late, or that none is any more.

@@ -16,6 +16,7 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
+use batch_export_runner::config::LogFormat;
 use batch_export_system::terminal::{harmless_json, one_line};
 
 /// Where the targets of this program's own events begin.
@@ -23,16 +24,6 @@ const OWN: &str = "batch_export";
 /// Fields that stand before the text of an event.
 const DESTINATION: &str = "destination";
 const MESSAGE: &str = "message";
-
-/// The form of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LogFormat {
-    /// A line for people; on terminals with colours.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
 
 /// The least important events that the log shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -46,11 +37,6 @@ pub enum LogLevel {
     Info,
     /// Why it does so.
     Debug,
-}
-
-impl LogFormat {
-    /// Every form, by its word.
-    pub const ALL: [(&'static str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
 }
 
 impl LogLevel {

@@ -10,11 +10,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Child;
 
 use super::receivers::Message;
+use batch_export_runner::config::AlertCommand;
+use batch_export_sandbox::Secret;
 use batch_export_system::explain::{Cause, plain};
 use batch_export_system::terminal::one_line;
 
 /// Time for a command to end, after which it is killed together with what it started.
-pub const COMMAND_TIME: Duration = Duration::from_secs(60);
+const COMMAND_TIME: Duration = Duration::from_secs(60);
 /// Time for the output of a command that has ended: what it started in the background may keep it open.
 const OUTPUT_TIME: Duration = Duration::from_millis(500);
 /// Bytes of the end of its output that are kept.
@@ -32,37 +34,24 @@ const VARIABLES: [(&str, &str); 6] = [
     ("BATCH_EXPORT_ALERT_TEXT", "text"),
 ];
 
-/// A program that is run for each alert, without a shell.
-#[derive(Clone)]
-pub struct Command {
-    program: String,
-    arguments: Vec<String>,
+/// A program of the configuration that is run for each alert, without a shell.
+#[derive(Debug)]
+pub(super) struct Command {
+    command: AlertCommand,
     time: Duration,
 }
 
-impl std::fmt::Debug for Command {
-    /// Arguments may hold secrets.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Command")
-            .field("program", &self.program)
-            .finish_non_exhaustive()
-    }
-}
-
 impl Command {
-    /// Takes a program and its arguments; `None` without a program.
-    pub fn new(words: &[String]) -> Option<Self> {
-        let (program, arguments) = words.split_first()?;
-        Some(Command {
-            program: program.clone(),
-            arguments: arguments.to_vec(),
+    pub(super) fn new(command: &AlertCommand) -> Self {
+        Command {
+            command: command.clone(),
             time: COMMAND_TIME,
-        })
+        }
     }
 
-    /// Returns the program.
-    pub fn program(&self) -> &str {
-        &self.program
+    /// Returns the program, without its arguments, which may hold secrets.
+    pub(super) fn program(&self) -> String {
+        self.command.program.display().to_string()
     }
 
     #[cfg(test)]
@@ -71,9 +60,9 @@ impl Command {
     }
 
     pub(super) async fn deliver(&self, message: &Message) -> Result<(), Cause> {
-        let mut command = tokio::process::Command::new(&self.program);
+        let mut command = tokio::process::Command::new(&self.command.program);
         command
-            .args(&self.arguments)
+            .args(self.command.arguments.iter().map(Secret::expose))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -84,7 +73,7 @@ impl Command {
         #[cfg(unix)]
         command.process_group(0);
         let mut child = command.spawn().map_err(|error| {
-            Cause::new(format!("`{}` cannot be started: {}", self.program, plain(&error)))
+            Cause::new(format!("`{}` cannot be started: {}", self.program(), plain(&error)))
                 .with_hint("correct `command` in [alerts]")
         })?;
         let said = Said::default();
@@ -100,7 +89,7 @@ impl Command {
                 // Killed with its group; this only takes it off the system's table.
                 child.kill().await.ok();
                 let time = self.time.as_secs();
-                let what = format!("`{}` did not end within {time} s and was killed", self.program);
+                let what = format!("`{}` did not end within {time} s and was killed", self.program());
                 Err(said.added_to(what).into())
             }
         }
@@ -110,10 +99,10 @@ impl Command {
         match ended {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => {
-                let what = format!("`{}` failed with {status}", self.program);
+                let what = format!("`{}` failed with {status}", self.program());
                 Err(said.added_to(what).into())
             }
-            Err(error) => Err(format!("`{}` cannot be waited for: {}", self.program, plain(&error)).into()),
+            Err(error) => Err(format!("`{}` cannot be waited for: {}", self.program(), plain(&error)).into()),
         }
     }
 }

@@ -17,7 +17,7 @@ use batch_export_system::Token;
 use batch_export_system::explain::{Cause, Explain};
 
 /// The time after which an alert that a receiver does not take is given up.
-pub const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 /// The wait after the first attempt that failed; each further one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait between two attempts.

@@ -9,22 +9,23 @@ use tokio::task::JoinSet;
 
 use super::command::Command;
 use super::texts;
-use super::webhook::Webhook;
+use super::webhook::WebhookClient;
+use batch_export_runner::Failure;
+use batch_export_runner::config::AlertSettings;
+use batch_export_sandbox::{Network, NetworkOptions};
 use batch_export_source::Moment;
 use batch_export_system::explain::Cause;
 
 /// A webhook or a command.
 #[derive(Debug)]
-pub enum Receiver {
-    /// It is sent alerts over HTTP.
-    Webhook(Webhook),
-    /// It is run for each alert.
+pub(super) enum Receiver {
+    Webhook(WebhookClient),
     Command(Command),
 }
 
 impl Receiver {
     /// Returns by what the ledger knows it: the same as long as its address is the same.
-    pub fn id(&self) -> &str {
+    pub(super) fn id(&self) -> &str {
         match self {
             Receiver::Webhook(webhook) => webhook.id(),
             Receiver::Command(_) => "command",
@@ -32,10 +33,10 @@ impl Receiver {
     }
 
     /// Returns how it is called in messages.
-    pub fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         match self {
-            Receiver::Webhook(webhook) => format!("the webhook at {}", webhook.place()),
-            Receiver::Command(command) => format!("the command `{}`", command.program()),
+            Receiver::Webhook(webhook) => format!("webhook {}", webhook.place()),
+            Receiver::Command(command) => format!("command {}", command.program()),
         }
     }
 
@@ -83,8 +84,23 @@ pub struct Tested {
 }
 
 impl Receivers {
+    /// Prepares what the configuration names; sends nothing.
+    pub fn new(settings: &AlertSettings) -> Result<Self, Failure> {
+        let network = Network::new(&NetworkOptions::default())?;
+        let webhooks = settings.webhooks.iter();
+        let webhooks = webhooks.map(|webhook| WebhookClient::new(webhook, &network).map(Receiver::Webhook));
+        let mut receivers = webhooks.collect::<Result<Vec<_>, _>>()?;
+        receivers.extend(
+            settings
+                .command
+                .as_ref()
+                .map(|command| Receiver::Command(Command::new(command))),
+        );
+        Ok(Self::of(receivers))
+    }
+
     /// Takes receivers over; of several with the same address the first counts.
-    pub fn new(receivers: impl IntoIterator<Item = Receiver>) -> Self {
+    pub(super) fn of(receivers: Vec<Receiver>) -> Self {
         let mut known: Vec<Arc<Receiver>> = Vec::new();
         for receiver in receivers {
             if known.iter().all(|other| other.id() != receiver.id()) {

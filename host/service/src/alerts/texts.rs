@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Rules;
 use crate::ledger::{Ended, NewAlert, OpenCause, Run, RunState};
+use batch_export_runner::config::AlertSettings;
 use batch_export_source::{Ends, Interval, Moment};
 use batch_export_system::explain::counted;
 use batch_export_system::terminal::one_line;
@@ -82,7 +82,7 @@ pub struct Skipped<'a> {
 
 /// What a receiver gets, as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Body {
+pub(super) struct Body {
     /// Everything in a few lines, as receivers that are compatible with Slack show it.
     pub text: String,
     /// The kind.
@@ -213,7 +213,7 @@ fn between(run: &Run) -> String {
 }
 
 /// Returns what the end of an attempt has to tell, apart from what has passed with it.
-pub(super) fn of_run(run: &Run, ended: &Ended, rules: Rules) -> Vec<Told> {
+pub(super) fn of_run(run: &Run, ended: &Ended, settings: &AlertSettings) -> Vec<Told> {
     let name = run.destination.as_str();
     let mut told = Vec::new();
     let how = match ended.state {
@@ -246,7 +246,7 @@ pub(super) fn of_run(run: &Run, ended: &Ended, rules: Rules) -> Vec<Told> {
         let paused = Told::new(Kind::Paused, name, message, Some(to_do(run.error.as_ref(), &then)));
         told.push(paused.again_after(Duration::ZERO));
     }
-    if ended.state == RunState::Completed && rules.no_rows > 0 && ended.empty_in_a_row >= rules.no_rows {
+    if ended.state == RunState::Completed && settings.no_rows > 0 && ended.empty_in_a_row >= settings.no_rows {
         let message = match ended.empty_in_a_row {
             1 => format!("the interval {} had no rows", between(run)),
             many => format!("the last {} had no rows", counted(many.into(), "interval")),

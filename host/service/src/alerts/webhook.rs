@@ -10,61 +10,51 @@ use reqwest::{Client, StatusCode, Url};
 use sha2::{Digest, Sha256};
 
 use super::receivers::Message;
+use batch_export_runner::config::Webhook;
 use batch_export_sandbox::{Network, NetworkError, Secret};
 use batch_export_source::Moment;
 use batch_export_system::explain::Cause;
 
 /// Time for a webhook to respond.
-pub const WEBHOOK_TIME: Duration = Duration::from_secs(10);
+pub(super) const WEBHOOK_TIME: Duration = Duration::from_secs(10);
 /// The header with the signature: `sha256=` and the HMAC of time, a full stop and body in hexadecimal.
-pub const SIGNATURE_HEADER: &str = "x-batch-export-signature";
+pub(super) const SIGNATURE_HEADER: &str = "x-batch-export-signature";
 /// The header with the time of sending, in seconds since 1970, so that nobody can send an old alert again.
-pub const TIMESTAMP_HEADER: &str = "x-batch-export-timestamp";
+pub(super) const TIMESTAMP_HEADER: &str = "x-batch-export-timestamp";
 /// Bytes of the hash by which the ledger knows a webhook.
 const ID_BYTES: usize = 8;
 
-/// An address that alerts are sent to.
-pub struct Webhook {
+/// A webhook of the configuration, and the client that carries alerts there.
+pub(super) struct WebhookClient {
     id: String,
     place: String,
-    url: Secret,
-    secret: Option<Secret>,
+    webhook: Webhook,
     network: Network,
     client: Client,
 }
 
-impl fmt::Debug for Webhook {
+impl fmt::Debug for WebhookClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Webhook")
-            .field("place", &self.place)
-            .finish_non_exhaustive()
+        write!(f, "WebhookClient({})", self.place)
     }
 }
 
-impl Webhook {
-    /// Takes an `http://` or `https://` URL, and the secret that alerts to it are signed with.
-    pub fn new(url: Secret, secret: Option<Secret>, network: &Network) -> Result<Self, Cause> {
-        let parsed = Url::parse(url.expose()).map_err(|error| Cause::new(format!("it is not a URL: {error}")))?;
-        let host = parsed
-            .host_str()
-            .filter(|_| matches!(parsed.scheme(), "http" | "https"));
-        let Some(host) = host else {
-            return Err("it is not a URL with http:// or https://".into());
-        };
-        let port = parsed.port().map(|port| format!(":{port}")).unwrap_or_default();
-        let unusable = |error: NetworkError| Cause::of(&error);
-        Ok(Webhook {
-            id: format!("webhook-{}", hex(&Sha256::digest(url.expose().as_bytes())[..ID_BYTES])),
-            place: format!("{}://{host}{port}", parsed.scheme()),
-            url,
-            secret,
+impl WebhookClient {
+    pub(super) fn new(webhook: &Webhook, network: &Network) -> Result<Self, NetworkError> {
+        let url = webhook.url().expose();
+        let origin = Url::parse(url).map(|url| url.origin().ascii_serialization());
+        Ok(WebhookClient {
+            id: format!("webhook-{}", hex(&Sha256::digest(url.as_bytes())[..ID_BYTES])),
+            // A webhook's URL is one.
+            place: origin.unwrap_or_default(),
+            webhook: webhook.clone(),
             network: network.clone(),
-            client: network.operators_client().map_err(unusable)?,
+            client: network.operators_client()?,
         })
     }
 
     /// Returns scheme, host and port: all of the address that may be shown.
-    pub fn place(&self) -> &str {
+    pub(super) fn place(&self) -> &str {
         &self.place
     }
 
@@ -76,10 +66,10 @@ impl Webhook {
         let body = message.json();
         let mut request = self
             .client
-            .post(self.url.expose())
+            .post(self.webhook.url().expose())
             .timeout(WEBHOOK_TIME)
             .header(CONTENT_TYPE, "application/json");
-        if let Some(secret) = &self.secret {
+        if let Some(secret) = self.webhook.secret() {
             let timestamp = now.0.div_euclid(1_000_000).to_string();
             let signature = signature(secret, &timestamp, &body).ok_or("its secret cannot sign")?;
             request = request
@@ -144,13 +134,10 @@ mod tests {
     fn nothing_of_a_url_is_shown_but_its_host() {
         let network = Network::new(&batch_export_sandbox::NetworkOptions::default()).unwrap();
         let url = "https://user:canary@hooks.example:8443/canary/canary?token=canary";
-        let webhook = Webhook::new(Secret::new(url), Some(Secret::new("canary")), &network).unwrap();
-        assert_eq!(webhook.place(), "https://hooks.example:8443");
-        let shown = format!("{webhook:?} {}", webhook.id());
+        let webhook = Webhook::new(url, Some(Secret::new("canary"))).unwrap();
+        let client = WebhookClient::new(&webhook, &network).unwrap();
+        assert_eq!(client.place(), "https://hooks.example:8443");
+        let shown = format!("{client:?} {}", client.id());
         assert!(!shown.contains("canary"), "{shown}");
-        for wrong in ["canary", "ftp://canary/", "file:///canary", "https://"] {
-            let cause = Webhook::new(Secret::new(wrong), None, &network).unwrap_err();
-            assert!(!cause.in_one_text().contains("canary"), "{cause}");
-        }
     }
 }

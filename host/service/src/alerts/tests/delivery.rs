@@ -5,6 +5,8 @@ use tokio::task::JoinHandle;
 
 use super::receivers::{Manner, hook, responds, webhook};
 use super::*;
+use crate::alerts::dispatcher::GIVE_UP_AFTER;
+use crate::alerts::receivers::Receiver;
 use crate::metrics::Metrics;
 use crate::test_support::openmetrics;
 use batch_export_system::Token;
@@ -27,7 +29,7 @@ fn now() -> Moment {
 fn scene(receivers: Vec<Receiver>) -> Scene {
     let kept = kept();
     let (alerts, metrics, token) = (kept.alerts(), Metrics::new(), Token::new());
-    let (sender, receivers) = watch::channel(Receivers::new(receivers));
+    let (sender, receivers) = watch::channel(Receivers::of(receivers));
     let dispatched = tokio::spawn(dispatch(alerts.clone(), receivers, metrics.clone(), now, token.clone()));
     Scene {
         kept,
@@ -109,7 +111,7 @@ async fn receivers_that_fail_or_hang_do_not_concern_the_others() {
     assert_eq!(scene.counted("alert_errors_total"), 2.0);
     let kept = scene.end().await;
     // After a restart nobody is told again who was told.
-    let ids = Receivers::new([hook(&stuck, None), hook(&bad, None), hook(&good, None)]).ids();
+    let ids = Receivers::of(vec![hook(&stuck, None), hook(&bad, None), hook(&good, None)]).ids();
     let waits = |id: &str| kept.ledger.next_delivery(id, Moment(i64::MAX)).unwrap().is_some();
     assert_eq!(ids.iter().map(|id| waits(id)).collect::<Vec<_>>(), [true, false, false]);
 }
@@ -121,7 +123,7 @@ async fn receivers_come_and_go_with_the_configuration() {
     let scene = scene(vec![hook(&gone, None)]);
     scene.raise("archive");
     next(&mut at_gone).await;
-    scene.receivers.send(Receivers::new([hook(&new, None)])).unwrap();
+    scene.receivers.send(Receivers::of(vec![hook(&new, None)])).unwrap();
     tokio::time::sleep(Duration::from_millis(1_200)).await;
     while at_gone.try_recv().is_ok() {}
     scene.raise("mirror");
@@ -160,9 +162,9 @@ async fn an_alert_that_nobody_heard_of_for_a_day_is_no_news() {
 async fn a_test_tells_of_each_receiver_whether_it_works() {
     let (good, mut at_good) = webhook(responds(&["200 OK"])).await;
     let (bad, _at_bad) = webhook(responds(&["403 Forbidden"])).await;
-    let receivers = Receivers::new([hook(&bad, None), hook(&good, Some("hush"))]);
+    let receivers = Receivers::of(vec![hook(&bad, None), hook(&good, Some("hush"))]);
     let tested = receivers.test(Moment(0)).await.unwrap();
-    let place = |url: &str| format!("the webhook at {}", url.split("/canary").next().unwrap());
+    let place = |url: &str| format!("webhook {}", url.split("/canary").next().unwrap());
     assert_eq!(tested[0].receiver, place(&bad));
     let said = tested[0].error.as_ref().unwrap().in_one_text();
     assert!(said.contains("403 Forbidden; check that the URL"), "{said}");

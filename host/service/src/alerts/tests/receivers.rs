@@ -8,7 +8,10 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::alerts::receivers::Message;
+use crate::alerts::command::Command;
+use crate::alerts::receivers::{Message, Receiver};
+use crate::alerts::webhook::{WEBHOOK_TIME, WebhookClient};
+use batch_export_runner::config::{AlertCommand, Webhook};
 use batch_export_sandbox::{Network, NetworkOptions, Secret};
 use batch_export_system::explain::Cause;
 
@@ -90,7 +93,8 @@ async fn request(stream: &mut tokio::net::TcpStream) -> Came {
 
 pub(super) fn hook(url: &str, secret: Option<&str>) -> Receiver {
     let network = Network::new(&NetworkOptions::default()).unwrap();
-    Receiver::Webhook(Webhook::new(Secret::new(url), secret.map(Secret::new), &network).unwrap())
+    let webhook = Webhook::new(url, secret.map(Secret::new)).unwrap();
+    Receiver::Webhook(WebhookClient::new(&webhook, &network).unwrap())
 }
 
 fn message() -> Message {
@@ -217,9 +221,15 @@ async fn a_webhook_that_hangs_is_given_up_in_time() {
 mod commands {
     use super::*;
 
+    fn command(program: &str, arguments: &[&str]) -> Command {
+        Command::new(&AlertCommand {
+            program: program.into(),
+            arguments: arguments.iter().map(|argument| Secret::new(*argument)).collect(),
+        })
+    }
+
     fn shell(script: &str) -> Command {
-        let words = ["/bin/sh", "-c", script].map(str::to_owned);
-        Command::new(&words).unwrap().within(Duration::from_secs(2))
+        command("/bin/sh", &["-c", script]).within(Duration::from_secs(2))
     }
 
     async fn ran(script: &str) -> Result<(), Cause> {
@@ -266,7 +276,7 @@ mod commands {
         ] {
             assert_eq!(ran(script).await, Err(Cause::new(expect)), "{script}");
         }
-        let missing = Command::new(&["/nowhere/tell".to_owned()]).unwrap();
+        let missing = command("/nowhere/tell", &[]);
         let said = sent(&Receiver::Command(missing)).await.unwrap_err().in_one_text();
         let expect = "`/nowhere/tell` cannot be started: no such file or directory; correct `command` in [alerts]";
         assert_eq!(said, expect);
@@ -311,8 +321,8 @@ mod commands {
 
     #[test]
     fn arguments_are_not_shown() {
-        let command = Command::new(&["/bin/tell".to_owned(), "canary".to_owned()]).unwrap();
-        assert!(!format!("{command:?}").contains("canary"));
-        assert!(Command::new(&[]).is_none());
+        let receiver = Receiver::Command(command("/bin/tell", &["canary"]));
+        let shown = format!("{receiver:?} {} {}", receiver.name(), receiver.id());
+        assert!(!shown.contains("canary"), "{shown}");
     }
 }

@@ -2,7 +2,11 @@
 
 use super::*;
 
-const RULES: Rules = Rules { no_rows: 2 };
+fn settings() -> AlertSettings {
+    let mut settings = AlertSettings::default();
+    settings.no_rows = 2;
+    settings
+}
 
 #[test]
 fn a_cause_is_told_of_once_and_its_end_once() {
@@ -12,7 +16,7 @@ fn a_cause_is_told_of_once_and_its_end_once() {
     let mut ends = |outcome: &Outcome| {
         hour += 1;
         let (run, ended) = kept.run("archive", hour, outcome);
-        alerts.run_ended(&run, &ended, RULES, Moment(1)).unwrap();
+        alerts.run_ended(&run, &ended, &settings(), Moment(1)).unwrap();
         kept.kinds()
     };
     let none: [&str; 0] = [];
@@ -45,18 +49,18 @@ fn a_cause_is_told_of_once_and_its_end_once() {
 fn what_is_open_outlives_the_process_and_other_processes_may_end_it() {
     let kept = kept();
     let (run, ended) = kept.run("archive", 1, &failed("no", None));
-    kept.alerts().run_ended(&run, &ended, RULES, Moment(1)).unwrap();
+    kept.alerts().run_ended(&run, &ended, &settings(), Moment(1)).unwrap();
     assert_eq!(kept.kinds(), ["run_failed"]);
     let after = kept.alerts();
     let (run, ended) = kept.run("archive", 2, &failed("no", None));
-    after.run_ended(&run, &ended, RULES, Moment(2)).unwrap();
+    after.run_ended(&run, &ended, &settings(), Moment(2)).unwrap();
     assert!(kept.kinds().is_empty());
     let other = kept.alerts();
     let (run, ended) = kept.run("archive", 3, &outcome(RunState::Completed, 1));
-    other.run_ended(&run, &ended, RULES, Moment(3)).unwrap();
+    other.run_ended(&run, &ended, &settings(), Moment(3)).unwrap();
     assert_eq!(kept.kinds(), ["recovered"]);
     let (run, ended) = kept.run("archive", 4, &failed("no", None));
-    after.run_ended(&run, &ended, RULES, Moment(4)).unwrap();
+    after.run_ended(&run, &ended, &settings(), Moment(4)).unwrap();
     assert_eq!(kept.kinds(), ["run_failed"]);
     // A destination that leaves the configuration has no problems any more.
     after.configured(&["mirror"]).unwrap();
@@ -113,7 +117,7 @@ fn an_alert_says_what_happened_and_what_to_do() {
         Some("create it"),
     );
     let (run, ended) = kept.run("archive", 0, &bad);
-    alerts.run_ended(&run, &ended, RULES, now).unwrap();
+    alerts.run_ended(&run, &ended, &settings(), now).unwrap();
     let message = "the run of 1970-01-01T00:00:00+00:00 to 1970-01-01T01:00:00+00:00 failed for good after 1 attempt: \
                    the bucket `x` does not exist <!channel> & \\u{1b}[2J";
     let text = "batch-export, archive: the run of 1970-01-01T00:00:00+00:00 to 1970-01-01T01:00:00+00:00 failed for \
@@ -135,7 +139,7 @@ fn an_alert_says_what_happened_and_what_to_do() {
         })
     );
     let (run, ended) = kept.run("archive", 1, &outcome(RunState::Completed, 1));
-    alerts.run_ended(&run, &ended, RULES, now).unwrap();
+    alerts.run_ended(&run, &ended, &settings(), now).unwrap();
     let recovered = only(&kept);
     let expect = "it works again; runs had failed since 1970-01-01T10:00:00+00:00";
     assert_eq!(
@@ -179,7 +183,7 @@ fn texts_of_others_do_not_grow_an_alert() {
     let kept = kept();
     let long = "x".repeat(1 << 20);
     let (run, ended) = kept.run("archive", 0, &failed(&long, Some(&long)));
-    kept.alerts().run_ended(&run, &ended, RULES, Moment(1)).unwrap();
+    kept.alerts().run_ended(&run, &ended, &settings(), Moment(1)).unwrap();
     let size = only(&kept).to_string().len();
     assert!(size < 10_000, "{size} bytes");
 }
