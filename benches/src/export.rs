@@ -124,10 +124,7 @@ fn natively(job: &Job, endpoint: &str, runtime: &Runtime) -> Result<Measurement>
     let (begun, cpu_before) = (Instant::now(), cpu_seconds()?);
     let path = job.input.display().to_string();
     let source = FilesSettings::new(&job.state, path, MODEL, TIME_COLUMN);
-    let selection = Selection {
-        interval,
-        events: EventFilter::default(),
-    };
+    let selection = Selection::new(interval, EventFilter::default());
     let memory_bytes = batch_export_sandbox::Limits::default().source_memory_bytes;
     let factory = SourceSettings::Files(source).factory(memory_bytes);
     let (token, budget) = (Token::new(), Budget::unlimited());

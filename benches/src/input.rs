@@ -62,10 +62,7 @@ pub fn hour_in(folder: &Path, kind: Kind, hour: u32) -> PathBuf {
 }
 
 fn write_hour(path: &Path, kind: Kind, rows: u64, hour: u32) -> Result<()> {
-    let selection = Selection {
-        interval: job::hours(hour, 1)?,
-        events: EventFilter::default(),
-    };
+    let selection = Selection::new(job::hours(hour, 1)?, EventFilter::default());
     let settings = SourceSettings::Sample {
         model: Model::Events,
         rows_per_hour: rows,

@@ -35,10 +35,10 @@ fn settings(folder: &Path, name: &str) -> FilesSettings {
 }
 
 fn read(settings: &FilesSettings) -> Result<(RecordBatch, Tally), SourceError> {
-    let selection = Selection {
-        interval: Interval::parse("START", "2100-01-01").expect("an interval"),
-        events: EventFilter::default(),
-    };
+    let selection = Selection::new(
+        Interval::parse("START", "2100-01-01").expect("an interval"),
+        EventFilter::default(),
+    );
     let factory = FilesFactory::new(settings.clone());
     let mut files = factory.open(selection, &Token::new(), &Budget::unlimited())?;
     let mut batches = Vec::new();

@@ -46,10 +46,10 @@ async fn start(factory: FilesFactory, memory_bytes: u64) -> Result<Feed, SourceE
 }
 
 fn selection() -> Selection {
-    Selection {
-        interval: Interval::parse("2024-03-01T05:00Z", "2024-03-01T06:00Z").expect("an hour"),
-        events: EventFilter::default(),
-    }
+    Selection::new(
+        Interval::parse("2024-03-01T05:00Z", "2024-03-01T06:00Z").expect("an hour"),
+        EventFilter::default(),
+    )
 }
 
 fn arrow_file(folder: &Path, name: &str, texts: Vec<String>) {

@@ -15,7 +15,7 @@ use crate::state::Lease;
 use crate::tokens::{RunTokens, ended};
 use batch_export_sandbox::Session;
 use batch_export_sandbox::contract::Report;
-use batch_export_source::{Feed, Interval, Selection, Summary};
+use batch_export_source::{Feed, Interval, Summary};
 use batch_export_system::explain::Cause;
 
 /// Exports one interval. When its tokens say so, it ends within a second and cleans up what is open, as far as that
@@ -126,10 +126,7 @@ impl Open {
     /// Sends all rows through one instance.
     async fn carry(&mut self, prepared: &Prepared<'_>, interval: Interval) -> Result<Through, Failure> {
         let exporter = prepared.exporter;
-        let selection = Selection {
-            interval,
-            events: exporter.events()?,
-        };
+        let selection = exporter.selection(interval)?;
         let factory = exporter.source.factory(exporter.limits.source_memory_bytes);
         let feed = Feed::start(factory, selection, &prepared.work, &prepared.memory.source).await?;
         let feed = self.feed.insert(feed);

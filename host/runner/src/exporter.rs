@@ -33,7 +33,7 @@ use batch_export_sandbox::contract::{self, Failure as PluginFailure, Plan, Run};
 use batch_export_sandbox::{CallError, Limits, Plugin, Session, USUAL_COLUMNS};
 use batch_export_sandbox::{GrantRefused, Grants};
 use batch_export_sandbox::{Policy, PolicyError};
-use batch_export_source::{EventFilter, Interval, SourceSettings};
+use batch_export_source::{EventFilter, Interval, Selection, SourceSettings, TimeOf};
 use batch_export_system::Budget;
 use fields::{PROTOCOL, not_texts, operator_fields, placed, properties, secret_fields};
 
@@ -67,6 +67,8 @@ pub struct Exporter {
     memory_limit_bytes: u64,
     properties: Arc<BTreeSet<String>>,
     siblings: Option<Arc<Siblings>>,
+    /// The time by which rows belong to an interval.
+    by: TimeOf,
 }
 
 /// All destinations of the configuration file that a destination is in.
@@ -132,7 +134,16 @@ impl Exporter {
             memory_limit_bytes: loaded.description.memory_limit_bytes,
             properties: Arc::new(properties),
             siblings: None,
+            by: TimeOf::default(),
         })
+    }
+
+    /// Sets by which time rows belong to an interval: that of their arrival unless said otherwise. What was exported by
+    /// one time is read back by the same.
+    #[must_use]
+    pub fn selecting(mut self, by: TimeOf) -> Self {
+        self.by = by;
+        self
     }
 
     /// Sets which other destinations exist: what a run of any other destination left open no longer belongs to anyone.
@@ -205,6 +216,11 @@ impl Exporter {
             let pointer = pointer::join("", error.field);
             destination::invalid(vec![Problem::new(pointer, error.message)])
         })
+    }
+
+    /// Returns the rows of an interval that the operator wants.
+    pub(crate) fn selection(&self, interval: Interval) -> Result<Selection, Failure> {
+        Ok(Selection::new(interval, self.events()?).by(self.by))
     }
 
     /// Returns the name of the bucket, for a message.

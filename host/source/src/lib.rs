@@ -16,10 +16,8 @@
 //!
 //! let settings = FilesSettings::new(folder.path(), "*.jsonl", "orders", "at");
 //! let factory = SourceSettings::Files(settings).factory(1 << 30);
-//! let selection = Selection {
-//!     interval: Interval::parse("2026-01-01", "2026-01-01T01:00Z")?,
-//!     events: EventFilter::default(),
-//! };
+//! let interval = Interval::parse("2026-01-01", "2026-01-01T01:00Z")?;
+//! let selection = Selection::new(interval, EventFilter::default());
 //! let (token, budget) = (Token::new(), Budget::new(64 << 20));
 //! let mut source = factory.open(selection, &token, &budget)?;
 //! assert_eq!(source.schema().field(1).name(), "order");
@@ -55,6 +53,6 @@ pub use interval::{Ends, Interval, IntervalError, Moment};
 pub use message::{Message, MessageSource, Stream, Summary};
 pub use model::{ColumnKind, Model};
 pub use remote::TASK as READ_TASK;
-pub use select::{EVENT_LISTS, EventFilter, EventListError, Selection};
+pub use select::{EVENT_LISTS, EventFilter, EventListError, Selection, TimeOf};
 pub use survey::{Survey, SurveyedColumn, survey};
 pub use tally::Tally;

@@ -22,8 +22,38 @@ use crate::model::Model;
 pub struct Selection {
     /// Those whose time is in it.
     pub interval: Interval,
+    /// The time of a row that counts.
+    pub by: TimeOf,
     /// Of these, the ones whose event it takes.
     pub events: EventFilter,
+}
+
+impl Selection {
+    /// Returns the rows that arrived in an interval.
+    pub fn new(interval: Interval, events: EventFilter) -> Self {
+        Selection {
+            interval,
+            by: TimeOf::Arrival,
+            events,
+        }
+    }
+
+    /// Returns the rows of the same interval by another time.
+    #[must_use]
+    pub fn by(self, by: TimeOf) -> Self {
+        Selection { by, ..self }
+    }
+}
+
+/// The time by which a row belongs to an interval. Sources that know only one take it for both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub enum TimeOf {
+    /// When the row arrived: no interval that is over ever gets another row, so that runs which follow the clock export
+    /// each row once.
+    #[default]
+    Arrival,
+    /// When what the row tells of happened: for intervals of the past, which then hold what belongs to them.
+    Event,
 }
 
 /// Include and exclude lists of event names; both apply.

@@ -63,10 +63,7 @@ pub fn survey(
     watch: impl Fn(u64),
 ) -> Result<Survey, SourceError> {
     let time_column = factory.time_column();
-    let selection = Selection {
-        interval: factory.surveyed(interval),
-        events: EventFilter::default(),
-    };
+    let selection = Selection::new(factory.surveyed(interval), EventFilter::default());
     let mut source = factory.open(selection, token, budget)?;
     let schema = source.schema();
     let fields = schema.fields().iter();

@@ -49,10 +49,10 @@ async fn an_export_costs_what_it_used_to() {
 }
 
 fn events() -> Messages {
-    let selection = Selection {
-        interval: Interval::parse("2023-07-28T00:00:00Z", "2023-07-28T01:00:00Z").expect("an interval"),
-        events: EventFilter::default(),
-    };
+    let selection = Selection::new(
+        Interval::parse("2023-07-28T00:00:00Z", "2023-07-28T01:00:00Z").expect("an interval"),
+        EventFilter::default(),
+    );
     let factory = SampleFactory::new(Model::Events, ROWS);
     let source = factory.open(selection, &Token::new(), &Budget::unlimited());
     let mut source = source.expect("a source");

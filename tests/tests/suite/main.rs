@@ -24,6 +24,7 @@ mod grants;
 mod imports;
 mod instructions;
 mod interrupted;
+mod late;
 mod leftovers;
 mod lies;
 mod loading;

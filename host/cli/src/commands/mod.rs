@@ -28,7 +28,7 @@ use batch_export_runner::config::{Config, ConfigError};
 use batch_export_runner::exporter::Exporter;
 use batch_export_runner::loading::{Loaded, LoadingNote};
 use batch_export_runner::{Destination, Failure};
-use batch_export_source::{Interval, Moment};
+use batch_export_source::{Interval, Moment, TimeOf};
 
 use crate::about::About;
 use crate::error;
@@ -186,6 +186,23 @@ struct Chosen {
     /// Plugin (WebAssembly component) to load instead of the configured or built-in one.
     #[arg(long, value_name = "FILE")]
     component: Option<PathBuf>,
+}
+
+/// By which time rows belong to the interval.
+#[derive(Debug, Args)]
+struct By {
+    /// Select rows by the time of the event, as backfills do: the source's `backfill_time_column`.
+    #[arg(long)]
+    backfill: bool,
+}
+
+impl By {
+    fn time(&self) -> TimeOf {
+        match self.backfill {
+            true => TimeOf::Event,
+            false => TimeOf::Arrival,
+        }
+    }
 }
 
 impl Chosen {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::{Chosen, Clock, for_interval, told};
+use super::{By, Chosen, Clock, for_interval, told};
 use crate::about::About;
 use crate::message::wrapped;
 use crate::output::{Answer, Form};
@@ -28,6 +28,8 @@ pub struct RunArgs {
     chosen: Chosen,
     #[command(flatten)]
     span: Span,
+    #[command(flatten)]
+    by: By,
     /// Print the report as JSON, even if the run fails.
     #[arg(long)]
     json: bool,
@@ -55,6 +57,7 @@ impl RunArgs {
         });
         let loading = self.chosen.exporter(&runtime, about, told(self.quiet));
         let (config, exporter) = tokens.work.run(loading).await.map_err(|_| tokens.ended())??;
+        let exporter = exporter.selecting(self.by.time());
         let (events, mut received) = Events::queue();
         let state = StateFolder::new(&config.state_dir);
         let runner = Runner::new(runtime, state).with_events(events);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::{Chosen, Clock, for_interval, told};
+use super::{By, Chosen, Clock, for_interval, told};
 use crate::about::About;
 use crate::error;
 use crate::message::wrapped;
@@ -31,6 +31,8 @@ pub struct VerifyArgs {
     chosen: Chosen,
     #[command(flatten)]
     span: Span,
+    #[command(flatten)]
+    by: By,
     /// Check only the files, without reading the source.
     #[arg(long)]
     no_source: bool,
@@ -61,6 +63,7 @@ impl VerifyArgs {
     ) -> Result<Answer<VerifyReport>, Failure> {
         let runtime = Runtime::default();
         let (config, exporter) = self.chosen.exporter(&runtime, about, told(self.quiet)).await?;
+        let exporter = exporter.selecting(self.by.time());
         let compare = match self.no_source {
             true => Compare::FilesOnly,
             false => Compare::WithSource,

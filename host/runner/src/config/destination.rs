@@ -209,6 +209,7 @@ fn read_files(folder: &Path, model: Option<&str>, section: &mut Section<'_>) -> 
     let format = section.choice("format", &[("jsonl", TextFormat::JsonLines), ("csv", TextFormat::Csv)]);
     let time_column = section.text("time_column").map(|(_, name)| name);
     let time_column = time_column.unwrap_or_else(|| "_inserted_at".to_owned());
+    let backfill_time_column = section.text("backfill_time_column").map(|(_, name)| name);
     let infer_rows = section
         .integer("infer_rows", 0..=u64::MAX)
         .unwrap_or(DEFAULT_INFER_ROWS);
@@ -220,6 +221,7 @@ fn read_files(folder: &Path, model: Option<&str>, section: &mut Section<'_>) -> 
     };
     let columns = read_columns(section);
     let mut settings = FilesSettings::new(folder, path?, model?, time_column);
+    settings.backfill_time_column = backfill_time_column;
     settings.format = format;
     settings.dialect = dialect;
     settings.infer_rows = infer_rows;

@@ -4,7 +4,7 @@
 use super::DestinationParts;
 use crate::pointer;
 use crate::problem::Problem;
-use batch_export_source::{ColumnKind, FilesSettings, Model, SourceSettings, TYPE_NAMES, check_pattern};
+use batch_export_source::{ColumnKind, FilesSettings, Model, SourceSettings, TYPE_NAMES, TimeOf, check_pattern};
 use batch_export_system::explain::Cause;
 
 /// A destination's name is part of run ids and of names of state files.
@@ -106,8 +106,21 @@ fn files(model: &str, settings: &FilesSettings, found: &mut Vec<Problem>) {
         ));
     }
     let known = Model::named(model);
-    if let Some(problem) = known.and_then(|known| no_time(known, &settings.time_column)) {
-        found.push(Problem::new("/source/time_column", problem));
+    let times = [
+        ("/source/time_column", TimeOf::Arrival),
+        ("/source/backfill_time_column", TimeOf::Event),
+    ];
+    let times = times.map(|(pointer, by)| (pointer, settings.time_column_of(by)));
+    // What is said of the one column is not said again of the same.
+    let times = if times[0].1 == times[1].1 {
+        &times[..1]
+    } else {
+        &times[..]
+    };
+    for (pointer, column) in times {
+        if let Some(problem) = known.and_then(|known| no_time(known, column)) {
+            found.push(Problem::new(*pointer, problem));
+        }
     }
     let schema = known.map(Model::schema);
     for (name, column) in &settings.columns {
@@ -124,7 +137,7 @@ fn files(model: &str, settings: &FilesSettings, found: &mut Vec<Problem>) {
                 wanted.in_words()
             );
             found.push(Problem::new(pointer, message).allowing(TYPE_NAMES.to_owned()));
-        } else if *name == settings.time_column && column.kind() != Some(ColumnKind::Timestamp) {
+        } else if times.iter().any(|(_, time)| time == name) && column.kind() != Some(ColumnKind::Timestamp) {
             let message = format!("the time column cannot be {column}; it is a timestamp");
             found.push(Problem::new(pointer, message));
         }

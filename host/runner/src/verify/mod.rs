@@ -35,7 +35,7 @@ use crate::failure::Failure;
 use crate::runner::Runner;
 use batch_export_sandbox::contract::Plan;
 use batch_export_source::Interval;
-use batch_export_source::{Selection, SourceError};
+use batch_export_source::SourceError;
 use batch_export_system::Token;
 use expected::Rows;
 use layout::Layout;
@@ -130,10 +130,7 @@ pub(crate) async fn read_back(
         Compare::FilesOnly => None,
         Compare::WithSource => {
             let factory = exporter.source.factory(exporter.limits.source_memory_bytes);
-            let selection = Selection {
-                interval,
-                events: exporter.events()?,
-            };
+            let selection = exporter.selection(interval)?;
             let model = exporter.model.clone();
             let budget = Arc::clone(exporter.plugin.sandbox().budget());
             let token = token.clone();

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::allowed::allowed_bytes;
 use super::*;
 use batch_export_source::FilesSettings;
-use batch_export_source::{EventFilter, SourceSettings};
+use batch_export_source::{EventFilter, Selection, SourceSettings};
 use batch_export_system::Budget;
 
 /// The source of every test, and the same rows as a JSON Lines file holds them.
@@ -34,10 +34,10 @@ fn rows_of(text: &str) -> (TempDir, Rows) {
     std::fs::write(folder.path().join("rows.jsonl"), text).expect("a file");
     let settings = FilesSettings::new(folder.path(), "rows.jsonl", "own", "at");
     let factory = SourceSettings::Files(settings).factory(1 << 30);
-    let selection = Selection {
-        interval: Interval::parse("2024-03-01T05:00Z", "2024-03-01T06:00Z").expect("an interval"),
-        events: EventFilter::default(),
-    };
+    let selection = Selection::new(
+        Interval::parse("2024-03-01T05:00Z", "2024-03-01T06:00Z").expect("an interval"),
+        EventFilter::default(),
+    );
     let rows = Rows::open(factory.as_ref(), selection, "own", &Token::new(), &Budget::unlimited()).expect("a source");
     (folder, rows)
 }

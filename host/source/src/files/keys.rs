@@ -108,14 +108,15 @@ pub(crate) fn with(schema: &SchemaRef, keys: &[Key], types: &Types) -> SchemaRef
 /// The origin of the types of keys.
 #[derive(Debug, Clone)]
 pub(crate) struct Types {
-    pub time_column: String,
+    /// The columns that select rows, in whatever run.
+    pub times: [String; 2],
     /// The types that the configuration gives.
     pub declared: BTreeMap<String, ColumnType>,
 }
 
 impl Types {
     fn of(&self, key: &Key) -> ColumnType {
-        let usual = match key.name == self.time_column {
+        let usual = match self.times.contains(&key.name) {
             true => ColumnType::Time,
             false => ColumnType::Text,
         };

@@ -17,6 +17,7 @@ use super::plan::{self, Plan};
 use super::types::ColumnType;
 use super::{convert, keys, marks, time_column, time_of_day};
 use crate::model::{ColumnKind, Model};
+use crate::select::TimeOf;
 
 /// The columns of the run.
 #[derive(Debug)]
@@ -24,8 +25,11 @@ pub(crate) struct Layout {
     schema: SchemaRef,
     /// How text files are read, if any of them has a row or a header.
     text: Option<Plan>,
-    /// The time column, and types that the configuration gives.
+    /// The time columns, and types that the configuration gives.
     types: keys::Types,
+    /// The interval selects on this column.
+    time_column: String,
+    by: TimeOf,
     first: PathBuf,
     first_is_text: bool,
     model: String,
@@ -55,14 +59,16 @@ impl Projection {
 
 impl Layout {
     /// Returns the model's columns in its order, then those that the first file has beyond them.
-    pub(crate) fn decide(settings: &FilesSettings, files: &[Opened]) -> Result<Self, SourceError> {
+    pub(crate) fn decide(settings: &FilesSettings, by: TimeOf, files: &[Opened]) -> Result<Self, SourceError> {
         let mut layout = Self {
             schema: Arc::new(Schema::empty()),
             text: text_plan(settings, files)?,
             types: keys::Types {
-                time_column: settings.time_column.clone(),
+                times: settings.times(),
                 declared: settings.columns.clone(),
             },
+            time_column: settings.time_column_of(by).to_owned(),
+            by,
             first: PathBuf::new(),
             first_is_text: false,
             model: settings.model.clone(),
@@ -77,7 +83,7 @@ impl Layout {
             // Files without a row: nothing to export, and nothing wrong.
             None => match Model::named(&settings.model) {
                 Some(model) => model.schema().fields().iter().cloned().collect(),
-                None => vec![Arc::new(ColumnKind::Timestamp.field(&settings.time_column))],
+                None => vec![Arc::new(ColumnKind::Timestamp.field(&layout.time_column))],
             },
         };
         layout.schema = Arc::new(Schema::new(wanted));
@@ -93,6 +99,11 @@ impl Layout {
             Some(schema) => keys::with(schema, &file.keys, &self.types),
             None => Arc::new(Schema::empty()),
         }
+    }
+
+    /// Returns the column that the interval selects on.
+    pub(crate) fn time_column(&self) -> &str {
+        &self.time_column
     }
 
     pub(crate) fn schema(&self) -> SchemaRef {
@@ -125,7 +136,7 @@ impl Layout {
             .iter()
             .filter_map(|field| schema.index_of(field.name()).ok())
             .collect();
-        let time = schema.index_of(&self.types.time_column).unwrap_or_default();
+        let time = schema.index_of(&self.time_column).unwrap_or_default();
         let time_unit = match schema.fields().get(time).map(|field| field.data_type()) {
             Some(DataType::Timestamp(unit, _)) => *unit,
             _ => TimeUnit::Microsecond,
@@ -162,7 +173,12 @@ impl Layout {
                 Some(_) => {}
             }
         }
-        problems.extend(time_column::problem(&self.types.time_column, schema, model.as_deref()));
+        problems.extend(time_column::problem(
+            &self.time_column,
+            self.by,
+            schema,
+            model.as_deref(),
+        ));
         for (index, field) in schema.fields().iter().enumerate() {
             if schema.index_of(field.name()).is_ok_and(|first| first < index) {
                 problems.push(format!("column `{}` appears twice", field.name()));

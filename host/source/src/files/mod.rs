@@ -49,7 +49,8 @@ use batch_export_system::Token;
 use batch_export_system::explain::Cause;
 use serde::{Deserialize, Serialize};
 
-use super::select::Bounds;
+use super::model::Model;
+use super::select::{Bounds, TimeOf};
 use super::{Selection, Source, SourceError, Tally};
 use columns::Noted;
 pub use csv_rows::Dialect;
@@ -74,8 +75,11 @@ pub struct FilesSettings {
     pub format: Option<TextFormat>,
     /// The way in which CSV is written.
     pub dialect: Dialect,
-    /// The interval selects on this column.
+    /// The interval selects on this column: when rows arrived.
     pub time_column: String,
+    /// The interval of a backfill selects on this column: when what they tell of happened. `None` is `timestamp` for
+    /// events, and otherwise `time_column`.
+    pub backfill_time_column: Option<String>,
     /// The number of rows of each text file that are looked at for its columns; 0 is all.
     pub infer_rows: u64,
     /// Types of text files' columns that are not left to what the files hold.
@@ -98,11 +102,32 @@ impl FilesSettings {
             format: None,
             dialect: Dialect::default(),
             time_column: time_column.into(),
+            backfill_time_column: None,
             infer_rows: 0,
             columns: BTreeMap::new(),
         }
     }
+
+    /// Returns the column that an interval selects on.
+    pub fn time_column_of(&self, by: TimeOf) -> &str {
+        let of_events = || (self.model == Model::Events.name()).then_some(EVENT_TIME_COLUMN);
+        match by {
+            TimeOf::Arrival => &self.time_column,
+            TimeOf::Event => {
+                let configured = self.backfill_time_column.as_deref();
+                configured.or_else(of_events).unwrap_or(&self.time_column)
+            }
+        }
+    }
+
+    /// Returns the columns that select rows, in whatever run: all runs take them for times.
+    fn times(&self) -> [String; 2] {
+        [TimeOf::Arrival, TimeOf::Event].map(|by| self.time_column_of(by).to_owned())
+    }
 }
+
+/// When an event happened, in the model of events.
+const EVENT_TIME_COLUMN: &str = "timestamp";
 
 /// Formats that cannot be distinguished with certainty by a file's first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,7 +162,6 @@ type Reading<'a> = Box<dyn FnMut(&Path) + Send + 'a>;
 
 /// The files of one run, one after the other in order of their names.
 pub(crate) struct Files<'a> {
-    settings: FilesSettings,
     selection: Selection,
     layout: Layout,
     waiting: vec::IntoIter<(Opened, Projection)>,
@@ -201,7 +225,7 @@ impl<'a> Files<'a> {
             // Columns are looked for in all of them.
             reading(&all);
         }
-        let layout = guarded(&all, token, || Layout::decide(settings, &files))?;
+        let layout = guarded(&all, token, || Layout::decide(settings, selection.by, &files))?;
         let mut waiting = Vec::with_capacity(files.len());
         let mut tally = Tally {
             files_seen: found.seen,
@@ -219,7 +243,6 @@ impl<'a> Files<'a> {
             waiting.push((file, projection));
         }
         Ok(Self {
-            settings: settings.clone(),
             selection,
             layout,
             waiting: waiting.into_iter(),
@@ -234,12 +257,11 @@ impl<'a> Files<'a> {
 
     fn start(&mut self, file: Opened, projection: Projection) -> Result<(), SourceError> {
         self.tally.files_read += 1;
-        let time_column = &self.settings.time_column;
         let mut rows = Rows::default();
         let batches: Batches = match file.content {
             Content::Parquet => {
                 let bounds = Bounds::new(&self.selection.interval, projection.time_unit);
-                let (batches, groups) = parquet::batches(&file, time_column, bounds)?;
+                let (batches, groups) = parquet::batches(&file, self.layout.time_column(), bounds)?;
                 self.tally.row_groups_read += groups.read;
                 self.tally.row_groups_pruned += groups.pruned;
                 self.tally.rows_pruned += groups.rows_pruned;

@@ -130,8 +130,9 @@ impl Found {
             let model = model.as_ref()?;
             ColumnKind::of(model.field_with_name(name).ok()?).map(ColumnType::from)
         };
+        let times = settings.times();
         let make = |name: &String, seen: Seen| {
-            let is_time = *name == settings.time_column;
+            let is_time = times.contains(name);
             if let Some(declared) = settings.columns.get(name) {
                 return Make {
                     is: *declared,

@@ -23,10 +23,10 @@ const START: &str = "2024-03-01T05:00Z";
 const END: &str = "2024-03-01T06:00Z";
 
 fn selection(start: &str, end: &str) -> Selection {
-    Selection {
-        interval: Interval::parse(start, end).expect("an interval"),
-        events: EventFilter::default(),
-    }
+    Selection::new(
+        Interval::parse(start, end).expect("an interval"),
+        EventFilter::default(),
+    )
 }
 
 fn sample(model: Model, start: &str, end: &str) -> RecordBatch {
@@ -52,6 +52,7 @@ fn settings(folder: &Path, path: &str) -> FilesSettings {
         model: "events".to_owned(),
         format: None,
         time_column: "_inserted_at".to_owned(),
+        backfill_time_column: None,
         infer_rows: 1_000,
         dialect: Dialect::default(),
         columns: BTreeMap::new(),
@@ -439,6 +440,7 @@ mod discovery;
 mod ending;
 mod hostile;
 mod json_files;
+mod late;
 mod numbers;
 mod partitions;
 mod types;

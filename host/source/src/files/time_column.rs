@@ -5,9 +5,14 @@ use arrow::datatypes::{DataType, Schema};
 
 use super::super::error::quoted;
 use crate::model::ColumnKind;
+use crate::select::TimeOf;
 
 /// Returns what is wrong with the time column, with the columns that are there.
-pub(crate) fn problem(name: &str, schema: &Schema, model: Option<&Schema>) -> Option<String> {
+pub(crate) fn problem(name: &str, by: TimeOf, schema: &Schema, model: Option<&Schema>) -> Option<String> {
+    let key = match by {
+        TimeOf::Arrival => "time_column",
+        TimeOf::Event => "backfill_time_column",
+    };
     let of_model = model.and_then(|model| model.field_with_name(name).ok());
     let should_be_time = of_model.is_some_and(|field| ColumnKind::of(field) == Some(ColumnKind::Timestamp));
     match schema.field_with_name(name).map(|field| field.data_type()) {
@@ -17,12 +22,12 @@ pub(crate) fn problem(name: &str, schema: &Schema, model: Option<&Schema>) -> Op
         // Said as a column of the model.
         Ok(_) | Err(_) if should_be_time => None,
         Ok(found) => Some(format!(
-            "the time column `{name}` is {found}, expected a timestamp (the source's `time_column` can name a \
+            "the time column `{name}` is {found}, expected a timestamp (the source's `{key}` can name a \
              different one); {}",
             others(schema)
         )),
         Err(_) => Some(format!(
-            "the time column `{name}` is missing (the source's `time_column` can name a different one); {}{}",
+            "the time column `{name}` is missing (the source's `{key}` can name a different one); {}{}",
             nested(name, schema),
             others(schema)
         )),

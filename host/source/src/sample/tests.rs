@@ -14,7 +14,7 @@ fn rows(model: Model, rate: u64, start: &str, end: &str) -> RecordBatch {
 
 fn filtered(model: Model, rate: u64, start: &str, end: &str, events: EventFilter) -> (RecordBatch, Tally) {
     let interval = Interval::parse(start, end).expect("an interval");
-    let mut source = Sample::new(model, rate, Selection { interval, events }, &Token::new());
+    let mut source = Sample::new(model, rate, Selection::new(interval, events), &Token::new());
     let mut batches = Vec::new();
     while let Some(batch) = source.next_batch().expect("rows") {
         batches.push(batch);
