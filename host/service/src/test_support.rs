@@ -1,3 +1,4 @@
 //! What the tests of several modules share.
 
 pub(crate) mod openmetrics;
+pub(crate) mod yaml;

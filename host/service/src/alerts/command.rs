@@ -25,7 +25,7 @@ const TAIL_BYTES: usize = 4 << 10;
 const SHOWN_CHARS: usize = 300;
 
 /// Fields of an alert that a command has in its environment.
-const VARIABLES: [(&str, &str); 6] = [
+pub(super) const VARIABLES: [(&str, &str); 6] = [
     ("BATCH_EXPORT_ALERT_KIND", "kind"),
     ("BATCH_EXPORT_ALERT_DESTINATION", "destination"),
     ("BATCH_EXPORT_ALERT_RUN_ID", "run_id"),

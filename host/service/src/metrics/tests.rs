@@ -1,5 +1,7 @@
 //! What is exported is OpenMetrics, bounded, and counts what happened.
 
+mod pages;
+
 use super::*;
 use crate::test_support::openmetrics;
 

@@ -16,6 +16,17 @@ impl Series {
         let name = |series: &'_ str| series.find('{').unwrap_or(series.len());
         self.0.keys().map(|series| &series[..name(series)]).collect()
     }
+
+    /// Names of labels of the series of that name.
+    pub(crate) fn labels(&self, name: &str) -> BTreeSet<&str> {
+        let prefix = format!("{name}{{");
+        let of_name = self.0.keys().filter_map(|series| series.strip_prefix(&prefix));
+        of_name
+            .flat_map(|labels| labels.trim_end_matches('}').split(','))
+            .filter_map(|label| label.split_once('='))
+            .map(|(label, _)| label)
+            .collect()
+    }
 }
 
 /// Reads a whole exposition.

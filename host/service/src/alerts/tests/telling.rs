@@ -187,3 +187,36 @@ fn texts_of_others_do_not_grow_an_alert() {
     let size = only(&kept).to_string().len();
     assert!(size < 10_000, "{size} bytes");
 }
+
+#[test]
+fn the_page_describes_every_kind_and_every_field() {
+    let page = include_str!("../../../../../docs/monitoring.md");
+    let words = |begin: &str| {
+        let (_, table) = page.split_once(begin).unwrap();
+        let rows = table.lines().skip(2).map_while(|line| line.strip_prefix("| `"));
+        let mut words: Vec<String> = rows.map(|row| row.split('`').next().unwrap().to_owned()).collect();
+        words.sort();
+        words
+    };
+    let mut kinds: Vec<String> = Kind::ALL.iter().map(|kind| kind.as_str().to_owned()).collect();
+    kinds.sort();
+    assert_eq!(words("| `kind` | told when | told again when |"), kinds);
+    let kept = kept();
+    let (run, ended) = kept.run("archive", 0, &failed("no", None));
+    kept.alerts().run_ended(&run, &ended, &settings(), Moment(1)).unwrap();
+    let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let message = crate::alerts::receivers::Message::new(Some(1), &only(&kept).to_string()).unwrap();
+    let sent = keys(&serde_json::from_str(&message.json()).unwrap());
+    let example = page
+        .split("```json\n")
+        .find(|block| block.contains("\"host_version\""))
+        .unwrap();
+    let example = example.split("\n```").next().unwrap();
+    assert_eq!(keys(&serde_json::from_str(example).unwrap()), sent);
+    let (_, fields) = page.split_once("### Webhooks").unwrap();
+    assert!(fields.contains("| field | meaning |"));
+    assert_eq!(words("| field | meaning |"), sent);
+    for (variable, _) in crate::alerts::command::VARIABLES {
+        assert!(page.contains(&format!("`{variable}`")), "{variable}");
+    }
+}
