@@ -12,11 +12,12 @@ use batch_export_tests::program::Program;
 use serde_json::Value;
 
 /// The README and the pages for users, by path from the repository's root.
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
     "README.md",
     "docs/commands.md",
     "docs/configuration.md",
     "docs/embedding.md",
+    "docs/monitoring.md",
     "docs/plugin-authors.md",
     "docs/scheduling.md",
     "docs/sources.md",

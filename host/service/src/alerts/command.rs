@@ -1,5 +1,5 @@
-//! Runs a program for an alert: JSON on its standard input, the most important fields in its environment. What it prints
-//! is only repeated when it fails. It cannot outlive its time.
+//! Runs a program for an alert: JSON on its standard input, the most important fields in its environment. What it
+//! prints is only repeated when it fails. It cannot outlive its time.
 
 use std::io;
 use std::process::{ExitStatus, Stdio};

@@ -1,5 +1,5 @@
-//! Sends an alert to a webhook: one POST, signed where there is a secret, to exactly the address that the operator gave.
-//! Reads no more of a response than its status, and shows no more of the address than its host.
+//! Sends an alert to a webhook: one POST, signed where there is a secret, to exactly the address that the operator
+//! gave. Reads no more of a response than its status, and shows no more of the address than its host.
 
 use std::fmt::{self, Write};
 use std::time::Duration;
