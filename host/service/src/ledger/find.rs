@@ -17,6 +17,10 @@ pub(super) const COLUMNS: &str = "id, destination, model, start, end, state, ori
                        started, finished, attempts, tries, used_ms, rows, bytes, files, warnings, error, \
                        cancel_requested";
 
+/// A scheduled run that is not exported yet, as the index has it.
+const OPEN: &str =
+    "origin = 'schedule' AND state IN ('starting', 'running', 'failed', 'failed_retryable', 'timed_out')";
+
 /// Which runs a list shows.
 #[derive(Debug, Clone, Default)]
 pub struct RunFilter {
@@ -128,6 +132,36 @@ impl Ledger {
                 .query_row([destination], |row| row.get(0))
                 .optional()?;
             Ok(Some(first_open.map_or(covered, |open| Moment(open.min(covered.0)))))
+        })
+    }
+
+    /// Returns the oldest scheduled run of a destination that is not exported and not given up by decision either.
+    pub fn oldest_open(&self, destination: &str) -> Result<Option<Run>> {
+        self.read(|connection| {
+            let sql = format!("SELECT {COLUMNS} FROM runs WHERE destination = ?1 AND {OPEN} ORDER BY end LIMIT 1");
+            Ok(connection
+                .prepare_cached(&sql)?
+                .query_row([destination], read)
+                .optional()?)
+        })
+    }
+
+    /// Returns how many such runs a destination has.
+    pub fn count_open(&self, destination: &str) -> Result<u64> {
+        self.read(|connection| {
+            let sql = format!("SELECT count(*) FROM runs WHERE destination = ?1 AND {OPEN}");
+            Ok(connection
+                .prepare_cached(&sql)?
+                .query_row([destination], |row| row.get(0))?)
+        })
+    }
+
+    /// Returns how many runs wait, of all destinations.
+    pub fn count_waiting(&self) -> Result<u64> {
+        self.read(|connection| {
+            let mut statement = connection
+                .prepare_cached("SELECT count(*) FROM runs WHERE state IN ('starting', 'failed_retryable')")?;
+            Ok(statement.query_row([], |row| row.get(0))?)
         })
     }
 

@@ -1,0 +1,157 @@
+//! Clocks that move, processes that end, schedules that change: whatever happens, each interval is exported once it has
+//! ended, and intervals tile time.
+
+use super::*;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+#[test]
+fn a_clock_that_was_ahead_makes_intervals_run_again_when_they_have_ended() {
+    let mut world = World::new(4, "2026-07-15T00:00Z", vec![destination("a", every("hour"))]);
+    world.settle();
+    world.now = at("2026-07-15T04:01Z");
+    assert_eq!(world.settle().len(), 4);
+    world.now = at("2026-07-15T01:30Z");
+    assert_eq!(world.settle(), Vec::<String>::new());
+    assert_eq!(world.in_state("a", RunState::Completed), 1);
+    world.now = at("2026-07-15T02:01Z");
+    assert_eq!(world.settle(), ["a 01:00-02:00"]);
+    world.now = at("2026-07-15T04:02Z");
+    assert_eq!(world.settle().len(), 2);
+    assert_eq!(
+        (world.runs("a").len(), world.in_state("a", RunState::Completed)),
+        (4, 4)
+    );
+}
+
+#[test]
+fn what_ends_by_a_clock_that_was_set_back_meanwhile_is_not_complete() {
+    let mut world = World::new(4, "2026-07-15T00:00Z", vec![destination("a", every("hour"))]);
+    world.settle();
+    world.now = at("2026-07-15T01:01Z");
+    assert_eq!(world.tick().len(), 1);
+    world.now = at("2026-07-15T00:10Z");
+    world.complete_all();
+    assert_eq!(world.in_state("a", RunState::Starting), 1);
+    assert_eq!(world.settle(), Vec::<String>::new());
+    world.now = at("2026-07-15T01:02Z");
+    assert_eq!(world.settle(), ["a 00:00-01:00"]);
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Forward(i64),
+    Back(i64),
+    Restart,
+    Pause,
+    Unpause(bool),
+    Change(usize),
+    Fail,
+    Complete,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (1_i64..3 * 24 * 60).prop_map(|minutes| Step::Forward(minutes * MINUTE)),
+        2 => (1_i64..24 * 60).prop_map(|minutes| Step::Back(minutes * MINUTE)),
+        2 => Just(Step::Restart),
+        1 => Just(Step::Pause),
+        1 => any::<bool>().prop_map(Step::Unpause),
+        2 => (0_usize..SCHEDULES.len()).prop_map(Step::Change),
+        1 => Just(Step::Fail),
+        4 => Just(Step::Complete),
+    ]
+}
+
+/// Lengths and zones.
+const SCHEDULES: [(&str, Option<&str>); 6] = [
+    ("hour", None),
+    ("day", Some("America/Sao_Paulo")),
+    ("day", Some("Australia/Lord_Howe")),
+    ("week", Some("Europe/Berlin")),
+    ("35 minutes", None),
+    ("6 hours", None),
+];
+
+fn schedule(number: usize) -> Vec<Configured> {
+    let (length, zone) = SCHEDULES[number];
+    let mut parts = every(length);
+    parts.timezone = zone.map(str::to_owned);
+    vec![destination("a", parts)]
+}
+
+/// Restarts, pauses and failures cost a ledger on disk each; the pure properties of the schedule are tested with many
+/// more seeds in its own crate.
+const CASES: u32 = 16;
+
+#[test]
+fn whatever_happens_intervals_tile_time_and_each_is_exported_after_its_end() {
+    let mut runner = TestRunner::new(Config {
+        cases: CASES,
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let steps = prop::collection::vec(step(), 1..30);
+    let outcome = runner.run(&(0_usize..SCHEDULES.len(), steps), |(first, steps)| {
+        let mut current = first;
+        let mut world = World::new(3, "2026-03-01T00:20Z", schedule(first));
+        for step in steps {
+            match step {
+                Step::Forward(micros) => world.forward(micros),
+                Step::Back(micros) => world.forward(-micros),
+                Step::Restart => world.restart(3, schedule(current)),
+                Step::Pause => {
+                    let pause = Pause {
+                        at: world.now,
+                        by: crate::ledger::PausedBy::Operator,
+                        reason: None,
+                    };
+                    world.ledger.pause("a", &pause).expect("paused");
+                    world.scheduler.refresh(world.now).expect("refreshed");
+                }
+                Step::Unpause(backfill) => {
+                    world.ledger.unpause("a", backfill, world.now).expect("unpaused");
+                    world.scheduler.refresh(world.now).expect("refreshed");
+                }
+                Step::Change(number) => {
+                    current = number;
+                    world
+                        .scheduler
+                        .configure(schedule(number), world.now)
+                        .expect("configured");
+                }
+                Step::Fail => {
+                    if let Some(id) = world.underway.keys().next().cloned() {
+                        world.end(&id, Err(FailureClass::Retryable));
+                    }
+                }
+                Step::Complete => {
+                    world.complete_all();
+                }
+            }
+            world.tick();
+        }
+        // In the end the clock goes on for long enough, nobody pauses, and everything is exported.
+        world.ledger.unpause("a", false, world.now).expect("unpaused");
+        world.forward(20 * 24 * HOUR);
+        world.restart(3, schedule(current));
+        world.settle();
+        world.forward(2 * HOUR);
+        world.settle();
+        let mut runs = world.runs("a");
+        runs.sort_by_key(|run| run.start);
+        for pair in runs.windows(2) {
+            prop_assert_eq!(Some(pair[0].end), pair[1].start, "a gap or an overlap");
+        }
+        for run in &runs {
+            let is_done = matches!(run.state, RunState::Completed | RunState::Skipped);
+            prop_assert!(is_done, "{:?} is {}", run.ends(), run.state);
+            if run.state == RunState::Completed {
+                prop_assert!(run.started >= Some(run.end), "exported before it had ended: {:?}", run);
+            }
+        }
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+}
