@@ -4,12 +4,18 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use batch_export_runner::{Failure, RunTokens};
+use batch_export_service::Order;
 use batch_export_system::Token;
+
+use tokio::sync::mpsc;
 
 use super::error::exit_code;
 
 /// Signals after which the process ends without another word.
 const PATIENCE: u32 = 3;
+/// Signals that wait until a service looks at them: more than anybody sends.
+const ORDERS_WAITING: usize = 16;
+
 /// A request to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
@@ -66,6 +72,24 @@ pub async fn until_first<T>(work: impl AsyncFnOnce(&Token) -> Result<T, Failure>
     }
 }
 
+/// Returns what signals ask of a service from now on: SIGHUP to read the configuration again, the others to stop.
+pub fn orders() -> mpsc::Receiver<Order> {
+    let (sender, receiver) = mpsc::channel(ORDERS_WAITING);
+    tokio::spawn(async move {
+        let mut signals = Signals::of_service();
+        loop {
+            let order = match signals.next_of_service().await {
+                Signal::HangUp => Order::Reload,
+                signal => Order::Stop(signal.name()),
+            };
+            if sender.send(order).await.is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
 async fn cancel_on_signals(mut signals: Signals, tokens: RunTokens, tell: impl Fn(&str)) {
     for count in 1.. {
         let signal = signals.next().await;
@@ -111,14 +135,28 @@ impl Signals {
         }
     }
 
+    /// A service takes hang-ups, even if it was started so that they do not end it.
+    fn of_service() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        Self {
+            hang_ups: signal(SignalKind::hangup()).ok(),
+            ..Self::new()
+        }
+    }
+
     async fn next(&mut self) -> Signal {
+        let signal = self.next_of_service().await;
+        if signal == Signal::HangUp {
+            HUNG_UP.store(true, Ordering::Relaxed);
+        }
+        signal
+    }
+
+    async fn next_of_service(&mut self) -> Signal {
         tokio::select! {
             () = received(&mut self.interrupts) => Signal::Interrupt,
             () = received(&mut self.ends) => Signal::Terminate,
-            () = received(&mut self.hang_ups) => {
-                HUNG_UP.store(true, Ordering::Relaxed);
-                Signal::HangUp
-            }
+            () = received(&mut self.hang_ups) => Signal::HangUp,
         }
     }
 }
@@ -147,6 +185,14 @@ async fn received(signals: &mut Option<tokio::signal::unix::Signal>) {
 impl Signals {
     fn new() -> Self {
         Self {}
+    }
+
+    fn of_service() -> Self {
+        Self::new()
+    }
+
+    async fn next_of_service(&mut self) -> Signal {
+        self.next().await
     }
 
     async fn next(&mut self) -> Signal {

@@ -8,8 +8,11 @@ pub mod listener;
 pub mod log;
 pub mod metrics;
 mod record;
+pub mod scheduler;
+mod serve;
 #[cfg(test)]
 mod test_support;
 
 pub use by_hand::HandRun;
 pub use record::{LiveRun, Recorder};
+pub use serve::{Order, ServiceOptions, serve};

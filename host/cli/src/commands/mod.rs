@@ -8,6 +8,7 @@ mod inspect;
 mod plan;
 mod run;
 mod schema;
+mod serve;
 mod usage;
 mod validate;
 mod verify;
@@ -51,6 +52,7 @@ pub struct Arguments {
 enum Command {
     Demo(demo::DemoArgs),
     Run(run::RunArgs),
+    Serve(serve::ServeArgs),
     Verify(verify::VerifyArgs),
     Plan(plan::PlanArgs),
     Check(check::CheckArgs),
@@ -103,6 +105,7 @@ fn execute(command: Command, clock: Clock) -> ExitCode {
         Command::Completions(command) => command.execute(clock),
         Command::Demo(command) => on_runtime(command.execute(clock), clock),
         Command::Run(command) => on_runtime(command.execute(clock), clock),
+        Command::Serve(command) => on_runtime(command.execute(clock), clock),
         Command::Verify(command) => on_runtime(command.execute(clock), clock),
         Command::Plan(command) => on_runtime(command.execute(clock), clock),
         Command::Check(command) => on_runtime(command.execute(clock), clock),
@@ -216,6 +219,14 @@ impl Chosen {
             return Err(ConfigError::NoDefault(DEFAULT_CONFIG));
         }
         Config::load(file)
+    }
+
+    /// Returns the configuration with the component that the command line names, if it names one.
+    fn with_component(&self, mut config: Config) -> Config {
+        if let Some(component) = &self.component {
+            config.component = Some(component.clone());
+        }
+        config
     }
 
     /// Reads the configuration, chooses the destination and loads the plugin; `tell` receives lines for somebody who
