@@ -6,10 +6,10 @@ use tokio::task::JoinError;
 use tracing::{error, info, warn};
 
 use super::Service;
-use crate::ledger::{LedgerError, Outcome, Run, RunState, Started};
+use crate::ledger::{LedgerError, Origin, Outcome, Run, RunState, Started};
 use crate::scheduler::policy::Attempt;
 use batch_export_runner::{Failure, FailureClass, FailureCode, RunReport, RunTokens};
-use batch_export_source::Moment;
+use batch_export_source::{Moment, TimeOf};
 
 /// An attempt that is under way.
 #[derive(Debug)]
@@ -88,7 +88,12 @@ impl Service {
         match ready {
             Some((exporter, interval)) => {
                 let left = limit.saturating_sub(Duration::from_millis(underway.run.used_ms));
-                let mut exporter = exporter.clone();
+                // Old rows have no useful time of arrival.
+                let by = match underway.run.origin {
+                    Origin::Backfill => TimeOf::Event,
+                    Origin::Schedule | Origin::Hand => TimeOf::Arrival,
+                };
+                let mut exporter = exporter.clone().selecting(by);
                 exporter.limits.run_time = exporter.limits.run_time.min(left);
                 let (runner, tokens) = (self.runner.clone(), underway.tokens.clone());
                 let id = run_id.clone();
