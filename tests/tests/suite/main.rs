@@ -37,6 +37,7 @@ mod renewal;
 mod rerun;
 mod runtime;
 mod sandbox;
+mod service;
 mod silent;
 mod splitting;
 mod terminal;
