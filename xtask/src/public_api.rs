@@ -11,12 +11,13 @@ use crate::process::{self, cargo, say};
 use crate::workspace::Workspace;
 
 /// The libraries that others build on: package and folder.
-const LIBRARIES: [(&str, &str); 5] = [
+const LIBRARIES: [(&str, &str); 6] = [
     ("batch-export-system", "host/system"),
     ("batch-export-sandbox", "host/sandbox"),
     ("batch-export-source", "host/source"),
     ("batch-export-schedule", "host/schedule"),
     ("batch-export-runner", "host/runner"),
+    ("batch-export-service", "host/service"),
 ];
 
 /// `cargo xtask public-api [--write]`.
