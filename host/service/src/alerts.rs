@@ -9,7 +9,7 @@ mod tests;
 mod texts;
 mod webhook;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -18,7 +18,7 @@ pub use dispatcher::dispatch;
 pub use receivers::{Receivers, Tested};
 pub use texts::{Kind, Late, Skipped};
 
-use crate::ledger::{Ended, Ledger, NewAlert, OpenCause, Result, Run, RunState};
+use crate::ledger::{Ended, Ledger, NewAlert, OpenCause, PausedBy, Result, Run, RunState};
 use batch_export_runner::config::AlertSettings;
 use batch_export_source::Moment;
 
@@ -47,13 +47,34 @@ impl Alerts {
         Ok(alerts)
     }
 
-    /// Notes which destinations there are: what was wrong with others is nobody's concern any more.
-    pub fn configured(&self, names: &[&str]) -> Result<()> {
+    /// Notes which destinations there are: what was wrong with others is nobody's concern any more. Makes up for what a
+    /// process that ended between the end of a run and its alert did not tell.
+    pub fn configured(&self, names: &[&str], settings: &AlertSettings, now: Moment) -> Result<()> {
+        let names: BTreeSet<&str> = names.iter().copied().collect();
         let open: Vec<OpenCause> = self.open().values().flatten().cloned().collect();
-        for cause in open.iter().filter(|cause| !names.contains(&cause.destination.as_str())) {
+        for cause in open.iter().filter(|cause| !names.contains(cause.destination.as_str())) {
             self.0.ledger.forget_cause(cause)?;
         }
-        self.refresh()
+        self.refresh()?;
+        for row in self.0.ledger.destinations()? {
+            let name = row.name.as_str();
+            let is_open = self.open().contains_key(name);
+            let is_empty = settings.no_rows > 0 && row.empty_in_a_row >= settings.no_rows;
+            if !names.contains(name) || !(is_open || is_empty || row.failed_in_a_row > 0) {
+                continue;
+            }
+            let is_paused = row.pause.as_ref().is_some_and(|pause| pause.by == PausedBy::Failures);
+            if let Some(run) = self.0.ledger.last_run(name, None)? {
+                let ended = Ended {
+                    state: run.state,
+                    failed_in_a_row: row.failed_in_a_row,
+                    empty_in_a_row: row.empty_in_a_row,
+                    paused: is_paused && !self.is_open(name, Kind::Paused),
+                };
+                self.run_ended(&run, &ended, settings, now)?;
+            }
+        }
+        Ok(())
     }
 
     /// Tells what the end of an attempt means for people. `run` is the run as it is after it; nothing is told of an

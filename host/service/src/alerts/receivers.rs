@@ -19,7 +19,7 @@ use batch_export_system::explain::Cause;
 /// A webhook or a command.
 #[derive(Debug)]
 pub(super) enum Receiver {
-    Webhook(WebhookClient),
+    Webhook(Box<WebhookClient>),
     Command(Command),
 }
 
@@ -88,7 +88,8 @@ impl Receivers {
     pub fn new(settings: &AlertSettings) -> Result<Self, Failure> {
         let network = Network::new(&NetworkOptions::default())?;
         let webhooks = settings.webhooks.iter();
-        let webhooks = webhooks.map(|webhook| WebhookClient::new(webhook, &network).map(Receiver::Webhook));
+        let webhooks = webhooks
+            .map(|webhook| WebhookClient::new(webhook, &network).map(|client| Receiver::Webhook(Box::new(client))));
         let mut receivers = webhooks.collect::<Result<Vec<_>, _>>()?;
         receivers.extend(
             settings

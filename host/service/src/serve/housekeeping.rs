@@ -97,10 +97,10 @@ impl Housekeeping {
     }
 
     /// Takes over what another configuration says.
-    pub(super) fn reconfigured(&mut self, fleet: &Fleet) {
+    pub(super) fn reconfigured(&mut self, fleet: &Fleet, now: Moment) {
         self.metrics.configured(fleet.exporters.keys().map(String::as_str));
         let names: Vec<&str> = fleet.exporters.keys().map(String::as_str).collect();
-        if let Err(error) = self.alerts.configured(&names) {
+        if let Err(error) = self.alerts.configured(&names, &fleet.config.alerts, now) {
             error!("{error}");
         }
         match fleet.receivers() {

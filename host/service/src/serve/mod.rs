@@ -132,7 +132,7 @@ impl Service {
         self.clock_offset = self.offset(now);
         self.orders_seen = self.ledger.orders()?;
         self.take_up_interrupted(now)?;
-        self.housekeeping.reconfigured(&self.fleet);
+        self.housekeeping.reconfigured(&self.fleet, now);
         self.scheduler.configure(self.fleet.configured(), now)?;
         self.recover_leftovers();
         let names = self.fleet.exporters.keys();

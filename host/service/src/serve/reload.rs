@@ -103,7 +103,7 @@ impl Service {
             self.watched.seen = file;
         }
         self.fleet = fleet;
-        self.housekeeping.reconfigured(&self.fleet);
+        self.housekeeping.reconfigured(&self.fleet, self.now());
         Ok(())
     }
 }

@@ -94,7 +94,7 @@ async fn request(stream: &mut tokio::net::TcpStream) -> Came {
 pub(super) fn hook(url: &str, secret: Option<&str>) -> Receiver {
     let network = Network::new(&NetworkOptions::default()).unwrap();
     let webhook = Webhook::new(url, secret.map(Secret::new)).unwrap();
-    Receiver::Webhook(WebhookClient::new(&webhook, &network).unwrap())
+    Receiver::Webhook(Box::new(WebhookClient::new(&webhook, &network).unwrap()))
 }
 
 fn message() -> Message {

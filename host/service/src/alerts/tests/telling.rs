@@ -63,8 +63,39 @@ fn what_is_open_outlives_the_process_and_other_processes_may_end_it() {
     after.run_ended(&run, &ended, &settings(), Moment(4)).unwrap();
     assert_eq!(kept.kinds(), ["run_failed"]);
     // A destination that leaves the configuration has no problems any more.
-    after.configured(&["mirror"]).unwrap();
+    after.configured(&["mirror"], &settings(), Moment(5)).unwrap();
     assert!(kept.ledger.causes().unwrap().is_empty() && kept.kinds().is_empty());
+}
+
+#[test]
+fn what_a_process_did_not_get_to_tell_is_told_at_the_next_start() {
+    let kept = kept();
+    let mut hour = 0;
+    // Each ends without a word.
+    let mut ends = |outcomes: &[&Outcome]| {
+        for outcome in outcomes {
+            hour += 1;
+            kept.run("archive", hour, outcome);
+        }
+        let mut kinds = Vec::new();
+        for _ in 0..2 {
+            let alerts = kept.alerts();
+            alerts.configured(&["archive"], &settings(), Moment(1)).unwrap();
+            kinds.extend(kept.kinds());
+        }
+        kinds
+    };
+    let none: [&str; 0] = [];
+    let (good, empty) = (outcome(RunState::Completed, 5), outcome(RunState::Completed, 0));
+    let bad = failed("no", None);
+    assert_eq!(ends(&[&good]), none);
+    assert_eq!(ends(&[&bad]), ["run_failed"]);
+    assert_eq!(ends(&[&good]), ["recovered"]);
+    assert_eq!(ends(&[&bad, &bad, &bad]), ["run_failed", "paused"]);
+    kept.ledger.unpause("archive", false, Moment(1)).unwrap();
+    assert_eq!(ends(&[]), none);
+    assert_eq!(ends(&[&empty, &empty]), ["recovered", "no_rows"]);
+    assert_eq!(ends(&[&good]), ["recovered"]);
 }
 
 #[test]
