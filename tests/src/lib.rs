@@ -15,3 +15,4 @@ pub mod program;
 pub mod read;
 pub mod rows;
 pub mod scene;
+pub mod service;

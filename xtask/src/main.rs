@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 
 mod bench;
 mod build;
+mod chaos;
 mod component;
 mod conformance;
 mod demo;
@@ -64,6 +65,12 @@ const COMMANDS: &[Command] = &[
         arguments: "[ARGUMENTS…]",
         summary: "measure speed and memory, in turn with the native build or `peers` (`bench --help` for what)",
         run: bench::run,
+    },
+    Command {
+        name: "chaos",
+        arguments: "[FILTER]",
+        summary: "kill, stop and fill up the service, and check that every interval is exported once (needs root)",
+        run: chaos::run,
     },
     Command {
         name: "lint",

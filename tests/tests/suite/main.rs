@@ -10,6 +10,7 @@
 mod answers;
 mod arrows;
 mod cancelled;
+mod chaos;
 mod check;
 mod cli;
 mod credentials;

@@ -3,27 +3,16 @@
 
 use std::time::{Duration, Instant};
 
-use batch_export_runner::Header;
 use batch_export_runner::exporter::run_id;
-use batch_export_service::ledger::{Ledger, Run, RunFilter, RunState};
+use batch_export_service::ledger::{Ledger, RunState};
 use batch_export_source::{Interval, Moment};
-use batch_export_tests::components;
-use batch_export_tests::program::{Program, Running, configuration};
+use batch_export_tests::program::{Program, configuration};
 use batch_export_tests::scene::{BUCKET, Scene};
+use batch_export_tests::service::{PERIOD, in_state, known_for, now, runs, serve, stop, until};
 use devstore::{Fault, Operation, What};
 
-const MINUTE: i64 = 60_000_000;
-/// The schedule of the tests' destinations.
-const PERIOD: i64 = 5 * MINUTE;
 const ROWS_PER_HOUR: usize = 1_200;
 const ROWS: u64 = 100;
-/// Time for something to happen that takes seconds at most on an idle machine.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-fn now() -> Moment {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Moment(i64::try_from(since.expect("after 1970").as_micros()).expect("a time"))
-}
 
 /// A destination that exports every five minutes.
 fn scheduled(scene: &Scene, name: &str, schedule: &str) -> String {
@@ -38,49 +27,6 @@ fn service(settings: &str) -> String {
 
 fn ledger(program: &Program) -> Ledger {
     Ledger::open(&program.folder.path().join(".batch-export")).expect("a ledger")
-}
-
-/// Lets a destination have been known for so many periods. Returns where the first of them starts.
-fn known_for(ledger: &Ledger, name: &str, periods: i64) -> Moment {
-    let first = Moment(now().0 / PERIOD * PERIOD - periods * PERIOD);
-    ledger.see(&[(name, Some(first))], first).expect("seen");
-    first
-}
-
-fn serve(program: &Program) -> Running {
-    let component = components::destination();
-    let component = component.to_str().expect("UTF-8");
-    program.start(&["serve", "--config", "exports.toml", "--component", component])
-}
-
-/// Waits until something is so; `running` must not end before.
-fn until(running: &mut Running, what: &str, mut is_so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(running.is_running(), "the service ended before {what}");
-        assert!(begun.elapsed() < PATIENCE, "{what} takes too long");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
-fn runs(ledger: &Ledger, name: &str) -> Vec<Run> {
-    let filter = RunFilter {
-        destination: Some(name.to_owned()),
-        limit: 10_000,
-        ..RunFilter::default()
-    };
-    ledger.runs(&filter).expect("runs")
-}
-
-fn in_state(ledger: &Ledger, name: &str, state: RunState) -> usize {
-    runs(ledger, name).iter().filter(|run| run.state == state).count()
-}
-
-fn stop(running: Running) -> String {
-    running.signal("TERM");
-    let printed = running.wait();
-    assert_eq!((printed.code, printed.stdout.as_str()), (Some(0), ""), "{printed:?}");
-    printed.stderr
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,7 +46,7 @@ async fn missed_intervals_are_made_up_and_each_is_in_the_bucket_once() {
     let log = stop(running);
     assert!(log.contains("archive: intervals are skipped"), "{log}");
     assert!(log.contains("the service has stopped"), "{log}");
-    let mut runs = runs(&ledger, "archive");
+    let mut runs = runs(&ledger, Some("archive"));
     runs.reverse();
     // Another period may have ended while the test ran.
     assert!(runs.len() >= 8, "{runs:?}");
@@ -158,7 +104,7 @@ async fn a_service_that_is_killed_goes_on_where_it_was_and_leaves_no_upload_open
     let log = stop(running);
     assert!(log.contains("the process of a run ended before the run did"), "{log}");
     assert_eq!(scene.store.open_uploads(), []);
-    assert!(runs(&ledger, "archive").iter().any(|run| run.attempts == 2));
+    assert!(runs(&ledger, Some("archive")).iter().any(|run| run.attempts == 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -251,7 +197,7 @@ async fn the_configuration_is_read_again_and_a_broken_one_changes_nothing() {
     scene
         .store
         .set_faults(vec![Fault::on(Operation::PutObject, What::Delay(3_000)).first(1)]);
-    let again = runs(&ledger, "two")[0].id.clone();
+    let again = runs(&ledger, Some("two"))[0].id.clone();
     ledger.retry(&again, now()).expect("asked for");
     until(&mut running, "it runs", || {
         in_state(&ledger, "two", RunState::Running) > 0
@@ -365,7 +311,7 @@ async fn two_hundred_runs_at_once_stay_within_the_memory_of_the_service() {
         // The budget, and what the process itself takes with the component's code in it.
         assert!(peak_kb / 1_024 < MEMORY_MB + 512, "{} MiB", peak_kb / 1_024);
     }
-    let all = runs(&ledger, "archive");
+    let all = runs(&ledger, Some("archive"));
     assert!(
         all.iter().all(|run| run.attempts == 1 && run.error.is_none()),
         "{all:?}"
@@ -385,13 +331,13 @@ async fn a_run_that_failed_for_good_is_exported_when_it_is_asked_for_again() {
     until(&mut running, "both have failed", || {
         in_state(&ledger, "archive", RunState::Failed) >= 2
     });
-    let failed = runs(&ledger, "archive")
+    let failed = runs(&ledger, Some("archive"))
         .into_iter()
         .find(|run| run.state == RunState::Failed)
         .expect("one");
     let error = failed.error.expect("an error");
     assert_eq!(error["class"], "failed", "{error}");
-    for run in runs(&ledger, "archive") {
+    for run in runs(&ledger, Some("archive")) {
         ledger.retry(&run.id, now()).expect("asked for");
     }
     until(&mut running, "both are exported", || {
@@ -399,12 +345,6 @@ async fn a_run_that_failed_for_good_is_exported_when_it_is_asked_for_again() {
     });
     stop(running);
     let interval = Interval::new(failed.start, failed.end).expect("an interval");
-    let header = Header {
-        destination: "archive".to_owned(),
-        id: run_id("archive", "events", interval),
-        model: "events".to_owned(),
-        start_micros: failed.start.map(|start| start.0),
-        end_micros: failed.end.0,
-    };
-    assert_eq!(header.id, failed.id, "the same run, and so the same keys");
+    let id = run_id("archive", "events", interval);
+    assert_eq!(id, failed.id, "the same run, and so the same keys");
 }

@@ -129,6 +129,8 @@ impl Service {
             }
         };
         let now = self.now();
+        // Before anything is concluded from the time that it took.
+        self.compare_clocks(now);
         let Some(underway) = self.underway.remove(&run_id) else {
             return;
         };
