@@ -10,7 +10,8 @@ use anyhow::{Context, Result, anyhow};
 use batch_export_runner::component;
 use batch_export_runner::config::Config;
 use batch_export_runner::exporter::Exporter;
-use batch_export_runner::{RunTokens, Runner, StateFolder};
+use batch_export_runner::{RunTokens, Runner};
+use batch_export_service::ledger::Ledger;
 use batch_export_source::FilesSettings;
 use batch_export_source::{EventFilter, Feed, Selection, SourceSettings};
 use batch_export_system::{Budget, Token};
@@ -52,7 +53,7 @@ async fn through_component(job: &Job, endpoint: &str) -> Result<Measurement> {
     let loaded = runtime.load(&component, &|note| eprintln!("{note:?}")).await?;
     let exporter = Exporter::new(destination, &loaded)?.among(&config);
     let cpu_before = cpu_seconds()?;
-    let runner = Runner::new(runtime, StateFolder::new(&config.state_dir));
+    let runner = Runner::new(runtime, Ledger::open(&config.state_dir)?.state());
     let report = runner
         .run(&exporter, job.interval()?, &RunTokens::new())
         .await

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 
+use batch_export_runner::State;
+use batch_export_service::ledger::Ledger;
 use tempfile::TempDir;
 
 use crate::components;
@@ -136,14 +138,15 @@ impl Program {
         self.start(&arguments)
     }
 
-    /// What the program keeps of runs that did not end; empty when all did.
+    /// The runs of which the program keeps notes; empty when all ended in order.
     pub fn runs_kept(&self) -> Vec<String> {
-        let runs = self.folder.path().join(".batch-export/runs");
-        let Ok(entries) = std::fs::read_dir(runs) else {
-            return Vec::new();
-        };
-        let name = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
-        entries.map(|entry| name(entry.expect("an entry"))).collect()
+        let left = self.ledger().state().leftovers().expect("a list");
+        left.runs.into_iter().map(|run| run.id).collect()
+    }
+
+    /// The ledger next to its configuration.
+    pub fn ledger(&self) -> Ledger {
+        Ledger::open(&self.folder.path().join(".batch-export")).expect("a ledger")
     }
 }
 

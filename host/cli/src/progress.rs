@@ -55,26 +55,32 @@ impl Progress {
         }
     }
 
-    /// Does the work and shows its events meanwhile; problems are part of the bar, or an occasional line.
-    /// Shows nothing more when the work is done.
-    pub async fn during<T>(&self, work: impl Future<Output = T>, events: &mut EventReceiver) -> T {
+    /// Does the work and shows its events meanwhile, which `record` gets as well; problems are part of the bar, or an
+    /// occasional line. Shows nothing more when the work is done.
+    pub async fn during<T>(
+        &self,
+        work: impl Future<Output = T>,
+        events: &mut EventReceiver,
+        record: impl Fn(&RunEvent),
+    ) -> T {
         let mut work = std::pin::pin!(work);
         let mut looks = tokio::time::interval(LOOK);
         let done = loop {
             tokio::select! {
                 done = &mut work => break done,
-                event = events.next() => self.take(event),
+                event = events.next() => self.take(event, &record),
                 _ = looks.tick() => self.look(Instant::now()),
             }
         };
         while let Some(event) = events.try_next() {
-            self.take(event);
+            self.take(event, &record);
         }
         self.end();
         done
     }
 
-    fn take(&self, event: RunEvent) {
+    fn take(&self, event: RunEvent, record: impl Fn(&RunEvent)) {
+        record(&event);
         match event.what {
             RunEventKind::Stage(stage) => self.message(in_words(stage).to_owned()),
             RunEventKind::Progress(at) => self.show(at),

@@ -17,7 +17,6 @@ use crate::problem::Problem;
 use crate::recovery::LeftOpen;
 use batch_export_system::explain::{Explain, count};
 
-pub(crate) use causes::state_at;
 pub use code::FailureCode;
 
 /// The class of a failure: what the caller should do about it.

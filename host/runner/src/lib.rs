@@ -80,8 +80,6 @@ pub use recovery::{AbortedUpload, LeftOpen, Recovery, StartupRecovery};
 pub use report::RunReport;
 pub use runner::Runner;
 pub use runtime::{Runtime, RuntimeLimits};
-pub use state::{
-    FoundNotes, Header, Lease, LeftRun, Leftover, Leftovers, Origin, RunOwner, State, StateFolder, StateMemory,
-};
+pub use state::{FoundNotes, Header, Lease, LeftRun, Leftover, Leftovers, Origin, RunOwner, State, StateMemory};
 pub use tokens::RunTokens;
 pub use verify::{Compare, FaultKind, FileOutcome, StoreError, VerifyProgress, VerifyReport, Watch};

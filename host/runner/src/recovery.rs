@@ -4,7 +4,6 @@
 mod outcome;
 mod startup;
 
-use std::fmt::Display;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -70,7 +69,7 @@ impl Cleaner<'_> {
                 FoundNotes::Nothing => {}
                 FoundNotes::Unreadable(problem) => {
                     let place = lease.place(Some(&attempt));
-                    cleaned.recovery.left_open.push(unreadable(&place, problem));
+                    cleaned.recovery.left_open.push(unreadable(&place, &problem));
                 }
                 FoundNotes::Notes(leftover) => self.attempt(lease, leftover, cleaned).await?,
             }
@@ -82,16 +81,8 @@ impl Cleaner<'_> {
         let attempt = &leftover.origin.attempt;
         let place = lease.place(Some(attempt));
         let recovery = &mut cleaned.recovery;
-        let damaged = leftover.damaged_bytes > 0;
-        if damaged {
-            let problem = format!("{} bytes of it are damaged", leftover.damaged_bytes);
-            recovery.left_open.push(unreadable(&place, problem));
-        }
         if leftover.notes.is_empty() {
-            return match damaged {
-                true => Ok(()),
-                false => lease.forget(attempt),
-            };
+            return lease.forget(attempt);
         }
         let under = self.exporter.differing(&leftover.origin.configuration);
         let under = (!under.is_empty()).then_some(under);
@@ -103,7 +94,7 @@ impl Cleaner<'_> {
         };
         let (reason, hint) = match recovered {
             Ok(done) => {
-                let is_clean = done.left_open.is_empty() && !damaged;
+                let is_clean = done.left_open.is_empty();
                 recovery.add(done, under.as_ref());
                 return match is_clean {
                     true => lease.forget(attempt),
@@ -198,12 +189,15 @@ impl Cleaner<'_> {
     }
 }
 
-fn unreadable(place: &str, problem: impl Display) -> LeftOpen {
+fn unreadable(place: &str, problem: &str) -> LeftOpen {
     LeftOpen {
         key: None,
         upload_id: None,
         reason: format!("uploads noted in {place}, which cannot be read: {problem}"),
-        hint: Some("look for open uploads in the store, abort them, and delete the file".to_owned()),
+        hint: Some(
+            "look for open uploads in the store, abort them, and forget the notes by `batch-export ledger forget RUN`"
+                .to_owned(),
+        ),
         earlier_configuration: None,
     }
 }

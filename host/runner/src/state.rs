@@ -1,13 +1,8 @@
 //! What outlives a process: for each run in progress the notes of its attempts, held by one host at a time. A run needs
-//! the traits here and nothing else; a folder is the usual implementation, memory the one of tests and of programs that
-//! keep nothing.
+//! the traits here and nothing else; the service's ledger is the usual implementation, memory the one of tests and of
+//! programs that keep nothing.
 
-mod folder;
-mod held;
 mod memory;
-#[cfg(test)]
-#[cfg(unix)]
-mod tests;
 
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -19,11 +14,8 @@ use crate::failure::Failure;
 use batch_export_sandbox::Journal;
 use batch_export_sandbox::contract::{Interval, Run};
 
-pub use folder::StateFolder;
 pub use memory::StateMemory;
 
-/// The contract's limit for a run's id.
-const MAX_ID_BYTES: usize = 128;
 /// The form of notes written here; notes of another form are kept and reported.
 const FORM: u32 = 1;
 
@@ -101,8 +93,6 @@ pub struct Leftover {
     pub origin: Origin,
     /// The plugin's notes, in order.
     pub notes: Vec<Vec<u8>>,
-    /// Bytes of notes that cannot be read.
-    pub damaged_bytes: usize,
 }
 
 /// The outcome of reading an attempt's notes.
@@ -121,8 +111,6 @@ pub enum FoundNotes {
 pub struct Leftovers {
     /// Runs, held by somebody or not, in order of their ids.
     pub runs: Vec<LeftRun>,
-    /// What is not a run and is left alone.
-    pub strange: Vec<String>,
     /// Whether there are more than were listed.
     pub more: bool,
 }
@@ -141,8 +129,6 @@ pub struct LeftRun {
 pub enum RunOwner {
     /// The destination that its first readable notes name.
     Destination(String),
-    /// Nobody: it has had no notes for so long that no run is about to begin.
-    Nobody,
     /// It has no notes yet.
     Unknown,
     /// It has notes, none of which says whose they are.
@@ -152,7 +138,7 @@ pub enum RunOwner {
 impl Leftovers {
     /// Returns whether there is nothing to look after.
     pub fn is_empty(&self) -> bool {
-        self.runs.is_empty() && self.strange.is_empty()
+        self.runs.is_empty()
     }
 }
 
@@ -186,11 +172,8 @@ impl Origin {
 
     /// Reads an attempt's first note. What it says of its run and attempt is compared with where it was found.
     pub fn read(first: &[u8], run_id: &str, attempt: &str) -> Result<Self, String> {
-        let origin: Origin = serde_json::from_slice(first).map_err(|_| {
-            "it does not begin with the run that its notes belong \
-                                                       to"
-            .to_owned()
-        })?;
+        let origin: Origin = serde_json::from_slice(first)
+            .map_err(|_| "it does not begin with the run that its notes belong to".to_owned())?;
         if origin.form != FORM {
             return Err(format!(
                 "it has format {}, but this program supports {FORM}",
@@ -202,10 +185,4 @@ impl Origin {
         }
         Ok(origin)
     }
-}
-
-/// Returns whether a text can be a run's id: letters, digits and `-`, as the contract says. No such text is a path or a
-/// hidden name.
-fn is_id(text: &str) -> bool {
-    (1..=MAX_ID_BYTES).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }

@@ -73,7 +73,7 @@ pub use session::{Canceller, Session};
 
 // What a run may do.
 pub use capability::Capabilities;
-pub use capability::journal::{FileJournal, Journal, MemoryJournal, Notes, read_notes};
+pub use capability::journal::{Journal, MemoryJournal};
 pub use capability::log::{Level, LogSink, discard as discard_log, tidy};
 pub use capability::network::{Network, NetworkError, NetworkOptions, with_causes};
 pub use credentials::{

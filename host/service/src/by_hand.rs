@@ -1,6 +1,7 @@
 //! A run by hand in the history: it is there from the moment at which its process holds it to the moment at which that
 //! lets go, so that whoever finds a run that is under way and that nobody holds knows that its process is gone.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -58,9 +59,16 @@ impl HandRun {
         }))
     }
 
-    /// Writes down what happens, and ends the run when somebody asks for that; goes on until it is dropped. What the
-    /// ledger cannot take now, it gets later.
-    pub async fn watch(&self, tokens: &RunTokens) {
+    /// Does the run's work, writes down what happens meanwhile, and ends the work when somebody asks for that; `tell`
+    /// is called then. What the ledger cannot take now, it gets later.
+    pub async fn during<T>(&self, work: impl Future<Output = T>, tokens: &RunTokens, tell: impl Fn()) -> T {
+        tokio::select! {
+            done = work => done,
+            never = self.watch(tokens, tell) => match never {},
+        }
+    }
+
+    async fn watch(&self, tokens: &RunTokens, tell: impl Fn()) -> Infallible {
         let mut known = None;
         let mut flushed = Instant::now();
         loop {
@@ -72,7 +80,8 @@ impl HandRun {
             }
             if let Ok((orders, is_cancelled)) = looked {
                 known = orders;
-                if is_cancelled {
+                if is_cancelled && tokens.work.check().is_ok() {
+                    tell();
                     tokens.work.cancel();
                 }
             }

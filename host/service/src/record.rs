@@ -260,8 +260,8 @@ impl Kept {
     }
 }
 
-/// Returns whether an event has the id of the attempt that is under way: checks, and recovery of earlier attempts at the
-/// same run, have ids of their own.
+/// Returns whether an event has the id of the attempt that is under way: checks, and recovery of earlier attempts at
+/// the same run, have ids of their own.
 fn is_its_own(what: &RunEventKind) -> bool {
     match what {
         RunEventKind::Stage(stage) => *stage != RunStage::Recovering,

@@ -1,11 +1,9 @@
-//! What earlier runs left: cleaned up where it is, by whoever may, and named where that is not possible. Nothing that
-//! the state folder says is believed as a path.
+//! What earlier runs left: cleaned up where it is, by whoever may, and named where that is not possible.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 
-use batch_export_runner::{Header, Origin, State, StateFolder};
+use batch_export_runner::{Header, Origin, State};
 use batch_export_tests::program::{Printed, Program, Running, configuration};
 use batch_export_tests::scene::{BUCKET, Scene};
 use devstore::{Fault, Operation, Options, What};
@@ -110,7 +108,7 @@ async fn notes_of_a_destination_that_was_renamed_are_named_with_every_run() {
         assert_eq!(printed.code, Some(0), "{printed:?}");
         let said = "an earlier run of the destination `archive` may have left uploads open, and exports.toml has no such destination";
         assert!(printed.stderr.contains(said), "{printed:?}");
-        assert!(printed.stderr.contains("runs/archive-"), "{printed:?}");
+        assert!(printed.stderr.contains("ledger.sqlite (run archive-"), "{printed:?}");
         assert_eq!(scene.store.open_uploads().len(), 1);
     }
 }
@@ -121,7 +119,7 @@ async fn any_number_of_runs_left_behind_is_told_in_a_few_lines() {
     const LEFT: usize = 1_200;
     let scene = scene().await;
     let program = Program::new(&archive(&scene));
-    let state = StateFolder::new(&program.folder.path().join(".batch-export"));
+    let state = program.ledger().state();
     for number in 0..LEFT {
         let header = Header {
             destination: "removed".to_owned(),
@@ -132,7 +130,7 @@ async fn any_number_of_runs_left_behind_is_told_in_a_few_lines() {
         };
         let lease = state.lease(&header.id).expect("free");
         let configuration = serde_json::json!({ "bucket_name": BUCKET });
-        let origin = Origin::new(header, "a".to_owned(), configuration);
+        let origin = Origin::new(header, format!("attempt-{number}"), configuration);
         let journal = lease.begin(&origin).expect("a journal");
         journal.note(b"begun\n\nx", true).expect("kept");
     }
@@ -147,57 +145,28 @@ async fn any_number_of_runs_left_behind_is_told_in_a_few_lines() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_stands_in_the_state_folder_deletes_nothing_outside_it() {
-    let scene = scene().await;
-    let program = Program::new(&archive(&scene));
-    let victim = program.folder.path().join("victim");
-    fs::create_dir(&victim).expect("a folder");
-    fs::write(victim.join("file"), "precious").expect("a file");
-    let runs = program.folder.path().join(".batch-export/runs");
-    for (folder, id) in [("evil", "../../victim"), ("empty", ""), ("up", "..")] {
-        let text =
-            format!(r#"{{"destination":"archive","id":"{id}","model":"events","start_micros":null,"end_micros":1}}"#);
-        fs::create_dir_all(runs.join(folder)).expect("a folder");
-        fs::write(runs.join(folder).join("run.json"), text).expect("a file");
-    }
-    std::os::unix::fs::symlink(&victim, runs.join("link")).expect("a link");
-    let printed = later(&program);
-    assert_eq!(printed.code, Some(0), "{printed:?}");
-    assert!(
-        printed.stderr.contains("runs/link is not the folder of a run"),
-        "{printed:?}"
-    );
-    assert_eq!(fs::read(victim.join("file")).expect("still there"), b"precious");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn notes_that_cannot_be_read_are_named_and_kept() {
     let scene = scene().await;
     let program = Program::new(&archive(&scene));
     killed(&scene, &program).await;
-    let notes = only_notes(program.folder.path());
-    fs::write(&notes, [b'x'; 200]).expect("damaged");
+    let file = program.folder.path().join(".batch-export/ledger.sqlite");
+    let damage = |sql| rusqlite::Connection::open(&file).and_then(|ledger| ledger.execute(sql, []));
+    damage("UPDATE journals SET origin = 'x'").expect("damaged");
     let printed = later(&program);
     assert_eq!(printed.code, Some(0), "{printed:?}");
     assert!(printed.stderr.contains(", which cannot be read: "), "{printed:?}");
-    assert!(notes.exists());
+    assert_eq!(program.runs_kept().len(), 1);
 
     // Nobody but a person can mend them: they do not stand in the way of a run, nor of the check before it.
     program.configure(&archive(&scene).replace("check = \"on_request\"", "check = \"automatic\""));
     let printed = program.start_export("00:00:00", "01:00:00", &[]).wait();
     assert_eq!(printed.code, Some(0), "{printed:?}");
     assert!(printed.stderr.contains(", which cannot be read: "), "{printed:?}");
-    assert!(notes.exists());
-}
-
-fn only_notes(folder: &Path) -> PathBuf {
-    let runs = folder.join(".batch-export/runs");
-    let run = fs::read_dir(runs).expect("a list").next().expect("a run");
-    let mut files = fs::read_dir(run.expect("an entry").path()).expect("a list");
-    let is_notes = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "notes");
-    files
-        .find_map(|file| Some(file.expect("an entry").path()).filter(is_notes))
-        .expect("notes")
+    let kept = program.runs_kept();
+    assert_eq!(kept.len(), 1);
+    let printed = program.run(&["ledger", "forget", &kept[0], "--config", "exports.toml"]);
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    assert_eq!(program.runs_kept(), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -228,7 +197,7 @@ async fn a_state_folder_that_cannot_be_used_is_named_with_its_setting() {
         program.configure(&state(folder));
         let printed = later(&program);
         assert_eq!(printed.code, Some(1), "{printed:?}");
-        let begin = format!("error: cannot keep state in {folder}: {problem}");
+        let begin = format!("error: cannot keep the ledger in {folder}: {problem}");
         assert!(printed.stderr.contains(&begin), "{printed:?}");
         assert!(printed.stderr.contains(remedy), "{printed:?}");
         assert_eq!(scene.store.keys(BUCKET), Vec::<String>::new());

@@ -14,8 +14,9 @@ use crate::progress::Progress;
 use crate::signals::cancelled_by_signals;
 use crate::words;
 use batch_export_runner::check;
-use batch_export_runner::{Events, Failure, Runner, Runtime, StateFolder};
+use batch_export_runner::{Events, Failure, Runner, Runtime};
 use batch_export_sandbox::contract::{CheckStep, StepOutcome};
+use batch_export_service::ledger::Ledger;
 use batch_export_source::{Interval, Moment};
 
 /// Test a destination: write an object, read it back, start and abort an upload, delete the object.
@@ -54,11 +55,11 @@ impl CheckArgs {
         let tokens = cancelled_by_signals(move |text| signals.line(text));
         let loading = self.chosen.exporter(&runtime, about, told(false));
         let (config, exporter) = tokens.work.run(loading).await.map_err(|_| tokens.ended())??;
-        let state = StateFolder::new(&config.state_dir);
+        let state = Ledger::open(&config.state_dir)?.state();
         let (events, mut received) = Events::queue();
         let runner = Runner::new(runtime, state).with_events(events);
         let checking = runner.check(&exporter, hour_of(now)?, &tokens);
-        let steps = progress.during(checking, &mut received).await;
+        let steps = progress.during(checking, &mut received, |_| ()).await;
         let steps = steps.map_err(|failure| config.located(&exporter.name, failure))?;
         let failure = check::failing(&steps).next().map(|_| error::check(&steps));
         let steps = Steps::new(steps);

@@ -53,11 +53,11 @@ pub struct DemoArgs {
 impl DemoArgs {
     pub async fn execute(self, clock: Clock) -> ExitCode {
         let form = Form::new(self.json, false);
-        let outcome = self.demo().await;
+        let outcome = self.demo(clock).await;
         output::show(form, clock(), &About::default(), outcome)
     }
 
-    async fn demo(self) -> Result<Answer<DemoReport>, Failure> {
+    async fn demo(self, clock: Clock) -> Result<Answer<DemoReport>, Failure> {
         let options = DemoOptions {
             folder: self.folder,
             component: self.component,
@@ -75,13 +75,16 @@ impl DemoArgs {
             events,
             tokens,
             watch: watch(&progress),
+            clock,
             step: &|step| {
                 if !quiet {
                     progress.line(&step);
                 }
             },
         };
-        let outcome = progress.during(demo::demo(&options, &audience), &mut received).await;
+        let outcome = progress
+            .during(demo::demo(&options, &audience), &mut received, |_| ())
+            .await;
         let report = outcome?;
         let failed = || report.verified.iter().filter(|run| !run.passed);
         let failure = match failed().map(|run| run.faults_found()).sum() {

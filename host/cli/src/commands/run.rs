@@ -8,14 +8,17 @@ use clap::Args;
 use super::{By, Chosen, Clock, for_interval, told};
 use crate::about::About;
 use crate::message::wrapped;
-use crate::output::{Answer, Form};
+use crate::output::{self, Answer, Form};
 use crate::progress::Progress;
 use crate::signals::cancelled_by_signals;
 use crate::span::Span;
 use crate::survey;
 use crate::words::{self, Object};
-use batch_export_runner::{Events, Failure, RunReport, Runner, Runtime, StartupRecovery, StateFolder};
+use batch_export_runner::{Events, Failure, RunEvent, RunReport, Runner, Runtime, StartupRecovery};
+use batch_export_service::ledger::Ledger;
+use batch_export_service::{HandRun, Recorder};
 use batch_export_source::{Interval, Moment};
+use batch_export_system::explain::Cause;
 use batch_export_system::terminal::one_line;
 
 /// Export one interval to a destination.
@@ -59,11 +62,13 @@ impl RunArgs {
         let (config, exporter) = tokens.work.run(loading).await.map_err(|_| tokens.ended())??;
         let exporter = exporter.selecting(self.by.time());
         let (events, mut received) = Events::queue();
-        let state = StateFolder::new(&config.state_dir);
-        let runner = Runner::new(runtime, state).with_events(events);
+        let recorder = Recorder::new(Ledger::open(&config.state_dir)?);
+        let header = exporter.header(interval);
+        let own = header.id.clone();
+        let by_hand = HandRun::new(&recorder, header, exporter.plugin.digest(), clock);
+        let runner = Runner::new(runtime, by_hand.clone()).with_events(events);
         let work = async {
             // The job of a host that starts; this one starts for a single run, which looks after itself.
-            let own = exporter.header(interval).id;
             let left = runner.recover(&exporter, Some(&own), &tokens).await?;
             match runner.run(&exporter, interval, &tokens).await {
                 Ok(report) => Ok(with_left(report, left)),
@@ -75,9 +80,19 @@ impl RunArgs {
                 }
             }
         };
-        let outcome = progress.during(work, &mut received).await;
-        let located = |failure| config.located(&exporter.name, failure);
-        let mut report: RunReport = outcome.map_err(located)?;
+        let told = || progress.line("stopping and cleaning up, as `batch-export cancel` asks");
+        let work = by_hand.during(work, &tokens, told);
+        let record = |event: &RunEvent| recorder.event(event, clock());
+        let outcome = progress.during(work, &mut received, record).await;
+        let outcome = outcome.map_err(|failure| config.located(&exporter.name, failure));
+        // The run is what it is, whatever becomes of its place in the history.
+        let unwritten = by_hand.end(outcome.as_ref()).err();
+        let unwritten = unwritten.map(|error| Cause::of(&error).map(|text| format!("not in the history: {text}")));
+        if let (Some(warning), Err(_)) = (&unwritten, &outcome) {
+            output::warning(warning);
+        }
+        let mut report: RunReport = outcome?;
+        report.warnings.extend(unwritten);
         if has_no_rows(&report) {
             report.warnings.extend(survey::glance(&exporter, &tokens.work).await);
         }

@@ -15,7 +15,7 @@ use crate::signals::until_first;
 use crate::span::Span;
 use crate::words::{self, Object};
 use batch_export_runner::{
-    Compare, Events, Failure, Runner, Runtime, StateFolder, VerifyProgress, VerifyReport, Watch,
+    Compare, Events, Failure, Runner, Runtime, StateMemory, VerifyProgress, VerifyReport, Watch,
 };
 use batch_export_source::{Interval, Moment};
 use batch_export_system::Token;
@@ -70,9 +70,9 @@ impl VerifyArgs {
         };
         let progress = Arc::new(Progress::new(self.quiet));
         let (events, mut received) = Events::queue();
-        let runner = Runner::new(runtime, StateFolder::new(&config.state_dir)).with_events(events);
+        let runner = Runner::new(runtime, StateMemory::default()).with_events(events);
         let verifying = runner.verify(&exporter, interval, compare, token, watch(&progress));
-        let outcome = progress.during(verifying, &mut received).await;
+        let outcome = progress.during(verifying, &mut received, |_| ()).await;
         let report = outcome.map_err(|failure| config.located(&exporter.name, failure))?;
         let errors = errors(&report);
         let failure = match report.passed {

@@ -17,8 +17,10 @@ use batch_export_runner::config::Config;
 use batch_export_runner::exporter::Exporter;
 use batch_export_runner::loading::{Loaded, LoadingNote};
 use batch_export_runner::{
-    Compare, Events, Failure, FailureClass, RunTokens, Runner, Runtime, StateFolder, VerifyReport, Watch,
+    Compare, Events, Failure, FailureClass, RunTokens, Runner, Runtime, StateMemory, VerifyReport, Watch,
 };
+use batch_export_service::ledger::Ledger;
+use batch_export_service::{HandRun, Recorder};
 use batch_export_source::{Ends, Interval, Moment};
 use batch_export_system::explain::{Explain, plain};
 
@@ -125,6 +127,8 @@ pub struct Audience<'a> {
     pub events: Events,
     pub tokens: RunTokens,
     pub watch: Watch,
+    /// Returns the current time.
+    pub clock: fn() -> Moment,
     /// What begins now.
     pub step: &'a (dyn Fn(String) + Sync),
 }
@@ -224,11 +228,15 @@ async fn export(
 ) -> Result<(), Failure> {
     let destination = config.destination(Some(name))?;
     let exporter = Exporter::new(destination, loaded)?.among(config);
-    let state = StateFolder::new(&config.state_dir);
-    let runner = Runner::new(audience.runtime.clone(), state).with_events(audience.events.clone());
+    let recorder = Recorder::new(Ledger::open(&config.state_dir)?);
     for interval in hours(options.hours)? {
         (audience.step)(format!("exporting {interval} to {name}"));
-        let done = runner.run(&exporter, interval, &audience.tokens).await?;
+        let digest = exporter.plugin.digest();
+        let by_hand = HandRun::new(&recorder, exporter.header(interval), digest, audience.clock);
+        let runner = Runner::new(audience.runtime.clone(), by_hand.clone()).with_events(audience.events.clone());
+        let done = runner.run(&exporter, interval, &audience.tokens).await;
+        by_hand.end(done.as_ref())?;
+        let done = done?;
         report.exported.push(Exported {
             destination: name.to_owned(),
             interval: interval.into(),
@@ -239,6 +247,7 @@ async fn export(
             seconds: done.seconds,
         });
     }
+    let runner = Runner::new(audience.runtime.clone(), StateMemory::default()).with_events(audience.events.clone());
     for interval in hours(options.hours)? {
         (audience.step)(format!("reading {interval} back from {name}"));
         let watch = Watch::clone(&audience.watch);

@@ -2,7 +2,7 @@
 //! reported at once with its line. Never prints a secret, and knows of the plugin's own fields only that they exist.
 //!
 //! ```toml
-//! state_dir = ".batch-export"        # notes of open uploads and the compile cache; this is the default
+//! state_dir = ".batch-export"        # the ledger, in which everything is kept; this is the default
 //!
 //! [component]                        # default: the plugin built into this program
 //! path = "dist/s3_destination.wasm"
@@ -66,7 +66,7 @@ use tree::{PlaceIndex, Table};
 /// A configuration is written by hand; a larger file is something else.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// Where notes and the compile cache are kept, next to the configuration, unless `state_dir` says otherwise.
+/// Where the ledger is, next to the configuration, unless `state_dir` says otherwise.
 const DEFAULT_STATE_DIR: &str = ".batch-export";
 
 /// A whole configuration file. Paths in it are relative to its folder.
@@ -74,7 +74,7 @@ const DEFAULT_STATE_DIR: &str = ".batch-export";
 pub struct Config {
     /// The file that it was read from.
     pub file: PathBuf,
-    /// The folder of notes of open uploads.
+    /// The folder of the ledger.
     pub state_dir: PathBuf,
     /// The component to load; `None` is the bundled one.
     pub component: Option<PathBuf>,
@@ -92,6 +92,11 @@ pub struct Config {
 impl Config {
     /// Reads a file, with variables from the environment.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        Self::load_with(file, &|name| std::env::var(name).ok())
+    }
+
+    /// Reads a file, with variables that the caller knows.
+    pub fn load_with(file: &Path, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let unreadable = |source| ConfigError::Unreadable {
             path: file.to_path_buf(),
             source,
@@ -110,7 +115,7 @@ impl Config {
         let text = std::str::from_utf8(&bytes).map_err(|_| ConfigError::NotText {
             path: file.to_path_buf(),
         })?;
-        Self::parse(file, text, &|name| std::env::var(name).ok())
+        Self::parse(file, text, variable)
     }
 
     /// Reads a text as if it were in `file`.

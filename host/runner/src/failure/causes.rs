@@ -1,6 +1,5 @@
 //! How each typed error becomes a failure: its class, its code and its field, written down one by one.
 
-use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -313,9 +312,4 @@ impl Failure {
     pub(crate) fn unexplained(error: CallError) -> Self {
         Failure::from(error).with_hint(REPORT)
     }
-}
-
-/// Returns what turns an [`io::Error`] about a file of the state folder into a failure.
-pub(crate) fn state_at(path: &Path) -> impl Fn(io::Error) -> Failure {
-    move |error| Failure::state(path, error.into())
 }

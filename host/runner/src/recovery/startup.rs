@@ -28,7 +28,6 @@ pub struct StartupRecovery {
 /// What stays, by kind.
 #[derive(Default)]
 struct Staying {
-    strange: Vec<String>,
     /// For each destination that is not configured any more: how many runs, and where the first of them is.
     orphans: BTreeMap<String, (usize, String)>,
     failed: Vec<Cause>,
@@ -45,7 +44,6 @@ pub(crate) async fn recover_leftovers(
 ) -> Result<StartupRecovery, Failure> {
     let begun = Instant::now();
     let mut staying = Staying {
-        strange: left.strange,
         more: left.more,
         ..Staying::default()
     };
@@ -57,7 +55,7 @@ pub(crate) async fn recover_leftovers(
             // It may have other credentials and another plugin: its own runs clean up.
             RunOwner::Destination(name) if cleaner.exporter.knows(name) => continue,
             RunOwner::Destination(_) => false,
-            RunOwner::Nobody | RunOwner::Unreadable => true,
+            RunOwner::Unreadable => true,
         };
         let lease = match state.lease(&run.id) {
             Ok(lease) => lease,
@@ -111,13 +109,7 @@ async fn clean(
 impl Staying {
     /// Reports what remains; `file` is where destinations are configured.
     fn warnings(self, file: &str) -> Vec<Cause> {
-        let strange = self
-            .strange
-            .iter()
-            .map(|path| format!("{path} is not the folder of a run and was left alone"))
-            .map(|strange| Cause::new(strange).with_hint("delete it if you do not need it"));
-        let mut told = named(strange.collect(), "more such folders and files were left alone");
-        told.extend(named(self.failed, "more earlier runs cannot be examined"));
+        let mut told = named(self.failed, "more earlier runs cannot be examined");
         for (name, (number, place)) in self.orphans {
             let (runs, notes) = match number {
                 1 => ("an earlier run".to_owned(), format!("its notes are kept in {place}")),
@@ -129,10 +121,10 @@ impl Staying {
             let orphans = Cause::new(format!(
                 "{runs} of the destination `{name}` may have left uploads open, and {file} has no such destination: {notes}"
             ));
-            told.push(orphans.with_hint(
-                "add the destination again under that name and run it once, or abort its uploads at the store and delete \
-                 those folders",
-            ));
+            told.push(orphans.with_hint(format!(
+                "add the destination again under that name and run it once, or abort its uploads at the store and run \
+                 `batch-export ledger forget --destination {name}`"
+            )));
         }
         if self.further_uploads > 0 {
             let more = count(self.further_uploads as u64);
@@ -163,12 +155,10 @@ mod tests {
 
     #[test]
     fn any_number_of_runs_is_told_in_a_few_lines() {
-        let paths = |count: usize| (0..count).map(|n| format!("runs/{n:04}")).collect();
         let staying = Staying {
-            strange: paths(1_200),
             orphans: BTreeMap::from([
-                ("old".to_owned(), (1_200, "runs/old-1".to_owned())),
-                ("older".to_owned(), (1, "runs/older-1".to_owned())),
+                ("old".to_owned(), (1_200, "the ledger (run old-1)".to_owned())),
+                ("older".to_owned(), (1, "the ledger (run older-1)".to_owned())),
             ]),
             failed: (0..6).map(|n| format!("run {n}").into()).collect(),
             waiting: 7,
@@ -177,21 +167,18 @@ mod tests {
         };
         let warnings = staying.warnings("exports.toml");
         let told: Vec<String> = warnings.iter().map(Cause::in_one_text).collect();
-        assert_eq!(told.len(), 6 + 6 + 2 + 3, "{told:#?}");
+        assert_eq!(told.len(), 6 + 2 + 3, "{told:#?}");
+        assert_eq!(told[5], "1 more earlier runs cannot be examined");
         assert_eq!(
-            told[0],
-            "runs/0000 is not the folder of a run and was left alone; delete it if you do not need it"
-        );
-        assert_eq!(told[5], "1,195 more such folders and files were left alone");
-        assert_eq!(
-            told[12],
+            told[6],
             "1,200 earlier runs of the destination `old` may have left uploads open, and exports.toml has no such \
-             destination: their notes are kept; those of the first are in runs/old-1; add the destination again under that \
-             name and run it once, or abort its uploads at the store and delete those folders"
+             destination: their notes are kept; those of the first are in the ledger (run old-1); add the destination \
+             again under that name and run it once, or abort its uploads at the store and run `batch-export ledger forget \
+             --destination old`"
         );
-        assert!(told[13].starts_with("an earlier run of the destination `older` may"));
+        assert!(told[7].starts_with("an earlier run of the destination `older` may"));
         assert_eq!(
-            told[15],
+            told[9],
             "7 earlier runs were not cleaned up in time: the next start continues with them"
         );
         assert_eq!(Staying::default().warnings("exports.toml"), []);

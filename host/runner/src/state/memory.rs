@@ -124,7 +124,6 @@ impl Lease for HeldInMemory {
                 Some(kept) => FoundNotes::Notes(Leftover {
                     origin: kept.origin.clone(),
                     notes: kept.notes.clone(),
-                    damaged_bytes: 0,
                 }),
             }
         })

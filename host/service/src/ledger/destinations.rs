@@ -47,8 +47,8 @@ impl Ledger {
     }
 
     /// Lets a destination's schedule run again. With `backfill`, intervals that ended during the pause run, otherwise
-    /// they stay skipped. Returns the pause that ended and how many intervals were skipped in it, or `None` where it was
-    /// not paused.
+    /// they stay skipped. Returns the pause that ended and how many intervals were skipped in it, or `None` where it
+    /// was not paused.
     pub fn unpause(&self, name: &str, backfill: bool, now: Moment) -> Result<Option<(Pause, u64)>> {
         self.order(|transaction| {
             let Some(pause) = find(transaction, name)?.and_then(|row| row.pause) else {

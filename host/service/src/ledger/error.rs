@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use batch_export_runner::{Failure, FailureClass, FailureCode};
-use batch_export_system::explain::{Explain, plain};
+use batch_export_system::explain::Explain;
 use batch_export_system::private::PrivateError;
 
 /// A reason why a call of the ledger failed.
@@ -68,6 +68,14 @@ pub enum LedgerError {
         /// The file.
         file: PathBuf,
     },
+    /// A backup cannot be written.
+    #[error("cannot write the backup {}: {reason}", .file.display())]
+    Backup {
+        /// The file.
+        file: PathBuf,
+        /// The reason.
+        reason: String,
+    },
     /// SQLite cannot do it for another reason: the disk is full, or somebody writes for too long.
     #[error("the ledger cannot be read or written: {}", in_words(.0))]
     Sqlite(#[source] rusqlite::Error),
@@ -84,7 +92,7 @@ fn of_process(pid: u32) -> String {
 }
 
 /// What SQLite says, without its code and in the middle of a sentence.
-fn in_words(error: &rusqlite::Error) -> String {
+pub(super) fn in_words(error: &rusqlite::Error) -> String {
     match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DiskFull) => "the disk is full".to_owned(),
         Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
@@ -115,6 +123,18 @@ impl LedgerError {
     pub const SERVICE_RUNNING: FailureCode = FailureCode::new("service_running");
     /// A file that would be written exists.
     pub const FILE_EXISTS: FailureCode = FailureCode::new("file_exists");
+    /// A backup cannot be written.
+    pub const BACKUP_FAILED: FailureCode = FailureCode::new("backup_failed");
+    /// Every code of the ledger.
+    pub const CODES: [FailureCode; 7] = [
+        LedgerError::UNUSABLE,
+        LedgerError::NEWER,
+        LedgerError::DAMAGED,
+        LedgerError::UNAVAILABLE,
+        LedgerError::SERVICE_RUNNING,
+        LedgerError::FILE_EXISTS,
+        LedgerError::BACKUP_FAILED,
+    ];
 
     /// Returns whether the same call may work later.
     pub fn is_transient(&self) -> bool {
@@ -124,6 +144,15 @@ impl LedgerError {
         };
         let code = error.sqlite_error_code();
         matches!(code, Some(DatabaseBusy | DatabaseLocked | DiskFull | SystemIoFailure))
+    }
+
+    /// Returns whether the file is not what it was when it was opened.
+    fn is_damage(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        let LedgerError::Sqlite(error) = self else {
+            return false;
+        };
+        matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
     }
 
     /// Makes the error of an operation on files.
@@ -158,9 +187,15 @@ impl Explain for LedgerError {
                     .to_owned(),
             ),
             LedgerError::BackupExists { .. } => Some("name a file that does not exist yet".to_owned()),
+            LedgerError::Backup { .. } => {
+                Some("name a file in a folder that exists, that you can write to, and that has room".to_owned())
+            }
             LedgerError::Sqlite(error) => match error.sqlite_error_code() {
                 Some(rusqlite::ErrorCode::DiskFull | rusqlite::ErrorCode::SystemIoFailure) => {
-                    Some("free some space on its disk".to_owned())
+                    Some("free some space on the disk of `state_dir`".to_owned())
+                }
+                Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+                    Some(RESTORE.to_owned())
                 }
                 _ => None,
             },
@@ -178,14 +213,11 @@ impl From<LedgerError> for Failure {
             LedgerError::Damaged { .. } | LedgerError::Strange(_) => (FailureClass::Failed, LedgerError::DAMAGED),
             LedgerError::ServiceRunning { .. } => (FailureClass::Failed, LedgerError::SERVICE_RUNNING),
             LedgerError::BackupExists { .. } => (FailureClass::Configuration, LedgerError::FILE_EXISTS),
+            LedgerError::Backup { .. } => (FailureClass::Failed, LedgerError::BACKUP_FAILED),
             LedgerError::Sqlite(_) if error.is_transient() => (FailureClass::Retryable, LedgerError::UNAVAILABLE),
+            LedgerError::Sqlite(_) if error.is_damage() => (FailureClass::Failed, LedgerError::DAMAGED),
             LedgerError::Sqlite(_) => (FailureClass::Failed, LedgerError::UNUSABLE),
         };
         Failure::of(class, code, error)
     }
-}
-
-/// Makes the text of an I/O error for a sentence.
-pub(super) fn said(error: &io::Error) -> String {
-    plain(error)
 }

@@ -34,6 +34,19 @@ pub struct RunFilter {
     pub limit: u32,
 }
 
+/// Intervals that were left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// How many there are.
+    pub count: u64,
+    /// Where the first one starts.
+    pub start: Moment,
+    /// Where the last one ends.
+    pub end: Moment,
+    /// Why the last one was left out.
+    pub reason: Option<String>,
+}
+
 impl Ledger {
     /// Returns a run by its id, the beginning of its id, or that of the hash at the end of it.
     pub fn run(&self, id: &str) -> Result<std::result::Result<Run, UnknownRun>> {
@@ -90,11 +103,11 @@ impl Ledger {
         })
     }
 
-    /// Returns the run of a destination that ended last.
+    /// Returns the run of a destination that ended last, of those that were ever started.
     pub fn last_run(&self, destination: &str, state: Option<RunState>) -> Result<Option<Run>> {
         self.read(|connection| {
             let sql = format!(
-                "SELECT {COLUMNS} FROM runs WHERE destination = ?1 AND state <> 'skipped' AND finished IS NOT NULL
+                "SELECT {COLUMNS} FROM runs WHERE destination = ?1 AND started IS NOT NULL AND finished IS NOT NULL
                     AND (?2 IS NULL OR state = ?2)
                  ORDER BY finished DESC LIMIT 1"
             );
@@ -162,6 +175,27 @@ impl Ledger {
             let mut statement = connection
                 .prepare_cached("SELECT count(*) FROM runs WHERE state IN ('starting', 'failed_retryable')")?;
             Ok(statement.query_row([], |row| row.get(0))?)
+        })
+    }
+
+    /// Returns the intervals of a destination's schedule that were left out and have not run since, if there are any.
+    pub fn skipped(&self, destination: &str) -> Result<Option<Skipped>> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT count(*), min(coalesce(start, end)), max(end), reason FROM runs
+                 WHERE destination = ?1 AND state = 'skipped' AND origin = 'schedule'",
+            )?;
+            let skipped = statement.query_row([destination], |row| {
+                let (start, end): (Option<i64>, Option<i64>) = (row.get(1)?, row.get(2)?);
+                let (count, reason) = (row.get(0)?, row.get(3)?);
+                Ok(start.zip(end).map(|(start, end)| Skipped {
+                    count,
+                    start: Moment(start),
+                    end: Moment(end),
+                    reason,
+                }))
+            });
+            Ok(skipped?)
         })
     }
 

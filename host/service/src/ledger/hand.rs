@@ -1,5 +1,5 @@
-//! Runs by hand in the ledger: somebody exports an interval now, whatever its run comes to. One that waited for its turn
-//! waits again as before, unless the run by hand made it unnecessary.
+//! Runs by hand in the ledger: somebody exports an interval now, whatever its run comes to. One that waited for its
+//! turn waits again as before, unless the run by hand made it unnecessary.
 
 use rusqlite::{OptionalExtension, params};
 

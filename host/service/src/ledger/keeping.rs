@@ -4,9 +4,10 @@ use std::path::Path;
 
 use rusqlite::params;
 
-use super::error::{LedgerError, said};
+use super::error::{LedgerError, in_words};
 use super::{Ledger, Result};
 use batch_export_source::Moment;
+use batch_export_system::explain::plain;
 
 /// Rows deleted at once, so that nobody waits long for the ledger.
 const CHUNK: u32 = 1_000;
@@ -51,6 +52,11 @@ impl Ledger {
                 [before(keep.log_days)],
             )?;
             transaction.execute(
+                "DELETE FROM backfills
+                 WHERE created < ?1 AND NOT EXISTS (SELECT 1 FROM runs WHERE backfill = backfills.id)",
+                [before(keep.runs_days)],
+            )?;
+            transaction.execute(
                 "DELETE FROM alerts WHERE at < ?1 AND addressed = 1
                     AND NOT EXISTS (SELECT 1 FROM deliveries WHERE alert = alerts.id AND state = 'waiting')",
                 params![before(keep.runs_days)],
@@ -62,29 +68,23 @@ impl Ledger {
 
     /// Writes a copy of the whole ledger to a file that does not exist yet, while others go on working with it.
     pub fn backup(&self, file: &Path) -> Result<()> {
-        if file.exists() {
-            return Err(LedgerError::BackupExists {
-                file: file.to_path_buf(),
-            });
-        }
-        let folder = match file.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
+        let failed = |reason: String| LedgerError::Backup {
+            file: file.to_path_buf(),
+            reason,
         };
-        if !folder.is_dir() {
-            let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
-            return Err(LedgerError::Strange(format!(
-                "{}: {}",
-                folder.display(),
-                said(&missing)
-            )));
-        }
         // The owner's alone from the beginning, as the ledger is.
-        let made = batch_export_system::private::create_new(file);
-        made.map_err(|error| LedgerError::io(folder, error))?;
+        match batch_export_system::private::create_new(file) {
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                return Err(LedgerError::BackupExists {
+                    file: file.to_path_buf(),
+                });
+            }
+            Err(error) => return Err(failed(plain(&error))),
+        }
         let copied = self.read(|connection| {
-            connection.execute("VACUUM INTO ?1", [file.to_string_lossy()])?;
-            Ok(())
+            let copied = connection.execute("VACUUM INTO ?1", [file.to_string_lossy()]);
+            copied.map(drop).map_err(|error| failed(in_words(&error)))
         });
         if copied.is_err() {
             std::fs::remove_file(file).ok();

@@ -27,7 +27,7 @@ pub use alerts::{Delivered, Delivery, NewAlert, OpenCause};
 pub use backfills::{BackfillOrder, BackfillPlan};
 pub use ends::{Ended, FAILURES_BEFORE_PAUSE, Outcome};
 pub use error::LedgerError;
-pub use find::RunFilter;
+pub use find::{RunFilter, Skipped};
 pub use hand::StartedByHand;
 pub use keeping::Keep;
 pub use log::{AttemptProgress, LINES_LIMIT, LogLine};

@@ -4,7 +4,7 @@
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
@@ -52,16 +52,37 @@ pub(super) fn open(folder: &Path) -> Result<Connection> {
 }
 
 fn prepare(connection: &mut Connection) -> Result<()> {
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    write_ahead(connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     Ok(())
 }
 
+/// Has writers not wait for readers. That lasts, so it is done once; while it is done, SQLite refuses others at once
+/// instead of having them wait.
+fn write_ahead(connection: &Connection) -> Result<()> {
+    let until = Instant::now() + BUSY_TIME;
+    loop {
+        let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
+        if mode == "wal" {
+            return Ok(());
+        }
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < until => {
+                std::thread::sleep(LOOK_TIME);
+            }
+            other => other?,
+        }
+    }
+}
+
 /// Brings the database to the newest version, all of it or nothing.
 fn migrate(connection: &mut Connection, file: &Path) -> Result<()> {
     let supported = MIGRATIONS.len() as i64;
-    let found = version(connection, file)?;
+    // Within a transaction, so that another process that makes the tables is seen before or after it.
+    let transaction = connection.transaction()?;
+    let found = version(&transaction, file)?;
+    drop(transaction);
     if found > supported {
         return Err(LedgerError::Newer {
             file: file.to_path_buf(),

@@ -149,7 +149,8 @@ impl Ledger {
             let state = transaction.query_row("SELECT state FROM runs WHERE id = ?1", [run_id], |row| row.get(0))?;
             if state != RunState::Running {
                 transaction.execute(
-                    "UPDATE runs SET state = 'starting', not_before = ?2, tries = 0, used_ms = 0, reason = ?3
+                    "UPDATE runs SET state = 'starting', not_before = ?2, tries = 0, used_ms = 0, reason = ?3,
+                            cancel_requested = 0
                      WHERE id = ?1",
                     params![run_id, now.0, format!("asked for again; it was {state}")],
                 )?;
@@ -158,20 +159,19 @@ impl Ledger {
         })
     }
 
-    /// Notes that the process of a run that is under way is gone: it runs again, unless it was run by hand.
+    /// Notes that the process of a run that is under way is gone: it runs again, unless it was run by hand or somebody
+    /// wanted it to end. Returns the state that it is in now.
     pub fn interrupted(&self, run: &Run, now: Moment) -> Result<RunState> {
-        let state = match run.origin {
-            Origin::Hand => RunState::Failed,
-            Origin::Schedule | Origin::Backfill => RunState::Starting,
-        };
         self.write(|transaction| {
             transaction.execute(
-                "UPDATE runs SET state = ?2, finished = ?3, not_before = ?3, tries = max(tries - 1, 0),
+                "UPDATE runs SET state = CASE WHEN cancel_requested THEN 'cancelled'
+                                              WHEN origin = 'hand' THEN 'failed' ELSE 'starting' END,
+                        finished = ?2, not_before = ?2, tries = max(tries - 1, 0), cancel_requested = 0,
                         reason = 'its process ended before it did'
-                 WHERE id = ?1 AND state = 'running' AND attempts = ?4",
-                params![run.id, state, now.0, run.attempts],
+                 WHERE id = ?1 AND state = 'running' AND attempts = ?3",
+                params![run.id, now.0, run.attempts],
             )?;
-            Ok(state)
+            Ok(transaction.query_row("SELECT state FROM runs WHERE id = ?1", [&run.id], |row| row.get(0))?)
         })
     }
 }

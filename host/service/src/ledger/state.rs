@@ -28,6 +28,18 @@ impl Ledger {
         LedgerState(self.clone())
     }
 
+    /// Forgets what attempts at a run may have left open, for somebody who has looked after it. Returns how many
+    /// attempts there were. Fails while a process is at work on the run.
+    pub fn forget_notes(&self, run_id: &str) -> Result<u64, Failure> {
+        let lock = Lock::take(self, run_id)?;
+        let forgotten = self.write(|transaction| {
+            let forgotten = transaction.execute("DELETE FROM journals WHERE run = ?1", [run_id])?;
+            Ok(forgotten as u64)
+        })?;
+        lock.clear();
+        Ok(forgotten)
+    }
+
     /// Returns whether some process is at work on a run. Looking takes hold of it for a moment.
     pub fn is_held(&self, run_id: &str) -> Result<bool, Failure> {
         use batch_export_runner::FailureCode;
@@ -148,11 +160,7 @@ impl Lease for HeldRun {
             Err(error) => return FoundNotes::Unreadable(error.to_string()),
         };
         match Origin::read(origin.as_bytes(), &self.run_id, attempt) {
-            Ok(origin) => FoundNotes::Notes(Leftover {
-                origin,
-                notes,
-                damaged_bytes: 0,
-            }),
+            Ok(origin) => FoundNotes::Notes(Leftover { origin, notes }),
             Err(problem) => FoundNotes::Unreadable(problem),
         }
     }
