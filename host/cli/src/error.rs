@@ -23,6 +23,20 @@ const OUTPUT_UNWRITABLE: FailureCode = FailureCode::new("output_unwritable");
 const RUNTIME_UNAVAILABLE: FailureCode = FailureCode::new("runtime_unavailable");
 /// This program panicked.
 const PANICKED: FailureCode = FailureCode::new("panicked");
+/// The ledger has no such run.
+pub const RUN_UNKNOWN: FailureCode = FailureCode::new("run_unknown");
+/// A short id means several runs.
+pub const RUN_AMBIGUOUS: FailureCode = FailureCode::new("run_ambiguous");
+/// The ledger has no such backfill.
+pub const BACKFILL_UNKNOWN: FailureCode = FailureCode::new("backfill_unknown");
+/// The times of a backfill do not fit the schedule.
+pub const BACKFILL_INVALID: FailureCode = FailureCode::new("backfill_invalid");
+/// Runs of a backfill failed.
+pub const BACKFILL_FAILED: FailureCode = FailureCode::new("backfill_failed");
+/// The destination has no schedule.
+pub const NO_SCHEDULE: FailureCode = FailureCode::new("no_schedule");
+/// Somebody has to say yes, and nobody can be asked.
+pub const NOT_CONFIRMED: FailureCode = FailureCode::new("not_confirmed");
 /// The folder of the demo cannot be used.
 pub const DEMO_FOLDER_UNUSABLE: FailureCode = FailureCode::new("demo_folder_unusable");
 /// The store of the demo does not start.
@@ -117,6 +131,7 @@ pub fn panicked(what: &str) -> Failure {
 mod tests {
     use super::*;
     use batch_export_sandbox::contract::StepOutcome;
+    use batch_export_service::ledger::LedgerError;
 
     #[test]
     fn a_class_has_an_exit_code() {
@@ -209,7 +224,8 @@ mod tests {
             .map(|(word, _)| word)
             .collect();
         let codes = FailureCode::ALL.iter().map(|code| code.as_str());
-        let mut known: Vec<&str> = codes.chain(own_codes()).collect();
+        let of_ledger = LedgerError::CODES.iter().map(|code| code.as_str());
+        let mut known: Vec<&str> = codes.chain(of_ledger).chain(own_codes()).collect();
         listed.sort_unstable();
         known.sort_unstable();
         assert_eq!(listed, known);

@@ -8,6 +8,8 @@ mod about;
 mod commands;
 mod demo;
 mod error;
+mod grid;
+mod history;
 mod message;
 mod output;
 mod progress;

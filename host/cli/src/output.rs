@@ -219,6 +219,11 @@ fn lines(text: &str) -> Result<(), Failure> {
     verbatim(&harmless(text))
 }
 
+/// Prints lines before a command is done.
+pub fn print(text: &str) -> Result<(), Failure> {
+    lines(text)
+}
+
 /// Prints this program's own text unchanged. A closed pipe (`| head`) is not a failure.
 pub fn verbatim(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();

@@ -221,8 +221,8 @@ fn usage_errors_exit_with_2_and_name_the_argument() {
     let cases: [(&[&str], &str); 5] = [
         (&["run"], interval),
         (
-            &["runn"],
-            "error: there is no command `runn`\nhint: did you mean `run`?\n",
+            &["verfy"],
+            "error: there is no command `verfy`\nhint: did you mean `verify`?\n",
         ),
         (
             &["check", "--\u{1b}[31m"],

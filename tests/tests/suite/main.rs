@@ -22,6 +22,7 @@ mod end_to_end;
 mod exit_codes;
 mod faults;
 mod grants;
+mod history;
 mod imports;
 mod instructions;
 mod interrupted;

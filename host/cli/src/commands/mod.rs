@@ -1,14 +1,24 @@
 //! The command line: arguments, one module per command, and how outcomes are shown. Knows nothing that a command's
 //! library call does not.
 
+mod backfill;
+mod backfills;
+mod cancel;
 mod check;
 mod completions;
 mod demo;
 mod inspect;
+mod ledger;
+mod logs;
+mod pause;
 mod plan;
+mod retry;
 mod run;
+mod runs;
 mod schema;
 mod serve;
+mod show;
+mod status;
 mod usage;
 mod validate;
 mod verify;
@@ -36,6 +46,8 @@ use crate::error;
 use crate::output::{Answer, Form};
 use crate::span::SpanError;
 
+pub use usage::CONFIG_VARIABLE;
+
 /// Exports the rows of a time interval to S3 through destinations that run as sandboxed WebAssembly plugins.
 #[derive(Debug, Parser)]
 #[command(name = "batch-export", version, arg_required_else_help = true, max_term_width = 80)]
@@ -58,6 +70,17 @@ enum Command {
     Check(check::CheckArgs),
     Validate(validate::ValidateArgs),
     Inspect(inspect::InspectArgs),
+    Status(status::StatusArgs),
+    Runs(runs::RunsArgs),
+    Show(show::ShowArgs),
+    Logs(logs::LogsArgs),
+    Retry(retry::RetryArgs),
+    Cancel(cancel::CancelArgs),
+    Pause(pause::PauseArgs),
+    Unpause(pause::UnpauseArgs),
+    Backfill(backfill::BackfillArgs),
+    Backfills(backfills::BackfillsArgs),
+    Ledger(ledger::LedgerArgs),
     Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -102,6 +125,17 @@ fn wants_json(arguments: &[OsString]) -> bool {
 fn execute(command: Command, clock: Clock) -> ExitCode {
     match command {
         Command::Schema(command) => command.execute(clock),
+        Command::Status(command) => command.execute(clock),
+        Command::Runs(command) => command.execute(clock),
+        Command::Show(command) => command.execute(clock),
+        Command::Logs(command) => command.execute(clock),
+        Command::Retry(command) => command.execute(clock),
+        Command::Cancel(command) => command.execute(clock),
+        Command::Pause(command) => command.execute(clock),
+        Command::Unpause(command) => command.execute(clock),
+        Command::Backfill(command) => on_runtime(command.execute(clock), clock),
+        Command::Backfills(command) => command.execute(clock),
+        Command::Ledger(command) => command.execute(clock),
         Command::Completions(command) => command.execute(clock),
         Command::Demo(command) => on_runtime(command.execute(clock), clock),
         Command::Run(command) => on_runtime(command.execute(clock), clock),
@@ -175,7 +209,7 @@ fn told(quiet: bool) -> Tell {
 }
 
 /// The file that is read when none is named.
-const DEFAULT_CONFIG: &str = "batch-export.toml";
+pub const DEFAULT_CONFIG: &str = "batch-export.toml";
 
 /// Which configuration file, destination and plugin.
 #[derive(Debug, Args)]

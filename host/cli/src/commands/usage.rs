@@ -96,7 +96,8 @@ fn missing(names: &[String]) -> Cause {
 
 /// Adds what was probably meant.
 fn meaning(cause: Cause, suggested: Vec<String>) -> Cause {
-    match suggested.first() {
+    // The parser puts the most similar one last.
+    match suggested.last() {
         Some(meant) => cause.with_hint(format!("did you mean `{meant}`?")),
         None => cause,
     }
@@ -166,6 +167,7 @@ mod tests {
         let interval = "specify it with --last, such as `--last hour`, or with --start and --end";
         for (line, message, hint) in [
             ("runn", "there is no command `runn`", "did you mean `run`?"),
+            ("verfy", "there is no command `verfy`", "did you mean `verify`?"),
             (
                 "frobnicate",
                 "there is no command `frobnicate`",
