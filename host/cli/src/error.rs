@@ -2,6 +2,7 @@
 //! below.
 
 use std::io;
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -17,6 +18,10 @@ pub const DEFECT: u8 = 4;
 const USAGE_INVALID: FailureCode = FailureCode::new("usage_invalid");
 /// `verify` or `demo` found differences.
 const ERRORS_FOUND: FailureCode = FailureCode::new("errors_found");
+/// A receiver did not take a test alert.
+const ALERT_NOT_TAKEN: FailureCode = FailureCode::new("alert_not_taken");
+/// The configuration names nobody who is told of anything.
+const NOBODY_TOLD: FailureCode = FailureCode::new("nobody_told");
 /// Standard output cannot be written.
 const OUTPUT_UNWRITABLE: FailureCode = FailureCode::new("output_unwritable");
 /// The program cannot start its threads.
@@ -104,6 +109,23 @@ pub fn errors_found(count: u64, hints: &[&str]) -> Failure {
     Failure::new(FailureClass::Failed, ERRORS_FOUND, message).with_hint(hints.join("; "))
 }
 
+/// Makes the failure of test alerts that did not all arrive.
+pub fn alert_not_taken(failed: usize, all: usize) -> Failure {
+    let message = format!(
+        "{failed} of {} did not take the test alert",
+        counted(all as u64, "receiver")
+    );
+    Failure::new(FailureClass::Failed, ALERT_NOT_TAKEN, message)
+        .with_hint("correct [alerts] or the receivers that failed, then test again")
+}
+
+/// Makes the failure of a test of alerts that have no receivers.
+pub fn nobody_told(file: &Path) -> Failure {
+    let message = format!("no webhook and no command is named in [alerts] in {}", file.display());
+    Failure::new(FailureClass::Configuration, NOBODY_TOLD, message)
+        .with_hint("add a table [[alerts.webhook]] with a `url`, or a `command`")
+}
+
 /// Makes the failure of a command whose output cannot be written.
 pub fn unwritable(error: io::Error) -> Failure {
     let message = format!(
@@ -161,6 +183,16 @@ mod tests {
         let cases = [
             (errors_found(3, &["a", "b"]), "found 3 errors", Some("a; b")),
             (errors_found(1, &["a"]), "found 1 error", Some("a")),
+            (
+                alert_not_taken(1, 2),
+                "1 of 2 receivers did not take the test alert",
+                Some("correct [alerts] or the receivers that failed, then test again"),
+            ),
+            (
+                nobody_told(Path::new("exports.toml")),
+                "no webhook and no command is named in [alerts] in exports.toml",
+                Some("add a table [[alerts.webhook]] with a `url`, or a `command`"),
+            ),
             (
                 check(&[
                     step(StepOutcome::Unavailable, Some("start it")),

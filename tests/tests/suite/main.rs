@@ -7,6 +7,7 @@
     reason = "a test that unwraps has failed, and says where"
 )]
 
+mod alerts;
 mod answers;
 mod arrows;
 mod cancelled;

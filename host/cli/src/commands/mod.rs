@@ -1,6 +1,7 @@
 //! The command line: arguments, one module per command, and how outcomes are shown. Knows nothing that a command's
 //! library call does not.
 
+mod alerts;
 mod backfill;
 mod backfills;
 mod cancel;
@@ -81,6 +82,7 @@ enum Command {
     Backfill(backfill::BackfillArgs),
     Backfills(backfills::BackfillsArgs),
     Ledger(ledger::LedgerArgs),
+    Alerts(alerts::AlertsArgs),
     Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -145,6 +147,7 @@ fn execute(command: Command, clock: Clock) -> ExitCode {
         Command::Check(command) => on_runtime(command.execute(clock), clock),
         Command::Validate(command) => on_runtime(command.execute(clock), clock),
         Command::Inspect(command) => on_runtime(command.execute(clock), clock),
+        Command::Alerts(command) => on_runtime(command.execute(clock), clock),
     }
 }
 

@@ -55,9 +55,14 @@ pub(super) struct Message(Value);
 impl Message {
     /// Adds the alert's number to its body, so that a receiver that gets it twice knows.
     pub(super) fn new(id: Option<i64>, body: &str) -> Result<Self, serde_json::Error> {
-        let mut value: Value = serde_json::from_str(body)?;
-        value["id"] = id.into();
-        Ok(Message(value))
+        Ok(Message::of(id, serde_json::from_str(body)?))
+    }
+
+    fn of(id: Option<i64>, mut body: Value) -> Self {
+        if let Some(fields) = body.as_object_mut() {
+            fields.insert("id".to_owned(), id.into());
+        }
+        Message(body)
     }
 
     pub(super) fn json(&self) -> String {
@@ -117,9 +122,8 @@ impl Receivers {
     }
 
     /// Sends every receiver a test alert now, all at once.
-    pub async fn test(&self, now: Moment) -> Result<Vec<Tested>, serde_json::Error> {
-        let body = texts::of_test().into_body(now);
-        let message = Message::new(None, &serde_json::to_string(&body)?)?;
+    pub async fn test(&self, now: Moment) -> Vec<Tested> {
+        let message = Message::of(None, serde_json::json!(texts::of_test().into_body(now)));
         let mut tests = JoinSet::new();
         for (place, receiver) in self.0.iter().cloned().enumerate() {
             let message = message.clone();
@@ -131,7 +135,7 @@ impl Receivers {
                 tested[place].error = outcome.err();
             }
         }
-        Ok(tested)
+        tested
     }
 
     pub(super) fn ids(&self) -> Vec<String> {
