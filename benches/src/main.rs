@@ -21,6 +21,7 @@ mod job;
 mod measure;
 mod native;
 mod peers;
+mod scheduler;
 mod speed;
 mod store;
 mod table;
@@ -80,6 +81,8 @@ enum Command {
     Faults,
     /// This project next to what people would use instead, and what reading each one's files takes. By name only.
     Peers(peers::Settings),
+    /// What scheduling alone costs: 100 to 10,000 destinations for three days, with a virtual clock. By name only.
+    Scheduler,
     /// One export in a process of its own; the other commands start it.
     #[command(hide = true)]
     Child { job: String },
@@ -128,7 +131,9 @@ fn run(arguments: Arguments) -> Result<()> {
         Some(Command::Costs) => name == "costs",
         Some(Command::Codecs) => name == "codecs",
         Some(Command::Faults) => name == "faults",
-        Some(Command::Peers(_) | Command::Curve(_) | Command::Child { .. } | Command::Store { .. }) => false,
+        Some(
+            Command::Peers(_) | Command::Curve(_) | Command::Scheduler | Command::Child { .. } | Command::Store { .. },
+        ) => false,
     };
     let mut show = |name: &str, result: table::Printed| {
         if settings.json {
@@ -142,6 +147,9 @@ fn run(arguments: Arguments) -> Result<()> {
     }
     if let Some(Command::Curve(curve)) = &arguments.command {
         show("curve", curve::run(&bench, curve)?);
+    }
+    if let Some(Command::Scheduler) = &arguments.command {
+        show("scheduler", scheduler::run(&bench)?);
     }
     let parts: [(&str, Part); 4] = [
         ("speed", speed::run),
