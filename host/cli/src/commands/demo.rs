@@ -9,13 +9,14 @@ use clap::Args;
 use super::Clock;
 use super::verify::{errors, verdict, watch};
 use crate::about::About;
-use crate::demo::{self, Audience, DemoOptions, DemoReport, Listed};
+use crate::demo::{self, Audience, Demo, DemoOptions, DemoReport, Listed, Staying};
 use crate::error;
 use crate::output::{self, Answer, Form};
 use crate::progress::Progress;
 use crate::signals::cancelled_by_signals;
 use crate::words::{self, Object};
-use batch_export_runner::{Events, Failure, Runtime};
+use batch_export_runner::{Events, Failure, RunTokens, Runtime};
+use batch_export_source::Moment;
 
 /// What to do where the demo finds differences: its source and its store are its own, so nobody else made them.
 const AGAIN: &str = "run it again, and report the problem if it happens again";
@@ -26,7 +27,8 @@ const MANIFEST_CHARS: usize = 400;
 #[derive(Debug, Args)]
 #[command(
     name = "demo",
-    after_help = "Example:\n  batch-export demo\n  batch-export demo --folder demo --keep"
+    after_help = "Example:\n  batch-export demo\n  batch-export demo --folder demo --keep\n  batch-export demo --folder \
+                  demo --stay"
 )]
 pub struct DemoArgs {
     /// New folder for the configuration and the store; the configuration is kept. Defaults to a temporary folder that
@@ -42,6 +44,9 @@ pub struct DemoArgs {
     /// Keep the exported files and their folder.
     #[arg(long)]
     keep: bool,
+    /// Keep the store running afterwards until Ctrl-C, so that `batch-export serve` can export to it.
+    #[arg(long)]
+    stay: bool,
     /// Print the results as JSON.
     #[arg(long)]
     json: bool,
@@ -53,28 +58,47 @@ pub struct DemoArgs {
 impl DemoArgs {
     pub async fn execute(self, clock: Clock) -> ExitCode {
         let form = Form::new(self.json, false);
-        let outcome = self.demo(clock).await;
-        output::show(form, clock(), &About::default(), outcome)
+        let progress = Arc::new(Progress::new(self.json));
+        let signals = Arc::clone(&progress);
+        let tokens = cancelled_by_signals(move |text| signals.line(text));
+        let work = tokens.work.clone();
+        let (outcome, staying) = match self.demo(clock, &progress, tokens).await {
+            Ok((answer, staying)) => (Ok(answer), staying),
+            Err(failure) => (Err(failure), None),
+        };
+        let code = output::show(form, clock(), &About::default(), outcome);
+        let Some(staying) = staying else {
+            return code;
+        };
+        // Whatever ends it: the user has seen enough.
+        work.interrupted().await;
+        match staying.end() {
+            Ok(_) => code,
+            Err(failure) => output::show(Form::Silent, clock(), &About::default(), Err::<Answer<()>, _>(failure)),
+        }
     }
 
-    async fn demo(self, clock: Clock) -> Result<Answer<DemoReport>, Failure> {
+    async fn demo(
+        self,
+        clock: Clock,
+        progress: &Arc<Progress>,
+        tokens: RunTokens,
+    ) -> Result<(Answer<DemoReport>, Option<Staying>), Failure> {
         let options = DemoOptions {
             folder: self.folder,
             component: self.component,
             rows_per_hour: self.rows,
             hours: self.hours,
             keep: self.keep,
+            stay: self.stay,
         };
-        let progress = Arc::new(Progress::new(self.json));
         let quiet = self.json;
-        let signals = Arc::clone(&progress);
-        let tokens = cancelled_by_signals(move |text| signals.line(text));
         let (events, mut received) = Events::queue();
         let audience = Audience {
             runtime: Runtime::default(),
             events,
             tokens,
-            watch: watch(&progress),
+            watch: watch(progress),
             clock,
             step: &|step| {
                 if !quiet {
@@ -85,19 +109,20 @@ impl DemoArgs {
         let outcome = progress
             .during(demo::demo(&options, &audience), &mut received, |_| ())
             .await;
-        let report = outcome?;
+        let Demo { report, staying } = outcome?;
         let failed = || report.verified.iter().filter(|run| !run.passed);
         let failure = match failed().map(|run| run.faults_found()).sum() {
             0 => None,
             faults => Some(error::errors_found(faults, &[AGAIN])),
         };
-        Ok(Answer {
-            text: in_words(&report),
+        let answer = Answer {
+            text: in_words(&report, staying.as_ref(), clock()),
             warnings: Vec::new(),
             errors: failed().flat_map(errors).collect(),
             failure,
             json: report,
-        })
+        };
+        Ok((answer, staying))
     }
 }
 
@@ -109,7 +134,7 @@ fn whole_number(from: u64, to: u64) -> impl Fn(&str) -> Result<u64, String> + Cl
     }
 }
 
-fn in_words(report: &DemoReport) -> String {
+fn in_words(report: &DemoReport, staying: Option<&Staying>, now: Moment) -> String {
     let mut text = String::from("\nin the bucket\n");
     for run in &report.verified {
         let is_of_run =
@@ -129,7 +154,38 @@ fn in_words(report: &DemoReport) -> String {
     }
     text.push_str("totals\n");
     text.push_str(&words::table(&totals(report)));
-    text + &onwards(report)
+    match staying {
+        Some(staying) => text + &service(report, staying, now),
+        None => text + &onwards(report),
+    }
+}
+
+/// What to try while the store is there.
+fn service(report: &DemoReport, staying: &Staying, now: Moment) -> String {
+    let program = program();
+    let config = report.configuration.as_deref().map_or(String::new(), quoted);
+    // Whole periods of the demo's schedule.
+    let period = 5 * 60_000_000;
+    let to = now.0 / period * period;
+    let time = |micros| Moment(micros).to_string().replace("+00:00", "Z");
+    format!(
+        "the store keeps running at {} until Ctrl-C\n\n\
+         To see the service at work, leave this as it is, and in another terminal start\n\
+         \x20 {program} serve \\\n    --config {config}\n\
+         It exports each five minutes to both destinations as soon as they are over.\n\
+         In a third terminal, see how it stands, and let it export the last hour too:\n\
+         \x20 {program} status \\\n    --config {config}\n\
+         \x20 {program} backfill parquet --yes \\\n    --from {} --to {} \\\n    --config {config}\n\
+         \x20 {program} runs \\\n    --config {config}\n",
+        staying.endpoint(),
+        time(to - 12 * period),
+        time(to),
+    )
+}
+
+/// Somebody who runs the demo from a checkout has the program built, not installed.
+fn program() -> String {
+    std::env::current_exe().map_or_else(|_| "batch-export".to_owned(), |path| quoted(&path))
 }
 
 /// An object with its numbers.
@@ -191,8 +247,7 @@ fn totals(report: &DemoReport) -> Vec<(String, String)> {
 /// The way from here to a bucket of the user's own.
 fn onwards(report: &DemoReport) -> String {
     let span = "--start 2023-07-28T00:00Z --end 2023-07-28T01:00Z";
-    // Somebody who runs the demo from a checkout has the program built, not installed.
-    let program = std::env::current_exe().map_or_else(|_| "batch-export".to_owned(), |path| quoted(&path));
+    let program = program();
     let (Some(file), Some(folder)) = (&report.configuration, &report.folder) else {
         return format!(
             "the store has been stopped and everything deleted; to continue with a\n\

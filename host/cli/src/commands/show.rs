@@ -127,7 +127,8 @@ fn facts(history: &History, run: &Run, times: &Times, now: Moment) -> Result<Vec
     let origin = match (run.origin, run.backfill) {
         (Origin::Backfill, Some(number)) => format!("backfill {number}"),
         (Origin::Backfill, None) => "a backfill".to_owned(),
-        (Origin::Schedule, _) => "the schedule".to_owned(),
+        (Origin::Schedule, Some(number)) => format!("the schedule, and again by backfill {number}"),
+        (Origin::Schedule, None) => "the schedule".to_owned(),
         (Origin::Hand, _) => "`batch-export run`".to_owned(),
     };
     fact("asked for by", format!("{origin}, {}", times.second(run.created)));

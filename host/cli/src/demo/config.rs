@@ -71,6 +71,10 @@ fn destination(name: &str, store: &DevStore, rows_per_hour: u64) -> String {
          type = \"sample\"                            # real: \"files\" and path = \"folder/with/events/\"\n\
          rows_per_hour = {rows_per_hour}                      # real: delete with type \"files\"\n\
          \n\
+         [destinations.{name}.schedule]               # used by `batch-export serve`\n\
+         every = \"5 minutes\"                        # real: \"hour\"\n\
+         settle = \"5 seconds\"                       # real: delete, so that late rows have a minute to arrive\n\
+         \n\
          [destinations.{name}.egress]\n\
          allow_private = [\"{}\"]        # real: delete, or the address of a store in your own network\n",
         store.endpoint(),

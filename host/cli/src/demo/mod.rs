@@ -80,6 +80,41 @@ pub struct DemoOptions {
     pub hours: u64,
     /// Keep the store's objects, not only the configuration.
     pub keep: bool,
+    /// Let the store go on when everything is exported.
+    pub stay: bool,
+}
+
+/// A demo that is over, and what is still there of it.
+pub struct Demo {
+    pub report: DemoReport,
+    /// The store, where it is to stay, and what is removed after it.
+    pub staying: Option<Staying>,
+}
+
+/// A demo whose store goes on.
+pub struct Staying {
+    store: DevStore,
+    place: Place,
+    state_dir: PathBuf,
+    keep: bool,
+}
+
+impl Staying {
+    /// Returns the store's address.
+    pub fn endpoint(&self) -> String {
+        self.store.endpoint()
+    }
+
+    /// Ends the store, and removes what is not to be kept. Returns where the rest is.
+    pub fn end(self) -> Result<Option<PathBuf>, Failure> {
+        drop(self.store);
+        if !self.keep {
+            for folder in [self.place.path().join(STORE_FOLDER), self.state_dir] {
+                remove(&folder)?;
+            }
+        }
+        Ok(self.place.end(self.keep)?)
+    }
 }
 
 /// One hour exported to one destination.
@@ -165,7 +200,7 @@ impl Place {
 }
 
 /// Exports and reads back. Differences are in the report; an error means that a step itself failed.
-pub async fn demo(options: &DemoOptions, audience: &Audience<'_>) -> Result<DemoReport, Failure> {
+pub async fn demo(options: &DemoOptions, audience: &Audience<'_>) -> Result<Demo, Failure> {
     let begun = Instant::now();
     let place = place(options.folder.as_deref())?;
     let folder = place.path();
@@ -204,17 +239,26 @@ pub async fn demo(options: &DemoOptions, audience: &Audience<'_>) -> Result<Demo
         export(name, &config, &loaded, options, audience, &mut report).await?;
     }
     report.objects = listed(&store, &report.verified);
-    drop(store);
-    if !options.keep {
-        for folder in [folder.join(STORE_FOLDER), config.state_dir.clone()] {
-            remove(&folder)?;
+    report.passed = report.verified.iter().all(|verified| verified.passed);
+    let staying = Staying {
+        store,
+        place,
+        state_dir: config.state_dir.clone(),
+        keep: options.keep,
+    };
+    let staying = match options.stay {
+        true => {
+            report.folder = Some(staying.place.path().to_path_buf());
+            Some(staying)
         }
-    }
-    report.folder = place.end(options.keep)?;
+        false => {
+            report.folder = staying.end()?;
+            None
+        }
+    };
     report.configuration = report.folder.is_some().then_some(configuration);
     report.seconds = begun.elapsed().as_secs_f64();
-    report.passed = report.verified.iter().all(|verified| verified.passed);
-    Ok(report)
+    Ok(Demo { report, staying })
 }
 
 /// Every hour to one destination, then every hour read back.

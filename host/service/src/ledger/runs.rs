@@ -66,18 +66,18 @@ impl Ledger {
     /// oldest one that is due, then, if they are wanted, those of backfills.
     pub fn next_run(&self, destination: &str, backfills: bool, now: Moment) -> Result<Option<Waiting>> {
         self.read(|connection| {
-            let newest = "AND (origin = 'backfill') = 0
+            let newest = "AND (backfill IS NOT NULL) = 0
                           AND end = (SELECT covered FROM destinations WHERE name = ?1)";
             if let Some(run) = waiting(connection, newest, destination, now)? {
                 return Ok(Some(run));
             }
-            if let Some(run) = waiting(connection, "AND (origin = 'backfill') = 0", destination, now)? {
+            if let Some(run) = waiting(connection, "AND (backfill IS NOT NULL) = 0", destination, now)? {
                 return Ok(Some(run));
             }
             if !backfills {
                 return Ok(None);
             }
-            let below_its_limit = "AND (origin = 'backfill') = 1
+            let below_its_limit = "AND (backfill IS NOT NULL) = 1
                  AND (SELECT count(*) FROM runs AS other WHERE other.state = 'running' AND other.backfill = runs.backfill)
                      < coalesce((SELECT runs_at_once FROM backfills WHERE id = runs.backfill), 1)";
             waiting(connection, below_its_limit, destination, now)
@@ -202,7 +202,7 @@ pub(super) fn insert(
                                finished)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, iif(?6 = 'skipped', ?10, NULL))
              ON CONFLICT (id) DO UPDATE
-             SET origin = excluded.origin,
+             SET origin = iif(runs.origin = 'schedule', runs.origin, excluded.origin),
                  state = iif(runs.state = 'running', runs.state, excluded.state),
                  backfill = excluded.backfill, reason = excluded.reason, not_before = excluded.not_before,
                  tries = 0, used_ms = 0

@@ -50,7 +50,7 @@ CREATE INDEX runs_of_destination ON runs (destination, end);
 CREATE INDEX runs_by_finish ON runs (finished);
 -- People name a run by the beginning of the hash at the end of its id.
 CREATE INDEX runs_by_hash ON runs (substr(id, -24));
-CREATE INDEX runs_waiting ON runs (destination, origin = 'backfill', end)
+CREATE INDEX runs_waiting ON runs (destination, backfill IS NOT NULL, end)
     WHERE state IN ('starting', 'failed_retryable');
 -- What is not exported yet, for how far a destination is behind.
 CREATE INDEX runs_open ON runs (destination, end)

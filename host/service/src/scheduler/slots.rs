@@ -2,7 +2,7 @@
 //! kept for an interval that has just ended, so that neither a slow run nor a backfill delays it.
 
 use super::{Scheduler, Tick, Underway};
-use crate::ledger::{LedgerError, Origin, Waiting};
+use crate::ledger::{LedgerError, Waiting};
 use batch_export_source::Moment;
 
 /// Runs of a destination without a schedule at once: a backfill's own limit is usually lower.
@@ -35,7 +35,7 @@ impl Scheduler {
                     // It is still its turn if the ledger could not be written.
                     self.make_ready(&name);
                     if let Some(started) = started? {
-                        self.note(&name, run.origin == Origin::Backfill, &started.run.id);
+                        self.note(&name, run.backfill.is_some(), &started.run.id);
                         tick.start.push(started);
                     }
                 }
@@ -79,5 +79,5 @@ impl super::Entry {
 }
 
 fn is_newest(run: &Waiting, covered: Option<Moment>) -> bool {
-    run.origin == Origin::Schedule && Some(run.end) == covered
+    run.backfill.is_none() && Some(run.end) == covered
 }

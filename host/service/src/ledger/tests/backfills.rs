@@ -63,6 +63,18 @@ fn a_backfill_runs_what_is_not_done_or_all_of_it_again() {
 }
 
 #[test]
+fn an_interval_of_the_schedule_stays_one_when_a_backfill_runs_it_again() {
+    let (_folder, ledger) = ledger();
+    cover(&ledger, [0]);
+    attempt(&ledger, 0, &completed(1), at(3));
+    let backfill = ledger.backfill(&order(0..2, true), at(9)).expect("written");
+    for (hour, origin) in [(0, Origin::Schedule), (1, Origin::Backfill)] {
+        let run = run(&ledger, hour);
+        assert_eq!((run.origin, run.backfill), (origin, Some(backfill.id)), "hour {hour}");
+    }
+}
+
+#[test]
 fn no_more_of_a_backfill_run_at_once_than_it_says() {
     let (_folder, ledger) = ledger();
     ledger.backfill(&order(0..6, false), at(9)).expect("written");
