@@ -1,5 +1,5 @@
-//! What scheduling itself costs: the real scheduler with the real ledger on disk, a clock that is virtual, and runs that
-//! do nothing. From 100 to 10,000 destinations for three days, a run should cost the same and memory stay flat.
+//! What scheduling itself costs: the real scheduler with the real ledger on disk, a clock that is virtual, and runs
+//! that do nothing. From 100 to 10,000 destinations for three days, a run should cost the same and memory stay flat.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};

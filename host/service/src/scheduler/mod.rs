@@ -1,5 +1,5 @@
-//! Decides which run starts when: from the schedules, the ledger and the time. Knows no clock, thread or network: whoever
-//! drives it says what time it is, starts what it names, and tells it what came of that.
+//! Decides which run starts when: from the schedules, the ledger and the time. Knows no clock, thread or network:
+//! whoever drives it says what time it is, starts what it names, and tells it what came of that.
 
 mod due;
 pub mod policy;

@@ -1,5 +1,5 @@
-//! The service: runs every destination of a configuration on its schedule until it is stopped. Drives the scheduler with
-//! the clock, starts what it names, and stores what came of it.
+//! The service: runs every destination of a configuration on its schedule until it is stopped. Drives the scheduler
+//! with the clock, starts what it names, and stores what came of it.
 
 mod fleet;
 mod housekeeping;

@@ -1,5 +1,5 @@
-//! How a service ends: nothing new is started, runs may finish for a while, then they are ended in order, and at once if
-//! somebody asks again.
+//! How a service ends: nothing new is started, runs may finish for a while, then they are ended in order, and at once
+//! if somebody asks again.
 
 use std::time::Instant;
 

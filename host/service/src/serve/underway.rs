@@ -88,8 +88,8 @@ impl Service {
         match ready {
             Some((exporter, interval)) => {
                 let left = limit.saturating_sub(Duration::from_millis(underway.run.used_ms));
-                // Before the schedule began nobody took rows by their arrival. An interval of the schedule that runs again
-                // takes those that it took then, whoever asks for it: other rows would take their place in the bucket.
+                // Before the schedule began nobody took rows by their arrival. An interval of the schedule that runs
+                // again takes those that it took then, whoever asks for it: they are replaced in the bucket.
                 let by = match underway.run.origin {
                     Origin::Backfill => TimeOf::Event,
                     Origin::Schedule | Origin::Hand => TimeOf::Arrival,
