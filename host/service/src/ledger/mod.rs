@@ -92,7 +92,7 @@ impl Ledger {
 
     /// Reads every page of the database, and fails if it is damaged: the job of a service that starts.
     pub fn examine(&self) -> Result<()> {
-        self.read(|connection| open::examine(connection))
+        self.read(open::examine)
     }
 
     /// Returns a number that grows whenever a command asks for something that a running service has to notice.

@@ -79,10 +79,10 @@ impl State for LedgerState {
             Ok(runs.collect::<rusqlite::Result<Vec<_>>>()?)
         })?;
         let limit = MAX_LISTED as usize;
-        let mut left = Leftovers::default();
-        left.more = runs.len() > limit;
-        left.runs = runs.into_iter().take(limit).collect();
-        Ok(left)
+        Ok(Leftovers {
+            more: runs.len() > limit,
+            runs: runs.into_iter().take(limit).collect(),
+        })
     }
 
     fn last_check(&self, destination: &str) -> Result<Option<String>, Failure> {
