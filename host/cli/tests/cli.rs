@@ -221,8 +221,8 @@ fn usage_errors_exit_with_2_and_name_the_argument() {
     let cases: [(&[&str], &str); 5] = [
         (&["run"], interval),
         (
-            &["verfy"],
-            "error: there is no command `verfy`\nhint: did you mean `verify`?\n",
+            &["planx"],
+            "error: there is no command `planx`\nhint: did you mean `plan`?\n",
         ),
         (
             &["check", "--\u{1b}[31m"],

@@ -34,6 +34,7 @@ mod loading;
 mod models;
 mod network;
 mod objects;
+mod orders;
 mod parts;
 mod proxies;
 mod renewal;

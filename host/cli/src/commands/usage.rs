@@ -167,7 +167,7 @@ mod tests {
         let interval = "specify it with --last, such as `--last hour`, or with --start and --end";
         for (line, message, hint) in [
             ("runn", "there is no command `runn`", "did you mean `run`?"),
-            ("verfy", "there is no command `verfy`", "did you mean `verify`?"),
+            ("planx", "there is no command `planx`", "did you mean `plan`?"),
             (
                 "frobnicate",
                 "there is no command `frobnicate`",

@@ -73,6 +73,19 @@ fn a_ledger_that_this_version_cannot_use_is_refused_with_what_to_do() {
 }
 
 #[test]
+fn a_network_file_system_is_refused_with_the_setting_to_change() {
+    let error = LedgerError::Network {
+        folder: "/mnt/x".into(),
+        system: "NFS",
+    };
+    assert_eq!(
+        Failure::from(error).in_one_text(),
+        "cannot keep the ledger in /mnt/x: it is on a network file system (NFS), on which two machines would damage it; let \
+         `state_dir` name a folder on a local disk"
+    );
+}
+
+#[test]
 fn damage_inside_is_found_by_an_examination_and_named_where_it_is_met() {
     let (folder, ledger) = ledger();
     cover(&ledger, 0..500);
