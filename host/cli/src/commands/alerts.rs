@@ -27,7 +27,7 @@ pub struct AlertsArgs {
 
 #[derive(Debug, Subcommand)]
 enum AlertsCommand {
-    /// Send a test alert to every webhook and to the command of [alerts] now, and show who took it.
+    /// Send a test alert to every configured webhook and to the command now, and show who took it.
     Test {
         /// Configuration file; defaults to `batch-export.toml` in the current folder.
         #[arg(long, value_name = "FILE", env = usage::CONFIG_VARIABLE)]
