@@ -53,7 +53,7 @@ pub(crate) async fn run(
         }
         Err(failure) => {
             events.stage(RunStage::CleaningUp);
-            let failure = clean_up(&cleaner, lease, failure).await;
+            let failure = clean_up(&cleaner, lease, exporter.naming_plugin(failure)).await;
             events.stage(RunStage::Failed);
             Err(failure)
         }

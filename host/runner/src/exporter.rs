@@ -57,6 +57,8 @@ pub struct Exporter {
     pub limits: Limits,
     /// Its plugin.
     pub plugin: Plugin,
+    /// What its plugin calls itself, and its version.
+    plugin_name: Arc<str>,
     /// A JSON object without secrets.
     configuration: Arc<str>,
     public: Arc<Value>,
@@ -127,6 +129,7 @@ impl Exporter {
             check: destination.check,
             limits: destination.limits.clone(),
             plugin: loaded.plugin.clone(),
+            plugin_name: format!("{} {}", loaded.description.name, loaded.description.version).into(),
             configuration: public.to_string().into(),
             public: Arc::new(public),
             operator: Arc::new(operator_fields(&configuration.open(&BTreeSet::new()).0)),
@@ -221,6 +224,20 @@ impl Exporter {
     /// Returns the rows of an interval that the operator wants.
     pub(crate) fn selection(&self, interval: Interval) -> Result<Selection, Failure> {
         Ok(Selection::new(interval, self.events()?).by(self.by))
+    }
+
+    /// Names the plugin in a failure that is its fault.
+    pub(super) fn naming_plugin(&self, failure: Failure) -> Failure {
+        use super::failure::FailureCode as Code;
+        match failure.code() {
+            Code::PLUGIN_CRASHED
+            | Code::PLUGIN_DEFECT
+            | Code::PLUGIN_OVER_LIMIT
+            | Code::PLUGIN_COMPUTED_TOO_LONG
+            | Code::PLAN_INVALID
+            | Code::REPORT_INVALID => failure.within(&format!("plugin {}", self.plugin_name)),
+            _ => failure,
+        }
     }
 
     /// Returns the name of the bucket, for a message.

@@ -141,6 +141,7 @@ async fn what_a_plugin_that_died_left_open_is_aborted_before_the_program_ends() 
     let printed = export(&scene, "open-upload-then-trap");
     assert_eq!(printed.code, Some(4), "{printed:?}");
     assert!(printed.stderr.contains("trapped"), "{printed:?}");
+    assert!(printed.stderr.contains("error: plugin "), "it is named: {printed:?}");
     assert_eq!(scene.store.open_uploads(), []);
 }
 
