@@ -112,6 +112,9 @@ async fn a_backfill_goes_on_without_whoever_asked_for_it() {
         .store
         .set_faults(vec![Fault::on(Operation::PutObject, What::Hang)]);
     let mut running = serve(&program);
+    until(&mut running, "it is there", || {
+        ledger.service().expect("a look").is_some()
+    });
     let watching = program.start(&words(&backfill(2, first)));
     until(&mut running, "it runs", || {
         in_state(&ledger, "archive", RunState::Running) > 0
@@ -157,4 +160,42 @@ async fn a_backfill_goes_on_without_whoever_asked_for_it() {
     let printed = watching.wait();
     assert_eq!(printed.code, Some(0), "{printed:?}");
     assert!(printed.stdout.contains("the service has ended;"), "{printed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_pause_left_out_is_exported_by_the_command_that_is_named() {
+    let scene = Scene::new().await;
+    let program = five_minutes(&scene);
+    let ledger = program.ledger();
+    known_for(&ledger, "archive", 3);
+    assert_eq!(
+        said(&program, &["pause", "archive", "--reason", "it moves"]).code,
+        Some(0)
+    );
+    let mut running = serve(&program);
+    until(&mut running, "they are skipped", || {
+        in_state(&ledger, "archive", RunState::Skipped) >= 3
+    });
+    let printed = said(&program, &["status"]);
+    let text = printed.stdout.replace("\n  ", " ");
+    assert!(text.contains(" intervals missed, 0 will run, "), "{printed:?}");
+    assert!(
+        text.contains("skipped (paused: it moves): export them with `batch-export backfill archive"),
+        "{text}"
+    );
+    let printed = said(&program, &["unpause", "archive"]);
+    let text = printed.stdout.replace("\n  ", " ");
+    let named = text.split('`').nth(1).expect("a command");
+    let words: Vec<&str> = named
+        .split(' ')
+        .skip(1)
+        .chain(["--yes", "--config", "exports.toml"])
+        .collect();
+    let printed = program.run(&words);
+    assert_eq!(printed.code, Some(0), "{words:?}: {printed:?}");
+    assert!(in_state(&ledger, "archive", RunState::Completed) >= 3);
+    assert_eq!(in_state(&ledger, "archive", RunState::Skipped), 0);
+    let printed = said(&program, &["status"]);
+    assert!(!printed.stdout.contains("missed"), "{printed:?}");
+    stop(running);
 }

@@ -27,11 +27,12 @@ const LOOK: Duration = Duration::from_millis(500);
 const MAX_INTERVALS: usize = 110_000;
 
 /// Export the intervals between two times that are not exported yet, by the service.
+///
+/// The same command again goes on where a backfill was cancelled or failed. Ctrl-C only ends the watching.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  batch-export backfill archive --from 2026-01-01 --to 2026-02-01\n  batch-export backfill \
-                  archive --from 2026-01-01T00:00Z --to 2026-01-01T06:00Z --yes --detach\n\nThe same command again goes on \
-                  where it was cancelled or failed. Ctrl-C only ends the watching."
+                  archive --from 2026-01-01 --to 2026-01-02 --yes"
 )]
 pub struct BackfillArgs {
     /// The destination.

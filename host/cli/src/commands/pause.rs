@@ -138,12 +138,15 @@ impl UnpauseArgs {
                     history.when()
                 )
             }
-            Some((pause, skipped)) => {
+            Some((_, skipped)) => {
+                let (from, to) = match history.ledger.skipped(name)? {
+                    Some(skipped) => (skipped.start.to_string(), skipped.end.to_string()),
+                    None => ("TIME".to_owned(), "TIME".to_owned()),
+                };
                 let skipped = intervals(*skipped);
-                let from = iso(pause.at);
                 format!(
-                    "resumed {name}: {skipped} skipped since {from} stay skipped; export them with `batch-export backfill \
-                     {name} --from TIME --to TIME`"
+                    "resumed {name}: {skipped} that ended during the pause stay skipped; export them with `batch-export \
+                     backfill {name} --from {from} --to {to}`"
                 )
             }
         };

@@ -18,9 +18,7 @@ use batch_export_source::Moment;
 
 /// List runs, the newest intervals first.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  batch-export runs\n  batch-export runs archive --state failed --limit 100\n  batch-export runs --json"
-)]
+#[command(after_help = "Examples:\n  batch-export runs\n  batch-export runs archive --state failed")]
 pub struct RunsArgs {
     /// Only those of this destination.
     name: Option<String>,

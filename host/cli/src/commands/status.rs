@@ -19,12 +19,11 @@ use batch_export_service::ledger::RunState;
 use batch_export_source::{Ends, Moment};
 
 /// Show how every destination stands: its state, its last and next run, and what is missing.
+///
+/// A destination is ok, running, late (more than one interval is not exported), failing (its last run failed), paused,
+/// new (no run yet), without a schedule, or removed (not in the configuration any more).
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  batch-export status\n  batch-export status archive\n  watch batch-export status\n\nStates: ok, \
-                  running, late (more than one interval is not exported), failing (its last run failed), paused, new (no \
-                  run yet), no schedule, removed (not in the configuration any more)"
-)]
+#[command(after_help = "Examples:\n  batch-export status\n  batch-export status archive\n  watch batch-export status")]
 pub struct StatusArgs {
     /// Only this destination, in full.
     name: Option<String>,
