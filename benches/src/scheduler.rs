@@ -14,7 +14,7 @@ use batch_export_runner::{Failure, FailureClass, FailureCode};
 use batch_export_schedule::{Schedule, ScheduleParts};
 use batch_export_service::ledger::{Keep, Ledger, Outcome, RunFilter, RunState, Started};
 use batch_export_service::scheduler::policy::Attempt;
-use batch_export_service::scheduler::{Configured, Scheduler};
+use batch_export_service::scheduler::{Configured, End, Scheduler};
 use batch_export_source::Moment;
 
 use crate::measure::{Bench, cpu_seconds};
@@ -134,7 +134,7 @@ fn simulate(destinations: usize, ledger: &Ledger) -> Result<Point> {
         let mut next = end;
         if now < end {
             let tick = scheduler.tick(now)?;
-            commits += 1 + tick.start.len() as u64;
+            commits += u64::from(!tick.start.is_empty()) + u64::from(tick.has_covered);
             attempts += tick.start.len() as u64;
             for started in tick.start {
                 let took = 5 + hash(&started.run.id, started.attempt) % 50;
@@ -147,12 +147,21 @@ fn simulate(destinations: usize, ledger: &Ledger) -> Result<Point> {
             Some(Reverse((at, _))) if *at <= next || now >= end => *at,
             _ => next.max(Moment(now.0 + 1)),
         };
+        let mut over = Vec::new();
         while let Some(Reverse((at, _))) = ends.peek()
             && *at <= now
         {
             let Some(Reverse((_, run_id))) = ends.pop() else { break };
             let started = underway.remove(&run_id).context("it is under way")?;
-            scheduler.ended(&run_id, started.attempt, &outcome(&started, now), now)?;
+            let (attempt, outcome) = (started.attempt, outcome(&started, now));
+            over.push(End {
+                run_id,
+                attempt,
+                outcome,
+            });
+        }
+        if !over.is_empty() {
+            scheduler.ended(&over, now)?;
             commits += 1;
         }
         if now.0 >= next_day {
@@ -174,9 +183,12 @@ fn simulate(destinations: usize, ledger: &Ledger) -> Result<Point> {
         if tick.start.is_empty() {
             break;
         }
-        for started in tick.start {
-            late.ended(&started.run.id, started.attempt, &done(now), now)?;
-        }
+        let over = tick.start.into_iter().map(|started| End {
+            run_id: started.run.id,
+            attempt: started.attempt,
+            outcome: done(now),
+        });
+        late.ended(&over.collect::<Vec<_>>(), now)?;
         now = Moment(now.0 + SECOND);
     }
     let due = configured.iter().filter_map(|one| one.schedule.as_ref());

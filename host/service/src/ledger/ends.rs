@@ -5,9 +5,9 @@ use std::time::Duration;
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde_json::Value;
 
+use super::Result;
 use super::destinations::set_pause;
 use super::rows::{Pause, PausedBy, RunState};
-use super::{Ledger, Result};
 use batch_export_runner::{Failure, RunReport};
 use batch_export_source::Moment;
 
@@ -112,36 +112,32 @@ pub(super) enum Counted {
     Successes,
 }
 
-impl Ledger {
-    /// Notes what an attempt came to.
-    pub fn end(&self, run_id: &str, attempt: u32, outcome: &Outcome, now: Moment) -> Result<Ended> {
-        self.write(|transaction| {
-            let Some(run) = open(transaction, run_id, attempt)? else {
-                end_attempt(transaction, run_id, attempt, outcome, now)?;
-                return superseded(transaction, run_id);
-            };
-            let left = match run.is_early(outcome.state, now) {
-                true => run.again(),
-                false => Left {
-                    state: outcome.state,
-                    not_before: outcome.not_before,
-                    tries: run.tries - u32::from(!outcome.counts),
-                    used_ms: run.used_ms.saturating_add(outcome.used_ms),
-                    reason: outcome.reason.clone(),
-                },
-            };
-            end_attempt(transaction, run_id, attempt, outcome, now)?;
-            leave(transaction, run_id, &left, outcome, now)?;
-            count(
-                transaction,
-                &run.destination,
-                left.state,
-                outcome,
-                Counted::Everything,
-                now,
-            )
-        })
-    }
+/// Notes what an attempt came to.
+pub(super) fn end(
+    transaction: &Transaction<'_>,
+    run_id: &str,
+    attempt: u32,
+    outcome: &Outcome,
+    now: Moment,
+) -> Result<Ended> {
+    let Some(run) = open(transaction, run_id, attempt)? else {
+        end_attempt(transaction, run_id, attempt, outcome, now)?;
+        return superseded(transaction, run_id);
+    };
+    let left = match run.is_early(outcome.state, now) {
+        true => run.again(),
+        false => Left {
+            state: outcome.state,
+            not_before: outcome.not_before,
+            tries: run.tries - u32::from(!outcome.counts),
+            used_ms: run.used_ms.saturating_add(outcome.used_ms),
+            reason: outcome.reason.clone(),
+        },
+    };
+    end_attempt(transaction, run_id, attempt, outcome, now)?;
+    leave(transaction, run_id, &left, outcome, now)?;
+    let counted = Counted::Everything;
+    count(transaction, &run.destination, left.state, outcome, counted, now)
 }
 
 /// A run whose newest attempt ends.

@@ -4,6 +4,7 @@
 
 mod alerts;
 mod backfills;
+mod batch;
 mod destinations;
 mod ends;
 mod error;
@@ -25,6 +26,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 pub use alerts::{Delivered, Delivery, NewAlert, OpenCause};
 pub use backfills::{BackfillOrder, BackfillPlan};
+pub use batch::Batch;
 pub use ends::{Ended, FAILURES_BEFORE_PAUSE, Outcome};
 pub use error::LedgerError;
 pub use find::{RunFilter, Skipped};

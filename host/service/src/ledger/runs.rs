@@ -62,40 +62,6 @@ impl Ledger {
         })
     }
 
-    /// Returns the run that a destination should start next: that of the newest interval of its schedule, then the
-    /// oldest one that is due, then, if they are wanted, those of backfills.
-    pub fn next_run(&self, destination: &str, backfills: bool, now: Moment) -> Result<Option<Waiting>> {
-        self.read(|connection| {
-            let newest = "AND (backfill IS NOT NULL) = 0
-                          AND end = (SELECT covered FROM destinations WHERE name = ?1)";
-            if let Some(run) = waiting(connection, newest, destination, now)? {
-                return Ok(Some(run));
-            }
-            if let Some(run) = waiting(connection, "AND (backfill IS NOT NULL) = 0", destination, now)? {
-                return Ok(Some(run));
-            }
-            if !backfills {
-                return Ok(None);
-            }
-            let below_its_limit = "AND (backfill IS NOT NULL) = 1
-                 AND (SELECT count(*) FROM runs AS other WHERE other.state = 'running' AND other.backfill = runs.backfill)
-                     < coalesce((SELECT runs_at_once FROM backfills WHERE id = runs.backfill), 1)";
-            waiting(connection, below_its_limit, destination, now)
-        })
-    }
-
-    /// Returns when the next run of a destination may start that waits now.
-    pub fn next_start(&self, destination: &str) -> Result<Option<Moment>> {
-        self.read(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT min(not_before) FROM runs
-                 WHERE destination = ?1 AND state IN ('starting', 'failed_retryable')",
-            )?;
-            let next: Option<i64> = statement.query_row([destination], |row| row.get(0))?;
-            Ok(next.map(Moment))
-        })
-    }
-
     /// Returns the destinations that have runs that wait.
     pub fn waiting_destinations(&self) -> Result<Vec<String>> {
         self.read(|connection| {
@@ -104,23 +70,6 @@ impl Ledger {
             )?;
             let names = statement.query_map([], |row| row.get(0))?;
             Ok(names.collect::<rusqlite::Result<_>>()?)
-        })
-    }
-
-    /// Notes that an attempt at a run that waits begins. `None` where it does not wait any more.
-    pub fn start(&self, run_id: &str, component: &str, now: Moment) -> Result<Option<Started>> {
-        self.write(|transaction| {
-            let changed = transaction
-                .prepare_cached(
-                    "UPDATE runs SET state = 'running', started = ?2, finished = NULL, attempts = attempts + 1,
-                            tries = tries + 1
-                     WHERE id = ?1 AND state IN ('starting', 'failed_retryable')",
-                )?
-                .execute(params![run_id, now.0])?;
-            match changed {
-                0 => Ok(None),
-                _ => begin_attempt(transaction, run_id, component, now).map(Some),
-            }
         })
     }
 
@@ -174,6 +123,38 @@ impl Ledger {
             Ok(transaction.query_row("SELECT state FROM runs WHERE id = ?1", [&run.id], |row| row.get(0))?)
         })
     }
+}
+
+/// Returns the run that a destination should start next.
+pub(super) fn next(
+    connection: &Connection,
+    destination: &str,
+    backfills: bool,
+    now: Moment,
+) -> Result<Option<Waiting>> {
+    let newest = "AND (backfill IS NOT NULL) = 0 AND end = (SELECT covered FROM destinations WHERE name = ?1)";
+    if let Some(run) = waiting(connection, newest, destination, now)? {
+        return Ok(Some(run));
+    }
+    if let Some(run) = waiting(connection, "AND (backfill IS NOT NULL) = 0", destination, now)? {
+        return Ok(Some(run));
+    }
+    if !backfills {
+        return Ok(None);
+    }
+    let below_its_limit = "AND (backfill IS NOT NULL) = 1
+         AND (SELECT count(*) FROM runs AS other WHERE other.state = 'running' AND other.backfill = runs.backfill)
+             < coalesce((SELECT runs_at_once FROM backfills WHERE id = runs.backfill), 1)";
+    waiting(connection, below_its_limit, destination, now)
+}
+
+/// Returns when the next run of a destination may start that waits now.
+pub(super) fn next_start(connection: &Connection, destination: &str) -> Result<Option<Moment>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT min(not_before) FROM runs WHERE destination = ?1 AND state IN ('starting', 'failed_retryable')",
+    )?;
+    let next: Option<i64> = statement.query_row([destination], |row| row.get(0))?;
+    Ok(next.map(Moment))
 }
 
 /// Gives an interval its run.

@@ -48,6 +48,7 @@ CREATE TABLE runs (
 ) STRICT;
 CREATE INDEX runs_of_destination ON runs (destination, end);
 CREATE INDEX runs_by_finish ON runs (finished);
+CREATE INDEX runs_ended ON runs (destination, finished);
 -- People name a run by the beginning of the hash at the end of its id.
 CREATE INDEX runs_by_hash ON runs (substr(id, -24));
 CREATE INDEX runs_waiting ON runs (destination, backfill IS NOT NULL, end)

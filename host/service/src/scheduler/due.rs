@@ -70,6 +70,7 @@ impl Scheduler {
         if !covered.is_empty() {
             let covered: Vec<(&str, Moment)> = covered.iter().map(|(name, to)| (name.as_str(), *to)).collect();
             self.ledger.cover(&covered, &runs, now)?;
+            tick.has_covered = true;
         }
         // Only now that the ledger has it: after an error the same intervals are due again.
         for name in names {

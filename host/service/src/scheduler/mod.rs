@@ -42,6 +42,8 @@ pub struct Scheduler {
     running: HashMap<String, Underway>,
     backfills_running: usize,
     last: Option<Moment>,
+    /// Whether the ledger failed halfway, so that what is here may differ from it.
+    is_stale: bool,
 }
 
 #[derive(Debug)]
@@ -60,9 +62,22 @@ struct Underway {
     is_backfill: bool,
 }
 
+/// What an attempt came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct End {
+    /// The run.
+    pub run_id: String,
+    /// The number of the attempt.
+    pub attempt: u32,
+    /// What it came to.
+    pub outcome: Outcome,
+}
+
 /// What a look comes to.
 #[derive(Debug, Default)]
 pub struct Tick {
+    /// Whether intervals became due: the ledger has a run for each.
+    pub has_covered: bool,
     /// Attempts that begin now. The ledger has them as running.
     pub start: Vec<Started>,
     /// Intervals that were skipped.
@@ -103,6 +118,7 @@ impl Scheduler {
             running: HashMap::new(),
             backfills_running: 0,
             last: None,
+            is_stale: false,
         }
     }
 
@@ -174,9 +190,10 @@ impl Scheduler {
     /// Looks at what is due and starts what there is room for.
     pub fn tick(&mut self, now: Moment) -> Result<Tick, LedgerError> {
         let mut tick = Tick::default();
-        if self.last.is_some_and(|last| now < last) {
-            // Every wake was made by a clock that is no longer right.
+        // After the clock was set back every wake was made by one that is no longer right.
+        if self.is_stale || self.last.is_some_and(|last| now < last) {
             self.refresh(now)?;
+            self.is_stale = false;
         }
         self.last = Some(now);
         self.cover(now, &mut tick)?;
@@ -185,27 +202,37 @@ impl Scheduler {
         Ok(tick)
     }
 
-    /// Notes what an attempt came to, in the ledger first. After an error nothing has changed, and the call can be
-    /// repeated.
-    pub fn ended(&mut self, run_id: &str, attempt: u32, outcome: &Outcome, now: Moment) -> Result<Ended, LedgerError> {
-        let ended = self.ledger.end(run_id, attempt, outcome, now)?;
-        if let Some(underway) = self.running.remove(run_id) {
-            self.backfills_running -= usize::from(underway.is_backfill);
-            if let Some(entry) = self.entries.get_mut(&underway.destination) {
-                entry.running = entry.running.saturating_sub(1);
-            }
+    /// Notes what attempts came to, in the ledger first, all of them in one transaction. After an error nothing has
+    /// changed, and the call can be repeated.
+    pub fn ended(&mut self, ends: &[End], now: Moment) -> Result<Vec<Ended>, LedgerError> {
+        let stored = self.ledger.batch(|batch| {
+            let stored = ends
+                .iter()
+                .map(|end| batch.end(&end.run_id, end.attempt, &end.outcome, now));
+            stored.collect::<Result<Vec<Ended>, LedgerError>>()
+        })?;
+        for (end, ended) in ends.iter().zip(&stored) {
+            let Some(destination) = self.over(&end.run_id) else {
+                continue;
+            };
             for name in std::mem::take(&mut self.held) {
                 self.make_ready(&name);
             }
-            self.make_ready(&underway.destination);
-            if ended.paused
-                && let Some(row) = self.ledger.destination(&underway.destination)?
-                && let Some(entry) = self.entries.get_mut(&underway.destination)
-            {
-                entry.pause = row.pause;
-            }
+            self.make_ready(&destination);
+            // Its pause is in the ledger.
+            self.is_stale |= ended.paused;
         }
-        Ok(ended)
+        Ok(stored)
+    }
+
+    /// Takes a run off those under way; returns its destination.
+    fn over(&mut self, run_id: &str) -> Option<String> {
+        let underway = self.running.remove(run_id)?;
+        self.backfills_running -= usize::from(underway.is_backfill);
+        if let Some(entry) = self.entries.get_mut(&underway.destination) {
+            entry.running = entry.running.saturating_sub(1);
+        }
+        Some(underway.destination)
     }
 
     /// Returns how many runs are under way.

@@ -2,15 +2,34 @@
 //! kept for an interval that has just ended, so that neither a slow run nor a backfill delays it.
 
 use super::{Scheduler, Tick, Underway};
-use crate::ledger::{LedgerError, Waiting};
+use crate::ledger::{Batch, LedgerError, Started, Waiting};
 use batch_export_source::Moment;
 
 /// Runs of a destination without a schedule at once: a backfill's own limit is usually lower.
 const DEFAULT_RUNS_AT_ONCE: usize = 4;
 
 impl Scheduler {
-    /// Starts runs as long as there is room.
+    /// Starts runs as long as there is room, all of them in one transaction.
     pub(super) fn fill(&mut self, now: Moment, tick: &mut Tick) -> Result<(), LedgerError> {
+        if self.ready.is_empty() || self.running.len() >= self.runs_at_once {
+            return Ok(());
+        }
+        let mut started = Vec::new();
+        let ledger = self.ledger.clone();
+        let filled = ledger.batch(|batch| self.fill_from(batch, now, &mut started));
+        if let Err(error) = filled {
+            // The ledger has none of it.
+            for started in started {
+                self.over(&started.run.id);
+            }
+            self.is_stale = true;
+            return Err(error);
+        }
+        tick.start = started;
+        Ok(())
+    }
+
+    fn fill_from(&mut self, batch: &Batch<'_>, now: Moment, begun: &mut Vec<Started>) -> Result<(), LedgerError> {
         while self.running.len() < self.runs_at_once {
             let Some(name) = self.ready.pop_front() else {
                 break;
@@ -28,27 +47,25 @@ impl Scheduler {
             let last_slot = entry.running + 1 == limit && limit > 1
                 || self.running.len() + 1 == self.runs_at_once && self.runs_at_once > 1;
             let covered = entry.covered;
-            let component = entry.configured.component.clone();
-            match self.ledger.next_run(&name, !last_slot, now)? {
+            match batch.next_run(&name, !last_slot, now)? {
                 Some(run) if !last_slot || is_newest(&run, covered) => {
-                    let started = self.ledger.start(&run.id, &component, now);
-                    // It is still its turn if the ledger could not be written.
+                    let started = batch.start(&run.id, &entry.configured.component, now)?;
                     self.make_ready(&name);
-                    if let Some(started) = started? {
+                    if let Some(started) = started {
                         self.note(&name, run.backfill.is_some(), &started.run.id);
-                        tick.start.push(started);
+                        begun.push(started);
                     }
                 }
                 Some(_) => self.held.push(name),
-                None => self.wait(name, now)?,
+                None => self.wait(batch, name, now)?,
             }
         }
         Ok(())
     }
 
     /// Decides when a destination without a run that can start now is looked at again.
-    fn wait(&mut self, name: String, now: Moment) -> Result<(), LedgerError> {
-        match self.ledger.next_start(&name)? {
+    fn wait(&mut self, batch: &Batch<'_>, name: String, now: Moment) -> Result<(), LedgerError> {
+        match batch.next_start(&name)? {
             Some(at) if at > now => self.wake_at(&name, at),
             // A backfill that has to leave room for others, or that has as many runs as it may.
             Some(_) => self.held.push(name),

@@ -98,9 +98,12 @@ impl World {
             Ok(rows) => completed(rows, self.now),
             Err(class) => attempt.failed(&Failure::new(class, FailureCode::STORE_REFUSED, "403")),
         };
-        self.scheduler
-            .ended(run_id, started.attempt, &outcome, self.now)
-            .expect("stored")
+        let end = End {
+            run_id: run_id.to_owned(),
+            attempt: started.attempt,
+            outcome,
+        };
+        self.scheduler.ended(&[end], self.now).expect("stored").remove(0)
     }
 
     /// Ends everything that is under way as completed.

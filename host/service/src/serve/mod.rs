@@ -15,8 +15,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
-use crate::ledger::{Ledger, LedgerError, Outcome};
-use crate::scheduler::{Scheduler, Tick};
+use crate::ledger::{Ledger, LedgerError};
+use crate::scheduler::{End, Scheduler, Tick};
 use batch_export_runner::config::Config;
 use batch_export_runner::{Events, Failure, Runner, Runtime, RuntimeLimits};
 use batch_export_source::Moment;
@@ -65,7 +65,7 @@ struct Service {
     underway: BTreeMap<String, Underway>,
     attempts: JoinSet<Finished>,
     /// Outcomes that the ledger could not take yet. Nothing new is started before it has them.
-    unsaved: Vec<(String, u32, Outcome)>,
+    unsaved: Vec<End>,
     orders_seen: i64,
     watched: Watched,
     housekeeping: Housekeeping,

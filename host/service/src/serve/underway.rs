@@ -7,6 +7,7 @@ use tracing::{error, info, warn};
 
 use super::Service;
 use crate::ledger::{LedgerError, Origin, Outcome, Run, RunState, Started};
+use crate::scheduler::End;
 use crate::scheduler::policy::Attempt;
 use batch_export_runner::{Failure, FailureClass, FailureCode, RunReport, RunTokens};
 use batch_export_source::{Moment, TimeOf};
@@ -115,42 +116,59 @@ impl Service {
                     reason: Some("its destination is not configured any more".to_owned()),
                     ..underway.outcome(&Err(gone), now)
                 };
-                self.unsaved.push((run_id, attempt, outcome));
+                self.unsaved.push(End {
+                    run_id,
+                    attempt,
+                    outcome,
+                });
             }
         }
     }
 
-    /// Takes what came of an attempt.
-    pub(super) fn finished(&mut self, finished: Result<Finished, JoinError>) {
-        let Finished { run_id, result } = match finished {
-            Ok(finished) => finished,
-            Err(error) => {
-                error!("a task of the service ended: {error}");
-                return;
-            }
-        };
+    /// Takes what came of an attempt, and of others that are over as well.
+    pub(super) fn finished(&mut self, first: Result<Finished, JoinError>) {
         let now = self.now();
-        // Before anything is concluded from the time that it took.
+        // Before anything is concluded from the time that they took.
         self.compare_clocks(now);
+        let mut next = Some(first);
+        while let Some(finished) = next {
+            match finished {
+                Ok(finished) => self.take(finished, now),
+                Err(error) => error!("a task of the service ended: {error}"),
+            }
+            next = self.attempts.try_join_next();
+        }
+        if let Err(error) = self.save(now) {
+            self.ledger_works(Err(&error));
+        }
+    }
+
+    fn take(&mut self, finished: Finished, now: Moment) {
+        let Finished { run_id, result } = finished;
         let Some(underway) = self.underway.remove(&run_id) else {
             return;
         };
         let outcome = underway.outcome(&result, now);
         tell(&underway, &outcome, &result);
         self.housekeeping.ended(&underway, &outcome, &result, now);
-        self.unsaved.push((run_id, underway.attempt, outcome));
-        if let Err(error) = self.save(now) {
-            self.ledger_works(Err(&error));
-        }
+        let attempt = underway.attempt;
+        self.unsaved.push(End {
+            run_id,
+            attempt,
+            outcome,
+        });
     }
 
     /// Stores outcomes that are not in the ledger yet.
     pub(super) fn save(&mut self, now: Moment) -> Result<(), LedgerError> {
-        while let Some((run_id, attempt, outcome)) = self.unsaved.first() {
-            let ended = self.scheduler.ended(run_id, *attempt, outcome, now)?;
-            let (run_id, ..) = self.unsaved.remove(0);
-            self.housekeeping
-                .saved(&run_id, &ended, &self.fleet.config.alerts, now)?;
+        if self.unsaved.is_empty() {
+            return Ok(());
+        }
+        let stored = self.scheduler.ended(&self.unsaved, now)?;
+        let saved = std::mem::take(&mut self.unsaved);
+        for (end, ended) in saved.iter().zip(&stored) {
+            let alerts = &self.fleet.config.alerts;
+            self.housekeeping.saved(&end.run_id, ended, alerts, now)?;
         }
         Ok(())
     }
