@@ -202,6 +202,8 @@ class Devstore(Store):
         super().__init__(folder)
         self.executable = executable
         self.writer = (WRITER_ACCESS_KEY, SECRET_KEY)
+        # Kept, so that it can be stopped for a while.
+        self.ports = dict(zip(["http", "https"], free_ports(2)))
 
     def start(self):
         self.ca_file = self.folder / "ca.pem"
@@ -209,7 +211,7 @@ class Devstore(Store):
         self.https = self._serve("https", "--tls-ca-file", self.ca_file)
 
     def _serve(self, scheme, *further):
-        (port,) = free_ports(1)
+        port = self.ports[scheme]
         self.spawn(
             scheme,
             self.executable,

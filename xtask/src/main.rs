@@ -87,7 +87,7 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "conformance",
         arguments: "[NAMES…] [--only TEXT] [--json]",
-        summary: "test against other projects: readers, hosts, devstore, seaweedfs, ceph, garage, servers, all",
+        summary: "run with other projects: readers, hosts, orchestrators, devstore, seaweedfs, ceph, garage, servers, all",
         run: conformance::run,
     },
     Command {

@@ -18,8 +18,8 @@ const PAGES: [&str; 9] = [
     "docs/configuration.md",
     "docs/embedding.md",
     "docs/monitoring.md",
+    "docs/orchestrators.md",
     "docs/plugin-authors.md",
-    "docs/scheduling.md",
     "docs/sources.md",
     "docs/stores.md",
 ];
@@ -190,6 +190,41 @@ fn every_command_is_in_the_commands_page_with_its_options() {
         }
     }
     assert!(missing.is_empty(), "\n{}\n", missing.join("\n"));
+}
+
+/// The files in a folder and below it, by path from the repository's root.
+fn files_below(folder: &str) -> Vec<String> {
+    let entries = fs::read_dir(repository().join(folder)).expect(folder);
+    let mut files = Vec::new();
+    for entry in entries {
+        let entry = entry.expect("an entry");
+        let path = format!("{folder}/{}", entry.file_name().to_str().expect("UTF-8"));
+        if entry.file_type().expect("a type").is_dir() {
+            files.extend(files_below(&path));
+        } else {
+            files.push(path);
+        }
+    }
+    files
+}
+
+#[test]
+fn the_orchestrators_page_shows_the_files_that_are_run() {
+    let text = page("docs/orchestrators.md");
+    let shown: BTreeSet<&str> = ["python", "ini", "yaml"]
+        .into_iter()
+        .flat_map(|language| blocks(&text, language))
+        .collect();
+    let files: BTreeSet<String> = files_below("tests/conformance/orchestrators")
+        .iter()
+        .map(|name| page(name).trim_end().to_owned())
+        .collect();
+    assert!(files.len() > 5, "only {} files were found", files.len());
+    let files: BTreeSet<&str> = files.iter().map(String::as_str).collect();
+    assert_eq!(
+        shown, files,
+        "copy the files of tests/conformance/orchestrators into the page"
+    );
 }
 
 /// A key that does not exist, wherever the host reads keys: it answers with those that do.

@@ -14,9 +14,10 @@ use crate::workspace::Workspace;
 use crate::{build, python, setup};
 
 /// What can be named, in the order in which it runs; the last two words mean several.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "readers",
     "hosts",
+    "orchestrators",
     "devstore",
     "seaweedfs",
     "ceph",
@@ -48,6 +49,9 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     }
     if chosen.hosts {
         scripts.push(hosts::script(&stage)?);
+    }
+    if chosen.orchestrators {
+        scripts.push(orchestrators(&stage)?);
     }
     if !chosen.stores.is_empty() {
         scripts.push(servers(&stage, &chosen.stores)?);
@@ -82,6 +86,16 @@ fn readers(stage: &Stage) -> Result<Command> {
     Ok(stage.script(&python, "readers.py", "readers"))
 }
 
+/// The run of the orchestrators, each with an environment of its own.
+fn orchestrators(stage: &Stage) -> Result<Command> {
+    let driver = install::python(stage, "servers")?;
+    let mut line = stage.script(&driver, "orchestrators.py", "orchestrators");
+    for name in ["airflow", "dagster"] {
+        line.arg(format!("--{name}")).arg(install::python(stage, name)?);
+    }
+    Ok(line)
+}
+
 /// The run of these servers, with all that it needs installed.
 fn servers(stage: &Stage, stores: &[&str]) -> Result<Command> {
     let python = install::python(stage, "servers")?;
@@ -107,6 +121,7 @@ fn servers(stage: &Stage, stores: &[&str]) -> Result<Command> {
 struct Chosen {
     readers: bool,
     hosts: bool,
+    orchestrators: bool,
     stores: Vec<&'static str>,
 }
 
@@ -129,6 +144,7 @@ impl Chosen {
         Ok(Self {
             readers: all || asked("readers"),
             hosts: all || asked("hosts"),
+            orchestrators: all || asked("orchestrators"),
             stores,
         })
     }
@@ -185,34 +201,33 @@ mod tests {
     fn names_choose_what_runs_and_unknown_ones_are_refused() {
         let chosen = |names: &[&str]| {
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-            Chosen::from(&names).map(|chosen| (chosen.readers, chosen.hosts, chosen.stores))
+            Chosen::from(&names).map(|chosen| {
+                let scripts = [chosen.readers, chosen.hosts, chosen.orchestrators];
+                (scripts, chosen.stores)
+            })
         };
         let usual = vec!["devstore", "seaweedfs", "ceph"];
-        for (names, readers, hosts, stores) in [
-            (&[][..], true, true, usual.clone()),
-            (&["all"], true, true, usual.clone()),
-            (&["servers"], false, false, usual.clone()),
-            (&["readers"], true, false, vec![]),
-            (&["hosts"], false, true, vec![]),
-            (&["ceph", "seaweedfs"], false, false, vec!["seaweedfs", "ceph"]),
-            (&["garage"], false, false, vec!["garage"]),
+        for (names, scripts, stores) in [
+            (&[][..], [true; 3], usual.clone()),
+            (&["all"], [true; 3], usual.clone()),
+            (&["servers"], [false; 3], usual.clone()),
+            (&["readers"], [true, false, false], vec![]),
+            (&["hosts"], [false, true, false], vec![]),
+            (&["orchestrators"], [false, false, true], vec![]),
+            (&["ceph", "seaweedfs"], [false; 3], vec!["seaweedfs", "ceph"]),
+            (&["garage"], [false; 3], vec!["garage"]),
             (
                 &["all", "garage"],
-                true,
-                true,
+                [true; 3],
                 vec!["devstore", "seaweedfs", "ceph", "garage"],
             ),
         ] {
-            assert_eq!(
-                chosen(names).expect("known names"),
-                (readers, hosts, stores),
-                "{names:?}"
-            );
+            assert_eq!(chosen(names).expect("known names"), (scripts, stores), "{names:?}");
         }
         let error = chosen(&["minio"]).expect_err("unknown").to_string();
         assert_eq!(
             error,
-            "there is no conformance run `minio`; there are readers, hosts, devstore, seaweedfs, ceph, garage, servers, all"
+            "there is no conformance run `minio`; there are readers, hosts, orchestrators, devstore, seaweedfs, ceph, garage, servers, all"
         );
     }
 }
