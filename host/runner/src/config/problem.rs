@@ -14,14 +14,17 @@ use crate::problem::{Place, Problem};
 use batch_export_system::explain::{Explain, count, plain};
 use batch_export_system::terminal::one_line;
 
-/// Turns byte offsets into places.
+/// Turns byte offsets into places. Every entry of a file asks for its own, so that lines are counted only once.
 pub(super) struct Places<'a> {
     text: &'a str,
+    /// Where each line but the first starts.
+    line_starts: Vec<usize>,
 }
 
 impl<'a> Places<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text }
+        let line_starts = text.match_indices('\n').map(|(newline, _)| newline + 1).collect();
+        Self { text, line_starts }
     }
 
     /// The place of a byte offset; offsets past the end mean the end.
@@ -30,11 +33,11 @@ impl<'a> Places<'a> {
         while !self.text.is_char_boundary(offset) {
             offset -= 1;
         }
-        let before = &self.text[..offset];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let newlines = self.line_starts.partition_point(|start| *start <= offset);
+        let line_start = newlines.checked_sub(1).map_or(0, |last| self.line_starts[last]);
         Place {
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
+            line: newlines + 1,
+            column: self.text[line_start..offset].chars().count() + 1,
         }
     }
 }
@@ -196,5 +199,34 @@ impl fmt::Display for Problems {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_the_number_of_lines_and_of_characters_before_it() {
+        for text in ["", "a", "\n", "a\n", "a = 1\nb = \"ü\u{1f600}x\"\n\nc = 2"] {
+            let places = Places::new(text);
+            for offset in 0..text.len() + 2 {
+                let inside = (0..=offset.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+                let before = &text[..inside.expect("the beginning")];
+                let last_line = before.rsplit('\n').next().expect("a line");
+                let expect = (before.matches('\n').count() + 1, last_line.chars().count() + 1);
+                let place = places.at(offset);
+                assert_eq!((place.line, place.column), expect, "{text:?} at {offset}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_with_many_entries_is_read_in_a_time_that_grows_with_its_length() {
+        let text = "key = 1\n".repeat(400_000);
+        let places = Places::new(&text);
+        // Counting the lines before each entry anew would take 640 GB of reading.
+        let last = (0..text.len()).step_by(8).map(|offset| places.at(offset)).last();
+        assert_eq!(last.map(|place| (place.line, place.column)), Some((400_000, 1)));
     }
 }
