@@ -192,19 +192,18 @@ impl Service {
     fn advance(&mut self, now: Moment) -> Result<Duration, LedgerError> {
         self.save(now)?;
         self.take_orders(now)?;
-        let tick = self.scheduler.tick(now)?;
+        let mut tick = self.scheduler.tick(now)?;
+        // First of all: the ledger has them as running, whatever becomes of the rest.
+        for started in std::mem::take(&mut tick.start) {
+            self.start(started);
+        }
         self.housekeeping.ticked(&tick, now)?;
-        let Tick {
-            start, set_back, next, ..
-        } = tick;
+        let Tick { set_back, next, .. } = tick;
         for (destination, intervals) in set_back {
             warn!(
                 destination,
                 intervals, "the clock was set back; intervals that had not ended run again when they have"
             );
-        }
-        for started in start {
-            self.start(started);
         }
         self.housekeeping.look(&self.scheduler, &self.fleet, now)?;
         let until = next.map_or(LOOK, |next| {
