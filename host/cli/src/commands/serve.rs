@@ -1,12 +1,13 @@
 //! `serve`: runs every destination on its schedule until it is stopped.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use clap::builder::PossibleValue;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use super::{Chosen, Clock};
+use super::{CONFIG_VARIABLE, Chosen, Clock};
 use crate::about::About;
 use crate::output::{Answer, Form};
 use crate::signals::orders;
@@ -26,8 +27,12 @@ use batch_export_service::{ServiceOptions, serve};
                   --log-level debug 2> service.log"
 )]
 pub struct ServeArgs {
-    #[command(flatten)]
-    chosen: Chosen,
+    /// Configuration file; defaults to `batch-export.toml` in the current folder.
+    #[arg(long, value_name = "FILE", env = CONFIG_VARIABLE)]
+    config: Option<PathBuf>,
+    /// Plugin (WebAssembly component) to load instead of the configured or built-in one.
+    #[arg(long, value_name = "FILE")]
+    component: Option<PathBuf>,
     /// The least important messages to log.
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = level())]
     log_level: LogLevel,
@@ -48,13 +53,19 @@ impl ServeArgs {
     }
 
     async fn run(self, clock: Clock) -> Result<(), Failure> {
-        let config = self.chosen.read()?;
+        // It runs every destination.
+        let chosen = Chosen {
+            config: self.config,
+            destination: None,
+            component: self.component,
+        };
+        let config = chosen.read()?;
         log::init(config.service.log_format, self.log_level);
         drop(config);
         let options = ServiceOptions {
             read: Box::new(move || {
-                let config = self.chosen.read()?;
-                Ok(self.chosen.with_component(config))
+                let config = chosen.read()?;
+                Ok(chosen.with_component(config))
             }),
             clock,
         };
