@@ -57,7 +57,9 @@ fn cancel(history: &History, run: &str, about: &mut About, now: Moment) -> Resul
     *about = subject(&run);
     let was = history.ledger.cancel(&run.id, now)?;
     let said = match was {
-        RunState::Running if history.ledger.is_held(&run.id)? => "ends within a few seconds and cleans up".to_owned(),
+        RunState::Running if history.ledger.is_attended(&run.id)? => {
+            "ends within a few seconds and cleans up".to_owned()
+        }
         RunState::Running => {
             history.ledger.interrupted(&run, now)?;
             "cancelled; its process was gone".to_owned()

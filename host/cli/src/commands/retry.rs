@@ -50,7 +50,7 @@ impl RetryArgs {
         *about = subject(&run);
         // Without its destination nobody could ever run it.
         history.config.destination(Some(&run.destination))?;
-        let is_gone = run.state == RunState::Running && !history.ledger.is_held(&run.id)?;
+        let is_gone = run.state == RunState::Running && !history.ledger.is_attended(&run.id)?;
         if is_gone {
             history.ledger.interrupted(&run, now)?;
         }

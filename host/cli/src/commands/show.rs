@@ -140,7 +140,7 @@ fn facts(history: &History, run: &Run, times: &Times, now: Moment) -> Result<Vec
     }
     match (run.started, run.finished, run.state) {
         (Some(started), _, RunState::Running) => {
-            let gone = match history.ledger.is_held(&run.id)? {
+            let gone = match history.ledger.is_attended(&run.id)? {
                 true => "",
                 false => ", but its process is gone: the next `batch-export serve` or `run` takes it over",
             };

@@ -37,6 +37,22 @@ fn only(held: &dyn Lease) -> FoundNotes {
     held.read(&attempts[0])
 }
 
+#[test]
+fn a_run_that_a_service_has_not_held_yet_is_not_taken_for_abandoned() {
+    let (_folder, ledger) = ledger();
+    cover(&ledger, [0]);
+    start(&ledger, 0, at(1));
+    let is_attended = || ledger.is_attended(&id(0)).expect("a look");
+    assert!(!is_attended(), "nobody is there");
+    let service = ledger.lock_service().expect("the only one");
+    assert!(is_attended(), "it may wait for memory");
+    drop(service);
+    let held = ledger.state().lease(&id(0)).expect("free");
+    assert!(is_attended(), "somebody holds it");
+    drop(held);
+    assert!(!is_attended());
+}
+
 /// Memory keeps the same promises as the ledger, as long as the process lives.
 #[test]
 fn both_states_hold_a_run_once_keep_its_notes_and_forget_it() {
