@@ -39,6 +39,10 @@ pub(super) fn open(folder: &Path) -> Result<Connection> {
     }
     let file = folder.join(LEDGER_FILE);
     // Made by this program, so that it is the owner's alone; SQLite gives the files beside it the same mode.
+    let unusable = |source| LedgerError::Folder {
+        folder: file.clone(),
+        source,
+    };
     drop(private::open_lock(&file).map_err(unusable)?);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     // SQLite follows no link at all with that flag, so the folder's own has to be resolved first.
