@@ -96,7 +96,7 @@ impl PauseArgs {
         let pause = Pause {
             at: now,
             by: PausedBy::Operator,
-            reason: self.reason.clone(),
+            reason: self.reason.as_deref().and_then(in_one_line),
         };
         let is_new = history.ledger.pause(name, &pause)?;
         let pause = history.ledger.destination(name)?.and_then(|row| row.pause);
@@ -161,6 +161,12 @@ impl UnpauseArgs {
     }
 }
 
+/// Returns a reason without line breaks, which tables and logs have no room for; `None` where it says nothing.
+fn in_one_line(reason: &str) -> Option<String> {
+    let words: Vec<&str> = reason.split_whitespace().collect();
+    (!words.is_empty()).then(|| words.join(" "))
+}
+
 /// Returns since when, by whom and why a destination is paused.
 pub fn in_words(pause: &Pause, times: &Times) -> String {
     let since = times.minute(pause.at);
@@ -172,5 +178,25 @@ pub fn in_words(pause: &Pause, times: &Times) -> String {
     match pause.by {
         PausedBy::Operator => format!("since {since}{reason}"),
         PausedBy::Failures => format!("since {since}, by itself{reason}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_one_line_that_says_something() {
+        for (reason, line) in [
+            ("the bucket moves", Some("the bucket moves")),
+            (
+                " the\tbucket\r\nmoves\u{2028}\u{a0}soon\n",
+                Some("the bucket moves soon"),
+            ),
+            (" \n", None),
+            ("", None),
+        ] {
+            assert_eq!(in_one_line(reason).as_deref(), line, "{reason:?}");
+        }
     }
 }
