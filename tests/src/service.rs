@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use batch_export_runner::exporter::run_id;
 use batch_export_runner::{Header, State};
-use batch_export_service::ledger::{BackfillOrder, Ledger, Run, RunFilter, RunState};
+use batch_export_service::ledger::{BackfillOrder, Due, Ledger, Run, RunFilter, RunState};
 use batch_export_source::{Interval, Moment};
 
 use crate::components;
@@ -80,15 +80,19 @@ pub fn known_for(ledger: &Ledger, name: &str, periods: i64) -> Moment {
 
 /// Asks for so many further periods of a destination, from `at` on, and moves that behind them.
 pub fn ask_for_more(ledger: &Ledger, name: &str, periods: i64, at: &mut Moment) {
-    let headers = (0..periods).map(|number| {
+    let due = (0..periods).map(|number| {
         let start = Moment(at.0 + number * PERIOD);
         let interval = Interval::new(Some(start), Moment(start.0 + PERIOD)).expect("an interval");
-        Header {
-            destination: name.to_owned(),
-            id: run_id(name, "events", interval),
-            model: "events".to_owned(),
-            start_micros: Some(start.0),
-            end_micros: interval.end().0,
+        Due {
+            header: Header {
+                destination: name.to_owned(),
+                id: run_id(name, "events", interval),
+                model: "events".to_owned(),
+                start_micros: Some(start.0),
+                end_micros: interval.end().0,
+            },
+            not_before: interval.end(),
+            skipped: None,
         }
     });
     let order = BackfillOrder {
@@ -96,7 +100,7 @@ pub fn ask_for_more(ledger: &Ledger, name: &str, periods: i64, at: &mut Moment) 
         start: *at,
         end: Moment(at.0 + periods * PERIOD),
         runs_at_once: 2,
-        runs: headers.collect(),
+        runs: due.collect(),
         again: false,
     };
     ledger.backfill(&order, now()).expect("asked for");

@@ -18,7 +18,8 @@ use crate::output::{self, Answer, Form};
 use crate::signals::until_first;
 use crate::words;
 use batch_export_runner::{Failure, FailureClass, FailureCode, Header, exporter};
-use batch_export_service::ledger::{Backfill, BackfillOrder, BackfillPlan, BackfillState, RunState};
+use batch_export_schedule::Schedule;
+use batch_export_service::ledger::{Backfill, BackfillOrder, BackfillPlan, BackfillState, Due, RunState};
 use batch_export_source::{Ends, Interval, Moment};
 
 /// How often the bar moves.
@@ -45,7 +46,7 @@ pub struct BackfillArgs {
     /// Where its last interval ends.
     #[arg(long, value_name = "TIME")]
     to: String,
-    /// Runs of it at once.
+    /// Runs of it at once, as far as the `runs_at_once` of the destination and the service leave one for the schedule.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     concurrency: u32,
     /// Export intervals that are completed again as well.
@@ -91,7 +92,8 @@ impl BackfillArgs {
         let history = self.place.open()?;
         let order = self.order(&history, clock())?;
         let plan = history.ledger.plan_backfill(&order)?;
-        let estimate = estimate(&plan, self.concurrency);
+        let at_once = self.at_once(&history);
+        let estimate = estimate(&plan, at_once);
         let mut json = OrderedJson {
             plan: PlanJson {
                 between: Ends::of(Some(order.start.0), order.end.0),
@@ -104,7 +106,7 @@ impl BackfillArgs {
             backfill: None,
             service: history.service_json(),
         };
-        let text = self.plan_in_words(&order, &plan, estimate);
+        let text = self.plan_in_words(&order, &plan, estimate.zip(Some(at_once)));
         if plan.to_run == 0 {
             return Ok(Answer::new(json, format!("{text}nothing to do\n")));
         }
@@ -154,24 +156,37 @@ impl BackfillArgs {
                     .with_hint("ask for them in several pieces"),
             );
         }
-        let header = |interval: &Interval| Header {
-            destination: self.name.clone(),
-            id: exporter::run_id(&self.name, &destination.model, *interval),
-            model: destination.model.clone(),
-            start_micros: interval.start().map(|start| start.0),
-            end_micros: interval.end().0,
+        let due = |interval: &Interval| Due {
+            header: Header {
+                destination: self.name.clone(),
+                id: exporter::run_id(&self.name, &destination.model, *interval),
+                model: destination.model.clone(),
+                start_micros: interval.start().map(|start| start.0),
+                end_micros: interval.end().0,
+            },
+            not_before: schedule.starts_at(&self.name, *interval),
+            skipped: None,
         };
         Ok(BackfillOrder {
             destination: self.name.clone(),
             start: from,
             end: to,
             runs_at_once: self.concurrency,
-            runs: intervals.iter().map(header).collect(),
+            runs: intervals.iter().map(due).collect(),
             again: self.again,
         })
     }
 
-    fn plan_in_words(&self, order: &BackfillOrder, plan: &BackfillPlan, estimate: Option<Duration>) -> String {
+    /// How many of its runs there are at once if nothing else is to do: one of those that the destination and the
+    /// service may have is kept for the schedule.
+    fn at_once(&self, history: &History) -> u32 {
+        let of_destination = history.config.schedule(&self.name).map_or(1, Schedule::runs_at_once);
+        let of_service = u32::try_from(history.config.service.runs_at_once).unwrap_or(u32::MAX);
+        let most = of_destination.min(of_service).saturating_sub(1).max(1);
+        self.concurrency.min(most)
+    }
+
+    fn plan_in_words(&self, order: &BackfillOrder, plan: &BackfillPlan, estimate: Option<(Duration, u32)>) -> String {
         let intervals = words::counted(plan.intervals, "interval");
         let head = format!("{}: {intervals} from {} to {}", self.name, order.start, order.end);
         let left = if self.again {
@@ -190,14 +205,10 @@ impl BackfillArgs {
                 format!("{} (waiting or running already)", words::count(plan.under_way)),
             );
         }
-        if let Some(time) = estimate.filter(|_| plan.to_run > 0) {
+        if let Some((time, at_once)) = estimate.filter(|_| plan.to_run > 0) {
             fact(
                 "estimate",
-                format!(
-                    "{}, {} at once",
-                    length(time),
-                    words::counted(self.concurrency.into(), "run")
-                ),
+                format!("{}, {} at once", length(time), words::counted(at_once.into(), "run")),
             );
         }
         format!("{}\n{}", wrapped(&head, 2), words::table(&facts))

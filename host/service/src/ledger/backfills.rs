@@ -5,7 +5,6 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::rows::{Backfill, Origin, RunState};
 use super::runs::{Due, insert};
 use super::{Ledger, Result};
-use batch_export_runner::Header;
 use batch_export_source::Moment;
 
 const COLUMNS: &str = "id, destination, start, end, runs_at_once, created, cancelled";
@@ -21,8 +20,9 @@ pub struct BackfillOrder {
     pub end: Moment,
     /// Runs of it at once.
     pub runs_at_once: u32,
-    /// The runs of its intervals, oldest first.
-    pub runs: Vec<Header>,
+    /// The runs of its intervals, oldest first. One that its schedule will come to must not start earlier than by
+    /// that, which takes it over: it is exported once, with the rows that arrived in it.
+    pub runs: Vec<Due>,
     /// Whether intervals that are completed run again.
     pub again: bool,
 }
@@ -51,8 +51,8 @@ impl Ledger {
                 ..BackfillPlan::default()
             };
             let mut statement = connection.prepare_cached("SELECT state FROM runs WHERE id = ?1")?;
-            for header in &order.runs {
-                let state: Option<RunState> = statement.query_row([&header.id], |row| row.get(0)).optional()?;
+            for due in &order.runs {
+                let state: Option<RunState> = statement.query_row([&due.header.id], |row| row.get(0)).optional()?;
                 match state {
                     Some(RunState::Completed) => plan.completed += 1,
                     Some(state) if !state.is_over() => plan.under_way += 1,
@@ -82,18 +82,17 @@ impl Ledger {
                 params![order.destination, order.start.0, order.end.0, order.runs_at_once, now.0],
             )?;
             let id = transaction.last_insert_rowid();
-            for header in &order.runs {
+            for due in &order.runs {
                 let state: Option<RunState> = transaction
                     .prepare_cached("SELECT state FROM runs WHERE id = ?1")?
-                    .query_row([&header.id], |row| row.get(0))
+                    .query_row([&due.header.id], |row| row.get(0))
                     .optional()?;
                 if state == Some(RunState::Completed) && !order.again {
                     continue;
                 }
                 let due = Due {
-                    header: header.clone(),
-                    not_before: now,
-                    skipped: None,
+                    not_before: due.not_before.max(now),
+                    ..due.clone()
                 };
                 insert(transaction, &due, Origin::Backfill, Some(id), now)?;
             }

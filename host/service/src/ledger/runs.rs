@@ -32,6 +32,7 @@ pub struct Started {
 impl Ledger {
     /// Gives due intervals their runs, and notes for each destination up to where its schedule is covered. A run that
     /// exists stays as it is where it waits, runs, or was completed after its interval had ended; any other runs again.
+    /// One that waits for a backfill is the schedule's from now on.
     pub fn cover(&self, covered: &[(&str, Moment)], due: &[Due], now: Moment) -> Result<()> {
         self.write(|transaction| {
             for due in due {
@@ -190,6 +191,8 @@ pub(super) fn insert(
              WHERE excluded.origin = 'schedule' AND runs.origin <> 'schedule'
                    AND NOT (runs.state = 'completed' AND runs.started >= runs.end)
                    AND runs.state NOT IN ('starting', 'failed_retryable')
+                OR excluded.origin = 'schedule' AND excluded.state <> 'skipped' AND runs.origin = 'backfill'
+                   AND runs.state IN ('starting', 'failed_retryable')
                 OR excluded.origin = 'backfill' AND runs.state NOT IN ('starting', 'running', 'failed_retryable')",
         )?
         .execute(params![

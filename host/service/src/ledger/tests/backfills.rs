@@ -8,7 +8,7 @@ fn order(hours: std::ops::Range<i64>, again: bool) -> BackfillOrder {
         start: Moment(hours.start * HOUR),
         end: Moment(hours.end * HOUR),
         runs_at_once: 2,
-        runs: hours.map(header).collect(),
+        runs: hours.map(due).collect(),
         again,
     }
 }
@@ -71,6 +71,32 @@ fn an_interval_of_the_schedule_stays_one_when_a_backfill_runs_it_again() {
     for (hour, origin) in [(0, Origin::Schedule), (1, Origin::Backfill)] {
         let run = run(&ledger, hour);
         assert_eq!((run.origin, run.backfill), (origin, Some(backfill.id)), "hour {hour}");
+    }
+}
+
+#[test]
+fn an_interval_that_the_schedule_comes_to_is_the_schedule_s_unless_it_skips_it() {
+    let (_folder, ledger) = ledger();
+    cover(&ledger, [0]);
+    bring(&ledger, 0, RunState::Completed, at(1));
+    // Hour 1 has ended, but not settled.
+    let early = Moment(2 * HOUR);
+    let backfill = ledger.backfill(&order(1..3, false), early).expect("written");
+    let next = || ledger.next_run("x", true, early).expect("read");
+    assert_eq!(next(), None, "no earlier than by the schedule");
+    let skipped = Due {
+        skipped: Some("missed".to_owned()),
+        ..due(2)
+    };
+    let end = Moment(3 * HOUR);
+    ledger.cover(&[("x", end)], &[due(1), skipped], at(3)).expect("covered");
+    for (hour, origin, of) in [(1, Origin::Schedule, None), (2, Origin::Backfill, Some(backfill.id))] {
+        let run = run(&ledger, hour);
+        assert_eq!(
+            (run.state, run.origin, run.backfill),
+            (RunState::Starting, origin, of),
+            "hour {hour}"
+        );
     }
 }
 

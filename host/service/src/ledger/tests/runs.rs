@@ -402,7 +402,7 @@ fn the_newest_interval_goes_first_then_the_oldest_then_backfills() {
         start: Moment(0),
         end: Moment(2 * HOUR),
         runs_at_once: 1,
-        runs: vec![header(0), header(1)],
+        runs: vec![due(0), due(1)],
         again: false,
     };
     ledger.backfill(&order, at(6)).expect("written");

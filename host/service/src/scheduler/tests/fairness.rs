@@ -1,7 +1,7 @@
 //! Who gets a slot.
 
 use super::*;
-use crate::ledger::BackfillOrder;
+use crate::ledger::{BackfillOrder, Due};
 use batch_export_runner::Header;
 use batch_export_runner::exporter::run_id;
 
@@ -13,12 +13,16 @@ fn backfill(world: &World, name: &str, hours: i64, runs_at_once: u32) -> i64 {
             Moment(start.0 + (hour + 1) * HOUR),
         );
         let interval = interval.expect("an hour");
-        Header {
-            destination: name.to_owned(),
-            id: run_id(name, "events", interval),
-            model: "events".to_owned(),
-            start_micros: interval.start().map(|start| start.0),
-            end_micros: interval.end().0,
+        Due {
+            header: Header {
+                destination: name.to_owned(),
+                id: run_id(name, "events", interval),
+                model: "events".to_owned(),
+                start_micros: interval.start().map(|start| start.0),
+                end_micros: interval.end().0,
+            },
+            not_before: Moment(interval.end().0 + MINUTE),
+            skipped: None,
         }
     });
     let order = BackfillOrder {
