@@ -12,7 +12,7 @@ use batch_export_tests::program::Program;
 use serde_json::Value;
 
 /// The README and the pages for users, by path from the repository's root.
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 10] = [
     "README.md",
     "docs/commands.md",
     "docs/configuration.md",
@@ -20,6 +20,7 @@ const PAGES: [&str; 9] = [
     "docs/monitoring.md",
     "docs/orchestrators.md",
     "docs/plugin-authors.md",
+    "docs/service.md",
     "docs/sources.md",
     "docs/stores.md",
 ];
