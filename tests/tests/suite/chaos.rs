@@ -84,6 +84,7 @@ async fn whatever_moment_a_service_is_killed_at_every_interval_is_exported_once(
         assert_eq!(killed.code, None, "{killed:?}");
     }
     let mut running = serve(&program);
+    until(&mut running, "it works", || ledger.service().expect("a look").is_some());
     until(&mut running, "everything is exported", || open_runs(&ledger) == 0);
     // What processes that are gone left open is cleaned up beside the runs.
     until(&mut running, "nothing is open", || {

@@ -45,6 +45,9 @@ impl Server {
                         told.send("gone".to_owned()).ok();
                     }
                     stream.write_all(&answer).await.ok();
+                    // A body that arrives after the end would reset the connection, and take the answer with it.
+                    stream.shutdown().await.ok();
+                    while matches!(stream.read_buf(&mut bytes).await, Ok(n) if n > 0) {}
                 });
             }
         });
