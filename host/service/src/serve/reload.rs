@@ -129,12 +129,43 @@ fn whole(failure: &Failure) -> String {
     let in_words = |problem: &Problem| {
         let line = problem.at.map_or(String::new(), |at| format!("line {}: ", at.line));
         let hint = problem.hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"));
-        format!("{line}{}: {}{hint}", problem.field(), problem.message)
+        let field = match problem.pointer.as_str() {
+            "" => String::new(),
+            _ => format!("{}: ", problem.field()),
+        };
+        format!("{line}{field}{}{hint}", problem.message)
     };
     let problems = failure.problems().iter().map(in_words);
     let problems: Vec<String> = problems.collect();
     match problems.is_empty() {
         true => failure.in_one_text(),
         false => format!("{failure}: {}", problems.join("; ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn every_problem_is_on_the_line_with_what_it_is_about() {
+        let problems = vec![
+            Problem::new("", "it is not TOML"),
+            Problem::new("/service/listen", "it is not an address"),
+        ];
+        let class = batch_export_runner::FailureClass::Configuration;
+        let invalid = Failure::new(
+            class,
+            batch_export_runner::FailureCode::CONFIGURATION_INVALID,
+            "it is wrong",
+        );
+        let failure = Failure::of_several(Path::new("exports.toml"), vec![invalid], problems).expect("one");
+        let text = whole(&failure);
+        assert!(
+            text.ends_with(": it is not TOML; service.listen: it is not an address"),
+            "{text}"
+        );
+        assert!(!text.contains(": :"), "{text}");
     }
 }
