@@ -148,6 +148,8 @@ async fn a_stop_lets_runs_finish_and_a_second_one_ends_them() {
         1,
         "it runs again with the next service"
     );
+    let status = program.run(&["status", "--config", "exports.toml"]);
+    assert!(!status.stdout.contains("failing"), "nothing failed: {status:?}");
     assert_eq!(scene.store.open_uploads(), []);
     // The same at once when the time is up.
     program.configure(&text("0 seconds"));

@@ -1,9 +1,10 @@
 //! How a destination stands: one word, and what it is made from.
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::History;
-use batch_export_runner::Failure;
+use batch_export_runner::{Failure, FailureClass};
 use batch_export_schedule::Schedule;
 use batch_export_service::ledger::{Pause, Run, RunState, Skipped};
 use batch_export_source::Moment;
@@ -128,12 +129,36 @@ impl<'a> Standing<'a> {
         schedule.windows(exported, settled).nth(1).is_some()
     }
 
-    /// Returns the run that ended last, if it failed.
+    /// Returns the run that ended last, if it failed: somebody who asks for it again has not made it succeed yet, but
+    /// one that was ended on purpose, by a stop of the service for instance, failed at nothing.
     pub fn failed(&self) -> Option<&Run> {
         let is_failed = |run: &&Run| {
             let failed = [RunState::Failed, RunState::FailedRetryable, RunState::TimedOut];
-            failed.contains(&run.state) || run.state == RunState::Starting && run.error.is_some()
+            failed.contains(&run.state) || run.state == RunState::Starting && run.error.as_ref().is_some_and(is_a_fault)
         };
         self.last.as_ref().filter(is_failed)
+    }
+}
+
+/// Returns whether the failure of an attempt is more than that somebody ended it.
+fn is_a_fault(error: &Value) -> bool {
+    let on_purpose = [FailureClass::Cancelled, FailureClass::ShutDown];
+    let on_purpose = on_purpose.map(|class| serde_json::to_value(class).unwrap_or_default());
+    !on_purpose.contains(&error["class"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use batch_export_runner::FailureCode;
+
+    #[test]
+    fn what_somebody_ended_is_no_fault() {
+        let store = Failure::new(FailureClass::Retryable, FailureCode::STORE_UNAVAILABLE, "503");
+        for (failure, expect) in [(Failure::cancelled(), false), (store, true)] {
+            let error = serde_json::to_value(&failure).expect("JSON");
+            assert_eq!(is_a_fault(&error), expect, "{error}");
+        }
+        assert!(!is_a_fault(&serde_json::json!({ "class": "shut_down" })));
     }
 }
