@@ -226,7 +226,9 @@ mod tests {
         let text = "key = 1\n".repeat(400_000);
         let places = Places::new(&text);
         // Counting the lines before each entry anew would take 640 GB of reading.
-        let last = (0..text.len()).step_by(8).map(|offset| places.at(offset)).last();
-        assert_eq!(last.map(|place| (place.line, place.column)), Some((400_000, 1)));
+        for (number, offset) in (0..text.len()).step_by(8).enumerate() {
+            let place = places.at(offset);
+            assert_eq!((place.line, place.column), (number + 1, 1));
+        }
     }
 }
