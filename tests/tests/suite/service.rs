@@ -162,6 +162,8 @@ async fn a_stop_lets_runs_finish_and_a_second_one_ends_them() {
     });
     let log = stop(running);
     assert!(log.contains("their time is up"), "{log}");
+    // What has not struck yet would strike now.
+    scene.store.set_faults(Vec::new());
     let mut running = serve(&program);
     until(&mut running, "it is exported", || {
         in_state(&ledger_of, "archive", RunState::Completed) > 0

@@ -27,7 +27,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Intervals of one backfill: a year of 5 minutes.
 const MAX_INTERVALS: usize = 110_000;
 
-/// Export the intervals between two times that are not exported yet, by the service.
+/// Let the service export the intervals between two times that are not exported yet.
 ///
 /// The same command again goes on where a backfill was cancelled or failed. Ctrl-C only ends the watching.
 #[derive(Debug, Args)]

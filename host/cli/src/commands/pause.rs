@@ -15,7 +15,9 @@ use batch_export_runner::Failure;
 use batch_export_service::ledger::{Pause, PausedBy};
 use batch_export_source::Moment;
 
-/// Pause the schedule of a destination: intervals that end meanwhile are skipped. Runs under way go on.
+/// Pause the schedule of a destination; intervals that end meanwhile are skipped.
+///
+/// Runs under way go on.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  batch-export pause archive --reason \"the bucket moves\"")]
 pub struct PauseArgs {

@@ -14,7 +14,7 @@ use batch_export_runner::Failure;
 use batch_export_service::ledger::RunState;
 use batch_export_source::Moment;
 
-/// Run an interval again, whatever it came to, by the service.
+/// Let the service run an interval again, whatever its outcome was.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  batch-export retry 3f9c2a17")]
 pub struct RetryArgs {

@@ -1,11 +1,14 @@
 //! Backfills in the ledger: runs of old intervals, asked for together.
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::rows::{Backfill, Origin, RunState};
 use super::runs::{Due, insert};
 use super::{Ledger, Result};
 use batch_export_source::Moment;
+
+/// Runs that are asked for in one transaction: a fraction of a second.
+const CHUNK: usize = 1_000;
 
 const COLUMNS: &str = "id, destination, start, end, runs_at_once, created, cancelled";
 
@@ -74,30 +77,25 @@ impl Ledger {
         })
     }
 
-    /// Asks for a backfill: each of its intervals that is not completed, waiting or running gets a run that waits.
+    /// Asks for a backfill: each of its intervals that is not completed, waiting or running gets a run that waits. A
+    /// long one is asked for in pieces, so that nobody waits for the ledger meanwhile; if the process ends between two
+    /// of them, the same order again asks for the rest.
     pub fn backfill(&self, order: &BackfillOrder, now: Moment) -> Result<Backfill> {
         let id = self.order(|transaction| {
             transaction.execute(
                 "INSERT INTO backfills (destination, start, end, runs_at_once, created) VALUES (?1, ?2, ?3, ?4, ?5)",
                 params![order.destination, order.start.0, order.end.0, order.runs_at_once, now.0],
             )?;
-            let id = transaction.last_insert_rowid();
-            for due in &order.runs {
-                let state: Option<RunState> = transaction
-                    .prepare_cached("SELECT state FROM runs WHERE id = ?1")?
-                    .query_row([&due.header.id], |row| row.get(0))
-                    .optional()?;
-                if state == Some(RunState::Completed) && !order.again {
-                    continue;
-                }
-                let due = Due {
-                    not_before: due.not_before.max(now),
-                    ..due.clone()
-                };
-                insert(transaction, &due, Origin::Backfill, Some(id), now)?;
-            }
-            Ok(id)
+            Ok(transaction.last_insert_rowid())
         })?;
+        for runs in order.runs.chunks(CHUNK) {
+            self.order(|transaction| {
+                for due in runs {
+                    ask_for(transaction, order, id, due, now)?;
+                }
+                Ok(())
+            })?;
+        }
         self.find_backfill(id)?
             .ok_or_else(|| super::LedgerError::Strange(format!("there is no backfill {id}")))
     }
@@ -152,6 +150,23 @@ impl Ledger {
                 .collect()
         })
     }
+}
+
+/// Gives an interval of a backfill its run, unless it is completed and not wanted again.
+fn ask_for(transaction: &Transaction<'_>, order: &BackfillOrder, id: i64, due: &Due, now: Moment) -> Result<()> {
+    let state: Option<RunState> = transaction
+        .prepare_cached("SELECT state FROM runs WHERE id = ?1")?
+        .query_row([&due.header.id], |row| row.get(0))
+        .optional()?;
+    if state == Some(RunState::Completed) && !order.again {
+        return Ok(());
+    }
+    let due = Due {
+        not_before: due.not_before.max(now),
+        ..due.clone()
+    };
+    insert(transaction, &due, Origin::Backfill, Some(id), now)?;
+    Ok(())
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Backfill> {
