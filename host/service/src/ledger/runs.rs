@@ -47,15 +47,18 @@ impl Ledger {
         })
     }
 
-    /// Lets the scheduled runs of a destination whose intervals have not ended yet run again when they have: they were
-    /// made while the clock was ahead. Returns how many there are.
+    /// Lets the scheduled runs of a destination whose intervals have not ended yet run when they have: they were made
+    /// or skipped while the clock was ahead. What a pause skipped stays so while it lasts. Returns how many there are.
     pub fn uncover(&self, destination: &str, settle_micros: i64, now: Moment) -> Result<u64> {
         self.write(|transaction| {
             let changed = transaction.execute(
-                "UPDATE runs SET state = 'starting', not_before = end + ?3, tries = 0, used_ms = 0,
+                "UPDATE runs SET state = 'starting', not_before = end + ?3, tries = 0, used_ms = 0, finished = NULL,
                         reason = 'the clock was set back to before the end of the interval'
                  WHERE destination = ?1 AND origin = 'schedule' AND end > ?2
                    AND (state IN ('completed', 'failed', 'timed_out')
+                        OR state = 'skipped'
+                           AND (reason NOT LIKE 'paused%'
+                                OR (SELECT paused_at FROM destinations WHERE name = ?1) IS NULL)
                         OR state IN ('starting', 'failed_retryable') AND not_before < end)",
                 params![destination, now.0, settle_micros],
             )?;

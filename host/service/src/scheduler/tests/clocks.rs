@@ -26,6 +26,39 @@ fn a_clock_that_was_ahead_makes_intervals_run_again_when_they_have_ended() {
 }
 
 #[test]
+fn what_was_skipped_while_the_clock_was_ahead_runs_when_it_has_ended() {
+    for paused in [false, true] {
+        let mut parts = every("hour");
+        parts.catch_up = Some(2);
+        let mut world = World::new(4, "2026-07-15T00:00Z", vec![destination("a", parts)]);
+        world.settle();
+        let pause = Pause {
+            at: world.now,
+            by: crate::ledger::PausedBy::Operator,
+            reason: None,
+        };
+        if paused {
+            world.ledger.pause("a", &pause).expect("paused");
+            world.scheduler.refresh(world.now).expect("refreshed");
+        }
+        world.now = at("2026-07-17T00:01Z");
+        world.settle();
+        assert_eq!(world.in_state("a", RunState::Skipped), if paused { 48 } else { 45 });
+        world.now = at("2026-07-15T01:30Z");
+        world.settle();
+        world.ledger.unpause("a", false, world.now).expect("unpaused");
+        world.scheduler.refresh(world.now).expect("refreshed");
+        world.settle();
+        for _ in 0..47 {
+            world.forward(HOUR);
+            assert_eq!(world.settle().len(), 1, "paused: {paused}, at {}", world.now);
+        }
+        // The first hour had ended by both clocks.
+        assert_eq!(world.in_state("a", RunState::Skipped), 1);
+    }
+}
+
+#[test]
 fn what_ends_by_a_clock_that_was_set_back_meanwhile_is_not_complete() {
     let mut world = World::new(4, "2026-07-15T00:00Z", vec![destination("a", every("hour"))]);
     world.settle();
