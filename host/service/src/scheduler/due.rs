@@ -12,6 +12,7 @@ impl Scheduler {
         let mut runs: Vec<Due> = Vec::new();
         let mut covered: Vec<(String, Moment)> = Vec::new();
         let mut wakes: Vec<(String, Moment)> = Vec::new();
+        let mut left_out: Vec<Skipped> = Vec::new();
         let names: Vec<String> = self
             .wakes
             .iter()
@@ -36,7 +37,7 @@ impl Scheduler {
             let model = &entry.configured.model;
             let paused = entry.pause.as_ref().map(in_words);
             let mut skip = |intervals: &[Interval], reason: &str, is_pause: bool| {
-                tick.skipped.extend(skipped(name, intervals, reason, is_pause));
+                left_out.extend(skipped(name, intervals, reason, is_pause));
                 runs.extend(intervals.iter().map(|interval| Due {
                     header: header(name, model, *interval),
                     not_before: now,
@@ -71,6 +72,7 @@ impl Scheduler {
             let covered: Vec<(&str, Moment)> = covered.iter().map(|(name, to)| (name.as_str(), *to)).collect();
             self.ledger.cover(&covered, &runs, now)?;
             tick.has_covered = true;
+            tick.skipped.extend(left_out);
         }
         // Only now that the ledger has it: after an error the same intervals are due again.
         for name in names {

@@ -39,11 +39,13 @@ pub struct Scheduler {
     ready: VecDeque<String>,
     /// Destinations that have a run for which there is no room: ready again when a run ends.
     held: Vec<String>,
-    running: HashMap<String, Underway>,
-    backfills_running: usize,
+    /// The destinations of runs in progress, by the runs' ids.
+    running: HashMap<String, String>,
     last: Option<Moment>,
     /// Whether the ledger failed halfway, so that what is here may differ from it.
     is_stale: bool,
+    /// What is in the ledger and nobody was told yet, because something failed after it.
+    untold: Tick,
 }
 
 #[derive(Debug)]
@@ -54,12 +56,6 @@ struct Entry {
     running: usize,
     is_ready: bool,
     wake: Option<Moment>,
-}
-
-#[derive(Debug)]
-struct Underway {
-    destination: String,
-    is_backfill: bool,
 }
 
 /// What an attempt came to.
@@ -116,9 +112,9 @@ impl Scheduler {
             ready: VecDeque::new(),
             held: Vec::new(),
             running: HashMap::new(),
-            backfills_running: 0,
             last: None,
             is_stale: false,
+            untold: Tick::default(),
         }
     }
 
@@ -136,8 +132,8 @@ impl Scheduler {
             .collect();
         self.ledger.see(&seen, now)?;
         let mut running: HashMap<String, usize> = HashMap::new();
-        for underway in self.running.values() {
-            *running.entry(underway.destination.clone()).or_default() += 1;
+        for destination in self.running.values() {
+            *running.entry(destination.clone()).or_default() += 1;
         }
         self.entries = configured
             .into_iter()
@@ -189,15 +185,18 @@ impl Scheduler {
 
     /// Looks at what is due and starts what there is room for.
     pub fn tick(&mut self, now: Moment) -> Result<Tick, LedgerError> {
-        let mut tick = Tick::default();
         // After the clock was set back every wake was made by one that is no longer right.
         if self.is_stale || self.last.is_some_and(|last| now < last) {
             self.refresh(now)?;
             self.is_stale = false;
         }
         self.last = Some(now);
-        self.cover(now, &mut tick)?;
-        self.fill(now, &mut tick)?;
+        let mut tick = std::mem::take(&mut self.untold);
+        let done = self.cover(now, &mut tick).and_then(|()| self.fill(now, &mut tick));
+        if let Err(error) = done {
+            self.untold = tick;
+            return Err(error);
+        }
         tick.next = self.wakes.first().map(|(at, _)| *at);
         Ok(tick)
     }
@@ -227,12 +226,11 @@ impl Scheduler {
 
     /// Takes a run off those under way; returns its destination.
     fn over(&mut self, run_id: &str) -> Option<String> {
-        let underway = self.running.remove(run_id)?;
-        self.backfills_running -= usize::from(underway.is_backfill);
-        if let Some(entry) = self.entries.get_mut(&underway.destination) {
+        let destination = self.running.remove(run_id)?;
+        if let Some(entry) = self.entries.get_mut(&destination) {
             entry.running = entry.running.saturating_sub(1);
         }
-        Some(underway.destination)
+        Some(destination)
     }
 
     /// Returns how many runs are under way.

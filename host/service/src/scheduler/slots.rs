@@ -1,7 +1,7 @@
 //! Which of the runs that wait starts next: each destination in turn, the newest interval first, and one slot is always
 //! kept for an interval that has just ended, so that neither a slow run nor a backfill delays it.
 
-use super::{Scheduler, Tick, Underway};
+use super::{Scheduler, Tick};
 use crate::ledger::{Batch, LedgerError, Started, Waiting};
 use batch_export_source::Moment;
 
@@ -52,7 +52,10 @@ impl Scheduler {
                     let started = batch.start(&run.id, &entry.configured.component, now)?;
                     self.make_ready(&name);
                     if let Some(started) = started {
-                        self.note(&name, run.backfill.is_some(), &started.run.id);
+                        if let Some(entry) = self.entries.get_mut(&name) {
+                            entry.running += 1;
+                        }
+                        self.running.insert(started.run.id.clone(), name);
                         begun.push(started);
                     }
                 }
@@ -72,18 +75,6 @@ impl Scheduler {
             None => {}
         }
         Ok(())
-    }
-
-    fn note(&mut self, name: &str, is_backfill: bool, run_id: &str) {
-        self.backfills_running += usize::from(is_backfill);
-        if let Some(entry) = self.entries.get_mut(name) {
-            entry.running += 1;
-        }
-        let underway = Underway {
-            destination: name.to_owned(),
-            is_backfill,
-        };
-        self.running.insert(run_id.to_owned(), underway);
     }
 }
 

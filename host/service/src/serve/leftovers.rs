@@ -8,17 +8,15 @@ use batch_export_runner::RunTokens;
 impl Service {
     /// Cleans up one destination after the other. Runs that start meanwhile look after what they left themselves: each
     /// is held by one of the two.
-    pub(super) fn recover_leftovers(&self) -> RunTokens {
-        let tokens = RunTokens::new();
+    pub(super) fn recover_leftovers(&self) {
         let exporters: Vec<_> = self.fleet.exporters.values().cloned().collect();
-        let (runner, handed) = (self.runner.clone(), tokens.clone());
+        let runner = self.runner.clone();
         tokio::spawn(async move {
+            // What is not done when the service ends stays noted.
+            let tokens = RunTokens::new();
             for exporter in exporters {
-                if handed.work.check().is_err() {
-                    return;
-                }
                 let destination = exporter.name.as_str();
-                match runner.recover(&exporter, None, &handed).await {
+                match runner.recover(&exporter, None, &tokens).await {
                     Ok(left) => {
                         let aborted = left.recovery.aborted.len();
                         if aborted > 0 {
@@ -42,6 +40,5 @@ impl Service {
                 }
             }
         });
-        tokens
     }
 }

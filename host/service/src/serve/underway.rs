@@ -166,11 +166,12 @@ impl Service {
         }
         let stored = self.scheduler.ended(&self.unsaved, now)?;
         let saved = std::mem::take(&mut self.unsaved);
-        for (end, ended) in saved.iter().zip(&stored) {
-            let alerts = &self.fleet.config.alerts;
-            self.housekeeping.saved(&end.run_id, ended, alerts, now)?;
-        }
-        Ok(())
+        let alerts = &self.fleet.config.alerts;
+        let told = saved.iter().zip(&stored).map(|(end, ended)| {
+            // One that cannot be told of keeps nobody from hearing of the others.
+            self.housekeeping.saved(&end.run_id, ended, alerts, now)
+        });
+        told.fold(Ok(()), Result::and)
     }
 
     /// Lets runs start again that the ledger has as under way and that no process is at work on.
