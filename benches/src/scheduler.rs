@@ -179,7 +179,7 @@ fn simulate(destinations: usize, ledger: &Ledger) -> Result<Point> {
             && *at <= now
         {
             let Some(Reverse((_, run_id))) = ends.pop() else { break };
-            let started = underway.remove(&run_id).context("it is under way")?;
+            let started = underway.remove(&run_id).context("a run ended that had not started")?;
             let (attempt, outcome) = (started.attempt, outcome(&started, now));
             over.push(End {
                 run_id,

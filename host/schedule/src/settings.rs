@@ -51,7 +51,7 @@ pub struct ScheduleParts {
     /// How many missed intervals are made up beside the newest, at most [`MAX_CATCH_UP`]; `None` is 24 for less than a
     /// day, 7 for days and 4 for weeks.
     pub catch_up: Option<u32>,
-    /// How many runs of the destination may be under way at a time, at most [`MAX_RUNS_AT_ONCE`]; `None` is
+    /// How many runs of the destination may be in progress at a time, at most [`MAX_RUNS_AT_ONCE`]; `None` is
     /// [`RUNS_AT_ONCE`].
     pub runs_at_once: Option<u32>,
 }
@@ -173,7 +173,7 @@ impl Schedule {
         self.parts.catch_up.unwrap_or_else(|| self.parts.every.catch_up())
     }
 
-    /// Returns how many runs of the destination may be under way at a time.
+    /// Returns how many runs of the destination may be in progress at a time.
     pub fn runs_at_once(&self) -> u32 {
         self.parts.runs_at_once.unwrap_or(RUNS_AT_ONCE)
     }

@@ -1,5 +1,5 @@
 //! A run by hand in the history: it is there from the moment at which its process holds it to the moment at which that
-//! lets go, so that whoever finds a run that is under way and that nobody holds knows that its process is gone.
+//! lets go, so that whoever finds a run that is in progress and that nobody holds knows that its process is gone.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

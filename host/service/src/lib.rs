@@ -12,6 +12,7 @@ pub mod scheduler;
 mod serve;
 #[cfg(test)]
 mod test_support;
+mod words;
 
 pub use by_hand::HandRun;
 pub use record::{LiveRun, Recorder};

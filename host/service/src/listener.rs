@@ -84,7 +84,7 @@ impl Listener {
         self.address
     }
 
-    /// Answers requests until the token ends it; requests that are under way then are answered first, within a bound.
+    /// Answers requests until the token ends it; requests that are in progress then are answered first, within a bound.
     pub async fn serve(self, router: Router, token: Token) {
         let service = router.layer(from_fn(guard));
         let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));

@@ -114,9 +114,9 @@ pub struct Standing {
 pub struct Load {
     /// Runs that wait for their turn or their time.
     pub runs_waiting: u64,
-    /// Runs that are under way.
+    /// Runs that are in progress.
     pub runs_in_progress: u64,
-    /// Requests to stores that are under way.
+    /// Requests to stores that are in progress.
     pub requests_in_flight: u64,
     /// Memory that runs hold.
     pub memory_bytes: u64,
@@ -185,8 +185,8 @@ impl Metrics {
                 "Runs that wait for their turn or their time",
                 Gauge::default(),
             ),
-            runs_in_progress: new.add("runs_in_progress", "Runs that are under way", Gauge::default()),
-            requests: new.add("requests_in_flight", "Requests to stores under way", Gauge::default()),
+            runs_in_progress: new.add("runs_in_progress", "Runs that are in progress", Gauge::default()),
+            requests: new.add("requests_in_flight", "Requests to stores in progress", Gauge::default()),
             memory: new.unit("memory", "Memory that runs hold", Unit::Bytes, Gauge::default()),
             memory_peak: new.unit(
                 "memory_peak",

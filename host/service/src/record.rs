@@ -41,7 +41,7 @@ struct Tracked {
     is_new: bool,
 }
 
-/// A run under way.
+/// A run in progress.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LiveRun {
@@ -165,7 +165,7 @@ impl Recorder {
         written
     }
 
-    /// Returns the runs under way, by their ids.
+    /// Returns the runs in progress, by their ids.
     pub fn live(&self) -> Vec<LiveRun> {
         let mut live: Vec<LiveRun> = self.kept().runs.values().map(|run| run.live.clone()).collect();
         live.sort_by(|one, other| one.run_id.cmp(&other.run_id));
@@ -260,7 +260,7 @@ impl Kept {
     }
 }
 
-/// Returns whether an event has the id of the attempt that is under way: checks, and recovery of earlier attempts at
+/// Returns whether an event has the id of the attempt that is in progress: checks, and recovery of earlier attempts at
 /// the same run, have ids of their own.
 fn is_its_own(what: &RunEventKind) -> bool {
     match what {

@@ -106,7 +106,7 @@ async fn a_process_that_stands_still_for_longer_than_a_run_may_take_fails_no_run
     let hang = devstore::Fault::on(devstore::Operation::UploadPart, devstore::What::Hang).first(1);
     scene.store.set_faults(vec![hang]);
     let mut running = serve(&program);
-    until(&mut running, "a part is under way", || {
+    until(&mut running, "a part is in progress", || {
         let requests = scene.store.requests();
         requests
             .iter()

@@ -126,7 +126,9 @@ async fn a_backfill_goes_on_without_whoever_asked_for_it() {
     assert!(printed.stdout.contains("batch-export cancel"), "{printed:?}");
     let printed = said(&program, &["cancel", "--backfill", "1"]);
     assert!(
-        printed.stdout.contains("cancelled 1 run that waited; 1 under way"),
+        printed
+            .stdout
+            .contains("cancelled 1 run that waited; 1 run in progress"),
         "{printed:?}"
     );
     until(&mut running, "all is over", || {

@@ -197,7 +197,7 @@ async fn the_configuration_is_read_again_and_a_broken_one_changes_nothing() {
     until(&mut running, "the second one is exported", || {
         in_state(&ledger, "two", RunState::Completed) > 0
     });
-    // A destination that is dropped while one of its runs is under way loses nothing.
+    // A destination that is dropped while one of its runs is in progress loses nothing.
     scene
         .store
         .set_faults(vec![Fault::on(Operation::PutObject, What::Delay(3_000)).first(1)]);
@@ -217,7 +217,7 @@ async fn the_configuration_is_read_again_and_a_broken_one_changes_nothing() {
         "cannot be used, so the earlier one stays in force",
         "line 2: destinations.one.model",
         "the configuration was read again and is in force",
-        "is not configured any more; its runs under way finish",
+        "is not configured any more; its runs in progress finish",
     ] {
         assert!(log.contains(said), "{said}: {log}");
     }

@@ -201,7 +201,7 @@ impl BackfillArgs {
         }
         if plan.under_way > 0 {
             fact(
-                "under way",
+                "in progress",
                 format!("{} (waiting or running already)", words::count(plan.under_way)),
             );
         }
@@ -265,7 +265,7 @@ impl BackfillArgs {
 
 fn find(history: &History, id: i64) -> Result<Backfill, Failure> {
     history.ledger.find_backfill(id)?.ok_or_else(|| {
-        let message = format!("there is no backfill {id} any more");
+        let message = format!("backfill {id} no longer exists");
         Failure::new(FailureClass::Failed, error::BACKFILL_UNKNOWN, message)
     })
 }

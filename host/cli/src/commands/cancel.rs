@@ -95,8 +95,9 @@ fn cancel_backfill(history: &History, number: i64, now: Moment) -> Result<Answer
         (0, 0) => "nothing was left to cancel".to_owned(),
         (waiting, 0) => format!("cancelled {}", words::counted(waiting, "run")),
         (waiting, running) => format!(
-            "cancelled {} that waited; {running} under way {} within a few seconds and {} up",
+            "cancelled {} that waited; {} in progress {} within a few seconds and {} up",
             words::counted(waiting, "run"),
+            words::counted(running, "run"),
             if running == 1 { "ends" } else { "end" },
             if running == 1 { "cleans" } else { "clean" },
         ),

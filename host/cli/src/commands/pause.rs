@@ -17,7 +17,7 @@ use batch_export_source::Moment;
 
 /// Pause the schedule of a destination; intervals that end meanwhile are skipped.
 ///
-/// Runs under way go on.
+/// Runs that are in progress or already wait go on.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  batch-export pause archive --reason \"the bucket moves\"")]
 pub struct PauseArgs {
@@ -106,7 +106,7 @@ impl PauseArgs {
             (Some(pause), false) => format!("{name} is paused already, {}", in_words(pause, &Times::for_output())),
             _ => format!(
                 "paused {name}: intervals that end from now on are skipped until `batch-export unpause {name}`; runs \
-                 under way go on"
+                 in progress go on"
             ),
         };
         let json = PausedJson {

@@ -17,7 +17,7 @@ use batch_export_service::{ServiceOptions, serve};
 
 /// Run every destination on its schedule until stopped.
 ///
-/// The service logs to standard error. Ctrl-C or SIGTERM stops it: nothing new is started, runs under way may finish
+/// The service logs to standard error. Ctrl-C or SIGTERM stops it: nothing new is started, runs in progress may finish
 /// for the time that `stop_time` gives, and a second signal ends them at once. SIGHUP reads the configuration again;
 /// one that is wrong is reported, and the earlier one stays in force. What the service does is shown by `batch-export
 /// status`, `runs` and `show`, whether it is running or not.

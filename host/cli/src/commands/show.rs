@@ -48,7 +48,7 @@ struct AttemptJson {
     attempt_id: Option<String>,
     started_at: String,
     finished_at: Option<String>,
-    /// Null while it is under way, and where its process ended before it.
+    /// Null while it is in progress, and if its process ended first.
     outcome: Option<RunState>,
     /// SHA-256 of the plugin.
     component: String,

@@ -119,7 +119,7 @@ impl<'a> Standing<'a> {
         }
     }
 
-    /// Returns whether more than one interval has ended and is not exported: one may be under way.
+    /// Returns whether more than one interval has ended and is not exported: one may be in progress.
     fn is_late(&self, schedule: &Schedule, now: Moment) -> bool {
         let Some(exported) = self.exported else {
             return false;

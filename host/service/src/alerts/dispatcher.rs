@@ -24,7 +24,7 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 /// How often the ledger is asked for alerts, which other processes raise too, and for attempts that are due.
 const LOOK_TIME: Duration = Duration::from_secs(1);
-/// Time for deliveries that are under way when the service ends; the others are made after the next start.
+/// Time for deliveries that are in progress when the service ends; the others are made after the next start.
 const ENDING_TIME: Duration = Duration::from_secs(3);
 
 /// Delivers alerts until the token ends it, to whichever receivers there are.
@@ -65,7 +65,7 @@ struct Dispatcher {
     receivers: watch::Receiver<Receivers>,
     metrics: Metrics,
     under_way: JoinSet<Attempt>,
-    /// Receivers that something is under way to, or whose last outcome the ledger does not know yet.
+    /// Receivers to which a delivery is in progress, or whose last outcome the ledger does not know yet.
     busy: BTreeSet<String>,
     unwritten: Vec<(Delivery, Delivered)>,
 }
@@ -78,7 +78,7 @@ struct Attempt {
 }
 
 impl Dispatcher {
-    /// Starts what is due to receivers that nothing is under way to.
+    /// Starts what is due to receivers to which no delivery is in progress.
     async fn start_due(&mut self, now: Moment) {
         self.write_outcomes().await;
         let receivers = self.receivers.borrow().clone();

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::ledger::{Ended, NewAlert, OpenCause, Run, RunState};
+use crate::words::words;
 use batch_export_runner::config::AlertSettings;
 use batch_export_source::{Ends, Interval, Moment};
 use batch_export_system::explain::counted;
@@ -16,42 +17,25 @@ const QUOTED_CHARS: usize = 1_500;
 /// How often intervals are told of that are skipped again and again.
 const SKIPPED_AGAIN: Duration = Duration::from_secs(86_400);
 
-/// Declares the kinds, each of which is one word.
-macro_rules! kinds {
-    ($($(#[$doc:meta])* $name:ident = $word:literal,)+) => {
-        /// What an alert is about. Those that are open until they pass are their own causes.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-        #[serde(rename_all = "snake_case")]
-        #[non_exhaustive]
-        pub enum Kind { $($(#[$doc])* $name,)+ }
-
-        impl Kind {
-            /// Every kind.
-            pub const ALL: &'static [Kind] = &[$(Kind::$name),+];
-
-            /// Returns the word for it.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Kind::$name => $word,)+ }
-            }
-        }
-    };
-}
-
-kinds! {
-    /// A run failed for good.
-    RunFailed = "run_failed",
-    /// The schedule was paused, because runs failed one after the other.
-    Paused = "paused",
-    /// An interval was not exported in time.
-    Late = "late",
-    /// Several intervals in a row had no rows.
-    NoRows = "no_rows",
-    /// Intervals are not exported.
-    Skipped = "skipped",
-    /// What an earlier alert told of has passed.
-    Recovered = "recovered",
-    /// Somebody wants to know whether alerts arrive.
-    Test = "test",
+words! {
+    /// What an alert is about. Those that are open until they pass are their own causes.
+    #[non_exhaustive]
+    Kind {
+        /// A run failed for good.
+        RunFailed = "run_failed",
+        /// The schedule was paused, because runs failed one after the other.
+        Paused = "paused",
+        /// An interval was not exported in time.
+        Late = "late",
+        /// Several intervals in a row had no rows.
+        NoRows = "no_rows",
+        /// Intervals are not exported.
+        Skipped = "skipped",
+        /// What an earlier alert told of has passed.
+        Recovered = "recovered",
+        /// Somebody wants to know whether alerts arrive.
+        Test = "test",
+    }
 }
 
 /// An interval that is late.

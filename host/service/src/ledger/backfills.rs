@@ -100,7 +100,7 @@ impl Ledger {
             .ok_or_else(|| super::LedgerError::Strange(format!("there is no backfill {id}")))
     }
 
-    /// Ends a backfill: its runs that wait are cancelled, and those under way are asked to end. Returns whether it
+    /// Ends a backfill: its runs that wait are cancelled, and those in progress are asked to end. Returns whether it
     /// exists.
     pub fn cancel_backfill(&self, id: i64, now: Moment) -> Result<bool> {
         self.order(|transaction| {

@@ -171,7 +171,7 @@ impl Open {
     }
 }
 
-/// Returns a run if this attempt at it is the newest and under way.
+/// Returns a run if this attempt at it is the newest and in progress.
 pub(super) fn open(transaction: &Transaction<'_>, run_id: &str, attempt: u32) -> Result<Option<Open>> {
     let mut statement = transaction.prepare_cached(
         "SELECT destination, tries, used_ms, cancel_requested, origin = 'schedule', started, end FROM runs

@@ -223,7 +223,7 @@ impl Ledger {
         })
     }
 
-    /// Returns the runs that are under way, by what the ledger says.
+    /// Returns the runs that are in progress, by what the ledger says.
     pub fn running(&self) -> Result<Vec<Run>> {
         self.read(|connection| {
             let sql = format!("SELECT {COLUMNS} FROM runs WHERE state = 'running'");
@@ -233,7 +233,7 @@ impl Ledger {
         })
     }
 
-    /// Returns the runs under way that somebody wants to end.
+    /// Returns the runs in progress that somebody wants to end.
     pub fn cancel_requests(&self) -> Result<Vec<String>> {
         self.read(|connection| {
             let mut statement =

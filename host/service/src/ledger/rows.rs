@@ -1,58 +1,16 @@
 //! What the ledger's tables hold, as types. Reads and writes nothing.
 
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
-use serde::Serialize;
 use serde_json::Value;
 
+use crate::words::words;
 use batch_export_source::{Ends, Interval, Moment};
-
-/// Declares an enum that is one word in the database and in JSON.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$of:meta])* $variant:ident = $word:literal,)+ }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-        #[serde(rename_all = "snake_case")]
-        pub enum $name { $($(#[$of])* $variant,)+ }
-
-        impl $name {
-            /// Every one of them.
-            pub const ALL: &'static [$name] = &[$($name::$variant),+];
-
-            /// Returns the word for it.
-            pub fn as_str(self) -> &'static str {
-                match self { $($name::$variant => $word,)+ }
-            }
-        }
-
-        impl FromSql for $name {
-            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-                match value.as_str()? {
-                    $($word => Ok($name::$variant),)+
-                    _ => Err(FromSqlError::InvalidType),
-                }
-            }
-        }
-
-        impl ToSql for $name {
-            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-                Ok(self.as_str().into())
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.pad(self.as_str())
-            }
-        }
-    };
-}
 
 words! {
     /// Where a run stands.
     RunState {
         /// It waits for its turn.
         Starting = "starting",
-        /// An attempt is under way.
+        /// An attempt is in progress.
         Running = "running",
         /// Everything is stored and proven.
         Completed = "completed",
@@ -229,7 +187,7 @@ pub struct Attempt {
     pub started: Moment,
     /// When it ended.
     pub finished: Option<Moment>,
-    /// The state in which it left the run; `None` while it is under way, and where its process ended before it.
+    /// The state in which it left the run; `None` while it is in progress, and if its process ended first.
     pub outcome: Option<RunState>,
     /// SHA-256 of the plugin.
     pub component: String,

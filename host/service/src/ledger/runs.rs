@@ -96,7 +96,7 @@ impl Ledger {
         })
     }
 
-    /// Asks for a run again, now. Returns the state that it was in; one that is under way stays as it is.
+    /// Asks for a run again, now. Returns the state that it was in; one that is in progress stays as it is.
     pub fn retry(&self, run_id: &str, now: Moment) -> Result<RunState> {
         self.order(|transaction| {
             let state = transaction.query_row("SELECT state FROM runs WHERE id = ?1", [run_id], |row| row.get(0))?;
@@ -112,7 +112,7 @@ impl Ledger {
         })
     }
 
-    /// Notes that the process of a run that is under way is gone: it runs again, unless it was run by hand or somebody
+    /// Notes that the process of a run that is in progress is gone: it runs again, unless it was run by hand or somebody
     /// wanted it to end. Returns the state that it is in now.
     pub fn interrupted(&self, run: &Run, now: Moment) -> Result<RunState> {
         self.write(|transaction| {

@@ -53,7 +53,7 @@ impl Ledger {
         }
     }
 
-    /// Returns whether somebody may be at work on a run that is under way: a process that holds it, or a service, in
+    /// Returns whether somebody may be at work on a run that is in progress: a process that holds it, or a service, in
     /// which it may still wait for memory before it is held. A service notices itself what nobody is at work on.
     pub fn is_attended(&self, run_id: &str) -> Result<bool, Failure> {
         Ok(self.service()?.is_some() || self.is_held(run_id)?)

@@ -114,7 +114,7 @@ fn a_new_destination_starts_at_zero_and_one_that_is_gone_leaves_nothing() {
     ] {
         assert_eq!(series.value(&format!("batch_export_{name}")), Some(0.0), "{name}");
     }
-    // A run of it that was under way ends later.
+    // A run of it that was in progress ends later.
     metrics.run_ended("archive", &END);
     metrics.skipped("archive", 1);
     assert!(!metrics.encode().unwrap().contains("archive"));

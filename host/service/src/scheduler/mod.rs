@@ -152,7 +152,7 @@ impl Scheduler {
         self.refresh(now)
     }
 
-    /// Takes over how many runs may be under way at once; those that are go on.
+    /// Takes over how many runs may be in progress at once; those that are go on.
     pub fn set_runs_at_once(&mut self, runs: usize) {
         self.runs_at_once = runs.max(1);
     }
@@ -224,7 +224,7 @@ impl Scheduler {
         Ok(stored)
     }
 
-    /// Takes a run off those under way; returns its destination.
+    /// Takes a run off those in progress; returns its destination.
     fn over(&mut self, run_id: &str) -> Option<String> {
         let destination = self.running.remove(run_id)?;
         if let Some(entry) = self.entries.get_mut(&destination) {
@@ -233,7 +233,7 @@ impl Scheduler {
         Some(destination)
     }
 
-    /// Returns how many runs are under way.
+    /// Returns how many runs are in progress.
     pub fn running(&self) -> usize {
         self.running.len()
     }

@@ -79,7 +79,7 @@ impl Scheduler {
 }
 
 impl super::Entry {
-    /// How many of its runs may be under way at once.
+    /// How many of its runs may be in progress at once.
     fn limit(&self) -> usize {
         let schedule = self.configured.schedule.as_ref();
         schedule.map_or(DEFAULT_RUNS_AT_ONCE, |schedule| schedule.runs_at_once() as usize)

@@ -62,7 +62,7 @@ impl World {
         }
     }
 
-    /// Starts a new process: what was under way is lost.
+    /// Starts a new process: what was in progress is lost.
     fn restart(&mut self, runs_at_once: usize, configured: Vec<Configured>) {
         for run in self.ledger.running().expect("runs") {
             self.ledger.interrupted(&run, self.now).expect("noted");
@@ -84,7 +84,7 @@ impl World {
     }
 
     fn end(&mut self, run_id: &str, result: Result<u64, FailureClass>) -> Ended {
-        let started = self.underway.remove(run_id).expect("under way");
+        let started = self.underway.remove(run_id).expect("in progress");
         let attempt = Attempt {
             run_id,
             tries: started.run.tries,
@@ -106,7 +106,7 @@ impl World {
         self.scheduler.ended(&[end], self.now).expect("stored").remove(0)
     }
 
-    /// Ends everything that is under way as completed.
+    /// Ends everything that is in progress as completed.
     fn complete_all(&mut self) -> usize {
         let ids: Vec<String> = self.underway.keys().cloned().collect();
         for id in &ids {
@@ -322,7 +322,7 @@ fn a_destination_that_leaves_the_configuration_loses_nothing_and_goes_on_when_it
     assert_eq!(
         world.in_state("a", RunState::Completed),
         1,
-        "what was under way is over"
+        "what was in progress is over"
     );
     world.now = at("2026-07-15T03:01Z");
     assert_eq!(world.settle(), ["b 02:00-03:00", "b 01:00-02:00"]);

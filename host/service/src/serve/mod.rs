@@ -126,7 +126,7 @@ impl Service {
         (self.options.clock)()
     }
 
-    /// Takes up what an earlier process left: runs that it had under way start again.
+    /// Takes up what an earlier process left: runs that it had in progress start again.
     fn begin(&mut self) -> Result<(), Failure> {
         let now = self.now();
         self.clock_offset = self.offset(now);

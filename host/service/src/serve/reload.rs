@@ -90,8 +90,8 @@ impl Service {
                 .filter(|underway| underway.run.destination == *name);
             warn!(
                 destination = name,
-                runs_under_way = runs.count(),
-                "the destination is not configured any more; its runs under way finish, and nothing new is started"
+                runs_in_progress = runs.count(),
+                "the destination is not configured any more; its runs in progress finish, and nothing new is started"
             );
         }
         let now = self.now();

@@ -19,9 +19,9 @@ impl Service {
         self.housekeeping.stopping();
         if !self.underway.is_empty() {
             info!(
-                runs_under_way = self.underway.len(),
+                runs_in_progress = self.underway.len(),
                 seconds = patience.as_secs(),
-                "stopping: nothing new is started, and runs under way may finish; stop again to end them at once"
+                "stopping: nothing new is started, and runs in progress may finish; stop again to end them at once"
             );
         }
         let mut asked = 1;
@@ -33,7 +33,7 @@ impl Service {
                 Some(finished) = self.attempts.join_next() => self.finished(finished),
                 () = tokio::time::sleep_until(deadline), if !is_over => {
                     is_over = true;
-                    warn!(runs_under_way = self.underway.len(), "their time is up: runs under way are ended now");
+                    warn!(runs_in_progress = self.underway.len(), "their time is up: runs in progress are ended now");
                     self.end_runs(by);
                 }
                 order = orders.recv(), if asked < 3 => {

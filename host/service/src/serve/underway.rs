@@ -1,4 +1,4 @@
-//! Attempts that are under way: how they start, how they are ended from outside, and what comes of them.
+//! Attempts that are in progress: how they start, how they are ended from outside, and what comes of them.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::scheduler::policy::Attempt;
 use batch_export_runner::{Failure, FailureClass, FailureCode, RunReport, RunTokens};
 use batch_export_source::{Moment, TimeOf};
 
-/// An attempt that is under way.
+/// An attempt that is in progress.
 #[derive(Debug)]
 pub(super) struct Underway {
     pub run: Run,
@@ -174,7 +174,7 @@ impl Service {
         told.fold(Ok(()), Result::and)
     }
 
-    /// Lets runs start again that the ledger has as under way and that no process is at work on.
+    /// Lets runs start again that the ledger has as in progress and that no process is at work on.
     /// Returns whether there were any.
     pub(super) fn take_up_interrupted(&mut self, now: Moment) -> Result<bool, Failure> {
         let mut found = false;

@@ -55,7 +55,7 @@ fn a_backfill_runs_what_is_not_done_or_all_of_it_again() {
         );
         assert_eq!((run(&ledger, 2).backfill, run(&ledger, 3).backfill), (None, None));
         assert_eq!(run(&ledger, 4).origin, Origin::Backfill);
-        // The same order again finds everything under way.
+        // The same order again finds everything in progress.
         let second = ledger.backfill(&order(0..6, again), at(9)).expect("written");
         assert_eq!(second.runs, []);
         assert_eq!(second.state(), BackfillState::Completed);
