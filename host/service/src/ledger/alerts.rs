@@ -9,6 +9,9 @@ use super::rows::DeliveryState;
 use super::{Ledger, Result};
 use batch_export_source::Moment;
 
+/// More than any delivery waits for its next attempt: two hours.
+const LONGEST_WAIT_MICROS: i64 = 2 * 3_600_000_000;
+
 /// An alert before it is raised.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewAlert {
@@ -176,14 +179,16 @@ impl Ledger {
         })
     }
 
-    /// Returns what is to be sent to a receiver now, the longest due first.
+    /// Returns what is to be sent to a receiver now, the longest due first: also what waits for longer than it ever
+    /// would, by a clock that was ahead.
     pub fn next_delivery(&self, receiver: &str, now: Moment) -> Result<Option<Delivery>> {
         self.read(|connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT alert, receiver, body, since, tries FROM deliveries JOIN alerts ON alerts.id = alert
-                 WHERE receiver = ?1 AND state = 'waiting' AND not_before <= ?2 ORDER BY not_before, alert LIMIT 1",
+                 WHERE receiver = ?1 AND state = 'waiting' AND (not_before <= ?2 OR not_before > ?2 + ?3)
+                 ORDER BY not_before, alert LIMIT 1",
             )?;
-            let found = statement.query_row(params![receiver, now.0], |row| {
+            let found = statement.query_row(params![receiver, now.0, LONGEST_WAIT_MICROS], |row| {
                 Ok(Delivery {
                     alert: row.get(0)?,
                     receiver: row.get(1)?,
@@ -233,4 +238,39 @@ fn add(transaction: &Transaction<'_>, alert: &NewAlert, now: Moment) -> Result<(
 
 fn micros(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delivery_waits_for_no_clock_that_was_ahead() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let ledger = Ledger::open(folder.path()).expect("a ledger");
+        let alert = NewAlert {
+            kind: "late",
+            destination: "a".to_owned(),
+            cause: "late",
+            again_after: None,
+            body: "{}".to_owned(),
+        };
+        ledger.raise(&[alert], Moment(0)).expect("raised");
+        let receivers = ["x".to_owned()];
+        let day = Duration::from_secs(86_400);
+        ledger.address(&receivers, day, Moment(0)).expect("addressed");
+        for (waits_until, expect) in [(LONGEST_WAIT_MICROS / 2, false), (LONGEST_WAIT_MICROS * 100, true)] {
+            let delivery = ledger
+                .next_delivery("x", Moment(LONGEST_WAIT_MICROS * 200))
+                .expect("read");
+            let failed = Delivered {
+                state: DeliveryState::Waiting,
+                not_before: Moment(waits_until),
+                error: None,
+            };
+            ledger.delivered(&delivery.expect("one"), &failed).expect("noted");
+            let found = ledger.next_delivery("x", Moment(1)).expect("read");
+            assert_eq!(found.is_some(), expect, "{waits_until}");
+        }
+    }
 }

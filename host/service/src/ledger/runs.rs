@@ -66,6 +66,22 @@ impl Ledger {
         })
     }
 
+    /// Lets runs whose intervals have ended start now that wait for longer than they ever would: they were made to wait
+    /// by a clock that was ahead. `longest` is how long a run of each destination may wait, in microseconds.
+    pub fn bring_forward(&self, longest: &[(&str, i64)], now: Moment) -> Result<()> {
+        self.write(|transaction| {
+            let mut update = transaction.prepare_cached(
+                "UPDATE runs SET not_before = ?2
+                 WHERE destination = ?1 AND state IN ('starting', 'failed_retryable') AND end <= ?2
+                   AND not_before > ?2 + ?3",
+            )?;
+            for (destination, longest) in longest {
+                update.execute(params![destination, now.0, longest])?;
+            }
+            Ok(())
+        })
+    }
+
     /// Returns the destinations that have runs that wait.
     pub fn waiting_destinations(&self) -> Result<Vec<String>> {
         self.read(|connection| {
@@ -112,8 +128,8 @@ impl Ledger {
         })
     }
 
-    /// Notes that the process of a run that is in progress is gone: it runs again, unless it was run by hand or somebody
-    /// wanted it to end. Returns the state that it is in now.
+    /// Notes that the process of a run in progress is gone: it runs again, unless it was run by hand or somebody wanted
+    /// it to end. Returns the state that it is in now.
     pub fn interrupted(&self, run: &Run, now: Moment) -> Result<RunState> {
         self.write(|transaction| {
             transaction.execute(

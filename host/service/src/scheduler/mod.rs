@@ -159,6 +159,8 @@ impl Scheduler {
 
     /// Looks at the ledger anew: at the start, and after another process has changed it.
     pub fn refresh(&mut self, now: Moment) -> Result<(), LedgerError> {
+        let longest: Vec<(&str, i64)> = self.entries.values().map(Entry::longest_wait).collect();
+        self.ledger.bring_forward(&longest, now)?;
         for row in self.ledger.destinations()? {
             if let Some(entry) = self.entries.get_mut(&row.name) {
                 entry.covered = row.covered;
@@ -210,6 +212,7 @@ impl Scheduler {
                 .map(|end| batch.end(&end.run_id, end.attempt, &end.outcome, now));
             stored.collect::<Result<Vec<Ended>, LedgerError>>()
         })?;
+        self.last = self.last.max(Some(now));
         for (end, ended) in ends.iter().zip(&stored) {
             let Some(destination) = self.over(&end.run_id) else {
                 continue;

@@ -1,6 +1,9 @@
 //! Which of the runs that wait starts next: each destination in turn, the newest interval first, and one slot is always
 //! kept for an interval that has just ended, so that neither a slow run nor a backfill delays it.
 
+use std::time::Duration;
+
+use super::policy::MAX_RETRY_AFTER;
 use super::{Scheduler, Tick};
 use crate::ledger::{Batch, LedgerError, Started, Waiting};
 use batch_export_source::Moment;
@@ -79,6 +82,16 @@ impl Scheduler {
 }
 
 impl super::Entry {
+    /// How long a run may wait whose interval has ended, in microseconds: as long as its schedule moves a start, or as
+    /// a store may ask for.
+    pub(super) fn longest_wait(&self) -> (&str, i64) {
+        let schedule = self.configured.schedule.as_ref();
+        let moved = schedule.map_or(Duration::ZERO, |schedule| schedule.settle() + schedule.jitter());
+        let longest = moved.max(MAX_RETRY_AFTER);
+        let micros = i64::try_from(longest.as_micros()).unwrap_or(i64::MAX);
+        (&self.configured.name, micros)
+    }
+
     /// How many of its runs may be in progress at once.
     fn limit(&self) -> usize {
         let schedule = self.configured.schedule.as_ref();

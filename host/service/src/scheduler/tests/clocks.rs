@@ -59,6 +59,40 @@ fn what_was_skipped_while_the_clock_was_ahead_runs_when_it_has_ended() {
 }
 
 #[test]
+fn what_waits_by_a_clock_that_was_ahead_does_not_wait_for_it() {
+    let mut world = World::new(4, "2026-07-15T00:00Z", vec![destination("a", every("hour"))]);
+    world.settle();
+    world.now = at("2026-07-15T02:01Z");
+    assert_eq!(world.tick().len(), 2);
+    world.now = at("2026-09-01T00:00Z");
+    let ids: Vec<String> = world.underway.keys().cloned().collect();
+    // One failed by that clock, the other was asked for again.
+    world.end(&ids[0], Err(FailureClass::Retryable));
+    world.end(&ids[1], Ok(1));
+    world.ledger.retry(&ids[1], world.now).expect("asked for");
+    world.now = at("2026-07-15T02:02Z");
+    assert_eq!(world.tick().len(), 2);
+}
+
+#[test]
+fn a_wait_that_was_meant_is_kept_when_a_process_starts_again() {
+    let mut parts = every("day");
+    parts.jitter = Duration::from_secs(20 * 3_600);
+    let configured = || vec![destination("a", parts.clone())];
+    let mut world = World::new(4, "2026-07-15T00:00Z", configured());
+    world.settle();
+    world.now = at("2026-07-16T00:01Z");
+    // Whoever looks when it is due finds that its start is moved.
+    world.restart(4, configured());
+    world.settle();
+    let not_before = world.runs("a")[0].not_before;
+    assert!(not_before > Moment(world.now.0 + HOUR), "{not_before}");
+    world.restart(4, configured());
+    world.settle();
+    assert_eq!(world.runs("a")[0].not_before, not_before);
+}
+
+#[test]
 fn what_ends_by_a_clock_that_was_set_back_meanwhile_is_not_complete() {
     let mut world = World::new(4, "2026-07-15T00:00Z", vec![destination("a", every("hour"))]);
     world.settle();
