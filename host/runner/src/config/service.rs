@@ -74,7 +74,7 @@ impl Default for ServiceSettings {
 const MAX_STOP_TIME: Duration = Duration::from_secs(86_400);
 /// A hundred years: for ever.
 const MAX_DAYS: u64 = 36_500;
-/// Some 100 GB of ledger.
+/// Some 250 GB of ledger.
 const MAX_RUNS_KEPT: u64 = 100_000_000;
 const MIB: usize = 1 << 20;
 

@@ -59,7 +59,7 @@ CREATE INDEX runs_open ON runs (destination, end)
 CREATE INDEX runs_running ON runs (state) WHERE state = 'running';
 CREATE INDEX runs_of_backfill ON runs (backfill) WHERE backfill IS NOT NULL;
 
--- Every attempt at a run.
+-- Every attempt at a run. With row ids: without them each report would take a page of its own.
 CREATE TABLE attempts (
     run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
     number INTEGER NOT NULL,
@@ -73,7 +73,7 @@ CREATE TABLE attempts (
     report TEXT,
     error TEXT,
     PRIMARY KEY (run, number)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE TABLE log (
     id INTEGER PRIMARY KEY,
