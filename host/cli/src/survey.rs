@@ -79,10 +79,11 @@ fn times(survey: &Survey) -> Option<Cause> {
     match (survey.earliest, survey.latest) {
         (Some(earliest), Some(latest)) => Some(Cause::new(format!(
             "the times in the source's `{}` are from {earliest} to {latest} ({which})",
-            survey.time_column
+            survey.time_column.as_deref().unwrap_or_default()
         ))),
         _ if survey.rows_without_time > 0 => {
-            let none = Cause::new(format!("no row of the source has a time in `{}`", survey.time_column));
+            let column = survey.time_column.as_deref().unwrap_or_default();
+            let none = Cause::new(format!("no row of the source has a time in `{column}`"));
             Some(none.with_hint("set the source's `time_column` to the column that does"))
         }
         _ => Some("the source's files contain no rows".into()),
@@ -97,11 +98,17 @@ pub fn in_words(survey: &Survey) -> String {
         .map(|column| (column.name.clone(), column.type_name.clone()))
         .collect();
     let mut text = format!("source columns\n{}source rows\n", words::table(&columns));
-    let mut rows = vec![("rows".to_owned(), words::count(survey.rows))];
+    let rows = match survey.is_complete {
+        true => words::count(survey.rows),
+        false => "not counted; give --start and --end to count those of an interval".to_owned(),
+    };
+    let mut rows = vec![("rows".to_owned(), rows)];
     if survey.files > 0 {
         rows.insert(0, ("files".to_owned(), words::count(survey.files)));
     }
-    rows.push(("time column".to_owned(), survey.time_column.clone()));
+    if let Some(column) = &survey.time_column {
+        rows.push(("time column".to_owned(), column.clone()));
+    }
     if let (Some(earliest), Some(latest)) = (survey.earliest, survey.latest) {
         rows.push(("earliest".to_owned(), earliest.to_string()));
         rows.push(("latest".to_owned(), latest.to_string()));
@@ -129,7 +136,7 @@ mod tests {
                 name: "id".to_owned(),
                 type_name: "Int64".to_owned(),
             }],
-            time_column: "at".to_owned(),
+            time_column: Some("at".to_owned()),
             files: 1,
             rows: 1_000,
             rows_without_time: 2,

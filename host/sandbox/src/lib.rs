@@ -72,12 +72,13 @@ pub use plugin::{CompileCache, Plugin, Sandbox, SandboxOptions};
 pub use session::{Canceller, Session};
 
 // What a run may do.
+pub use batch_export_system::Secret;
 pub use capability::Capabilities;
 pub use capability::journal::{Journal, MemoryJournal};
 pub use capability::log::{Level, LogSink, discard as discard_log, tidy};
 pub use capability::network::{Network, NetworkError, NetworkOptions, with_causes};
 pub use credentials::{
-    CredentialError, CredentialProvider, CredentialSource, Credentials, Fetching, KeyFault, RENEW_BEFORE_EXPIRY, Secret,
+    CredentialError, CredentialProvider, CredentialSource, Credentials, Fetching, KeyFault, RENEW_BEFORE_EXPIRY,
 };
 pub use egress::address::{AddressRefused, PrivateRule, PrivateRuleError};
 pub use egress::policy::{AllowedUrl, OperatorLists, Policy, PolicyError};

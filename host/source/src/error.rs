@@ -201,6 +201,26 @@ pub enum SourceError {
         /// Every difference.
         problems: Vec<String>,
     },
+    /// A database or a program does not supply what it was asked for.
+    #[error("{origin}: {cause}")]
+    Supplier {
+        /// What it is.
+        origin: String,
+        /// The reason, for the end of a sentence.
+        cause: Cause,
+        /// What it means for the reader of the rows.
+        kind: SourceErrorKind,
+    },
+    /// A database or a program does not supply the model's columns.
+    #[error("{origin}: the rows do not fit the model `{model}`: {}", problems.join("; "))]
+    SuppliedColumns {
+        /// What it is.
+        origin: String,
+        /// The model's name.
+        model: String,
+        /// Every difference.
+        problems: Vec<String>,
+    },
     /// A row of a text file is wrong.
     #[error("{}, line {line}: {cause}", path.display())]
     BadRow {
@@ -391,13 +411,20 @@ impl Explain for SourceError {
             SourceError::Columns { model, .. } => {
                 return Some(format!("rename, add or convert the columns{}", listed(model)));
             }
+            SourceError::SuppliedColumns { model, .. } => {
+                return Some(format!(
+                    "rename, add or convert the columns in the source's query{}",
+                    listed(model)
+                ));
+            }
             SourceError::DifferentColumns { .. } => "give both files the same columns, or export them separately",
             SourceError::BadPath { cause, .. }
             | SourceError::Foreign { cause, .. }
             | SourceError::TooLarge { cause, .. }
             | SourceError::BadRow { cause, .. }
             | SourceError::BadColumn { cause, .. }
-            | SourceError::BadValue { cause, .. } => return cause.hint(),
+            | SourceError::BadValue { cause, .. }
+            | SourceError::Supplier { cause, .. } => return cause.hint(),
             SourceError::RowTooLarge { .. } => "remove the row, or shorten it",
             SourceError::Interrupted(reason) => return reason.hint(),
             SourceError::NoMemory(reason) => return reason.hint(),
@@ -449,8 +476,17 @@ impl SourceError {
             SourceError::Interrupted(Interrupted::DeadlinePassed) => SourceErrorKind::TimedOut,
             SourceError::Interrupted(_) => SourceErrorKind::Cancelled,
             SourceError::ChildEnded { is_transient: true, .. } => SourceErrorKind::Transient,
-            SourceError::Told { kind, .. } => *kind,
+            SourceError::Told { kind, .. } | SourceError::Supplier { kind, .. } => *kind,
             _ => SourceErrorKind::Permanent,
+        }
+    }
+
+    /// Returns the error of a database or a program that does not supply what it was asked for.
+    pub(crate) fn supplier(origin: &str, cause: Cause, kind: SourceErrorKind) -> Self {
+        SourceError::Supplier {
+            origin: origin.to_owned(),
+            cause,
+            kind,
         }
     }
 

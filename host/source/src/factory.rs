@@ -49,13 +49,19 @@ pub trait Source: Send {
 /// between files and batches, and kills child processes. The batches that it holds count against `budget`; where there
 /// is no room, it waits.
 pub trait SourceFactory: fmt::Debug + Send + Sync {
-    /// Returns the name of the column by which rows belong to an interval.
-    fn time_column(&self) -> &str;
+    /// Returns the name of the column by which rows belong to an interval; `None` where the source alone decides it.
+    fn time_column(&self) -> Option<&str>;
 
-    /// Returns the interval whose rows show what the source holds, when an operator asks about one or about none. All
-    /// rows, unless the source has no end.
-    fn surveyed(&self, _asked: Option<Interval>) -> Interval {
-        Interval::always()
+    /// Returns the interval whose rows show what the source holds, when an operator asks about one or about none; `None`
+    /// where only its columns can be shown. All rows, unless the source has no end or reading it costs others.
+    fn surveyed(&self, _asked: Option<Interval>) -> Option<Interval> {
+        Some(Interval::always())
+    }
+
+    /// Returns what the operator should know of the rows before any of them is read, such as that their order is not
+    /// guaranteed.
+    fn caution(&self) -> Option<Cause> {
+        None
     }
 
     /// Opens the source: finds what is to be read and decides the columns, so that what does not fit is an error before
@@ -120,14 +126,13 @@ impl SampleFactory {
 }
 
 impl SourceFactory for SampleFactory {
-    fn time_column(&self) -> &str {
-        SAMPLE_TIME_COLUMN
+    fn time_column(&self) -> Option<&str> {
+        Some(SAMPLE_TIME_COLUMN)
     }
 
-    fn surveyed(&self, asked: Option<Interval>) -> Interval {
+    fn surveyed(&self, asked: Option<Interval>) -> Option<Interval> {
         let (start, end) = SAMPLE_HOUR_MICROS;
-        let hour = || Interval::new(Some(Moment(start)), Moment(end));
-        asked.or_else(|| hour().ok()).unwrap_or_else(Interval::always)
+        asked.or_else(|| Interval::new(Some(Moment(start)), Moment(end)).ok())
     }
 
     fn open(&self, selection: Selection, token: &Token, _: &Arc<Budget>) -> Result<Box<dyn Source>, SourceError> {
@@ -180,8 +185,8 @@ impl FilesFactory {
 }
 
 impl SourceFactory for FilesFactory {
-    fn time_column(&self) -> &str {
-        &self.settings.time_column
+    fn time_column(&self) -> Option<&str> {
+        Some(&self.settings.time_column)
     }
 
     fn open(&self, selection: Selection, token: &Token, budget: &Arc<Budget>) -> Result<Box<dyn Source>, SourceError> {

@@ -169,6 +169,14 @@ impl Interval {
         }
     }
 
+    /// Returns the microsecond that begins at a moment.
+    pub(crate) const fn instant(at: Moment) -> Self {
+        Interval {
+            start: Some(at),
+            end: Moment(at.0 + 1),
+        }
+    }
+
     /// Returns whether a moment belongs to it.
     pub fn contains(&self, moment: Moment) -> bool {
         self.start.is_none_or(|start| moment >= start) && moment < self.end

@@ -32,18 +32,26 @@
 
 #![warn(missing_docs, unreachable_pub)]
 
+mod arrow_ipc;
+mod convert;
 mod error;
 mod factory;
 mod feed;
 mod files;
+mod fit;
 mod interval;
+mod marks;
 mod message;
 mod model;
 mod remote;
 mod sample;
 mod select;
+mod sql;
+mod supplier;
 mod survey;
 mod tally;
+mod time_column;
+mod time_of_day;
 
 pub use error::{SourceError, SourceErrorKind};
 pub use factory::{FilesFactory, SampleFactory, Source, SourceFactory, SourceSettings};
@@ -54,5 +62,7 @@ pub use message::{Message, MessageSource, Stream, Summary};
 pub use model::{ColumnKind, Model};
 pub use remote::TASK as READ_TASK;
 pub use select::{EVENT_LISTS, EventFilter, EventListError, Selection, TimeOf};
+pub use sql::{Query, QuerySettings, Rows, Syntax};
+pub use supplier::TimeColumns;
 pub use survey::{Survey, SurveyedColumn, survey};
 pub use tally::Tally;

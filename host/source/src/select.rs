@@ -108,6 +108,16 @@ impl EventFilter {
         }
     }
 
+    /// Returns the names of the include list, in order, if there is one.
+    pub(crate) fn included(&self) -> Option<Vec<&str>> {
+        self.include.as_ref().map(sorted)
+    }
+
+    /// Returns the names of the exclude list, in order.
+    pub(crate) fn excluded(&self) -> Vec<&str> {
+        sorted(&self.exclude)
+    }
+
     /// Returns whether every row is taken.
     pub fn takes_all(&self) -> bool {
         self.include.is_none() && self.exclude.is_empty()
@@ -184,6 +194,12 @@ impl Bounds {
             without_time: times.null_count() as u64,
         }
     }
+}
+
+fn sorted(names: &HashSet<String>) -> Vec<&str> {
+    let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
+    names.sort_unstable();
+    names
 }
 
 fn names(configuration: &Value, field: &'static str) -> Result<Vec<String>, EventListError> {

@@ -18,8 +18,8 @@ use crate::select::{EventFilter, Selection, timestamps};
 pub struct Survey {
     /// The columns of every row.
     pub columns: Vec<SurveyedColumn>,
-    /// The name of the column by which rows belong to an interval.
-    pub time_column: String,
+    /// The name of the column by which rows belong to an interval; null where the source alone decides it.
+    pub time_column: Option<String>,
     /// Files that were read; none where the source has no files.
     pub files: u64,
     /// Rows with a time that were examined.
@@ -52,6 +52,9 @@ fn text<S: serde::Serializer>(moment: &Option<Moment>, serializer: S) -> Result<
     moment.map(|moment| moment.to_string()).serialize(serializer)
 }
 
+/// The interval for which a source is opened where only its columns are wanted: a moment before anybody's rows.
+const NO_ROWS: Interval = Interval::instant(Moment(-60_000_000_000_000_000));
+
 /// Reads a source, as a run would, until its end or until `rows_limit` rows were examined, and tells `watch` how many
 /// they are so far. Blocking.
 pub fn survey(
@@ -63,7 +66,8 @@ pub fn survey(
     watch: impl Fn(u64),
 ) -> Result<Survey, SourceError> {
     let time_column = factory.time_column();
-    let selection = Selection::new(factory.surveyed(interval), EventFilter::default());
+    let surveyed = factory.surveyed(interval);
+    let selection = Selection::new(surveyed.unwrap_or(NO_ROWS), EventFilter::default());
     let mut source = factory.open(selection, token, budget)?;
     let schema = source.schema();
     let fields = schema.fields().iter();
@@ -74,20 +78,26 @@ pub fn survey(
                 type_name: field.data_type().to_string(),
             })
             .collect(),
-        time_column: time_column.to_owned(),
+        time_column: time_column.map(str::to_owned),
         files: 0,
         rows: 0,
         rows_without_time: 0,
         earliest: None,
         latest: None,
         rows_in_interval: interval.map(|_| 0),
-        is_complete: true,
+        is_complete: surveyed.is_some(),
     };
-    let column = schema.index_of(time_column).ok();
+    if surveyed.is_none() {
+        return Ok(survey);
+    }
+    let column = time_column.and_then(|name| schema.index_of(name).ok());
     while let Some(batch) = source.next_batch()? {
         survey.rows += batch.num_rows() as u64;
-        if let Some(column) = column {
-            survey.take_in(batch.column(column).as_ref(), interval);
+        match (column, &mut survey.rows_in_interval) {
+            (Some(column), _) => survey.take_in(batch.column(column).as_ref(), interval),
+            // The source was asked for these rows alone.
+            (None, Some(inside)) => *inside += batch.num_rows() as u64,
+            (None, None) => {}
         }
         watch(survey.rows);
         if survey.rows >= rows_limit {

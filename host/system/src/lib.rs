@@ -10,10 +10,12 @@ pub mod explain;
 mod near;
 pub mod private;
 mod regular;
+mod secret;
 pub mod terminal;
 mod token;
 
 pub use budget::{ADMISSION_TIME, AdmissionError, Budget, Share};
 pub use near::near_miss;
 pub use regular::{OpenError, check_regular, not_found, open_regular};
+pub use secret::Secret;
 pub use token::{CancelOnDrop, Interrupted, Token};

@@ -1,7 +1,6 @@
 //! One `[destinations.NAME]` table: the host's own keys, and the plugin's fields as they are written. Turns it into a
 //! destination's parts; the destination itself reports what is wrong with those.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 use std::str::FromStr;
@@ -12,13 +11,13 @@ use serde_json::{Map, Value as Json};
 use super::credentials;
 use super::schedule;
 use super::section::Section;
+use super::source;
 use super::tree::{Entry, Node, PlaceIndex, Table, Value};
 use crate::destination::{self, CheckMode, Configuration, Destination, DestinationParts, Draft, SecretText};
 use crate::pointer;
 use crate::problem::Problem;
 use batch_export_sandbox::{Limits, NetworkOptions, OperatorLists, Secret};
 use batch_export_schedule::Schedule;
-use batch_export_source::{ColumnType, Dialect, FilesSettings, Model, SourceSettings, TYPE_NAMES, TextFormat};
 use batch_export_system::explain::{Cause, Explain};
 
 /// What one table holds.
@@ -44,7 +43,7 @@ pub(super) fn read(
     if model.is_none() {
         section.missing("model", "name the model to export: events, persons or sessions");
     }
-    let source = read_source(folder, model.as_deref(), &mut section);
+    let source = source::read(folder, model.as_deref(), &mut section);
     let check = section.choice(
         "check",
         &[
@@ -152,104 +151,6 @@ fn json(node: &Node, path: &str, secrets: &mut Vec<(String, SecretText)>) -> Jso
         }
         Value::Broken => Json::Null,
     }
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum SourceType {
-    Sample,
-    Files,
-}
-
-/// Sample rows an hour unless configured: a demo's worth.
-const DEFAULT_ROWS_PER_HOUR: u64 = 10_000;
-/// One row per microsecond is the most that timestamps can distinguish.
-const MAX_ROWS_PER_HOUR: u64 = 3_600_000_000;
-/// Rows of each JSON Lines or CSV file that are looked at for columns beyond the model's, unless configured.
-const DEFAULT_INFER_ROWS: u64 = 10_000;
-
-fn read_source(folder: &Path, model: Option<&str>, destination: &mut Section<'_>) -> Option<SourceSettings> {
-    let Some(mut section) = destination.section("source") else {
-        destination.missing(
-            "source",
-            "specify where rows come from: source = { type = \"sample\" }, or type = \"files\" with a path",
-        );
-        return None;
-    };
-    let choices = [("sample", SourceType::Sample), ("files", SourceType::Files)];
-    let Some(kind) = section.choice("type", &choices) else {
-        section.missing("type", "write `sample` or `files`");
-        // Its other fields belong to the type, so nothing can be said about them.
-        section.rest();
-        return None;
-    };
-    let source = match kind {
-        SourceType::Sample => read_sample(model, &mut section),
-        SourceType::Files => read_files(folder, model, &mut section),
-    };
-    section.finish();
-    source
-}
-
-fn read_sample(model: Option<&str>, section: &mut Section<'_>) -> Option<SourceSettings> {
-    let rows_per_hour = section
-        .integer("rows_per_hour", 1..=MAX_ROWS_PER_HOUR)
-        .unwrap_or(DEFAULT_ROWS_PER_HOUR);
-    Some(SourceSettings::Sample {
-        // Whether the sample has such a model is checked where the destination is made.
-        model: Model::named(model?).unwrap_or(Model::Events),
-        rows_per_hour,
-    })
-}
-
-fn read_files(folder: &Path, model: Option<&str>, section: &mut Section<'_>) -> Option<SourceSettings> {
-    let path = section.text("path").map(|(_, path)| path);
-    if path.is_none() {
-        section.missing("path", "name a file, a folder or a glob such as `events/**/*.parquet`");
-    }
-    let format = section.choice("format", &[("jsonl", TextFormat::JsonLines), ("csv", TextFormat::Csv)]);
-    let time_column = section.text("time_column").map(|(_, name)| name);
-    let time_column = time_column.unwrap_or_else(|| "_inserted_at".to_owned());
-    let backfill_time_column = section.text("backfill_time_column").map(|(_, name)| name);
-    let infer_rows = section
-        .integer("infer_rows", 0..=u64::MAX)
-        .unwrap_or(DEFAULT_INFER_ROWS);
-    let dialect = Dialect {
-        delimiter: section.parsed_blank("delimiter", delimiter),
-        quotes: section
-            .choice("quotes", &[("double", true), ("none", false)])
-            .unwrap_or(true),
-    };
-    let columns = read_columns(section);
-    let mut settings = FilesSettings::new(folder, path?, model?, time_column);
-    settings.backfill_time_column = backfill_time_column;
-    settings.format = format;
-    settings.dialect = dialect;
-    settings.infer_rows = infer_rows;
-    settings.columns = columns;
-    Some(SourceSettings::Files(settings))
-}
-
-/// Reads the separator of CSV fields: one byte that is neither a quote nor a line break.
-fn delimiter(text: &str) -> Result<u8, Cause> {
-    match text.as_bytes() {
-        [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n') => Ok(*byte),
-        _ => {
-            Err(Cause::new("not a delimiter")
-                .with_hint("write one character, such as `;`, `|` or `\\t`, and not a quote"))
-        }
-    }
-}
-
-/// Reads the types of columns.
-fn read_columns(section: &mut Section<'_>) -> BTreeMap<String, ColumnType> {
-    let mut columns = BTreeMap::new();
-    if let Some(section) = section.section("columns") {
-        section.each_text(TYPE_NAMES, |name, written| {
-            columns.insert(name.to_owned(), written.parse()?);
-            Ok(())
-        });
-    }
-    columns
 }
 
 fn read_egress(folder: &Path, destination: &mut Section<'_>) -> (OperatorLists, NetworkOptions) {

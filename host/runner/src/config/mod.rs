@@ -37,6 +37,7 @@ mod problem;
 mod schedule;
 mod section;
 mod service;
+mod source;
 mod tree;
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ use zeroize::Zeroizing;
 
 use super::http::{TransportError, Way, classify};
 use super::resolve::{CheckedResolver, Lookup, system_lookup};
-use crate::credentials::Secret;
 use crate::egress::Grants;
+use batch_export_system::Secret;
 use batch_export_system::explain::{Cause, Explain, plain};
 
 /// Longest time for name, TCP and TLS together; a store that needs longer is down.

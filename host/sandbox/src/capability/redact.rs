@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use zeroize::Zeroizing;
 
-use crate::credentials::Secret;
+use batch_export_system::Secret;
 use spelling::Layer;
 
 /// Request headers whose values are secret. The proxy's are not among a request's: the client adds them.

@@ -13,8 +13,9 @@ use zeroize::Zeroizing;
 
 use super::http::ServerDate;
 use super::redact::Redactor;
-use crate::credentials::{CredentialError, CredentialSource, Credentials, RENEW_BEFORE_EXPIRY, Secret};
+use crate::credentials::{CredentialError, CredentialSource, Credentials, RENEW_BEFORE_EXPIRY};
 use crate::egress::{Grants, shortened};
+use batch_export_system::Secret;
 use batch_export_system::explain::{Cause, Explain, count};
 
 /// While temporary credentials near their end and the source cannot be reached, it is asked at most this often.

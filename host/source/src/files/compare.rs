@@ -13,8 +13,8 @@ use arrow::error::ArrowError;
 use batch_export_system::explain::Cause;
 
 use super::columns;
-use super::convert;
 use super::number::{self, Number};
+use crate::convert;
 use crate::interval::Moment;
 
 const NANOS_OF_A_MICRO: i128 = 1_000;

@@ -1,7 +1,6 @@
 //! The columns that all files of a run have in common, and how each file's columns become them. Casts between types
 //! of the same kind (large strings, other time units); never guesses what a column of another type could mean.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,12 +11,14 @@ use batch_export_system::explain::Cause;
 
 use super::super::SourceError;
 use super::FilesSettings;
+use super::keys;
 use super::opened::{Content, Opened};
 use super::plan::{self, Plan};
 use super::types::ColumnType;
-use super::{convert, keys, marks, time_column, time_of_day};
+use crate::fit::{self, Unfit, is_made_like};
 use crate::model::{ColumnKind, Model};
 use crate::select::TimeOf;
+use crate::{marks, time_column};
 
 /// The columns of the run.
 #[derive(Debug)]
@@ -78,7 +79,7 @@ impl Layout {
             Some(first) => {
                 layout.first = first.path.clone();
                 layout.first_is_text = first.schema.is_none();
-                wanted_columns(&settings.model, &layout.columns(first))
+                fit::wanted(&settings.model, &layout.columns(first))
             }
             // Files without a row: nothing to export, and nothing wrong.
             None => match Model::named(&settings.model) {
@@ -154,36 +155,15 @@ impl Layout {
 
     /// Checks for missing and mistyped columns of the model, duplicate ones, and the time column.
     fn check_model(&self, file: &Opened, schema: &Schema) -> Result<(), SourceError> {
-        let mut problems = Vec::new();
         let model = Model::named(&self.model).map(Model::schema);
-        for wanted in model.iter().flat_map(|model| model.fields()) {
-            let Some(kind) = ColumnKind::of(wanted) else {
-                continue;
-            };
-            match schema.column_with_name(wanted.name()) {
-                None => problems.push(format!("column `{}` ({}) is missing", wanted.name(), kind.in_words())),
-                Some((_, found)) if !is_made_like(kind, found) => {
-                    problems.push(format!(
-                        "column `{}` is {}, expected {}",
-                        wanted.name(),
-                        found.data_type(),
-                        kind.in_words()
-                    ));
-                }
-                Some(_) => {}
-            }
-        }
+        let mut problems = fit::problems_of_model(&self.model, schema);
         problems.extend(time_column::problem(
             &self.time_column,
             self.by,
             schema,
             model.as_deref(),
         ));
-        for (index, field) in schema.fields().iter().enumerate() {
-            if schema.index_of(field.name()).is_ok_and(|first| first < index) {
-                problems.push(format!("column `{}` appears twice", field.name()));
-            }
-        }
+        problems.extend(fit::problems_of_names(schema));
         problems.extend(self.misdeclared(file, schema));
         if problems.is_empty() {
             return Ok(());
@@ -308,18 +288,10 @@ impl Layout {
                 column: field.name().clone(),
                 cause,
             };
-            let outside = time_of_day::first_outside(column);
-            if let Some((at, value)) = outside.map_err(|cause| projection.broken(cause))? {
-                let cause = Cause::new(format!("the time of day {value} is not within a day"));
-                return Err(bad(
-                    at,
-                    cause.with_hint("correct the value, or convert the column to a number"),
-                ));
-            }
-            let converted = convert::to(column, field.data_type());
-            columns.push(converted.map_err(|cause| {
-                let at = convert::first_failing(column, field.data_type());
-                bad(at, cause.to_string().into())
+            let fitted = fit::fitted(column, field.data_type());
+            columns.push(fitted.map_err(|unfit| match unfit {
+                Unfit::Value(at, cause) => bad(at, cause),
+                Unfit::Column(cause) => projection.broken(cause),
             })?);
         }
         RecordBatch::try_new(self.schema.clone(), columns).map_err(|cause| projection.broken(cause))
@@ -357,33 +329,6 @@ fn text_plan(settings: &FilesSettings, files: &[Opened]) -> Result<Option<Plan>,
     }
 }
 
-/// Returns the model's columns as the model has them, then the others as the file has them.
-fn wanted_columns(model: &str, schema: &Schema) -> Vec<Arc<Field>> {
-    let model = Model::named(model).map(Model::schema);
-    let mut wanted: Vec<Arc<Field>> = Vec::new();
-    for field in model.iter().flat_map(|model| model.fields()) {
-        wanted.push(field.clone());
-    }
-    for field in schema.fields() {
-        let doubled = wanted.iter().any(|known| known.name() == field.name());
-        if !doubled {
-            wanted.push(Arc::new(plain(field)));
-        }
-    }
-    wanted
-}
-
-/// Returns a field without what only its file's format knows; the marks of Arrow's extension types stay.
-fn plain(field: &Field) -> Field {
-    let marks: HashMap<String, String> = field
-        .metadata()
-        .iter()
-        .filter(|(key, _)| key.starts_with("ARROW:extension:"))
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
-    Field::new(field.name(), field.data_type().clone(), true).with_metadata(marks)
-}
-
 /// Returns the only column of a table, and the delimiter that its name holds: a header that was not taken apart.
 fn joined_columns(schema: &Schema) -> Option<(String, char)> {
     let [only] = &schema.fields()[..] else {
@@ -391,31 +336,4 @@ fn joined_columns(schema: &Schema) -> Option<(String, char)> {
     };
     let delimiter = only.name().chars().find(|c| matches!(c, ';' | '\t' | '|' | ','))?;
     Some((only.name().clone(), delimiter))
-}
-
-/// Returns whether a column holds that kind of thing.
-fn is_made_like(kind: ColumnKind, found: &Field) -> bool {
-    let made = found.data_type();
-    match kind {
-        _ if *made == DataType::Null => true,
-        ColumnKind::Text | ColumnKind::Json if is_text(made) => true,
-        ColumnKind::Text => convert::is_uuid(found),
-        ColumnKind::Json => false,
-        ColumnKind::Integer => made.is_integer(),
-        ColumnKind::Float => made.is_floating(),
-        ColumnKind::Boolean => *made == DataType::Boolean,
-        ColumnKind::Timestamp => matches!(made, DataType::Timestamp(..)),
-        ColumnKind::TextList => match made {
-            DataType::List(item) | DataType::LargeList(item) => is_text(item.data_type()),
-            _ => false,
-        },
-    }
-}
-
-fn is_text(found: &DataType) -> bool {
-    match found {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
-        DataType::Dictionary(_, values) => is_text(values),
-        _ => false,
-    }
 }

@@ -3,18 +3,15 @@
 
 mod columns;
 mod compare;
-mod convert;
 mod csv_rows;
 mod discover;
 mod exact;
 mod frames;
 mod infer;
 mod input;
-mod ipc;
 mod json_rows;
 mod keys;
 mod layout;
-mod marks;
 mod number;
 mod opened;
 mod parquet;
@@ -23,8 +20,6 @@ mod quotes;
 mod schema;
 mod signature;
 mod text;
-mod time_column;
-mod time_of_day;
 mod types;
 mod unescape;
 mod walk;
@@ -52,11 +47,13 @@ use serde::{Deserialize, Serialize};
 use super::model::Model;
 use super::select::{Bounds, TimeOf};
 use super::{Selection, Source, SourceError, Tally};
+use crate::convert;
 use columns::Noted;
 pub use csv_rows::Dialect;
 use keys::Keyed;
 use layout::{Layout, Projection};
-use opened::{Content, Opened};
+use opened::Content;
+pub(crate) use opened::Opened;
 pub use types::{ColumnType, TYPE_NAMES};
 
 /// The place of files and the way in which they are read.

@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use ::parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use ::parquet::errors::ParquetError;
 use arrow::datatypes::SchemaRef;
-use arrow::error::ArrowError;
 use batch_export_system::explain::Cause;
 use batch_export_system::{Token, open_regular};
 
@@ -18,7 +17,8 @@ use super::discover::unpacked_name;
 use super::frames::{Codec, Frames};
 use super::input::Input;
 use super::keys::Key;
-use super::{Batches, TextFormat, ipc, parquet, signature, walk};
+use super::{Batches, TextFormat, parquet, signature, walk};
+use crate::arrow_ipc::{self as ipc, Describe};
 
 /// The format of a file once it is decompressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,7 +140,7 @@ impl Opened {
             Content::Parquet => Ok(Some(self.parquet_metadata()?.1.schema().clone())),
             Content::ArrowFile => Ok(Some(self.arrow_file()?.schema())),
             Content::ArrowStream => {
-                let stream = ipc::Batches::of_stream(self.describer(), self.unpacked()?)?;
+                let stream = ipc::Batches::of_stream(Box::new(self.describer()), self.unpacked()?)?;
                 Ok(Some(stream.schema()))
             }
             Content::JsonLines | Content::Csv => Ok(None),
@@ -201,12 +201,12 @@ impl Opened {
     pub(crate) fn arrow_batches(&self) -> Result<Batches, SourceError> {
         Ok(match self.content {
             Content::ArrowFile => Box::new(self.arrow_file()?.load()?),
-            _ => Box::new(ipc::Batches::of_stream(self.describer(), self.unpacked()?)?),
+            _ => Box::new(ipc::Batches::of_stream(Box::new(self.describer()), self.unpacked()?)?),
         })
     }
 
     fn arrow_file(&self) -> Result<ipc::Batches, SourceError> {
-        ipc::Batches::of_file(self.describer(), self.seekable("an Arrow file")?)
+        ipc::Batches::of_file(Box::new(self.describer()), self.seekable("an Arrow file")?)
     }
 
     /// Returns a copy that outlives the borrow, to describe errors with.
@@ -239,14 +239,6 @@ impl Opened {
         self.damaged(cause)
     }
 
-    pub(crate) fn arrow_error(&self, error: ArrowError) -> SourceError {
-        match error {
-            ArrowError::IoError(_, error) => self.read_error(error),
-            ArrowError::NotYetImplemented(cause) => self.unsupported(cause),
-            error => self.damaged(error),
-        }
-    }
-
     /// Two counts of the same thing differ, so rows may be lost.
     pub(crate) fn miscounted(&self, what: &'static str, read: u64, counted: u64) -> SourceError {
         SourceError::Miscounted {
@@ -277,5 +269,34 @@ impl Opened {
             path: self.path.clone(),
             cause: cause.to_string().replace('\n', " "),
         }
+    }
+}
+
+impl Describe for Opened {
+    fn check(&self) -> Result<(), SourceError> {
+        Opened::check(self)
+    }
+
+    fn damaged(&self, cause: String) -> SourceError {
+        Opened::damaged(self, cause)
+    }
+
+    fn unsupported(&self, cause: Cause) -> SourceError {
+        Opened::unsupported(self, cause)
+    }
+
+    fn too_large(&self, cause: Cause) -> SourceError {
+        SourceError::TooLarge {
+            path: self.path.clone(),
+            cause,
+        }
+    }
+
+    fn read_error(&self, error: io::Error) -> SourceError {
+        Opened::read_error(self, error)
+    }
+
+    fn needs_end(&self) -> bool {
+        false
     }
 }

@@ -22,6 +22,7 @@ use super::super::message::batch_bytes;
 use super::super::select::{Bounds, timestamps};
 use super::opened::Opened;
 use super::{exact, schema};
+use crate::arrow_ipc::Describe;
 
 /// Decoded bytes that a batch aims at: two IPC messages.
 const BATCH_BYTES: u64 = 8 << 20;
@@ -184,7 +185,7 @@ impl Batches {
                 self.check_whole(&group)?;
                 continue;
             };
-            let batch = batch.map_err(|error| self.file.arrow_error(error))?;
+            let batch = batch.map_err(|error| Describe::arrow_error(&self.file, error))?;
             group.read += batch.num_rows() as u64;
             self.learn(&batch, group.batch_rows)?;
             self.current = Some(self.adapted(group)?);
@@ -218,7 +219,7 @@ impl Batches {
     /// Sizes the next batch by this one.
     fn learn(&mut self, batch: &RecordBatch, batch_rows: u64) -> Result<(), SourceError> {
         let rows = (batch.num_rows() as u64).max(1);
-        let bytes = batch_bytes(batch).map_err(|error| self.file.arrow_error(error))? as u64;
+        let bytes = batch_bytes(batch).map_err(|error| Describe::arrow_error(&self.file, error))? as u64;
         let fitting = BATCH_BYTES
             .saturating_mul(rows)
             .checked_div(bytes)

@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::contract::SigningScope;
-use crate::credentials::Secret;
 use crate::egress::policy::{OperatorLists, Policy};
 use crate::egress::protocol::Protocol;
+use batch_export_system::Secret;
 
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 

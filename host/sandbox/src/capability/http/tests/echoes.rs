@@ -1,7 +1,7 @@
 //! Servers that repeat secrets: nothing that leaves the capability has one, but for the bytes of an object.
 
 use super::*;
-use crate::credentials::Secret;
+use batch_export_system::Secret;
 
 const SECRET: &str = "canary/1+2";
 const BODY: &str = "<Code>canary/1+2</Code><Message>canary%2F1%2B2 canary&#47;1+2</Message>";

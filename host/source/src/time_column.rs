@@ -3,7 +3,7 @@
 
 use arrow::datatypes::{DataType, Schema};
 
-use super::super::error::quoted;
+use crate::error::quoted;
 use crate::model::ColumnKind;
 use crate::select::TimeOf;
 

@@ -2,7 +2,7 @@
 //! against a limit before memory is taken for it. Decodes nothing itself.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::sync::Arc;
 use std::vec;
 
@@ -10,13 +10,13 @@ use arrow::array::RecordBatch;
 use arrow::buffer::Buffer;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
+use arrow::ipc as format;
 use arrow::ipc::convert::try_fb_to_schema;
 use arrow::ipc::reader::{FileDecoder, read_footer_length};
-use arrow::ipc::{self, Block, MessageHeader};
+use arrow::ipc::{Block, MessageHeader};
 use batch_export_system::explain::{Cause, count};
 
-use super::super::SourceError;
-use super::opened::Opened;
+use crate::error::SourceError;
 
 /// Bytes of one record batch or dictionary, as it lies in the file and as it is in memory. Usual writers stay below a
 /// hundredth of it, and both must fit into what the reading process may take.
@@ -31,9 +31,39 @@ const TRAILER_BYTES: usize = 10;
 const LENGTH_BYTES: usize = 8;
 const NOT_COMPRESSED: i64 = -1;
 
+/// What messages come from: says in its own words what is wrong with them.
+pub(crate) trait Describe: Send {
+    /// Returns an error if the work must end.
+    fn check(&self) -> Result<(), SourceError>;
+
+    /// Returns the error for what is not as its format says.
+    fn damaged(&self, cause: String) -> SourceError;
+
+    /// Returns the error for what is valid in itself, and not read by this program.
+    fn unsupported(&self, cause: Cause) -> SourceError;
+
+    /// Returns the error for what would take too much memory.
+    fn too_large(&self, cause: Cause) -> SourceError;
+
+    /// Returns what an I/O error means.
+    fn read_error(&self, error: io::Error) -> SourceError;
+
+    /// Returns whether a stream that just stops is cut. Writers of files may leave the end out.
+    fn needs_end(&self) -> bool;
+
+    /// Returns what an error of the decoder means.
+    fn arrow_error(&self, error: ArrowError) -> SourceError {
+        match error {
+            ArrowError::IoError(_, error) => self.read_error(error),
+            ArrowError::NotYetImplemented(cause) => self.unsupported(cause.into()),
+            error => self.damaged(error.to_string()),
+        }
+    }
+}
+
 /// Record batches of one file or stream, in order.
 pub(crate) struct Batches {
-    file: Opened,
+    origin: Box<dyn Describe>,
     decoder: FileDecoder,
     schema: SchemaRef,
     messages: Messages,
@@ -52,25 +82,25 @@ enum Messages {
 
 impl Batches {
     /// Reads the footer of a file.
-    pub(crate) fn of_file(describe: Opened, file: File) -> Result<Self, SourceError> {
+    pub(crate) fn of_file(describe: Box<dyn Describe>, file: File) -> Result<Self, SourceError> {
         let bytes = file.metadata().map_err(|error| describe.read_error(error))?.len();
         let mut reader = BufReader::new(file);
-        let footer = footer_bytes(&describe, &mut reader, bytes)?;
-        let footer = ipc::root_as_footer(&footer)
+        let footer = footer_bytes(describe.as_ref(), &mut reader, bytes)?;
+        let footer = format::root_as_footer(&footer)
             .map_err(|error| describe.damaged(format!("its footer cannot be read: {error}")))?;
         let (Some(schema), Some(batches)) = (footer.schema(), footer.recordBatches()) else {
-            return Err(describe.damaged("its footer has no columns or no list of batches"));
+            return Err(describe.damaged("its footer has no columns or no list of batches".to_owned()));
         };
-        let schema = read_schema(&describe, schema)?;
+        let schema = read_schema(describe.as_ref(), schema)?;
         let dictionaries: Vec<Block> = footer.dictionaries().iter().flatten().copied().collect();
         let batches: Vec<Block> = batches.iter().copied().collect();
         for block in dictionaries.iter().chain(&batches) {
-            check_block(&describe, block, bytes)?;
+            check_block(describe.as_ref(), block, bytes)?;
         }
         Ok(Self {
             decoder: FileDecoder::new(Arc::clone(&schema), footer.version()),
             schema,
-            file: describe,
+            origin: describe,
             messages: Messages::File {
                 reader,
                 dictionaries,
@@ -80,22 +110,25 @@ impl Batches {
     }
 
     /// Reads the first message of a stream.
-    pub(crate) fn of_stream(describe: Opened, mut reader: Box<dyn Read + Send>) -> Result<Self, SourceError> {
-        let Some((block, bytes)) = next_message(&describe, &mut reader)? else {
-            return Err(describe.damaged("it is empty"));
+    pub(crate) fn of_stream(
+        describe: Box<dyn Describe>,
+        mut reader: Box<dyn Read + Send>,
+    ) -> Result<Self, SourceError> {
+        let Some((block, bytes)) = next_message(describe.as_ref(), &mut reader)? else {
+            return Err(describe.damaged("it is empty".to_owned()));
         };
-        let message = message(&describe, &bytes)?;
+        let message = message(describe.as_ref(), &bytes)?;
         let Some(schema) = message.header_as_schema() else {
-            return Err(describe.damaged("its first message does not describe its columns"));
+            return Err(describe.damaged("its first message does not describe its columns".to_owned()));
         };
         if block.bodyLength() != 0 {
-            return Err(describe.damaged("its first message has a body"));
+            return Err(describe.damaged("its first message has a body".to_owned()));
         }
-        let schema = read_schema(&describe, schema)?;
+        let schema = read_schema(describe.as_ref(), schema)?;
         Ok(Self {
             decoder: FileDecoder::new(Arc::clone(&schema), message.version()),
             schema,
-            file: describe,
+            origin: describe,
             messages: Messages::Stream(reader),
         })
     }
@@ -111,11 +144,11 @@ impl Batches {
         } = &mut self.messages
         {
             for block in std::mem::take(dictionaries) {
-                self.file.check()?;
-                let bytes = block_bytes(&self.file, reader, &block)?;
+                self.origin.check()?;
+                let bytes = block_bytes(self.origin.as_ref(), reader, &block)?;
                 self.decoder
-                    .read_dictionary(&block, &checked(&self.file, &block, bytes)?)
-                    .map_err(|error| self.file.arrow_error(error))?;
+                    .read_dictionary(&block, &checked(self.origin.as_ref(), &block, bytes)?)
+                    .map_err(|error| self.origin.arrow_error(error))?;
             }
         }
         Ok(self)
@@ -125,21 +158,21 @@ impl Batches {
         loop {
             let (block, bytes) = match &mut self.messages {
                 Messages::File { reader, batches, .. } => match batches.next() {
-                    Some(block) => (block, block_bytes(&self.file, reader, &block)?),
+                    Some(block) => (block, block_bytes(self.origin.as_ref(), reader, &block)?),
                     None => return Ok(None),
                 },
-                Messages::Stream(reader) => match next_message(&self.file, reader)? {
+                Messages::Stream(reader) => match next_message(self.origin.as_ref(), reader)? {
                     Some(message) => message,
                     None => return Ok(None),
                 },
             };
-            let kind = message(&self.file, &bytes)?.header_type();
-            let bytes = checked(&self.file, &block, bytes)?;
+            let kind = message(self.origin.as_ref(), &bytes)?.header_type();
+            let bytes = checked(self.origin.as_ref(), &block, bytes)?;
             let decoded = match kind {
                 MessageHeader::DictionaryBatch => self.decoder.read_dictionary(&block, &bytes).map(|()| None),
                 _ => self.decoder.read_record_batch(&block, &bytes),
             };
-            if let Some(batch) = decoded.map_err(|error| self.file.arrow_error(error))? {
+            if let Some(batch) = decoded.map_err(|error| self.origin.arrow_error(error))? {
                 return Ok(Some(batch));
             }
         }
@@ -154,7 +187,11 @@ impl Iterator for Batches {
     }
 }
 
-fn footer_bytes(describe: &Opened, reader: &mut BufReader<File>, file_bytes: u64) -> Result<Vec<u8>, SourceError> {
+fn footer_bytes(
+    describe: &dyn Describe,
+    reader: &mut BufReader<File>,
+    file_bytes: u64,
+) -> Result<Vec<u8>, SourceError> {
     let failed = |error| describe.read_error(error);
     let mut trailer = [0; TRAILER_BYTES];
     reader.seek(SeekFrom::End(-(TRAILER_BYTES as i64))).map_err(failed)?;
@@ -171,8 +208,8 @@ fn footer_bytes(describe: &Opened, reader: &mut BufReader<File>, file_bytes: u64
 }
 
 /// Checks that a message is inside the file and takes no more than the limit.
-fn check_block(describe: &Opened, block: &Block, file_bytes: u64) -> Result<(), SourceError> {
-    let outside = || describe.damaged("its footer lists a batch that is not in the file");
+fn check_block(describe: &dyn Describe, block: &Block, file_bytes: u64) -> Result<(), SourceError> {
+    let outside = || describe.damaged("its footer lists a batch that is not in the file".to_owned());
     let [at, header, body] = [block.offset(), i64::from(block.metaDataLength()), block.bodyLength()].map(u64::try_from);
     let (Ok(at), Ok(header), Ok(body)) = (at, header, body) else {
         return Err(outside());
@@ -187,22 +224,21 @@ fn check_block(describe: &Opened, block: &Block, file_bytes: u64) -> Result<(), 
     check_size(describe, body, "takes")
 }
 
-fn check_size(describe: &Opened, bytes: u64, takes: &str) -> Result<(), SourceError> {
+fn check_size(describe: &dyn Describe, bytes: u64, takes: &str) -> Result<(), SourceError> {
     if bytes > MAX_BATCH_BYTES {
-        return Err(SourceError::TooLarge {
-            path: describe.path.clone(),
-            cause: Cause::new(format!(
+        return Err(describe.too_large(
+            Cause::new(format!(
                 "one of its record batches {takes} {} bytes, more than the {} that can be read at once",
                 count(bytes),
                 count(MAX_BATCH_BYTES)
             ))
             .with_hint("write it with smaller batches"),
-        });
+        ));
     }
     Ok(())
 }
 
-fn block_bytes(describe: &Opened, reader: &mut BufReader<File>, block: &Block) -> Result<Vec<u8>, SourceError> {
+fn block_bytes(describe: &dyn Describe, reader: &mut BufReader<File>, block: &Block) -> Result<Vec<u8>, SourceError> {
     // Both were checked when the footer was read.
     let length = i64::from(block.metaDataLength()).saturating_add(block.bodyLength());
     let at = block.offset().unsigned_abs();
@@ -217,8 +253,11 @@ fn block_bytes(describe: &Opened, reader: &mut BufReader<File>, block: &Block) -
 }
 
 /// Returns the next message of a stream as a block at its own beginning; `None` at the end.
-fn next_message(describe: &Opened, reader: &mut Box<dyn Read + Send>) -> Result<Option<(Block, Vec<u8>)>, SourceError> {
-    let early = || describe.damaged("it ends in the middle of a message");
+fn next_message(
+    describe: &dyn Describe,
+    reader: &mut Box<dyn Read + Send>,
+) -> Result<Option<(Block, Vec<u8>)>, SourceError> {
+    let early = || describe.damaged("it ends in the middle of a message".to_owned());
     let mut bytes = Vec::new();
     let mut take = |bytes: &mut Vec<u8>, length: usize| {
         let read = reader
@@ -230,35 +269,35 @@ fn next_message(describe: &Opened, reader: &mut Box<dyn Read + Send>) -> Result<
         Ok::<bool, SourceError>(read == length)
     };
     if !take(&mut bytes, LENGTH_BYTES)? {
-        // A stream may also end without saying so.
-        return match bytes.is_empty() {
-            true => Ok(None),
-            false => Err(early()),
+        return match (bytes.is_empty(), describe.needs_end()) {
+            (true, false) => Ok(None),
+            (true, true) => Err(describe.damaged("it stops without saying that it ends".to_owned())),
+            (false, _) => Err(early()),
         };
     }
     let [c0, c1, c2, c3, l0, l1, l2, l3] = bytes[..] else {
         return Err(early());
     };
     if [c0, c1, c2, c3] != CONTINUATION {
-        return Err(describe.damaged("one of its messages does not begin correctly"));
+        return Err(describe.damaged("one of its messages does not begin correctly".to_owned()));
     }
     let header = match usize::try_from(i32::from_le_bytes([l0, l1, l2, l3])) {
         Ok(0) => {
             // A second stream behind the first would be lost without a word.
             return match take(&mut bytes, 1)? {
-                true => Err(describe.damaged("it contains data after the end of its stream")),
+                true => Err(describe.damaged("it contains data after the end of its stream".to_owned())),
                 false => Ok(None),
             };
         }
         Ok(length) if length <= MAX_HEADER_BYTES => length,
-        _ => return Err(describe.damaged("one of its messages has a header of impossible length")),
+        _ => return Err(describe.damaged("one of its messages has a header of impossible length".to_owned())),
     };
     if !take(&mut bytes, header)? {
         return Err(early());
     }
     let body = message(describe, &bytes)?.bodyLength();
     let Ok(length) = u64::try_from(body) else {
-        return Err(describe.damaged("one of its messages has a body of negative length"));
+        return Err(describe.damaged("one of its messages has a body of negative length".to_owned()));
     };
     check_size(describe, length, "takes")?;
     let prefix = bytes.len();
@@ -269,19 +308,19 @@ fn next_message(describe: &Opened, reader: &mut Box<dyn Read + Send>) -> Result<
     Ok(Some((Block::new(0, prefix, body), bytes)))
 }
 
-fn message<'a>(describe: &Opened, bytes: &'a [u8]) -> Result<ipc::Message<'a>, SourceError> {
+fn message<'a>(describe: &dyn Describe, bytes: &'a [u8]) -> Result<format::Message<'a>, SourceError> {
     let start = match bytes.starts_with(&CONTINUATION) {
         true => LENGTH_BYTES,
         false => LENGTH_BYTES / 2,
     };
     bytes
         .get(start..)
-        .and_then(|bytes| ipc::root_as_message(bytes).ok())
-        .ok_or_else(|| describe.damaged("one of its messages has a header that cannot be read"))
+        .and_then(|bytes| format::root_as_message(bytes).ok())
+        .ok_or_else(|| describe.damaged("one of its messages has a header that cannot be read".to_owned()))
 }
 
 /// Returns a message whose compressed buffers do not claim to become more than the limit.
-fn checked(describe: &Opened, block: &Block, bytes: Vec<u8>) -> Result<Buffer, SourceError> {
+fn checked(describe: &dyn Describe, block: &Block, bytes: Vec<u8>) -> Result<Buffer, SourceError> {
     let header = message(describe, &bytes)?;
     let batch = match header.header_type() {
         MessageHeader::RecordBatch => header.header_as_record_batch(),
@@ -309,8 +348,8 @@ fn checked(describe: &Opened, block: &Block, bytes: Vec<u8>) -> Result<Buffer, S
         match i64::from_le_bytes(*length) {
             NOT_COMPRESSED => {}
             length => {
-                let length =
-                    u64::try_from(length).map_err(|_| describe.damaged("one of its buffers has a negative length"))?;
+                let length = u64::try_from(length)
+                    .map_err(|_| describe.damaged("one of its buffers has a negative length".to_owned()))?;
                 declared = declared.saturating_add(length);
                 check_size(describe, declared, "declares")?;
             }
@@ -319,9 +358,9 @@ fn checked(describe: &Opened, block: &Block, bytes: Vec<u8>) -> Result<Buffer, S
     Ok(Buffer::from_vec(bytes))
 }
 
-fn read_schema(describe: &Opened, schema: ipc::Schema<'_>) -> Result<SchemaRef, SourceError> {
-    if schema.endianness() != ipc::Endianness::Little {
-        return Err(describe.unsupported("it was written on a big-endian machine"));
+fn read_schema(describe: &dyn Describe, schema: format::Schema<'_>) -> Result<SchemaRef, SourceError> {
+    if schema.endianness() != format::Endianness::Little {
+        return Err(describe.unsupported("it was written on a big-endian machine".into()));
     }
     match try_fb_to_schema(schema) {
         Ok(schema) => Ok(Arc::new(schema)),
@@ -331,7 +370,7 @@ fn read_schema(describe: &Opened, schema: ipc::Schema<'_>) -> Result<SchemaRef, 
     }
 }
 
-fn unreadable_schema(describe: &Opened, error: ArrowError) -> SourceError {
+fn unreadable_schema(describe: &dyn Describe, error: ArrowError) -> SourceError {
     match error {
         ArrowError::ParseError(cause) => describe.unsupported(
             Cause::new(format!("one of its columns has an unknown type ({cause})")).with_hint("convert the column"),
@@ -341,7 +380,7 @@ fn unreadable_schema(describe: &Opened, error: ArrowError) -> SourceError {
 }
 
 /// Integers wider than 64 bits, as Polars writes them.
-fn foreign_column(schema: ipc::Schema<'_>) -> Option<Cause> {
+fn foreign_column(schema: format::Schema<'_>) -> Option<Cause> {
     schema.fields()?.iter().find_map(|field| {
         let integer = field.type_as_int()?;
         let bits = integer.bitWidth();
@@ -358,6 +397,7 @@ fn foreign_column(schema: ipc::Schema<'_>) -> Option<Cause> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::Opened;
     use batch_export_system::Token;
 
     #[test]
