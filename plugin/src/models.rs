@@ -7,6 +7,8 @@ use crate::failure::{Explanation, Failure};
 
 /// The column with the time of arrival in models without their own table.
 const ARRIVAL_COLUMN: &str = "_inserted_at";
+/// The mark of a schema of which the operator chose the columns, as the contract says.
+const CHOSEN: (&str, &str) = ("batch_export.columns", "chosen");
 /// Names that sources use for UTC.
 const UTC: &[&str] = &["UTC", "utc", "Etc/UTC", "Z", "+00:00", "+00", "+0000"];
 
@@ -164,12 +166,19 @@ pub fn required(model: &str) -> Option<&'static Model> {
     MODELS.iter().find(|known| known.name == model)
 }
 
+/// Returns whether the operator chose the columns of a schema, after the host applied the event lists.
+pub fn is_chosen(schema: &Schema) -> bool {
+    schema.metadata().get(CHOSEN.0).is_some_and(|value| value == CHOSEN.1)
+}
+
 /// Checks a supplied schema before the first row: all missing, mistyped or repeated columns are reported in one
-/// [`Failure::Data`]. Additional columns are accepted.
+/// [`Failure::Data`]. Additional columns are accepted, and missing ones where the operator chose the columns.
 pub fn check_schema(model: &str, schema: &Schema) -> Result<(), Failure> {
+    let is_chosen = is_chosen(schema);
     let mut wrong = Vec::new();
     for (name, kind) in required(model).map_or(&[][..], |model| model.columns) {
         match schema.column_with_name(name) {
+            None if is_chosen => {}
             None => wrong.push(format!("`{name}` is missing ({})", kind.in_words())),
             Some((_, field)) if !kind.takes(field) => {
                 wrong.push(format!("`{name}` is {}, not {}", field.data_type(), kind.in_words()))

@@ -95,7 +95,11 @@ impl<I: Imports> Export<I> {
             settings.max_file_size_bytes,
             &models::meanings(&run.model, schema),
         )?;
-        let filter = EventFilter::new(schema, settings.include_events.as_deref(), &settings.exclude_events)?;
+        let filter = match models::is_chosen(schema) {
+            // Another column may have the name of the event's by now, or none.
+            true => None,
+            false => EventFilter::new(schema, settings.include_events.as_deref(), &settings.exclude_events)?,
+        };
         let time_column = match settings.manifest {
             ManifestStyle::Detailed => models::time_column(&run.model, schema),
             ManifestStyle::Simple => None,

@@ -424,7 +424,15 @@ fn examples_are_configurations_that_can_be_planned() {
         for (name, destination) in destinations {
             let mut fields = destination.as_object().expect("a table").clone();
             let model = fields.remove("model").expect("a model");
-            for host in ["source", "egress", "limits", "credentials", "schedule"] {
+            for host in [
+                "source",
+                "columns",
+                "rename",
+                "egress",
+                "limits",
+                "credentials",
+                "schedule",
+            ] {
                 fields.remove(host);
             }
             let run = an_hour(model.as_str().expect("a name"));

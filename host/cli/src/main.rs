@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 mod about;
+mod columns;
 mod commands;
 mod demo;
 mod error;

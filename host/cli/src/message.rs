@@ -6,10 +6,15 @@ use batch_export_system::terminal::one_line;
 /// Columns of a terminal that everything is made to fit into.
 pub const COLUMNS: usize = 80;
 
-/// Returns what is said of a failure after the word `error:`: what happened, each problem of the configuration, what
-/// to do, and what stays open, each on a line of its own.
+/// The beginning of a line that shows what an error happened to: it is not wrapped, and passes for no other line.
+const EXCERPT: &str = "  | ";
+
+/// Returns what is said of a failure after the word `error:`: what happened, to which lines, each problem of the
+/// configuration, what to do, and what stays open, each on a line of its own.
 pub fn of_failure(failure: &Failure) -> String {
     let mut lines = vec![one_line(failure.message()).into_owned()];
+    let excerpt = failure.excerpt().unwrap_or_default();
+    lines.extend(excerpt.lines().map(|line| format!("{EXCERPT}{}", one_line(line))));
     for problem in failure.problems() {
         let mut line = String::from(" ");
         if let Some(file) = failure.file() {
@@ -48,6 +53,9 @@ pub fn wrapped(text: &str, hanging: usize) -> String {
 }
 
 fn wrapped_line(line: &str, hanging: usize) -> String {
+    if line.starts_with(EXCERPT) {
+        return line.to_owned();
+    }
     let indent = line.chars().take_while(|c| *c == ' ').count();
     let mut wrapped = " ".repeat(indent);
     let mut column = indent;
@@ -71,6 +79,7 @@ fn wrapped_line(line: &str, hanging: usize) -> String {
 mod tests {
     use super::*;
     use batch_export_runner::{FailureClass, FailureCode, LeftOpen, Place, Problem};
+    use batch_export_source::{SourceError, SourceErrorKind};
     use batch_export_system::explain::Cause;
     use std::path::Path;
 
@@ -113,6 +122,23 @@ left open until the next run: upload `id` of `x/a`: 403
 left open until the next run: upload `id` of `x/b`: 403
     hint: grant it"
         );
+    }
+
+    #[test]
+    fn an_excerpt_keeps_its_lines_and_blanks() {
+        let cause = Cause::new("syntax error")
+            .with_excerpt("SELECT  FRM x\n        ^\nerror:\u{1b}")
+            .with_hint("correct it");
+        let error = SourceError::Supplier {
+            origin: "the database".to_owned(),
+            cause,
+            kind: SourceErrorKind::Permanent,
+        };
+        let text = of_failure(&Failure::from(error));
+        let expect =
+            "the database: syntax error\n  | SELECT  FRM x\n  |         ^\n  | error:\\u{1b}\nhint: correct it";
+        assert_eq!(text, expect);
+        assert_eq!(wrapped(&text, 2), expect);
     }
 
     #[test]

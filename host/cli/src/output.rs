@@ -323,6 +323,7 @@ mod tests {
                     "code": "cancelled",
                     "message": "interrupted",
                     "hint": null,
+                    "excerpt": null,
                     "retry_after_ms": null,
                     "problems": [],
                     "left_open": [{

@@ -40,7 +40,7 @@ async fn on_thread(
     watch: impl Fn(u64) + Send + 'static,
 ) -> Result<Survey, Failure> {
     let limits = &exporter.limits;
-    let factory = exporter.source.factory(limits.source_memory_bytes);
+    let factory = exporter.rows();
     let budget = Arc::clone(exporter.plugin.sandbox().budget());
     let token = token.child().with_deadline(Instant::now() + limits.run_time);
     let _left = token.cancel_on_drop();

@@ -11,7 +11,7 @@ use crate::credentials::CredentialSettings;
 use crate::failure::{Failure, FailureClass};
 use crate::problem::Problem;
 use batch_export_sandbox::{Limits, NetworkOptions, OperatorLists};
-use batch_export_source::SourceSettings;
+use batch_export_source::{ColumnChoice, SourceSettings};
 
 pub use configuration::Configuration;
 pub use secret_text::SecretText;
@@ -50,6 +50,8 @@ pub struct DestinationParts {
     pub configuration: Configuration,
     /// The source of the rows.
     pub source: Option<SourceSettings>,
+    /// The columns of the source that are exported.
+    pub choice: ColumnChoice,
     /// What signs; no plugin ever sees it.
     pub credentials: Option<CredentialSettings>,
     /// When the host checks the destination by itself.
@@ -76,6 +78,8 @@ pub struct Destination {
     pub configuration: Configuration,
     /// The source of the rows.
     pub source: SourceSettings,
+    /// The columns of the source that are exported.
+    pub choice: ColumnChoice,
     /// What signs; no plugin ever sees it.
     pub credentials: CredentialSettings,
     /// When the host checks the destination by itself.
@@ -118,6 +122,7 @@ impl Destination {
                 model: parts.model,
                 configuration: parts.configuration,
                 source,
+                choice: parts.choice,
                 credentials,
                 check: parts.check,
                 egress: parts.egress,

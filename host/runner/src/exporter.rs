@@ -33,7 +33,9 @@ use batch_export_sandbox::contract::{self, Failure as PluginFailure, Plan, Run};
 use batch_export_sandbox::{CallError, Limits, Plugin, Session, USUAL_COLUMNS};
 use batch_export_sandbox::{GrantRefused, Grants};
 use batch_export_sandbox::{Policy, PolicyError};
-use batch_export_source::{EventFilter, Interval, Selection, SourceSettings, TimeOf};
+use batch_export_source::{
+    ColumnChoice, EventFilter, Interval, Selection, SourceFactory, SourceSettings, TimeOf, choosing,
+};
 use batch_export_system::Budget;
 use fields::{PROTOCOL, not_texts, operator_fields, placed, properties, secret_fields};
 
@@ -51,6 +53,8 @@ pub struct Exporter {
     pub model: String,
     /// The source of the rows.
     pub source: SourceSettings,
+    /// The columns of the source that are exported.
+    choice: ColumnChoice,
     /// When the host checks it by itself.
     pub check: CheckMode,
     /// What a run may take.
@@ -126,6 +130,7 @@ impl Exporter {
             name: destination.name.clone(),
             model: destination.model.clone(),
             source: destination.source.clone(),
+            choice: destination.choice.clone(),
             check: destination.check,
             limits: destination.limits.clone(),
             plugin: loaded.plugin.clone(),
@@ -139,6 +144,11 @@ impl Exporter {
             siblings: None,
             by: TimeOf::default(),
         })
+    }
+
+    /// Returns what opens the source for a run: with the columns that are exported, and within its memory.
+    pub fn rows(&self) -> Arc<dyn SourceFactory> {
+        choosing(self.source.factory(self.limits.source_memory_bytes), &self.choice)
     }
 
     /// Sets by which time rows belong to an interval: that of their arrival unless said otherwise. What was exported by

@@ -48,6 +48,7 @@ struct Parts {
     class: FailureClass,
     code: FailureCode,
     message: String,
+    excerpt: Option<String>,
     hint: Option<String>,
     #[serde(rename = "retry_after_ms", serialize_with = "milliseconds")]
     retry_after: Option<Duration>,
@@ -94,6 +95,7 @@ impl Failure {
             class,
             code,
             message: message.into(),
+            excerpt: None,
             hint: None,
             retry_after: None,
             pointer: None,
@@ -110,6 +112,7 @@ impl Failure {
         E: Explain + Error + Send + Sync + 'static,
     {
         let mut failure = Failure::new(class, code, error.message());
+        failure.0.excerpt = error.excerpt();
         failure.0.hint = error.hint();
         failure.with_source(error)
     }
@@ -224,6 +227,11 @@ impl Failure {
         &self.0.message
     }
 
+    /// Returns lines of what it happened to, such as a line of a query and a caret below the mistake in it.
+    pub fn excerpt(&self) -> Option<&str> {
+        self.0.excerpt.as_deref()
+    }
+
     /// Returns what to do about it, if there is anything to do.
     pub fn hint(&self) -> Option<&str> {
         self.0.hint.as_deref()
@@ -289,6 +297,10 @@ impl fmt::Display for Failure {
 impl Explain for Failure {
     fn hint(&self) -> Option<String> {
         self.0.hint.clone()
+    }
+
+    fn excerpt(&self) -> Option<String> {
+        self.0.excerpt.clone()
     }
 }
 

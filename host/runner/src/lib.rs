@@ -61,6 +61,7 @@ mod failure;
 pub mod loading;
 mod pointer;
 mod prepared;
+pub mod preview;
 mod problem;
 mod proof;
 mod recovery;

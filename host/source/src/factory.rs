@@ -52,8 +52,8 @@ pub trait SourceFactory: fmt::Debug + Send + Sync {
     /// Returns the name of the column by which rows belong to an interval; `None` where the source alone decides it.
     fn time_column(&self) -> Option<&str>;
 
-    /// Returns the interval whose rows show what the source holds, when an operator asks about one or about none; `None`
-    /// where only its columns can be shown. All rows, unless the source has no end or reading it costs others.
+    /// Returns the interval whose rows show what the source holds, when an operator asks about one or about none;
+    /// `None` where only its columns can be shown. All rows, unless the source has no end or reading it costs others.
     fn surveyed(&self, _asked: Option<Interval>) -> Option<Interval> {
         Some(Interval::always())
     }

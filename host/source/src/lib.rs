@@ -33,6 +33,7 @@
 #![warn(missing_docs, unreachable_pub)]
 
 mod arrow_ipc;
+mod choose;
 mod convert;
 mod error;
 mod factory;
@@ -43,6 +44,7 @@ mod interval;
 mod marks;
 mod message;
 mod model;
+mod preview;
 mod remote;
 mod sample;
 mod select;
@@ -53,6 +55,7 @@ mod tally;
 mod time_column;
 mod time_of_day;
 
+pub use choose::{ColumnChoice, choosing};
 pub use error::{SourceError, SourceErrorKind};
 pub use factory::{FilesFactory, SampleFactory, Source, SourceFactory, SourceSettings};
 pub use feed::{FEED_BYTES, Feed};
@@ -60,6 +63,7 @@ pub use files::{ColumnType, Dialect, FilesSettings, TYPE_NAMES, TextFormat, chec
 pub use interval::{Ends, Interval, IntervalError, Moment};
 pub use message::{Message, MessageSource, Stream, Summary};
 pub use model::{ColumnKind, Model};
+pub use preview::{Preview, columns, preview, schema_message};
 pub use remote::TASK as READ_TASK;
 pub use select::{EVENT_LISTS, EventFilter, EventListError, Selection, TimeOf};
 pub use sql::{Query, QuerySettings, Rows, Syntax};

@@ -52,8 +52,8 @@ fn text<S: serde::Serializer>(moment: &Option<Moment>, serializer: S) -> Result<
     moment.map(|moment| moment.to_string()).serialize(serializer)
 }
 
-/// The interval for which a source is opened where only its columns are wanted: a moment before anybody's rows.
-const NO_ROWS: Interval = Interval::instant(Moment(-60_000_000_000_000_000));
+/// The interval for which a source is opened where only its columns are wanted: one moment, of which no row is read.
+pub(crate) const NO_ROWS: Interval = Interval::instant(Moment(0));
 
 /// Reads a source, as a run would, until its end or until `rows_limit` rows were examined, and tells `watch` how many
 /// they are so far. Blocking.
@@ -131,7 +131,7 @@ impl Survey {
 }
 
 /// Returns a time in microseconds, finer ones cut, as a run compares them; beyond 64 bits the nearest that fits.
-fn micros(value: i64, unit: TimeUnit) -> i64 {
+pub(crate) fn micros(value: i64, unit: TimeUnit) -> i64 {
     match unit {
         TimeUnit::Second => value.saturating_mul(1_000_000),
         TimeUnit::Millisecond => value.saturating_mul(1_000),

@@ -16,6 +16,12 @@ pub trait Explain: fmt::Display {
 
     /// Returns what to do about it, if there is anything to do.
     fn hint(&self) -> Option<String>;
+
+    /// Returns lines of what it happened to, such as a line of a query and a caret below the mistake in it; for most
+    /// errors there are none.
+    fn excerpt(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A reason for the end of a sentence, and what to do about it where that is known. Its `Display` is the reason alone.
@@ -24,6 +30,8 @@ pub struct Cause {
     #[serde(rename = "message")]
     text: String,
     hint: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    excerpt: Option<String>,
 }
 
 impl Cause {
@@ -32,6 +40,7 @@ impl Cause {
         Cause {
             text: text.into(),
             hint: None,
+            excerpt: None,
         }
     }
 
@@ -40,6 +49,7 @@ impl Cause {
         Cause {
             text: error.message(),
             hint: error.hint(),
+            excerpt: error.excerpt(),
         }
     }
 
@@ -50,12 +60,19 @@ impl Cause {
         self
     }
 
+    /// Adds lines of what it happened to.
+    #[must_use]
+    pub fn with_excerpt(mut self, excerpt: impl Into<String>) -> Self {
+        self.excerpt = Some(excerpt.into());
+        self
+    }
+
     /// Returns the same reason within a longer text.
     #[must_use]
     pub fn map(self, longer: impl FnOnce(String) -> String) -> Self {
         Cause {
             text: longer(self.text),
-            hint: self.hint,
+            ..self
         }
     }
 
@@ -64,7 +81,8 @@ impl Cause {
     pub fn each(self, changed: impl Fn(&str) -> String) -> Self {
         Cause {
             text: changed(&self.text),
-            hint: self.hint.as_deref().map(changed),
+            excerpt: self.excerpt.as_deref().map(&changed),
+            hint: self.hint.as_deref().map(&changed),
         }
     }
 
@@ -91,6 +109,10 @@ impl fmt::Display for Cause {
 impl Explain for Cause {
     fn hint(&self) -> Option<String> {
         self.hint.clone()
+    }
+
+    fn excerpt(&self) -> Option<String> {
+        self.excerpt.clone()
     }
 }
 

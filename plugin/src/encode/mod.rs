@@ -49,13 +49,9 @@ pub const OUTPUT_CHUNK_BYTES: usize = 64 << 10;
 /// what happened, and [`EncodeError::hint`] what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
-    /// Found when a run is configured, before the first row.
-    #[error("column `{column}` is of type {data_type}: {reason}")]
-    UnsupportedColumn {
-        column: String,
-        data_type: String,
-        reason: &'static str,
-    },
+    /// Found when a run is configured, before the first row: every column that cannot be exported.
+    #[error("{}", listed(.0))]
+    UnsupportedColumns(Vec<UnsupportedColumn>),
     #[error("the schema has no columns, so there is nothing to export")]
     NoColumns,
     /// Found when a run is configured. JSON readers keep one of two values with the same key, and Parquet readers find
@@ -66,7 +62,7 @@ pub enum EncodeError {
         within: String,
         name: String,
     },
-    /// Found when a run is configured, as [`EncodeError::UnsupportedColumn`].
+    /// Found when a run is configured, as [`EncodeError::UnsupportedColumns`].
     #[error(
         "the schema has {columns} columns (fields of nested columns counted), and a Parquet file with this compression \
          takes at most {most}: the writer keeps buffers for each of them, and so does zstd"
@@ -111,11 +107,31 @@ pub enum EncodeError {
     Codec(#[from] std::io::Error),
 }
 
+/// A column that cannot be exported.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("column `{column}` is of type {data_type}: {reason}")]
+pub struct UnsupportedColumn {
+    pub column: String,
+    pub data_type: String,
+    pub reason: &'static str,
+}
+
+/// Columns that a message lists at most.
+const LISTED_COLUMNS: usize = 20;
+
+fn listed(columns: &[UnsupportedColumn]) -> String {
+    let listed: Vec<String> = columns.iter().take(LISTED_COLUMNS).map(ToString::to_string).collect();
+    match columns.len().saturating_sub(LISTED_COLUMNS) {
+        0 => listed.join("; "),
+        more => format!("{}; and {more} more", listed.join("; ")),
+    }
+}
+
 impl EncodeError {
     /// What to do about it, where that is known.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            EncodeError::UnsupportedColumn { .. } => Some("convert the column in the source, or omit it"),
+            EncodeError::UnsupportedColumns(_) => Some("convert the column in the source, or omit it"),
             EncodeError::NoColumns => Some("choose a source with columns"),
             EncodeError::DuplicateName { .. } => Some("rename one of them in the source"),
             EncodeError::TooManyColumns { hint, .. } => Some(hint),
@@ -206,7 +222,7 @@ impl Layout {
 /// Refuses what the format cannot hold, before the first row.
 ///
 /// # Errors
-/// The first column that cannot be exported, with its type and the reason; or that there are no columns.
+/// Every column that cannot be exported, with its type and the reason; or that there are no columns.
 pub fn check_schema(schema: &Schema, format: Format) -> Result<(), EncodeError> {
     types::check_schema(schema, format)
 }

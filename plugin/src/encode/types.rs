@@ -11,7 +11,7 @@ use arrow_array::types::{
 };
 use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
 
-use super::EncodeError;
+use super::{EncodeError, UnsupportedColumn};
 use crate::settings::Format;
 
 /// The key under which a field names its extension type, and the names that mean something here
@@ -77,16 +77,18 @@ pub fn check_schema(schema: &Schema, format: Format) -> Result<(), EncodeError> 
         return Err(EncodeError::NoColumns);
     }
     check_names(schema.fields(), || "the schema".to_owned())?;
-    for field in schema.fields() {
-        if let Some(reason) = refusal(field.data_type(), format) {
-            return Err(EncodeError::UnsupportedColumn {
-                column: field.name().clone(),
-                data_type: field.data_type().to_string(),
-                reason,
-            });
-        }
+    let refused = |field: &FieldRef| {
+        refusal(field.data_type(), format).map(|reason| UnsupportedColumn {
+            column: field.name().clone(),
+            data_type: field.data_type().to_string(),
+            reason,
+        })
+    };
+    let unsupported: Vec<UnsupportedColumn> = schema.fields().iter().filter_map(refused).collect();
+    match unsupported.is_empty() {
+        true => Ok(()),
+        false => Err(EncodeError::UnsupportedColumns(unsupported)),
     }
-    Ok(())
 }
 
 /// Refuses fields of one name next to each other, at any depth.

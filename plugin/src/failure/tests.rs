@@ -1,7 +1,7 @@
 //! That what happened and what to do are told apart in everything that the plugin says. Runs nothing.
 
 use super::*;
-use crate::encode::EncodeError;
+use crate::encode::{EncodeError, UnsupportedColumn};
 use crate::imports::NoteError;
 use crate::s3::error::{Cause, Class, ErrorReply, S3Error};
 use crate::s3::request::Operation;
@@ -112,11 +112,11 @@ fn everything() -> Vec<Explanation> {
     ];
     told.extend(uploads.iter().map(UploadError::explanation));
     let rows = [
-        EncodeError::UnsupportedColumn {
+        EncodeError::UnsupportedColumns(vec![UnsupportedColumn {
             column: key(),
             data_type: why(),
             reason: "why",
-        },
+        }]),
         EncodeError::NoColumns,
         EncodeError::DuplicateName {
             within: key(),

@@ -47,6 +47,37 @@ fn each_model_takes_its_own_columns_and_more() {
 }
 
 #[test]
+fn columns_that_the_operator_chose_are_not_missed_but_have_the_models_types() {
+    let chosen = |fields: Vec<Field>, mark: &str| {
+        let mark = [("batch_export.columns".to_owned(), mark.to_owned())];
+        check_schema("events", &Schema::new_with_metadata(fields, mark)).map_err(|failure| format!("{failure:?}"))
+    };
+    let event = || Field::new("event", DataType::Utf8, true);
+    let renamed = || Field::new("when", DataType::Date32, true);
+    assert_eq!(chosen(vec![renamed(), event()], "chosen"), Ok(()));
+    let wrong = chosen(vec![event(), Field::new("timestamp", DataType::Utf8, true)], "chosen");
+    assert!(
+        wrong.as_ref().is_err_and(|told| told.contains("`timestamp` is Utf8")),
+        "{wrong:?}"
+    );
+    let twice = chosen(vec![event(), event()], "chosen");
+    assert!(
+        twice.as_ref().is_err_and(|told| told.contains("more than once")),
+        "{twice:?}"
+    );
+    let none = chosen(Vec::new(), "chosen");
+    assert!(
+        none.as_ref().is_err_and(|told| told.contains("there are no columns")),
+        "{none:?}"
+    );
+    let other = chosen(vec![event()], "all");
+    assert!(
+        other.as_ref().is_err_and(|told| told.contains("`uuid` is missing")),
+        "{other:?}"
+    );
+}
+
+#[test]
 fn kinds_take_every_form_of_their_type() {
     let dictionary = |values| DataType::Dictionary(Box::new(DataType::Int32), Box::new(values));
     let stamp = |unit, zone: Option<&str>| DataType::Timestamp(unit, zone.map(Into::into));

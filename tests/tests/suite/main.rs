@@ -36,6 +36,7 @@ mod network;
 mod objects;
 mod orders;
 mod parts;
+mod preview;
 mod proxies;
 mod renewal;
 mod rerun;

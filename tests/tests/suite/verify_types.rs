@@ -20,7 +20,7 @@ use batch_export_tests::rows::START_MICROS;
 use batch_export_tests::scene::{ACCESS_KEY, BUCKET, SECRET_KEY, Scene};
 use parquet::arrow::ArrowWriter;
 
-fn configuration(scene: &Scene, file: &str, format: &str, time_column: &str) -> String {
+pub(super) fn configuration(scene: &Scene, file: &str, format: &str, time_column: &str) -> String {
     format!(
         r#"[destinations.archive]
 model = "readings"
@@ -47,7 +47,7 @@ fn arc(array: impl Array + 'static) -> ArrayRef {
 }
 
 /// Three rows of every type, before 1970 where that matters, and with nulls.
-fn every_type() -> RecordBatch {
+pub(super) fn every_type() -> RecordBatch {
     let seconds = START_MICROS / 1_000_000;
     let lists = || vec![Some(vec![Some(1), None]), None, Some(vec![])];
     let fixed = || vec![Some(vec![Some(1), None]), None, Some(vec![None, Some(2)])];
@@ -149,7 +149,7 @@ fn every_type() -> RecordBatch {
     RecordBatch::try_from_iter_with_nullable(columns).expect("three rows")
 }
 
-fn write(folder: &Path, rows: &RecordBatch) {
+pub(super) fn write(folder: &Path, rows: &RecordBatch) {
     let file = File::create(folder.join("rows.arrow")).expect("a file");
     let mut writer = FileWriter::try_new(file, &rows.schema()).expect("a writer");
     writer.write(rows).expect("written");

@@ -13,6 +13,7 @@ mod ledger;
 mod logs;
 mod pause;
 mod plan;
+mod preview;
 mod retry;
 mod run;
 mod runs;
@@ -68,6 +69,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Verify(verify::VerifyArgs),
     Plan(plan::PlanArgs),
+    Preview(preview::PreviewArgs),
     Check(check::CheckArgs),
     Validate(validate::ValidateArgs),
     Inspect(inspect::InspectArgs),
@@ -126,7 +128,7 @@ fn wants_json(arguments: &[OsString]) -> bool {
 
 fn execute(command: Command, clock: Clock) -> ExitCode {
     match command {
-        Command::Schema(command) => command.execute(clock),
+        Command::Schema(command) => on_runtime(command.execute(clock), clock),
         Command::Status(command) => command.execute(clock),
         Command::Runs(command) => command.execute(clock),
         Command::Show(command) => command.execute(clock),
@@ -143,6 +145,7 @@ fn execute(command: Command, clock: Clock) -> ExitCode {
         Command::Run(command) => on_runtime(command.execute(clock), clock),
         Command::Serve(command) => on_runtime(command.execute(clock), clock),
         Command::Verify(command) => on_runtime(command.execute(clock), clock),
+        Command::Preview(command) => on_runtime(command.execute(clock), clock),
         Command::Plan(command) => on_runtime(command.execute(clock), clock),
         Command::Check(command) => on_runtime(command.execute(clock), clock),
         Command::Validate(command) => on_runtime(command.execute(clock), clock),

@@ -102,7 +102,8 @@ impl PlanArgs {
             false => None,
         };
         let unfinished = self.span.unfinished(interval, now);
-        let warnings: Vec<Cause> = unfinished.iter().map(Cause::of).collect();
+        let mut warnings: Vec<Cause> = unfinished.iter().map(Cause::of).collect();
+        warnings.extend(exporter.rows().caution());
         let text = in_words(about, &plan, source.as_ref());
         let mut answer = Answer::new(Planned::new(plan, source, warnings.clone()), text);
         answer.warnings = warnings;

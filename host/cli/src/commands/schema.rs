@@ -1,23 +1,34 @@
-//! `schema`: lists the columns of the models.
+//! `schema`: lists the columns of the models, or those that a destination exports.
 
 use std::process::ExitCode;
 
 use clap::Args;
 use serde::Serialize;
 
-use super::Clock;
+use super::{Chosen, Clock, told};
 use crate::about::About;
+use crate::columns;
 use crate::output::{self, Answer, Form};
+use crate::signals::until_first;
 use crate::words;
+use batch_export_runner::preview::{PreviewedColumn, exported_columns};
+use batch_export_runner::{Failure, Runtime};
 use batch_export_source::{ColumnKind, Model};
+use batch_export_system::Token;
 
-/// Show the columns of a model.
+/// Show the columns of a model, or those that a destination exports, with their types in a file.
 #[derive(Debug, Args)]
-#[command(name = "schema", after_help = "Example:\n  batch-export schema events --json")]
+#[command(
+    name = "schema",
+    after_help = "Examples:\n  batch-export schema events --json\n  \
+                  batch-export schema --destination archive"
+)]
 pub struct SchemaArgs {
     /// Model to show; defaults to all models.
-    #[arg(value_parser = ["events", "persons", "sessions"])]
+    #[arg(value_parser = ["events", "persons", "sessions"], conflicts_with = "destination")]
     model: Option<String>,
+    #[command(flatten)]
+    chosen: Chosen,
     /// Print the columns as JSON.
     #[arg(long)]
     json: bool,
@@ -39,21 +50,46 @@ struct ColumnJson {
     arrow: String,
 }
 
+/// What was asked for.
 #[derive(Serialize)]
-struct Models {
-    models: Vec<ModelJson>,
+#[serde(untagged)]
+enum Columns {
+    Models { models: Vec<ModelJson> },
+    Destination { columns: Vec<PreviewedColumn> },
 }
 
 impl SchemaArgs {
-    pub fn execute(self, clock: Clock) -> ExitCode {
+    pub async fn execute(self, clock: Clock) -> ExitCode {
+        let mut about = About::default();
+        let outcome = match self.chosen.destination {
+            Some(_) => until_first(async |token| self.of_destination(&mut about, token).await).await,
+            None => Ok(self.of_models()),
+        };
+        output::show(Form::new(self.json, false), clock(), &about, outcome)
+    }
+
+    async fn of_destination(&self, about: &mut About, token: &Token) -> Result<Answer<Columns>, Failure> {
+        let runtime = Runtime::default();
+        let (config, exporter) = self.chosen.exporter(&runtime, about, told(false)).await?;
+        let columns = exported_columns(&runtime, &exporter, token).await;
+        let columns = columns.map_err(|failure| config.located(&exporter.name, failure))?;
+        let text = format!(
+            "{}: the columns of {}\n{}",
+            exporter.name,
+            exporter.model,
+            columns::in_words(&columns)
+        );
+        Ok(Answer::new(Columns::Destination { columns }, text))
+    }
+
+    fn of_models(&self) -> Answer<Columns> {
         let chosen = self.model.as_deref().and_then(Model::named);
         let models: Vec<ModelJson> = match chosen {
             Some(model) => vec![described(model)],
             None => Model::ALL.map(described).into(),
         };
         let text: Vec<String> = models.iter().map(in_words).collect();
-        let outcome = Ok(Answer::new(Models { models }, text.join("\n")));
-        output::show(Form::new(self.json, false), clock(), &About::default(), outcome)
+        Answer::new(Columns::Models { models }, text.join("\n"))
     }
 }
 

@@ -1,6 +1,7 @@
 //! One `[destinations.NAME]` table: the host's own keys, and the plugin's fields as they are written. Turns it into a
 //! destination's parts; the destination itself reports what is wrong with those.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 use std::str::FromStr;
@@ -18,6 +19,7 @@ use crate::pointer;
 use crate::problem::Problem;
 use batch_export_sandbox::{Limits, NetworkOptions, OperatorLists, Secret};
 use batch_export_schedule::Schedule;
+use batch_export_source::ColumnChoice;
 use batch_export_system::explain::{Cause, Explain};
 
 /// What one table holds.
@@ -44,6 +46,7 @@ pub(super) fn read(
         section.missing("model", "name the model to export: events, persons or sessions");
     }
     let source = source::read(folder, model.as_deref(), &mut section);
+    let choice = read_choice(&mut section);
     let check = section.choice(
         "check",
         &[
@@ -61,6 +64,7 @@ pub(super) fn read(
         custom_model,
         configuration: configuration(&section.rest()),
         source,
+        choice,
         credentials,
         check: check.unwrap_or_default(),
         egress,
@@ -150,6 +154,36 @@ fn json(node: &Node, path: &str, secrets: &mut Vec<(String, SecretText)>) -> Jso
                 .collect()
         }
         Value::Broken => Json::Null,
+    }
+}
+
+/// Reads which columns are exported, and under what names.
+fn read_choice(destination: &mut Section<'_>) -> ColumnChoice {
+    let at = destination.place("columns").or_else(|| destination.place("rename"));
+    let is_empty = |name: &str| match name.trim().is_empty() {
+        true => Err(Cause::new("empty").with_hint("name a column")),
+        false => Ok(name.to_owned()),
+    };
+    let has_columns = destination.has("columns");
+    let columns = destination.list("columns", is_empty);
+    let mut rename = BTreeMap::new();
+    if let Some(section) = destination.section("rename") {
+        section.each_text("a new name for a column of the source", |name, new| {
+            rename.insert(name.to_owned(), is_empty(new)?);
+            Ok(())
+        });
+    }
+    let at = at.unwrap_or(destination.at);
+    if has_columns && columns.is_empty() {
+        let none = Cause::new("no column is named").with_hint("name the columns to export, or remove the line");
+        destination.problem_unless_known(at, "columns", none);
+    }
+    match ColumnChoice::new(columns, rename) {
+        Ok(choice) => choice,
+        Err(cause) => {
+            destination.problem(at, "columns", cause);
+            ColumnChoice::default()
+        }
     }
 }
 

@@ -51,6 +51,18 @@ impl<'a> Section<'a> {
         self.problems.push(problem);
     }
 
+    /// Adds a problem with a field of this table, unless something inside of it is already known to be wrong.
+    pub(super) fn problem_unless_known(&mut self, at: Place, key: &str, cause: impl Into<Cause>) {
+        let path = join(&self.path, key);
+        if !self
+            .problems
+            .iter()
+            .any(|known| pointer::is_within(&known.pointer, &path))
+        {
+            self.problem(at, key, cause);
+        }
+    }
+
     /// Adds a problem with a part of this table, unless something inside of that part is already known to be wrong.
     pub(super) fn add(&mut self, problem: Problem, places: &PlaceIndex) {
         let path = format!("{}{}", self.path, problem.pointer);

@@ -21,10 +21,12 @@ use batch_export_system::near_miss;
 pub(super) const PROTOCOL: Protocol = Protocol::S3;
 
 /// The host's own keys of a destination, for hints.
-const HOST_KEYS: [&str; 8] = [
+const HOST_KEYS: [&str; 10] = [
     "model",
     "custom_model",
     "source",
+    "columns",
+    "rename",
     "check",
     "egress",
     "limits",

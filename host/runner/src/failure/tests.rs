@@ -127,6 +127,7 @@ fn a_failure_is_one_object_and_keeps_its_cause() {
             "code": "configuration_unreadable",
             "message": "the configuration x.toml is not valid UTF-8",
             "hint": "save it as UTF-8",
+            "excerpt": null,
             "retry_after_ms": null,
             "problems": [],
             "left_open": [{

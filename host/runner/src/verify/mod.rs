@@ -129,7 +129,7 @@ pub(crate) async fn read_back(
     let rows = match compare {
         Compare::FilesOnly => None,
         Compare::WithSource => {
-            let factory = exporter.source.factory(exporter.limits.source_memory_bytes);
+            let factory = exporter.rows();
             let selection = exporter.selection(interval)?;
             let model = exporter.model.clone();
             let budget = Arc::clone(exporter.plugin.sandbox().budget());

@@ -1,5 +1,5 @@
-//! Queries of SQL sources: which rows the operator asks for, and the pieces of a statement that asks a database for those
-//! of an interval. What a value looks like in SQL is the dialect's; no text reaches a statement but through it.
+//! Queries of SQL sources: which rows the operator asks for, and the pieces of a statement that asks a database for
+//! those of an interval. What a value looks like in SQL is the dialect's; no text reaches a statement but through it.
 
 mod query;
 mod scan;

@@ -1,7 +1,6 @@
 //! A query as the operator writes it, with places for the bounds of an interval.
 
 use batch_export_system::explain::Cause;
-use batch_export_system::near_miss;
 
 use super::scan::{self, Piece, Syntax};
 
@@ -28,13 +27,14 @@ impl Query {
     /// Reads a query. What is wrong with its places is an error, so that no run exports every row, or none, for a slip.
     pub fn parse(text: &str, syntax: Syntax) -> Result<Self, Cause> {
         let mut parts: Vec<Part> = Vec::new();
-        let mut after_end = false;
+        let (mut after_end, mut has_code) = (false, false);
         for piece in scan::pieces(text, syntax)? {
             let is_blank =
                 matches!(&piece, Piece::Comment(_)) || matches!(&piece, Piece::Code(code) if code.trim().is_empty());
             if after_end && !is_blank {
                 return Err(Cause::new("it has more than one statement").with_hint("write one query"));
             }
+            has_code |= !is_blank && piece != Piece::End;
             match piece {
                 Piece::Code(code) => parts.push(Part::Text(code.to_owned())),
                 // What a comment says is the operator's; no bound is put into it.
@@ -44,8 +44,7 @@ impl Query {
                 Piece::End => after_end = true,
             }
         }
-        let is_text = |part: &Part| matches!(part, Part::Text(text) if text.trim().is_empty());
-        if parts.iter().all(is_text) {
+        if !has_code {
             return Err(Cause::new("it is empty").with_hint("write a query, as in SELECT * FROM orders"));
         }
         let query = Self { parts };
@@ -82,11 +81,7 @@ fn place(name: &str) -> Result<Part, Cause> {
         END => Ok(Part::End),
         _ => {
             let cause = Cause::new(format!("`{{{name}}}` stands for nothing"));
-            let meant = near_miss(&name.to_ascii_lowercase(), [START, END]);
-            Err(cause.with_hint(match meant {
-                Some(meant) => format!("did you mean `{{{meant}}}`?"),
-                None => format!("use `{{{START}}}` and `{{{END}}}`"),
-            }))
+            Err(cause.with_hint(format!("use `{{{START}}}` and `{{{END}}}`")))
         }
     }
 }

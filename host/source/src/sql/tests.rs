@@ -101,12 +101,8 @@ fn what_is_wrong_with_a_query_is_said() {
             "it has more than one statement; write one query",
         ),
         (
-            "SELECT {data_interval_begin}",
-            "`{data_interval_begin}` stands for nothing; did you mean `{data_interval_start}`?",
-        ),
-        (
             "SELECT {Data_Interval_End}",
-            "`{Data_Interval_End}` stands for nothing; did you mean `{data_interval_end}`?",
+            "`{Data_Interval_End}` stands for nothing; use `{data_interval_start}` and `{data_interval_end}`",
         ),
         (
             "SELECT {day}",

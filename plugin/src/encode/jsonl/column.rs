@@ -6,7 +6,7 @@ use arrow_array::{Array, ArrayRef, GenericBinaryArray, GenericStringArray, Offse
 use arrow_buffer::NullBuffer;
 use arrow_schema::{ArrowError, DataType, Field};
 
-use super::super::{EncodeError, Repairs, json_text, types};
+use super::super::{EncodeError, Repairs, UnsupportedColumn, json_text, types};
 use super::number;
 use super::scalar::Scalar;
 
@@ -80,11 +80,11 @@ impl Kind {
 }
 
 fn unsupported(column: &str, data_type: &DataType) -> EncodeError {
-    EncodeError::UnsupportedColumn {
+    EncodeError::UnsupportedColumns(vec![UnsupportedColumn {
         column: column.to_owned(),
         data_type: data_type.to_string(),
         reason: "JSON Lines cannot represent it",
-    }
+    }])
 }
 
 /// Makes the error about an array that the schema did not announce.

@@ -371,6 +371,18 @@ fn types_that_no_file_can_hold_are_refused_with_their_name() {
             );
         }
     }
+    let many: Vec<Field> = (0..22)
+        .map(|number| Field::new(format!("d{number}"), DataType::Duration(TimeUnit::Second), true))
+        .collect();
+    let all = check_schema(&Schema::new(many), LINES).unwrap_err().to_string();
+    assert!(
+        all.starts_with("column `d0` is of type Duration(s): durations cannot be exported; column `d1` is"),
+        "{all}"
+    );
+    assert!(
+        all.contains("`d19`") && !all.contains("`d20`") && all.ends_with("; and 2 more"),
+        "{all}"
+    );
     let error = Layout::new(&Schema::empty(), LINES, None, &[]).unwrap_err();
     assert_eq!(
         error.to_string(),

@@ -251,8 +251,8 @@ fn what_only_parquet_cannot_hold_is_refused_for_parquet_only() {
         let schema = Schema::new(vec![Field::new("c", data_type, true)]);
         check_schema(&schema, LINES).unwrap();
         match check_schema(&schema, ZSTD) {
-            Err(EncodeError::UnsupportedColumn { column, reason, .. }) => {
-                assert_eq!((column.as_str(), reason), ("c", expected));
+            Err(EncodeError::UnsupportedColumns(columns)) => {
+                assert_eq!((columns[0].column.as_str(), columns[0].reason), ("c", expected));
             }
             other => panic!("{other:?}"),
         }
