@@ -89,16 +89,22 @@ impl QuerySettings {
         }
     }
 
-    /// Returns what is not guaranteed of the order of the rows; `None` where it is the operator's own.
+    /// Returns what is not guaranteed of the order of the rows; `None` where it is the operator's own, or ends with what
+    /// identifies a row.
     pub fn caution(&self) -> Option<Cause> {
-        let orders = [TimeOf::Arrival, TimeOf::Event].map(|by| self.order_of(by));
-        orders.iter().any(Vec::is_empty).then(|| {
-            Cause::new(
-                "no order of the rows is asked of the database: a second run of an interval may write the same rows in \
-                 another order, so that its files differ and `verify` cannot compare them row by row",
-            )
-            .with_hint("set the source's order_by to columns that identify a row")
-        })
+        let order = self.order_of(TimeOf::Arrival);
+        let which = match order[..] {
+            [] => "no order of the rows is asked of the database".to_owned(),
+            [time] if self.order_by.is_none() => {
+                format!("rows are ordered by `{time}` alone, and those with the same time come in any order")
+            }
+            _ => return None,
+        };
+        let cause = Cause::new(format!(
+            "{which}: a second run of an interval may write the same rows in another order, so that its files differ and \
+             `verify` cannot compare them row by row"
+        ));
+        Some(cause.with_hint("set the source's order_by to columns that identify a row"))
     }
 
     /// Returns what follows `FROM`: the table, or the query in brackets and on lines of its own, so that neither a

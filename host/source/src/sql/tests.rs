@@ -187,6 +187,12 @@ fn rows_need_something_that_says_their_interval() {
     settings.order_by = Some(Vec::new());
     assert_eq!(order(&settings, TimeOf::Event), "");
     assert!(settings.caution().is_some());
+    let by_time = QuerySettings::new("orders", table(), at()).expect("by time");
+    assert!(
+        by_time
+            .caution()
+            .is_some_and(|told| told.to_string().starts_with("rows are ordered by `at` alone"))
+    );
     let unordered = QuerySettings::new("events", bounded(), TimeColumns::default()).expect("by itself");
     assert!(unordered.caution().is_some());
 }
