@@ -88,6 +88,7 @@ impl Progress {
             RunEventKind::Log { level, line } if level >= Level::Warn && !self.quiet => {
                 self.line(&format!("plugin: {line}"));
             }
+            RunEventKind::SourceLog(line) if !self.quiet => self.line(&format!("source: {line}")),
             // Warnings are in the report, which is printed at the end.
             _ => {}
         }

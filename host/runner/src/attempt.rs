@@ -127,7 +127,7 @@ impl Open {
     async fn carry(&mut self, prepared: &Prepared<'_>, interval: Interval) -> Result<Through, Failure> {
         let exporter = prepared.exporter;
         let selection = exporter.selection(interval)?;
-        let factory = exporter.rows();
+        let factory = exporter.logging_rows(prepared.events.line_sink());
         let feed = Feed::start(factory, selection, &prepared.work, &prepared.memory.source).await?;
         let feed = self.feed.insert(feed);
         let limits = exporter.limits_of(&prepared.plan, feed.columns());

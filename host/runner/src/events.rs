@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use batch_export_sandbox::contract::{Progress, Run};
 use batch_export_sandbox::{Event as RequestEvent, EventKind as RequestEventKind, Level, LogSink, Observer};
+use batch_export_source::LineSink;
 use batch_export_system::explain::Cause;
 
 /// Events that wait before progress and requests are dropped: more than a second's worth of a fast run.
@@ -53,6 +54,8 @@ pub enum RunEventKind {
         /// The line.
         line: String,
     },
+    /// The source logged a line.
+    SourceLog(String),
     /// The plugin sent a request, or a response came.
     Request(RequestEvent),
     /// Something that the operator should know, though nothing failed.
@@ -217,6 +220,12 @@ impl RunEvents {
             let line = line.to_owned();
             events.send(RunEventKind::Log { level, line });
         })
+    }
+
+    /// Takes the lines of a source.
+    pub(crate) fn line_sink(&self) -> LineSink {
+        let events = self.clone();
+        LineSink::new(move |line| events.send(RunEventKind::SourceLog(line.to_owned())))
     }
 
     /// Observes the requests of a session.

@@ -34,7 +34,7 @@ use batch_export_sandbox::{CallError, Limits, Plugin, Session, USUAL_COLUMNS};
 use batch_export_sandbox::{GrantRefused, Grants};
 use batch_export_sandbox::{Policy, PolicyError};
 use batch_export_source::{
-    ColumnChoice, EventFilter, Interval, Selection, SourceFactory, SourceSettings, TimeOf, choosing,
+    ColumnChoice, EventFilter, Interval, LineSink, Selection, SourceFactory, SourceSettings, TimeOf, choosing,
 };
 use batch_export_system::Budget;
 use fields::{PROTOCOL, not_texts, operator_fields, placed, properties, secret_fields};
@@ -148,7 +148,13 @@ impl Exporter {
 
     /// Returns what opens the source for a run: with the columns that are exported, and within its memory.
     pub fn rows(&self) -> Arc<dyn SourceFactory> {
-        choosing(self.source.factory(self.limits.source_memory_bytes), &self.choice)
+        self.logging_rows(LineSink::none())
+    }
+
+    /// Returns the same, which passes on to `log` the lines that the source has for the log of a run.
+    pub(crate) fn logging_rows(&self, log: LineSink) -> Arc<dyn SourceFactory> {
+        let source = self.source.logging_factory(self.limits.source_memory_bytes, log);
+        choosing(source, &self.choice)
     }
 
     /// Sets by which time rows belong to an interval: that of their arrival unless said otherwise. What was exported by

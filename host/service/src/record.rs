@@ -120,6 +120,7 @@ impl Recorder {
                 None
             }
             RunEventKind::Log { level, line } => Some((level_in_words(*level), format!("plugin: {line}"))),
+            RunEventKind::SourceLog(line) => Some(("info", format!("source: {line}"))),
             RunEventKind::Warning(warning) => {
                 live.warnings += 1;
                 Some(("warn", warning.in_one_text()))

@@ -10,6 +10,7 @@ use arrow::datatypes::SchemaRef;
 use batch_export_system::explain::Cause;
 use batch_export_system::{Budget, Token, child};
 
+use crate::command::{CommandFactory, CommandSettings, LineSink};
 use crate::error::SourceError;
 use crate::files::{Files, FilesSettings};
 use crate::interval::{Interval, Moment};
@@ -93,15 +94,23 @@ pub enum SourceSettings {
     },
     /// Files in a folder.
     Files(FilesSettings),
+    /// A program that writes an Arrow IPC stream.
+    Command(CommandSettings),
 }
 
 impl SourceSettings {
     /// Returns what opens the source. Files are read in a child process that may take `memory_bytes`, where the program
     /// offers one (see [`child`]).
     pub fn factory(&self, memory_bytes: u64) -> Arc<dyn SourceFactory> {
+        self.logging_factory(memory_bytes, LineSink::none())
+    }
+
+    /// Returns the same, which passes on to `log` the lines that a source has for the log of a run.
+    pub fn logging_factory(&self, memory_bytes: u64, log: LineSink) -> Arc<dyn SourceFactory> {
         match self {
             SourceSettings::Sample { model, rows_per_hour } => Arc::new(SampleFactory::new(*model, *rows_per_hour)),
             SourceSettings::Files(settings) => Arc::new(FilesFactory::new(settings.clone()).in_child(memory_bytes)),
+            SourceSettings::Command(settings) => Arc::new(CommandFactory::new(settings.clone(), log)),
         }
     }
 }

@@ -34,6 +34,7 @@
 
 mod arrow_ipc;
 mod choose;
+mod command;
 mod convert;
 mod error;
 mod factory;
@@ -56,6 +57,7 @@ mod time_column;
 mod time_of_day;
 
 pub use choose::{ColumnChoice, choosing};
+pub use command::{CommandFactory, CommandSettings, LineSink, check_argument, check_variable};
 pub use error::{SourceError, SourceErrorKind};
 pub use factory::{FilesFactory, SampleFactory, Source, SourceFactory, SourceSettings};
 pub use feed::{FEED_BYTES, Feed};

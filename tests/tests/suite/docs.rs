@@ -12,7 +12,7 @@ use batch_export_tests::program::Program;
 use serde_json::Value;
 
 /// The README and the pages for users, by path from the repository's root.
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "README.md",
     "docs/commands.md",
     "docs/configuration.md",
@@ -20,6 +20,7 @@ const PAGES: [&str; 10] = [
     "docs/monitoring.md",
     "docs/orchestrators.md",
     "docs/plugin-authors.md",
+    "docs/programs.md",
     "docs/service.md",
     "docs/sources.md",
     "docs/stores.md",
@@ -209,23 +210,34 @@ fn files_below(folder: &str) -> Vec<String> {
     files
 }
 
-#[test]
-fn the_orchestrators_page_shows_the_files_that_are_run() {
-    let text = page("docs/orchestrators.md");
-    let shown: BTreeSet<&str> = ["python", "ini", "yaml"]
-        .into_iter()
-        .flat_map(|language| blocks(&text, language))
-        .collect();
-    let files: BTreeSet<String> = files_below("tests/conformance/orchestrators")
+/// Checks that the blocks of a page in these languages are the files of a folder.
+#[track_caller]
+fn shows(name: &str, languages: &[&str], folder: &str, at_least: usize) {
+    let text = page(name);
+    let shown: BTreeSet<&str> = languages.iter().flat_map(|language| blocks(&text, language)).collect();
+    let files: BTreeSet<String> = files_below(folder)
         .iter()
         .map(|name| page(name).trim_end().to_owned())
         .collect();
-    assert!(files.len() > 5, "only {} files were found", files.len());
+    assert!(files.len() >= at_least, "only {} files were found", files.len());
     let files: BTreeSet<&str> = files.iter().map(String::as_str).collect();
-    assert_eq!(
-        shown, files,
-        "copy the files of tests/conformance/orchestrators into the page"
+    assert_eq!(shown, files, "copy the files of {folder} into the page");
+}
+
+#[test]
+fn the_orchestrators_page_shows_the_files_that_are_run() {
+    let languages = ["python", "ini", "yaml"];
+    shows(
+        "docs/orchestrators.md",
+        &languages,
+        "tests/conformance/orchestrators",
+        6,
     );
+}
+
+#[test]
+fn the_programs_page_shows_the_files_that_are_run() {
+    shows("docs/programs.md", &["python"], "docs/examples", 3);
 }
 
 /// A key that does not exist, wherever the host reads keys: it answers with those that do.
@@ -255,6 +267,13 @@ model = "events"
 credentials = { source = "host" }
 [destinations.b.source]
 type = "sample"
+zzzzzzzz = 1
+[destinations.c]
+model = "orders"
+credentials = { source = "host" }
+[destinations.c.source]
+type = "command"
+command = ["a", "{data_interval_start}", "{data_interval_end}"]
 zzzzzzzz = 1
 [service]
 zzzzzzzz = 1

@@ -37,6 +37,7 @@ mod objects;
 mod orders;
 mod parts;
 mod preview;
+mod programs;
 mod proxies;
 mod renewal;
 mod rerun;

@@ -14,8 +14,9 @@ use crate::workspace::Workspace;
 use crate::{build, python, setup};
 
 /// What can be named, in the order in which it runs; the last two words mean several.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "readers",
+    "commands",
     "hosts",
     "orchestrators",
     "devstore",
@@ -46,6 +47,9 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let mut scripts = Vec::new();
     if chosen.readers {
         scripts.push(readers(&stage)?);
+    }
+    if chosen.commands {
+        scripts.push(commands(&stage)?);
     }
     if chosen.hosts {
         scripts.push(hosts::script(&stage)?);
@@ -86,6 +90,12 @@ fn readers(stage: &Stage) -> Result<Command> {
     Ok(stage.script(&python, "readers.py", "readers"))
 }
 
+/// The run of the example programs that supply rows, with all that they need installed.
+fn commands(stage: &Stage) -> Result<Command> {
+    let python = install::python(stage, "commands")?;
+    Ok(stage.script(&python, "commands.py", "commands"))
+}
+
 /// The run of the orchestrators, each with an environment of its own.
 fn orchestrators(stage: &Stage) -> Result<Command> {
     let driver = install::python(stage, "servers")?;
@@ -120,6 +130,7 @@ fn servers(stage: &Stage, stores: &[&str]) -> Result<Command> {
 /// What to run.
 struct Chosen {
     readers: bool,
+    commands: bool,
     hosts: bool,
     orchestrators: bool,
     stores: Vec<&'static str>,
@@ -143,6 +154,7 @@ impl Chosen {
             .collect();
         Ok(Self {
             readers: all || asked("readers"),
+            commands: all || asked("commands"),
             hosts: all || asked("hosts"),
             orchestrators: all || asked("orchestrators"),
             stores,
@@ -202,23 +214,24 @@ mod tests {
         let chosen = |names: &[&str]| {
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
             Chosen::from(&names).map(|chosen| {
-                let scripts = [chosen.readers, chosen.hosts, chosen.orchestrators];
+                let scripts = [chosen.readers, chosen.commands, chosen.hosts, chosen.orchestrators];
                 (scripts, chosen.stores)
             })
         };
         let usual = vec!["devstore", "seaweedfs", "ceph"];
         for (names, scripts, stores) in [
-            (&[][..], [true; 3], usual.clone()),
-            (&["all"], [true; 3], usual.clone()),
-            (&["servers"], [false; 3], usual.clone()),
-            (&["readers"], [true, false, false], vec![]),
-            (&["hosts"], [false, true, false], vec![]),
-            (&["orchestrators"], [false, false, true], vec![]),
-            (&["ceph", "seaweedfs"], [false; 3], vec!["seaweedfs", "ceph"]),
-            (&["garage"], [false; 3], vec!["garage"]),
+            (&[][..], [true; 4], usual.clone()),
+            (&["all"], [true; 4], usual.clone()),
+            (&["servers"], [false; 4], usual.clone()),
+            (&["readers"], [true, false, false, false], vec![]),
+            (&["commands"], [false, true, false, false], vec![]),
+            (&["hosts"], [false, false, true, false], vec![]),
+            (&["orchestrators"], [false, false, false, true], vec![]),
+            (&["ceph", "seaweedfs"], [false; 4], vec!["seaweedfs", "ceph"]),
+            (&["garage"], [false; 4], vec!["garage"]),
             (
                 &["all", "garage"],
-                [true; 3],
+                [true; 4],
                 vec!["devstore", "seaweedfs", "ceph", "garage"],
             ),
         ] {
@@ -227,7 +240,7 @@ mod tests {
         let error = chosen(&["minio"]).expect_err("unknown").to_string();
         assert_eq!(
             error,
-            "there is no conformance run `minio`; there are readers, hosts, orchestrators, devstore, seaweedfs, ceph, garage, servers, all"
+            "there is no conformance run `minio`; there are readers, commands, hosts, orchestrators, devstore, seaweedfs, ceph, garage, servers, all"
         );
     }
 }

@@ -77,7 +77,7 @@ fn failures_are_one_message_with_the_right_exit_code() {
     hint: set it, or write the value here
   half.toml:8:8: destinations.archive.source.type: `sampel` is not a valid value
     hint: did you mean `sample`?
-    allowed: sample, files
+    allowed: sample, files, command
 ",
         ),
         (

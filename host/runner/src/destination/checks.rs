@@ -4,7 +4,9 @@
 use super::DestinationParts;
 use crate::pointer;
 use crate::problem::Problem;
-use batch_export_source::{ColumnKind, FilesSettings, Model, SourceSettings, TYPE_NAMES, TimeOf, check_pattern};
+use batch_export_source::{
+    ColumnKind, CommandSettings, FilesSettings, Model, SourceSettings, TYPE_NAMES, TimeOf, check_pattern,
+};
 use batch_export_system::explain::Cause;
 
 /// A destination's name is part of run ids and of names of state files.
@@ -38,6 +40,7 @@ pub(crate) fn problems(parts: &DestinationParts) -> Vec<Problem> {
         }
         Some(SourceSettings::Sample { .. }) => {}
         Some(SourceSettings::Files(settings)) => files(&parts.model, settings, &mut found),
+        Some(SourceSettings::Command(settings)) => command(&parts.model, settings, &mut found),
     }
     if parts.credentials.is_none() {
         found
@@ -95,22 +98,40 @@ fn known_model_meant(text: &str) -> Option<&'static str> {
         .map(|(_, known)| known)
 }
 
+/// The fields that name a column by which rows belong to an interval.
+const TIME_COLUMNS: [(&str, TimeOf); 2] = [
+    ("/source/time_column", TimeOf::Arrival),
+    ("/source/backfill_time_column", TimeOf::Event),
+];
+
+/// Returns the problem of a source that was made for another model.
+fn other_model(model: &str, of_source: &str) -> Option<Problem> {
+    let message = || format!("the source has the model `{of_source}`, not `{model}`");
+    (of_source != model).then(|| Problem::new("/source", message()))
+}
+
+fn command(model: &str, settings: &CommandSettings, found: &mut Vec<Problem>) {
+    found.extend(other_model(model, &settings.model));
+    let Some(known) = Model::named(model) else {
+        return;
+    };
+    for (pointer, by) in TIME_COLUMNS {
+        let column = settings.time_column_of(by);
+        found.extend(
+            column
+                .and_then(|name| no_time(known, name))
+                .map(|cause| Problem::new(pointer, cause)),
+        );
+    }
+}
+
 fn files(model: &str, settings: &FilesSettings, found: &mut Vec<Problem>) {
     if let Err(problem) = check_pattern(&settings.base, &settings.path) {
         found.push(Problem::new("/source/path", problem));
     }
-    if settings.model != model {
-        found.push(Problem::new(
-            "/source",
-            format!("the source has the model `{}`, not `{model}`", settings.model),
-        ));
-    }
+    found.extend(other_model(model, &settings.model));
     let known = Model::named(model);
-    let times = [
-        ("/source/time_column", TimeOf::Arrival),
-        ("/source/backfill_time_column", TimeOf::Event),
-    ];
-    let times = times.map(|(pointer, by)| (pointer, settings.time_column_of(by)));
+    let times = TIME_COLUMNS.map(|(pointer, by)| (pointer, settings.time_column_of(by)));
     // What is said of the one column is not said again of the same.
     let times = if times[0].1 == times[1].1 {
         &times[..1]

@@ -1,5 +1,6 @@
 //! One `[destinations.NAME.source]` table: where rows come from. Each type of source has its own keys.
 
+mod command;
 mod files;
 mod query;
 
@@ -12,6 +13,7 @@ use batch_export_source::{Model, SourceSettings};
 enum SourceType {
     Sample,
     Files,
+    Command,
 }
 
 /// Sample rows an hour unless configured: a demo's worth.
@@ -28,9 +30,13 @@ pub(super) fn read(folder: &Path, model: Option<&str>, destination: &mut Section
         );
         return None;
     };
-    let choices = [("sample", SourceType::Sample), ("files", SourceType::Files)];
+    let choices = [
+        ("sample", SourceType::Sample),
+        ("files", SourceType::Files),
+        ("command", SourceType::Command),
+    ];
     let Some(kind) = section.choice("type", &choices) else {
-        section.missing("type", "write `sample` or `files`");
+        section.missing("type", "write `sample`, `files` or `command`");
         // Its other fields belong to the type, so nothing can be said about them.
         section.rest();
         return None;
@@ -38,6 +44,7 @@ pub(super) fn read(folder: &Path, model: Option<&str>, destination: &mut Section
     let source = match kind {
         SourceType::Sample => read_sample(model, &mut section),
         SourceType::Files => files::read(folder, model, &mut section),
+        SourceType::Command => command::read(folder, model, &mut section),
     };
     section.finish();
     source
