@@ -11,6 +11,7 @@ use batch_export_system::explain::Cause;
 use batch_export_system::{Budget, Token, child};
 
 use crate::command::{CommandFactory, CommandSettings, LineSink};
+use crate::clickhouse::{ClickHouseFactory, ClickHouseSettings};
 use crate::error::SourceError;
 use crate::files::{Files, FilesSettings};
 use crate::interval::{Interval, Moment};
@@ -96,6 +97,8 @@ pub enum SourceSettings {
     Files(FilesSettings),
     /// A program that writes an Arrow IPC stream.
     Command(CommandSettings),
+    /// A table or a query of a ClickHouse.
+    ClickHouse(ClickHouseSettings),
 }
 
 impl SourceSettings {
@@ -111,6 +114,7 @@ impl SourceSettings {
             SourceSettings::Sample { model, rows_per_hour } => Arc::new(SampleFactory::new(*model, *rows_per_hour)),
             SourceSettings::Files(settings) => Arc::new(FilesFactory::new(settings.clone()).in_child(memory_bytes)),
             SourceSettings::Command(settings) => Arc::new(CommandFactory::new(settings.clone(), log)),
+            SourceSettings::ClickHouse(settings) => Arc::new(ClickHouseFactory::new(settings.clone())),
         }
     }
 }

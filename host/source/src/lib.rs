@@ -35,6 +35,7 @@
 mod arrow_ipc;
 mod choose;
 mod command;
+mod clickhouse;
 mod convert;
 mod error;
 mod factory;
@@ -55,9 +56,11 @@ mod survey;
 mod tally;
 mod time_column;
 mod time_of_day;
+mod tls;
 
 pub use choose::{ColumnChoice, choosing};
 pub use command::{CommandFactory, CommandSettings, LineSink, check_argument, check_variable};
+pub use clickhouse::{ClickHouseFactory, ClickHouseSettings};
 pub use error::{SourceError, SourceErrorKind};
 pub use factory::{FilesFactory, SampleFactory, Source, SourceFactory, SourceSettings};
 pub use feed::{FEED_BYTES, Feed};

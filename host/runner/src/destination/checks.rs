@@ -5,7 +5,7 @@ use super::DestinationParts;
 use crate::pointer;
 use crate::problem::Problem;
 use batch_export_source::{
-    ColumnKind, CommandSettings, FilesSettings, Model, SourceSettings, TYPE_NAMES, TimeOf, check_pattern,
+    ColumnKind, FilesSettings, Model, SourceSettings, TYPE_NAMES, TimeOf, check_pattern,
 };
 use batch_export_system::explain::Cause;
 
@@ -40,7 +40,13 @@ pub(crate) fn problems(parts: &DestinationParts) -> Vec<Problem> {
         }
         Some(SourceSettings::Sample { .. }) => {}
         Some(SourceSettings::Files(settings)) => files(&parts.model, settings, &mut found),
-        Some(SourceSettings::Command(settings)) => command(&parts.model, settings, &mut found),
+        Some(SourceSettings::Command(settings)) => {
+            supplied(&parts.model, &settings.model, |by| settings.time_column_of(by), &mut found);
+        }
+        Some(SourceSettings::ClickHouse(settings)) => {
+            let query = &settings.query;
+            supplied(&parts.model, &query.model, |by| query.time_column_of(by), &mut found);
+        }
     }
     if parts.credentials.is_none() {
         found
@@ -110,18 +116,20 @@ fn other_model(model: &str, of_source: &str) -> Option<Problem> {
     (of_source != model).then(|| Problem::new("/source", message()))
 }
 
-fn command(model: &str, settings: &CommandSettings, found: &mut Vec<Problem>) {
-    found.extend(other_model(model, &settings.model));
-    let Some(known) = Model::named(model) else {
-        return;
-    };
+/// Finds what no rows of a database or a program can make right.
+fn supplied<'a>(
+    model: &str,
+    of_source: &str,
+    column: impl Fn(TimeOf) -> Option<&'a str>,
+    found: &mut Vec<Problem>,
+) {
+    found.extend(other_model(model, of_source));
+    let mut said = None;
     for (pointer, by) in TIME_COLUMNS {
-        let column = settings.time_column_of(by);
-        found.extend(
-            column
-                .and_then(|name| no_time(known, name))
-                .map(|cause| Problem::new(pointer, cause)),
-        );
+        let problem = |name| no_time(Model::named(model)?, name).map(|cause| Problem::new(pointer, cause));
+        // What is said of the one column is not said again of the same.
+        let name = column(by).filter(|name| said.replace(*name) != Some(*name));
+        found.extend(name.and_then(problem));
     }
 }
 

@@ -1,6 +1,7 @@
 //! One `[destinations.NAME.source]` table: where rows come from. Each type of source has its own keys.
 
 mod command;
+mod clickhouse;
 mod files;
 mod query;
 
@@ -14,6 +15,7 @@ enum SourceType {
     Sample,
     Files,
     Command,
+    ClickHouse,
 }
 
 /// Sample rows an hour unless configured: a demo's worth.
@@ -34,9 +36,10 @@ pub(super) fn read(folder: &Path, model: Option<&str>, destination: &mut Section
         ("sample", SourceType::Sample),
         ("files", SourceType::Files),
         ("command", SourceType::Command),
+        ("clickhouse", SourceType::ClickHouse),
     ];
     let Some(kind) = section.choice("type", &choices) else {
-        section.missing("type", "write `sample`, `files` or `command`");
+        section.missing("type", "write `sample`, `files`, `command` or `clickhouse`");
         // Its other fields belong to the type, so nothing can be said about them.
         section.rest();
         return None;
@@ -45,6 +48,7 @@ pub(super) fn read(folder: &Path, model: Option<&str>, destination: &mut Section
         SourceType::Sample => read_sample(model, &mut section),
         SourceType::Files => files::read(folder, model, &mut section),
         SourceType::Command => command::read(folder, model, &mut section),
+        SourceType::ClickHouse => clickhouse::read(folder, model, &mut section),
     };
     section.finish();
     source
