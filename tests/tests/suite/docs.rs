@@ -14,6 +14,7 @@ use serde_json::Value;
 /// The README and the pages for users, by path from the repository's root.
 const PAGES: [&str; 11] = [
     "README.md",
+    "docs/clickhouse.md",
     "docs/commands.md",
     "docs/configuration.md",
     "docs/embedding.md",
@@ -274,6 +275,15 @@ credentials = { source = "host" }
 [destinations.c.source]
 type = "command"
 command = ["a", "{data_interval_start}", "{data_interval_end}"]
+zzzzzzzz = 1
+[destinations.d]
+model = "events"
+credentials = { source = "host" }
+[destinations.c.source]
+type = "clickhouse"
+url = "https://db"
+table = "t"
+time_column = "at"
 zzzzzzzz = 1
 [service]
 zzzzzzzz = 1

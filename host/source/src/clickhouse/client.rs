@@ -1,5 +1,5 @@
-//! One ClickHouse over HTTP: a statement goes out, an answer comes back, and what still runs when nobody wants it any more
-//! is ended. Credentials travel in headers and appear in no message.
+//! One ClickHouse over HTTP: a statement goes out, an answer comes back, and what still runs when nobody wants it any
+//! more is ended. Credentials travel in headers and appear in no message.
 
 use std::fmt;
 use std::io;

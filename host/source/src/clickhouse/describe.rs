@@ -1,5 +1,5 @@
-//! The columns of a table or a query as the server describes them: names and shapes. Every column that cannot be exported
-//! is named at once.
+//! The columns of a table or a query as the server describes them: names and shapes. Every column that cannot be
+//! exported is named at once.
 
 use batch_export_system::explain::Cause;
 use serde_json::Value;
@@ -35,8 +35,8 @@ impl Column {
     }
 }
 
-/// Reads what the server answers to `DESCRIBE` in the format `JSONCompactEachRow`: in each line an array that begins with
-/// name and type.
+/// Reads what the server answers to `DESCRIBE` in the format `JSONCompactEachRow`: in each line an array that begins
+/// with name and type.
 pub(super) fn columns(answer: &[u8]) -> Result<Vec<Column>, Cause> {
     let text = std::str::from_utf8(answer).map_err(|_| {
         Cause::new("the name of a column is not valid UTF-8").with_hint("give it another name in a query")

@@ -22,6 +22,52 @@ const AFTER_CODE: &str = ". DB::Exception: ";
 /// Characters of a message that are told: the rest repeats the query or lists what could have been meant.
 const MESSAGE_CHARS: usize = 500;
 
+/// Exceptions after which the same query may succeed without any change, by their codes and names: limits that queries
+/// share, the network between servers, replicas that are behind or have no Keeper, and what stops or starts.
+const TRANSIENT: &[(u32, &str)] = &[
+    (159, "TIMEOUT_EXCEEDED"),
+    (160, "TOO_SLOW"),
+    (173, "CANNOT_ALLOCATE_MEMORY"),
+    (201, "QUOTA_EXCEEDED"),
+    (202, "TOO_MANY_SIMULTANEOUS_QUERIES"),
+    (241, "MEMORY_LIMIT_EXCEEDED"),
+    (243, "NOT_ENOUGH_SPACE"),
+    (373, "SESSION_IS_LOCKED"),
+    (439, "CANNOT_SCHEDULE_TASK"),
+    (3, "UNEXPECTED_END_OF_FILE"),
+    (32, "ATTEMPT_TO_READ_AFTER_EOF"),
+    (95, "CANNOT_READ_FROM_SOCKET"),
+    (96, "CANNOT_WRITE_TO_SOCKET"),
+    (198, "DNS_ERROR"),
+    (203, "NO_FREE_CONNECTION"),
+    (209, "SOCKET_TIMEOUT"),
+    (210, "NETWORK_ERROR"),
+    (265, "NO_AVAILABLE_REPLICA"),
+    (279, "ALL_CONNECTION_TRIES_FAILED"),
+    (369, "ALL_REPLICAS_ARE_STALE"),
+    (499, "S3_ERROR"),
+    (519, "NO_REMOTE_SHARD_AVAILABLE"),
+    (225, "NO_ZOOKEEPER"),
+    (285, "TOO_FEW_LIVE_REPLICAS"),
+    (286, "UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE"),
+    (289, "REPLICA_IS_NOT_IN_QUORUM"),
+    (999, "KEEPER_EXCEPTION"),
+    (218, "TABLE_IS_DROPPED"),
+    (236, "ABORTED"),
+    (341, "UNFINISHED"),
+    (394, "QUERY_WAS_CANCELLED"),
+    (425, "SYSTEM_ERROR"),
+    (667, "NOT_INITIALIZED"),
+    (722, "ASYNC_LOAD_WAIT_FAILED"),
+    (733, "TABLE_IS_BEING_RESTARTED"),
+    (734, "CANNOT_WRITE_AFTER_BUFFER_CANCELED"),
+    (735, "QUERY_WAS_CANCELLED_BY_CLIENT"),
+    (738, "PART_IS_LOCKED"),
+    (1000, "POCO_EXCEPTION"),
+    (1001, "STD_EXCEPTION"),
+    (1002, "UNKNOWN_EXCEPTION"),
+];
+
 impl Exception {
     /// Reads an exception at the beginning of a text.
     pub(super) fn read(text: &str) -> Option<Self> {
@@ -64,24 +110,9 @@ impl Exception {
 
     /// Returns what it means for a run.
     pub(super) fn kind(&self) -> SourceErrorKind {
-        match self.code {
-            // Limits of time, rate and memory, which others share: TIMEOUT_EXCEEDED, TOO_SLOW, QUOTA_EXCEEDED,
-            // TOO_MANY_SIMULTANEOUS_QUERIES, MEMORY_LIMIT_EXCEEDED, CANNOT_ALLOCATE_MEMORY, NOT_ENOUGH_SPACE,
-            // CANNOT_SCHEDULE_TASK, SESSION_IS_LOCKED
-            159 | 160 | 201 | 202 | 241 | 173 | 243 | 439 | 373
-            // the network between servers: UNEXPECTED_END_OF_FILE, ATTEMPT_TO_READ_AFTER_EOF, CANNOT_READ_FROM_SOCKET,
-            // CANNOT_WRITE_TO_SOCKET, DNS_ERROR, NO_FREE_CONNECTION, SOCKET_TIMEOUT, NETWORK_ERROR, NO_AVAILABLE_REPLICA,
-            // ALL_CONNECTION_TRIES_FAILED, ALL_REPLICAS_ARE_STALE, S3_ERROR, NO_REMOTE_SHARD_AVAILABLE
-            | 3 | 32 | 95 | 96 | 198 | 203 | 209 | 210 | 265 | 279 | 369 | 499 | 519
-            // replicas that are behind or have no keeper: NO_ZOOKEEPER, TOO_FEW_LIVE_REPLICAS,
-            // UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE, REPLICA_IS_NOT_IN_QUORUM, KEEPER_EXCEPTION
-            | 225 | 285 | 286 | 289 | 999
-            // a server or a table that stops or starts: TABLE_IS_DROPPED, ABORTED, UNFINISHED, QUERY_WAS_CANCELLED,
-            // SYSTEM_ERROR, NOT_INITIALIZED, ASYNC_LOAD_WAIT_FAILED, TABLE_IS_BEING_RESTARTED,
-            // CANNOT_WRITE_AFTER_BUFFER_CANCELED, QUERY_WAS_CANCELLED_BY_CLIENT, PART_IS_LOCKED, and what has no code of
-            // its own
-            | 218 | 236 | 341 | 394 | 425 | 667 | 722 | 733 | 734 | 735 | 738 | 1000 | 1001 | 1002 => Transient,
-            _ => Permanent,
+        match TRANSIENT.iter().any(|(code, _)| *code == self.code) {
+            true => Transient,
+            false => Permanent,
         }
     }
 

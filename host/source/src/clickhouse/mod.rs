@@ -359,7 +359,9 @@ impl ClickHouseRows {
                 count(before),
                 count(after)
             ))
-            .with_hint("run it again, and let runs begin later after the end of their interval (`delay`)"),
+            .with_hint(
+                "run it again, and let runs begin later after the end of their interval (`settle` in its schedule)",
+            ),
         };
         Err(self.server.error(cause, SourceErrorKind::Transient))
     }

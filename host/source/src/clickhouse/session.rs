@@ -1,5 +1,5 @@
-//! The settings under which a server answers: which of those that this source needs are there already, which may be sent,
-//! and which a user may not change. Sends the one statement that tells.
+//! The settings under which a server answers: which of those that this source needs are there already, which may be
+//! sent, and which a user may not change. Sends the one statement that tells.
 
 use batch_export_system::explain::Cause;
 use serde_json::Value;

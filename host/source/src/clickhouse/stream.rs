@@ -1,5 +1,5 @@
-//! The body of an answer as bytes for the Arrow decoder, with what arrived last of it: where the stream breaks, that says
-//! why. Decodes nothing.
+//! The body of an answer as bytes for the Arrow decoder, with what arrived last of it: where the stream breaks, that
+//! says why. Decodes nothing.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};

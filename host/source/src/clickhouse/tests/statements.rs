@@ -1,4 +1,5 @@
-//! The statements as they are sent: bounds of every type of time, event lists, and names that try to leave their quotes.
+//! The statements as they are sent: bounds of every type of time, event lists, and names that try to leave their
+//! quotes.
 
 use super::*;
 use crate::clickhouse::statement::aliases;
