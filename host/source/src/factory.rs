@@ -10,8 +10,8 @@ use arrow::datatypes::SchemaRef;
 use batch_export_system::explain::Cause;
 use batch_export_system::{Budget, Token, child};
 
-use crate::command::{CommandFactory, CommandSettings, LineSink};
 use crate::clickhouse::{ClickHouseFactory, ClickHouseSettings};
+use crate::command::{CommandFactory, CommandSettings, LineSink};
 use crate::error::SourceError;
 use crate::files::{Files, FilesSettings};
 use crate::interval::{Interval, Moment};

@@ -34,8 +34,8 @@
 
 mod arrow_ipc;
 mod choose;
-mod command;
 mod clickhouse;
+mod command;
 mod convert;
 mod error;
 mod factory;
@@ -59,8 +59,8 @@ mod time_of_day;
 mod tls;
 
 pub use choose::{ColumnChoice, choosing};
-pub use command::{CommandFactory, CommandSettings, LineSink, check_argument, check_variable};
 pub use clickhouse::{ClickHouseFactory, ClickHouseSettings};
+pub use command::{CommandFactory, CommandSettings, LineSink, check_argument, check_variable};
 pub use error::{SourceError, SourceErrorKind};
 pub use factory::{FilesFactory, SampleFactory, Source, SourceFactory, SourceSettings};
 pub use feed::{FEED_BYTES, Feed};

@@ -14,9 +14,10 @@ use crate::workspace::Workspace;
 use crate::{build, python, setup};
 
 /// What can be named, in the order in which it runs; the last two words mean several.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     "readers",
     "commands",
+    "clickhouse",
     "hosts",
     "orchestrators",
     "devstore",
@@ -50,6 +51,9 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     }
     if chosen.commands {
         scripts.push(commands(&stage)?);
+    }
+    if chosen.clickhouse {
+        scripts.push(clickhouse(&stage)?);
     }
     if chosen.hosts {
         scripts.push(hosts::script(&stage)?);
@@ -96,6 +100,12 @@ fn commands(stage: &Stage) -> Result<Command> {
     Ok(stage.script(&python, "commands.py", "commands"))
 }
 
+/// The run of the source that reads ClickHouse, against its engine.
+fn clickhouse(stage: &Stage) -> Result<Command> {
+    let python = install::python(stage, "clickhouse")?;
+    Ok(stage.script(&python, "clickhouse.py", "clickhouse"))
+}
+
 /// The run of the orchestrators, each with an environment of its own.
 fn orchestrators(stage: &Stage) -> Result<Command> {
     let driver = install::python(stage, "servers")?;
@@ -131,6 +141,7 @@ fn servers(stage: &Stage, stores: &[&str]) -> Result<Command> {
 struct Chosen {
     readers: bool,
     commands: bool,
+    clickhouse: bool,
     hosts: bool,
     orchestrators: bool,
     stores: Vec<&'static str>,
@@ -155,6 +166,7 @@ impl Chosen {
         Ok(Self {
             readers: all || asked("readers"),
             commands: all || asked("commands"),
+            clickhouse: all || asked("clickhouse"),
             hosts: all || asked("hosts"),
             orchestrators: all || asked("orchestrators"),
             stores,
@@ -214,24 +226,26 @@ mod tests {
         let chosen = |names: &[&str]| {
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
             Chosen::from(&names).map(|chosen| {
-                let scripts = [chosen.readers, chosen.commands, chosen.hosts, chosen.orchestrators];
+                let sources = [chosen.readers, chosen.commands, chosen.clickhouse];
+                let scripts = [&sources[..], &[chosen.hosts, chosen.orchestrators]].concat();
                 (scripts, chosen.stores)
             })
         };
         let usual = vec!["devstore", "seaweedfs", "ceph"];
         for (names, scripts, stores) in [
-            (&[][..], [true; 4], usual.clone()),
-            (&["all"], [true; 4], usual.clone()),
-            (&["servers"], [false; 4], usual.clone()),
-            (&["readers"], [true, false, false, false], vec![]),
-            (&["commands"], [false, true, false, false], vec![]),
-            (&["hosts"], [false, false, true, false], vec![]),
-            (&["orchestrators"], [false, false, false, true], vec![]),
-            (&["ceph", "seaweedfs"], [false; 4], vec!["seaweedfs", "ceph"]),
-            (&["garage"], [false; 4], vec!["garage"]),
+            (&[][..], &[true; 5][..], usual.clone()),
+            (&["all"], &[true; 5][..], usual.clone()),
+            (&["servers"], &[false; 5], usual.clone()),
+            (&["readers"], &[true, false, false, false, false], vec![]),
+            (&["commands"], &[false, true, false, false, false], vec![]),
+            (&["clickhouse"], &[false, false, true, false, false], vec![]),
+            (&["hosts"], &[false, false, false, true, false], vec![]),
+            (&["orchestrators"], &[false, false, false, false, true], vec![]),
+            (&["ceph", "seaweedfs"], &[false; 5], vec!["seaweedfs", "ceph"]),
+            (&["garage"], &[false; 5], vec!["garage"]),
             (
                 &["all", "garage"],
-                [true; 4],
+                &[true; 5][..],
                 vec!["devstore", "seaweedfs", "ceph", "garage"],
             ),
         ] {
@@ -240,7 +254,7 @@ mod tests {
         let error = chosen(&["minio"]).expect_err("unknown").to_string();
         assert_eq!(
             error,
-            "there is no conformance run `minio`; there are readers, commands, hosts, orchestrators, devstore, seaweedfs, ceph, garage, servers, all"
+            "there is no conformance run `minio`; there are readers, commands, clickhouse, hosts, orchestrators, devstore, seaweedfs, ceph, garage, servers, all"
         );
     }
 }

@@ -4,9 +4,7 @@
 use super::DestinationParts;
 use crate::pointer;
 use crate::problem::Problem;
-use batch_export_source::{
-    ColumnKind, FilesSettings, Model, SourceSettings, TYPE_NAMES, TimeOf, check_pattern,
-};
+use batch_export_source::{ColumnKind, FilesSettings, Model, SourceSettings, TYPE_NAMES, TimeOf, check_pattern};
 use batch_export_system::explain::Cause;
 
 /// A destination's name is part of run ids and of names of state files.
@@ -41,7 +39,12 @@ pub(crate) fn problems(parts: &DestinationParts) -> Vec<Problem> {
         Some(SourceSettings::Sample { .. }) => {}
         Some(SourceSettings::Files(settings)) => files(&parts.model, settings, &mut found),
         Some(SourceSettings::Command(settings)) => {
-            supplied(&parts.model, &settings.model, |by| settings.time_column_of(by), &mut found);
+            supplied(
+                &parts.model,
+                &settings.model,
+                |by| settings.time_column_of(by),
+                &mut found,
+            );
         }
         Some(SourceSettings::ClickHouse(settings)) => {
             let query = &settings.query;
@@ -117,12 +120,7 @@ fn other_model(model: &str, of_source: &str) -> Option<Problem> {
 }
 
 /// Finds what no rows of a database or a program can make right.
-fn supplied<'a>(
-    model: &str,
-    of_source: &str,
-    column: impl Fn(TimeOf) -> Option<&'a str>,
-    found: &mut Vec<Problem>,
-) {
+fn supplied<'a>(model: &str, of_source: &str, column: impl Fn(TimeOf) -> Option<&'a str>, found: &mut Vec<Problem>) {
     found.extend(other_model(model, of_source));
     let mut said = None;
     for (pointer, by) in TIME_COLUMNS {

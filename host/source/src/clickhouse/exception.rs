@@ -145,13 +145,13 @@ impl Exception {
     /// Returns it as a reason, with the line of the statement where that has a mistake.
     pub(super) fn cause(&self, statement: &str) -> Cause {
         let name = self.name.clone().unwrap_or_else(|| format!("code {}", self.code));
-        let text = match self.mistake(statement) {
-            Some((said, shown)) => format!("{said} ({name})\n{shown}"),
-            None => format!("{} ({name})", self.message),
+        let cause = match self.mistake(statement) {
+            Some((said, shown)) => Cause::new(format!("{said} ({name})")).with_excerpt(shown),
+            None => Cause::new(format!("{} ({name})", self.message)),
         };
         match self.hint() {
-            Some(hint) => Cause::new(text).with_hint(hint),
-            None => Cause::new(text),
+            Some(hint) => cause.with_hint(hint),
+            None => cause,
         }
     }
 
@@ -255,9 +255,10 @@ mod tests {
         let text = "Code: 62. DB::Exception: Syntax error: failed at position 42 (a) (line 2, col 24): a\n) FORMAT. Expected \
                     one of: x. (SYNTAX_ERROR) (version 1)";
         let cause = read(text).cause(statement);
+        assert_eq!(cause.message(), "Syntax error (SYNTAX_ERROR)");
         assert_eq!(
-            cause.message(),
-            "Syntax error (SYNTAX_ERROR)\nSELECT 'é' AS e, 2 FRM a\n                       ^"
+            cause.excerpt().as_deref(),
+            Some("SELECT 'é' AS e, 2 FRM a\n                       ^")
         );
         assert_eq!(cause.hint().as_deref(), Some("correct the source's `query`"));
         // A place that is none.

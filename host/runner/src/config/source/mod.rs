@@ -1,7 +1,7 @@
 //! One `[destinations.NAME.source]` table: where rows come from. Each type of source has its own keys.
 
-mod command;
 mod clickhouse;
+mod command;
 mod files;
 mod query;
 

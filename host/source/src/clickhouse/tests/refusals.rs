@@ -108,15 +108,14 @@ fn a_mistake_in_a_query_is_shown_with_a_caret() {
         (request.kind() == "describe").then(|| Answer::exception(400, 62, &text))
     });
     let text = "SELECT id, 'é'\n  FRM t\nWHERE at >= {data_interval_start} AND at < {data_interval_end}";
-    let (said, kind) = error(read(&query_settings(&server, text), hour(), &Token::new()));
+    let error = read(&query_settings(&server, text), hour(), &Token::new()).expect_err("a mistake");
     assert_eq!(
-        said,
-        format!(
-            "{}: Syntax error (SYNTAX_ERROR)\n  FRM t\n  ^; correct the source's `query`",
-            server.origin()
-        )
+        error.message(),
+        format!("{}: Syntax error (SYNTAX_ERROR)", server.origin())
     );
-    assert_eq!(kind, SourceErrorKind::Permanent);
+    assert_eq!(error.excerpt().as_deref(), Some("  FRM t\n  ^"));
+    assert_eq!(error.hint().as_deref(), Some("correct the source's `query`"));
+    assert_eq!(error.kind(), SourceErrorKind::Permanent);
 }
 
 #[test]
