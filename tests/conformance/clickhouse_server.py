@@ -21,6 +21,14 @@ WRITER = ("exporter", "p\u00e4ss: &=%\"'\\ \U0001f980")
 READER = ("reader", " blanks ")
 
 
+class Failed(Exception):
+    """An exception of the engine: its text, and what the query had answered before it."""
+
+    def __init__(self, text, begun):
+        super().__init__(text)
+        self.begun = begun
+
+
 class Engine:
     """The engine: one for a process."""
 
@@ -29,9 +37,14 @@ class Engine:
         self.lock = threading.Lock()
 
     def ask(self, sql, answer_format="TabSeparated"):
-        """The bytes of an answer; what is wrong raises a RuntimeError with the exception's text."""
+        """The bytes of an answer."""
         with self.lock:
-            return self.connection.query(sql, answer_format).bytes()
+            try:
+                return self.connection.query(sql, answer_format).bytes()
+            except Exception as error:  # chdb's own class is not part of its interface
+                # What the query had answered before is in front of the next answer.
+                begun = self.connection.query("SELECT 1", "TabSeparated").bytes().removesuffix(b"1\n")
+                raise Failed(str(error), begun) from None
 
     def rows(self, sql):
         """Rows of texts, null as None."""
@@ -71,7 +84,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             sql += " SETTINGS " + ", ".join(f"{name} = {quoted(value)}" for name, value in settings.items())
         try:
             body = self.server.engine.ask(sql)
-        except Exception as error:  # whatever the engine raises is its exception's text
+        except Failed as error:
+            # With this parameter nothing is said before it is known how the query ended.
+            if error.begun and "wait_end_of_query" not in parameters:
+                return self.broken(error)
             return self.refuse(str(error))
         self.answer(body)
 
@@ -82,13 +98,23 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for name, value in headers:
             self.send_header(name, value)
 
-    def answer(self, body):
+    def chunks(self, body):
         self.head(200, ("Transfer-Encoding", "chunked"))
         self.end_headers()
         for start in range(0, len(body), CHUNK_BYTES):
             chunk = body[start : start + CHUNK_BYTES]
             self.wfile.write(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n")
+
+    def answer(self, body):
+        self.chunks(body)
         self.wfile.write(b"0\r\n\r\n")
+
+    def broken(self, error):
+        """An answer that had begun: the exception stands in its middle, and the last chunk is missing."""
+        text = str(error).encode()
+        mark = f"\r\n__exception__\r\n{TAG}\r\n".encode()
+        self.chunks(error.begun + mark + text + f"\r\n{len(text)} {TAG}\r\n__exception__\r\n".encode())
+        self.close_connection = True
 
     def refuse(self, text):
         code = int(re.search(r"Code: (\d+)", text).group(1))

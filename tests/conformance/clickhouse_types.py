@@ -30,10 +30,6 @@ def plain(column):
     return column.to_pylist()
 
 
-def stored(column):
-    return (column.chunk(0) if column.num_chunks else pa.array([], column.type)).storage.to_pylist()
-
-
 def numbers(name, kind, *values):
     return Case(name, kind, values, "toString({})", int, plain)
 

@@ -12,7 +12,7 @@ use batch_export_tests::program::Program;
 use serde_json::Value;
 
 /// The README and the pages for users, by path from the repository's root.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
     "README.md",
     "docs/clickhouse.md",
     "docs/commands.md",

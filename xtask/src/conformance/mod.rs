@@ -249,7 +249,11 @@ mod tests {
                 vec!["devstore", "seaweedfs", "ceph", "garage"],
             ),
         ] {
-            assert_eq!(chosen(names).expect("known names"), (scripts, stores), "{names:?}");
+            assert_eq!(
+                chosen(names).expect("known names"),
+                (scripts.to_vec(), stores),
+                "{names:?}"
+            );
         }
         let error = chosen(&["minio"]).expect_err("unknown").to_string();
         assert_eq!(
