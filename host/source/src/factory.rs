@@ -13,7 +13,7 @@ use batch_export_system::{Budget, Token, child};
 use crate::clickhouse::{ClickHouseFactory, ClickHouseSettings};
 use crate::command::{CommandFactory, CommandSettings, LineSink};
 use crate::error::SourceError;
-use crate::files::{Files, FilesSettings};
+use crate::files::{self, Files, FilesSettings};
 use crate::interval::{Interval, Moment};
 use crate::message::{Encoder, MessageSource};
 use crate::model::Model;
@@ -200,6 +200,12 @@ impl FilesFactory {
 impl SourceFactory for FilesFactory {
     fn time_column(&self) -> Option<&str> {
         Some(&self.settings.time_column)
+    }
+
+    fn surveyed(&self, asked: Option<Interval>) -> Option<Interval> {
+        // Where the path says which files belong to an interval, no others are read to tell what is in it.
+        let by_interval = asked.filter(|_| files::has_periods(&self.settings.path));
+        by_interval.or_else(|| Some(Interval::always()))
     }
 
     fn open(&self, selection: Selection, token: &Token, budget: &Arc<Budget>) -> Result<Box<dyn Source>, SourceError> {

@@ -112,3 +112,43 @@ async fn what_would_lose_rows_fails_the_run_and_no_rows_do_not() {
     assert_eq!(printed.code, Some(0), "{printed:?}");
     assert!(scene.store.keys(BUCKET).is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_hour_opens_the_files_of_its_hour_and_so_does_its_verification() {
+    let scene = Scene::new().await;
+    let text = configuration(&scene, "JSONLines", "");
+    let program = Program::new(&text.replace("\"in\"", "\"in/{year}/{month}/{day}/{hour}/*.jsonl\""));
+    let row = "{\"t\":\"2023-07-28T00:10:00Z\",\"n\":1}\n";
+    for name in ["2023/07/28/00/a.jsonl", "2023/07/28/00/b.jsonl"] {
+        std::fs::create_dir_all(program.folder.path().join("in/2023/07/28/00")).expect("a folder");
+        put(&program, name, row);
+    }
+    // Whatever opened them would fail.
+    for hour in ["01", "23"] {
+        std::fs::create_dir_all(program.folder.path().join("in/2023/07/28").join(hour)).expect("a folder");
+        put(&program, &format!("2023/07/28/{hour}/c.jsonl"), "{\"t\":");
+    }
+    for name in ["run", "verify"] {
+        let printed = command(&program, name);
+        assert_eq!(printed.code, Some(0), "{name}: {printed:?}");
+    }
+    let key = scene.store.keys(BUCKET).remove(0);
+    let object = scene.store.object(BUCKET, &key).expect("an object");
+    assert_eq!(object.bytes.iter().filter(|byte| **byte == b'\n').count(), 2);
+
+    let component = components::destination();
+    let component = component.to_str().expect("UTF-8");
+    let look = |interval: &[&str]| {
+        let usual = ["plan", "--source", "--config", "exports.toml", "--component", component];
+        program.run(&[&usual[..], interval].concat())
+    };
+    let hour = ["--start", "2023-07-28T00:00:00Z", "--end", "2023-07-28T01:00:00Z"];
+    let printed = look(&hour);
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    let next = ["--start", "2023-07-28T02:00:00Z", "--end", "2023-07-28T03:00:00Z"];
+    let arguments = ["run", "--config", "exports.toml", "--component", component];
+    let printed = program.run(&[&arguments[..], &next].concat());
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    let said = "the source's `path` has no files for 2023-07-28T02";
+    assert!(format!("{printed:?}").contains(said), "{printed:?}");
+}

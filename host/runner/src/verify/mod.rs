@@ -126,14 +126,14 @@ pub(crate) async fn read_back(
     let mut other_keys = layout.other_keys(plan.manifest_key.as_deref());
     other_keys.retain(|key| policy.check_key(key).is_ok());
     let described = exporter.plugin.describe().await?;
+    let selection = exporter.selection(interval)?;
     let rows = match compare {
         Compare::FilesOnly => None,
         Compare::WithSource => {
             let factory = exporter.rows();
-            let selection = exporter.selection(interval)?;
             let model = exporter.model.clone();
             let budget = Arc::clone(exporter.plugin.sandbox().budget());
-            let token = token.clone();
+            let (selection, token) = (selection.clone(), token.clone());
             let open = move || Rows::open(factory.as_ref(), selection, &model, &token, &budget);
             Some(blocking(open).await??)
         }
@@ -145,7 +145,7 @@ pub(crate) async fn read_back(
         part_size_bytes: plan.part_size_bytes,
         always_has_manifest: setting(&plan, "manifest_when") == Some("always"),
         detailed: setting(&plan, "manifest") == Some("detailed"),
-        interval,
+        selection,
         plugin: Plugin {
             name: described.name,
             version: described.version,

@@ -17,7 +17,7 @@ use super::store::{Answer, Store};
 use super::{
     Failure, FileOutcome, Listener, StoreError, VerifyProgress, VerifyReport, Watch, blocking, checksum, columns, lines,
 };
-use batch_export_source::{Interval, SourceSettings};
+use batch_export_source::{Selection, SourceSettings};
 use batch_export_system::Token;
 use batch_export_system::explain::count as thousands;
 
@@ -65,7 +65,8 @@ pub(super) struct Reading {
     pub always_has_manifest: bool,
     /// Whether the manifest has the detailed form.
     pub detailed: bool,
-    pub interval: Interval,
+    /// The rows of the source that the run exports.
+    pub selection: Selection,
     /// The plugin at hand.
     pub plugin: Plugin,
     /// The algorithm that the destination asks for, in lower case.
@@ -123,7 +124,7 @@ impl Reading {
             detailed: self.detailed,
             model: &self.report.model,
             run_id: &self.report.run_id,
-            interval: self.interval,
+            interval: self.selection.interval,
             plugin: &self.plugin,
             schema: self.rows.as_ref().map(Rows::supplied),
         };

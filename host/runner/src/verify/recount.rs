@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::decode;
 use super::footer;
-use batch_export_source::{FilesSettings, SourceError, TextFormat};
+use batch_export_source::{FilesSettings, Selection, SourceError, TextFormat};
 use batch_export_system::explain::{count, counted};
 use batch_export_system::{Token, open_regular};
 
@@ -46,10 +46,10 @@ impl Recount {
     }
 }
 
-/// Counts the rows of every file that the source reads. Blocking.
-pub(super) fn recount(settings: &FilesSettings, token: &Token) -> Result<Recount, SourceError> {
+/// Counts the rows of every file that the source reads for a selection. Blocking.
+pub(super) fn recount(settings: &FilesSettings, selection: &Selection, token: &Token) -> Result<Recount, SourceError> {
     let mut found = Recount::default();
-    for path in batch_export_source::paths(settings, token)? {
+    for path in batch_export_source::paths(settings, selection, token)? {
         let rows = rows_of(&path, settings, token);
         token.check()?;
         match rows {

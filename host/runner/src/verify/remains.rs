@@ -98,8 +98,8 @@ impl Reading {
         let SourceSettings::Files(settings) = self.source.clone() else {
             return Ok(());
         };
-        let token = self.token.clone();
-        let found = blocking(move || recount(&settings, &token)).await??;
+        let (selection, token) = (self.selection.clone(), self.token.clone());
+        let found = blocking(move || recount(&settings, &selection, &token)).await??;
         if let Some(reason) = &found.reason {
             self.report.note(format!(
                 "the rows of {} of the source's files were not counted a second time: {}",

@@ -10,7 +10,9 @@ use batch_export_system::explain::{Cause, count};
 
 use super::super::SourceError;
 use super::keys::{self, Key};
+use super::periods::{self, Period, Periods};
 use super::walk::{self, Part, Walk};
+use crate::interval::Interval;
 
 /// Names that a folder is searched for; the ending of a compression may follow.
 const ENDINGS: [&str; 9] = [
@@ -39,6 +41,10 @@ pub(super) struct Found {
     pub(super) skipped: Skipped,
     /// Names that were met: as many as files and names skipped, or one was lost on the way.
     pub(super) seen: u64,
+    /// Which periods of the interval have no files, where the `path` has periods.
+    pub(super) without_files: Option<Cause>,
+    /// A file of another period, where none of the interval's has any: it has the columns that theirs would have.
+    pub(super) other: Option<FoundFile>,
 }
 
 /// Names of one kind that were not taken: how many, and the first of them.
@@ -137,7 +143,7 @@ pub fn check_pattern(base: &Path, path: &str) -> Result<(), Cause> {
     if fs::symlink_metadata(base.join(path)).is_ok() {
         return Ok(());
     }
-    for alternative in alternatives(path)? {
+    for alternative in alternatives(&all_periods(path)?)? {
         walk::parse(&alternative).map_err(|cause| {
             Cause::new(format!("`{alternative}` is not a valid glob: {cause}"))
                 .with_hint("write `[[]` for a bracket that is part of a name")
@@ -163,29 +169,57 @@ fn check(path: &str) -> Result<(), Cause> {
     if path.contains('\0') {
         return Err("it contains a NUL character, which file names cannot contain".into());
     }
-    alternatives(path).map(|_| ())
+    alternatives(&all_periods(path)?).map(|_| ())
 }
 
-/// Returns the files of `path`, which starts at `base` if it is relative.
-pub(super) fn files(base: &Path, path: &str, token: &Token) -> Result<Found, SourceError> {
+/// Returns a `path` with globs in place of variables.
+fn all_periods(path: &str) -> Result<String, Cause> {
+    Ok(periods::parse(path)?.map_or_else(|| path.to_owned(), |periods| periods.glob()))
+}
+
+/// Returns whether a `path` says which of its files belong to an interval.
+pub(crate) fn has_periods(path: &str) -> bool {
+    periods::parse(path).is_ok_and(|periods| periods.is_some())
+}
+
+/// Returns the files of `path`, which starts at `base` if it is relative, for an interval.
+pub(super) fn files(base: &Path, path: &str, interval: &Interval, token: &Token) -> Result<Found, SourceError> {
     let bad = |cause| SourceError::BadPath {
         path: path.to_owned(),
         cause,
     };
     check(path).map_err(bad)?;
-    let mut walk = Walk::new(base, Path::new(path).is_absolute(), token);
+    let new_walk = || Walk::new(base, Path::new(path).is_absolute(), token);
+    let mut walk = new_walk();
+    let all = all_periods(path).map_err(bad)?;
+    let mut without_files = None;
     // A name that happens to hold a brace or a bracket.
     if fs::symlink_metadata(base.join(path)).is_ok() {
         take(&mut walk, base, path)?;
-    } else {
-        for alternative in alternatives(path).map_err(bad)? {
-            take(&mut walk, base, &alternative)?;
+    } else if let Some(periods) = periods::parse(path).map_err(bad)?
+        && let Some(list) = periods.of(interval).map_err(bad)?
+    {
+        let per_period = alternatives(&all).map_err(bad)?.len();
+        if Periods::are_too_many(list.len(), per_period) {
+            return Err(bad(periods.too_many()));
         }
+        without_files = take_periods(&mut walk, base, path, &periods, &list)?;
+    } else {
+        take_all(&mut walk, base, path, &all)?;
     }
     let mut found = walk.found()?;
     if found.files.is_empty() {
-        return Err(nothing(base, path, &found.skipped));
+        // An hour without files is usual; a path that never has any is a mistake.
+        if without_files.is_some() {
+            let mut walk = new_walk();
+            take_all(&mut walk, base, path, &all)?;
+            found.other = walk.found()?.files.into_iter().max_by(|a, b| a.path.cmp(&b.path));
+        }
+        if found.other.is_none() {
+            return Err(nothing(base, &all, path, &found.skipped));
+        }
     }
+    found.without_files = without_files;
     found.files.sort_by(|a, b| a.path.cmp(&b.path));
     for file in &found.files {
         if let Some(name) = keys::doubled(&file.keys) {
@@ -197,6 +231,70 @@ pub(super) fn files(base: &Path, path: &str, token: &Token) -> Result<Found, Sou
         }
     }
     Ok(found)
+}
+
+/// Takes what a path means that has no variables.
+fn take_all(walk: &mut Walk, base: &Path, path: &str, all: &str) -> Result<(), SourceError> {
+    let bad = |cause| SourceError::BadPath {
+        path: path.to_owned(),
+        cause,
+    };
+    for alternative in alternatives(all).map_err(bad)? {
+        take(walk, base, &alternative)?;
+    }
+    Ok(())
+}
+
+/// Takes what a path means for each of these periods. Returns which of them have no files.
+fn take_periods(
+    walk: &mut Walk,
+    base: &Path,
+    path: &str,
+    periods: &Periods<'_>,
+    list: &[Period],
+) -> Result<Option<Cause>, SourceError> {
+    let bad = |cause| SourceError::BadPath {
+        path: path.to_owned(),
+        cause,
+    };
+    let (mut missing, mut empty) = (Vec::new(), 0_usize);
+    for period in list {
+        let before = walk.met_files();
+        let mut absent = Vec::new();
+        for alternative in alternatives(&period.path).map_err(bad)? {
+            match take(walk, base, &alternative) {
+                // A file or folder of its own that is not there is as good as a folder without files.
+                Err(SourceError::NotFound(_)) => absent.push(alternative),
+                taken => taken?,
+            }
+        }
+        if walk.met_files() == before {
+            empty += 1;
+            absent = vec![period.name.clone()];
+        }
+        missing.extend(absent);
+    }
+    if missing.is_empty() {
+        return Ok(None);
+    }
+    let shown = missing.iter().take(NAMES_SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    let further = match missing.len().saturating_sub(NAMES_SHOWN) {
+        0 => String::new(),
+        more => format!(" and {} more", count(more as u64)),
+    };
+    let of_all = match list.len() {
+        1 => String::new(),
+        all => format!(
+            " ({} of {} {})",
+            count(empty as u64),
+            count(all as u64),
+            periods.in_words()
+        ),
+    };
+    Ok(Some(
+        Cause::new(format!("the source's `path` has no files for {shown}{further}{of_all}"))
+            .with_hint("if they should be there, run the interval again when they are"),
+    ))
 }
 
 /// Takes what one path without braces means.
@@ -232,7 +330,7 @@ fn take(walk: &mut Walk, base: &Path, path: &str) -> Result<(), SourceError> {
     }
 }
 
-fn nothing(base: &Path, path: &str, skipped: &Skipped) -> SourceError {
+fn nothing(base: &Path, all: &str, path: &str, skipped: &Skipped) -> SourceError {
     let literal = base.join(path);
     if literal.is_dir() {
         return SourceError::EmptyFolder {
@@ -241,7 +339,7 @@ fn nothing(base: &Path, path: &str, skipped: &Skipped) -> SourceError {
             skipped: skipped.aside(base),
         };
     }
-    let head = walk::parse(path).map_or_else(|_| PathBuf::new(), |(head, _)| head);
+    let head = walk::parse(all).map_or_else(|_| PathBuf::new(), |(head, _)| head);
     let place = match head.as_os_str().is_empty() {
         true => base.to_path_buf(),
         false => base.join(head),

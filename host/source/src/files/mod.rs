@@ -15,6 +15,7 @@ mod layout;
 mod number;
 mod opened;
 mod parquet;
+mod periods;
 mod plan;
 mod quotes;
 mod schema;
@@ -28,6 +29,7 @@ mod walk;
 mod tests;
 
 pub use discover::check_pattern;
+pub(crate) use discover::has_periods;
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -48,8 +50,10 @@ use super::model::Model;
 use super::select::{Bounds, TimeOf};
 use super::{Selection, Source, SourceError, Tally};
 use crate::convert;
+use crate::interval::Interval;
 use columns::Noted;
 pub use csv_rows::Dialect;
+use discover::FoundFile;
 use keys::Keyed;
 use layout::{Layout, Projection};
 use opened::Content;
@@ -63,7 +67,8 @@ pub struct FilesSettings {
     /// Folder that a relative `path` starts at.
     #[serde(with = "folder")]
     pub base: PathBuf,
-    /// A file, a folder (with everything below it), or a glob.
+    /// A file, a folder (with everything below it), or a glob. With parts of a time in it (`{year}`, `{month}`, …), the
+    /// files of the periods that an interval touches.
     pub path: String,
     /// The name of the model: its columns must be in every file. Another name than those of [`Model`](crate::Model)
     /// stands for whatever columns the files have.
@@ -114,6 +119,15 @@ impl FilesSettings {
                 let configured = self.backfill_time_column.as_deref();
                 configured.or_else(of_events).unwrap_or(&self.time_column)
             }
+        }
+    }
+
+    /// Returns the interval whose periods hold the selected rows, where the path has periods: those in which rows
+    /// arrived. Rows that are selected by another time may be in any of them.
+    fn periods_of(&self, selection: &Selection) -> Interval {
+        match self.time_column_of(selection.by) == self.time_column {
+            true => selection.interval,
+            false => Interval::always(),
         }
     }
 
@@ -207,7 +221,7 @@ impl<'a> Files<'a> {
         token: &Token,
         mut reading: impl FnMut(&Path) + Send + 'a,
     ) -> Result<Self, SourceError> {
-        let found = discover::files(&settings.base, &settings.path, token)?;
+        let found = discover::files(&settings.base, &settings.path, &settings.periods_of(&selection), token)?;
         let mut files = Vec::with_capacity(found.files.len());
         for file in found.files {
             reading(&file.path);
@@ -222,7 +236,14 @@ impl<'a> Files<'a> {
             // Columns are looked for in all of them.
             reading(&all);
         }
-        let layout = guarded(&all, token, || Layout::decide(settings, selection.by, &files))?;
+        let layout = match &found.other {
+            Some(other) => Self::layout_of(settings, selection.by, other, token),
+            None => None,
+        };
+        let layout = match layout {
+            Some(layout) => layout,
+            None => guarded(&all, token, || Layout::decide(settings, selection.by, &files))?,
+        };
         let mut waiting = Vec::with_capacity(files.len());
         let mut tally = Tally {
             files_seen: found.seen,
@@ -239,17 +260,30 @@ impl<'a> Files<'a> {
             let projection = layout.projection(&file)?;
             waiting.push((file, projection));
         }
+        let mut warnings = found.skipped.warnings(&settings.base);
+        warnings.extend(found.without_files);
         Ok(Self {
             selection,
             layout,
             waiting: waiting.into_iter(),
             current: None,
             tally,
-            warnings: found.skipped.warnings(&settings.base),
+            warnings,
             token: token.clone(),
             reading: Box::new(reading),
             noted: Arc::default(),
         })
+    }
+
+    /// Returns the columns of a file that is not read; `None` if it does not tell, which is its own period's trouble.
+    fn layout_of(settings: &FilesSettings, by: TimeOf, file: &FoundFile, token: &Token) -> Option<Layout> {
+        let decided = guarded(&file.path, token, || {
+            let mut opened = Opened::open(file.path.clone(), settings.format, settings.dialect, token)?;
+            opened.keys = file.keys.clone();
+            let layout = Layout::decide(settings, by, std::slice::from_ref(&opened))?;
+            layout.projection(&opened).map(|_| layout)
+        });
+        decided.ok()
     }
 
     fn start(&mut self, file: Opened, projection: Projection) -> Result<(), SourceError> {
@@ -370,9 +404,9 @@ impl Source for Files<'_> {
     }
 }
 
-/// Returns the files that are read, in order. Opens none of them.
-pub fn paths(settings: &FilesSettings, token: &Token) -> Result<Vec<PathBuf>, SourceError> {
-    let found = discover::files(&settings.base, &settings.path, token)?;
+/// Returns the files that are read for a selection of rows, in order. Opens none of them.
+pub fn paths(settings: &FilesSettings, selection: &Selection, token: &Token) -> Result<Vec<PathBuf>, SourceError> {
+    let found = discover::files(&settings.base, &settings.path, &settings.periods_of(selection), token)?;
     Ok(found.files.into_iter().map(|file| file.path).collect())
 }
 

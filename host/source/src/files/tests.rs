@@ -443,4 +443,5 @@ mod json_files;
 mod late;
 mod numbers;
 mod partitions;
+mod periods;
 mod types;

@@ -232,6 +232,11 @@ impl Walk {
         }
     }
 
+    /// Returns how many files, and links to files, were met so far and are read.
+    pub(super) fn met_files(&self) -> usize {
+        self.taken + self.linked_files.len()
+    }
+
     /// Returns all that was found.
     pub(super) fn found(mut self) -> Result<Found, SourceError> {
         for path in std::mem::take(&mut self.linked_files) {
@@ -251,6 +256,8 @@ impl Walk {
             files: self.files.into_values().flatten().collect(),
             skipped,
             seen,
+            without_files: None,
+            other: None,
         })
     }
 

@@ -3,9 +3,14 @@
 use std::io::Write;
 
 use super::*;
+use batch_export_source::{EventFilter, Interval};
 
 fn settings(folder: &Path, path: &str) -> FilesSettings {
     FilesSettings::new(folder, path, "own", "at")
+}
+
+fn all() -> Selection {
+    Selection::new(Interval::always(), EventFilter::default())
 }
 
 fn gzip(bytes: &[u8], with_fields: bool) -> Vec<u8> {
@@ -55,7 +60,7 @@ fn every_form_of_file_is_counted_apart_from_the_reader() {
     for (name, bytes, expect) in cases {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join(name), bytes).expect("a file");
-        let found = recount(&settings(folder.path(), name), &Token::new()).expect("found");
+        let found = recount(&settings(folder.path(), name), &all(), &Token::new()).expect("found");
         assert_eq!((found.rows, found.reason), (expect, None), "{name}");
     }
 }
@@ -70,7 +75,7 @@ fn what_cannot_be_counted_is_said_and_compared_as_far_as_it_goes() {
     let middle = damaged.len() / 2;
     damaged[middle] ^= 0xff;
     std::fs::write(at("c.csv.gz"), damaged).expect("a file");
-    let found = recount(&settings(folder.path(), "."), &Token::new()).expect("found");
+    let found = recount(&settings(folder.path(), "."), &all(), &Token::new()).expect("found");
     assert_eq!((found.rows, found.uncounted), (3, 2));
     let reason = found.reason.clone().expect("a reason");
     assert!(

@@ -29,7 +29,10 @@ pub(super) fn reading(endpoint: &str, rows: Option<Rows>) -> Reading {
         part_size_bytes: plan.part_size_bytes,
         always_has_manifest: false,
         detailed: false,
-        interval: Interval::parse("2024-03-01T05:00Z", "2024-03-01T06:00Z").expect("an interval"),
+        selection: Selection::new(
+            Interval::parse("2024-03-01T05:00Z", "2024-03-01T06:00Z").expect("an interval"),
+            EventFilter::default(),
+        ),
         plugin: Plugin::default(),
         checksum: None,
         source: SourceSettings::Sample {
