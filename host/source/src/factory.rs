@@ -17,6 +17,7 @@ use crate::files::{self, Files, FilesSettings};
 use crate::interval::{Interval, Moment};
 use crate::message::{Encoder, MessageSource};
 use crate::model::Model;
+use crate::postgres::{PostgresFactory, PostgresSettings};
 use crate::remote::{Remote, RemoteSource};
 use crate::sample::Sample;
 use crate::select::Selection;
@@ -99,6 +100,8 @@ pub enum SourceSettings {
     Command(CommandSettings),
     /// A table or a query of a ClickHouse.
     ClickHouse(ClickHouseSettings),
+    /// A PostgreSQL database.
+    Postgres(PostgresSettings),
 }
 
 impl SourceSettings {
@@ -115,6 +118,7 @@ impl SourceSettings {
             SourceSettings::Files(settings) => Arc::new(FilesFactory::new(settings.clone()).in_child(memory_bytes)),
             SourceSettings::Command(settings) => Arc::new(CommandFactory::new(settings.clone(), log)),
             SourceSettings::ClickHouse(settings) => Arc::new(ClickHouseFactory::new(settings.clone())),
+            SourceSettings::Postgres(settings) => Arc::new(PostgresFactory::new(settings.clone())),
         }
     }
 }

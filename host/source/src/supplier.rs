@@ -31,6 +31,12 @@ pub(crate) trait Supplier: Send {
     /// Blocking.
     fn next_batch(&mut self) -> Result<Option<RecordBatch>, SourceError>;
 
+    /// Returns the rows that it did not supply because they have no time, and so belong to no interval; complete once
+    /// the rows ended.
+    fn rows_without_time(&self) -> u64 {
+        0
+    }
+
     /// Returns what the operator should know of how the rows were read.
     fn warnings(&self) -> Vec<Cause> {
         Vec::new()
@@ -184,7 +190,12 @@ impl Source for Supplied {
     }
 
     fn tally(&self) -> Tally {
-        self.tally
+        let without_time = self.supplier.rows_without_time();
+        Tally {
+            rows_read: self.tally.rows_read.saturating_add(without_time),
+            rows_without_time: self.tally.rows_without_time.saturating_add(without_time),
+            ..self.tally
+        }
     }
 
     fn warnings(&self) -> Vec<Cause> {

@@ -4,7 +4,9 @@
 use super::DestinationParts;
 use crate::pointer;
 use crate::problem::Problem;
-use batch_export_source::{ColumnKind, FilesSettings, Model, SourceSettings, TYPE_NAMES, TimeOf, check_pattern};
+use batch_export_source::{
+    ColumnKind, FilesSettings, Model, SourceSettings, TYPE_NAMES, TimeOf, check_pattern,
+};
 use batch_export_system::explain::Cause;
 
 /// A destination's name is part of run ids and of names of state files.
@@ -47,6 +49,10 @@ pub(crate) fn problems(parts: &DestinationParts) -> Vec<Problem> {
             );
         }
         Some(SourceSettings::ClickHouse(settings)) => {
+            let query = &settings.query;
+            supplied(&parts.model, &query.model, |by| query.time_column_of(by), &mut found);
+        }
+        Some(SourceSettings::Postgres(settings)) => {
             let query = &settings.query;
             supplied(&parts.model, &query.model, |by| query.time_column_of(by), &mut found);
         }

@@ -124,6 +124,11 @@ impl QuerySettings {
         }
     }
 
+    /// Returns whether the rows are those of a table or a view.
+    pub(crate) fn is_table(&self) -> bool {
+        matches!(self.rows, Rows::Table(_))
+    }
+
     /// Returns whether the interval is to be asked for by the time column: the query does not do it itself.
     pub(crate) fn selects_by_time(&self) -> bool {
         match &self.rows {

@@ -3,6 +3,7 @@
 mod clickhouse;
 mod command;
 mod files;
+mod postgres;
 mod query;
 
 use std::path::Path;
@@ -16,6 +17,7 @@ enum SourceType {
     Files,
     Command,
     ClickHouse,
+    Postgres,
 }
 
 /// Sample rows an hour unless configured: a demo's worth.
@@ -37,9 +39,10 @@ pub(super) fn read(folder: &Path, model: Option<&str>, destination: &mut Section
         ("files", SourceType::Files),
         ("command", SourceType::Command),
         ("clickhouse", SourceType::ClickHouse),
+        ("postgres", SourceType::Postgres),
     ];
     let Some(kind) = section.choice("type", &choices) else {
-        section.missing("type", "write `sample`, `files`, `command` or `clickhouse`");
+        section.missing("type", "write `sample`, `files`, `command`, `clickhouse` or `postgres`");
         // Its other fields belong to the type, so nothing can be said about them.
         section.rest();
         return None;
@@ -49,6 +52,7 @@ pub(super) fn read(folder: &Path, model: Option<&str>, destination: &mut Section
         SourceType::Files => files::read(folder, model, &mut section),
         SourceType::Command => command::read(folder, model, &mut section),
         SourceType::ClickHouse => clickhouse::read(folder, model, &mut section),
+        SourceType::Postgres => postgres::read(folder, model, &mut section),
     };
     section.finish();
     source
