@@ -87,7 +87,7 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "conformance",
         arguments: "[NAMES…] [--only TEXT] [--json]",
-        summary: "run with other projects: readers, hosts, orchestrators, devstore, seaweedfs, ceph, garage, servers, all",
+        summary: "run with other projects: readers, commands, clickhouse, postgres, hosts, orchestrators, devstore, seaweedfs, ceph, garage, servers, all",
         run: conformance::run,
     },
     Command {

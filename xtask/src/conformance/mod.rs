@@ -3,6 +3,7 @@
 
 mod hosts;
 mod install;
+mod postgres;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,10 +15,11 @@ use crate::workspace::Workspace;
 use crate::{build, python, setup};
 
 /// What can be named, in the order in which it runs; the last two words mean several.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "readers",
     "commands",
     "clickhouse",
+    "postgres",
     "hosts",
     "orchestrators",
     "devstore",
@@ -45,6 +47,9 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         component: build::build(workspace, &toolchain)?.path,
         programs: build_programs(workspace)?,
     };
+    if chosen.postgres {
+        postgres::run(workspace, &stage, options)?;
+    }
     let mut scripts = Vec::new();
     if chosen.readers {
         scripts.push(readers(&stage)?);
@@ -85,7 +90,10 @@ fn run_all(mut scripts: Vec<Command>) -> Result<()> {
         }
         failed.extend(process::run(&mut last).err().map(|error| error.to_string()));
     }
-    bail!("{}", failed.join("\n"))
+    match failed.is_empty() {
+        true => Ok(()),
+        false => bail!("{}", failed.join("\n")),
+    }
 }
 
 /// The run of the readers, with all that it needs installed.
@@ -144,6 +152,7 @@ struct Chosen {
     clickhouse: bool,
     hosts: bool,
     orchestrators: bool,
+    postgres: bool,
     stores: Vec<&'static str>,
 }
 
@@ -169,6 +178,7 @@ impl Chosen {
             clickhouse: all || asked("clickhouse"),
             hosts: all || asked("hosts"),
             orchestrators: all || asked("orchestrators"),
+            postgres: all || asked("postgres"),
             stores,
         })
     }
@@ -226,26 +236,27 @@ mod tests {
         let chosen = |names: &[&str]| {
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
             Chosen::from(&names).map(|chosen| {
-                let sources = [chosen.readers, chosen.commands, chosen.clickhouse];
+                let sources = [chosen.readers, chosen.commands, chosen.clickhouse, chosen.postgres];
                 let scripts = [&sources[..], &[chosen.hosts, chosen.orchestrators]].concat();
                 (scripts, chosen.stores)
             })
         };
         let usual = vec!["devstore", "seaweedfs", "ceph"];
         for (names, scripts, stores) in [
-            (&[][..], &[true; 5][..], usual.clone()),
-            (&["all"], &[true; 5][..], usual.clone()),
-            (&["servers"], &[false; 5], usual.clone()),
-            (&["readers"], &[true, false, false, false, false], vec![]),
-            (&["commands"], &[false, true, false, false, false], vec![]),
-            (&["clickhouse"], &[false, false, true, false, false], vec![]),
-            (&["hosts"], &[false, false, false, true, false], vec![]),
-            (&["orchestrators"], &[false, false, false, false, true], vec![]),
-            (&["ceph", "seaweedfs"], &[false; 5], vec!["seaweedfs", "ceph"]),
-            (&["garage"], &[false; 5], vec!["garage"]),
+            (&[][..], &[true; 6][..], usual.clone()),
+            (&["all"], &[true; 6][..], usual.clone()),
+            (&["servers"], &[false; 6], usual.clone()),
+            (&["readers"], &[true, false, false, false, false, false], vec![]),
+            (&["commands"], &[false, true, false, false, false, false], vec![]),
+            (&["clickhouse"], &[false, false, true, false, false, false], vec![]),
+            (&["postgres"], &[false, false, false, true, false, false], vec![]),
+            (&["hosts"], &[false, false, false, false, true, false], vec![]),
+            (&["orchestrators"], &[false, false, false, false, false, true], vec![]),
+            (&["ceph", "seaweedfs"], &[false; 6], vec!["seaweedfs", "ceph"]),
+            (&["garage"], &[false; 6], vec!["garage"]),
             (
                 &["all", "garage"],
-                &[true; 5][..],
+                &[true; 6][..],
                 vec!["devstore", "seaweedfs", "ceph", "garage"],
             ),
         ] {
@@ -258,7 +269,7 @@ mod tests {
         let error = chosen(&["minio"]).expect_err("unknown").to_string();
         assert_eq!(
             error,
-            "there is no conformance run `minio`; there are readers, commands, clickhouse, hosts, orchestrators, devstore, seaweedfs, ceph, garage, servers, all"
+            "there is no conformance run `minio`; there are readers, commands, clickhouse, postgres, hosts, orchestrators, devstore, seaweedfs, ceph, garage, servers, all"
         );
     }
 }

@@ -10,6 +10,7 @@ use batch_export_source::SourceSettings;
 
 mod clickhouse;
 mod models;
+mod postgres;
 mod service;
 mod signing;
 mod source;
@@ -213,7 +214,7 @@ fn what_is_wrong_is_said_in_one_sentence() {
         ),
         (
             &with_source("events", ""),
-            "3:17: destinations.a.source.type: missing; write `sample`, `files`, `command` or `clickhouse`",
+            "3:17: destinations.a.source.type: missing; write `sample`, `files`, `command`, `clickhouse` or `postgres`",
         ),
         (
             &with_source("events", "type = \"files\"\npath = \"\""),

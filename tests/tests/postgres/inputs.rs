@@ -1,0 +1,137 @@
+//! Settings that are wrong, and names that try to be more than names.
+
+use crate::database::{configuration, run, sql};
+use batch_export_tests::program::Program;
+use batch_export_tests::scene::{BUCKET, Scene};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_is_said_and_nothing_is_written() {
+    sql(
+        "DROP TABLE IF EXISTS good; CREATE TABLE good (id int, at timestamptz, name text, j json);
+         DROP TABLE IF EXISTS closed; CREATE TABLE closed (id int, at timestamptz);
+         INSERT INTO good VALUES (1, '2026-01-01 01:00Z', 'x', '{}')",
+    );
+    let scene = Scene::new().await;
+    let range = "at >= {data_interval_start} AND at < {data_interval_end}";
+    for (source, code, expect) in [
+        (
+            format!("query = \"SELECT * FRM good WHERE {range}\""),
+            1,
+            "\n  |          ^\n".to_owned(),
+        ),
+        (
+            format!("query = \"SELECT nmae FROM good WHERE {range}\""),
+            1,
+            "hint: Perhaps you meant to reference the column \"good.name\".".to_owned(),
+        ),
+        (
+            format!("query = \"SELECT 1 / 0 FROM good WHERE {range}\""),
+            1,
+            "division by zero".to_owned(),
+        ),
+        (
+            format!("query = \"SELECT 1 AS a, 2 AS a FROM good WHERE {range}\""),
+            1,
+            "column `a` appears twice".to_owned(),
+        ),
+        (
+            format!("query = \"DELETE FROM good WHERE {range} RETURNING *\""),
+            1,
+            "syntax error".to_owned(),
+        ),
+        (
+            format!("query = \"SELECT *, nextval('pg_toast') FROM good WHERE {range}\""),
+            1,
+            "pg_toast".to_owned(),
+        ),
+        (
+            "query = \"SELECT * FROM good WHERE at >= {data_interval_strat}\"".to_owned(),
+            2,
+            "did you mean `{data_interval_start}`?".to_owned(),
+        ),
+        (
+            "table = \"nowhere\"\ntime_column = \"at\"".to_owned(),
+            1,
+            "42P01".to_owned(),
+        ),
+        (
+            "table = \"good\"\ntime_column = \"name\"".to_owned(),
+            1,
+            "the time column `name` is Utf8, expected a timestamp".to_owned(),
+        ),
+        (
+            "table = \"good\"\ntime_column = \"when\"".to_owned(),
+            1,
+            "the time column `when` is missing".to_owned(),
+        ),
+        (
+            "table = \"good\"\ntime_column = \"at\"\norder_by = [\"j\"]".to_owned(),
+            1,
+            "could not identify an ordering operator for type json".to_owned(),
+        ),
+        (
+            "table = \"good\"".to_owned(),
+            2,
+            "nothing says which rows belong to an interval".to_owned(),
+        ),
+        (
+            "time_column = \"at\"".to_owned(),
+            2,
+            "name a table with `table`".to_owned(),
+        ),
+    ] {
+        let program = Program::new(&configuration(&scene, "orders", "Parquet", &source));
+        let printed = run(&program);
+        assert_eq!(printed.code, Some(code), "{source}: {printed:?}");
+        assert!(printed.stderr.contains(&expect), "{source}: {printed:?}");
+        assert!(printed.stderr.contains("hint:"), "{source}: {printed:?}");
+    }
+    assert_eq!(scene.store.keys(BUCKET), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_without_a_time_are_counted_in_the_same_snapshot() {
+    sql(
+        "DROP TABLE IF EXISTS timeless; CREATE TABLE timeless (id int, at timestamp);
+         INSERT INTO timeless VALUES (1, '2026-01-01 01:00'), (2, NULL), (3, NULL), (4, '2026-01-02')",
+    );
+    let scene = Scene::new().await;
+    let source = "table = \"timeless\"\ntime_column = \"at\"";
+    let program = Program::new(&configuration(&scene, "orders", "JSONLines", source));
+    let printed = run(&program);
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    let said = format!("{}{}", printed.stdout, printed.stderr);
+    assert!(
+        said.contains("1 row") && said.contains("2 rows") && said.contains("time"),
+        "{said}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_are_names_whatever_is_in_them() {
+    let odd = "a\"; DROP TABLE victim; --";
+    let quoted = odd.replace('"', "\"\"");
+    sql(&format!(
+        "DROP TABLE IF EXISTS victim; CREATE TABLE victim (id int); INSERT INTO victim VALUES (1);
+         DROP TABLE IF EXISTS \"{quoted}\";
+         CREATE TABLE \"{quoted}\" (uuid text, event text, distinct_id text, person_id text, properties json,
+             person_properties json, elements_chain text, timestamp timestamptz, created_at timestamptz,
+             _inserted_at timestamptz, \"{quoted}\" timestamptz, \"') TO PROGRAM 'touch /tmp/broken-out' --\" text);
+         INSERT INTO \"{quoted}\" (uuid, event, \"{quoted}\") VALUES ('1', $$') OR true --$$, '2026-01-01 01:00Z'),
+             ('2', 'other', '2026-01-01 02:00Z')"
+    ));
+    let scene = Scene::new().await;
+    let column = odd.replace('"', "\\\"");
+    let source = format!(
+        "table = '\"{quoted}\"'\ntime_column = \"{column}\"\norder_by = [\"{column}\", \"') TO PROGRAM 'touch /tmp/broken-out' --\"]"
+    );
+    let lists = "include_events = [\"') OR true --\", \"'; DROP TABLE victim; --\"]\nexclude_events = [\"\\\\'\"]\n";
+    let settings =
+        configuration(&scene, "events", "JSONLines", &source).replace("check = ", &format!("{lists}check = "));
+    let program = Program::new(&settings);
+    let printed = run(&program);
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    assert!(printed.stdout.contains("1 row"), "{printed:?}");
+    assert_eq!(sql("SELECT count(*) FROM victim").trim(), "1");
+    assert!(!std::path::Path::new("/tmp/broken-out").exists());
+}
