@@ -47,7 +47,7 @@ async fn what_is_wrong_is_said_and_nothing_is_written() {
         (
             "query = \"SELECT * FROM good WHERE at >= {data_interval_strat}\"".to_owned(),
             2,
-            "did you mean `{data_interval_start}`?".to_owned(),
+            "`{data_interval_strat}` stands for nothing".to_owned(),
         ),
         (
             "table = \"nowhere\"\ntime_column = \"at\"".to_owned(),
