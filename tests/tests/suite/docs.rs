@@ -279,9 +279,19 @@ zzzzzzzz = 1
 [destinations.d]
 model = "events"
 credentials = { source = "host" }
-[destinations.c.source]
+[destinations.d.source]
 type = "clickhouse"
 url = "https://db"
+table = "t"
+time_column = "at"
+zzzzzzzz = 1
+[destinations.e]
+model = "events"
+credentials = { source = "host" }
+[destinations.e.source]
+type = "postgres"
+host = "db"
+user = "reader"
 table = "t"
 time_column = "at"
 zzzzzzzz = 1

@@ -163,7 +163,7 @@ external_id = "42"
             "5:15: destinations.my archive: a destination's name consists of at most 64 letters, digits, `-` and `_`",
             "5:15: destinations.my archive.model: missing; name the model to export: events, persons or sessions",
             "7:15: destinations.my archive.bucket_name: the environment variable NO_SUCH is not set; set it, or write the value here",
-            "10:8: destinations.my archive.source.type: `file` is not a valid value; did you mean `files`?; allowed: sample, files, command, clickhouse",
+            "10:8: destinations.my archive.source.type: `file` is not a valid value; did you mean `files`?; allowed: sample, files, command, clickhouse, postgres",
             "15:17: destinations.b.source.rows_per_hour: 0 is out of range; allowed: 1 to 3,600,000,000",
             "16:1: destinations.b.source.path: unknown key; allowed: type, rows_per_hour",
             "18:10: destinations.b.egress.allow[0]: `allow`: `ftp://x` is neither http nor https; use for example \

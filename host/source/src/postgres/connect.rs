@@ -21,8 +21,8 @@ use super::{password, service};
 
 /// The time in which a connection must be made, with its handshakes: a server that answers at all does it in one.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
-/// Silence after which the system asks whether the other side is still there, the time between such questions, and their
-/// number: a connection that was cut without a word ends after two minutes, not never.
+/// Silence after which the system asks whether the other side is still there, the time between such questions, and
+/// their number: a connection that was cut without a word ends after two minutes, not never.
 #[cfg(unix)]
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration::from_secs(10), 6);
 

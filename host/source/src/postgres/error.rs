@@ -1,5 +1,5 @@
-//! What a PostgreSQL server says when it refuses, and what a connection says when it ends: whether the same run may work
-//! later, and what to do. Repeats no password, whatever the server sends.
+//! What a PostgreSQL server says when it refuses, and what a connection says when it ends: whether the same run may
+//! work later, and what to do. Repeats no password, whatever the server sends.
 
 use std::error::Error as _;
 use std::io;

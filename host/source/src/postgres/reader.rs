@@ -1,5 +1,5 @@
-//! One run's rows from a PostgreSQL server: one connection, one transaction, one `COPY`. The end is proven by the data's
-//! own trailer, the protocol's end of the copy, and a transaction that could be committed after it.
+//! One run's rows from a PostgreSQL server: one connection, one transaction, one `COPY`. The end is proven by the
+//! data's own trailer, the protocol's end of the copy, and a transaction that could be committed after it.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The statements that a PostgreSQL server is given. No text of the configuration reaches one but as a name or a literal
-//! in quotes, or as the operator's own query.
+//! The statements that a PostgreSQL server is given. No text of the configuration reaches one but as a name or a
+//! literal in quotes, or as the operator's own query.
 
 use batch_export_system::explain::Cause;
 use chrono::DateTime;
@@ -80,8 +80,8 @@ fn type_of(is_zoned: bool) -> (&'static str, &'static str) {
     }
 }
 
-/// Returns what begins the one transaction: a snapshot that nothing changes, and texts that do not depend on the server's
-/// settings.
+/// Returns what begins the one transaction: a snapshot that nothing changes, and texts that do not depend on the
+/// server's settings.
 pub(super) fn begin(settings: &PostgresSettings) -> String {
     let mut text = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
                     SET LOCAL standard_conforming_strings = on; \

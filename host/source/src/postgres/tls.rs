@@ -1,5 +1,5 @@
-//! TLS for connections to PostgreSQL: rustls with `ring`, verified in full unless the operator wrote less, and what binds
-//! a password to the connection. Never falls back to less.
+//! TLS for connections to PostgreSQL: rustls with `ring`, verified in full unless the operator wrote less, and what
+//! binds a password to the connection. Never falls back to less.
 
 use std::io;
 use std::path::Path;

@@ -89,8 +89,8 @@ impl QuerySettings {
         }
     }
 
-    /// Returns what is not guaranteed of the order of the rows; `None` where it is the operator's own, or ends with what
-    /// identifies a row.
+    /// Returns what is not guaranteed of the order of the rows; `None` where it is the operator's own, or ends with
+    /// what identifies a row.
     pub fn caution(&self) -> Option<Cause> {
         let order = self.order_of(TimeOf::Arrival);
         let which = match order[..] {

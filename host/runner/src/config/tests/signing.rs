@@ -178,7 +178,7 @@ fn nothing_that_a_variable_held_is_repeated() {
         ),
         (
             with("").replace("\"sample\"", "\"${env:KEY}\""),
-            "3:19: destinations.a.source.type: `${env:KEY}` is not a valid value; allowed: sample, files, command, clickhouse",
+            "3:19: destinations.a.source.type: `${env:KEY}` is not a valid value; allowed: sample, files, command, clickhouse, postgres",
         ),
     ];
     for (text, expect) in cases {
