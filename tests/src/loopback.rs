@@ -139,7 +139,7 @@ fn missing(head: &[u8]) -> Option<usize> {
 }
 
 /// The whole body, what came with the head included.
-pub(crate) async fn body_of(stream: &mut TcpStream, head: &[u8]) -> Option<Vec<u8>> {
+pub async fn body_of(stream: &mut TcpStream, head: &[u8]) -> Option<Vec<u8>> {
     let mut body = head[end_of_head(head)?..].to_vec();
     let mut rest = stream.take(missing(head)? as u64);
     rest.read_to_end(&mut body).await.ok()?;

@@ -14,6 +14,7 @@ mod cancelled;
 mod chaos;
 mod check;
 mod cli;
+mod clickhouse;
 mod credentials;
 mod determinism;
 mod docs;

@@ -276,7 +276,7 @@ fn validate_says_as_json_where_each_problem_is() {
     assert_eq!(component["message"], unreadable);
     assert_eq!(json["problems"][2]["line"], 8);
     assert_eq!(json["problems"][2]["field"], "destinations.archive.source.type");
-    assert_eq!(json["problems"][2]["allowed"], "sample, files, clickhouse");
+    assert_eq!(json["problems"][2]["allowed"], "sample, files, command, clickhouse");
 }
 
 #[test]

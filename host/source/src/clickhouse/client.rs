@@ -188,7 +188,7 @@ impl Server {
             return Err(self.error("its answer is longer than expected", SourceErrorKind::Permanent));
         };
         self.ended();
-        match Exception::find(&body, tag(response.headers())) {
+        match Exception::in_lines(&body) {
             Some(exception) => Err(self.exception(&exception, statement.sql)),
             None => Ok(body),
         }

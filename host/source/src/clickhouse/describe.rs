@@ -25,13 +25,17 @@ impl Column {
     /// Returns the type without what only says how it is stored or that it may be null.
     pub(super) fn scalar(&self) -> &str {
         let mut scalar = self.written.as_str();
-        while let Some(("Nullable" | "LowCardinality", arguments)) = names::parts(scalar) {
-            match arguments.first() {
+        loop {
+            let inner = match names::parts(scalar) {
+                Some(("Nullable" | "LowCardinality", arguments)) => arguments.first().copied(),
+                Some(("SimpleAggregateFunction", arguments)) => arguments.get(1).copied(),
+                _ => None,
+            };
+            match inner {
                 Some(inner) => scalar = inner,
-                None => break,
+                None => return scalar,
             }
         }
-        scalar
     }
 }
 

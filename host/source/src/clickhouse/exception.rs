@@ -19,6 +19,8 @@ pub(super) struct Exception {
 const MARKER: &str = "__exception__\r\n";
 const BEGINNING: &str = "Code: ";
 const AFTER_CODE: &str = ". DB::Exception: ";
+/// What follows an exception that is told over HTTP.
+const VERSION: &str = " (version ";
 /// Characters of a message that are told: the rest repeats the query or lists what could have been meant.
 const MESSAGE_CHARS: usize = 500;
 
@@ -87,8 +89,8 @@ impl Exception {
         })
     }
 
-    /// Finds an exception in what arrived last of an answer. A server that names a tag writes it around its exceptions,
-    /// so that no row can look like one.
+    /// Finds an exception in what arrived last of an answer with rows. A server that names a tag writes it around its
+    /// exceptions, so that no row can look like one.
     pub(super) fn find(tail: &[u8], tag: Option<&str>) -> Option<Self> {
         let text = String::from_utf8_lossy(tail);
         if let Some(tag) = tag {
@@ -102,10 +104,21 @@ impl Exception {
             };
             return Self::read(message);
         }
-        let at = text
+        // Without a tag, only its place tells it from a text in a row: what follows it is nothing but text, to the end.
+        let (at, _) = text
             .rmatch_indices(BEGINNING)
-            .find(|(at, _)| numbered(&text[*at..]).is_some());
-        at.and_then(|(at, _)| Self::read(&text[at..]))
+            .find(|(at, _)| numbered(&text[*at..]).is_some())?;
+        let rest = &text[at..];
+        let is_text = !rest.contains(|c: char| c == '\u{fffd}' || (c.is_control() && !c.is_whitespace()));
+        (is_text && rest.contains(VERSION)).then(|| Self::read(rest))?
+    }
+
+    /// Finds an exception in an answer of lines, none of which begins like one.
+    pub(super) fn in_lines(answer: &[u8]) -> Option<Self> {
+        let text = String::from_utf8_lossy(answer);
+        let begins = |at: usize| at == 0 || text[..at].ends_with('\n');
+        let (at, _) = text.rmatch_indices(BEGINNING).find(|(at, _)| begins(*at))?;
+        Self::read(&text[at..])
     }
 
     /// Returns what it means for a run.
@@ -176,7 +189,7 @@ fn numbered(text: &str) -> Option<(u32, &str)> {
 
 /// Cuts off what follows a message: `. (UNKNOWN_TABLE) (version 26.9.2.1 (official build))`.
 fn named(text: &str) -> (&str, Option<String>) {
-    let text = text.rfind(" (version ").map_or(text, |end| &text[..end]).trim_end();
+    let text = text.rfind(VERSION).map_or(text, |end| &text[..end]).trim_end();
     let Some((message, name)) = text.strip_suffix(')').and_then(|text| text.rsplit_once(" (")) else {
         return (text, None);
     };
@@ -268,10 +281,14 @@ mod tests {
 
     #[test]
     fn an_exception_in_the_middle_of_rows_is_found_and_rows_that_look_like_one_are_not() {
-        let old =
-            b"\xff\xff\0rows Code: 1. DB::Exception: a row. Code: 241. DB::Exception: Memory. (MEMORY_LIMIT_EXCEEDED)";
+        let old = b"\xff\xff\0rows Code: 1. DB::Exception: a row. \0Code: 241. DB::Exception: Memory. \
+                    (MEMORY_LIMIT_EXCEEDED) (version 24.8.1.1)\n";
         assert_eq!(Exception::find(old, None).map(|found| found.code), Some(241));
         assert_eq!(Exception::find(old, Some("abcdefghijklmnop")), None);
+        // A row of a table of logs, in a stream that was cut behind it.
+        let row = [&old[..], b"\0\0\0next row"].concat();
+        assert_eq!(Exception::find(&row, None), None);
+        assert_eq!(Exception::find(&old[..60], None), None);
         let new =
             b"rows\r\n__exception__\r\nabcdefghijklmnop\r\nCode: 395. DB::Exception: boom. (FUNCTION_THROW)\r\n52 \
                     abcdefghijklmnop\r\n__exception__\r\n";

@@ -174,3 +174,43 @@ fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'stati
         None => error.source(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certificates_that_do_not_do_are_told_apart() {
+        let certificate = |error| tls(&rustls::Error::InvalidCertificate(error)).in_one_text();
+        for (error, expect) in [
+            (
+                CertificateError::UnknownIssuer,
+                "an authority that is not trusted here; if the authority is private, let",
+            ),
+            (
+                CertificateError::NotValidForName,
+                "its certificate is for another name; write the name of",
+            ),
+            (
+                CertificateError::Expired,
+                "its certificate has expired, or this machine's clock is wrong",
+            ),
+            (CertificateError::Revoked, "its certificate is not accepted"),
+        ] {
+            let said = certificate(error);
+            assert!(said.contains(expect), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_told_on_one_short_line_without_its_tags() {
+        for (page, expect) in [
+            ("<html>\n<b>502</b>\r\n<i>Bad\u{1b} Gateway", "502 Bad Gateway"),
+            ("a > b", "a > b"),
+            ("<script", ""),
+        ] {
+            assert_eq!(shown(page), expect);
+        }
+        assert_eq!(shown(&"x".repeat(1_000)).len(), SHOWN_CHARS);
+    }
+}

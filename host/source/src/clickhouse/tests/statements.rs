@@ -68,6 +68,11 @@ fn an_interval_is_asked_for_in_the_columns_own_type() {
             "`at` >= toDate32('2023-07-29') AND `at` < toDate32('2023-07-29')",
         ),
         ("LowCardinality(Date)", ("1950-01-01", "2200-01-01"), ""),
+        (
+            "SimpleAggregateFunction(max, Nullable(Date))",
+            ("START", "2023-07-29"),
+            "`at` < toDate('2023-07-29')",
+        ),
         ("Date", ("1950-01-01", "1960-01-01"), "`at` < toDate('1970-01-01')"),
         ("String", day, ""),
     ] {
