@@ -27,18 +27,19 @@ pub trait Explain: fmt::Display {
 /// A reason for the end of a sentence, and what to do about it where that is known. Its `Display` is the reason alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
+    // Boxed, because every error has the room for all three.
     #[serde(rename = "message")]
-    text: String,
-    hint: Option<String>,
+    text: Box<str>,
+    hint: Option<Box<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    excerpt: Option<String>,
+    excerpt: Option<Box<str>>,
 }
 
 impl Cause {
     /// Returns a reason that nothing can be done about, as far as is known here.
     pub fn new(text: impl Into<String>) -> Self {
         Cause {
-            text: text.into(),
+            text: text.into().into(),
             hint: None,
             excerpt: None,
         }
@@ -47,23 +48,23 @@ impl Cause {
     /// Returns an error as a reason, with the error's hint.
     pub fn of(error: &impl Explain) -> Self {
         Cause {
-            text: error.message(),
-            hint: error.hint(),
-            excerpt: error.excerpt(),
+            text: error.message().into(),
+            hint: error.hint().map(Into::into),
+            excerpt: error.excerpt().map(Into::into),
         }
     }
 
     /// Adds what to do about it.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(hint.into().into());
         self
     }
 
     /// Adds lines of what it happened to.
     #[must_use]
     pub fn with_excerpt(mut self, excerpt: impl Into<String>) -> Self {
-        self.excerpt = Some(excerpt.into());
+        self.excerpt = Some(excerpt.into().into());
         self
     }
 
@@ -71,31 +72,32 @@ impl Cause {
     #[must_use]
     pub fn map(self, longer: impl FnOnce(String) -> String) -> Self {
         Cause {
-            text: longer(self.text),
+            text: longer(self.text.into()).into(),
             ..self
         }
     }
 
-    /// Returns the same with each of both texts changed, such as freed of secrets.
+    /// Returns the same with each of its texts changed, such as freed of secrets.
     #[must_use]
     pub fn each(self, changed: impl Fn(&str) -> String) -> Self {
+        let changed = |text: &str| changed(text).into();
         Cause {
             text: changed(&self.text),
-            excerpt: self.excerpt.as_deref().map(&changed),
-            hint: self.hint.as_deref().map(&changed),
+            excerpt: self.excerpt.as_deref().map(changed),
+            hint: self.hint.as_deref().map(changed),
         }
     }
 
     /// Returns the reason and what to do about it.
     pub fn into_parts(self) -> (String, Option<String>) {
-        (self.text, self.hint)
+        (self.text.into(), self.hint.map(Into::into))
     }
 
     /// Returns both as one text, for a place that has room for one.
     pub fn in_one_text(&self) -> String {
         match &self.hint {
             Some(hint) => format!("{}; {hint}", self.text),
-            None => self.text.clone(),
+            None => self.text.to_string(),
         }
     }
 }
@@ -108,11 +110,11 @@ impl fmt::Display for Cause {
 
 impl Explain for Cause {
     fn hint(&self) -> Option<String> {
-        self.hint.clone()
+        self.hint.as_deref().map(str::to_owned)
     }
 
     fn excerpt(&self) -> Option<String> {
-        self.excerpt.clone()
+        self.excerpt.as_deref().map(str::to_owned)
     }
 }
 

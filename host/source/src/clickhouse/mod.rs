@@ -184,7 +184,7 @@ struct ClickHouseRows {
 enum State {
     /// The columns are known, and no row was asked for.
     Described,
-    Reading(Reading),
+    Reading(Box<Reading>),
     Ended,
 }
 
@@ -379,7 +379,7 @@ impl Supplier for ClickHouseRows {
     fn next_batch(&mut self) -> Result<Option<RecordBatch>, SourceError> {
         // Taken out: whatever fails below, nothing more is read.
         let mut reading = match std::mem::replace(&mut self.state, State::Ended) {
-            State::Described => self.begin()?,
+            State::Described => Box::new(self.begin()?),
             State::Reading(reading) => reading,
             State::Ended => return Ok(None),
         };
