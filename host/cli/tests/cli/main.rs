@@ -77,7 +77,7 @@ fn failures_are_one_message_with_the_right_exit_code() {
     hint: set it, or write the value here
   half.toml:8:8: destinations.archive.source.type: `sampel` is not a valid value
     hint: did you mean `sample`?
-    allowed: sample, files, command, clickhouse
+    allowed: sample, files, command, clickhouse, postgres
 ",
         ),
         (
@@ -276,7 +276,10 @@ fn validate_says_as_json_where_each_problem_is() {
     assert_eq!(component["message"], unreadable);
     assert_eq!(json["problems"][2]["line"], 8);
     assert_eq!(json["problems"][2]["field"], "destinations.archive.source.type");
-    assert_eq!(json["problems"][2]["allowed"], "sample, files, command, clickhouse");
+    assert_eq!(
+        json["problems"][2]["allowed"],
+        "sample, files, command, clickhouse, postgres"
+    );
 }
 
 #[test]
