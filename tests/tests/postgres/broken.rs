@@ -23,18 +23,25 @@ fn recovered() {
     }
 }
 
-/// Returns the process of the server that copies for the program, other than one that was there before.
-fn backend(before: &str) -> String {
+/// Returns the process of the server that copies for the program, once rows are on their way.
+fn backend() -> String {
     let begun = Instant::now();
     loop {
-        let found = sql(
-            "SELECT pid FROM pg_stat_activity WHERE application_name = 'batch-export' AND query LIKE 'COPY%' AND state = 'active'",
-        );
-        if let Some(pid) = found.lines().find(|pid| *pid != before) {
+        let found = sql("SELECT pid FROM pg_stat_progress_copy WHERE tuples_processed > 1000");
+        if let Some(pid) = found.lines().next() {
             return pid.to_owned();
         }
         assert!(begun.elapsed() < Duration::from_secs(60), "no copy begins");
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Waits until no server process is left of a run.
+fn left() {
+    let begun = Instant::now();
+    while sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'batch-export'").trim() != "0" {
+        assert!(begun.elapsed() < Duration::from_secs(5), "it is still there");
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 
@@ -44,13 +51,11 @@ async fn a_backend_that_is_ended_or_killed_is_a_failure_for_now_and_leaves_nothi
     let scene = Scene::new().await;
     let source = "table = \"large\"\ntime_column = \"at\"";
     let program = Program::new(&configuration(&scene, "orders", "Parquet", source));
-    let arguments = arguments();
+    let arguments = arguments("run");
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let mut backend = String::new();
     for is_killed in [false, true] {
         let running = program.start(&arguments);
-        backend = self::backend(&backend);
-        std::thread::sleep(Duration::from_millis(500));
+        let backend = backend();
         if is_killed {
             let killed = std::process::Command::new("sh")
                 .args(["-c", &format!("kill -9 {backend}")])
@@ -64,8 +69,9 @@ async fn a_backend_that_is_ended_or_killed_is_a_failure_for_now_and_leaves_nothi
         assert!(printed.stderr.contains("PostgreSQL at 127.0.0.1"), "{printed:?}");
         assert_eq!(scene.store.keys(BUCKET), [""; 0]);
         assert!(scene.store.open_uploads().is_empty(), "{printed:?}");
+        recovered();
+        left();
     }
-    recovered();
 }
 
 #[test]
@@ -85,13 +91,9 @@ fn a_source_that_is_left_ends_its_statement() {
     large(1_000_000);
     let mut source = open(server(), "large").expect("a source");
     source.next_batch().expect("rows").expect("a batch");
-    assert!(!backend("").is_empty());
+    assert!(!backend().is_empty());
     drop(source);
-    let begun = Instant::now();
-    while sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'batch-export'").trim() != "0" {
-        assert!(begun.elapsed() < Duration::from_secs(5), "it is still there");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    left();
 }
 
 #[test]

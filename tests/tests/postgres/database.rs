@@ -141,12 +141,12 @@ sslmode = "disable"
     )
 }
 
-pub fn arguments() -> Vec<String> {
+/// The arguments of a command about the day.
+pub fn arguments(command: &str) -> Vec<String> {
     let [start, end] = DAY;
     let component = components::destination();
     let component = component.to_str().expect("UTF-8");
-    [
-        "run",
+    let common = [
         "--config",
         "exports.toml",
         "--component",
@@ -155,16 +155,21 @@ pub fn arguments() -> Vec<String> {
         start,
         "--end",
         end,
-    ]
-    .map(str::to_owned)
-    .to_vec()
+    ];
+    let arguments = [command].into_iter().chain(common);
+    arguments.map(str::to_owned).collect()
+}
+
+/// Runs a command about the day.
+pub fn command(program: &Program, command: &str) -> Printed {
+    let arguments = arguments(command);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    program.run(&arguments)
 }
 
 /// Exports the day.
 pub fn run(program: &Program) -> Printed {
-    let arguments = arguments();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    program.run(&arguments)
+    command(program, "run")
 }
 
 /// Exports the day to one file, and writes that into the program's folder.

@@ -1,6 +1,6 @@
 //! Settings that are wrong, and names that try to be more than names.
 
-use crate::database::{configuration, run, sql};
+use crate::database::{command, configuration, run, sql};
 use batch_export_tests::program::Program;
 use batch_export_tests::scene::{BUCKET, Scene};
 
@@ -20,7 +20,7 @@ async fn what_is_wrong_is_said_and_nothing_is_written() {
             "\n  |          ^\n".to_owned(),
         ),
         (
-            format!("query = \"SELECT nmae FROM good WHERE {range}\""),
+            format!("query = \"SELECT names FROM good WHERE {range}\""),
             1,
             "hint: Perhaps you meant to reference the column \"good.name\".".to_owned(),
         ),
@@ -45,9 +45,9 @@ async fn what_is_wrong_is_said_and_nothing_is_written() {
             "pg_toast".to_owned(),
         ),
         (
-            "query = \"SELECT * FROM good WHERE at >= {data_interval_strat}\"".to_owned(),
+            "query = \"SELECT * FROM good WHERE at >= {data_interval_starts}\"".to_owned(),
             2,
-            "`{data_interval_strat}` stands for nothing".to_owned(),
+            "`{data_interval_starts}` stands for nothing".to_owned(),
         ),
         (
             "table = \"nowhere\"\ntime_column = \"at\"".to_owned(),
@@ -134,4 +134,45 @@ async fn names_are_names_whatever_is_in_them() {
     assert!(printed.stdout.contains("1 row"), "{printed:?}");
     assert_eq!(sql("SELECT count(*) FROM victim").trim(), "1");
     assert!(!std::path::Path::new("/tmp/broken-out").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_is_shown_before_it_is_exported_and_one_without_rows_is_no_failure() {
+    sql(
+        "DROP TABLE IF EXISTS empty; CREATE TABLE empty (id int, at timestamptz NOT NULL, price numeric(8,2), j jsonb)",
+    );
+    let scene = Scene::new().await;
+    let source = "table = \"empty\"\ntime_column = \"at\"";
+    let program = Program::new(&configuration(&scene, "orders", "Parquet", source));
+    for name in ["plan", "preview", "run"] {
+        let printed = command(&program, name);
+        assert_eq!(printed.code, Some(0), "{name}: {printed:?}");
+    }
+    let shown = command(&program, "preview").stdout;
+    assert!(
+        ["id", "at", "price", "j"].iter().all(|name| shown.contains(name)),
+        "{shown}"
+    );
+    sql("INSERT INTO empty VALUES (7, '2026-01-01 05:00Z', 12.5, '{\"a\": 1}')");
+    let shown = command(&program, "preview").stdout;
+    assert!(shown.contains("12.50"), "{shown}");
+    let columns = program.run(&[
+        "schema",
+        "--config",
+        "exports.toml",
+        "--destination",
+        "archive",
+        "--component",
+        component(),
+    ]);
+    assert_eq!(columns.code, Some(0), "{columns:?}");
+    assert!(columns.stdout.contains("price"), "{columns:?}");
+}
+
+fn component() -> &'static str {
+    batch_export_tests::components::destination()
+        .to_str()
+        .expect("UTF-8")
+        .to_owned()
+        .leak()
 }

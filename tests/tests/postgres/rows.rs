@@ -126,7 +126,7 @@ async fn a_million_wide_rows_take_little_memory() {
     let mut settings = configuration(&scene, "orders", "JSONLines", source);
     settings = settings.replace("check = ", "compression = \"zstd\"\ncheck = ");
     let program = Program::new(&settings);
-    let arguments = arguments();
+    let arguments = arguments("run");
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let mut running = program.start(&arguments);
     let status = format!("/proc/{}/status", running.id());

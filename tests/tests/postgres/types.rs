@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use crate::database::{duck, exported, sql};
+use crate::database::{command, count, duck, exported, open, server, sql};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use batch_export_system::explain::Explain;
 use batch_export_tests::read;
 use batch_export_tests::scene::Scene;
 use serde_json::Value;
@@ -296,7 +297,9 @@ async fn every_type_arrives_as_the_server_says_it_is() {
 
     let scene = Scene::new().await;
     let source = "table = \"cases\"\ntime_column = \"at\"\norder_by = [\"id\"]";
-    let (_program, parquet) = exported(&scene, "orders", "Parquet", source);
+    let (program, parquet) = exported(&scene, "orders", "Parquet", source);
+    let verified = command(&program, "verify");
+    assert_eq!(verified.code, Some(0), "{verified:?}");
     let batch = read::parquet(&std::fs::read(&parquet).expect("a file"));
     assert_eq!(batch.num_rows(), most + 1);
     let mut wrong = Vec::new();
@@ -322,7 +325,9 @@ async fn every_type_arrives_as_the_server_says_it_is() {
         check(&mut wrong, "Parquet", name, *by, &server[at], &found);
     }
 
-    let (_program, lines) = exported(&scene, "orders", "JSONLines", source);
+    let (program, lines) = exported(&scene, "orders", "JSONLines", source);
+    let verified = command(&program, "verify");
+    assert_eq!(verified.code, Some(0), "{verified:?}");
     let lines = std::fs::read_to_string(lines).expect("text");
     let rows: Vec<BTreeMap<String, Box<RawValue>>> = lines
         .lines()
@@ -392,7 +397,6 @@ fn check(
 
 #[test]
 fn values_that_no_column_holds_are_refused_by_row_and_column() {
-    use crate::database::{count, open, server};
     for (kind, value, expect) in [
         ("date", "infinity", "row 2, column `v`: `infinity` is no time"),
         ("timestamptz", "-infinity", "row 2, column `v`: `-infinity` is no time"),
@@ -410,4 +414,22 @@ fn values_that_no_column_holds_are_refused_by_row_and_column() {
         assert!(error.to_string().contains(expect), "{kind}: {error}");
         assert!(!error.is_transient());
     }
+}
+
+#[test]
+fn a_text_that_is_no_utf_8_is_refused() {
+    sql("DROP DATABASE IF EXISTS ascii");
+    sql("CREATE DATABASE ascii ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
+    sql("\\c ascii\nCREATE TABLE odd (id int, at timestamptz, v text);
+         INSERT INTO odd VALUES (1, '2026-01-01 01:00Z', 'good'), (2, '2026-01-01 02:00Z', E'\\xff')");
+    let mut ascii = server();
+    ascii.database = Some("ascii".to_owned());
+    let mut source = open(ascii, "odd").expect("a source");
+    let error = count(source.as_mut()).expect_err("no UTF-8");
+    assert!(
+        error
+            .to_string()
+            .contains("row 2, column `v`: the text is not valid UTF-8"),
+        "{error}"
+    );
 }

@@ -169,6 +169,9 @@ fn meaning(code: &str, context: &Context<'_>) -> (bool, Option<String>) {
         "42501" => format!("grant the user `{user}` the right, as in GRANT SELECT ON … TO \"{user}\""),
         "42P01" => "correct the table; a name is taken as it is written, upper and lower case apart".to_owned(),
         "3F000" => "correct the name of the schema".to_owned(),
+        "22021" => "the database holds bytes that are no text (its encoding is SQL_ASCII): convert the column in a \
+                    query, as in convert_from(column::bytea, 'LATIN1')"
+            .to_owned(),
         "25006" => "write a query that changes nothing: the source only reads".to_owned(),
         "53300" => "run it again when fewer programs are connected, or raise max_connections in the server".to_owned(),
         "57014" => "run it again; raise the source's statement_timeout, or the server's, if it takes longer than that"

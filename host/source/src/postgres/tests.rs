@@ -255,9 +255,9 @@ fn columns_that_do_not_fit_are_an_error_before_any_row_is_asked_for() {
         "{error}"
     );
     let mut order = settings(fake.server());
-    order.query.order_by = Some(vec!["nmae".to_owned()]);
+    order.query.order_by = Some(vec!["names".to_owned()]);
     let error = open(&order, &Token::new()).err().expect("no such column");
-    assert!(error.to_string().contains("order_by names `nmae`"), "{error}");
+    assert!(error.to_string().contains("order_by names `names`"), "{error}");
     let mut events = settings(fake.server());
     events.query.model = "events".to_owned();
     let error = open(&events, &Token::new()).err().expect("not the columns of events");

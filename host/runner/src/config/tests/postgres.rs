@@ -109,8 +109,8 @@ fn what_cannot_be_meant_is_a_problem_that_repeats_no_secret() {
             "table: `a b` is not the name",
         ),
         (
-            format!("host = \"db\"\nuser = \"u\"\npasword = \"hunter22\"\n{ROWS}"),
-            "pasword: unknown key",
+            format!("host = \"db\"\nuser = \"u\"\npasswords = \"hunter22\"\n{ROWS}"),
+            "passwords: unknown key",
         ),
     ] {
         let found = problems(&text(&source));
