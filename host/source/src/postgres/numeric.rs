@@ -1,7 +1,5 @@
 //! PostgreSQL's `numeric` in its binary form: as exact text, or as an integer at a fixed scale. Rounds nothing.
 
-use std::fmt::Write;
-
 use arrow::datatypes::i256;
 
 /// What each digit of a `numeric` counts to: it is written in base 10,000.
@@ -80,18 +78,17 @@ impl Number<'_> {
         if self.is_negative {
             text.push('-');
         }
-        // The digits are ASCII, and writing to a string does not fail.
         let first = self.weight.max(0);
-        let _ = write!(text, "{}", self.digit(first));
+        text.push_str(&self.digit(first).to_string());
         for power in (0..first).rev() {
-            let _ = write!(text, "{:04}", self.digit(power));
+            text.push_str(&format!("{:04}", self.digit(power)));
         }
         if self.shown > 0 {
             text.push('.');
             let end = text.len() + self.shown;
             let mut power = -1;
             while text.len() < end {
-                let _ = write!(text, "{:04}", self.digit(power));
+                text.push_str(&format!("{:04}", self.digit(power)));
                 power -= 1;
             }
             text.truncate(end);
