@@ -106,7 +106,7 @@ async fn try_out(runtime: &Runtime, exporter: &Exporter, schema: &SchemaRef, tok
     let plan = exporter.plan(&run).await?;
     let memory = runtime.set_aside(exporter, &plan, token).await?;
     let width = schema.flattened_fields().len();
-    let mut session = exporter.session(SessionParts {
+    let session = exporter.session(SessionParts {
         run: &run,
         plan: &plan,
         access: &runtime.access(exporter)?,

@@ -166,8 +166,8 @@ mod tests {
     fn places_that_stand_for_nothing_are_refused() {
         for (written, expect) in [
             (
-                "{data_interval_strat}",
-                "`{data_interval_strat}` stands for nothing; did you mean `{data_interval_start}`?",
+                "{data_interval_starts}",
+                "`{data_interval_starts}` stands for nothing; did you mean `{data_interval_start}`?",
             ),
             (
                 "{date}",

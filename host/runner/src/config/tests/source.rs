@@ -114,8 +114,8 @@ fn a_command_is_read_with_what_it_is_given() {
             ],
         ),
         (
-            "command = [\"a\", \"{data_interval_strat}\", \"{data_interval_end}\"]".to_owned(),
-            vec!["command[1]: `{data_interval_strat}` stands for nothing; did you mean `{data_interval_start}`?"],
+            "command = [\"a\", \"{data_interval_starts}\", \"{data_interval_end}\"]".to_owned(),
+            vec!["command[1]: `{data_interval_starts}` stands for nothing; did you mean `{data_interval_start}`?"],
         ),
         (
             format!("command = [\"a\", {interval}]\nenvironment = [\"A=canary\"]"),
