@@ -16,6 +16,7 @@ mod curve;
 mod events;
 mod export;
 mod faults;
+mod folder;
 mod input;
 mod job;
 mod measure;
@@ -77,6 +78,8 @@ enum Command {
     Codecs,
     /// What an export of the program takes by its number of rows, and charts of it. By name only.
     Curve(curve::Settings),
+    /// What opening and reading a folder of ten thousand small Parquet files takes. By name only.
+    Folder,
     /// Requests repeated and bytes sent in vain, by the share of requests that the store lets fail.
     Faults,
     /// This project next to what people would use instead, and what reading each one's files takes. By name only.
@@ -132,7 +135,12 @@ fn run(arguments: Arguments) -> Result<()> {
         Some(Command::Codecs) => name == "codecs",
         Some(Command::Faults) => name == "faults",
         Some(
-            Command::Peers(_) | Command::Curve(_) | Command::Scheduler | Command::Child { .. } | Command::Store { .. },
+            Command::Peers(_)
+            | Command::Curve(_)
+            | Command::Folder
+            | Command::Scheduler
+            | Command::Child { .. }
+            | Command::Store { .. },
         ) => false,
     };
     let mut show = |name: &str, result: table::Printed| {
@@ -144,6 +152,9 @@ fn run(arguments: Arguments) -> Result<()> {
     };
     if let Some(Command::Peers(peers)) = &arguments.command {
         show("peers", peers::run(&bench, peers)?);
+    }
+    if let Some(Command::Folder) = &arguments.command {
+        show("folder", folder::run(&bench)?);
     }
     if let Some(Command::Curve(curve)) = &arguments.command {
         show("curve", curve::run(&bench, curve)?);

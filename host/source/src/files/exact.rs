@@ -1,7 +1,6 @@
 //! Looks for values of a Parquet file that the crate would wrap silently: times of 96 bits beyond 64-bit
 //! microseconds, and integers beyond the width that their column promises. Changes nothing.
 
-use std::fs::File;
 use std::sync::Arc;
 
 use ::parquet::basic::{ConvertedType, LogicalType, Type as PhysicalType};
@@ -14,6 +13,7 @@ use ::parquet::file::serialized_reader::SerializedPageReader;
 use batch_export_system::explain::Cause;
 
 use super::super::SourceError;
+use super::handle::Handle;
 use super::opened::Opened;
 
 /// Records looked at at once.
@@ -24,12 +24,10 @@ const MICROS_OF_A_DAY: i64 = 86_400_000_000;
 /// Looks through the columns that can wrap; most files have none.
 pub(crate) fn check(
     file: &Opened,
-    handle: &File,
+    handle: &Arc<Handle>,
     metadata: &ParquetMetaData,
     wanted: &[usize],
 ) -> Result<(), SourceError> {
-    let shared = |error| file.read_error(error);
-    let handle = Arc::new(handle.try_clone().map_err(shared)?);
     let mut before = 0_u64;
     for (index, group) in metadata.row_groups().iter().enumerate() {
         let rows = usize::try_from(group.num_rows()).unwrap_or(0);
@@ -39,9 +37,9 @@ pub(crate) fn check(
             }
             file.check()?;
             let found = match wraps(column) {
-                Some(Wraps::Time) => first_of::<Int96Type>(&handle, column, rows, &is_time),
+                Some(Wraps::Time) => first_of::<Int96Type>(handle, column, rows, &is_time),
                 Some(Wraps::Integer(promised)) => {
-                    first_of::<Int32Type>(&handle, column, rows, &|value| promised.holds(*value))
+                    first_of::<Int32Type>(handle, column, rows, &|value| promised.holds(*value))
                 }
                 None => continue,
             };
@@ -121,7 +119,7 @@ fn is_time(value: &Int96) -> bool {
 
 /// Returns the first value that is not as it should be, and its row in the group.
 fn first_of<T: DataType>(
-    handle: &Arc<File>,
+    handle: &Arc<Handle>,
     column: &ColumnChunkMetaData,
     rows: usize,
     is_right: &dyn Fn(&T::T) -> bool,

@@ -7,6 +7,7 @@ mod csv_rows;
 mod discover;
 mod exact;
 mod frames;
+mod handle;
 mod infer;
 mod input;
 mod json_rows;
@@ -229,6 +230,7 @@ impl<'a> Files<'a> {
                 Opened::open(file.path.clone(), settings.format, settings.dialect, token)
             })?;
             opened.keys = file.keys;
+            opened.share_schema(files.last());
             files.push(opened);
         }
         let all = settings.base.join(&settings.path);

@@ -15,6 +15,7 @@ use super::super::SourceError;
 use super::csv_rows::Dialect;
 use super::discover::unpacked_name;
 use super::frames::{Codec, Frames};
+use super::handle::Handle;
 use super::input::Input;
 use super::keys::Key;
 use super::{Batches, TextFormat, parquet, signature, walk};
@@ -49,6 +50,8 @@ pub(crate) struct Opened {
 const SNIFFED_BYTES: usize = 64;
 /// Magic numbers at both ends and the length of a footer.
 const SMALLEST_BINARY_BYTES: u64 = 12;
+/// What its files are called.
+const PARQUET: &str = "Parquet";
 /// Buffer between file and decoder: fewer system calls.
 const READ_BUFFER_BYTES: usize = 256 << 10;
 
@@ -85,6 +88,14 @@ impl Opened {
             })?;
         opened.schema = opened.read_schema()?;
         Ok(opened)
+    }
+
+    /// Keeps the columns of the file before it, where they are the same: most of what is kept of a file are its columns.
+    pub(crate) fn share_schema(&mut self, before: Option<&Self>) {
+        let known = before.and_then(|before| before.schema.as_ref());
+        if let Some(known) = known.filter(|known| self.schema.as_ref() == Some(*known)) {
+            self.schema = Some(SchemaRef::clone(known));
+        }
     }
 
     fn name(&self) -> String {
@@ -137,7 +148,7 @@ impl Opened {
 
     fn read_schema(&self) -> Result<Option<SchemaRef>, SourceError> {
         match self.content {
-            Content::Parquet => Ok(Some(self.parquet_metadata()?.1.schema().clone())),
+            Content::Parquet => Ok(Some(self.parquet_metadata()?.schema().clone())),
             Content::ArrowFile => Ok(Some(self.arrow_file()?.schema())),
             Content::ArrowStream => {
                 let stream = ipc::Batches::of_stream(Box::new(self.describer()), self.unpacked()?)?;
@@ -172,7 +183,7 @@ impl Opened {
     }
 
     /// Parquet and Arrow files are read from their end.
-    fn seekable(&self, content: &'static str) -> Result<File, SourceError> {
+    fn seekable(&self, content: &'static str) -> Result<(File, u64), SourceError> {
         match self.codec {
             None => {
                 let file = self.file()?;
@@ -181,7 +192,7 @@ impl Opened {
                 if bytes < SMALLEST_BINARY_BYTES {
                     return Err(self.damaged(format!("it has only {bytes} bytes")));
                 }
-                Ok(file)
+                Ok((file, bytes))
             }
             Some(codec) => Err(SourceError::PackedBinary {
                 path: self.path.clone(),
@@ -191,10 +202,18 @@ impl Opened {
         }
     }
 
-    pub(crate) fn parquet_metadata(&self) -> Result<(File, ArrowReaderMetadata), SourceError> {
-        let file = self.seekable("Parquet")?;
-        let metadata = parquet::metadata(&file).map_err(|error| self.parquet_error(error))?;
-        Ok((file, metadata))
+    fn parquet_metadata(&self) -> Result<ArrowReaderMetadata, SourceError> {
+        let (file, length) = self.seekable(PARQUET)?;
+        let handle = Handle::by_place(file, length);
+        parquet::metadata(&handle).map_err(|error| self.parquet_error(error))
+    }
+
+    /// Returns a Parquet file to be read, with its header.
+    pub(crate) fn parquet(&self) -> Result<(Handle, ArrowReaderMetadata), SourceError> {
+        let (file, length) = self.seekable(PARQUET)?;
+        let handle = Handle::of(file, length).map_err(|error| self.read_error(error))?;
+        let metadata = parquet::metadata(&handle).map_err(|error| self.parquet_error(error))?;
+        Ok((handle, metadata))
     }
 
     /// Returns batches of an Arrow file or stream.
@@ -206,7 +225,7 @@ impl Opened {
     }
 
     fn arrow_file(&self) -> Result<ipc::Batches, SourceError> {
-        ipc::Batches::of_file(Box::new(self.describer()), self.seekable("an Arrow file")?)
+        ipc::Batches::of_file(Box::new(self.describer()), self.seekable("an Arrow file")?.0)
     }
 
     /// Returns a copy that outlives the borrow, to describe errors with.

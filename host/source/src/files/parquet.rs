@@ -1,7 +1,6 @@
 //! Batches of a Parquet file: only row groups whose statistics overlap the interval, in batches sized by what rows
 //! take once they are decoded. Never skips a row group that has no statistics, and never believes how many rows it has.
 
-use std::fs::File;
 use std::sync::Arc;
 use std::vec;
 
@@ -20,6 +19,7 @@ use arrow::datatypes::DataType;
 use super::super::SourceError;
 use super::super::message::batch_bytes;
 use super::super::select::{Bounds, timestamps};
+use super::handle::Handle;
 use super::opened::Opened;
 use super::{exact, schema};
 use crate::arrow_ipc::Describe;
@@ -38,7 +38,7 @@ const GROWTH: u64 = 8;
 const MAX_GROWTHS: u32 = 8;
 
 /// Returns a file's columns as they are read.
-pub(crate) fn metadata(file: &File) -> Result<ArrowReaderMetadata, ParquetError> {
+pub(crate) fn metadata(file: &Handle) -> Result<ArrowReaderMetadata, ParquetError> {
     let found = ArrowReaderMetadata::load(file, ArrowReaderOptions::new())?;
     match schema::as_read(&found) {
         None => Ok(found),
@@ -60,13 +60,14 @@ pub(crate) struct RowGroups {
 }
 
 pub(crate) fn batches(file: &Opened, time_column: &str, bounds: Bounds) -> Result<(Batches, RowGroups), SourceError> {
-    let (handle, metadata) = file.parquet_metadata()?;
+    let (handle, metadata) = file.parquet()?;
+    let handle = Arc::new(handle);
     let wanted = overlapping(&metadata, time_column, bounds).map_err(|error| file.parquet_error(error))?;
     let groups = row_groups(file, &metadata, &wanted)?;
     exact::check(file, &handle, metadata.metadata(), &wanted)?;
     let batches = Batches {
         file: file.describer(),
-        handle: Arc::new(handle),
+        handle,
         metadata,
         waiting: wanted.into_iter(),
         current: None,
@@ -152,7 +153,7 @@ impl<'a> Known<'a> {
 /// The wanted row groups, one after the other.
 pub(crate) struct Batches {
     file: Opened,
-    handle: Arc<File>,
+    handle: Arc<Handle>,
     metadata: ArrowReaderMetadata,
     waiting: vec::IntoIter<usize>,
     current: Option<Group>,
@@ -207,8 +208,7 @@ impl Batches {
     }
 
     fn reader(&self, group: usize, skip: u64, rows: u64) -> Result<ParquetRecordBatchReader, SourceError> {
-        let handle = self.handle.try_clone().map_err(|error| self.file.read_error(error))?;
-        ParquetRecordBatchReaderBuilder::new_with_metadata(handle, self.metadata.clone())
+        ParquetRecordBatchReaderBuilder::new_with_metadata(Handle::clone(&self.handle), self.metadata.clone())
             .with_row_groups(vec![group])
             .with_offset(skip as usize)
             .with_batch_size(rows as usize)
