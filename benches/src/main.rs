@@ -23,6 +23,7 @@ mod measure;
 mod native;
 mod peers;
 mod scheduler;
+mod sources;
 mod speed;
 mod store;
 mod table;
@@ -86,6 +87,11 @@ enum Command {
     Peers(peers::Settings),
     /// What scheduling alone costs: 100 to 10,000 destinations for three days, with a virtual clock. By name only.
     Scheduler,
+    /// Exports from each type of source, next to a program that only reads the same rows. By name only.
+    Sources(sources::Settings),
+    /// Reads an answer and throws it away; the bench of sources starts it.
+    #[command(hide = true)]
+    Drain { address: String },
     /// One export in a process of its own; the other commands start it.
     #[command(hide = true)]
     Child { job: String },
@@ -114,6 +120,7 @@ fn run(arguments: Arguments) -> Result<()> {
     match &arguments.command {
         Some(Command::Child { job }) => return export::child(job),
         Some(Command::Store { fault_share }) => return store::serve(*fault_share),
+        Some(Command::Drain { address }) => return sources::drain(address),
         _ => {}
     }
     let settings = arguments.settings;
@@ -134,14 +141,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Some(Command::Costs) => name == "costs",
         Some(Command::Codecs) => name == "codecs",
         Some(Command::Faults) => name == "faults",
-        Some(
-            Command::Peers(_)
-            | Command::Curve(_)
-            | Command::Folder
-            | Command::Scheduler
-            | Command::Child { .. }
-            | Command::Store { .. },
-        ) => false,
+        Some(_) => false,
     };
     let mut show = |name: &str, result: table::Printed| {
         if settings.json {
@@ -161,6 +161,9 @@ fn run(arguments: Arguments) -> Result<()> {
     }
     if let Some(Command::Scheduler) = &arguments.command {
         show("scheduler", scheduler::run(&bench)?);
+    }
+    if let Some(Command::Sources(sources)) = &arguments.command {
+        show("sources", sources::run(&bench, sources)?);
     }
     let parts: [(&str, Part); 4] = [
         ("speed", speed::run),

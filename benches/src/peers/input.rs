@@ -30,7 +30,8 @@ pub fn days(folder: &Path, rows: u64) -> Result<Vec<PathBuf>> {
         .collect()
 }
 
-fn day(folder: &Path, day: Day) -> Result<PathBuf> {
+/// The file of a day.
+pub fn day(folder: &Path, day: Day) -> Result<PathBuf> {
     let path = folder.join(format!("events-{}-{}.parquet", day.rows, day.number));
     if path.is_file() {
         return Ok(path);

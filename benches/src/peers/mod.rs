@@ -2,7 +2,7 @@
 //! in processes of its own, in turn; then what each has written is compared with the input, and read.
 
 mod exports;
-mod input;
+pub mod input;
 mod machine;
 mod reads;
 mod tables;
