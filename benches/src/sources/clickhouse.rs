@@ -59,7 +59,11 @@ impl Server {
                 "type = \"clickhouse\"\nurl = \"http://{}\"\ntable = \"events\"\ntime_column = \"_inserted_at\"\n",
                 self.address
             ),
-            raw: vec![this.display().to_string(), "drain".to_owned(), self.address.to_string()],
+            client: Some(vec![
+                this.display().to_string(),
+                "drain".to_owned(),
+                self.address.to_string(),
+            ]),
         })
     }
 }

@@ -1,6 +1,6 @@
-//! Exports from each type of source to Parquet with zstd, each next to a program that only reads the same rows and
-//! throws them away: what is on top of reading. ClickHouse is a stand-in that sends a prepared answer, so that its own
-//! work does not count; PostgreSQL is a real server, whose work does.
+//! Exports from each type of source to Parquet with zstd, each next to the source alone, which reads the rows and throws
+//! them away, and for databases next to a client that does not even decode them. ClickHouse is a stand-in that sends a
+//! prepared answer, so that its own work does not count; PostgreSQL is a real server, whose work does.
 
 mod clickhouse;
 mod inputs;
@@ -37,18 +37,23 @@ struct Subject {
     name: &'static str,
     /// The source's table in the configuration.
     source: String,
-    /// Reads the rows and throws them away.
-    raw: Vec<String>,
+    /// A client that receives the rows and throws them away, for databases.
+    client: Option<Vec<String>>,
 }
 
 /// What a subject took, in each round.
 #[derive(Default, Serialize)]
 struct Measured {
-    raw_seconds: Vec<f64>,
+    client_seconds: Vec<f64>,
+    read_seconds: Vec<f64>,
     seconds: Vec<f64>,
     cpu_seconds: Vec<f64>,
     peak_bytes: Vec<f64>,
 }
+
+/// The commands that are measured: an export, and the source alone.
+const EXPORT: [&str; 1] = ["run"];
+const READ: [&str; 3] = ["preview", "--rows", "0"];
 
 /// Exports from each source in turn, and prints.
 pub fn run(bench: &Bench, settings: &Settings) -> Result<Printed> {
@@ -62,22 +67,27 @@ pub fn run(bench: &Bench, settings: &Settings) -> Result<Printed> {
         subjects.extend(postgres::subjects(url, &inputs)?);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let export = |subject: &Subject| -> Result<Usage> {
+    let perform = |command: &[&str], subject: &Subject| -> Result<Usage> {
         let store = runtime.block_on(store())?;
-        export(&program, &folder, &store, subject).with_context(|| format!("the export from {} failed", subject.name))
+        perform(&program, command, &folder, &store, subject)
+            .with_context(|| format!("{} failed of {}", command[0], subject.name))
     };
     // Compiles the component, if nobody has, and warms what is cached.
     for subject in &subjects {
-        export(subject)?;
+        perform(&EXPORT, subject)?;
     }
     let mut measured: Vec<Measured> = subjects.iter().map(|_| Measured::default()).collect();
     for round in 1..=bench.rounds {
         for (subject, measured) in subjects.iter().zip(&mut measured) {
             eprintln!("bench: round {round} of {}, {}", bench.rounds, subject.name);
-            let mut raw = Command::new(&subject.raw[0]);
-            raw.args(&subject.raw[1..]);
-            measured.raw_seconds.push(tree::measured(vec![raw], &folder)?.seconds);
-            let usage = export(subject)?;
+            if let Some(client) = &subject.client {
+                let mut command = Command::new(&client[0]);
+                command.args(&client[1..]);
+                let seconds = tree::measured(vec![command], &folder)?.seconds;
+                measured.client_seconds.push(seconds);
+            }
+            measured.read_seconds.push(perform(&READ, subject)?.seconds);
+            let usage = perform(&EXPORT, subject)?;
             measured.seconds.push(usage.seconds);
             measured.cpu_seconds.push(usage.cpu_seconds);
             measured.peak_bytes.push(usage.peak_bytes as f64);
@@ -91,15 +101,20 @@ fn printed(rows: u64, subjects: &[Subject], measured: &[Measured]) -> Printed {
         .iter()
         .zip(measured)
         .map(|(subject, measured)| {
-            let (raw, seconds) = (
-                median(measured.raw_seconds.iter().copied()),
-                median(measured.seconds.iter().copied()),
-            );
+            let seconds = median(measured.seconds.iter().copied());
+            let (client, ratio) = match measured.client_seconds.is_empty() {
+                true => ("–".to_owned(), "–".to_owned()),
+                false => {
+                    let client = median(measured.client_seconds.iter().copied());
+                    (format!("{client:.2} s"), format!("{:.2}", seconds / client))
+                }
+            };
             vec![
                 subject.name.to_owned(),
-                format!("{raw:.2} s"),
+                client,
+                format!("{:.2} s", median(measured.read_seconds.iter().copied())),
                 format!("{seconds:.2} s"),
-                format!("{:.2}", seconds / raw),
+                ratio,
                 count(rows as f64 / seconds),
                 format!("{:.2} s", median(measured.cpu_seconds.iter().copied())),
                 format!("{:.0} MB", median(measured.peak_bytes.iter().copied()) / 1e6),
@@ -108,9 +123,10 @@ fn printed(rows: u64, subjects: &[Subject], measured: &[Measured]) -> Printed {
         .collect();
     let heads = [
         "source",
-        "only read",
-        "exported",
-        "ratio",
+        "client",
+        "source alone",
+        "export",
+        "export / client",
         "rows a second",
         "CPU of the host",
         "peak memory",
@@ -132,7 +148,7 @@ fn files(inputs: &Inputs) -> Subject {
             "type = \"files\"\npath = {}\ntime_column = \"_inserted_at\"\n",
             json!(inputs.parquet.display().to_string())
         ),
-        raw: vec!["cat".to_owned(), inputs.parquet.display().to_string()],
+        client: None,
     }
 }
 
@@ -144,7 +160,7 @@ fn command(inputs: &Inputs) -> Subject {
             "type = \"command\"\ncommand = {}\nenvironment = [\"PATH\"]\ntime_column = \"_inserted_at\"\n",
             json!(program)
         ),
-        raw: program.into(),
+        client: None,
     }
 }
 
@@ -162,7 +178,7 @@ async fn store() -> Result<DevStore> {
     Ok(options.start().await?)
 }
 
-fn export(program: &Path, folder: &Path, store: &DevStore, subject: &Subject) -> Result<Usage> {
+fn perform(program: &Path, what: &[&str], folder: &Path, store: &DevStore, subject: &Subject) -> Result<Usage> {
     let state = json!(folder.join("state").display().to_string());
     let (endpoint, address) = (store.endpoint(), store.address());
     let config = folder.join("batch-export.toml");
@@ -187,7 +203,7 @@ egress.allow_private = ["{address}"]
     fs::write(&config, text).with_context(|| format!("cannot write {}", config.display()))?;
     let mut command = Command::new(program);
     let (start, end) = inputs::DAY;
-    command.arg("run").arg("--config").arg(&config);
+    command.args(what).arg("--config").arg(&config);
     command.args(["--start", start, "--end", end]);
     tree::measured(vec![command], folder)
 }

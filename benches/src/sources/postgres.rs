@@ -45,7 +45,7 @@ fn subject(name: &'static str, url: &str, further: &str, order: &str) -> Subject
             "type = \"postgres\"\nurl = {}\ntable = \"public.bench_events\"\ntime_column = \"_inserted_at\"\n{further}",
             json!(url)
         ),
-        raw: ["psql", "-X", "-q", "-c", &statement, url].map(str::to_owned).into(),
+        client: Some(["psql", "-X", "-q", "-c", &statement, url].map(str::to_owned).into()),
     }
 }
 
