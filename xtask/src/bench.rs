@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use crate::postgres::{self, Server};
 use crate::process::{self, say};
 use crate::workspace::Workspace;
 use crate::{build, python, setup};
@@ -13,6 +14,8 @@ use crate::{build, python, setup};
 const PEERS: &str = "peers";
 /// The bench that needs the program.
 const CURVE: &str = "curve";
+/// The bench that needs the program and a PostgreSQL.
+const SOURCES: &str = "sources";
 
 /// `cargo xtask bench [ARGUMENTS…]`.
 pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
@@ -41,7 +44,18 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         .arg("--folder")
         .arg(&folder)
         .current_dir(&workspace.root);
-    if with_peers || names(CURVE) {
+    let database = match names(SOURCES) {
+        true => Some(Server::start(&postgres::programs()?, &folder.join("postgres"))?),
+        false => None,
+    };
+    if let Some(database) = &database {
+        let url = format!(
+            "postgresql://admin@127.0.0.1:{}/postgres?sslmode=disable",
+            database.port
+        );
+        bench.arg("--postgres").arg(url);
+    }
+    if with_peers || names(CURVE) || database.is_some() {
         bench.arg("--program").arg(programs.join("batch-export"));
     }
     if with_peers {

@@ -16,6 +16,7 @@ mod fuzz;
 mod guests;
 mod lint;
 mod notices;
+mod postgres;
 mod process;
 mod public_api;
 mod python;

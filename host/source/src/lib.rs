@@ -69,7 +69,7 @@ pub use files::{ColumnType, Dialect, FilesSettings, TYPE_NAMES, TextFormat, chec
 pub use interval::{Ends, Interval, IntervalError, Moment};
 pub use message::{Message, MessageSource, Stream, Summary};
 pub use model::{ColumnKind, Model};
-pub use postgres::{Infinity, PostgresFactory, PostgresServer, PostgresSettings, SslMode};
+pub use postgres::{Infinity, PostgresFactory, PostgresServer, PostgresSettings, RowSecurity, SslMode};
 pub use preview::{Preview, columns, preview, schema_message};
 pub use remote::TASK as READ_TASK;
 pub use select::{EVENT_LISTS, EventFilter, EventListError, Selection, TimeOf};

@@ -161,15 +161,15 @@ pub fn arguments(command: &str) -> Vec<String> {
 }
 
 /// Runs a command about the day.
-pub fn command(program: &Program, command: &str) -> Printed {
+pub fn command(program: &Program, command: &str, further: &[&str]) -> Printed {
     let arguments = arguments(command);
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    program.run(&arguments)
+    let arguments = arguments.iter().map(String::as_str).chain(further.iter().copied());
+    program.run(&arguments.collect::<Vec<&str>>())
 }
 
 /// Exports the day.
 pub fn run(program: &Program) -> Printed {
-    command(program, "run")
+    command(program, "run", &[])
 }
 
 /// Exports the day to one file, and writes that into the program's folder.

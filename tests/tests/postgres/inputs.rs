@@ -1,8 +1,9 @@
 //! Settings that are wrong, and names that try to be more than names.
 
 use crate::database::{command, configuration, run, sql};
-use batch_export_tests::program::Program;
+use batch_export_tests::program::{Printed, Program};
 use batch_export_tests::scene::{BUCKET, Scene};
+use serde_json::Value;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_is_said_and_nothing_is_written() {
@@ -108,6 +109,70 @@ async fn rows_without_a_time_are_counted_in_the_same_snapshot() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rows_of_one_time_come_in_the_order_of_the_primary_key() {
+    // Written in an order that is neither that of the key nor its opposite.
+    sql(
+        "DROP TABLE IF EXISTS keyed; CREATE TABLE keyed (\"the ID\" int, shop text, at timestamptz NOT NULL, PRIMARY KEY \
+         (shop, \"the ID\"));
+         INSERT INTO keyed SELECT (n * 7919) % 1000, 'shop ' || n % 3, '2026-01-01 01:00Z' FROM generate_series(1, 1000) n;
+         DROP TABLE IF EXISTS keyless; CREATE TABLE keyless AS TABLE keyed",
+    );
+    let scene = Scene::new().await;
+    let rows = |printed: &Printed| -> Vec<(String, i64)> {
+        assert_eq!(printed.code, Some(0), "{printed:?}");
+        let preview: Value = serde_json::from_str(&printed.stdout).expect("JSON");
+        let rows = preview["rows"].as_array().expect("rows").iter();
+        rows.map(|row| {
+            let text = |column: usize| row[column].as_str().expect("a text");
+            (text(1).to_owned(), text(0).parse().expect("a number"))
+        })
+        .collect()
+    };
+    let preview = |table: &str| {
+        let source = format!("table = \"{table}\"\ntime_column = \"at\"");
+        let program = Program::new(&configuration(&scene, "orders", "JSONLines", &source));
+        command(&program, "preview", &["--rows", "1000", "--json"])
+    };
+    let keyed = preview("keyed");
+    let found = rows(&keyed);
+    let mut sorted = found.clone();
+    sorted.sort();
+    assert!(found.len() == 1000 && found == sorted, "{found:?}");
+    assert!(!keyed.stdout.contains("in any order"), "{keyed:?}");
+    let keyless = preview("keyless");
+    assert_eq!(rows(&keyless).len(), 1000);
+    assert!(keyless.stdout.contains("rows are ordered by `at` alone"), "{keyless:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_a_policy_hides_are_not_left_out_in_silence() {
+    sql(
+        "DROP TABLE IF EXISTS hidden; CREATE TABLE hidden (id int PRIMARY KEY, at timestamptz NOT NULL);
+         INSERT INTO hidden VALUES (1, '2026-01-01 01:00Z'), (2, '2026-01-01 02:00Z');
+         ALTER TABLE hidden ENABLE ROW LEVEL SECURITY;
+         CREATE POLICY odd ON hidden FOR SELECT USING (id % 2 = 1);
+         DROP ROLE IF EXISTS onlooker; CREATE ROLE onlooker LOGIN; GRANT SELECT ON hidden TO onlooker",
+    );
+    let scene = Scene::new().await;
+    let as_onlooker = |further: &str| {
+        let source = format!("table = \"hidden\"\ntime_column = \"at\"\n{further}");
+        let settings = configuration(&scene, "orders", "JSONLines", &source);
+        let lines = settings.lines().map(|line| match line.starts_with("user = ") {
+            true => "user = \"onlooker\"",
+            false => line,
+        });
+        Program::new(&lines.map(|line| format!("{line}\n")).collect::<String>())
+    };
+    let refused = run(&as_onlooker(""));
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("row_security = \"apply\""), "{refused:?}");
+    let applied = run(&as_onlooker("row_security = \"apply\""));
+    assert_eq!(applied.code, Some(0), "{applied:?}");
+    assert!(applied.stdout.contains("1 row"), "{applied:?}");
+    sql("DROP TABLE hidden; DROP ROLE onlooker");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn names_are_names_whatever_is_in_them() {
     let odd = "a\"; DROP TABLE victim; --";
     let quoted = odd.replace('"', "\"\"");
@@ -145,16 +210,16 @@ async fn a_table_is_shown_before_it_is_exported_and_one_without_rows_is_no_failu
     let source = "table = \"empty\"\ntime_column = \"at\"";
     let program = Program::new(&configuration(&scene, "orders", "Parquet", source));
     for name in ["plan", "preview", "run"] {
-        let printed = command(&program, name);
+        let printed = command(&program, name, &[]);
         assert_eq!(printed.code, Some(0), "{name}: {printed:?}");
     }
-    let shown = command(&program, "preview").stdout;
+    let shown = command(&program, "preview", &[]).stdout;
     assert!(
         ["id", "at", "price", "j"].iter().all(|name| shown.contains(name)),
         "{shown}"
     );
     sql("INSERT INTO empty VALUES (7, '2026-01-01 05:00Z', 12.5, '{\"a\": 1}')");
-    let shown = command(&program, "preview").stdout;
+    let shown = command(&program, "preview", &[]).stdout;
     assert!(shown.contains("12.50"), "{shown}");
     let columns = program.run(&[
         "schema",

@@ -298,7 +298,7 @@ async fn every_type_arrives_as_the_server_says_it_is() {
     let scene = Scene::new().await;
     let source = "table = \"cases\"\ntime_column = \"at\"\norder_by = [\"id\"]";
     let (program, parquet) = exported(&scene, "orders", "Parquet", source);
-    let verified = command(&program, "verify");
+    let verified = command(&program, "verify", &[]);
     assert_eq!(verified.code, Some(0), "{verified:?}");
     let batch = read::parquet(&std::fs::read(&parquet).expect("a file"));
     assert_eq!(batch.num_rows(), most + 1);
@@ -326,7 +326,7 @@ async fn every_type_arrives_as_the_server_says_it_is() {
     }
 
     let (program, lines) = exported(&scene, "orders", "JSONLines", source);
-    let verified = command(&program, "verify");
+    let verified = command(&program, "verify", &[]);
     assert_eq!(verified.code, Some(0), "{verified:?}");
     let lines = std::fs::read_to_string(lines).expect("text");
     let rows: Vec<BTreeMap<String, Box<RawValue>>> = lines

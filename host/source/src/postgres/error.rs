@@ -126,13 +126,23 @@ fn ended(how: &str) -> Failure {
     )
 }
 
+/// The part of the server that refuses to hide rows in silence.
+const ROW_SECURITY_ROUTINE: &str = "check_enable_rls";
+
 /// Returns what an error of the server means, by its SQLSTATE.
 /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
 fn of_server(error: &DbError, context: &Context<'_>) -> Failure {
     let code = error.code().code();
     let said = format!("{} (SQLSTATE {code})", error.message());
     let (is_transient, hint) = meaning(code, context);
+    // What the server says of it depends on its language.
+    let is_hidden = error.routine() == Some(ROW_SECURITY_ROUTINE);
     let hint = match (hint, error.hint()) {
+        _ if is_hidden => Some(
+            "let the role see all rows (ALTER ROLE … BYPASSRLS), or set row_security = \"apply\" in the source to export \
+             only those that it sees"
+                .to_owned(),
+        ),
         (Some(hint), _) => Some(hint),
         (None, Some(hint)) => Some(hint.to_owned()),
         (None, None) if is_transient => Some("run it again".to_owned()),

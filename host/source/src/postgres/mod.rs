@@ -29,7 +29,7 @@ use crate::select::{Selection, TimeOf};
 use crate::supplier::Supplied;
 use reader::Reader;
 
-pub use settings::{Infinity, PostgresServer, PostgresSettings, SslMode};
+pub use settings::{Infinity, PostgresServer, PostgresSettings, RowSecurity, SslMode};
 
 /// Opens a connection to a PostgreSQL server for each run.
 #[derive(Debug, Clone)]
@@ -54,8 +54,11 @@ impl SourceFactory for PostgresFactory {
         asked
     }
 
+    /// Whether a table has a key to order by is known once it is read.
     fn caution(&self) -> Option<Cause> {
-        self.settings.query.caution()
+        let query = &self.settings.query;
+        let has_key = query.is_table() && query.order_by.is_none();
+        query.caution().filter(|_| !has_key)
     }
 
     fn open(&self, selection: Selection, token: &Token, _: &Arc<Budget>) -> Result<Box<dyn Source>, SourceError> {

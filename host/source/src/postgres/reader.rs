@@ -29,6 +29,8 @@ pub(super) struct Reader {
     settings: PostgresSettings,
     selection: Selection,
     columns: Vec<Column>,
+    /// The columns that identify a row, to order by where the operator names none.
+    key: Vec<String>,
     /// The statement that counts the rows without a time, where there can be any.
     counting: Option<String>,
     rows_without_time: u64,
@@ -71,8 +73,16 @@ impl Reader {
             .collect();
         // The time column, which is the default, is checked with the others.
         if settings.query.order_by.is_some() {
-            statement::order(settings, selection, &columns).map_err(wrong)?;
+            statement::order(settings, selection, &columns, &[]).map_err(wrong)?;
         }
+        let table = described.columns().iter().find_map(|column| column.table_oid());
+        let key = match table.filter(|_| settings.query.is_table() && settings.query.order_by.is_none()) {
+            Some(table) => {
+                let names = session.query(&statement::primary_key(table), token)?;
+                names.map_or_else(Vec::new, |names| serde_json::from_str(&names).unwrap_or_default())
+            }
+            None => Vec::new(),
+        };
         let counting = match settings.query.time_column_of(selection.by) {
             Some(time) if settings.query.selects_by_time() => {
                 let column = described.columns().iter().find(|column| column.name() == time);
@@ -105,6 +115,7 @@ impl Reader {
             selection: selection.clone(),
             session,
             columns,
+            key,
             counting,
             rows_without_time: 0,
             state: State::Described,
@@ -116,7 +127,7 @@ impl Reader {
     fn start(&mut self) -> Result<(), SourceError> {
         let session = &mut self.session;
         let wrong = |cause: Cause| Failure::permanent(cause).into_error(session.origin());
-        let statement = statement::copy(&self.settings, &self.selection, &self.columns).map_err(wrong)?;
+        let statement = statement::copy(&self.settings, &self.selection, &self.columns, &self.key).map_err(wrong)?;
         session.set_busy(true);
         if let Some(counting) = self.counting.take() {
             let found = session.query(&counting, &self.token)?;
@@ -259,6 +270,7 @@ impl Supplier for Reader {
     }
 
     fn warnings(&self) -> Vec<Cause> {
-        self.settings.query.caution().into_iter().collect()
+        let caution = self.settings.query.caution().filter(|_| self.key.is_empty());
+        caution.into_iter().collect()
     }
 }

@@ -28,6 +28,8 @@ pub struct PostgresSettings {
     pub statement_timeout: Option<Duration>,
     /// What becomes of dates and times before or after all others.
     pub infinity: Infinity,
+    /// What becomes of rows that a policy of the database hides from the role.
+    pub row_security: RowSecurity,
 }
 
 impl PostgresSettings {
@@ -38,6 +40,7 @@ impl PostgresSettings {
             query,
             statement_timeout: None,
             infinity: Infinity::default(),
+            row_security: RowSecurity::default(),
         }
     }
 }
@@ -50,6 +53,16 @@ pub enum Infinity {
     Refuse,
     /// They become null.
     Null,
+}
+
+/// What becomes of rows that a policy of the database hides from the role (row-level security).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RowSecurity {
+    /// A policy that could hide a row ends the run.
+    #[default]
+    Refuse,
+    /// The rows that the role may see are all that is exported.
+    Apply,
 }
 
 /// The protection of a connection: all but the first are TLS. Nothing is ever tried without protection because it

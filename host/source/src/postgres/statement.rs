@@ -4,7 +4,7 @@
 use batch_export_system::explain::Cause;
 use chrono::DateTime;
 
-use super::settings::PostgresSettings;
+use super::settings::{PostgresSettings, RowSecurity};
 use super::types::{Cast, Kind};
 use crate::error::quoted;
 use crate::interval::Moment;
@@ -91,6 +91,10 @@ pub(super) fn begin(settings: &PostgresSettings) -> String {
                     SET LOCAL bytea_output = 'hex'; \
                     SET LOCAL extra_float_digits = 1"
         .to_owned();
+    // With it off, a policy that could hide rows is an error.
+    if settings.row_security == RowSecurity::Refuse {
+        text.push_str("; SET LOCAL row_security = off");
+    }
     if let Some(limit) = settings.statement_timeout {
         text.push_str(&format!("; SET LOCAL statement_timeout = {}", limit.as_millis()));
     }
@@ -113,6 +117,15 @@ pub(super) fn is_not_null(table: u32, column: i16) -> String {
     )
 }
 
+/// Returns the statement that lists the columns of a table's primary key, as a JSON array in their order.
+pub(super) fn primary_key(table: u32) -> String {
+    format!(
+        "SELECT pg_catalog.json_agg(a.attname ORDER BY pg_catalog.array_position(i.indkey::pg_catalog.int2[], a.attnum)) \
+         FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY \
+         (i.indkey::pg_catalog.int2[]) WHERE i.indrelid = {table} AND i.indisprimary"
+    )
+}
+
 /// Returns the statement that counts the rows that belong to no interval.
 pub(super) fn count_without_time(
     settings: &PostgresSettings,
@@ -126,8 +139,14 @@ pub(super) fn count_without_time(
     ))
 }
 
-/// Returns the statement that copies the rows of a selection.
-pub(super) fn copy(settings: &PostgresSettings, selection: &Selection, columns: &[Column]) -> Result<String, Cause> {
+/// Returns the statement that copies the rows of a selection. `key` has the columns that identify a row, to order by
+/// where the operator names none.
+pub(super) fn copy(
+    settings: &PostgresSettings,
+    selection: &Selection,
+    columns: &[Column],
+    key: &[String],
+) -> Result<String, Cause> {
     let from = settings.query.from(&Postgres, &selection.interval)?;
     let list: Result<Vec<String>, Cause> = columns.iter().map(selected).collect();
     let mut text = format!("COPY (SELECT {} FROM {from} AS {ROWS}", list?.join(", "));
@@ -135,7 +154,7 @@ pub(super) fn copy(settings: &PostgresSettings, selection: &Selection, columns: 
     if !conditions.is_empty() {
         text.push_str(&format!(" WHERE {}", conditions.join(" AND ")));
     }
-    let order = order(settings, selection, columns)?;
+    let order = order(settings, selection, columns, key)?;
     if !order.is_empty() {
         text.push_str(&format!(" ORDER BY {}", order.join(", ")));
     }
@@ -170,8 +189,16 @@ pub(super) fn order(
     settings: &PostgresSettings,
     selection: &Selection,
     columns: &[Column],
+    key: &[String],
 ) -> Result<Vec<String>, Cause> {
-    let order = settings.query.order_of(selection.by);
+    let mut order = settings.query.order_of(selection.by);
+    if settings.query.order_by.is_none() {
+        for name in key {
+            if !order.contains(&name.as_str()) {
+                order.push(name);
+            }
+        }
+    }
     let is_there = |name: &str| columns.iter().any(|column| column.name == name);
     let missing: Vec<String> = order
         .iter()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::query;
 use crate::config::section::Section;
-use batch_export_source::{Infinity, PostgresServer, PostgresSettings, SourceSettings, SslMode, Syntax};
+use batch_export_source::{Infinity, PostgresServer, PostgresSettings, RowSecurity, SourceSettings, SslMode, Syntax};
 use batch_export_system::explain::Cause;
 
 /// The time that a statement may take: a second is little, and more than a week is a mistake.
@@ -37,6 +37,10 @@ pub(super) fn read(folder: &Path, model: Option<&str>, section: &mut Section<'_>
     }
     let statement_timeout = section.duration("statement_timeout", STATEMENT_TIMES);
     let infinity = section.choice("infinity", &[("refuse", Infinity::Refuse), ("null", Infinity::Null)]);
+    let row_security = section.choice(
+        "row_security",
+        &[("refuse", RowSecurity::Refuse), ("apply", RowSecurity::Apply)],
+    );
     let query = query::read(model, Syntax::Postgres, section);
     let server = match (url_at, url) {
         (Some(_), None) => return None,
@@ -49,6 +53,7 @@ pub(super) fn read(folder: &Path, model: Option<&str>, section: &mut Section<'_>
     let mut settings = PostgresSettings::new(server, query?);
     settings.statement_timeout = statement_timeout;
     settings.infinity = infinity.unwrap_or_default();
+    settings.row_security = row_security.unwrap_or_default();
     Some(SourceSettings::Postgres(settings))
 }
 

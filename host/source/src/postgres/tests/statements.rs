@@ -55,7 +55,7 @@ fn names_and_texts_do_not_leave_their_quotes() {
         column("event", Kind::Text, Cast::None),
     ];
     let events = EventFilter::new(Some(vec!["') OR 1=1 --".to_owned()]), Vec::new());
-    let copy = statement::copy(&settings, &day(events), &columns).expect("a statement");
+    let copy = statement::copy(&settings, &day(events), &columns, &[]).expect("a statement");
     assert_eq!(
         copy,
         "COPY (SELECT source_rows.\"at\"\" OR true --\", source_rows.\"a\"\") TO PROGRAM 'x' --\"::pg_catalog.text, \
@@ -76,7 +76,7 @@ fn a_query_is_on_lines_of_its_own_with_bounds_of_ours() {
         column("ips", Kind::List(Box::new(Kind::Text)), Cast::AddressOfEach),
         column("spans", Kind::List(Box::new(Kind::Text)), Cast::TextOfEach),
     ];
-    let copy = statement::copy(&settings, &day(EventFilter::default()), &columns).expect("a statement");
+    let copy = statement::copy(&settings, &day(EventFilter::default()), &columns, &[]).expect("a statement");
     assert_eq!(
         copy,
         "COPY (SELECT pg_catalog.abbrev(source_rows.\"ip\"), source_rows.\"ips\"::pg_catalog.text::pg_catalog.text[], \
@@ -86,6 +86,30 @@ fn a_query_is_on_lines_of_its_own_with_bounds_of_ours() {
     );
     let describing = statement::describe(&settings, &day(EventFilter::default())).expect("a statement");
     assert!(describing.starts_with("SELECT * FROM (\nSELECT"), "{describing}");
+}
+
+#[test]
+fn a_table_is_ordered_by_its_key_where_the_operator_names_no_order() {
+    let columns = [
+        column("at", Kind::Timestamp { is_zoned: true }, Cast::None),
+        column("shop", Kind::Text, Cast::None),
+        column("id", Kind::Text, Cast::None),
+    ];
+    let key = ["shop", "at", "id"].map(str::to_owned);
+    let mut settings = settings("orders", Rows::table("orders").expect("a table"), Some("at"));
+    let ordered = |settings: &PostgresSettings, key: &[String]| {
+        let copy = statement::copy(settings, &day(EventFilter::default()), &columns, key).expect("a statement");
+        copy.split_once(" ORDER BY ").map(|(_, order)| order.to_owned())
+    };
+    assert_eq!(
+        ordered(&settings, &key).as_deref(),
+        Some("source_rows.\"at\", source_rows.\"shop\", source_rows.\"id\") TO STDOUT (FORMAT binary)")
+    );
+    settings.query.order_by = Some(vec!["id".to_owned()]);
+    let own = ordered(&settings, &key);
+    assert!(own.is_some_and(|order| order.starts_with("source_rows.\"id\")")));
+    settings.query.order_by = Some(Vec::new());
+    assert_eq!(ordered(&settings, &key), None);
 }
 
 #[test]
@@ -108,7 +132,7 @@ fn moments_of_no_year_are_before_or_after_all_others() {
     let settings = settings("orders", Rows::table("t").expect("a table"), Some("day"));
     let columns = [column("day", Kind::Date, Cast::None)];
     let all = Selection::new(Interval::always(), EventFilter::default()).by(TimeOf::Event);
-    let copy = statement::copy(&settings, &all, &columns).expect("a statement");
+    let copy = statement::copy(&settings, &all, &columns, &[]).expect("a statement");
     let expect = "WHERE source_rows.\"day\" >= TIMESTAMP '-infinity' AND source_rows.\"day\" < TIMESTAMP 'infinity'";
     assert!(copy.contains(expect), "{copy}");
 }
