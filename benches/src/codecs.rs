@@ -97,7 +97,7 @@ fn exported(batches: &[RecordBatch], format: Format) -> Result<(usize, f64)> {
     for block in blocks {
         let mut row = 0;
         while row < block.rows.num_rows() {
-            row += encoder.write(&block.rows, row)?;
+            row += encoder.write(&block, row)?;
             bytes += encoder.take_output().len();
         }
     }

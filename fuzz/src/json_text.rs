@@ -58,7 +58,7 @@ fn written(text: &str) -> (String, Repairs) {
     assert!(rechunker.push(&batch).expect("a row").is_empty());
     let block = rechunker.finish().expect("a block").expect("one row");
     let mut encoder = FileEncoder::new(&layout).expect("an encoder");
-    encoder.write(&block.rows, 0).expect("a line");
+    encoder.write(&block, 0).expect("a line");
     let mut bytes = encoder.take_output();
     let finished = encoder.finish().expect("an end");
     bytes.extend_from_slice(&finished.output);

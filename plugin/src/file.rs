@@ -84,7 +84,7 @@ impl Files {
                 Some(file) => file,
                 None => self.begin(uploads)?,
             };
-            let written = file.encoder.write(&block.rows, row);
+            let written = file.encoder.write(block, row);
             let taken = written.map_err(|error| error.counted_from(block.first_row))?;
             if let Some(column) = self.time_column {
                 let times = block.rows.column(column).slice(row, taken);

@@ -1,6 +1,6 @@
-//! Exports from each type of source to Parquet with zstd, each next to the source alone, which reads the rows and throws
-//! them away, and for databases next to a client that does not even decode them. ClickHouse is a stand-in that sends a
-//! prepared answer, so that its own work does not count; PostgreSQL is a real server, whose work does.
+//! Exports from each type of source to Parquet with zstd, each next to the source alone, which reads the rows and
+//! throws them away, and for databases next to a client that does not even decode them. ClickHouse is a stand-in that
+//! sends a prepared answer, so that its own work does not count; PostgreSQL is a real server, whose work does.
 
 mod clickhouse;
 mod inputs;

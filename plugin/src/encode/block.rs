@@ -39,6 +39,8 @@ impl BlockLimits {
 pub struct Block {
     /// Number of the first row in the run, from 0, without filtered rows.
     pub first_row: u64,
+    /// What the rows take, as they were supplied.
+    pub bytes: u64,
     pub rows: RecordBatch,
 }
 
@@ -137,7 +139,7 @@ impl Rechunker {
         };
         let first_row = std::mem::replace(&mut self.first_row, row);
         self.pending_rows = 0;
-        self.pending_bytes = 0;
-        Ok(Block { first_row, rows })
+        let bytes = std::mem::take(&mut self.pending_bytes);
+        Ok(Block { first_row, bytes, rows })
     }
 }

@@ -23,7 +23,6 @@ mod types;
 use std::num::NonZeroU64;
 
 use ::parquet::errors::ParquetError;
-use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, Schema};
 
 pub use block::{Block, BlockLimits, Rechunker};
@@ -274,9 +273,9 @@ impl FileEncoder {
     ///
     /// # Errors
     /// The Parquet writer or the codec failed.
-    pub fn write(&mut self, block: &RecordBatch, from_row: usize) -> Result<usize, EncodeError> {
+    pub fn write(&mut self, block: &Block, from_row: usize) -> Result<usize, EncodeError> {
         let taken = match &mut self.inner {
-            Inner::JsonLines(encoder) => encoder.write(block, from_row)?,
+            Inner::JsonLines(encoder) => encoder.write(&block.rows, from_row)?,
             Inner::Parquet(encoder) => encoder.write(block, from_row)?,
         };
         self.rows += taken as u64;

@@ -13,7 +13,7 @@ use arrow_schema::SchemaRef;
 use super::normal::normal;
 use super::repeats::seldom_repeats;
 use super::types::Meaning;
-use super::{EncodeError, Finished, Repairs, logical};
+use super::{Block, EncodeError, Finished, Repairs, logical};
 use crate::settings::ParquetCodec;
 
 /// Smallest row group begun for a file that nears its limit: below this, metadata outweighs data.
@@ -24,6 +24,10 @@ const MIN_ROW_GROUP_BYTES: u64 = 1 << 20;
 const MAX_ROW_GROUP_BYTES: u64 = 8 << 20;
 /// Maximum memory for a row group in progress, dictionaries under construction included, whatever it will encode to.
 const MAX_ROW_GROUP_MEMORY_BYTES: usize = 24 << 20;
+/// Rows of a row group take at most this before they are encoded, and one block. The writer keeps each compressed page
+/// in a buffer of the size that it had before (parquet 60, pages of version 2), so that rows which compress a hundred
+/// times would take the memory of a hundred row groups; and readers have to hold them.
+const MAX_ROW_GROUP_VALUE_BYTES: u64 = 64 << 20;
 /// Maximum number of rows of a row group: bounds the page index where rows are tiny.
 const MAX_ROW_GROUP_ROWS: usize = 1 << 20;
 /// A data page ends at this size before compression, what a reader decodes at once, ...
@@ -243,7 +247,7 @@ pub fn memory_bytes(codec: ParquetCodec, columns: usize) -> u64 {
         ParquetCodec::Zstd(level) if level >= ZSTD_SMALLER_PAGES_FROM_LEVEL => COLUMNS_MEMORY_BYTES,
         _ => columns as u64 * column_bytes(codec),
     };
-    MAX_ROW_GROUP_MEMORY_BYTES as u64 + 2 * MAX_ROW_GROUP_BYTES + columns_bytes
+    MAX_ROW_GROUP_VALUE_BYTES + MAX_ROW_GROUP_MEMORY_BYTES as u64 + 2 * MAX_ROW_GROUP_BYTES + columns_bytes
 }
 
 /// Returns the most by which a file can exceed its limit: the smallest row group, the block that completed it, and the
@@ -265,6 +269,8 @@ pub struct ParquetEncoder {
     /// Absent until the first rows.
     writer: Option<ArrowWriter<Vec<u8>>>,
     limit_bytes: u64,
+    /// What the rows of the row group in progress take.
+    value_bytes: u64,
 }
 
 impl ParquetEncoder {
@@ -274,6 +280,7 @@ impl ParquetEncoder {
             plan,
             writer: None,
             limit_bytes: limit_bytes.unwrap_or(MAX_FILE_BYTES).min(MAX_FILE_BYTES),
+            value_bytes: 0,
         }
     }
 
@@ -281,9 +288,10 @@ impl ParquetEncoder {
     ///
     /// # Errors
     /// The writer failed.
-    pub fn write(&mut self, block: &RecordBatch, from_row: usize) -> Result<usize, EncodeError> {
-        let rows = block.num_rows() - from_row;
-        let block = normal(&block.slice(from_row, rows))?;
+    pub fn write(&mut self, block: &Block, from_row: usize) -> Result<usize, EncodeError> {
+        let rows = block.rows.num_rows() - from_row;
+        self.value_bytes += block.bytes;
+        let block = normal(&block.rows.slice(from_row, rows))?;
         let writer = match &mut self.writer {
             Some(writer) => writer,
             None => self.writer.insert(self.plan.open(Some(&block))?),
@@ -294,10 +302,14 @@ impl ParquetEncoder {
         let lacking_bytes = self.limit_bytes.saturating_sub(writer.bytes_written() as u64);
         let row_group_bytes = lacking_bytes.clamp(MIN_ROW_GROUP_BYTES, MAX_ROW_GROUP_BYTES);
         let size_bytes = writer.in_progress_size();
-        if size_bytes as u64 >= row_group_bytes || writer.memory_size() >= MAX_ROW_GROUP_MEMORY_BYTES {
+        if size_bytes as u64 >= row_group_bytes
+            || writer.memory_size() >= MAX_ROW_GROUP_MEMORY_BYTES
+            || self.value_bytes >= MAX_ROW_GROUP_VALUE_BYTES
+        {
             // Growing the output by doubling would need three times the row group for a moment.
             writer.inner_mut().reserve(size_bytes);
             writer.flush()?;
+            self.value_bytes = 0;
         }
         Ok(rows)
     }

@@ -263,8 +263,8 @@ fn a_plan_needs_at_most_what_the_description_says() {
             464,
             164,
         ),
-        (json!({"file_format": "Parquet"}), 228, 44),
-        (json!({"file_format": "Parquet", "compression": "zstd"}), 260, 44),
+        (json!({"file_format": "Parquet"}), 292, 44),
+        (json!({"file_format": "Parquet", "compression": "zstd"}), 324, 44),
         (
             json!({"file_format": "Parquet", "compression": "zstd", "compression_level": 19, "max_row_mb": 64}),
             512,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
 use batch_export_sandbox::Limits;
 use batch_export_sandbox::contract::Run;
 use batch_export_tests::scene::{Messages, Scene, run};
@@ -66,4 +66,42 @@ async fn wide_tables_go_through_or_are_refused_by_name() {
         error.contains("4000 columns") && error.contains("at most 1365"),
         "{error}"
     );
+}
+
+/// The Parquet writer keeps a compressed page in a buffer of the size that it had before: a row group of rows that
+/// compress well, which is long in coming, took the memory of all its rows.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_compress_a_hundred_times_take_no_more_memory_than_others() {
+    const BATCHES: usize = 100;
+    const ROWS: usize = 2_000;
+    let scene = Scene::with(Options {
+        storage: Storage::Discard {
+            verify_payload_hash: true,
+        },
+        ..Options::default()
+    })
+    .await;
+    let plugin = scene.destination();
+    let run = Run {
+        model: "repetitive".to_owned(),
+        ..run()
+    };
+    let batches: Vec<RecordBatch> = (0..BATCHES)
+        .map(|batch| {
+            let text = |row: usize| format!("{:032x}", (batch * ROWS + row) / 16).repeat(32);
+            let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..ROWS).map(text)));
+            RecordBatch::try_from_iter([("text", texts)]).expect("a batch")
+        })
+        .collect();
+    let messages = Messages::of(&batches);
+    for codec in ["zstd", "snappy"] {
+        let further = json!({"file_format": "Parquet", "compression": codec});
+        let configuration = scene.configuration("repetitive/", further);
+        let outcome = scene
+            .run_as(&run, &plugin, &configuration, &messages, Limits::default())
+            .await;
+        assert_eq!(outcome.report().rows_exported, (BATCHES * ROWS) as u64, "{codec}");
+        let peak_mib = outcome.peak_memory_bytes >> 20;
+        assert!(peak_mib < 128, "{codec}: {peak_mib} MiB");
+    }
 }

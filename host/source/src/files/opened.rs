@@ -90,7 +90,7 @@ impl Opened {
         Ok(opened)
     }
 
-    /// Keeps the columns of the file before it, where they are the same: most of what is kept of a file are its columns.
+    /// Keeps the columns of the file before it, where they are the same: columns are most of what is kept of a file.
     pub(crate) fn share_schema(&mut self, before: Option<&Self>) {
         let known = before.and_then(|before| before.schema.as_ref());
         if let Some(known) = known.filter(|known| self.schema.as_ref() == Some(*known)) {

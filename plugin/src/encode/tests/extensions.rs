@@ -163,7 +163,7 @@ fn a_models_text_column_holds_uuids_as_text_and_its_json_column_is_a_string() {
     rechunker.push(&batch).unwrap();
     let block = rechunker.finish().unwrap().unwrap();
     let mut encoder = FileEncoder::new(&layout).unwrap();
-    encoder.write(&block.rows, 0).unwrap();
+    encoder.write(&block, 0).unwrap();
     let (rows, metadata) = parquet_files::read(&encoder.finish().unwrap().output);
     let columns = metadata.file_metadata().schema_descr();
     let logical: Vec<_> = columns

@@ -84,7 +84,7 @@ pub fn export(
                 Some(open) => open,
                 None => (FileEncoder::new(&layout)?, Vec::new()),
             };
-            row += encoder.write(&block.rows, row)?;
+            row += encoder.write(&block, row)?;
             assert_eq!(encoder.output_len(), {
                 let output = encoder.take_output();
                 bytes.extend_from_slice(&output);
@@ -197,14 +197,18 @@ fn rows_that_no_schema_announced_are_refused() {
     let rows = |column| RecordBatch::try_from_iter([("c", column)]).unwrap();
     let layout = Layout::new(&rows(numbers).schema(), LINES, None, &[]).unwrap();
     let mut encoder = FileEncoder::new(&layout).unwrap();
-    let runs = rows(Arc::new(runs));
+    let runs = Block {
+        first_row: 0,
+        bytes: 1,
+        rows: rows(Arc::new(runs)),
+    };
     assert_eq!(
         encoder.write(&runs, 0).unwrap_err().to_string(),
         "the rows cannot be read: Schema error: a block contains values of type RunEndEncoded(non-null Int32, Utf8), \
          which its schema does not"
     );
     assert_eq!(
-        row_size::row_bytes(&runs).unwrap_err().to_string(),
+        row_size::row_bytes(&runs.rows).unwrap_err().to_string(),
         "Not yet implemented: rows with values of type RunEndEncoded(non-null Int32, Utf8)"
     );
     let entries = Field::new("entries", DataType::Utf8, false);

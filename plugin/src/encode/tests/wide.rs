@@ -29,7 +29,7 @@ fn pieces(batch: &RecordBatch, format: Format) -> (usize, usize) {
     for block in blocks {
         let mut row = 0;
         while row < block.rows.num_rows() {
-            let taken = encoder.write(&block.rows, row).unwrap();
+            let taken = encoder.write(&block, row).unwrap();
             assert!(taken > 0, "every call takes a row");
             row += taken;
             largest = largest.max(encoder.output_len());
