@@ -123,7 +123,7 @@ impl Export {
                     Some(open) => open,
                     None => (FileEncoder::new(layout)?, Vec::new()),
                 };
-                let taken = encoder.write(&block, row)?;
+                let taken = encoder.write(block, row)?;
                 assert!(taken > 0, "an open file takes a row");
                 row += taken;
                 bytes.extend(encoder.take_output());
