@@ -123,7 +123,7 @@ fn further_warnings(report: &Report, source: &Tally, recovery: &Recovery) -> Vec
     let mut warn = |warning: String| warnings.push(warning.into());
     if source.rows_without_time > 0 {
         warn(format!(
-            "{} omitted, because they have no time in the source's time column",
+            "{} omitted: no time in the source's time column",
             were(source.rows_without_time, "row")
         ));
     }
@@ -173,7 +173,7 @@ mod tests {
         let told: Vec<_> = warnings.into_iter().map(Cause::into_parts).collect();
         let hints = [None, None, None, None, Some("grant it".to_owned())];
         let messages = [
-            "3 rows were omitted, because they have no time in the source's time column",
+            "3 rows were omitted: no time in the source's time column",
             "in the texts of the source, 2 lone surrogates were replaced by U+FFFD: text cannot contain half of a surrogate pair",
             "in the source, 5 numbers were rounded to the nearest 64-bit float, the type of the column",
             "nothing was written: the source read 3 rows: 3 without a time",

@@ -69,16 +69,27 @@ impl Feed {
             .name("source".into())
             .spawn(work)
             .map_err(SourceError::Thread)?;
-        match feed.receive().await? {
+        match feed.begin().await {
+            Ok(()) => Ok(feed),
+            Err(error) => {
+                // What the source started ends with it, and not with this process.
+                feed.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn begin(&mut self) -> Result<(), SourceError> {
+        match self.receive().await? {
             Item::Schema(schema) => {
                 let columns = read_schema(&schema).map_err(SourceError::Encode)?;
-                feed.columns = columns.flattened_fields().len();
-                feed.schema = schema;
+                self.columns = columns.flattened_fields().len();
+                self.schema = schema;
+                Ok(())
             }
             // The schema always comes first.
-            _ => return Err(SourceError::Died),
+            _ => Err(SourceError::Died),
         }
-        Ok(feed)
     }
 
     /// Returns the schema message of the stream.

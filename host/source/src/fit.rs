@@ -114,7 +114,7 @@ pub(crate) enum Unfit {
 pub(crate) fn fitted(column: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, Unfit> {
     if let Some((row, value)) = time_of_day::first_outside(column).map_err(Unfit::Column)? {
         let cause = Cause::new(format!("the time of day {value} is not within a day"))
-            .with_hint("correct the value, or convert the column to a number");
+            .with_hint("correct the value, or convert the column to text or to a number");
         return Err(Unfit::Value(row, cause));
     }
     convert::to(column, wanted).map_err(|cause| {

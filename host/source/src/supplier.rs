@@ -56,6 +56,22 @@ pub struct TimeColumns {
 const EVENT_TIME_COLUMN: &str = "timestamp";
 
 impl TimeColumns {
+    /// Returns the columns for rows that are asked for by the bounds of an interval alone: those bounds mean the same
+    /// in a backfill, so that no other column may decide then. `says` is what has the bounds.
+    pub(crate) fn beside_bounds(self, says: &str) -> Result<Self, Cause> {
+        if self.event.is_some() {
+            return Err(Cause::new(format!(
+                "backfill_time_column has no effect: {says} says itself which rows belong to an interval, in a backfill \
+                 too"
+            ))
+            .with_hint("remove it, or remove the interval and set time_column"));
+        }
+        Ok(Self {
+            event: self.arrival.clone(),
+            ..self
+        })
+    }
+
     /// Returns the column that an interval selects on.
     pub fn of(&self, model: &str, by: TimeOf) -> Option<&str> {
         let arrival = self.arrival.as_deref()?;
@@ -212,8 +228,11 @@ pub(crate) fn check(
     by: TimeOf,
 ) -> Result<(), SourceError> {
     let mut problems = fit::problems_of_model(model, found);
+    if found.fields().is_empty() {
+        problems.push("there are no columns".to_owned());
+    }
     let known = Model::named(model).map(Model::schema);
-    if let Some(name) = time_column
+    if let Some(name) = time_column.filter(|_| !found.fields().is_empty())
         && !found
             .field_with_name(name)
             .is_ok_and(|field| is_date(field.data_type()))

@@ -109,6 +109,62 @@ async fn rows_without_a_time_are_counted_in_the_same_snapshot() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_backfill_of_a_query_with_bounds_takes_what_the_query_gives() {
+    // It happened before the interval in which it arrived.
+    sql(
+        "DROP TABLE IF EXISTS late; CREATE TABLE late AS SELECT 'u' AS uuid, 'e' AS event, 'd' AS distinct_id, 'p' AS person_id,
+             '{}'::jsonb AS properties, '{}'::jsonb AS person_properties, '' AS elements_chain,
+             timestamptz '2025-12-31 23:00Z' AS timestamp, now() AS created_at, timestamptz '2026-01-01 05:00Z' AS _inserted_at",
+    );
+    let scene = Scene::new().await;
+    let source = "query = \"SELECT * FROM late WHERE _inserted_at >= {data_interval_start} AND _inserted_at < \
+                  {data_interval_end}\"\ntime_column = \"_inserted_at\"";
+    let program = Program::new(&configuration(&scene, "events", "JSONLines", source));
+    for name in ["run", "verify"] {
+        let printed = command(&program, name, &["--backfill"]);
+        assert_eq!(printed.code, Some(0), "{name}: {printed:?}");
+        assert!(printed.stdout.contains("1 row"), "{name}: {printed:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn event_lists_compare_names_as_they_are_written() {
+    sql("DROP TABLE IF EXISTS listed; DROP COLLATION IF EXISTS anycase;
+         CREATE COLLATION anycase (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+         CREATE TABLE listed (uuid text, event text COLLATE anycase, distinct_id text, person_id text, properties jsonb,
+             person_properties jsonb, elements_chain text, timestamp timestamptz, created_at timestamptz, _inserted_at
+             timestamptz);
+         INSERT INTO listed (uuid, event, _inserted_at) SELECT n::text, CASE n % 2 WHEN 0 THEN 'a' ELSE 'A' END,
+             '2026-01-01 01:00Z' FROM generate_series(1, 10) n");
+    let scene = Scene::new().await;
+    let source = "table = \"listed\"\ntime_column = \"_inserted_at\"";
+    for column in ["text COLLATE anycase", "char(5)"] {
+        sql(&format!("ALTER TABLE listed ALTER COLUMN event TYPE {column}"));
+        let name = if column == "char(5)" { "a    " } else { "a" };
+        let settings = configuration(&scene, "events", "JSONLines", source);
+        let settings = settings.replace("check = ", &format!("exclude_events = [\"{name}\"]\ncheck = "));
+        let printed = run(&Program::new(&settings));
+        assert_eq!(printed.code, Some(0), "{column}: {printed:?}");
+        assert!(printed.stdout.contains("5 rows"), "{column}: {printed:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_whose_time_is_infinite_are_counted() {
+    sql(
+        "DROP TABLE IF EXISTS endless; CREATE TABLE endless (id int PRIMARY KEY, at timestamptz NOT NULL);
+         INSERT INTO endless VALUES (1, '2026-01-01 01:00Z'), (2, 'infinity'), (3, '-infinity'), (4, '2026-02-01')",
+    );
+    let scene = Scene::new().await;
+    let source = "table = \"endless\"\ntime_column = \"at\"";
+    let program = Program::new(&configuration(&scene, "orders", "JSONLines", source));
+    let printed = run(&program);
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    let said = format!("{}{}", printed.stdout, printed.stderr);
+    assert!(said.contains("2 rows were omitted: no time"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rows_of_one_time_come_in_the_order_of_the_primary_key() {
     // Written in an order that is neither that of the key nor its opposite.
     sql(

@@ -67,8 +67,8 @@ impl FaultKind {
                 "do not rely on the changed objects: run the interval again, and find out what else writes to the bucket"
             }
             FaultKind::OtherRows => {
-                "if values changed in the source since the run, run the interval again; otherwise do not rely on the \
-                 files, and report it"
+                "if values changed in the source since the run, or it gives its rows in no fixed order (set order_by), run \
+                 the interval again; otherwise do not rely on the files, and report it"
             }
             FaultKind::MoreRows => {
                 "if rows arrived in the source after the run, run the interval again; otherwise report the loss"

@@ -42,7 +42,9 @@ const WISHED: [(&str, &str); 5] = [
 ];
 
 /// Settings of the operator's own that would take the place of what this source decides.
-const OWN: [&str; 14] = [
+const OWN: [&str; 16] = [
+    "additional_result_filter",
+    "additional_table_filters",
     "query",
     "query_id",
     "user",

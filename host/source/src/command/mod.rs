@@ -82,7 +82,10 @@ impl CommandSettings {
         Ok(Self {
             base: base.into(),
             model: model.into(),
-            times,
+            times: match arguments.have_bounds() {
+                true => times.beside_bounds("the program, which is told the interval,")?,
+                false => times,
+            },
             environment: Vec::new(),
             folder: None,
             program: program.clone(),

@@ -269,8 +269,10 @@ impl Describe for Fault {
     }
 
     fn damaged(&self, cause: String) -> SourceError {
-        let cause = Cause::new(format!("its output is not a whole Arrow IPC stream: {cause}"))
-            .with_hint("close the stream's writer at the end, and write nothing else to standard output");
+        let cause = Cause::new(format!("its output is not a whole and valid Arrow IPC stream: {cause}")).with_hint(
+            "write rows that fit the stream's schema, close its writer at the end, and write nothing else to standard \
+             output",
+        );
         self.permanent(cause)
     }
 

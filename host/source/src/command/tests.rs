@@ -179,7 +179,7 @@ fn what_is_missing_of_the_output_is_a_failure() {
     let mut file = FileWriter::try_new(Vec::new(), &batch().schema()).expect("a writer");
     file.write(&batch()).expect("written");
     scene.put("file.arrow", &file.into_inner().expect("finished"));
-    let whole = "its output is not a whole Arrow IPC stream: ";
+    let whole = "its output is not a whole and valid Arrow IPC stream: ";
     for (script, expect) in [
         (
             "cat endless.arrows",
@@ -312,9 +312,18 @@ fn a_program_ends_within_a_second_of_its_token_with_all_that_it_started() {
     }
 }
 
-/// Checks that nothing is left of the group of the program that logged its number last, but for what waits for the
-/// system to take it off its table.
+/// Checks that nothing is left of the group of the program that logged its number last.
 fn gone(scene: &Scene) {
+    let begun = Instant::now();
+    // What was killed a moment ago may still be on its way out.
+    while let Some(left) = left(scene) {
+        assert!(begun.elapsed() < Duration::from_millis(500), "{left}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Returns a process that is left of that group, but for what waits for the system to take it off its table.
+fn left(scene: &Scene) -> Option<String> {
     let log = scene.log.lock().expect("lines");
     let group = log.last().expect("a number");
     let is_left = |status: String| {
@@ -325,17 +334,41 @@ fn gone(scene: &Scene) {
         let fields: Vec<&str> = after_name.split_whitespace().collect();
         fields.first() != Some(&"Z") && fields.get(2) == Some(&group.as_str())
     };
-    let begun = Instant::now();
-    // What was killed a moment ago may still be on its way out.
-    while let Some(left) = fs::read_dir("/proc")
+    fs::read_dir("/proc")
         .expect("processes")
         .flatten()
         .map(|process| fs::read_to_string(process.path().join("stat")).unwrap_or_default())
         .find(|status| is_left(status.clone()))
-    {
-        assert!(begun.elapsed() < Duration::from_millis(500), "{left}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+}
+
+/// Whoever is told that the run was cancelled may end this process at once: nothing ends the program then.
+#[test]
+fn a_run_that_is_cancelled_before_the_first_row_leaves_no_program_behind() {
+    let scene = Scene::new();
+    let log = Arc::clone(&scene.log);
+    let sink = LineSink::new(move |line| log.lock().expect("lines").push(line.to_owned()));
+    let settings = scene.settings(&["sh", "-c", "trap '' TERM; echo $$ >&2; while :; do sleep 71.25; done"]);
+    let factory = Arc::new(CommandFactory::new(settings, sink));
+    let interval = Interval::new(Some(Moment(0)), Moment(60_000_000)).expect("a minute");
+    let selection = Selection::new(interval, EventFilter::default());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let token = Token::new();
+    let started = runtime.expect("a runtime").block_on(async {
+        let budget = Budget::new(1 << 30);
+        let starting = crate::feed::Feed::start(factory, selection, &token, &budget);
+        let cancelling = async {
+            while scene.log.lock().expect("lines").is_empty() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            token.cancel();
+        };
+        tokio::join!(starting, cancelling).0
+    });
+    assert_eq!(
+        started.err().map(|error| error.kind()),
+        Some(SourceErrorKind::Cancelled)
+    );
+    assert_eq!(left(&scene), None);
 }
 
 #[test]
@@ -437,6 +470,21 @@ fn settings_that_would_export_every_row_are_refused_and_show_no_argument() {
         let error = new(command).expect_err("refused").to_string();
         assert!(error.starts_with(expect), "{error}");
     }
+    let times = TimeColumns {
+        arrival: Some("at".to_owned()),
+        event: Some("happened".to_owned()),
+    };
+    let told = [
+        "export".to_owned(),
+        "{data_interval_start}/{data_interval_end}".to_owned(),
+    ];
+    let error = CommandSettings::new("", "events", &told, times.clone()).expect_err("refused");
+    assert!(
+        error.to_string().starts_with("backfill_time_column has no effect"),
+        "{error}"
+    );
+    let timed = CommandSettings::new("", "events", &told, TimeColumns { event: None, ..times }).expect("settings");
+    assert_eq!(timed.time_column_of(TimeOf::Event), Some("at"));
     let secret = "canary {data_interval_start} {data_interval_end}";
     let settings = new(&["mysql", secret]).expect("settings");
     assert!(!format!("{settings:?}").contains("canary"), "{settings:?}");

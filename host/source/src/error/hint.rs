@@ -54,7 +54,7 @@ impl Explain for SourceError {
             }
             SourceError::SuppliedColumns { model, .. } => {
                 return Some(format!(
-                    "rename, add or convert the columns in the source's query{}",
+                    "rename, add or convert the columns, for example in a query{}",
                     listed(model)
                 ));
             }

@@ -9,6 +9,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use batch_export_system::Token;
 use batch_export_system::explain::{Cause, count};
 use futures::StreamExt;
+use tokio_postgres::types::Type;
 use tokio_postgres::{CopyOutStream, Error};
 
 use super::connect::Target;
@@ -67,8 +68,14 @@ impl Reader {
         let columns: Vec<Column> = found
             .map(|column| {
                 let (kind, cast) = types::of(column.type_(), column.type_modifier());
+                let is_text = matches!(*column.type_(), Type::TEXT | Type::VARCHAR);
                 let name = column.name().to_owned();
-                Column { name, kind, cast }
+                Column {
+                    name,
+                    kind,
+                    cast,
+                    is_text,
+                }
             })
             .collect();
         // The time column, which is the default, is checked with the others.
@@ -95,8 +102,11 @@ impl Reader {
                     None => false,
                 };
                 // A column that is not there is said where all of them are checked.
-                (column.is_some() && !is_filled)
-                    .then(|| statement::count_without_time(settings, selection, time).map_err(wrong))
+                let is_time = columns
+                    .iter()
+                    .any(|column| column.name == time && column.kind.is_time());
+                (column.is_some() && is_time)
+                    .then(|| statement::count_without_time(settings, selection, time, is_filled).map_err(wrong))
                     .transpose()?
             }
             _ => None,

@@ -25,6 +25,8 @@ pub(super) struct Column {
     pub name: String,
     pub kind: Kind,
     pub cast: Cast,
+    /// Whether its type is `text` or `varchar`, whose values compare as they are written.
+    pub is_text: bool,
 }
 
 /// PostgreSQL's way to write names and values, with `standard_conforming_strings` on.
@@ -117,25 +119,39 @@ pub(super) fn is_not_null(table: u32, column: i16) -> String {
     )
 }
 
-/// Returns the statement that lists the columns of a table's primary key, as a JSON array in their order.
+/// Returns the statement that lists the columns of a table's primary key, as a JSON array in their order. A table whose
+/// rows are also those of tables that inherit from it has none: theirs are not in it.
 pub(super) fn primary_key(table: u32) -> String {
     format!(
         "SELECT pg_catalog.json_agg(a.attname ORDER BY pg_catalog.array_position(i.indkey::pg_catalog.int2[], a.attnum)) \
          FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY \
-         (i.indkey::pg_catalog.int2[]) WHERE i.indrelid = {table} AND i.indisprimary"
+         (i.indkey::pg_catalog.int2[]) WHERE i.indrelid = {table} AND i.indisprimary AND NOT EXISTS \
+         (SELECT 1 FROM pg_catalog.pg_inherits h JOIN pg_catalog.pg_class c ON c.oid = h.inhparent WHERE h.inhparent = \
+         {table} AND c.relkind <> 'p')"
     )
 }
 
-/// Returns the statement that counts the rows that belong to no interval.
+/// Returns the statement that counts the rows that belong to no interval: those without a time, unless there are none,
+/// and those before or after all others.
 pub(super) fn count_without_time(
     settings: &PostgresSettings,
     selection: &Selection,
     column: &str,
+    is_filled: bool,
 ) -> Result<String, Cause> {
     let from = settings.query.from(&Postgres, &selection.interval)?;
     let column = named(column)?;
+    // A run whose start is open takes what is before all others.
+    let infinities = match selection.interval.start() {
+        Some(_) => "'infinity', '-infinity'",
+        None => "'infinity'",
+    };
+    let null = match is_filled {
+        true => String::new(),
+        false => format!(" OR {column} IS NULL"),
+    };
     Ok(format!(
-        "SELECT pg_catalog.count(*) FROM {from} AS {ROWS} WHERE {column} IS NULL"
+        "SELECT pg_catalog.count(*) FROM {from} AS {ROWS} WHERE {column} IN ({infinities}){null}"
     ))
 }
 
@@ -177,8 +193,10 @@ fn conditions(settings: &PostgresSettings, selection: &Selection, columns: &[Col
         let end = literal(selection.interval.end(), is_zoned);
         conditions.push(format!("{time} >= {start} AND {time} < {end}"));
     }
-    if query.model == Model::Events.name() && columns.iter().any(|column| column.name == EVENT) {
-        let event = format!("{}::pg_catalog.text", named(EVENT)?);
+    // The lists are applied to what arrives as well. Here they only save what they omit for certain: compared byte by
+    // byte, whatever the column takes for equal, and of types that are compared as they are written.
+    if query.model == Model::Events.name() && columns.iter().any(|column| column.name == EVENT && column.is_text) {
+        let event = format!("{} COLLATE pg_catalog.\"C\"", named(EVENT)?);
         conditions.extend(sql::events(&Postgres, &event, &selection.events)?);
     }
     Ok(conditions)

@@ -140,6 +140,11 @@ fn numeric(modifier: i32) -> Kind {
 }
 
 impl Kind {
+    /// Returns whether a value says when something was, and may be before or after all others.
+    pub(super) fn is_time(&self) -> bool {
+        matches!(self, Kind::Date | Kind::Timestamp { .. })
+    }
+
     /// Returns the field of a column of that name.
     pub(super) fn field(&self, name: &str) -> Field {
         match self {

@@ -66,8 +66,11 @@ impl QuerySettings {
         }
         Ok(Self {
             model: model.into(),
+            times: match needs_time {
+                true => times,
+                false => times.beside_bounds("the query")?,
+            },
             rows,
-            times,
             order_by: None,
         })
     }

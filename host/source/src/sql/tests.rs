@@ -177,6 +177,22 @@ fn rows_need_something_that_says_their_interval() {
     QuerySettings::new("orders", table(), TimeColumns::default()).expect_err("by nothing");
     QuerySettings::new("orders", query("SELECT 1"), TimeColumns::default()).expect_err("by nothing");
 
+    // What a backfill asks a query with bounds for is what it gets: no other column decides then.
+    let timed = QuerySettings::new("events", bounded(), at()).expect("by itself");
+    assert_eq!(timed.time_column_of(TimeOf::Event), Some("at"));
+    let both = TimeColumns {
+        event: Some("happened".to_owned()),
+        ..at()
+    };
+    let cause = QuerySettings::new("orders", bounded(), both.clone()).expect_err("twice");
+    assert!(
+        cause
+            .to_string()
+            .starts_with("backfill_time_column has no effect: the query says"),
+        "{cause}"
+    );
+    QuerySettings::new("orders", query("SELECT 1"), both).expect("by time");
+
     let order = |settings: &QuerySettings, by| settings.order_of(by).join(",");
     let mut settings = QuerySettings::new("events", table(), at()).expect("by time");
     assert_eq!(order(&settings, TimeOf::Arrival), "at,uuid");

@@ -81,7 +81,7 @@ fn a_command_is_read_with_what_it_is_given() {
     let interval = "\"{data_interval_start}\", \"{data_interval_end}\"";
     let config = parse(&text(&format!(
         "command = [\"python3\", \"export.py\", {interval}]\nenvironment = [\"PATH\"]\nfolder = \"scripts\"\n\
-         time_column = \"at\"\nbackfill_time_column = \"placed_at\""
+         time_column = \"at\""
     )))
     .expect("valid");
     let SourceSettings::Command(command) = &config.destinations[0].source else {
@@ -91,7 +91,16 @@ fn a_command_is_read_with_what_it_is_given() {
     assert_eq!(command.environment, ["PATH"]);
     assert_eq!(command.folder.as_deref(), Some(Path::new("scripts")));
     let times = [TimeOf::Arrival, TimeOf::Event].map(|by| command.time_column_of(by));
-    assert_eq!(times, [Some("at"), Some("placed_at")]);
+    // What the program gives for an interval is all that a backfill takes, too.
+    assert_eq!(times, [Some("at"), Some("at")]);
+    let config = parse(&text(
+        "command = [\"export\"]\ntime_column = \"at\"\nbackfill_time_column = \"placed_at\"",
+    ))
+    .expect("valid");
+    let SourceSettings::Command(command) = &config.destinations[0].source else {
+        panic!("{config:?}");
+    };
+    assert_eq!(command.time_column_of(TimeOf::Event), Some("placed_at"));
 
     for (keys, expect) in [
         (

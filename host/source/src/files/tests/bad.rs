@@ -316,17 +316,17 @@ fn times_outside_their_day_are_refused_by_column_and_row() {
         (
             "negative.arrow",
             Arc::new(Time64MicrosecondArray::from(vec![0, 5, -1])),
-            "negative.arrow, row 3, column `at`: the time of day -1 is not within a day; correct the value, or convert the column to a number",
+            "negative.arrow, row 3, column `at`: the time of day -1 is not within a day; correct the value, or convert the column to text or to a number",
         ),
         (
             "late.parquet",
             Arc::new(Time64NanosecondArray::from(vec![0, DAY_MICROS * 1_000, 0])),
-            "late.parquet, row 2, column `at`: the time of day 86400000000000 is not within a day; correct the value, or convert the column to a number",
+            "late.parquet, row 2, column `at`: the time of day 86400000000000 is not within a day; correct the value, or convert the column to text or to a number",
         ),
         (
             "midnight.arrow",
             Arc::new(Time32SecondArray::from(vec![86_400, 0, 0])),
-            "midnight.arrow, row 1, column `at`: the time of day 86400 is not within a day; correct the value, or convert the column to a number",
+            "midnight.arrow, row 1, column `at`: the time of day 86400 is not within a day; correct the value, or convert the column to text or to a number",
         ),
         (
             "good.parquet",

@@ -10,7 +10,13 @@ use crate::supplier::TimeColumns;
 
 fn column(name: &str, kind: Kind, cast: Cast) -> Column {
     let name = name.to_owned();
-    Column { name, kind, cast }
+    let is_text = kind == Kind::Text && cast == Cast::None;
+    Column {
+        name,
+        kind,
+        cast,
+        is_text,
+    }
 }
 
 fn settings(model: &str, rows: Rows, time: Option<&str>) -> PostgresSettings {
@@ -61,7 +67,7 @@ fn names_and_texts_do_not_leave_their_quotes() {
         "COPY (SELECT source_rows.\"at\"\" OR true --\", source_rows.\"a\"\") TO PROGRAM 'x' --\"::pg_catalog.text, \
          source_rows.\"event\" FROM \"s\"\"x\".\"t\"\"; --\" AS source_rows WHERE source_rows.\"at\"\" OR true --\" >= \
          TIMESTAMP '2026-01-01 00:00:00.000000' AND source_rows.\"at\"\" OR true --\" < TIMESTAMP '2026-01-02 \
-         00:00:00.000000' AND source_rows.\"event\"::pg_catalog.text IN (''') OR 1=1 --') ORDER BY source_rows.\"a\"\") TO \
+         00:00:00.000000' AND source_rows.\"event\" COLLATE pg_catalog.\"C\" IN (''') OR 1=1 --') ORDER BY source_rows.\"a\"\") TO \
          PROGRAM 'x' --\") TO STDOUT (FORMAT binary)"
     );
 }
