@@ -88,13 +88,13 @@ async fn a_plan_that_needs_more_than_all_memory_fails_at_once() {
 /// The plan speaks of tables of usual width: a wider one gets what the plugin says of all.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wide_table_may_take_more_than_the_plan_says() {
-    const COLUMNS: usize = 700;
+    const COLUMNS: usize = 1_300;
     let scene = Scene::new().await;
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("wide.csv");
     let names: Vec<String> = (0..COLUMNS).map(|column| format!("c{column}")).collect();
     let mut text = format!("at,{}\n", names.join(","));
-    for row in 0..3_000 {
+    for row in 0..1_500 {
         let values: Vec<String> = (0..COLUMNS).map(|column| (row * column).to_string()).collect();
         writeln!(text, "2023-07-28T00:00:01Z,{}", values.join(",")).expect("text");
     }
@@ -116,6 +116,6 @@ async fn a_wide_table_may_take_more_than_the_plan_says() {
         .run(&exporter, hour(0), &RunTokens::new())
         .await
         .expect("it completes");
-    assert_eq!(report.rows_supplied, 3_000);
+    assert_eq!(report.rows_supplied, 1_500);
     assert!(report.peak_guest_memory_bytes as u64 > planned, "{planned}");
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use super::{LEDGER_WAIT, Order, Service};
+use super::{LEDGER_WAIT, LOOK, Order, Service};
 
 /// Times that the outcomes of the last runs are tried to be stored. Those that are lost run again at the next start.
 const SAVE_ATTEMPTS: u32 = 5;
@@ -31,6 +31,11 @@ impl Service {
             let deadline = tokio::time::Instant::from_std(until);
             tokio::select! {
                 Some(finished) = self.attempts.join_next() => self.finished(finished),
+                // Whoever waits looks at the clocks all the same, or the wait would pass for a standstill.
+                () = tokio::time::sleep(LOOK) => {
+                    let now = self.now();
+                    self.compare_clocks(now);
+                }
                 () = tokio::time::sleep_until(deadline), if !is_over => {
                     is_over = true;
                     warn!(runs_in_progress = self.underway.len(), "their time is up: runs in progress are ended now");
