@@ -398,12 +398,16 @@ fn check(
 #[test]
 fn values_that_no_column_holds_are_refused_by_row_and_column() {
     for (kind, value, expect) in [
-        ("date", "infinity", "row 2, column `v`: `infinity` is no time"),
-        ("timestamptz", "-infinity", "row 2, column `v`: `-infinity` is no time"),
+        ("date", "infinity", "row 2, column `v`: `infinity` is not a time"),
+        (
+            "timestamptz",
+            "-infinity",
+            "row 2, column `v`: `-infinity` is not a time",
+        ),
         ("timestamp", "294276-12-31", "row 2, column `v`: the time is later"),
-        ("numeric(10,2)", "NaN", "row 2, column `v`: `NaN` is no decimal"),
+        ("numeric(10,2)", "NaN", "row 2, column `v`: `NaN` is not a decimal"),
         ("int[]", "{{1,2},{3,4}}", "row 2, column `v`: an array of 2 dimensions"),
-        ("date[]", "{infinity}", "row 2, column `v`: `infinity` is no time"),
+        ("date[]", "{infinity}", "row 2, column `v`: `infinity` is not a time"),
     ] {
         sql(&format!(
             "DROP TABLE IF EXISTS odd; CREATE TABLE odd (id int, at timestamptz, v {kind});

@@ -296,7 +296,7 @@ fn append_time<T: ArrowPrimitiveType>(
             builder.append_null();
             Ok(())
         }
-        Infinity::Refuse => Err(Cause::new(format!("`{name}` is no time that can be exported")).with_hint(
+        Infinity::Refuse => Err(Cause::new(format!("`{name}` is not a time that can be exported")).with_hint(
             "set infinity = \"null\" in the source to export null in its place, or cast the column to text in a query",
         )),
     }
@@ -308,7 +308,7 @@ where
 {
     let as_text = "cast the column to text in a query";
     match Numeric::read(value).ok_or_else(|| odd("numeric"))? {
-        Numeric::Other(name) => Err(Cause::new(format!("`{name}` is no decimal")).with_hint(as_text)),
+        Numeric::Other(name) => Err(Cause::new(format!("`{name}` is not a decimal")).with_hint(as_text)),
         Numeric::Number(number) => number
             .unscaled::<T::Native>(i32::from(scale))
             .filter(|unscaled| T::is_valid_decimal_precision(*unscaled, precision))

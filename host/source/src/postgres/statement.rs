@@ -36,7 +36,7 @@ impl Dialect for Postgres {
     fn identifier(&self, name: &str) -> Result<String, Cause> {
         if name.is_empty() || name.contains('\0') || name.len() > MAX_NAME_BYTES {
             return Err(Cause::new(format!(
-                "`{}` is no name in PostgreSQL: it has 1 to {MAX_NAME_BYTES} bytes",
+                "`{}` is not a valid name in PostgreSQL: one has 1 to {MAX_NAME_BYTES} bytes",
                 name.escape_debug()
             ))
             .with_hint("correct it"));
