@@ -14,7 +14,7 @@ const TABLE: &str = "CREATE TABLE bench_events (uuid uuid PRIMARY KEY, event tex
                      properties jsonb, person_properties jsonb, elements_chain text, timestamp timestamptz, created_at \
                      timestamptz, _inserted_at timestamptz NOT NULL)";
 
-/// Makes the table anew, and returns what is measured of it.
+/// Recreates the table, and returns what is measured of it.
 pub fn subjects(url: &str, inputs: &Inputs) -> Result<Vec<Subject>> {
     eprintln!("bench: making a table of {} rows in PostgreSQL", inputs.rows);
     psql(url, "DROP TABLE IF EXISTS bench_events", Stdio::null())?;

@@ -32,7 +32,7 @@ const SHORT_SILENCE: Duration = Duration::from_secs(60);
 const KILL_TIMEOUT: Duration = Duration::from_millis(500);
 /// Bytes of an error's text.
 const MAX_ERROR_BYTES: usize = 64 << 10;
-/// Bytes of an answer that is no rows: the columns of a table, with long enums.
+/// Bytes of an answer that does not hold rows: the columns of a table, with long enums.
 const MAX_SHORT_BYTES: usize = 64 << 20;
 
 /// A server, for one run.

@@ -29,7 +29,7 @@ pub(super) struct Body {
     chunk: bytes::Bytes,
     tail: VecDeque<bytes::Bytes>,
     tail_bytes: usize,
-    /// Why it broke off.
+    /// The reason why it ended too early.
     failure: Option<SourceError>,
     is_at_end: bool,
 }

@@ -38,7 +38,7 @@ fn hour() -> Selection {
     Selection::new(interval, EventFilter::default())
 }
 
-/// What a run of these settings reads: the ids, and the warnings.
+/// Returns what a run with these settings reads: the ids, and the warnings.
 fn read(
     settings: &ClickHouseSettings,
     selection: Selection,

@@ -167,7 +167,7 @@ impl Builder {
         }
     }
 
-    /// Returns the values so far, and begins anew.
+    /// Returns the values so far, and starts over.
     pub(super) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
         Ok(match self {
             Builder::Boolean(builder) => Arc::new(builder.finish()),

@@ -45,7 +45,7 @@ impl Table {
         self.rows >= MAX_BATCH_ROWS || self.bytes >= BATCH_BYTES
     }
 
-    /// Returns the rows so far, if there are any, and begins anew.
+    /// Returns the rows so far, if there are any, and starts over.
     pub(super) fn take(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
         if self.rows == 0 {
             return Ok(None);
